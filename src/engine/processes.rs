@@ -1,0 +1,129 @@
+//! Workers as processes forked for this job.
+//!
+//! Coordinator: board, forks, waits at the end barrier for (all have come OR a death OR the deadline), reaps. Worker:
+//! attach what was lent, labour, meet the coordinator at the end barrier, leave.
+
+use std::time::Instant;
+
+use super::work::{Orders, Stopped, Work, note_panic};
+use crate::answer::Answer;
+use crate::error::{Error, Result};
+use crate::lend::Lend;
+use crate::process::{self, Crowd, Event};
+use crate::shared::{Attached, blockade_withheld};
+use crate::sync::{Broken, Words};
+use crate::sys::{child, limits};
+use crate::worker::Worker;
+
+/// Runs the job, if this process has one thread.
+pub(crate) fn run_alone<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
+    work: &Work<'_, L, B>,
+    orders: &mut Orders<'_>,
+) -> Result<()> {
+    process::be_alone()?;
+    // SAFETY: this is the only thread, so no other holds anything that a worker could wait for.
+    #[allow(unsafe_code)]
+    unsafe {
+        run_beside_threads(work, orders)
+    }
+}
+
+/// Runs the job, whatever other threads there are.
+///
+/// # Safety
+/// As for [`child::spawn`]: the body uses nothing that another thread may hold at the time of the fork.
+#[allow(unsafe_code)]
+pub(crate) unsafe fn run_beside_threads<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
+    work: &Work<'_, L, B>,
+    orders: &mut Orders<'_>,
+) -> Result<()> {
+    let workers = work.dealer.workers;
+    let deadline = orders.deadline.map(|span| Instant::now() + span);
+    child::flush_buffers();
+    let mut crowd = Crowd::new();
+    for rank in 0..workers {
+        // SAFETY: passed on to the caller.
+        let born = unsafe { child::spawn(|| live(work, rank)) };
+        let fork = |source| Error::Fork { started: rank, asked: workers, limit: limits::process_limit(), source };
+        crowd.add(born.map_err(fork)?);
+    }
+    let end = &work.board.head().end;
+    let arrival = end.arrive(workers as u32 + 1);
+    let ended = loop {
+        match end.crossed(arrival) {
+            Ok(true) => break Ok(()),
+            Err(Broken { by }) => break Err(by),
+            Ok(false) => {}
+        }
+        let word = end.word(arrival);
+        match crowd.wait(work.board, word, orders.next_look(deadline))? {
+            Event::Changed => {}
+            Event::Died { rank } => work.board.give_up(Some(rank)),
+        }
+        orders.tell(work.board);
+        if deadline.is_some_and(|at| at <= Instant::now()) {
+            work.board.give_up(None);
+        }
+    };
+    orders.tell(work.board);
+    // After the crossing nobody has anything left to do but leave; before it, the job has failed. Either way the end of
+    // each is certain now, even of one that was stopped, so that waiting for it is too.
+    crowd.kill();
+    match ended {
+        Ok(()) => Ok(()),
+        Err(Some(rank)) => {
+            let (pid, cause) = crowd.reap(rank.min(workers - 1));
+            Err(work.failure(rank.min(workers - 1), pid, Some(cause)))
+        }
+        Err(None) => Err(orders.overdue(work.board)),
+    }
+}
+
+/// A worker's life after birth; the status to leave with.
+fn live<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(work: &Work<'_, L, B>, rank: usize) -> i32 {
+    let berth = &work.board.berths()[rank];
+    berth.obituary.sign();
+    keep_panics_quiet();
+    let attached = match attach(work) {
+        Ok(attached) => attached,
+        Err(error) => {
+            berth.say(&Words::Refused { reason: error.to_string() });
+            work.board.give_up(Some(rank));
+            return 1;
+        }
+    };
+    let bases: Vec<_> = attached.iter().map(Attached::base).collect();
+    // SAFETY: attached just now with the access each loan asks for, and kept until the process ends; each rank is born once.
+    #[allow(unsafe_code)]
+    let done = unsafe { work.labour(rank, &bases) };
+    match done {
+        Err(Stopped) => 1,
+        Ok(()) => {
+            let participants = work.dealer.workers as u32 + 1;
+            work.board.head().end.meet(participants, work.patience).map_or(1, |()| 0)
+        }
+    }
+}
+
+/// Maps what was lent, and nothing else of the coordinator's arrays.
+fn attach<L: Lend, B>(work: &Work<'_, L, B>) -> Result<Vec<Attached>> {
+    blockade_withheld().map_err(Error::system("keep a worker away from arrays it was not lent"))?;
+    work.loans().iter().map(|loan| loan.segment.attach(loan.access)).collect()
+}
+
+/// Lets a panic of the worker's own thread be told by the coordinator, in its error, instead of on stderr here. The hook
+/// that was inherited keeps its say for other threads; it is never dropped, for it is not this process's to drop.
+fn keep_panics_quiet() {
+    if cfg!(panic = "abort") {
+        return; // Nobody will catch the panic, so stderr is all there is.
+    }
+    let inherited = std::panic::take_hook();
+    let worker = std::thread::current().id();
+    std::panic::set_hook(Box::new(move |info| {
+        if std::thread::current().id() == worker {
+            note_panic(info.location().map(ToString::to_string).unwrap_or_default());
+        } else {
+            inherited(info);
+        }
+    }));
+}

@@ -1,0 +1,78 @@
+//! Workers as threads of this process, in a rayon pool made for the job and gone with it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, Thread};
+use std::time::Instant;
+
+use super::work::{Orders, Work};
+use crate::answer::Answer;
+use crate::error::{Error, Result};
+use crate::lend::Lend;
+use crate::sync::Broken;
+use crate::worker::Worker;
+
+pub(super) fn run<L, R, B>(work: &Work<'_, L, B>, orders: &mut Orders<'_>) -> Result<()>
+where
+    L: Lend + Sync,
+    R: Answer,
+    B: Fn(&Worker<'_>, L::Part) -> R + Sync,
+{
+    let workers = work.dealer.workers;
+    let left = AtomicUsize::new(workers);
+    let labour = |rank: usize, _leaving: Leaving<'_>| {
+        let bases: Vec<_> = work.loans().iter().map(|loan| loan.segment.base()).collect();
+        // SAFETY: the arrays' own addresses in this process, writable; each rank is spawned once below. What is lent for
+        // reading is only viewed for reading.
+        #[allow(unsafe_code)]
+        let _ = unsafe { work.labour(rank, &bases) };
+    };
+    // Scoped, so that the threads are joined: a later job may fork only when they are gone.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(workers);
+    let ran = pool.build_scoped(rayon::ThreadBuilder::run, |pool| {
+        pool.in_place_scope(|scope| {
+            for rank in 0..workers {
+                let (labour, leaving) = (&labour, Leaving { left: &left, coordinator: thread::current() });
+                scope.spawn(move |_| labour(rank, leaving));
+            }
+            watch(work, orders, &left);
+        });
+    });
+    ran.map_err(|error| Error::System { doing: "start threads", source: std::io::Error::other(error) })?;
+    match work.board.head().end.broken() {
+        None => Ok(()),
+        Some(Broken { by: Some(rank) }) => Err(work.failure(rank, std::process::id(), None)),
+        Some(Broken { by: None }) => Err(orders.overdue(work.board)),
+    }
+}
+
+/// Tells progress until all have left, and after the deadline lets nobody begin another slice. A thread cannot be ended
+/// in the middle of one.
+fn watch<L: Lend, B>(work: &Work<'_, L, B>, orders: &mut Orders<'_>, left: &AtomicUsize) {
+    let mut deadline = orders.deadline.map(|span| Instant::now() + span);
+    while left.load(Ordering::Acquire) > 0 {
+        orders.tell(work.board);
+        match orders.next_look(deadline) {
+            Some(look) => thread::park_timeout(look.saturating_duration_since(Instant::now())),
+            None => thread::park(),
+        }
+        if deadline.is_some_and(|at| at <= Instant::now()) {
+            work.board.give_up(None);
+            deadline = None;
+        }
+    }
+    orders.tell(work.board);
+}
+
+/// Counts its holder out when dropped, and wakes the coordinator for the last.
+struct Leaving<'l> {
+    left: &'l AtomicUsize,
+    coordinator: Thread,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.coordinator.unpark();
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! What can go wrong, each with the numbers and what to do.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::slices::{Region, SplitError};
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What failed, where, and the remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The array cannot be cut as asked.
+    #[error(transparent)]
+    Split(#[from] SplitError),
+
+    /// A safe fork needs a process with one thread.
+    #[error(
+        "this process has {threads} threads, and a worker forked now could find a lock held for ever by one of them; \
+         fork before starting threads, use Engine::Threads, or read the contract of Job::run_beside_threads"
+    )]
+    ThreadsRunning {
+        /// How many threads there are.
+        threads: usize,
+    },
+
+    /// More workers than a job can have, or none.
+    #[error("{asked} workers asked for; a job takes 1 to {most}")]
+    Workers {
+        /// How many were asked for.
+        asked: usize,
+        /// The most there can be.
+        most: usize,
+    },
+
+    /// The system made fewer processes than asked for.
+    #[error("the system made only {started} of {asked} worker processes ({source}{}); ask for fewer workers or raise the limit",
+        .limit.map(|limit| format!(", the limit of processes for this user is {limit}")).unwrap_or_default())]
+    Fork {
+        /// How many were made (and ended again).
+        started: usize,
+        /// How many were asked for.
+        asked: usize,
+        /// The limit of processes for this user (RLIMIT_NPROC), if there is one.
+        limit: Option<u64>,
+        /// The system's reason.
+        source: io::Error,
+    },
+
+    /// Too little memory for an array; found out before any of it was used.
+    #[error(
+        "{what} needs {need} bytes, but {by} leaves {room}; use a smaller array or a smaller element type, or free memory"
+    )]
+    Memory {
+        /// What needs it.
+        what: String,
+        /// Bytes needed.
+        need: u64,
+        /// Bytes there are.
+        room: u64,
+        /// What limits it.
+        by: &'static str,
+    },
+
+    /// A shape that cannot be, or shapes that do not go together.
+    #[error("{0}")]
+    Shape(String),
+
+    /// Nothing was lent, so there is nothing to cut.
+    #[error("no array was lent, so there is nothing to cut into slices; lend at least one")]
+    NothingLent,
+
+    /// A worker ended before its work was done.
+    #[error(transparent)]
+    WorkerDied(#[from] Box<Death>),
+
+    /// A body returned an error.
+    #[error("worker {rank} gave up on slice {slice}: {reason}")]
+    Refused {
+        /// The worker's rank.
+        rank: usize,
+        /// The slice it worked on.
+        slice: SliceName,
+        /// The error that the body returned, as text.
+        reason: String,
+    },
+
+    /// The job took longer than it was given.
+    #[error(
+        "the job was ended after its deadline of {deadline:?} with {done} of {slices} slices done; give it more time, or more workers"
+    )]
+    Deadline {
+        /// The time it was given.
+        deadline: Duration,
+        /// Slices done by then.
+        done: usize,
+        /// Slices there are.
+        slices: usize,
+    },
+
+    /// A barrier that a body waits at cannot be crossed.
+    #[error("{0}")]
+    Barrier(String),
+
+    /// A file that is not what it should be.
+    #[error("{}: {what}; {remedy}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        remedy: String,
+    },
+
+    /// The system refused something that it normally does.
+    #[error("the system refused to {doing}: {source}")]
+    System {
+        /// What was to be done.
+        doing: &'static str,
+        /// Its reason.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// For `map_err`: what was being done when the system said no.
+    pub(crate) fn system(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { doing, source }
+    }
+}
+
+/// A slice as errors name it: number and cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SliceName(pub Region);
+
+impl fmt::Display for SliceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0.index(), self.0)
+    }
+}
+
+/// The end of a worker that had not finished.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Death {
+    /// The worker's rank.
+    pub rank: usize,
+    /// Its process id; it has been reaped, so the id may be another's by now.
+    pub pid: u32,
+    /// The slice it was working on; `None` if it had none at the time.
+    pub slice: Option<SliceName>,
+    /// What ended it.
+    pub cause: Cause,
+    /// Slices done by all workers until then.
+    pub done: usize,
+    /// Slices there are.
+    pub slices: usize,
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rank, pid, cause, done, slices, .. } = self;
+        write!(f, "worker {rank} (pid {pid}) {cause}")?;
+        match self.slice {
+            Some(slice) => write!(f, " while it worked on slice {slice}")?,
+            None => write!(f, " while it worked on no slice")?,
+        }
+        write!(f, "; {done} of {slices} slices were done, and the outputs are incomplete; {}", cause.remedy())
+    }
+}
+
+/// What ended a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The body panicked.
+    Panicked {
+        /// The panic's message.
+        message: String,
+        /// `file:line:column`; empty if unknown.
+        location: String,
+    },
+    /// The process left by itself, through `exit` or the like.
+    Exited {
+        /// The status it left with.
+        status: i32,
+    },
+    /// A signal ended it.
+    Signalled {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// It is gone and somebody else in this program took its status.
+    Unknown,
+}
+
+impl Cause {
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Panicked { .. } => "mend the body, which panics on this slice",
+            Self::Exited { .. } => "let the body return instead of ending the process",
+            Self::Signalled { signal: libc::SIGKILL } => {
+                "find out who sent SIGKILL (somebody's kill, or the kernel for want of memory: see dmesg) and run again"
+            }
+            Self::Signalled { signal: libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT } => {
+                "somebody asked it to end; run again"
+            }
+            Self::Signalled { .. } => {
+                "look for unsafe or foreign code in the body that touches memory it was not given"
+            }
+            Self::Unknown => "let this program's SIGCHLD handler leave parfork's children alone",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked { message, location } if location.is_empty() => write!(f, "panicked: {message}"),
+            Self::Panicked { message, location } => write!(f, "panicked at {location}: {message}"),
+            Self::Exited { status } => write!(f, "exited with status {status}"),
+            Self::Signalled { signal } => {
+                let name =
+                    nix::sys::signal::Signal::try_from(*signal).map_or("a real-time signal", |signal| signal.as_str());
+                write!(f, "was ended by signal {signal} ({name}{})", in_words(*signal))
+            }
+            Self::Unknown => write!(f, "ended in a way that somebody else was told of"),
+        }
+    }
+}
+
+/// What the signals that end workers most often mean.
+fn in_words(signal: i32) -> &'static str {
+    match signal {
+        libc::SIGSEGV => ": it touched memory that is not there or not its to write",
+        libc::SIGBUS => ": it touched mapped memory behind which there is nothing",
+        libc::SIGABRT => ": it aborted itself",
+        libc::SIGILL => ": it met an instruction that this CPU lacks",
+        libc::SIGFPE => ": integer division by zero or overflow",
+        libc::SIGKILL => ": killed",
+        _ => "",
+    }
+}

@@ -1,0 +1,1 @@
+//! Files to shared arrays and back.

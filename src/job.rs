@@ -1,0 +1,209 @@
+//! A job as data: what is lent, how it is cut and dealt, who works on it, for how long at most; then `run`.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use bytemuck::Zeroable;
+
+use crate::answer::{Answer, Gathered};
+use crate::engine::{self, Engine, Orders, Work};
+use crate::error::{Error, Result};
+use crate::lend::{Lend, Loan};
+use crate::report::Report;
+use crate::slices::{Grid, Schedule, Split};
+use crate::sync::{Board, Dealer, Layout, Patience};
+use crate::sys::memory::Access;
+use crate::worker::Worker;
+
+/// The most workers that one job takes.
+pub const MOST_WORKERS: usize = 1024;
+
+/// How many CPUs this process may use, by affinity and cgroup: the default number of workers.
+pub fn cpus() -> usize {
+    static CPUS: OnceLock<usize> = OnceLock::new();
+    *CPUS.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+}
+
+/// A job that has not begun.
+///
+/// ```
+/// use parfork::{Engine, Job, Schedule, Shared, Split};
+/// let mut squares = Shared::<u64, _>::zeros((100, 100))?;
+/// Job::new(&mut squares)
+///     .workers(3)
+///     .split(Split::tiles(32, 32))
+///     .schedule(Schedule::Guided)
+///     .engine(Engine::Processes)
+///     .run(|_, mut slice| {
+///         let (rows, cols) = (slice.rows().start, slice.cols().start);
+///         for ((i, j), cell) in slice.indexed_iter_mut() {
+///             *cell = ((rows + i) * (cols + j)) as u64;
+///         }
+///     })?;
+/// assert_eq!(squares.view()[[99, 98]], 99 * 98);
+/// # Ok::<(), parfork::Error>(())
+/// ```
+#[must_use = "a job does nothing until it is run"]
+pub struct Job<'p, L> {
+    lent: L,
+    workers: Option<usize>,
+    split: Split,
+    schedule: Schedule,
+    engine: Engine,
+    deadline: Option<Duration>,
+    measure_memory: bool,
+    progress: Option<Box<dyn FnMut(usize, usize) + 'p>>,
+}
+
+impl<'p, L: Lend> Job<'p, L> {
+    /// A job on what is lent: `&array` to read, `&mut array` to write in slices, or a tuple of those.
+    ///
+    /// The first array that is lent for writing decides what the slices are, or the first of all if none is. Others that
+    /// are lent for writing must be as long on the axes that are cut.
+    pub fn new(lent: L) -> Self {
+        Self {
+            lent,
+            workers: None,
+            split: Split::default(),
+            schedule: Schedule::default(),
+            engine: Engine::default(),
+            deadline: None,
+            measure_memory: false,
+            progress: None,
+        }
+    }
+
+    /// How many workers; by default as many as there are [`cpus`]. Never more are made than there are slices.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// How the array is cut; by default into rows.
+    pub fn split(mut self, split: Split) -> Self {
+        self.split = split;
+        self
+    }
+
+    /// How slices are given out; by default one at a time to whoever is free.
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
+    /// Who works; by default processes.
+    pub fn engine(mut self, engine: Engine) -> Self {
+        self.engine = engine;
+        self
+    }
+
+    /// Ends the job with an error if it is not done after this time. Processes are killed; threads stop before their next
+    /// slice; the serial engine does not look at it.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Lets each worker read its own memory when it is done, for the [`Report`]. Costs some milliseconds.
+    pub fn measure_memory(mut self, measure: bool) -> Self {
+        self.measure_memory = measure;
+        self
+    }
+
+    /// Calls `progress` in the coordinator now and then with the number of slices done and of all.
+    pub fn progress(mut self, progress: impl FnMut(usize, usize) + 'p) -> Self {
+        self.progress = Some(Box::new(progress));
+        self
+    }
+
+    /// Runs `body` once for each slice, and waits. See [`fork`](crate::fork) for what a body may do.
+    ///
+    /// # Errors
+    /// As [`fork`](crate::fork); also if the array cannot be cut as asked.
+    pub fn run<R: Answer>(self, body: impl Fn(&Worker<'_>, L::Part) -> R + Sync) -> Result<Gathered<R::Value>>
+    where
+        L: Sync,
+    {
+        let engine = self.engine;
+        self.run_with(body, |work, orders| engine.run(work, orders))
+    }
+
+    /// Runs the job in processes even if this process has other threads.
+    ///
+    /// # Safety
+    /// A worker is a copy of the calling thread alone, with the memory of all. The body must not wait for anything that
+    /// another thread may hold at the time of the fork: standard output's lock, a rayon pool, a mutex or channel of yours.
+    /// The memory allocator is safe with glibc. What it must not use, a library that it calls must not use either.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    #[allow(unsafe_code)]
+    pub unsafe fn run_beside_threads<R: Answer>(
+        mut self,
+        body: impl Fn(&Worker<'_>, L::Part) -> R,
+    ) -> Result<Gathered<R::Value>> {
+        self.engine = Engine::Processes;
+        // SAFETY: passed on to the caller.
+        self.run_with(body, |work, orders| unsafe { engine::run_beside_threads(work, orders) })
+    }
+
+    /// Cuts, makes the board, lets `engine` work, gathers.
+    pub(crate) fn run_with<R, B>(
+        mut self,
+        body: B,
+        engine: impl FnOnce(&Work<'_, L, B>, &mut Orders<'_>) -> Result<()>,
+    ) -> Result<Gathered<R::Value>>
+    where
+        R: Answer,
+        B: Fn(&Worker<'_>, L::Part) -> R,
+    {
+        let asked = self.workers.unwrap_or_else(cpus);
+        if asked == 0 || asked > MOST_WORKERS {
+            return Err(Error::Workers { asked, most: MOST_WORKERS });
+        }
+        let mut loans = Vec::new();
+        self.lent.loans(&mut loans);
+        let grid = cut(self.split, &loans)?;
+        let addresses = loans.iter().map(|loan| loan.segment.base().addr().get()).collect();
+        let slices = grid.slices();
+        let workers = if self.engine == Engine::Serial { 1 } else { asked.min(slices).max(1) };
+        let board = Board::new(Layout { workers, slices, loans: loans.len(), answer: size_of::<R::Value>() })?;
+        drop(loans);
+        let work = Work {
+            lent: &self.lent,
+            body: &body,
+            grid: &grid,
+            board: &board,
+            dealer: Dealer { schedule: self.schedule, slices, workers },
+            patience: Patience::new(workers, cpus()),
+            measure_memory: self.measure_memory,
+        };
+        let mut orders = Orders { deadline: self.deadline, progress: self.progress.take() };
+        let began = Instant::now();
+        engine(&work, &mut orders)?;
+        let report = Report::read(&board, self.engine, grid.clone(), addresses, began.elapsed())?;
+        let answers = (0..slices).map(|slice| {
+            let mut answer = R::Value::zeroed();
+            board.read_answer(slice, bytemuck::bytes_of_mut(&mut answer));
+            answer
+        });
+        Ok(Gathered::new(answers.collect(), report))
+    }
+}
+
+/// Cuts the first array lent for writing, or else the first, and checks that others lent for writing can be cut alike.
+fn cut(split: Split, loans: &[Loan<'_>]) -> Result<Grid> {
+    let written = || loans.iter().filter(|loan| loan.access == Access::Write);
+    let first = written().next().or(loans.first()).ok_or(Error::NothingLent)?;
+    let grid = Grid::new(split, first.shape)?;
+    for other in written() {
+        if let Some(axis) = grid.cut_axes().find(|&axis| other.shape.get(axis) != first.shape.get(axis)) {
+            let (first, other) = (first.shape, other.shape);
+            return Err(Error::Shape(format!(
+                "two outputs of shapes {first:?} and {other:?} differ on axis {axis}, which the split `{split}` cuts; make \
+                 them equally long there, or cut another axis"
+            )));
+        }
+    }
+    Ok(grid)
+}

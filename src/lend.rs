@@ -1,0 +1,177 @@
+//! What may be lent to a job, and what a worker gets for it.
+//!
+//! `&array` gives every worker a read-only view of the whole; `&mut array` is cut, and gives the worker the slice it works
+//! on; tuples lend several at once. The loan lasts as long as the borrow it is made of, so the borrow checker keeps
+//! everybody else away from what workers write.
+#![allow(unsafe_code)]
+
+use std::ops::{Deref, DerefMut, Range};
+use std::ptr::NonNull;
+
+use bytemuck::Pod;
+use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, RawArrayViewMut};
+
+use crate::shared::{Segment, Shared};
+use crate::slices::Region;
+use crate::sys::memory::Access;
+
+/// What may be lent: `&Shared`, `&mut Shared`, and tuples of what may be lent.
+///
+/// # Safety
+/// For implementors (there are none outside of this crate): `loans` names every segment that `part` makes views of, in the
+/// order in which `part` takes their addresses; `part` gives write access to the cells of `region` of loans for writing
+/// alone, and only read access to loans for reading.
+pub unsafe trait Lend {
+    /// What a body gets for one slice.
+    type Part;
+
+    /// What is lent, in order.
+    #[doc(hidden)]
+    fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>);
+
+    /// The part of one slice, where `bases` are the addresses in this process of the segments that `loans` names.
+    ///
+    /// # Safety
+    /// Each address maps its segment with the access that the loan asks for, until the loan ends. While a part lives, no
+    /// other part of the same region, or of one that shares a cell with it, lives in any process.
+    #[doc(hidden)]
+    unsafe fn part(&self, bases: &mut std::slice::Iter<'_, NonNull<u8>>, region: &Region) -> Self::Part;
+}
+
+/// One lent array: which memory, to do what, in which shape.
+#[doc(hidden)]
+pub struct Loan<'s> {
+    pub(crate) segment: &'s Segment,
+    pub(crate) access: Access,
+    pub(crate) shape: &'s [usize],
+}
+
+// SAFETY: one loan, for reading; the part is a read-only view of the whole array at the one address taken.
+unsafe impl<'a, T: Pod + Send + Sync, D: Dimension> Lend for &'a Shared<T, D> {
+    type Part = ArrayView<'a, T, D>;
+
+    fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
+        list.push(Loan { segment: self.segment(), access: Access::Read, shape: self.shape() });
+    }
+
+    unsafe fn part(&self, bases: &mut std::slice::Iter<'_, NonNull<u8>>, _region: &Region) -> Self::Part {
+        let whole = self.raw_view_at(take(bases));
+        // SAFETY: the caller vouches for the address; the shared borrow `'a` that this loan is keeps out every writer.
+        unsafe { whole.deref_into_view() }
+    }
+}
+
+// SAFETY: one loan, for writing; the part is a view of the region's cells alone, at the one address taken.
+unsafe impl<'a, T: Pod + Send + Sync, D: Dimension> Lend for &'a mut Shared<T, D> {
+    type Part = Slice<'a, T, D>;
+
+    fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
+        list.push(Loan { segment: self.segment(), access: Access::Write, shape: self.shape() });
+    }
+
+    unsafe fn part(&self, bases: &mut std::slice::Iter<'_, NonNull<u8>>, region: &Region) -> Self::Part {
+        let mine = narrow(self.raw_view_at(take(bases)), region);
+        // SAFETY: the caller vouches for the address and that no other part has these cells; the exclusive borrow `'a`
+        // that this loan is keeps out everybody else.
+        Slice { cells: unsafe { mine.deref_into_view_mut() }, region: *region }
+    }
+}
+
+fn take(bases: &mut std::slice::Iter<'_, NonNull<u8>>) -> NonNull<u8> {
+    *bases.next().expect("one address for each loan: `loans` and `part` go through the arrays in the same order")
+}
+
+/// Cuts a raw view down to a region, without ever making a reference to the rest.
+fn narrow<T, D: Dimension>(mut view: RawArrayViewMut<T, D>, region: &Region) -> RawArrayViewMut<T, D> {
+    for (axis, range) in region.ranges() {
+        view.slice_axis_inplace(Axis(axis), range.into());
+    }
+    view
+}
+
+macro_rules! lend_tuples {
+    ($(($($name:ident $at:tt),+))+) => {$(
+        // SAFETY: loans and parts of the members, both in the order of the tuple.
+        unsafe impl<$($name: Lend),+> Lend for ($($name,)+) {
+            type Part = ($($name::Part,)+);
+
+            fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
+                $(self.$at.loans(list);)+
+            }
+
+            unsafe fn part(&self, bases: &mut std::slice::Iter<'_, NonNull<u8>>, region: &Region) -> Self::Part {
+                // SAFETY: the caller vouches for all members' addresses and for the region.
+                ($(unsafe { self.$at.part(bases, region) },)+)
+            }
+        }
+    )+};
+}
+
+lend_tuples! {
+    (A 0)
+    (A 0, B 1)
+    (A 0, B 1, C 2)
+    (A 0, B 1, C 2, E 3)
+    (A 0, B 1, C 2, E 3, F 4)
+    (A 0, B 1, C 2, E 3, F 4, G 5)
+    (A 0, B 1, C 2, E 3, F 4, G 5, H 6)
+    (A 0, B 1, C 2, E 3, F 4, G 5, H 6, I 7)
+}
+
+/// The part of a lent output that a worker may write now: an ndarray view of these cells alone, which knows where in the
+/// array they are.
+#[derive(Debug)]
+pub struct Slice<'a, T, D: Dimension> {
+    cells: ArrayViewMut<'a, T, D>,
+    region: Region,
+}
+
+impl<'a, T, D: Dimension> Slice<'a, T, D> {
+    /// Which cells of the whole array these are.
+    pub fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// The rows of the whole array that these are; cell `[0, ..]` here is row `rows().start` there.
+    ///
+    /// # Panics
+    /// If the array has no axes.
+    pub fn rows(&self) -> Range<usize> {
+        self.range(0)
+    }
+
+    /// The columns of the whole array that these are.
+    ///
+    /// # Panics
+    /// If the array has less than two axes.
+    pub fn cols(&self) -> Range<usize> {
+        self.range(1)
+    }
+
+    /// The range of any axis of the whole array that these cells are.
+    ///
+    /// # Panics
+    /// If the array has no such axis.
+    pub fn range(&self, axis: usize) -> Range<usize> {
+        self.region.range(axis).unwrap_or(0..self.cells.len_of(Axis(axis)))
+    }
+
+    /// The cells as an ndarray view that lasts as long as the loan.
+    pub fn into_view(self) -> ArrayViewMut<'a, T, D> {
+        self.cells
+    }
+}
+
+impl<'a, T, D: Dimension> Deref for Slice<'a, T, D> {
+    type Target = ArrayViewMut<'a, T, D>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.cells
+    }
+}
+
+impl<T, D: Dimension> DerefMut for Slice<'_, T, D> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.cells
+    }
+}

@@ -1,0 +1,48 @@
+//! Split work on arrays across processes that share memory.
+//!
+//! | word        | meaning                                                                                   |
+//! |-------------|-------------------------------------------------------------------------------------------|
+//! | coordinator | the process that owns the arrays and asks for work                                        |
+//! | worker      | a process that attaches to the shared arrays and works on slices; it has a rank           |
+//! | lend        | handing arrays to workers for one job: `&a` is read-only for all, `&mut b` is cut          |
+//! | slice       | the part of an output that one worker may write at one time                               |
+//! | halo        | the border of neighbours' cells that a slice reads but does not write                     |
+//! | schedule    | how slices are given out: static, dynamic, guided                                         |
+//! | gather      | results are in place already; answers come in the order of slices                         |
+//!
+//! [`Shared`] is an array in shared memory. [`fork`] runs a closure on slices of such arrays in worker processes; a [`Job`] is
+//! the same with everything to choose, the [`Engine`] included. `docs/design.md` has the whole house.
+//!
+//! Linux, x86-64 and aarch64.
+
+#![deny(unsafe_code)]
+#[cfg(not(target_os = "linux"))]
+compile_error!("parfork needs Linux: memfd, futex_waitv and pidfd have no counterpart elsewhere");
+
+mod answer;
+mod engine;
+mod error;
+mod fork;
+pub mod formats;
+mod job;
+mod lend;
+mod process;
+mod report;
+mod shared;
+pub mod slices;
+mod sync;
+mod sys;
+mod worker;
+#[path = "../workers/mod.rs"]
+pub mod workers;
+
+pub use answer::{Answer, Gathered};
+pub use engine::{Engine, EngineError};
+pub use error::{Cause, Death, Error, Result, SliceName};
+pub use fork::fork;
+pub use job::{Job, MOST_WORKERS, cpus};
+pub use lend::{Lend, Slice};
+pub use report::{Memory, Report, WorkerReport};
+pub use shared::{Order, Shared};
+pub use slices::{Schedule, ScheduleError, Split, SplitError};
+pub use worker::Worker;

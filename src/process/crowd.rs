@@ -1,0 +1,82 @@
+//! The workers of a one-shot job, held by the coordinator. Dropping the crowd ends and reaps them all.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::error::{Cause, Error, Result};
+use crate::sync::Board;
+use crate::sys::child::{Child, Exit};
+use crate::sys::futex;
+use crate::sys::obituary::Obituary;
+
+/// Why a wait ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The word may have changed, or it is time to look.
+    Changed,
+    /// This worker is dead.
+    Died { rank: usize },
+}
+
+/// Children in order of rank.
+pub(crate) struct Crowd {
+    children: Vec<Child>,
+}
+
+impl Crowd {
+    /// How often to ask the system for deaths that no obituary can tell: of workers that died before they signed theirs,
+    /// and of those beyond the number of words that can be waited on at once (or all, before Linux 5.16).
+    const ROUND: Duration = Duration::from_millis(10);
+
+    pub(crate) fn new() -> Self {
+        Self { children: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, child: Child) {
+        self.children.push(child);
+    }
+
+    /// Sleeps until the word changes from the value beside it, a worker dies, or `until`. May return early: look again.
+    pub(crate) fn wait(&self, board: &Board, word: (&AtomicU32, u32), until: Option<Instant>) -> Result<Event> {
+        let mut words = Vec::with_capacity(futex::MOST_WORDS);
+        words.push(word);
+        let mut rounds = false;
+        for (rank, (child, berth)) in self.children.iter().zip(board.berths()).enumerate() {
+            let obituary = berth.obituary.word();
+            let value = obituary.load(Ordering::Acquire);
+            if Obituary::says_dead(value) {
+                return Ok(Event::Died { rank });
+            }
+            let heard = Obituary::says_signed(value) && words.len() < futex::MOST_WORDS;
+            if heard {
+                words.push((obituary, value));
+            } else if child.ended().is_some() {
+                return Ok(Event::Died { rank });
+            }
+            rounds |= !heard;
+        }
+        let round = |rounds: bool| until.into_iter().chain(rounds.then(|| Instant::now() + Self::ROUND)).min();
+        match futex::wait_any(&words, round(rounds)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::Unsupported => futex::wait(word.0, word.1, round(true)),
+            Err(error) => return Err(Error::System { doing: "wait for workers", source: error }),
+        }
+        Ok(Event::Changed)
+    }
+
+    /// Ends them all. Their end is certain after this, but may take a moment.
+    pub(crate) fn kill(&self) {
+        self.children.iter().for_each(Child::kill);
+    }
+
+    /// Waits for the end of one, which must be certain; its pid and what ended it.
+    pub(crate) fn reap(&self, rank: usize) -> (u32, Cause) {
+        let child = &self.children[rank];
+        let cause = match child.wait() {
+            Exit::Status(status) => Cause::Exited { status },
+            Exit::Signal(signal) => Cause::Signalled { signal },
+            Exit::Unknown => Cause::Unknown,
+        };
+        (child.pid(), cause)
+    }
+}

@@ -1,0 +1,80 @@
+//! Who did what in a job, and what it cost.
+
+use std::time::Duration;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::slices::Grid;
+use crate::sync::{Board, SliceState};
+
+pub use crate::sys::proc::Memory;
+
+/// What a job's board says after its end.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Who ran it.
+    pub engine: Engine,
+    /// How the array was cut.
+    pub grid: Grid,
+    /// Each worker, in order of rank.
+    pub workers: Vec<WorkerReport>,
+    /// Where the coordinator has each lent array mapped, in the order lent.
+    pub addresses: Vec<usize>,
+    /// From before the first worker was made until after the last was gone.
+    pub wall: Duration,
+}
+
+/// One worker's part.
+#[derive(Clone, Debug)]
+pub struct WorkerReport {
+    /// Its slices' numbers, ascending.
+    pub slices: Vec<usize>,
+    /// Time spent in bodies.
+    pub busy: Duration,
+    /// Its memory just before its end, if the job was asked to measure it.
+    pub memory: Option<Memory>,
+    /// Where it had each lent array mapped, in the order lent.
+    pub addresses: Vec<usize>,
+}
+
+impl Report {
+    /// Reads the board of a job that has ended, and checks that it is done.
+    pub(crate) fn read(
+        board: &Board,
+        engine: Engine,
+        grid: Grid,
+        addresses: Vec<usize>,
+        wall: Duration,
+    ) -> Result<Self> {
+        let load = |word: &std::sync::atomic::AtomicU64| word.load(std::sync::atomic::Ordering::Relaxed) as usize;
+        let mut workers: Vec<_> = board
+            .berths()
+            .iter()
+            .enumerate()
+            .map(|(rank, berth)| WorkerReport {
+                slices: Vec::new(),
+                busy: berth.busy(),
+                memory: berth.memory(),
+                addresses: board.addresses(rank).iter().map(load).collect(),
+            })
+            .collect();
+        for slice in 0..grid.slices() {
+            match board.state(slice) {
+                SliceState::Done { rank } if rank < workers.len() => workers[rank].slices.push(slice),
+                state => {
+                    let what = format!("slice {slice} is {state:?} after all workers said they were done");
+                    return Err(Error::System {
+                        doing: "keep the board as the workers left it",
+                        source: std::io::Error::other(what),
+                    });
+                }
+            }
+        }
+        Ok(Self { engine, grid, workers, addresses, wall })
+    }
+
+    /// How much longer all workers were in bodies, taken together, than the job lasted: at best the number of workers.
+    pub fn concurrency(&self) -> f64 {
+        self.workers.iter().map(|worker| worker.busy.as_secs_f64()).sum::<f64>() / self.wall.as_secs_f64()
+    }
+}

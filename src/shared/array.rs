@@ -1,0 +1,252 @@
+//! `Shared`: an n-d array in shared memory, with ndarray views.
+//!
+//! It owns its segment as a `Vec` owns its buffer, so that `view` borrows it and `view_mut` borrows it alone. Lending goes
+//! through raw views, which are not references: what a worker writes is never under a reference of another's.
+#![allow(unsafe_code)]
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use bytemuck::Pod;
+use ndarray::{ArrayBase, ArrayView, ArrayViewMut, Data, Dimension, IntoDimension, RawArrayViewMut, ShapeBuilder};
+
+use super::Segment;
+use crate::error::{Error, Result};
+
+/// In which order the cells of an array follow each other in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// Row by row, the last index running fastest (C, NumPy's default).
+    #[default]
+    C,
+    /// Column by column, the first index running fastest (Fortran).
+    F,
+}
+
+/// An n-dimensional array in memory that worker processes can share; `T` is plain old data.
+///
+/// In this process it is used through [`view`](Self::view) and [`view_mut`](Self::view_mut). Workers get at it when it is
+/// lent to a job: `&array` is read-only for all of them, `&mut array` is cut into slices.
+///
+/// The memory is anonymous (a memfd), reserved when the array is made and freed when it is dropped.
+///
+/// ```
+/// use parfork::Shared;
+/// let mut grid = Shared::<f64, _>::zeros((3, 4))?;
+/// grid.view_mut()[[1, 2]] = 5.0;
+/// assert_eq!(grid.view().sum(), 5.0);
+/// # Ok::<(), parfork::Error>(())
+/// ```
+pub struct Shared<T, D> {
+    segment: Segment,
+    dim: D,
+    order: Order,
+    cells: PhantomData<T>,
+}
+
+impl<T: Pod, D: Dimension> Shared<T, D> {
+    /// An array of zeros (of zero bytes), in C order.
+    ///
+    /// # Errors
+    /// If the shape has more bytes than can be addressed, or there is too little memory; nothing is killed later for want
+    /// of it.
+    pub fn zeros(shape: impl IntoDimension<Dim = D>) -> Result<Self> {
+        Self::zeros_in(shape, Order::C)
+    }
+
+    /// An array of zeros in the order asked for.
+    ///
+    /// # Errors
+    /// As [`zeros`](Self::zeros).
+    pub fn zeros_in(shape: impl IntoDimension<Dim = D>, order: Order) -> Result<Self> {
+        let dim = shape.into_dimension();
+        let bytes = byte_length(dim.slice(), size_of::<T>())?;
+        let what = || format!("an array of shape {:?} with elements of {} bytes", dim.slice(), size_of::<T>());
+        let segment = Segment::for_data(bytes, what)?;
+        Ok(Self { segment, dim, order, cells: PhantomData })
+    }
+
+    /// An array of zeros with the shape and order of another, whose elements may differ.
+    ///
+    /// # Errors
+    /// As [`zeros`](Self::zeros).
+    pub fn zeros_like<U: Pod>(other: &Shared<U, D>) -> Result<Self> {
+        Self::zeros_in(other.dim.clone(), other.order)
+    }
+
+    /// A copy of any ndarray, in C order.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use parfork::Shared;
+    /// let shared = Shared::from_array(&array![[1, 2], [3, 4]])?;
+    /// assert_eq!(shared.view(), array![[1, 2], [3, 4]]);
+    /// # Ok::<(), parfork::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`zeros`](Self::zeros).
+    pub fn from_array<S: Data<Elem = T>>(array: &ArrayBase<S, D>) -> Result<Self> {
+        let mut shared = Self::zeros(array.raw_dim())?;
+        shared.view_mut().assign(array);
+        Ok(shared)
+    }
+
+    /// The whole array, to read.
+    pub fn view(&self) -> ArrayView<'_, T, D> {
+        // SAFETY: the view is of this array's own segment; `&self` for its lifetime keeps every writer out: `view_mut`
+        // and lending for writing both need `&mut self`, and workers of an ended job are gone.
+        unsafe { self.raw_view_at(self.segment.base()).deref_into_view() }
+    }
+
+    /// The whole array, to write.
+    pub fn view_mut(&mut self) -> ArrayViewMut<'_, T, D> {
+        // SAFETY: as in `view`; `&mut self` for its lifetime keeps out readers too.
+        unsafe { self.raw_view_at(self.segment.base()).deref_into_view_mut() }
+    }
+
+    /// All elements in the order of memory.
+    pub fn as_slice(&self) -> &[T] {
+        // SAFETY: the segment holds `len` elements from a page boundary on, every bit pattern is a `T` (Pod), and `&self`
+        // keeps writers out as in `view`.
+        unsafe { std::slice::from_raw_parts(self.segment.base().cast().as_ptr(), self.dim.size()) }
+    }
+
+    /// All elements in the order of memory, to write.
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        // SAFETY: as in `as_slice`, and `&mut self` keeps readers out too.
+        unsafe { std::slice::from_raw_parts_mut(self.segment.base().cast().as_ptr(), self.dim.size()) }
+    }
+
+    /// The lengths of the axes.
+    pub fn shape(&self) -> &[usize] {
+        self.dim.slice()
+    }
+
+    /// The shape in ndarray's type.
+    pub fn raw_dim(&self) -> D {
+        self.dim.clone()
+    }
+
+    /// The order of the elements in memory.
+    pub fn order(&self) -> Order {
+        self.order
+    }
+
+    /// How many elements there are.
+    pub fn len(&self) -> usize {
+        self.dim.size()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The same bytes under another shape with as many elements, without a copy.
+    ///
+    /// # Errors
+    /// If the number of elements differs.
+    pub fn into_shape<E: Dimension>(self, shape: impl IntoDimension<Dim = E>) -> Result<Shared<T, E>> {
+        let dim = shape.into_dimension();
+        if byte_length(dim.slice(), size_of::<T>())? != self.len() * size_of::<T>() {
+            let (from, to) = (self.shape(), dim.slice());
+            return Err(Error::Shape(format!(
+                "an array of shape {from:?} cannot take the shape {to:?}; both must have as many elements"
+            )));
+        }
+        Ok(Shared { segment: self.segment, dim, order: self.order, cells: PhantomData })
+    }
+
+    pub(crate) fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
+    /// The array as it lies at `base`, where this array's segment is mapped. Not a reference: using it is for whoever
+    /// knows who else does.
+    pub(crate) fn raw_view_at(&self, base: NonNull<u8>) -> RawArrayViewMut<T, D> {
+        let shape = self.dim.clone().set_f(self.order == Order::F);
+        // SAFETY: `zeros_in` made the segment as long as this shape needs, contiguous in this order, and checked that the
+        // length fits an isize; a mapping starts on a page, which is aligned for any `T`.
+        unsafe { RawArrayViewMut::from_shape_ptr(shape, base.cast().as_ptr()) }
+    }
+}
+
+impl<T: Pod, D: Dimension> fmt::Debug for Shared<T, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("element", &std::any::type_name::<T>())
+            .field("shape", &self.shape())
+            .field("order", &self.order)
+            .field("address", &self.segment.base())
+            .finish()
+    }
+}
+
+/// How many bytes an array takes; also refuses what ndarray would: a product of the axes other than 0 that overflows.
+fn byte_length(shape: &[usize], element: usize) -> Result<usize> {
+    let product = |size: usize, axis: usize| size.checked_mul(axis).filter(|&bytes| isize::try_from(bytes).is_ok());
+    let nonzero = shape.iter().filter(|&&axis| axis != 0).copied().try_fold(element.max(1), product);
+    match nonzero {
+        None => Err(Error::Shape(format!(
+            "shape {shape:?} with elements of {element} bytes has more bytes than can be addressed (2^63); use a smaller shape"
+        ))),
+        Some(_) if shape.contains(&0) => Ok(0),
+        Some(_) => Ok(shape.iter().product::<usize>() * element),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array2, Axis, array};
+
+    #[test]
+    fn views_of_both_orders_agree_with_ndarray() {
+        for order in [Order::C, Order::F] {
+            let mut shared = Shared::<i32, _>::zeros_in((3, 5), order).unwrap();
+            for ((i, j), cell) in shared.view_mut().indexed_iter_mut() {
+                *cell = (10 * i + j) as i32;
+            }
+            assert_eq!(shared.view(), Array2::from_shape_fn((3, 5), |(i, j)| (10 * i + j) as i32));
+            assert_eq!(shared.as_slice()[1], if order == Order::C { 1 } else { 10 });
+        }
+    }
+
+    #[test]
+    fn empty_arrays_and_none_at_all() {
+        let empty = Shared::<f64, _>::zeros((0, 7)).unwrap();
+        assert!(empty.is_empty() && empty.view().is_empty() && empty.as_slice().is_empty());
+        let scalar = Shared::<f64, _>::zeros(()).unwrap();
+        assert_eq!(scalar.view().sum(), 0.0);
+    }
+
+    #[test]
+    fn impossible_shapes_are_refused_with_numbers() {
+        let error = Shared::<f64, _>::zeros((1 << 40, 1 << 40)).unwrap_err().to_string();
+        assert!(error.contains("1099511627776"), "{error}");
+        assert!(Shared::<f64, _>::zeros((0, usize::MAX, usize::MAX)).is_err());
+        let error = Shared::<u8, _>::zeros(1 << 50).unwrap_err();
+        assert!(
+            matches!(error, Error::Memory { need, room, .. } if need == 1 << 50 && room > 0 && room < need),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn reshaping_keeps_the_bytes() {
+        let shared = Shared::from_array(&array![[1, 2, 3], [4, 5, 6]]).unwrap();
+        let flat = shared.into_shape(6).unwrap();
+        assert_eq!(flat.view(), array![1, 2, 3, 4, 5, 6]);
+        assert!(flat.into_shape((2, 2)).is_err());
+    }
+
+    #[test]
+    fn a_large_array_is_zero_and_writable() {
+        let mut shared = Shared::<u16, _>::zeros((3000, 1001)).unwrap();
+        assert!(shared.view().iter().all(|&cell| cell == 0));
+        shared.view_mut().index_axis_mut(Axis(0), 2999).fill(7);
+        assert_eq!(shared.view().iter().map(|&cell| u64::from(cell)).sum::<u64>(), 7 * 1001);
+    }
+}

@@ -1,0 +1,244 @@
+//! A split applied to a shape: how many slices there are, and which cells each is.
+//!
+//! Slices are disjoint and cover the array: an axis of length `n` is cut at `at(0) = 0 <= at(1) <= ... <= at(k) = n`
+//! (non-decreasing functions of the piece, ending in `n`), piece `p` being `at(p)..at(p + 1)`; pieces of one axis
+//! therefore tile it. A slice is a product of one piece of each axis that is cut and the whole of the others, numbered
+//! row by row, so two slices differ in a piece of some axis and share no cell.
+
+use std::ops::Range;
+
+use super::split::{By, Cut, Split, SplitError};
+
+/// A split applied to a shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grid {
+    axes: [Option<Axis>; 2],
+    shape: Vec<usize>,
+    halo: usize,
+}
+
+/// One axis that is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Axis {
+    axis: usize,
+    length: usize,
+    pieces: usize,
+    by: By,
+}
+
+impl Grid {
+    /// The most slices of one job.
+    pub const MOST: usize = 1 << 28;
+
+    /// Cuts an array of this shape.
+    ///
+    /// # Errors
+    /// If the array lacks an axis to cut, a slice would have length 0, or there would be more than
+    /// [`MOST`](Self::MOST) slices.
+    pub fn new(split: Split, shape: &[usize]) -> Result<Self, SplitError> {
+        let axes = match split.cut {
+            Cut::Axis { axis, by } => [Some((axis, by)), None],
+            Cut::Tiles { height, width } => [Some((0, By::Length(height))), Some((1, By::Length(width)))],
+        };
+        let cut = |(axis, by): (usize, By)| {
+            let no_axis =
+                || SplitError::NoSuchAxis { split: split.to_string(), axis, ndim: shape.len(), shape: shape.to_vec() };
+            let length = *shape.get(axis).ok_or_else(no_axis)?;
+            let pieces = match by {
+                By::Length(0) | By::Number(0) => return Err(SplitError::Empty { text: split.to_string() }),
+                By::Length(each) => length.div_ceil(each),
+                By::Number(number) => length.min(number),
+            };
+            Ok(Axis { axis, length, pieces, by })
+        };
+        let axes = [axes[0].map(cut).transpose()?, axes[1].map(cut).transpose()?];
+        let slices = axes.iter().flatten().try_fold(1_usize, |slices, axis| slices.checked_mul(axis.pieces));
+        if slices.is_none_or(|slices| slices > Self::MOST) {
+            return Err(SplitError::TooMany { split: split.to_string(), shape: shape.to_vec(), most: Self::MOST });
+        }
+        Ok(Self { axes, shape: shape.to_vec(), halo: split.halo })
+    }
+
+    /// How many slices there are.
+    pub fn slices(&self) -> usize {
+        self.axes.iter().flatten().map(|axis| axis.pieces).product()
+    }
+
+    /// The shape that is cut.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The axes that are cut, in ascending order.
+    pub fn cut_axes(&self) -> impl Iterator<Item = usize> {
+        self.axes.iter().flatten().map(|axis| axis.axis)
+    }
+
+    /// The cells of slice `index`.
+    ///
+    /// # Panics
+    /// If there is no such slice.
+    pub fn region(&self, index: usize) -> Region {
+        assert!(index < self.slices(), "slice {index} of {}", self.slices());
+        let inner_pieces = self.axes[1].map_or(1, |axis| axis.pieces);
+        let pieces = [index / inner_pieces, index % inner_pieces];
+        let mut cuts = [None; 2];
+        for ((cut, axis), piece) in cuts.iter_mut().zip(&self.axes).zip(pieces) {
+            *cut = axis.map(|axis| axis.piece(piece, self.halo));
+        }
+        Region { index, cuts }
+    }
+
+    /// All slices in order.
+    pub fn regions(&self) -> impl Iterator<Item = Region> {
+        (0..self.slices()).map(|index| self.region(index))
+    }
+}
+
+impl Axis {
+    /// Where piece `piece` begins, and piece `piece - 1` ends.
+    fn at(&self, piece: usize) -> usize {
+        match self.by {
+            By::Length(each) => piece.saturating_mul(each).min(self.length),
+            // The first `length % pieces` pieces are one longer than the others.
+            By::Number(_) => piece * (self.length / self.pieces) + piece.min(self.length % self.pieces),
+        }
+    }
+
+    fn piece(&self, piece: usize, halo: usize) -> Piece {
+        let (start, end) = (self.at(piece), self.at(piece + 1));
+        let outer = (start.saturating_sub(halo), end.saturating_add(halo).min(self.length));
+        Piece { axis: self.axis, inner: (start, end), outer }
+    }
+}
+
+/// The cells of one slice: a range of each axis that is cut, the whole of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    index: usize,
+    cuts: [Option<Piece>; 2],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Piece {
+    axis: usize,
+    inner: (usize, usize),
+    outer: (usize, usize),
+}
+
+impl Region {
+    /// The slice's number.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Its range of an axis; `None` if the axis is not cut, so that the slice has all of it.
+    pub fn range(&self, axis: usize) -> Option<Range<usize>> {
+        self.piece(axis).map(|piece| piece.inner.0..piece.inner.1)
+    }
+
+    /// Its range of an axis with the halo, clipped to the array; `None` if the axis is not cut.
+    pub fn range_with_halo(&self, axis: usize) -> Option<Range<usize>> {
+        self.piece(axis).map(|piece| piece.outer.0..piece.outer.1)
+    }
+
+    /// The ranges of the axes that are cut.
+    pub fn ranges(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
+        self.cuts.into_iter().flatten().map(|piece| (piece.axis, piece.inner.0..piece.inner.1))
+    }
+
+    /// The ranges of the axes that are cut, with the halo, clipped to the array.
+    pub fn ranges_with_halo(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
+        self.cuts.into_iter().flatten().map(|piece| (piece.axis, piece.outer.0..piece.outer.1))
+    }
+
+    fn piece(&self, axis: usize) -> Option<&Piece> {
+        self.cuts.iter().flatten().find(|piece| piece.axis == axis)
+    }
+}
+
+/// In array coordinates, as NumPy would write it: `[64..128, ..]`.
+impl std::fmt::Display for Region {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let last = self.ranges().map(|(axis, _)| axis).max().unwrap_or(0);
+        write!(f, "[")?;
+        for axis in 0..=last {
+            match self.range(axis) {
+                Some(range) => write!(f, "{}..{}, ", range.start, range.end)?,
+                None => write!(f, ".., ")?,
+            }
+        }
+        write!(f, "..]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_split() -> impl Strategy<Value = Split> {
+        let length = prop_oneof![1..20_usize, Just(usize::MAX), Just(usize::MAX / 2 + 1)];
+        prop_oneof![
+            (0..4_usize).prop_map(Split::axis),
+            (0..4_usize, length.clone()).prop_map(|(axis, each)| Split::axis(axis).of(each)),
+            (0..4_usize, length.clone()).prop_map(|(axis, number)| Split::axis(axis).into_pieces(number)),
+            (length.clone(), length).prop_map(|(height, width)| Split::tiles(height, width)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn slices_are_disjoint_ordered_and_cover(split in any_split(), halo in 0..9_usize, shape in prop::collection::vec(0..40_usize, 4)) {
+            let grid = Grid::new(split.halo(halo), &shape).unwrap();
+            let mut owner = vec![None; shape.iter().product()];
+            let mut firsts = Vec::new();
+            for (number, region) in grid.regions().enumerate() {
+                prop_assert_eq!(region.index(), number);
+                let ranges: Vec<_> = (0..4).map(|axis| region.range(axis).unwrap_or(0..shape[axis])).collect();
+                firsts.push(ranges.iter().map(|range| range.start).collect::<Vec<_>>());
+                for (axis, range) in region.ranges() {
+                    prop_assert!(!range.is_empty());
+                    let outer = region.range_with_halo(axis).unwrap();
+                    prop_assert_eq!(outer, range.start.saturating_sub(halo)..(range.end + halo).min(shape[axis]));
+                }
+                for (i, j) in ranges[0].clone().flat_map(|i| ranges[1].clone().map(move |j| (i, j))) {
+                    for (k, l) in ranges[2].clone().flat_map(|k| ranges[3].clone().map(move |l| (k, l))) {
+                        let cell = ((i * shape[1] + j) * shape[2] + k) * shape[3] + l;
+                        prop_assert_eq!(owner[cell].replace(number), None, "cell {} has two owners", cell);
+                    }
+                }
+            }
+            prop_assert!(owner.iter().all(Option::is_some), "a cell has no owner");
+            prop_assert!(firsts.is_sorted());
+        }
+
+        #[test]
+        fn pieces_are_nearly_equal(length in 0..1_usize << 40) {
+            let grid = Grid::new(Split::rows(), &[length]).unwrap();
+            prop_assert_eq!(grid.slices(), length.min(Split::PIECES));
+            let lengths = || grid.regions().map(|region| region.range(0).unwrap().len());
+            prop_assert_eq!(lengths().sum::<usize>(), length);
+            prop_assert!(lengths().max().unwrap_or(0) - lengths().min().unwrap_or(0) <= 1);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_cut_says_why() {
+        let error = Grid::new(Split::cols(), &[5]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the split `cols` cuts axis 1, but the array has 1 (shape [5]); cut an axis below 1"
+        );
+        assert!(matches!(Grid::new(Split::tiles(0, 5), &[5, 5]), Err(SplitError::Empty { .. })));
+        assert!(matches!(Grid::new(Split::tiles(1, 1), &[1 << 20, 1 << 20]), Err(SplitError::TooMany { .. })));
+        assert!(matches!(Grid::new(Split::tiles(1, 1), &[usize::MAX, 2]), Err(SplitError::TooMany { .. })));
+    }
+
+    #[test]
+    fn a_region_reads_like_an_index() {
+        let grid = Grid::new(Split::tiles(4, 3), &[8, 9, 3]).unwrap();
+        assert_eq!(grid.region(5).to_string(), "[4..8, 6..9, ..]");
+        assert_eq!(Grid::new(Split::cols().of(2), &[8, 9]).unwrap().region(1).to_string(), "[.., 2..4, ..]");
+    }
+}

@@ -1,0 +1,15 @@
+//! Who gets what: how an array is cut into slices ([`Split`]), which cells a slice is ([`Region`]), and how slices are
+//! given out ([`Schedule`]).
+//!
+//! Pure arithmetic, no memory touched. That slices are disjoint and cover the array is what every write in this crate
+//! relies on; `grid.rs` argues it and its property tests check it.
+
+mod grid;
+mod plan;
+mod schedule;
+mod split;
+
+pub use grid::{Grid, Region};
+pub use plan::{Turn, plan};
+pub use schedule::{Schedule, ScheduleError};
+pub use split::{Split, SplitError};

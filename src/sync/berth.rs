@@ -1,0 +1,158 @@
+//! A worker's own words on the board: what it is doing, what it cost, and what it says when it cannot go on.
+#![allow(unsafe_code)]
+
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::shared::Wire;
+use crate::sys::obituary::Obituary;
+use crate::sys::proc::Memory;
+
+/// Words for one worker, on cache lines that no other worker writes.
+#[repr(C, align(128))]
+pub(crate) struct Berth {
+    /// Signed at birth; written by the kernel at death.
+    pub(crate) obituary: Obituary,
+    /// The slice it works on: index + 1; 0 for none.
+    at: AtomicU64,
+    /// Nanoseconds spent in bodies.
+    busy: AtomicU64,
+    /// Private, shared and proportional memory in bytes, read just before its end; 0: not asked for.
+    memory: [AtomicU64; 3],
+    last_words: LastWords,
+}
+
+// SAFETY: atomics and an Obituary, which is made for shared use; whatever its bytes hold, the coordinator reads it only
+// as an atomic word.
+unsafe impl Wire for Berth {}
+
+/// Why a worker could not finish a slice, in its own words.
+#[repr(C)]
+struct LastWords {
+    /// | value | text                            |
+    /// |-------|---------------------------------|
+    /// | 0     | none                            |
+    /// | 1     | it panicked: location NUL message |
+    /// | 2     | the error that the body returned |
+    kind: AtomicU32,
+    length: AtomicU32,
+    text: [AtomicU8; LastWords::ROOM],
+}
+
+impl LastWords {
+    /// Bytes of text that are kept.
+    const ROOM: usize = 2000;
+}
+
+/// What a worker said of why it did not finish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Words {
+    /// The body panicked.
+    Panicked { message: String, location: String },
+    /// The body returned an error.
+    Refused { reason: String },
+}
+
+impl Berth {
+    /// Notes that it begins a slice.
+    pub(super) fn begin(&self, slice: usize) {
+        self.at.store(slice as u64 + 1, Ordering::Relaxed);
+    }
+
+    /// Notes that it has ended the slice it began, which took `busy`.
+    pub(super) fn end(&self, busy: Duration) {
+        self.busy.fetch_add(busy.as_nanos() as u64, Ordering::Relaxed);
+        self.at.store(0, Ordering::Relaxed);
+    }
+
+    /// The slice it works on, if it is one of `slices`.
+    pub(crate) fn at(&self, slices: usize) -> Option<usize> {
+        let at = self.at.load(Ordering::Acquire) as usize;
+        at.checked_sub(1).filter(|&slice| slice < slices)
+    }
+
+    /// Time spent in bodies.
+    pub(crate) fn busy(&self) -> Duration {
+        Duration::from_nanos(self.busy.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn note_memory(&self, memory: Memory) {
+        for (word, bytes) in self.memory.iter().zip([memory.private, memory.shared, memory.proportional]) {
+            word.store(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Its memory, if it was asked to note it.
+    pub(crate) fn memory(&self) -> Option<Memory> {
+        let [private, shared, proportional] = self.memory.each_ref().map(|word| word.load(Ordering::Relaxed));
+        (private > 0).then_some(Memory { private, shared, proportional })
+    }
+
+    /// Leaves last words, cut to what there is room for; the first ones stay.
+    pub(crate) fn say(&self, words: &Words) {
+        if self.last_words.kind.load(Ordering::Relaxed) != 0 {
+            return;
+        }
+        let (kind, text) = match words {
+            Words::Panicked { message, location } => (1, format!("{location}\0{message}")),
+            Words::Refused { reason } => (2, reason.clone()),
+        };
+        for (word, byte) in self.last_words.text.iter().zip(text.bytes()) {
+            word.store(byte, Ordering::Relaxed);
+        }
+        self.last_words.length.store(text.len().min(LastWords::ROOM) as u32, Ordering::Relaxed);
+        // Release: who reads the kind reads the text.
+        self.last_words.kind.store(kind, Ordering::Release);
+    }
+
+    /// Its last words.
+    pub(crate) fn said(&self) -> Option<Words> {
+        let kind = self.last_words.kind.load(Ordering::Acquire);
+        let length = (self.last_words.length.load(Ordering::Relaxed) as usize).min(LastWords::ROOM);
+        let bytes: Vec<u8> = self.last_words.text[..length].iter().map(|byte| byte.load(Ordering::Relaxed)).collect();
+        let text = String::from_utf8_lossy(&bytes);
+        match kind {
+            1 => {
+                let (location, message) = text.split_once('\0').unwrap_or(("", &text));
+                Some(Words::Panicked { message: message.to_owned(), location: location.to_owned() })
+            }
+            2 => Some(Words::Refused { reason: text.into_owned() }),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::Segment;
+
+    fn berths() -> Segment {
+        Segment::for_board(2 * size_of::<Berth>()).unwrap()
+    }
+
+    #[test]
+    fn last_words_are_kept_cut_and_the_first() {
+        let segment = berths();
+        let [one, two] = segment.words::<Berth>(0, 2) else { panic!("two berths") };
+        assert_eq!(one.said(), None);
+        one.say(&Words::Panicked { message: "a\0b".into(), location: "f.rs:1:2".into() });
+        one.say(&Words::Refused { reason: "later".into() });
+        assert_eq!(one.said(), Some(Words::Panicked { message: "a\0b".into(), location: "f.rs:1:2".into() }));
+        two.say(&Words::Refused { reason: "ü".repeat(5000) });
+        assert!(
+            matches!(two.said(), Some(Words::Refused { reason }) if reason.starts_with("üü") && reason.len() <= 2003)
+        );
+    }
+
+    #[test]
+    fn nonsense_is_harmless() {
+        let segment = berths();
+        let berth = &segment.words::<Berth>(0, 1)[0];
+        berth.at.store(u64::MAX, Ordering::Relaxed);
+        berth.last_words.kind.store(1, Ordering::Relaxed);
+        berth.last_words.length.store(u32::MAX, Ordering::Relaxed);
+        assert_eq!(berth.at(5), None);
+        assert!(berth.said().is_some());
+    }
+}

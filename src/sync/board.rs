@@ -1,0 +1,209 @@
+//! The control page of a job: who is alive, which slice is free, taken or done, each one's answer, last words.
+//!
+//! Atomics only, laid out by [`Layout`] from numbers the coordinator knows; nothing read from the board is ever used as a
+//! length or an index without a check, so a worker gone mad can spoil its words here but not the coordinator.
+
+#![allow(unsafe_code)]
+
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::{Barrier, Berth};
+use crate::error::Result;
+use crate::shared::{Segment, Wire};
+
+/// Numbers that fix the layout of a board.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    pub(crate) workers: usize,
+    pub(crate) slices: usize,
+    /// How many arrays are lent.
+    pub(crate) loans: usize,
+    /// Bytes of one answer.
+    pub(crate) answer: usize,
+}
+
+/// Words for the whole job.
+#[repr(C, align(128))]
+pub(crate) struct Head {
+    /// Where coordinator and workers meet when all slices are dealt out.
+    pub(crate) end: Barrier,
+    /// Where workers meet within a body.
+    pub(crate) meeting: Barrier,
+    /// How far the slices are dealt out.
+    pub(crate) dealt: Alone,
+    /// Slices done.
+    pub(crate) done: Alone,
+}
+
+/// A counter that all workers write: on a cache line of its own.
+#[repr(C, align(128))]
+pub(crate) struct Alone(pub(crate) AtomicU64);
+
+// SAFETY: atomics, barriers made of atomics, and padding that nobody reads.
+unsafe impl Wire for Head {}
+
+/// The journal's word for a slice: 0 free, rank * 2 + 2 taken by rank, rank * 2 + 3 done by rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SliceState {
+    Free,
+    Taken { rank: usize },
+    Done { rank: usize },
+}
+
+impl SliceState {
+    fn word(self) -> u32 {
+        match self {
+            Self::Free => 0,
+            Self::Taken { rank } => rank as u32 * 2 + 2,
+            Self::Done { rank } => rank as u32 * 2 + 3,
+        }
+    }
+
+    fn of(word: u32) -> Self {
+        match word.checked_sub(2) {
+            None => Self::Free,
+            Some(word) if word % 2 == 0 => Self::Taken { rank: word as usize / 2 },
+            Some(word) => Self::Done { rank: word as usize / 2 },
+        }
+    }
+}
+
+/// A board in shared memory, the same for coordinator and workers.
+pub(crate) struct Board {
+    segment: Segment,
+    layout: Layout,
+    at: Offsets,
+}
+
+struct Offsets {
+    berths: usize,
+    addresses: usize,
+    states: usize,
+    answers: usize,
+    end: usize,
+}
+
+impl Layout {
+    fn offsets(self) -> Offsets {
+        // No overflow: workers, loans and slices are bounded by the coordinator, and an answer is a value of the program.
+        let berths = size_of::<Head>();
+        let addresses = berths + self.workers * size_of::<Berth>();
+        let states = addresses + self.workers * self.loans * size_of::<AtomicU64>();
+        let answers = states + self.slices * size_of::<AtomicU32>();
+        Offsets { berths, addresses, states, answers, end: answers + self.slices * self.answer }
+    }
+}
+
+impl Board {
+    pub(crate) fn new(layout: Layout) -> Result<Self> {
+        let at = layout.offsets();
+        let board = Self { segment: Segment::for_board(at.end)?, layout, at };
+        for berth in board.berths() {
+            // SAFETY: the segment was made just now and no other process or thread has it.
+            unsafe { berth.obituary.prepare() };
+        }
+        Ok(board)
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    pub(crate) fn head(&self) -> &Head {
+        &self.segment.words::<Head>(0, 1)[0]
+    }
+
+    pub(crate) fn berths(&self) -> &[Berth] {
+        self.segment.words(self.at.berths, self.layout.workers)
+    }
+
+    /// Where worker `rank` has each loan mapped.
+    pub(crate) fn addresses(&self, rank: usize) -> &[AtomicU64] {
+        let loans = self.layout.loans;
+        &self.segment.words(self.at.addresses, self.layout.workers * loans)[rank * loans..][..loans]
+    }
+
+    fn states(&self) -> &[AtomicU32] {
+        self.segment.words(self.at.states, self.layout.slices)
+    }
+
+    /// What the journal says of a slice.
+    pub(crate) fn state(&self, slice: usize) -> SliceState {
+        // Acquire: with Done comes all that its worker wrote before.
+        SliceState::of(self.states()[slice].load(Ordering::Acquire))
+    }
+
+    /// Enters that worker `rank` begins a slice.
+    pub(crate) fn take(&self, rank: usize, slice: usize) {
+        self.berths()[rank].begin(slice);
+        self.states()[slice].store(SliceState::Taken { rank }.word(), Ordering::Relaxed);
+    }
+
+    /// Enters that worker `rank` has finished a slice, with its answer, which took `busy`.
+    pub(crate) fn finish(&self, rank: usize, slice: usize, answer: &[u8], busy: Duration) {
+        for (word, &byte) in self.answer_words(slice).iter().zip(answer) {
+            word.store(byte, Ordering::Relaxed);
+        }
+        // Release: who reads Done sees the slice's cells and its answer.
+        self.states()[slice].store(SliceState::Done { rank }.word(), Ordering::Release);
+        self.berths()[rank].end(busy);
+        self.head().done.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn answer_words(&self, slice: usize) -> &[AtomicU8] {
+        let size = self.layout.answer;
+        &self.segment.words(self.at.answers, self.layout.slices * size)[slice * size..][..size]
+    }
+
+    /// Copies the answer of a slice that is done.
+    pub(crate) fn read_answer(&self, slice: usize, into: &mut [u8]) {
+        for (byte, word) in into.iter_mut().zip(self.answer_words(slice)) {
+            *byte = word.load(Ordering::Relaxed);
+        }
+    }
+
+    /// How many slices are done; at most as many as there are, whatever a worker wrote.
+    pub(crate) fn done(&self) -> usize {
+        (self.head().done.0.load(Ordering::Relaxed) as usize).min(self.layout.slices)
+    }
+
+    /// Ends the job because of worker `rank`, or for the coordinator's reasons: breaks every barrier. The end barrier
+    /// first, so that its reason is the cause and not what a worker makes of a broken meeting.
+    pub(crate) fn give_up(&self, rank: Option<usize>) {
+        self.head().end.break_for(rank);
+        self.head().meeting.break_for(rank);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn board() -> Board {
+        Board::new(Layout { workers: 3, slices: 5, loans: 2, answer: 12 }).unwrap()
+    }
+
+    #[test]
+    fn the_journal_goes_from_free_to_taken_to_done() {
+        let board = board();
+        assert_eq!(board.state(4), SliceState::Free);
+        board.take(2, 4);
+        assert_eq!((board.state(4), board.berths()[2].at(5)), (SliceState::Taken { rank: 2 }, Some(4)));
+        board.finish(2, 4, b"twelve bytes", Duration::from_nanos(7));
+        assert_eq!((board.state(4), board.berths()[2].at(5)), (SliceState::Done { rank: 2 }, None));
+        let mut answer = [0; 12];
+        board.read_answer(4, &mut answer);
+        assert_eq!((&answer, board.done(), board.berths()[2].busy().as_nanos()), (b"twelve bytes", 1, 7));
+        assert_eq!(board.state(3), SliceState::Free);
+    }
+
+    #[test]
+    fn nonsense_on_the_board_is_harmless() {
+        let board = board();
+        board.head().done.0.store(u64::MAX, Ordering::Relaxed);
+        board.states()[0].store(u32::MAX, Ordering::Relaxed);
+        assert_eq!(board.done(), 5);
+        assert!(matches!(board.state(0), SliceState::Done { .. }));
+    }
+}

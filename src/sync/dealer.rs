@@ -1,0 +1,67 @@
+//! Gives out each slice once, by a schedule.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::slices::Schedule;
+
+/// What is to be given out, and to how many; how far it has got is one counter that all workers share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dealer {
+    pub(crate) schedule: Schedule,
+    pub(crate) slices: usize,
+    pub(crate) workers: usize,
+}
+
+impl Dealer {
+    /// The next run of slices for worker `rank`, which has been given `runs` so far; `None` when there are no more.
+    ///
+    /// Relaxed: the counter says who works on what and nothing about memory; what a worker reads was there before the
+    /// fork, and what it wrote is published with the slice's state.
+    pub(crate) fn deal(&self, counter: &AtomicU64, rank: usize, runs: usize) -> Option<Range<usize>> {
+        match self.schedule {
+            Schedule::Static if runs == 0 => {
+                self.schedule.fixed(self.slices, self.workers, rank).filter(|run| !run.is_empty())
+            }
+            Schedule::Static => None,
+            Schedule::Dynamic { chunk } => {
+                // The counter passes the end by one chunk a worker at most: nobody asks again after None.
+                let start = counter.fetch_add(chunk.get() as u64, Ordering::Relaxed).min(self.slices as u64) as usize;
+                (start < self.slices).then(|| start..start.saturating_add(chunk.get()).min(self.slices))
+            }
+            Schedule::Guided => {
+                let portion = |start: u64| {
+                    let left = (self.slices as u64).checked_sub(start).filter(|&left| left > 0)? as usize;
+                    Some(self.schedule.portion(left, self.workers) as u64)
+                };
+                let start = counter
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |start| Some(start + portion(start)?))
+                    .ok()?;
+                portion(start).map(|portion| start as usize..(start + portion) as usize)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_slice_once(slices in 0..400_usize, workers in 1..9_usize, which in 0..4_usize) {
+            let schedule = ["static", "dynamic", "dynamic=1000000000000", "guided"][which].parse().unwrap();
+            let dealer = Dealer { schedule, slices, workers };
+            let counter = AtomicU64::new(0);
+            let mut dealt: Vec<usize> = std::thread::scope(|threads| {
+                let (dealer, counter) = (&dealer, &counter);
+                let work = |rank| move || (0..).map_while(|runs| dealer.deal(counter, rank, runs)).flatten().collect::<Vec<_>>();
+                let hands: Vec<_> = (0..workers).map(|rank| threads.spawn(work(rank))).collect();
+                hands.into_iter().flat_map(|hand| hand.join().unwrap()).collect()
+            });
+            dealt.sort_unstable();
+            prop_assert!(dealt.into_iter().eq(0..slices));
+        }
+    }
+}

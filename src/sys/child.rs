@@ -1,0 +1,139 @@
+//! Making a process, holding it by its pidfd, ending it, and being one.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::sync::OnceLock;
+
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// It left with this status.
+    Status(i32),
+    /// This signal ended it.
+    Signal(i32),
+    /// Somebody else in this program reaped it (a SIGCHLD handler, `waitpid(-1)`, SIGCHLD ignored).
+    Unknown,
+}
+
+/// A child process. Dropping it kills and reaps it: no child outlives the value that stands for it.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pid: Pid,
+    pidfd: Option<OwnedFd>,
+    exit: OnceLock<Exit>,
+}
+
+/// Forks; the child runs `life` and leaves by `_exit` with the status it returns.
+///
+/// Before `life` runs, the child has arranged to be killed when the forking thread ends, whatever ends it.
+///
+/// # Safety
+/// The child must not use what another thread of this process may have held at the time of the fork (locks, pools):
+/// either this process has one thread, or the caller vouches for what `life` does.
+pub(crate) unsafe fn spawn(life: impl FnOnce() -> i32) -> io::Result<Child> {
+    let parent = getpid();
+    // SAFETY: the caller vouches for the child's use of what it inherits; the child ends by _exit below.
+    match unsafe { fork() }? {
+        ForkResult::Parent { child } => Ok(Child { pid: child, pidfd: pidfd_open(child).ok(), exit: OnceLock::new() }),
+        ForkResult::Child => leave(match die_with(parent) {
+            Ok(()) => life(),
+            Err(_) => ORPHANED,
+        }),
+    }
+}
+
+/// Exit status of a child that found its parent gone at birth; nobody is left to read it.
+const ORPHANED: i32 = 125;
+
+/// Asks for SIGKILL when the parent ends. It may have ended already, in which case no signal comes: so look again.
+fn die_with(parent: Pid) -> io::Result<()> {
+    set_pdeathsig(Signal::SIGKILL)?;
+    // A coordinator may have blocked signals for its own ends; a worker has no such business.
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+    if getppid() == parent { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
+/// Leaves this process now: no destructor, exit handler or buffer inherited from the parent runs.
+pub(crate) fn leave(status: i32) -> ! {
+    // SAFETY: _exit ends the process without touching its memory.
+    unsafe { libc::_exit(status) }
+}
+
+fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
+    // SAFETY: the call takes two integers and returns a new descriptor or -1.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor (close-on-exec by itself) for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+impl Child {
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid.as_raw() as u32
+    }
+
+    /// Sends SIGKILL, unless it was reaped already (its pid may be another's by now).
+    pub(crate) fn kill(&self) {
+        if self.exit.get().is_none() {
+            let _ = kill(self.pid, Signal::SIGKILL);
+        }
+    }
+
+    /// How it ended, if it has; does not wait.
+    pub(crate) fn ended(&self) -> Option<Exit> {
+        self.reap(WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG)
+    }
+
+    /// Waits for its end, which must be certain: it was killed, or it has said that it is about to leave.
+    pub(crate) fn wait(&self) -> Exit {
+        loop {
+            if let Some(exit) = self.reap(WaitPidFlag::WEXITED) {
+                return exit;
+            }
+        }
+    }
+
+    fn reap(&self, how: WaitPidFlag) -> Option<Exit> {
+        if let Some(exit) = self.exit.get() {
+            return Some(*exit);
+        }
+        let id = match &self.pidfd {
+            Some(pidfd) => Id::PIDFd(pidfd.as_fd()),
+            None => Id::Pid(self.pid),
+        };
+        let exit = match waitid(id, how) {
+            Ok(WaitStatus::Exited(_, status)) => Exit::Status(status),
+            Ok(WaitStatus::Signaled(_, signal, _)) => Exit::Signal(signal as i32),
+            Ok(_) | Err(nix::Error::EINTR) => return None,
+            Err(_) => Exit::Unknown,
+        };
+        Some(*self.exit.get_or_init(|| exit))
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            self.kill();
+            self.wait();
+        }
+    }
+}
+
+/// Writes out what std and C still hold in buffers, so that a child cannot write it a second time.
+pub(crate) fn flush_buffers() {
+    use std::io::Write;
+    // An error here is for the one who writes next to meet; a fork does not make it worse.
+    let _ = io::stdout().flush();
+    let _ = io::stderr().flush();
+    // SAFETY: a null stream means all of them; stdio takes its own locks.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
+}

@@ -1,0 +1,97 @@
+//! What this machine, this container and this process may use.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use nix::unistd::{SysconfVar, sysconf};
+
+/// The one that gives least, of all that limit memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// Bytes that can still be had.
+    pub(crate) bytes: u64,
+    /// Who says so, for people.
+    pub(crate) by: &'static str,
+}
+
+/// Bytes in a page of memory.
+pub(crate) fn page_size() -> usize {
+    sysconf(SysconfVar::PAGE_SIZE).ok().flatten().map_or(4096, |bytes| bytes as usize)
+}
+
+/// How much memory can still be had without anybody being killed for it; `None` where the kernel does not tell.
+pub(crate) fn memory_room() -> Option<Room> {
+    let ram = meminfo().map(|bytes| Room { bytes, by: "the memory available on this machine" });
+    let group = cgroup_room().map(|bytes| Room { bytes, by: "this process's memory cgroup" });
+    ram.into_iter().chain(group).min_by_key(|room| room.bytes)
+}
+
+/// How many processes this user may have (RLIMIT_NPROC); `None` without a limit.
+pub(crate) fn process_limit() -> Option<u64> {
+    let (soft, _) = getrlimit(Resource::RLIMIT_NPROC).ok()?;
+    (soft != RLIM_INFINITY).then_some(soft)
+}
+
+/// How many bytes of addresses this process may map (RLIMIT_AS); `None` without a limit.
+pub(crate) fn address_limit() -> Option<u64> {
+    let (soft, _) = getrlimit(Resource::RLIMIT_AS).ok()?;
+    (soft != RLIM_INFINITY).then_some(soft)
+}
+
+/// `MemAvailable` and free swap of /proc/meminfo, in bytes: what can be had without pushing anybody out.
+fn meminfo() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    Some(kib_field(&text, "MemAvailable:")? + kib_field(&text, "SwapFree:").unwrap_or(0))
+}
+
+fn kib_field(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+/// What the memory cgroup of this process, or the tightest of its parents, leaves. File pages that can be dropped at
+/// once count as free, as the kernel counts them.
+fn cgroup_room() -> Option<u64> {
+    let membership = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let mut least = None;
+    for line in membership.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, parts.next()?);
+        let (root, limit, usage, stat) = match controllers {
+            "" => ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file "),
+            _ if controllers.split(',').any(|name| name == "memory") => {
+                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file ")
+            }
+            _ => continue,
+        };
+        for group in Path::new(path).ancestors() {
+            let folder: PathBuf = Path::new(root).join(group.strip_prefix("/").unwrap_or(group));
+            let number = |file: &str| fs::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok();
+            let (Some(limit), Some(usage)) = (number(limit), number(usage)) else { continue };
+            let stats = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+            let droppable = stats.lines().find_map(|line| line.strip_prefix(stat)?.trim().parse::<u64>().ok());
+            let room = limit.saturating_sub(usage.saturating_sub(droppable.unwrap_or(0)));
+            least = Some(least.map_or(room, |least: u64| least.min(room)));
+        }
+    }
+    least
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_meminfo() {
+        let text = "MemTotal:  100 kB\nMemAvailable:   17 kB\nSwapFree:  3 kB\n";
+        assert_eq!(kib_field(text, "MemAvailable:"), Some(17 * 1024));
+        assert_eq!(kib_field(text, "Nonsense:"), None);
+    }
+
+    #[test]
+    fn this_machine_has_some_room() {
+        let room = memory_room().expect("/proc/meminfo is readable on Linux");
+        assert!(room.bytes > 1 << 20 && room.bytes < 1 << 50, "{room:?}");
+    }
+}

@@ -1,0 +1,12 @@
+//! The only calls into the operating system: memory, futex, fork, limits.
+//!
+//! Everything here is a thin, checked wrapper whose contract is safe unless the name says otherwise;
+//! no file above this room names a system call. Linux only (5.14 or later; 5.16 for the fast wait).
+
+pub(crate) mod child;
+pub(crate) mod futex;
+pub(crate) mod gemm;
+pub(crate) mod limits;
+pub(crate) mod memory;
+pub(crate) mod obituary;
+pub(crate) mod proc;
