@@ -20,8 +20,8 @@ pub enum Error {
 
     /// A safe fork needs a process with one thread.
     #[error(
-        "this process has {threads} threads, and a worker forked now could find a lock held for ever by one of them; \
-         fork before starting threads, use Engine::Threads, or read the contract of Job::run_beside_threads"
+        "this process has {threads} threads, and a worker forked now could find a lock held for ever by one of them. \
+         Fork before starting threads, use Engine::Threads, or read the contract of Job::run_beside_threads."
     )]
     ThreadsRunning {
         /// How many threads there are.
@@ -29,7 +29,7 @@ pub enum Error {
     },
 
     /// More workers than a job can have, or none.
-    #[error("{asked} workers asked for; a job takes 1 to {most}")]
+    #[error("{asked} workers were asked for, and a job takes 1 to {most}. Ask for a number in between.")]
     Workers {
         /// How many were asked for.
         asked: usize,
@@ -38,7 +38,7 @@ pub enum Error {
     },
 
     /// The system made fewer processes than asked for.
-    #[error("the system made only {started} of {asked} worker processes ({source}{}); ask for fewer workers or raise the limit",
+    #[error("the system made only {started} of {asked} worker processes ({source}{}). Ask for fewer workers or raise the limit.",
         .limit.map(|limit| format!(", the limit of processes for this user is {limit}")).unwrap_or_default())]
     Fork {
         /// How many were made (and ended again).
@@ -53,7 +53,7 @@ pub enum Error {
 
     /// Too little memory for an array; found out before any of it was used.
     #[error(
-        "{what} needs {need} bytes, but {by} leaves {room}; use a smaller array or a smaller element type, or free memory"
+        "{what} needs {need} bytes, but {by} leaves {room}. Use a smaller array or a smaller element type, or free memory."
     )]
     Memory {
         /// What needs it.
@@ -71,7 +71,7 @@ pub enum Error {
     Shape(String),
 
     /// Nothing was lent, so there is nothing to cut.
-    #[error("no array was lent, so there is nothing to cut into slices; lend at least one")]
+    #[error("no array was lent, so there is nothing to cut into slices. Lend at least one.")]
     NothingLent,
 
     /// A worker ended before its work was done.
@@ -91,7 +91,7 @@ pub enum Error {
 
     /// The job took longer than it was given.
     #[error(
-        "the job was ended after its deadline of {deadline:?} with {done} of {slices} slices done; give it more time, or more workers"
+        "the job was ended after its deadline of {deadline:?} with {done} of {slices} slices done. Give it more time, or more workers."
     )]
     Deadline {
         /// The time it was given.
@@ -107,24 +107,30 @@ pub enum Error {
     Barrier(String),
 
     /// A file that is not what it should be.
-    #[error("{}: {what}; {remedy}", .path.display())]
+    #[error("{}: {what}. {}.", .path.display(), sentence(.remedy))]
     File {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         what: String,
-        /// What to do.
+        /// What to do, as half a sentence.
         remedy: String,
     },
 
     /// The system refused something that it normally does.
-    #[error("the system refused to {doing}: {source}")]
+    #[error("the system refused to {doing}: {source}. Look at the limits of this process (ulimit -a) and of the machine.")]
     System {
         /// What was to be done.
         doing: &'static str,
         /// Its reason.
         source: io::Error,
     },
+}
+
+/// Begins with a capital letter.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 impl Error {
@@ -169,7 +175,7 @@ impl fmt::Display for Death {
             Some(slice) => write!(f, " while it worked on slice {slice}")?,
             None => write!(f, " while it worked on no slice")?,
         }
-        write!(f, "; {done} of {slices} slices were done, and the outputs are incomplete; {}", cause.remedy())
+        write!(f, "; {done} of {slices} slices were done, and the outputs are incomplete. {}.", cause.remedy())
     }
 }
 
@@ -201,18 +207,18 @@ pub enum Cause {
 impl Cause {
     fn remedy(&self) -> &'static str {
         match self {
-            Self::Panicked { .. } => "mend the body, which panics on this slice",
-            Self::Exited { .. } => "let the body return instead of ending the process",
+            Self::Panicked { .. } => "Mend the body, which panics on this slice",
+            Self::Exited { .. } => "Let the body return instead of ending the process",
             Self::Signalled { signal: libc::SIGKILL } => {
-                "find out who sent SIGKILL (somebody's kill, or the kernel for want of memory: see dmesg) and run again"
+                "Find out who sent SIGKILL (somebody's kill, or the kernel for want of memory: see dmesg) and run again"
             }
             Self::Signalled { signal: libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT } => {
-                "somebody asked it to end; run again"
+                "Somebody asked it to end; run again"
             }
             Self::Signalled { .. } => {
-                "look for unsafe or foreign code in the body that touches memory it was not given"
+                "Look for unsafe or foreign code in the body that touches memory it was not given"
             }
-            Self::Unknown => "let this program's SIGCHLD handler leave parfork's children alone",
+            Self::Unknown => "Let this program's SIGCHLD handler leave parfork's children alone",
         }
     }
 }

@@ -46,14 +46,32 @@ pub fn cpus() -> usize {
 #[must_use = "a job does nothing until it is run"]
 pub struct Job<'p, L> {
     lent: L,
-    workers: Option<usize>,
-    split: Split,
-    schedule: Schedule,
-    engine: Engine,
-    deadline: Option<Duration>,
-    measure_memory: bool,
-    progress: Option<Box<dyn FnMut(usize, usize) + 'p>>,
+    settings: Settings<'p>,
 }
+
+/// Everything about a job but what is lent and what is done.
+///
+/// [`Job`]'s methods set these one by one; kernels, which bring their own loans and body, take them whole.
+#[derive(Default)]
+pub struct Settings<'p> {
+    /// How many workers; as many as there are [`cpus`] if not given.
+    pub workers: Option<usize>,
+    /// How the array is cut; if not given into rows, or as the kernel likes it best.
+    pub split: Option<Split>,
+    /// How slices are given out.
+    pub schedule: Schedule,
+    /// Who works.
+    pub engine: Engine,
+    /// After what time to give up.
+    pub deadline: Option<Duration>,
+    /// Whether each worker reads its own memory when it is done.
+    pub measure_memory: bool,
+    /// Told now and then how many slices are done, of how many.
+    pub progress: Option<Progress<'p>>,
+}
+
+/// Called in the coordinator with the number of slices done and of all.
+pub type Progress<'p> = Box<dyn FnMut(usize, usize) + 'p>;
 
 impl<'p, L: Lend> Job<'p, L> {
     /// A job on what is lent: `&array` to read, `&mut array` to write in slices, or a tuple of those.
@@ -61,58 +79,54 @@ impl<'p, L: Lend> Job<'p, L> {
     /// The first array that is lent for writing decides what the slices are, or the first of all if none is. Others that
     /// are lent for writing must be as long on the axes that are cut.
     pub fn new(lent: L) -> Self {
-        Self {
-            lent,
-            workers: None,
-            split: Split::default(),
-            schedule: Schedule::default(),
-            engine: Engine::default(),
-            deadline: None,
-            measure_memory: false,
-            progress: None,
-        }
+        Self::with(lent, Settings::default())
+    }
+
+    /// A job with these settings.
+    pub fn with(lent: L, settings: Settings<'p>) -> Self {
+        Self { lent, settings }
     }
 
     /// How many workers; by default as many as there are [`cpus`]. Never more are made than there are slices.
     pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = Some(workers);
+        self.settings.workers = Some(workers);
         self
     }
 
     /// How the array is cut; by default into rows.
     pub fn split(mut self, split: Split) -> Self {
-        self.split = split;
+        self.settings.split = Some(split);
         self
     }
 
     /// How slices are given out; by default one at a time to whoever is free.
     pub fn schedule(mut self, schedule: Schedule) -> Self {
-        self.schedule = schedule;
+        self.settings.schedule = schedule;
         self
     }
 
     /// Who works; by default processes.
     pub fn engine(mut self, engine: Engine) -> Self {
-        self.engine = engine;
+        self.settings.engine = engine;
         self
     }
 
     /// Ends the job with an error if it is not done after this time. Processes are killed; threads stop before their next
     /// slice; the serial engine does not look at it.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = Some(deadline);
+        self.settings.deadline = Some(deadline);
         self
     }
 
     /// Lets each worker read its own memory when it is done, for the [`Report`]. Costs some milliseconds.
     pub fn measure_memory(mut self, measure: bool) -> Self {
-        self.measure_memory = measure;
+        self.settings.measure_memory = measure;
         self
     }
 
     /// Calls `progress` in the coordinator now and then with the number of slices done and of all.
     pub fn progress(mut self, progress: impl FnMut(usize, usize) + 'p) -> Self {
-        self.progress = Some(Box::new(progress));
+        self.settings.progress = Some(Box::new(progress));
         self
     }
 
@@ -124,7 +138,7 @@ impl<'p, L: Lend> Job<'p, L> {
     where
         L: Sync,
     {
-        let engine = self.engine;
+        let engine = self.settings.engine;
         self.run_with(body, |work, orders| engine.run(work, orders))
     }
 
@@ -142,14 +156,14 @@ impl<'p, L: Lend> Job<'p, L> {
         mut self,
         body: impl Fn(&Worker<'_>, L::Part) -> R,
     ) -> Result<Gathered<R::Value>> {
-        self.engine = Engine::Processes;
+        self.settings.engine = Engine::Processes;
         // SAFETY: passed on to the caller.
         self.run_with(body, |work, orders| unsafe { engine::run_beside_threads(work, orders) })
     }
 
     /// Cuts, makes the board, lets `engine` work, gathers.
     pub(crate) fn run_with<R, B>(
-        mut self,
+        self,
         body: B,
         engine: impl FnOnce(&Work<'_, L, B>, &mut Orders<'_>) -> Result<()>,
     ) -> Result<Gathered<R::Value>>
@@ -157,16 +171,18 @@ impl<'p, L: Lend> Job<'p, L> {
         R: Answer,
         B: Fn(&Worker<'_>, L::Part) -> R,
     {
-        let asked = self.workers.unwrap_or_else(cpus);
+        let settings = self.settings;
+        let asked = settings.workers.unwrap_or_else(cpus);
         if asked == 0 || asked > MOST_WORKERS {
             return Err(Error::Workers { asked, most: MOST_WORKERS });
         }
         let mut loans = Vec::new();
         self.lent.loans(&mut loans);
-        let grid = cut(self.split, &loans)?;
+        let split = settings.split.unwrap_or_default();
+        let grid = cut(split, &loans)?;
         let addresses = loans.iter().map(|loan| loan.segment.base().addr().get()).collect();
         let slices = grid.slices();
-        let workers = if self.engine == Engine::Serial { 1 } else { asked.min(slices).max(1) };
+        let workers = if settings.engine == Engine::Serial { 1 } else { asked.min(slices).max(1) };
         let board = Board::new(Layout { workers, slices, loans: loans.len(), answer: size_of::<R::Value>() })?;
         drop(loans);
         let work = Work {
@@ -174,14 +190,23 @@ impl<'p, L: Lend> Job<'p, L> {
             body: &body,
             grid: &grid,
             board: &board,
-            dealer: Dealer { schedule: self.schedule, slices, workers },
+            dealer: Dealer { schedule: settings.schedule, slices, workers },
             patience: Patience::new(workers, cpus()),
-            measure_memory: self.measure_memory,
+            measure_memory: settings.measure_memory,
         };
-        let mut orders = Orders { deadline: self.deadline, progress: self.progress.take() };
+        let mut orders = Orders { deadline: settings.deadline, progress: settings.progress };
         let began = Instant::now();
         engine(&work, &mut orders)?;
-        let report = Report::read(&board, self.engine, grid.clone(), addresses, began.elapsed())?;
+        let mut report = Report {
+            engine: settings.engine,
+            split,
+            schedule: settings.schedule,
+            grid: grid.clone(),
+            workers: Vec::new(),
+            addresses,
+            wall: began.elapsed(),
+        };
+        report.read(&board)?;
         let answers = (0..slices).map(|slice| {
             let mut answer = R::Value::zeroed();
             board.read_answer(slice, bytemuck::bytes_of_mut(&mut answer));
@@ -200,8 +225,8 @@ fn cut(split: Split, loans: &[Loan<'_>]) -> Result<Grid> {
         if let Some(axis) = grid.cut_axes().find(|&axis| other.shape.get(axis) != first.shape.get(axis)) {
             let (first, other) = (first.shape, other.shape);
             return Err(Error::Shape(format!(
-                "two outputs of shapes {first:?} and {other:?} differ on axis {axis}, which the split `{split}` cuts; make \
-                 them equally long there, or cut another axis"
+                "two outputs of shapes {first:?} and {other:?} differ on axis {axis}, which the split `{split}` cuts. Make \
+                 them equally long there, or cut another axis."
             )));
         }
     }

@@ -40,7 +40,7 @@ pub use answer::{Answer, Gathered};
 pub use engine::{Engine, EngineError};
 pub use error::{Cause, Death, Error, Result, SliceName};
 pub use fork::fork;
-pub use job::{Job, MOST_WORKERS, cpus};
+pub use job::{Job, MOST_WORKERS, Progress, Settings, cpus};
 pub use lend::{Lend, Slice};
 pub use report::{Memory, Report, WorkerReport};
 pub use shared::{Order, Shared};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::slices::Grid;
+use crate::slices::{Grid, Schedule, Split};
 use crate::sync::{Board, SliceState};
 
 pub use crate::sys::proc::Memory;
@@ -14,7 +14,11 @@ pub use crate::sys::proc::Memory;
 pub struct Report {
     /// Who ran it.
     pub engine: Engine,
-    /// How the array was cut.
+    /// How the array was to be cut.
+    pub split: Split,
+    /// How slices were given out.
+    pub schedule: Schedule,
+    /// The slices.
     pub grid: Grid,
     /// Each worker, in order of rank.
     pub workers: Vec<WorkerReport>,
@@ -38,16 +42,10 @@ pub struct WorkerReport {
 }
 
 impl Report {
-    /// Reads the board of a job that has ended, and checks that it is done.
-    pub(crate) fn read(
-        board: &Board,
-        engine: Engine,
-        grid: Grid,
-        addresses: Vec<usize>,
-        wall: Duration,
-    ) -> Result<Self> {
+    /// Enters what each worker did, from the board of a job that has ended, and checks that every slice is done.
+    pub(crate) fn read(&mut self, board: &Board) -> Result<()> {
         let load = |word: &std::sync::atomic::AtomicU64| word.load(std::sync::atomic::Ordering::Relaxed) as usize;
-        let mut workers: Vec<_> = board
+        self.workers = board
             .berths()
             .iter()
             .enumerate()
@@ -58,9 +56,9 @@ impl Report {
                 addresses: board.addresses(rank).iter().map(load).collect(),
             })
             .collect();
-        for slice in 0..grid.slices() {
+        for slice in 0..self.grid.slices() {
             match board.state(slice) {
-                SliceState::Done { rank } if rank < workers.len() => workers[rank].slices.push(slice),
+                SliceState::Done { rank } if rank < self.workers.len() => self.workers[rank].slices.push(slice),
                 state => {
                     let what = format!("slice {slice} is {state:?} after all workers said they were done");
                     return Err(Error::System {
@@ -70,7 +68,7 @@ impl Report {
                 }
             }
         }
-        Ok(Self { engine, grid, workers, addresses, wall })
+        Ok(())
     }
 
     /// How much longer all workers were in bodies, taken together, than the job lasted: at best the number of workers.

@@ -70,8 +70,8 @@ impl Worker<'_> {
         if !self.in_step {
             let slices = self.board.layout().slices;
             return Err(Error::Barrier(format!(
-                "workers can meet only if each has one slice, but {workers} workers share {slices}; use Schedule::Static \
-                 and Split::rows().into_pieces({workers})"
+                "workers can meet only if each has one slice, but {workers} workers share {slices}. Use Schedule::Static \
+                 and Split::rows().into_pieces({workers})."
             )));
         }
         self.board.head().meeting.meet(workers as u32, self.patience).map_err(|broken| {

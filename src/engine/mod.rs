@@ -61,7 +61,7 @@ impl fmt::Display for Engine {
 
 /// A text that names no engine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an engine; write processes, threads or serial")]
+#[error("`{0}` is not an engine. Write processes, threads or serial.")]
 pub struct EngineError(String);
 
 /// Reads `processes`, `threads` or `serial`.

@@ -153,7 +153,7 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
         if byte_length(dim.slice(), size_of::<T>())? != self.len() * size_of::<T>() {
             let (from, to) = (self.shape(), dim.slice());
             return Err(Error::Shape(format!(
-                "an array of shape {from:?} cannot take the shape {to:?}; both must have as many elements"
+                "an array of shape {from:?} cannot take the shape {to:?}. Both must have as many elements."
             )));
         }
         Ok(Shared { segment: self.segment, dim, order: self.order, cells: PhantomData })
@@ -190,7 +190,7 @@ fn byte_length(shape: &[usize], element: usize) -> Result<usize> {
     let nonzero = shape.iter().filter(|&&axis| axis != 0).copied().try_fold(element.max(1), product);
     match nonzero {
         None => Err(Error::Shape(format!(
-            "shape {shape:?} with elements of {element} bytes has more bytes than can be addressed (2^63); use a smaller shape"
+            "shape {shape:?} with elements of {element} bytes has more bytes than can be addressed (2^63). Use a smaller shape."
         ))),
         Some(_) if shape.contains(&0) => Ok(0),
         Some(_) => Ok(shape.iter().product::<usize>() * element),

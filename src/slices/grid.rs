@@ -228,7 +228,7 @@ mod tests {
         let error = Grid::new(Split::cols(), &[5]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the split `cols` cuts axis 1, but the array has 1 (shape [5]); cut an axis below 1"
+            "the split `cols` cuts axis 1, but the array has 1 (shape [5]). Cut an axis below 1."
         );
         assert!(matches!(Grid::new(Split::tiles(0, 5), &[5, 5]), Err(SplitError::Empty { .. })));
         assert!(matches!(Grid::new(Split::tiles(1, 1), &[1 << 20, 1 << 20]), Err(SplitError::TooMany { .. })));

@@ -78,7 +78,7 @@ impl FromStr for Schedule {
 
 /// A text that names no schedule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a schedule; write static, dynamic, dynamic=CHUNK (1 or more slices at a time) or guided")]
+#[error("`{0}` is not a schedule. Write static, dynamic, dynamic=CHUNK (1 or more slices at a time) or guided.")]
 pub struct ScheduleError(String);
 
 #[cfg(test)]

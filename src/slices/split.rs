@@ -143,20 +143,20 @@ impl FromStr for Split {
 #[non_exhaustive]
 pub enum SplitError {
     /// The text names no split.
-    #[error("`{text}` is not a way to cut an array; write rows, rows=64, rows/8, the same with cols, or tiles=64x128")]
+    #[error("`{text}` is not a way to cut an array. Write rows, rows=64, rows/8, the same with cols, or tiles=64x128.")]
     Unknown {
         /// What was written.
         text: String,
     },
     /// Slices of no length.
-    #[error("the split `{text}` would make slices of length 0; give every length as 1 or more")]
+    #[error("the split `{text}` would make slices of length 0. Give every length as 1 or more.")]
     Empty {
         /// The split.
         text: String,
     },
     /// The axis to cut is not there.
     #[error(
-        "the split `{split}` cuts axis {axis}, but the array has {ndim} (shape {shape:?}); cut an axis below {ndim}"
+        "the split `{split}` cuts axis {axis}, but the array has {ndim} (shape {shape:?}). Cut an axis below {ndim}."
     )]
     NoSuchAxis {
         /// The split.
@@ -169,7 +169,7 @@ pub enum SplitError {
         shape: Vec<usize>,
     },
     /// More slices than the board can hold.
-    #[error("the split `{split}` cuts shape {shape:?} into more than {most} slices; make each slice larger")]
+    #[error("the split `{split}` cuts shape {shape:?} into more than {most} slices. Make each slice larger.")]
     TooMany {
         /// The split.
         split: String,
@@ -201,7 +201,7 @@ mod tests {
             "rows/",
         ] {
             let error = text.parse::<Split>().unwrap_err();
-            assert!(error.to_string().contains("write rows"), "{text}: {error}");
+            assert!(error.to_string().contains("Write rows"), "{text}: {error}");
         }
     }
 }

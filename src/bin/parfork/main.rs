@@ -1,1 +1,41 @@
-fn main() {}
+//! The command `parfork`: a table of contents.
+
+mod args;
+mod demo;
+mod drawing;
+mod failure;
+mod image;
+mod job;
+mod mandelbrot;
+mod matmul;
+mod output;
+mod plan;
+mod reduce;
+mod shell;
+
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+use clap::Parser;
+use parfork::workers::reduce::Op;
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Demo(args) => demo::run(args),
+        Command::Matmul(args) => matmul::run(args),
+        Command::Image(args) => image::run(args),
+        Command::Mandelbrot(args) => mandelbrot::run(args),
+        Command::Sum(args) => reduce::run(Op::Sum, args),
+        Command::Mean(args) => reduce::run(Op::Mean, args),
+        Command::Min(args) => reduce::run(Op::Min, args),
+        Command::Max(args) => reduce::run(Op::Max, args),
+        Command::Norm(args) => reduce::run(Op::Norm, args),
+        Command::Plan(args) => plan::run(args),
+        Command::Completions { shell } => shell::completions(shell),
+        Command::Man => shell::man(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}

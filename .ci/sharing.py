@@ -1,0 +1,80 @@
+"""Shows that array data is shared, not sent.
+
+Usage: sharing.py PARFORK FOLDER (both checks use files that this script writes; no NumPy needed)
+"""
+
+import array
+import glob
+import os
+import re
+import subprocess
+import sys
+
+parfork, folder = os.path.abspath(sys.argv[1]), sys.argv[2]
+os.chdir(folder)
+
+
+def save(name, shape, fill):
+    """An .npy file of f8, row by row from fill(row)."""
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}"
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    with open(name, "wb") as file:
+        file.write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode())
+        for row in range(shape[0]):
+            array.array("d", fill(row)).tofile(file)
+
+
+def no_array_data_between_processes():
+    """Under strace: workers read and write nothing large, and there is no channel that they could send data through."""
+    for name in "ab":
+        save(f"{name}.npy", (512, 512), lambda row: [float((row * 7 + column) % 10) for column in range(512)])
+    calls = "read,write,readv,writev,pread64,pwrite64,preadv,pwritev,preadv2,pwritev2,sendto,recvfrom,sendmsg,recvmsg,sendmmsg,recvmmsg,pipe,pipe2,socket,socketpair,process_vm_readv,process_vm_writev,splice,vmsplice,tee,sendfile,copy_file_range,mq_open,msgget,clone,clone3,fork,vfork"
+    subprocess.run(["strace", "-f", "-qq", "-e", f"trace={calls}", "-o", "calls", parfork, "matmul", "a.npy", "b.npy", "-o", "c.npy", "-n", "4", "-q"], check=True)
+    lines = [re.match(r"(\d+) +(\w+)\((.*)\) += (-?\d+)", line) for line in open("calls")]
+    lines = [(int(line[1]), line[2], line[3], int(line[4])) for line in lines if line]
+    coordinator = lines[0][0]
+    workers = {pid for pid, *_ in lines} - {coordinator}
+    forks = [result for _, call, _, result in lines if call in ("clone", "clone3", "fork", "vfork")]
+    assert len(forks) == 4, f"4 workers, but {forks}"
+    channels = [line for line in lines if line[1] in ("pipe", "pipe2", "socket", "socketpair", "splice", "vmsplice", "tee", "mq_open", "msgget") or line[1].startswith(("send", "recv", "process_vm"))]
+    assert not [line for line in channels if line[1] not in ("sendfile",)], channels
+    moved = [line for line in lines if line[0] in workers and line[1] not in ("clone", "clone3") and line[3] > 0]
+    payload = 512 * 512 * 8
+    total = sum(result for *_, result in moved)
+    assert total < payload // 100, f"workers moved {total} bytes through {moved}"
+    print(f"ok    4 workers multiplied 512x512 f64: {total} bytes through read and write in workers, no pipe, no socket")
+
+
+def proportional(pid):
+    try:
+        with open(f"/proc/{pid}/smaps_rollup") as rollup:
+            return sum(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return 0
+
+
+def children(pid):
+    tasks = glob.glob(f"/proc/{pid}/task/*/children")
+    return [int(child) for task in tasks for child in open(task).read().split()]
+
+
+def together_hardly_more_than_the_data():
+    """The sum of PSS over coordinator and 4 workers, sampled while a job works on 1 GiB."""
+    gib = 1 << 30
+    row = [float(i % 1000) for i in range(8192)]
+    save("big.npy", (gib // 8 // 8192, 8192), lambda _: row)
+    peak, rounds = 0, 0
+    while rounds < 5:
+        job = subprocess.Popen([parfork, "norm", "big.npy", "-n", "4", "-q"], stdout=subprocess.DEVNULL)
+        while job.poll() is None:
+            processes = [job.pid, *children(job.pid)]
+            if len(processes) == 5:
+                peak = max(peak, sum(map(proportional, processes)) * 1024)
+        assert job.returncode == 0
+        rounds += 1
+    print(f"{'ok    ' if 0 < peak <= 1.05 * gib else 'FAILED'} 1 GiB of input, 4 workers: together at most {peak / gib:.4f} GiB of memory (PSS), sampled")
+    return 0 < peak <= 1.05 * gib
+
+
+no_array_data_between_processes()
+sys.exit(not together_hardly_more_than_the_data())

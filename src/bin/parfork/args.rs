@@ -1,0 +1,226 @@
+//! The command line as typed. What it means is worked out in `job.rs` and in each subcommand's file.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+use parfork::workers::filter::{Border, Filter};
+use parfork::{Engine, Schedule, Split};
+
+/// Split work on arrays across processes that share memory.
+///
+/// A coordinator maps inputs and outputs into shared memory, forks workers that each work on slices, waits at a barrier,
+/// and finds the results in place.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = "Exit codes: 0 done, 1 the job failed, 2 wrong usage, 3 bad input.")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show it all: a rendering, a filter chain and a matrix product, three ways
+    Demo(Demo),
+    /// Multiply two matrices
+    Matmul(Matmul),
+    /// Filter a picture
+    Image(Image),
+    /// Render the Mandelbrot set
+    Mandelbrot(Mandelbrot),
+    /// Sum of all elements of an array
+    Sum(Reduce),
+    /// Mean of all elements of an array
+    Mean(Reduce),
+    /// Least element of an array
+    Min(Reduce),
+    /// Greatest element of an array
+    Max(Reduce),
+    /// Euclidean norm of an array: the root of the sum of squares
+    Norm(Reduce),
+    /// Show who would get which slice, without running anything
+    Plan(Plan),
+    /// Print the completions of a shell
+    #[command(after_help = "Example:\n  parfork completions bash > ~/.local/share/bash-completion/completions/parfork")]
+    Completions { shell: Shell },
+    /// Print the manual page
+    #[command(after_help = "Example:\n  parfork man > ~/.local/share/man/man1/parfork.1")]
+    Man,
+}
+
+/// Flags that every job takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Job")]
+pub struct Common {
+    /// How many workers [default: CPUs available to this process]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// Who works: processes, threads or serial
+    #[arg(long, value_name = "ENGINE", default_value_t)]
+    pub engine: Engine,
+    /// How the output is cut: rows, rows=64, cols, cols=64, tiles=HxW [default: what suits the job]
+    #[arg(long, value_name = "SPLIT")]
+    pub split: Option<Split>,
+    /// How slices are given out: static, dynamic, dynamic=CHUNK, guided
+    #[arg(long, value_name = "SCHEDULE", default_value_t)]
+    pub schedule: Schedule,
+    /// Also run serially and compare every bit; exit 1 on a difference
+    #[arg(long)]
+    pub verify: bool,
+    /// Print one machine-readable report on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing but results and errors
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  parfork demo\n  parfork demo photo.jpg -o results -n 4")]
+pub struct Demo {
+    /// Picture to filter [default: the rendering]
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub picture: Option<PathBuf>,
+    /// Folder for the pictures; made if it is not there
+    #[arg(short, long, value_name = "DIR", default_value = "parfork-demo", value_hint = ValueHint::DirPath)]
+    pub output: PathBuf,
+    /// How many workers [default: CPUs available to this process, at least 2]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub workers: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  parfork matmul a.npy b.npy -o c.npy
+  parfork matmul a.npy b.npy -o c.npy -n 8 --split tiles=512x512 --verify
+
+f32 and f64, C or Fortran order, any sizes. The product is written in C order.")]
+pub struct Matmul {
+    /// Left matrix, m x k
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub a: PathBuf,
+    /// Right matrix, k x n
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub b: PathBuf,
+    /// Where the product goes, m x n (.npy)
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = image_help())]
+pub struct Image {
+    /// Picture to filter: PNG, JPEG, TIFF, BMP or PNM, 8 or 16 bit
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub input: PathBuf,
+    /// Where the result goes; its ending says in which format
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// Filters in the order to apply them, each with its parameter: gaussian:3,sobel
+    #[arg(short, long = "filter", value_name = "F[,F...]", required = true, value_delimiter = ',')]
+    pub filters: Vec<Filter>,
+    /// What lies beyond the border: reflect101, replicate, constant:V or wrap
+    #[arg(long, value_name = "BORDER", default_value_t)]
+    pub border: Border,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+fn image_help() -> String {
+    let list: Vec<String> = parfork::workers::filter::FILTERS
+        .iter()
+        .map(|filter| format!("  {:<28}{}", filter.usage, filter.summary))
+        .collect();
+    format!(
+        "Filters:\n{}\n\nExamples:\n  parfork image photo.jpg -o soft.png --filter gaussian:3\n  \
+         parfork image photo.jpg -o edges.png --filter gaussian:1.5,sobel -n 4 --split tiles=256x256",
+        list.join("\n")
+    )
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  parfork mandelbrot -o set.png
+  parfork mandelbrot -o seahorses.png --size 1920x1080 --center=-0.743643,0.131825 --zoom 800 --iterations 2000")]
+pub struct Mandelbrot {
+    /// Where the picture goes; its ending says in which format
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// Width and height in pixels
+    #[arg(long, value_name = "WxH", default_value = "1200x800", value_parser = size)]
+    pub size: (usize, usize),
+    /// The number in the middle of the picture
+    #[arg(long, value_name = "RE,IM", default_value = "-0.75,0", value_parser = complex, allow_hyphen_values = true)]
+    pub center: (f64, f64),
+    /// How much larger than the whole set
+    #[arg(long, value_name = "Z", default_value_t = 1.0)]
+    pub zoom: f64,
+    /// When to take a point for a member of the set
+    #[arg(long, value_name = "K", default_value_t = 1000)]
+    pub iterations: u32,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  parfork mean data.npy -n 4
+
+Every integer and float type that .npy has, either byte order. The elements are taken in blocks of 65536 in the order of
+memory; --split cuts the table of blocks, 16 to a row, so the answer has the same bits for every split, schedule and -n.")]
+pub struct Reduce {
+    /// Array (.npy)
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub input: PathBuf,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  parfork plan 1080x1920 -n 4 --split tiles=256x256
+  parfork plan 64x64 -n 3 --split rows=8 --schedule guided --halo 2 -o plan.svg")]
+pub struct Plan {
+    /// Shape of the array: lengths with x between them
+    #[arg(value_name = "SHAPE", value_parser = shape)]
+    pub shape: Shape,
+    /// How many workers [default: CPUs available to this process]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// How the array is cut: rows, rows=64, cols, cols=64, tiles=HxW
+    #[arg(long, value_name = "SPLIT", default_value_t)]
+    pub split: Split,
+    /// How slices are given out: static, dynamic, dynamic=CHUNK, guided
+    #[arg(long, value_name = "SCHEDULE", default_value_t)]
+    pub schedule: Schedule,
+    /// Cells that a slice reads beyond its own
+    #[arg(long, value_name = "H", default_value_t = 0)]
+    pub halo: usize,
+    /// Draw it in colour to this SVG file
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// Print one machine-readable report on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A shape as one argument.
+#[derive(Debug, Clone)]
+pub struct Shape(pub Vec<usize>);
+
+fn shape(text: &str) -> Result<Shape, String> {
+    let lengths: Result<Vec<usize>, _> = text.split(['x', ',']).map(|part| part.trim().parse()).collect();
+    lengths.map(Shape).map_err(|_| "a shape is lengths with x between them, as in 1080x1920".to_owned())
+}
+
+fn size(text: &str) -> Result<(usize, usize), String> {
+    let parts = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    parts.ok_or_else(|| "a size is width x height in pixels, as in 1920x1080".to_owned())
+}
+
+fn complex(text: &str) -> Result<(f64, f64), String> {
+    let parts = text.split_once(',').and_then(|(re, im)| Some((re.trim().parse().ok()?, im.trim().parse().ok()?)));
+    parts.ok_or_else(|| "a complex number is two numbers with a comma between them, as in -0.75,0.1".to_owned())
+}

@@ -1,0 +1,69 @@
+//! How the command fails: an exit code, what is wrong, what to do.
+
+use std::fmt::Display;
+use std::io;
+use std::process::ExitCode;
+
+use parfork::Error;
+
+/// Why the command ends without having done what was asked.
+#[derive(Debug)]
+pub enum Failure {
+    /// The job failed: exit code 1.
+    Job(String),
+    /// Wrong usage: exit code 2, as for what clap finds.
+    Usage(String),
+    /// Bad input: exit code 3.
+    Input(String),
+    /// Nobody reads the output any more; there is nobody to tell, and nothing is wrong.
+    Unheard,
+}
+
+impl Failure {
+    /// A job that failed; `what` is a sentence of what is wrong and one of what to do.
+    pub fn job(what: impl Display) -> Self {
+        Self::Job(what.to_string())
+    }
+
+    /// As [`job`](Self::job), for the command line.
+    pub fn usage(what: impl Display) -> Self {
+        Self::Usage(what.to_string())
+    }
+
+    /// As [`job`](Self::job), for input files.
+    pub fn input(what: impl Display) -> Self {
+        Self::Input(what.to_string())
+    }
+
+    /// Prints what is wrong and what to do, on stderr; the exit code.
+    pub fn tell(self) -> ExitCode {
+        let (code, text) = match self {
+            Self::Job(text) => (1, text),
+            Self::Usage(text) => (2, text),
+            Self::Input(text) => (3, text),
+            Self::Unheard => return ExitCode::SUCCESS,
+        };
+        eprintln!("parfork: {text}");
+        ExitCode::from(code)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Split(_) | Error::Workers { .. } => Self::usage(error),
+            Error::File { .. } | Error::Shape(_) => Self::input(error),
+            _ => Self::job(error),
+        }
+    }
+}
+
+/// What writing to stdout may fail with.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Unheard,
+            _ => Self::job(format!("writing to standard output failed ({error}). Look at where it goes.")),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! A job as meant: the common flags turned into the library's settings, a check that serial gives the same bits, and the
+//! report.
+
+use std::time::Duration;
+
+use parfork::{Engine, Report, Settings};
+use serde_json::{Map, Value, json};
+
+use crate::args::Common;
+use crate::failure::Failure;
+use crate::output;
+
+impl Common {
+    /// The settings of one job, which says on a terminal how far it is.
+    pub fn settings(&self, what: &str) -> Settings<'static> {
+        Settings {
+            workers: self.workers,
+            split: self.split,
+            schedule: self.schedule,
+            engine: self.engine,
+            progress: output::progress_bar(what, self.quiet),
+            ..Settings::default()
+        }
+    }
+
+    /// The settings of the run that `--verify` compares with.
+    pub fn serially(&self) -> Settings<'static> {
+        Settings { split: self.split, engine: Engine::Serial, ..Settings::default() }
+    }
+}
+
+/// Compares two results bit by bit.
+pub fn verify<T: bytemuck::Pod>(ours: &[T], serial: &[T]) -> Result<(), Failure> {
+    let differs = |(one, other): &(&T, &T)| bytemuck::bytes_of(*one) != bytemuck::bytes_of(*other);
+    let count = ours.iter().zip(serial).filter(differs).count();
+    match ours.iter().zip(serial).position(|pair| differs(&pair)) {
+        None if ours.len() == serial.len() => Ok(()),
+        first => Err(Failure::job(format!(
+            "{count} of {} elements differ from the serial result, the first at element {}. \
+             Report this: parfork promises the same bits.",
+            serial.len(),
+            first.unwrap_or(ours.len().min(serial.len()))
+        ))),
+    }
+}
+
+/// What is told of a job when it is done.
+pub struct Summary {
+    /// The subcommand.
+    pub command: &'static str,
+    /// Inputs, outputs and parameters.
+    pub facts: Map<String, Value>,
+    /// One line for people: what was done to what.
+    pub line: String,
+    /// One for each job run.
+    pub reports: Vec<Report>,
+    /// From the start of the command to the result on disk.
+    pub wall: Duration,
+    /// The result of `--verify`, if asked.
+    pub verified: Option<bool>,
+}
+
+impl Summary {
+    /// Prints it as the flags ask: JSON on stdout, or a line on stderr, or nothing.
+    pub fn tell(&self, common: &Common) -> Result<(), Failure> {
+        if common.json {
+            return output::print_json(&self.to_json());
+        }
+        if !common.quiet {
+            let jobs: Duration = self.reports.iter().map(|report| report.wall).sum();
+            let workers = self.reports.iter().map(|report| report.workers.len()).max().unwrap_or(0);
+            let slices: usize = self.reports.iter().map(|report| report.grid.slices()).sum();
+            let who = match common.engine {
+                Engine::Serial => "serially".to_owned(),
+                Engine::Threads => format!("by {workers} threads"),
+                Engine::Processes => format!("by {workers} processes"),
+            };
+            let verified = if self.verified == Some(true) { ", same bits as serial" } else { "" };
+            eprintln!(
+                "{}: {} {who} in {slices} slices, {} with files{verified}",
+                self.line,
+                output::duration(jobs),
+                output::duration(self.wall)
+            );
+        }
+        Ok(())
+    }
+
+    fn to_json(&self) -> Value {
+        let mut report = self.facts.clone();
+        report.insert("schema".into(), json!(1));
+        report.insert("command".into(), json!(self.command));
+        report.insert("wall_seconds".into(), json!(self.wall.as_secs_f64()));
+        report.insert("verified".into(), json!(self.verified));
+        report.insert("jobs".into(), self.reports.iter().map(job_json).collect());
+        Value::Object(report)
+    }
+}
+
+fn job_json(report: &Report) -> Value {
+    let workers: Vec<Value> = report
+        .workers
+        .iter()
+        .enumerate()
+        .map(|(rank, worker)| json!({ "rank": rank, "busy_seconds": worker.busy.as_secs_f64(), "slices": worker.slices }))
+        .collect();
+    json!({
+        "engine": report.engine.to_string(),
+        "shape": report.grid.shape(),
+        "split": report.split.to_string(),
+        "schedule": report.schedule.to_string(),
+        "slices": report.grid.slices(),
+        "wall_seconds": report.wall.as_secs_f64(),
+        "workers": workers,
+    })
+}

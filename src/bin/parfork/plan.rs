@@ -1,0 +1,143 @@
+//! `parfork plan`: who would get which slice, as a table, as characters, as SVG.
+
+use std::fmt::Write as _;
+
+use parfork::slices::{Grid, Turn, plan};
+use parfork::{MOST_WORKERS, Schedule, cpus};
+use serde_json::{Value, json};
+
+use crate::args::Plan;
+use crate::drawing::Drawing;
+use crate::failure::Failure;
+use crate::output;
+
+/// Slices beyond which a table or a drawing of each is of no use to anybody, and takes long.
+const MOST_SLICES: usize = 1 << 20;
+
+/// Works out the plan and shows it.
+pub fn run(args: Plan) -> Result<(), Failure> {
+    let asked = args.workers.unwrap_or_else(cpus);
+    if asked == 0 || asked > MOST_WORKERS {
+        return Err(Failure::from(parfork::Error::Workers { asked, most: MOST_WORKERS }));
+    }
+    let shape = &args.shape.0;
+    let cells = shape.iter().try_fold(1_usize, |cells, &axis| cells.checked_mul(axis));
+    let cells = cells.ok_or_else(|| Failure::usage(format!("shape {shape:?} has more than 2^64 cells. Give a smaller one.")))?;
+    let grid = Grid::new(args.split.halo(args.halo), shape).map_err(parfork::Error::from)?;
+    if grid.slices() > MOST_SLICES {
+        let slices = grid.slices();
+        return Err(Failure::usage(format!("{slices} slices are too many to show (at most {MOST_SLICES}). Make them larger.")));
+    }
+    let workers = asked.min(grid.slices()).max(1);
+    let turns = deal(&grid, args.schedule, workers);
+    let shares: Vec<Share> = (0..workers).map(|rank| Share::of(&grid, &turns, rank)).collect();
+    if let Some(path) = &args.output {
+        write_svg(path, &Drawing::of(&grid, &turns).svg(workers))?;
+    }
+    if args.json {
+        return output::print_json(&to_json(&args, &grid, &turns));
+    }
+    output::print(&text(&args, &grid, cells, &shares, &Drawing::of(&grid, &turns)))
+}
+
+/// Deals the slices as if each cell took as long as any other.
+fn deal(grid: &Grid, schedule: Schedule, workers: usize) -> Vec<Turn> {
+    let costs: Vec<f64> = grid.regions().map(|region| cells_of(region.ranges()) as f64).collect();
+    plan(schedule, &costs, workers)
+}
+
+fn cells_of(ranges: impl Iterator<Item = (usize, std::ops::Range<usize>)>) -> usize {
+    ranges.map(|(_, range)| range.len()).product()
+}
+
+/// One worker's share of a plan.
+struct Share {
+    slices: Vec<usize>,
+    /// Its own, over the axes that are cut.
+    cells: usize,
+    /// Those it reads besides.
+    halo: usize,
+}
+
+impl Share {
+    fn of(grid: &Grid, turns: &[Turn], rank: usize) -> Self {
+        let slices: Vec<usize> = turns.iter().filter(|turn| turn.rank == rank).map(|turn| turn.slice).collect();
+        let sum = |count: &dyn Fn(usize) -> usize| slices.iter().map(|&slice| count(slice)).sum();
+        let cells: usize = sum(&|slice| cells_of(grid.region(slice).ranges()));
+        let all: usize = sum(&|slice| cells_of(grid.region(slice).ranges_with_halo()));
+        Self { slices, cells, halo: all - cells }
+    }
+}
+
+fn text(args: &Plan, grid: &Grid, cells: usize, shares: &[Share], drawing: &Drawing) -> String {
+    let mut text = String::new();
+    let slices = grid.slices();
+    let _ = writeln!(
+        text,
+        "{:?}, split {} into {slices} slices, schedule {}, {} workers{}",
+        grid.shape(),
+        args.split,
+        args.schedule,
+        shares.len(),
+        if shares.len() < args.workers.unwrap_or(0) { " (the others would have none)" } else { "" },
+    );
+    if args.schedule != Schedule::Static {
+        let _ = writeln!(text, "dealt as if every cell took equally long; a real run gives slices to whoever is free");
+    }
+    let cut: usize = shares.iter().map(|share| share.cells).sum();
+    let whole = cells.checked_div(cut).unwrap_or(0);
+    let _ = writeln!(text, "\nworker     cells  share  halo cells  slices");
+    for (rank, share) in shares.iter().enumerate() {
+        let percent = 100.0 * share.cells as f64 / cut.max(1) as f64;
+        let list = shorten(output::runs(&share.slices));
+        let (own, halo) = (share.cells * whole, share.halo * whole);
+        let _ = writeln!(text, "{} {rank:<4} {own:>9} {percent:>5.1}%  {halo:>10}  {list}", Drawing::letter(rank));
+    }
+    let _ = write!(text, "\n{}", drawing.text());
+    text
+}
+
+/// Keeps a long list of slices on one line.
+fn shorten(list: String) -> String {
+    const MOST: usize = 60;
+    match list.char_indices().nth(MOST) {
+        Some(_) => {
+            let end = list[..MOST].rfind(',').unwrap_or(MOST);
+            format!("{},... ({} runs)", &list[..end], list.split(',').count())
+        }
+        None => list,
+    }
+}
+
+fn to_json(args: &Plan, grid: &Grid, turns: &[Turn]) -> Value {
+    let slices: Vec<Value> = turns
+        .iter()
+        .map(|turn| {
+            let region = grid.region(turn.slice);
+            let pairs = |ranges: &mut dyn Iterator<Item = (usize, std::ops::Range<usize>)>| -> Vec<Value> {
+                ranges.map(|(axis, range)| json!({ "axis": axis, "start": range.start, "end": range.end })).collect()
+            };
+            json!({
+                "slice": turn.slice,
+                "worker": turn.rank,
+                "writes": pairs(&mut region.ranges()),
+                "reads": pairs(&mut region.ranges_with_halo()),
+            })
+        })
+        .collect();
+    json!({
+        "schema": 1,
+        "command": "plan",
+        "shape": grid.shape(),
+        "split": args.split.to_string(),
+        "schedule": args.schedule.to_string(),
+        "halo": args.halo,
+        "slices": slices,
+    })
+}
+
+fn write_svg(path: &std::path::Path, svg: &str) -> Result<(), Failure> {
+    let mut landing = parfork::formats::Landing::at(path).map_err(Failure::job)?;
+    std::io::Write::write_all(&mut landing, svg.as_bytes()).map_err(|error| Failure::job(landing.failed(error)))?;
+    landing.land().map_err(Failure::job)
+}
