@@ -7,9 +7,10 @@
 use std::ffi::{CStr, c_void};
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr::NonNull;
 
+use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
@@ -51,48 +52,46 @@ pub(crate) fn memfd(name: &CStr, len: usize) -> io::Result<OwnedFd> {
 ///
 /// It hands out addresses, never references: who may touch which byte when is for the rooms above to prove.
 #[derive(Debug)]
-pub(crate) struct Mapping {
-    base: NonNull<c_void>,
-    len: NonZeroUsize,
+pub(crate) enum Mapping {
+    /// Anywhere.
+    Plain(MmapRaw),
+    /// On a 2 MiB boundary, which memmap2 cannot ask for.
+    Aligned(HugeAligned),
 }
-
-// SAFETY: a Mapping is an address range; it owns the range alone and gives out raw pointers only, so moving it to
-// another thread or naming it from two moves and shares no access to the bytes.
-unsafe impl Send for Mapping {}
-// SAFETY: as above; no method touches the bytes through `&self` except `reserve`, which writes nothing but zeros
-// to untouched pages and is called before the mapping is shared.
-unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps the first `len` bytes of `fd`, shared with whoever else maps it.
     pub(crate) fn new(fd: impl AsFd, len: usize, access: Access, child: Inheritance) -> io::Result<Self> {
-        let len = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
-        let prot = match access {
-            Access::Read => ProtFlags::PROT_READ,
-            Access::Write => ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+        let mapping = if len < HUGE {
+            let (options, fd) = (MmapOptions::new().len(len).to_owned(), fd.as_fd().as_raw_fd());
+            Self::Plain(match access {
+                Access::Read => options.map_raw_read_only(fd)?,
+                Access::Write => options.map_raw(fd)?,
+            })
+        } else {
+            Self::Aligned(HugeAligned::new(fd, len, access)?)
         };
-        let (at, fixed) = match HugeAligned::reserve(len)? {
-            Some(address) => (Some(address), MapFlags::MAP_FIXED),
-            None => (None, MapFlags::empty()),
-        };
-        // SAFETY: without an address the kernel picks free addresses; with one, MAP_FIXED replaces pages of the
-        // reservation made a line above, which nothing else knows of.
-        let base = unsafe { mmap(at, len, prot, MapFlags::MAP_SHARED | fixed, fd, 0) }?;
-        let mapping = Self { base, len };
         if child == Inheritance::Withheld {
+            let base = mapping.base().cast();
             // SAFETY: the range is the mapping made above; DONTFORK changes nothing in this process.
-            unsafe { madvise(mapping.base, mapping.len.get(), MmapAdvise::MADV_DONTFORK) }?;
+            unsafe { madvise(base, mapping.len(), MmapAdvise::MADV_DONTFORK) }?;
         }
         Ok(mapping)
     }
 
     /// The first byte; on a page boundary.
     pub(crate) fn base(&self) -> NonNull<u8> {
-        self.base.cast()
+        match self {
+            Self::Plain(map) => NonNull::new(map.as_mut_ptr()).expect("no mapping starts at address 0"),
+            Self::Aligned(map) => map.base.cast(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.len.get()
+        match self {
+            Self::Plain(map) => map.len(),
+            Self::Aligned(map) => map.len.get(),
+        }
     }
 
     /// Makes the kernel give every page of `fd`, which this maps whole and nobody has touched yet, now rather than
@@ -122,15 +121,7 @@ impl Mapping {
             unsafe { first.write_volatile(0) };
         }
         // SAFETY: the range is inside this mapping; a collapse changes how bytes are held, never what they are.
-        unsafe { libc::madvise(self.base.as_ptr(), huge, libc::MADV_COLLAPSE) == 0 }
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: this Mapping owns the range, and the lifetimes of all views made from it have ended.
-        let gone = unsafe { munmap(self.base, self.len.get()) };
-        debug_assert!(gone.is_ok(), "munmap of an own range cannot fail");
+        unsafe { libc::madvise(self.base().as_ptr().cast(), huge, libc::MADV_COLLAPSE) == 0 }
     }
 }
 
@@ -145,15 +136,34 @@ pub(crate) fn blockade(base: usize, len: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Address space on a 2 MiB boundary, still to be mapped over.
-struct HugeAligned;
+/// A shared map on a 2 MiB boundary, unmapped on drop.
+#[derive(Debug)]
+pub(crate) struct HugeAligned {
+    base: NonNull<c_void>,
+    len: NonZeroUsize,
+}
+
+// SAFETY: an address range, owned alone, of which only raw pointers are given out: moving it to another thread or naming
+// it from two moves and shares no access to the bytes.
+unsafe impl Send for HugeAligned {}
+// SAFETY: as above.
+unsafe impl Sync for HugeAligned {}
 
 impl HugeAligned {
-    /// Reserves room for `len` bytes; `None` when the length is below a huge page and alignment gains nothing.
-    fn reserve(len: NonZeroUsize) -> io::Result<Option<NonZeroUsize>> {
-        if len.get() < HUGE {
-            return Ok(None);
-        }
+    fn new(fd: impl AsFd, len: usize, access: Access) -> io::Result<Self> {
+        let len = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
+        let prot = match access {
+            Access::Read => ProtFlags::PROT_READ,
+            Access::Write => ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+        };
+        let at = Self::reserve(len)?;
+        // SAFETY: MAP_FIXED replaces pages of the reservation made a line above, which nothing else knows of.
+        let base = unsafe { mmap(Some(at), len, prot, MapFlags::MAP_SHARED | MapFlags::MAP_FIXED, fd, 0) }?;
+        Ok(Self { base, len })
+    }
+
+    /// Reserves addresses for `len` bytes, on a 2 MiB boundary, still to be mapped over.
+    fn reserve(len: NonZeroUsize) -> io::Result<NonZeroUsize> {
         let page = super::limits::page_size();
         let whole = len.get().checked_next_multiple_of(page).ok_or(io::ErrorKind::OutOfMemory)?;
         let room = whole.checked_add(HUGE).and_then(NonZeroUsize::new).ok_or(io::ErrorKind::OutOfMemory)?;
@@ -169,7 +179,15 @@ impl HugeAligned {
                 unsafe { munmap(cut, to - from) }?;
             }
         }
-        Ok(NonZeroUsize::new(aligned))
+        NonZeroUsize::new(aligned).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+    }
+}
+
+impl Drop for HugeAligned {
+    fn drop(&mut self) {
+        // SAFETY: this value owns the range, and the lifetimes of all views made from it have ended.
+        let gone = unsafe { munmap(self.base, self.len.get()) };
+        debug_assert!(gone.is_ok(), "munmap of an own range cannot fail");
     }
 }
 
