@@ -85,7 +85,8 @@ fn live<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(work: &Work<'_, L,
     berth.obituary.sign();
     keep_panics_quiet();
     let attached = match attach(work) {
-        Ok(attached) => attached,
+        // Never unmapped: a thread that the body left running may still look at a view.
+        Ok(attached) => std::mem::ManuallyDrop::new(attached),
         Err(error) => {
             berth.say(&Words::Refused { reason: error.to_string() });
             work.board.give_up(Some(rank));
@@ -93,7 +94,7 @@ fn live<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(work: &Work<'_, L,
         }
     };
     let bases: Vec<_> = attached.iter().map(Attached::base).collect();
-    // SAFETY: attached just now with the access each loan asks for, and kept until the process ends; each rank is born once.
+    // SAFETY: attached just now with the access each loan asks for, until the process ends; each rank is born once.
     #[allow(unsafe_code)]
     let done = unsafe { work.labour(rank, &bases) };
     match done {
