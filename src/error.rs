@@ -79,15 +79,8 @@ pub enum Error {
     WorkerDied(#[from] Box<Death>),
 
     /// A body returned an error.
-    #[error("worker {rank} gave up on slice {slice}: {reason}")]
-    Refused {
-        /// The worker's rank.
-        rank: usize,
-        /// The slice it worked on.
-        slice: SliceName,
-        /// The error that the body returned, as text.
-        reason: String,
-    },
+    #[error(transparent)]
+    Refused(#[from] Box<Refusal>),
 
     /// The job took longer than it was given.
     #[error(
@@ -148,6 +141,18 @@ impl fmt::Display for SliceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.0.index(), self.0)
     }
+}
+
+/// A body's error.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("worker {rank} gave up on slice {slice}: {reason}")]
+pub struct Refusal {
+    /// The worker's rank.
+    pub rank: usize,
+    /// The slice it worked on.
+    pub slice: SliceName,
+    /// The error that the body returned, as text.
+    pub reason: String,
 }
 
 /// The end of a worker that had not finished.

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
 use crate::answer::Answer;
-use crate::error::{Cause, Death, Error, Result, SliceName};
+use crate::error::{Cause, Death, Error, Refusal, SliceName};
 use crate::lend::{Lend, Loan};
 use crate::slices::Grid;
 use crate::sync::{Board, Dealer, Patience, Words};
@@ -135,7 +135,7 @@ impl<L: Lend, B> Work<'_, L, B> {
         let slices = self.board.layout().slices;
         let slice = berth.at(slices).map(|slice| SliceName(self.grid.region(slice)));
         let cause = match (berth.said(), slice) {
-            (Some(Words::Refused { reason }), Some(slice)) => return Error::Refused { rank, slice, reason },
+            (Some(Words::Refused { reason }), Some(slice)) => return Error::Refused(Box::new(Refusal { rank, slice, reason })),
             (Some(Words::Panicked { message, location }), _) => Cause::Panicked { message, location },
             _ => exit.unwrap_or(Cause::Unknown),
         };

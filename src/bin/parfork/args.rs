@@ -131,7 +131,10 @@ pub struct Image {
 fn image_help() -> String {
     let list: Vec<String> = parfork::workers::filter::FILTERS
         .iter()
-        .map(|filter| format!("  {:<28}{}", filter.usage, filter.summary))
+        .map(|filter| {
+            let colon = if filter.parameter.is_empty() || filter.parameter.starts_with('[') { "" } else { ":" };
+            format!("  {:<28}{}", format!("{}{colon}{}", filter.name, filter.parameter), filter.summary)
+        })
         .collect();
     format!(
         "Filters:\n{}\n\nExamples:\n  parfork image photo.jpg -o soft.png --filter gaussian:3\n  \

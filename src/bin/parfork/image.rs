@@ -1,0 +1,94 @@
+//! `parfork image`: a picture through a chain of filters.
+
+use std::time::Instant;
+
+use ndarray::Ix3;
+use parfork::formats::Landing;
+use parfork::formats::picture::{self, Picture};
+use parfork::workers::filter::{self, Border, Filter, Sample};
+use parfork::{Report, Settings, Shared};
+use serde_json::{Map, json};
+
+use crate::args::{Common, Image};
+use crate::failure::Failure;
+use crate::job::{Summary, verify};
+
+/// Reads, filters, writes.
+pub fn run(args: Image) -> Result<(), Failure> {
+    let began = Instant::now();
+    let format = picture::Format::for_target(&args.output).map_err(Failure::usage)?;
+    let input = picture::read(&args.input)?;
+    let (shape, bits) = (input.shape(), input.bits());
+    let result = final_shape(&args.filters, shape).map_err(Failure::usage)?;
+    format.holds(result, bits).map_err(Failure::usage)?;
+    let mut landing = Landing::at(&args.output).map_err(Failure::job)?;
+    let (output, reports) = match input {
+        Picture::U8(picture) => {
+            let (output, reports) = checked_chain(&args.common, &args.filters, args.border, picture)?;
+            (Picture::U8(output), reports)
+        }
+        Picture::U16(picture) => {
+            let (output, reports) = checked_chain(&args.common, &args.filters, args.border, picture)?;
+            (Picture::U16(output), reports)
+        }
+    };
+    picture::write(&mut landing, &output, format).map_err(Failure::job)?;
+    landing.land().map_err(Failure::job)?;
+    let names: Vec<String> = args.filters.iter().map(ToString::to_string).collect();
+    let kind = ["gray", "gray+alpha", "RGB", "RGBA"][result[2] - 1];
+    let mut facts = Map::new();
+    facts.insert("input".into(), json!(args.input));
+    facts.insert("output".into(), json!(args.output));
+    facts.insert("filters".into(), json!(names));
+    facts.insert("border".into(), json!(args.border.to_string()));
+    facts.insert("shape".into(), json!(result));
+    facts.insert("bits".into(), json!(bits));
+    Summary {
+        command: "image",
+        facts,
+        line: format!("{} of {}x{} {kind} {bits}-bit", names.join(", "), result[1], result[0]),
+        reports,
+        wall: began.elapsed(),
+        verified: args.common.verify.then_some(true),
+    }
+    .tell(&args.common)
+}
+
+/// The shape after all filters, if each can be applied.
+fn final_shape(filters: &[Filter], shape: [usize; 3]) -> Result<[usize; 3], filter::FilterError> {
+    filters.iter().try_fold(shape, |shape, filter| filter.output_shape(shape))
+}
+
+/// Runs the chain as the flags ask, and once more serially if they ask for that.
+fn checked_chain<S: Sample>(common: &Common, filters: &[Filter], border: Border, picture: Shared<S, Ix3>) -> Result<(Shared<S, Ix3>, Vec<Report>), Failure> {
+    let (output, reports) = chain(|name| common.settings(name), filters, border, &picture)?;
+    if common.verify {
+        let (serial, _) = chain(|_| common.serially(), filters, border, &picture)?;
+        verify(output.as_slice(), serial.as_slice())?;
+    }
+    Ok((output, reports))
+}
+
+/// Runs one job a filter, each on the result of the one before.
+pub fn chain<S: Sample>(
+    settings: impl Fn(&str) -> Settings<'static>,
+    filters: &[Filter],
+    border: Border,
+    picture: &Shared<S, Ix3>,
+) -> parfork::Result<(Shared<S, Ix3>, Vec<Report>)> {
+    let mut current: Option<Shared<S, Ix3>> = None;
+    let mut reports = Vec::new();
+    for filter in filters {
+        let source = current.as_ref().unwrap_or(picture);
+        let shape = source.shape();
+        let shape = filter.output_shape([shape[0], shape[1], shape[2]]).map_err(|error| parfork::Error::Shape(error.to_string()))?;
+        let mut result = Shared::zeros(shape)?;
+        let done = filter::run(settings(&filter.to_string()), *filter, border, source, &mut result)?;
+        reports.push(done.report().clone());
+        current = Some(result);
+    }
+    match current {
+        Some(result) => Ok((result, reports)),
+        None => Ok((Shared::from_array(&picture.view())?, reports)),
+    }
+}

@@ -1,0 +1,60 @@
+//! `parfork sum`, `mean`, `min`, `max`, `norm`: one number of an array.
+
+use std::time::Instant;
+
+use parfork::formats::npy;
+use parfork::workers::reduce::{self, Number, Op};
+use serde_json::{Map, Value, json};
+
+use crate::args::Reduce;
+use crate::failure::Failure;
+use crate::job::Summary;
+use crate::output;
+
+/// Reads, reduces, prints the number.
+pub fn run(op: Op, args: Reduce) -> Result<(), Failure> {
+    let began = Instant::now();
+    let (header, bytes) = npy::read_bytes(&args.input)?;
+    let input = args.input.display();
+    let dtype = header.dtype.parse().map_err(|error| Failure::input(format!("{input}: {error}")))?;
+    let (number, done) = reduce::run(args.common.settings(&op.to_string()), op, dtype, &bytes)?;
+    let verified = args.common.verify.then(|| reduce::run(args.common.serially(), op, dtype, &bytes)).transpose()?;
+    if let Some((serial, _)) = &verified
+        && !same_bits(number, *serial)
+    {
+        return Err(Failure::job(format!(
+            "the answer {number} differs from the serial answer {serial}. Report this: parfork promises the same bits."
+        )));
+    }
+    if !args.common.json {
+        output::print(&format!("{number}\n"))?;
+    }
+    Summary {
+        command: op.name(),
+        facts: facts(&args, &header, number),
+        line: format!("{op} of {:?} {dtype}", header.shape),
+        reports: vec![done.report().clone()],
+        wall: began.elapsed(),
+        verified: verified.map(|_| true),
+    }
+    .tell(&args.common)
+}
+
+fn same_bits(one: Number, other: Number) -> bool {
+    match (one, other) {
+        (Number::Int(one), Number::Int(other)) => one == other,
+        (Number::Float(one), Number::Float(other)) => one.to_bits() == other.to_bits(),
+        _ => false,
+    }
+}
+
+fn facts(args: &Reduce, header: &npy::Header, number: Number) -> Map<String, Value> {
+    let mut facts = Map::new();
+    facts.insert("input".into(), json!(args.input));
+    facts.insert("dtype".into(), json!(header.dtype));
+    facts.insert("shape".into(), json!(header.shape));
+    // JSON has no NaN, no infinities, and readers that round integers beyond 2^53: so also as text.
+    facts.insert("answer".into(), json!(number.to_f64()));
+    facts.insert("answer_text".into(), json!(number.to_string()));
+    facts
+}

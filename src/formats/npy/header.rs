@@ -1,0 +1,189 @@
+//! What a .npy file holds, and whether it can be true: checked against the length of the file before anything is made.
+
+use std::path::Path;
+
+use super::super::source::Source;
+use super::literal::{self, Descr};
+use crate::error::{Error, Result};
+use crate::shared::Order;
+
+/// The longest header that is looked at. NumPy's own are below 200 bytes unless there are many fields.
+const LONGEST: u64 = 1 << 20;
+
+/// The header of a .npy file, checked: the file is at least as long as it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The type of the elements as NumPy writes it: byte order (`<` little, `>` big, `|` none, `=` this machine's), kind
+    /// (`b` bool, `i` signed, `u` unsigned, `f` float, `c` complex) and bytes per element, as in `<f8`.
+    pub dtype: String,
+    /// The order in which the elements follow each other.
+    pub order: Order,
+    /// The lengths of the axes; none for a single element.
+    pub shape: Vec<usize>,
+    /// Where the first element is, in bytes from the start of the file.
+    pub data_at: u64,
+}
+
+impl Header {
+    /// Reads the header of a file, and nothing else of it.
+    ///
+    /// Format versions 1, 2 and 3, from NumPy of Python 2 or 3. Bytes after the payload are left alone, as NumPy does: a
+    /// file may hold several arrays, and this is the first.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the file cannot be read, is no .npy file, is shorter than its header says (with both numbers), or
+    /// holds objects, fields, text, bytes or dates, with the NumPy call that converts them.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        Self::of(&mut Source::open(path.as_ref())?)
+    }
+
+    /// As [`read`](Self::read); what is read from the source next is the payload.
+    pub(super) fn of(source: &mut Source) -> Result<Self> {
+        let (header, data_at) = text(source)?;
+        let found = literal::parse(&header)
+            .map_err(|reason| source.wrong(format!("its .npy header is damaged: {reason}"), AGAIN))?;
+        let dtype = numeric(source, found.descr)?;
+        let order = if found.fortran_order { Order::F } else { Order::C };
+        let size = item_size(&dtype) as u64;
+        let there = source.len - data_at;
+        if payload(&found.shape, size).is_none_or(|promised| promised > u128::from(there)) {
+            let promised = payload(&found.shape, size).map_or("more than 2^128".to_owned(), |bytes| bytes.to_string());
+            let shape = &found.shape;
+            let what = format!(
+                "its header promises {promised} bytes (shape {shape:?} of {dtype}), but {there} bytes follow the header"
+            );
+            return Err(source.wrong(what, AGAIN));
+        }
+        let length = |&axis: &u64| usize::try_from(axis).unwrap_or(usize::MAX);
+        Ok(Self { dtype, order, shape: found.shape.iter().map(length).collect(), data_at })
+    }
+
+    /// Bytes per element.
+    pub fn item_size(&self) -> usize {
+        item_size(&self.dtype)
+    }
+
+    /// `b` bool, `i` signed, `u` unsigned, `f` float, `c` complex.
+    pub fn kind(&self) -> char {
+        kind(&self.dtype)
+    }
+
+    /// Whether the bytes of each element are in the order opposite to this machine's.
+    pub fn swapped(&self) -> bool {
+        self.dtype.starts_with(if cfg!(target_endian = "little") { '>' } else { '<' }) && self.item_size() > 1
+    }
+
+    /// How many elements there are.
+    pub fn len(&self) -> usize {
+        if self.is_empty() { 0 } else { self.shape.iter().product() }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.shape.contains(&0)
+    }
+
+    /// Bytes of all elements.
+    pub fn byte_len(&self) -> usize {
+        self.len() * self.item_size()
+    }
+}
+
+const AGAIN: &str = "fetch or save the file again";
+
+/// The text of the header and where the payload begins.
+fn text(source: &mut Source) -> Result<(String, u64)> {
+    let mut start = [0; 8];
+    let most = start.len().min(usize::try_from(source.len).unwrap_or(usize::MAX));
+    source.fill(&mut start[..most])?;
+    if !start.starts_with(b"\x93NUMPY") {
+        let begin = start[..most].escape_ascii();
+        let what = format!("it is not a .npy file: it begins with \"{begin}\" instead of \"\\x93NUMPY\"");
+        return Err(source.wrong(what, "save it with numpy.save(file, array)"));
+    }
+    let (major, minor) = (start[6], start[7]);
+    let (field, utf8) = match major {
+        1 => (2, false),
+        2 => (4, false),
+        3 => (4, true),
+        _ => {
+            let what = format!("it has version {major}.{minor} of the .npy format; 1.0, 2.0 and 3.0 are known");
+            return Err(source.wrong(what, "save it again with numpy.save(file, array)"));
+        }
+    };
+    let mut length = [0; 4];
+    source.fill(&mut length[..field])?;
+    let (length, at) = (u64::from(u32::from_le_bytes(length)), 8 + field as u64);
+    if length > LONGEST || at + length > source.len {
+        let rest = source.len.saturating_sub(at).min(LONGEST);
+        let what = format!("its header claims to be {length} bytes long, where at most {rest} can be");
+        return Err(source.wrong(what, AGAIN));
+    }
+    let mut bytes = vec![0; length as usize];
+    source.fill(&mut bytes)?;
+    let text = if utf8 {
+        String::from_utf8(bytes).map_err(|_| source.wrong("its .npy header is damaged: it is not UTF-8", AGAIN))?
+    } else {
+        bytes.into_iter().map(char::from).collect()
+    };
+    Ok((text, at + length))
+}
+
+/// The dtype if its elements are numbers.
+fn numeric(source: &Source, descr: Descr) -> Result<String> {
+    let Descr::Plain(dtype) = descr else {
+        let remedy = "save one field: numpy.save('new.npy', array['name'])";
+        return Err(source.wrong("its elements are records with fields (a structured dtype)", remedy));
+    };
+    let (what, remedy) = match (kind(&dtype), item_size(&dtype)) {
+        ('b', 1) | ('i' | 'u', 1 | 2 | 4 | 8) | ('f', 2 | 4 | 8 | 12 | 16) | ('c', 8 | 16 | 24 | 32) => {
+            return Ok(dtype);
+        }
+        ('O', _) => ("Python objects", "numpy.save('new.npy', array.astype('float64')), if all of them are numbers"),
+        ('U' | 'S' | 'a', _) => ("text", "numpy.save('new.npy', array.astype('float64')), if it is numbers"),
+        ('M' | 'm', _) => ("dates or durations", "numpy.save('new.npy', array.astype('int64'))"),
+        ('V', _) => ("raw bytes", "numpy.save('new.npy', array.view('uint8'))"),
+        _ => ("of a type unknown here", "numpy.save('new.npy', array.astype('float64'))"),
+    };
+    Err(source.wrong(
+        format!("its elements are {what} (dtype '{}'), not numbers", dtype.escape_debug()),
+        format!("convert it with {remedy}"),
+    ))
+}
+
+/// The dtype without its byte order.
+fn without_order(dtype: &str) -> &str {
+    dtype.strip_prefix(['<', '>', '|', '=']).unwrap_or(dtype)
+}
+
+fn kind(dtype: &str) -> char {
+    without_order(dtype).chars().next().unwrap_or('?')
+}
+
+/// Bytes per element; 0 if it is not there or no number.
+fn item_size(dtype: &str) -> usize {
+    without_order(dtype).get(1..).and_then(|size| size.parse().ok()).unwrap_or(0)
+}
+
+/// Bytes of the payload; `None` if they are more than 2^128.
+fn payload(shape: &[u64], size: u64) -> Option<u128> {
+    if shape.contains(&0) {
+        return Some(0);
+    }
+    shape.iter().try_fold(u128::from(size), |bytes, &axis| bytes.checked_mul(axis.into()))
+}
+
+/// The error when an array has other elements than were asked for.
+pub(super) fn other_dtype(source: &Source, header: &Header, wanted: &str) -> Error {
+    let name = match wanted.split_at(2) {
+        ("<f" | ">f", size) => format!("float{}", 8 * size.parse().unwrap_or(0)),
+        (order_and_kind, size) => {
+            let signed = if order_and_kind.ends_with('u') { "uint" } else { "int" };
+            format!("{signed}{}", 8 * size.parse().unwrap_or(0))
+        }
+    };
+    source.wrong(
+        format!("its elements are {}, where {wanted} is asked for", header.dtype),
+        format!("convert it with numpy.save('new.npy', array.astype('{name}'))"),
+    )
+}

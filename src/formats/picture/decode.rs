@@ -1,0 +1,252 @@
+//! From a file to a picture: the decoder, what it may do, and where its bytes go.
+
+use std::error::Error as _;
+use std::io::{self, BufReader, Cursor};
+use std::path::Path;
+
+use bytemuck::{Pod, cast_slice_mut};
+use image::codecs::bmp::BmpDecoder;
+use image::error::UnsupportedErrorKind;
+use image::metadata::Orientation;
+use image::{ColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use ndarray::{ArrayView3, Axis, Ix3, s};
+
+use super::super::source::Source;
+use super::Picture;
+use super::gray_alpha::GrayAlpha;
+use super::plausible::{Claim, least_file};
+use crate::error::{Error, Result};
+use crate::shared::Shared;
+use crate::sys::limits;
+
+const AGAIN: &str = "fetch or export it again";
+const CONVERT: &str = "convert it to PNG with 8 or 16 bits a sample";
+
+/// Reads a picture: PNG, JPEG, TIFF, BMP or PNM by its first bytes, whatever its name says.
+///
+/// Samples keep their 8 or 16 bits. Fewer bits and palettes are widened to 8; a PNM whose largest value is another than 255
+/// or 65535 is scaled to the full range; CMYK becomes RGB. A picture that says which way up it is (EXIF, TIFF orientation)
+/// is turned that way, as OpenCV's `imread` does. Of several pages or frames, the first is read.
+///
+/// JPEG has no checksum: damage inside the coded data that leaves its structure whole is not noticed.
+///
+/// # Errors
+/// [`Error::File`] if the file cannot be read, is none of these formats, ends before its picture does, is damaged, is much
+/// too short for the size it claims (with both numbers), or has samples of another kind (float, 32 bits);
+/// [`Error::Memory`] if there is too little.
+pub fn read(path: impl AsRef<Path>) -> Result<Picture> {
+    let mut source = Source::open(path.as_ref())?;
+    let head = source.head(64)?;
+    match known_format(&source, &head)? {
+        // The decoder fills what is missing with gray and says nothing, so somebody else must look.
+        ImageFormat::Jpeg => {
+            let whole = whole_file(&mut source)?;
+            if !ends(&whole) {
+                return Err(ends_early(&source));
+            }
+            let reader = ImageReader::with_format(Cursor::new(whole), ImageFormat::Jpeg);
+            decode(&source, &head, ImageFormat::Jpeg, reader.into_decoder())
+        }
+        ImageFormat::Bmp => bitmap(&source, &head),
+        format => {
+            if let Some(decoder) = GrayAlpha::of(format, source.buffered()?) {
+                return decode(&source, &head, format, Ok(decoder));
+            }
+            source.rewind()?;
+            let mut reader = ImageReader::with_format(source.buffered()?, format);
+            reader.limits(allowance(0));
+            decode(&source, &head, format, reader.into_decoder())
+        }
+    }
+}
+
+fn known_format(source: &Source, head: &[u8]) -> Result<ImageFormat> {
+    use ImageFormat::{Bmp, Jpeg, Png, Pnm, Tiff};
+    const REMEDY: &str = "convert it to PNG, JPEG, TIFF, BMP or PNM";
+    match image::guess_format(head) {
+        Ok(format @ (Bmp | Jpeg | Png | Pnm | Tiff)) => Ok(format),
+        Ok(other) => Err(source.wrong(format!("it is a {} picture, which is not read here", name(other)), REMEDY)),
+        Err(_) => {
+            let begin = head[..head.len().min(12)].escape_ascii();
+            Err(source.wrong(format!("it is no picture of a known format; it begins with \"{begin}\""), REMEDY))
+        }
+    }
+}
+
+fn name(format: ImageFormat) -> String {
+    format!("{format:?}").to_uppercase()
+}
+
+/// BMP has no gray but by a palette of grays: such a picture gets one channel.
+fn bitmap(source: &Source, head: &[u8]) -> Result<Picture> {
+    let decoder = BmpDecoder::new(source.buffered()?);
+    let gray_palette = |decoder: &BmpDecoder<BufReader<_>>| {
+        let palette = decoder.get_palette();
+        palette.is_some_and(|palette| palette.iter().all(|[red, green, blue]| red == green && green == blue))
+    };
+    let gray = decoder.as_ref().is_ok_and(gray_palette);
+    match decode(source, head, ImageFormat::Bmp, decoder)? {
+        Picture::U8(samples) if gray && samples.shape()[2] == 3 => {
+            let mut one = Shared::zeros((samples.shape()[0], samples.shape()[1], 1))?;
+            one.view_mut().assign(&samples.view().slice(s![.., .., ..1]));
+            Ok(Picture::U8(one))
+        }
+        picture => Ok(picture),
+    }
+}
+
+fn decode(
+    source: &Source,
+    head: &[u8],
+    format: ImageFormat,
+    decoder: Result<impl ImageDecoder, ImageError>,
+) -> Result<Picture> {
+    let failed = |error| failure(source, format, error);
+    let mut decoder = decoder.map_err(failed)?;
+    let orientation = decoder.orientation().map_err(failed)?;
+    let color = decoder.color_type();
+    let (width, height) = decoder.dimensions();
+    let (channels, bits) = match color {
+        ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8 => (color.channel_count(), 8),
+        ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => (color.channel_count(), 16),
+        _ => return Err(source.wrong("its samples are floating-point numbers, not 8 or 16 bits", CONVERT)),
+    };
+    let claim = Claim { width: width.into(), height: height.into(), channels: channels.into(), bits };
+    if claim.width * claim.height == 0 {
+        return Err(source.wrong(format!("it claims to be {width} x {height} pixels, which is none"), AGAIN));
+    }
+    let least = least_file(format, head, decoder.original_color_type(), claim);
+    if source.len < least {
+        let (len, format) = (source.len, name(format));
+        let what = format!(
+            "it claims to be {width} x {height} pixels, for which a {format} file has {least} bytes at least, not {len}"
+        );
+        return Err(source.wrong(what, AGAIN));
+    }
+    decoder.set_limits(allowance(claim.bytes())).map_err(failed)?;
+    let shape = (height as usize, width as usize, usize::from(channels));
+    if bits == 8 {
+        Ok(Picture::U8(samples(decoder, shape, orientation, failed)?))
+    } else {
+        Ok(Picture::U16(samples(decoder, shape, orientation, failed)?))
+    }
+}
+
+/// Decodes into shared memory, the right way up.
+fn samples<T: Pod>(
+    decoder: impl ImageDecoder,
+    (height, width, channels): (usize, usize, usize),
+    orientation: Orientation,
+    failed: impl FnOnce(ImageError) -> Error,
+) -> Result<Shared<T, Ix3>> {
+    let mut stored = Shared::<T, _>::zeros((height, width, channels))?;
+    decoder.read_image(cast_slice_mut(stored.as_mut_slice())).map_err(failed)?;
+    if orientation == Orientation::NoTransforms {
+        return Ok(stored);
+    }
+    let seen = turned(stored.view(), orientation);
+    let mut upright = Shared::zeros(seen.raw_dim())?;
+    // In tiles, so that rows that become columns stay in the cache.
+    let (rows, columns) = (Axis(0), Axis(1));
+    let mut to = upright.view_mut();
+    for (mut to, from) in to.axis_chunks_iter_mut(rows, 64).zip(seen.axis_chunks_iter(rows, 64)) {
+        for (mut to, from) in to.axis_chunks_iter_mut(columns, 64).zip(from.axis_chunks_iter(columns, 64)) {
+            to.assign(&from);
+        }
+    }
+    Ok(upright)
+}
+
+/// The same samples seen the right way up.
+fn turned<T>(stored: ArrayView3<'_, T>, orientation: Orientation) -> ArrayView3<'_, T> {
+    use Orientation::{
+        FlipHorizontal, FlipVertical, NoTransforms, Rotate90, Rotate90FlipH, Rotate180, Rotate270, Rotate270FlipH,
+    };
+    let (transpose, flip_rows, flip_columns) = match orientation {
+        NoTransforms => (false, false, false),
+        FlipHorizontal => (false, false, true),
+        FlipVertical => (false, true, false),
+        Rotate180 => (false, true, true),
+        Rotate90FlipH => (true, false, false),
+        Rotate90 => (true, false, true),
+        Rotate270 => (true, true, false),
+        Rotate270FlipH => (true, true, true),
+    };
+    let mut seen = if transpose { stored.permuted_axes([1, 0, 2]) } else { stored };
+    if flip_rows {
+        seen.invert_axis(Axis(0));
+    }
+    if flip_columns {
+        seen.invert_axis(Axis(1));
+    }
+    seen
+}
+
+/// What a decoder may use beside a picture of `bytes`: TIFF is decoded into a buffer of its own.
+fn allowance(bytes: u64) -> Limits {
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(bytes.saturating_mul(2).saturating_add(1 << 28));
+    limits
+}
+
+fn whole_file(source: &mut Source) -> Result<Vec<u8>> {
+    // The decoder copies the file once more.
+    let need = 2 * source.len;
+    if let Some(limits::Room { bytes, by }) = limits::memory_room().filter(|room| room.bytes < need) {
+        return Err(Error::Memory { what: "reading a JPEG file".to_owned(), need, room: bytes, by });
+    }
+    source.head(source.len)
+}
+
+/// Whether a JPEG goes on to the marker that ends it (a thumbnail's does not count). Bytes behind it do not matter.
+fn ends(jpeg: &[u8]) -> bool {
+    let mut at = 2;
+    while let Some(skip) = jpeg.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xFF)) {
+        at += skip + 1;
+        match jpeg.get(at) {
+            // A byte 255 of coded data, a restart, filling: go on with what follows.
+            Some(0x00 | 0x01 | 0xD0..=0xD8) => at += 1,
+            Some(0xFF) => {}
+            Some(0xD9) => return true,
+            Some(_) => match jpeg.get(at + 1..at + 3) {
+                Some(&[high, low]) => at += 1 + usize::from(u16::from_be_bytes([high, low])),
+                _ => return false,
+            },
+            None => return false,
+        }
+    }
+    false
+}
+
+fn ends_early(source: &Source) -> Error {
+    source.wrong(format!("the file ends before its picture does, after {} bytes", source.len), AGAIN)
+}
+
+/// A decoder's error as ours.
+fn failure(source: &Source, format: ImageFormat, error: ImageError) -> Error {
+    let format = name(format);
+    match error {
+        ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => ends_early(source),
+        ImageError::IoError(error) if error.raw_os_error().is_some() => source.failed(&error),
+        ImageError::Unsupported(error) => {
+            let kind = match error.kind() {
+                UnsupportedErrorKind::Color(color) => format!("{} bits a pixel", color.bits_per_pixel()),
+                _ => plain(&error),
+            };
+            source.wrong(format!("this kind of {format} picture is not read here ({kind})"), CONVERT)
+        }
+        ImageError::Limits(_) => {
+            source.wrong(format!("decoding this {format} picture takes more memory than its size explains"), AGAIN)
+        }
+        error => {
+            let reason = plain(error.source().unwrap_or(&error));
+            source.wrong(format!("it is damaged, or no {format} picture at all ({reason})"), AGAIN)
+        }
+    }
+}
+
+/// An error's text as a part of a sentence.
+fn plain(error: &dyn std::error::Error) -> String {
+    let text = error.to_string();
+    text.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
+}

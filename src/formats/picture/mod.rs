@@ -1,0 +1,125 @@
+//! Pictures: PNG, JPEG, TIFF, BMP and PNM, 8 or 16 bits a sample, 1 to 4 channels.
+//!
+//! What a file is, its first bytes say; what it is to become, the extension of the target. Decoders write straight into
+//! the shared segment, after its size has been found possible for a file of that length.
+//!
+//! ```
+//! use parfork::{Shared, formats::picture::{self, Picture}};
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("photo.png");
+//! let ramp = Shared::from_array(&ndarray::Array3::from_shape_fn((2, 256, 1), |(_, x, _)| x as u8))?;
+//! picture::save(&path, &Picture::U8(ramp))?;
+//! let photo = Shared::<u8, _>::open(&path)?; // rows, columns, channels
+//! assert_eq!(photo.shape(), [2, 256, 1]);
+//! assert_eq!(photo.view()[[1, 200, 0]], 200);
+//! # Ok::<(), parfork::Error>(())
+//! ```
+
+mod decode;
+mod encode;
+mod format;
+mod gray_alpha;
+mod plausible;
+mod pnm;
+mod tiff;
+
+use std::path::Path;
+
+use ndarray::Ix3;
+
+pub use decode::read;
+pub use encode::{save, write};
+pub use format::Format;
+
+use super::source::wrong;
+use crate::error::{Error, Result};
+use crate::shared::Shared;
+
+/// A picture in shared memory: rows (height), columns (width), channels, in C order.
+///
+/// One channel is gray, two are gray and alpha, three red, green and blue, four those and alpha. Alpha is not multiplied
+/// into the colours. Values are as in the file: no gamma, no colour profile is applied.
+#[derive(Debug)]
+pub enum Picture {
+    /// 8 bits a sample.
+    U8(Shared<u8, Ix3>),
+    /// 16 bits a sample.
+    U16(Shared<u16, Ix3>),
+}
+
+impl Picture {
+    /// Height, width and channels.
+    pub fn shape(&self) -> [usize; 3] {
+        let shape = match self {
+            Self::U8(samples) => samples.raw_dim(),
+            Self::U16(samples) => samples.raw_dim(),
+        };
+        [shape[0], shape[1], shape[2]]
+    }
+
+    /// Rows.
+    pub fn height(&self) -> usize {
+        self.shape()[0]
+    }
+
+    /// Columns.
+    pub fn width(&self) -> usize {
+        self.shape()[1]
+    }
+
+    /// 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
+    pub fn channels(&self) -> usize {
+        self.shape()[2]
+    }
+
+    /// Bits of a sample: 8 or 16.
+    pub fn bits(&self) -> u32 {
+        match self {
+            Self::U8(_) => 8,
+            Self::U16(_) => 16,
+        }
+    }
+}
+
+impl From<Shared<u8, Ix3>> for Picture {
+    fn from(samples: Shared<u8, Ix3>) -> Self {
+        Self::U8(samples)
+    }
+}
+
+impl From<Shared<u16, Ix3>> for Picture {
+    fn from(samples: Shared<u16, Ix3>) -> Self {
+        Self::U16(samples)
+    }
+}
+
+impl Shared<u8, Ix3> {
+    /// Reads a picture of 8 bits a sample: rows, columns, channels.
+    ///
+    /// # Errors
+    /// As [`read`]; also if it has 16 bits a sample.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        match read(path.as_ref())? {
+            Picture::U8(samples) => Ok(samples),
+            Picture::U16(_) => Err(other_depth(path.as_ref(), 16, "u16")),
+        }
+    }
+}
+
+impl Shared<u16, Ix3> {
+    /// Reads a picture of 16 bits a sample: rows, columns, channels.
+    ///
+    /// # Errors
+    /// As [`read`]; also if it has 8 bits a sample.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        match read(path.as_ref())? {
+            Picture::U16(samples) => Ok(samples),
+            Picture::U8(_) => Err(other_depth(path.as_ref(), 8, "u8")),
+        }
+    }
+}
+
+fn other_depth(path: &Path, bits: u32, remedy: &str) -> Error {
+    let what = format!("it has {bits} bits a sample, where the program asks for {}", 24 - bits);
+    wrong(path, what, format!("open it as Shared::<{remedy}, _>, or convert it to {} bits", 24 - bits))
+}

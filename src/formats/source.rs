@@ -1,0 +1,117 @@
+//! An input file: opened, known to be a regular one, its length known; every failure in words.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::sys::file::open_to_read;
+
+/// A regular file to read, and its length when it was opened.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) path: PathBuf,
+    pub(super) file: File,
+    pub(super) len: u64,
+}
+
+impl Source {
+    /// Opens a file that has something in it.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let found = open_to_read(path).and_then(|file| Ok((file.metadata()?, file)));
+        let (metadata, file) = found.map_err(|error| unreadable(path, &error))?;
+        if metadata.is_dir() {
+            return Err(wrong(path, "it is a folder", "name a file in it"));
+        }
+        if !metadata.is_file() {
+            let what = "it is a device, a pipe or a socket, whose length nobody knows beforehand";
+            return Err(wrong(path, what, "save its data to a file and name that"));
+        }
+        if metadata.len() == 0 {
+            return Err(wrong(path, "the file is empty (0 bytes)", "write it again; whatever made it did not finish"));
+        }
+        Ok(Self { path: path.to_owned(), file, len: metadata.len() })
+    }
+
+    /// Fills `bytes` from where the file is being read.
+    pub(super) fn fill(&mut self, bytes: &mut [u8]) -> Result<()> {
+        self.file.read_exact(bytes).map_err(|error| self.failed(&error))
+    }
+
+    /// Up to `most` of the first bytes; what is read next is the first byte again.
+    pub(super) fn head(&mut self, most: u64) -> Result<Vec<u8>> {
+        let mut head = Vec::with_capacity(usize::try_from(most.min(self.len)).unwrap_or(0));
+        (&self.file).take(most).read_to_end(&mut head).map_err(|error| self.failed(&error))?;
+        self.rewind()?;
+        Ok(head)
+    }
+
+    /// What is read next is the first byte.
+    pub(super) fn rewind(&mut self) -> Result<()> {
+        self.file.rewind().map_err(|error| self.failed(&error))
+    }
+
+    /// The same file, read in large pieces from where it is being read.
+    pub(super) fn buffered(&self) -> Result<BufReader<File>> {
+        let file = self.file.try_clone().map_err(|error| self.failed(&error))?;
+        Ok(BufReader::with_capacity(1 << 18, file))
+    }
+
+    /// The error when reading fails.
+    pub(super) fn failed(&self, error: &io::Error) -> Error {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            let what = format!("the file ends before its contents do, after {} bytes", self.len);
+            return self.wrong(what, "fetch or write it again");
+        }
+        unreadable(&self.path, error)
+    }
+
+    /// The error when the file is not what it should be.
+    pub(super) fn wrong(&self, what: impl Into<String>, remedy: impl Into<String>) -> Error {
+        wrong(&self.path, what, remedy)
+    }
+}
+
+/// [`Error::File`] in one line.
+pub(super) fn wrong(path: &Path, what: impl Into<String>, remedy: impl Into<String>) -> Error {
+    Error::File { path: path.to_owned(), what: what.into(), remedy: remedy.into() }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => wrong(path, "there is no such file", "check the name and the folder"),
+        io::ErrorKind::PermissionDenied => {
+            wrong(path, "this user may not read it", "have its owner allow it (chmod a+r), or copy it")
+        }
+        _ => wrong(path, format!("it cannot be read ({error})"), "check the name and the disk"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(path: &Path) -> String {
+        Source::open(path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_not_a_file_is_refused_with_words() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(refusal(folder.path()).contains("it is a folder"));
+        assert!(refusal(&folder.path().join("none")).contains("no such file"));
+        let empty = folder.path().join("empty");
+        std::fs::write(&empty, b"").unwrap();
+        assert!(refusal(&empty).contains("0 bytes"));
+        assert!(refusal(&empty.join("below")).contains("cannot be read"));
+        assert!(refusal(Path::new("/dev/null")).contains("device"));
+    }
+
+    #[test]
+    fn a_pipe_without_a_writer_keeps_nobody_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(refusal(&pipe).contains("pipe"));
+    }
+}

@@ -1,0 +1,388 @@
+//! Files as users meet them: every type, order and format out and back, what NumPy wrote over the years, and bad input of
+//! all kinds, which ends in an error that says what is wrong, never in a panic or in gigabytes.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use ndarray::{Array, Array3, ArrayD, Ix2, IxDyn, ShapeBuilder, array};
+use parfork::formats::npy::{self, Element, Header};
+use parfork::formats::picture::{self, Format, Picture};
+use parfork::{Error, Order, Shared};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+fn file(name: &str, bytes: &[u8]) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    (folder, path)
+}
+
+/// A .npy file of version 1.0 with any header.
+fn npy_bytes(header: &str, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(payload);
+    bytes
+}
+
+fn refusal<T>(result: parfork::Result<T>) -> String {
+    match result {
+        Err(error @ (Error::File { .. } | Error::Memory { .. })) => error.to_string(),
+        Err(error) => panic!("another error: {error}"),
+        Ok(_) => panic!("no error"),
+    }
+}
+
+fn there_and_back<T: Element + PartialEq + std::fmt::Debug>(value: impl Fn(usize) -> T) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("array.npy");
+    for shape in [vec![], vec![0], vec![7], vec![3, 0, 2], vec![2, 3, 5], vec![1, 70_001]] {
+        let count = shape.iter().product();
+        let values: Vec<T> = (0..count).map(&value).collect();
+        for fortran in [false, true] {
+            let array = ArrayD::from_shape_vec(IxDyn(&shape).set_f(fortran), values.clone()).unwrap();
+            npy::save(&path, array.view()).unwrap();
+            assert_eq!(npy::read::<T>(&path).unwrap().view(), array.view());
+        }
+        let whole = ArrayD::from_shape_vec(IxDyn(&shape), values).unwrap();
+        for mut part in [whole.view(), whole.t()] {
+            part.slice_each_axis_inplace(|axis| ndarray::Slice::new(0, None, if axis.len > 1 { -2 } else { 1 }));
+            npy::save(&path, part.view()).unwrap();
+            assert_eq!(npy::read::<T>(&path).unwrap().view(), part);
+        }
+    }
+}
+
+#[test]
+fn every_dtype_and_order_there_and_back() {
+    there_and_back(|i| i as u8);
+    there_and_back(|i| (i * 99) as u16);
+    there_and_back(|i| (i * 99_999) as u32);
+    there_and_back(|i| i as u64 * 99_999_999_999);
+    there_and_back(|i| i as i8);
+    there_and_back(|i| (i * 99) as i16);
+    there_and_back(|i| (i * 99_999) as i32);
+    there_and_back(|i| -(i as i64) * 99_999_999_999);
+    there_and_back(|i| if i == 3 { f32::INFINITY } else { i as f32 / 3.0 });
+    there_and_back(|i| if i == 3 { f64::NEG_INFINITY } else { -(i as f64) / 3.0 });
+}
+
+/// What NumPy 2.4 writes, printed with `io.BytesIO` and `numpy.save`.
+#[test]
+fn files_are_numpys_byte_for_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("array.npy");
+    let same = |head: &str, spaces: usize, payload: &[u8]| {
+        let expected = npy_bytes(&format!("{head}{}\n", " ".repeat(spaces)), payload);
+        assert_eq!(fs::read(&path).unwrap().escape_ascii().to_string(), expected.escape_ascii().to_string());
+    };
+    npy::save(&path, array![[1_i16, 2, 3], [4, 5, 6]].view()).unwrap();
+    same("{'descr': '<i2', 'fortran_order': False, 'shape': (2, 3), }", 58, b"\x01\0\x02\0\x03\0\x04\0\x05\0\x06\0");
+    npy::save(&path, array![[1_i16, 2, 3], [4, 5, 6]].reversed_axes().view()).unwrap();
+    same("{'descr': '<i2', 'fortran_order': True, 'shape': (3, 2), }", 59, b"\x01\0\x02\0\x03\0\x04\0\x05\0\x06\0");
+    npy::save(&path, ndarray::arr0(3_f32).view()).unwrap();
+    same("{'descr': '<f4', 'fortran_order': False, 'shape': (), }", 62, b"\0\0\x40\x40");
+    npy::save(&path, Array::<u8, _>::zeros((0, 5)).view()).unwrap();
+    same("{'descr': '|u1', 'fortran_order': False, 'shape': (0, 5), }", 58, b"");
+    npy::save(&path, array![7_u64].view()).unwrap();
+    same("{'descr': '<u8', 'fortran_order': False, 'shape': (1,), }", 60, b"\x07\0\0\0\0\0\0\0");
+}
+
+#[test]
+fn big_endian_old_and_new_headers_are_read() {
+    let (_folder, path) = file(
+        "big.npy",
+        &npy_bytes(
+            "{'descr': '>i4', 'fortran_order': True, 'shape': (2L, 2L), }",
+            b"\0\0\0\x01\0\0\0\x02\0\0\x01\0\xff\xff\xff\xff",
+        ),
+    );
+    let array = Shared::<i32, Ix2>::load(&path).unwrap();
+    assert_eq!((array.view(), array.order()), (array![[1, 256], [2, -1]].view(), Order::F));
+    let (header, bytes) = npy::read_bytes(&path).unwrap();
+    assert!(header.swapped() && header.kind() == 'i' && header.item_size() == 4 && header.len() == 4);
+    assert_eq!(bytes.as_slice()[..4], [0, 0, 0, 1]);
+
+    for (version, name) in [
+        (2, "{'descr': '|u1', 'fortran_order': False, 'shape': (2,)}"),
+        (3, "{'descr': 'u1', 'shape': (2,), 'fortran_order': False}"),
+    ] {
+        let mut bytes = b"\x93NUMPY".to_vec();
+        bytes.extend([version, 0]);
+        bytes.extend((name.len() as u32).to_le_bytes());
+        bytes.extend(name.as_bytes());
+        bytes.extend(b"\x05\x06and another array");
+        let (_folder, path) = file("new.npy", &bytes);
+        assert_eq!(npy::read::<u8>(&path).unwrap().as_slice(), [5, 6], "what follows is not ours");
+    }
+    let (_folder, path) =
+        file("half.npy", &npy_bytes("{'descr': '<f2', 'fortran_order': False, 'shape': (2,), }", &[0; 4]));
+    assert_eq!(npy::read_bytes(&path).unwrap().0.byte_len(), 4);
+}
+
+#[test]
+fn bad_npy_files_are_refused_with_numbers_and_remedy() {
+    let one = |descr: &str, shape: &str| format!("{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}");
+    for (header, payload, reasons) in [
+        (one("'<f8'", "(3, 4)"), 40, ["promises 96 bytes", "but 40 bytes follow"]),
+        (one("'|u1'", "(1152921504606846976,)"), 9, ["1152921504606846976 bytes", "9 bytes"]),
+        (one("'<f8'", "(1099511627776, 1099511627776, 1099511627776, 99999999999)"), 9, ["2^128", "9 bytes"]),
+        (one("'|O'", "(3,)"), 24, ["Python objects", "astype('float64')"]),
+        (one("[('x', '<f4'), ('y', '<i4')]", "(3,)"), 24, ["fields", "array['name']"]),
+        (one("'<U5'", "(3,)"), 60, ["text", "astype"]),
+        (one("'<M8[ns]'", "(3,)"), 24, ["dates", "astype('int64')"]),
+        (one("'<f3'", "(3,)"), 24, ["'<f3'", "astype"]),
+        (one("'<f4'", "(2,)"), 8, ["elements are <f4, where <f8", "astype('float64')"]),
+        (one("'<f8'", "(1, 1, 1)"), 8, ["3 axes (shape [1, 1, 1]), where 2", "reshape(n, n)"]),
+        (one("'<f8'", "(-1, 1)"), 8, ["whole number from 0", "again"]),
+        ("nonsense".to_owned(), 8, ["'n' stands at byte 0", "again"]),
+    ] {
+        let (_folder, path) = file("bad.npy", &npy_bytes(&header, &vec![0; payload]));
+        let text = refusal(Shared::<f64, Ix2>::load(&path));
+        assert!(reasons.iter().all(|reason| text.contains(reason)), "{header}: {text}");
+    }
+    for (bytes, reason) in [
+        (&b"hello, world"[..], "begins with \"hello, w\""),
+        (b"\x93NUM", "not a .npy file"),
+        (b"\x93NUMPY\x09\x00\x10\x00", "version 9.0"),
+        (b"\x93NUMPY\x01", "ends before"),
+        (b"\x93NUMPY\x01\x00\x76\x00{'descr'", "118 bytes long, where at most 8"),
+        (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{", "4294967295 bytes long"),
+    ] {
+        let (_folder, path) = file("bad.npy", bytes);
+        let text = refusal(Header::read(&path));
+        assert!(text.contains(reason), "{text}");
+    }
+}
+
+fn pattern(channels: usize, bits: u32) -> Picture {
+    let value = |(y, x, c)| y * 7919 + x * 104_729 + c * 1_299_709;
+    let shape = (19, 23, channels);
+    if bits == 8 {
+        Picture::U8(Shared::from_array(&Array3::from_shape_fn(shape, |at| value(at) as u8)).unwrap())
+    } else {
+        Picture::U16(Shared::from_array(&Array3::from_shape_fn(shape, |at| value(at) as u16)).unwrap())
+    }
+}
+
+#[track_caller]
+fn assert_same(one: &Picture, other: &Picture) {
+    match (one, other) {
+        (Picture::U8(one), Picture::U8(other)) => assert_eq!(one.view(), other.view()),
+        (Picture::U16(one), Picture::U16(other)) => assert_eq!(one.view(), other.view()),
+        _ => panic!("{} bits became {}", one.bits(), other.bits()),
+    }
+}
+
+#[test]
+fn every_format_gives_back_what_it_accepts() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut count = 0;
+    for extension in ["png", "tif", "bmp", "pgm", "ppm", "pnm", "pam"] {
+        for (channels, bits) in (1..=4).flat_map(|channels| [(channels, 8), (channels, 16)]) {
+            let path = folder.path().join(format!("{channels}-{bits}.{extension}"));
+            let picture = pattern(channels, bits);
+            if Format::for_target(&path).unwrap().accepts(channels, bits).is_ok() {
+                picture::save(&path, &picture).unwrap();
+                assert_same(&picture::read(&path).unwrap(), &picture);
+                count += 1;
+            } else {
+                assert!(matches!(picture::save(&path, &picture), Err(Error::Shape(_))) && !path.exists());
+            }
+        }
+    }
+    assert_eq!(count, 3 * 8 + 3 + 2 + 2 + 4);
+}
+
+#[test]
+fn jpeg_keeps_a_smooth_picture_within_a_few_levels() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("smooth.jpg");
+    for channels in [1, 3] {
+        let smooth = Array3::from_shape_fn((40, 50, channels), |(y, x, c)| (3 * y + 2 * x + 10 * c) as u8);
+        picture::save(&path, &Picture::U8(Shared::from_array(&smooth).unwrap())).unwrap();
+        let again = Shared::<u8, _>::open(&path).unwrap();
+        assert_eq!(again.shape(), smooth.shape());
+        assert!(ndarray::Zip::from(again.view()).and(&smooth).all(|one, other| one.abs_diff(*other) <= 6));
+    }
+}
+
+/// A TIFF of 3 x 2 gray pixels 1 to 6 that has to be turned.
+fn turned_tiff(orientation: u16) -> Vec<u8> {
+    let mut bytes = b"II\x2a\0\x08\0\0\0".to_vec();
+    let tags = [(256, 3), (257, 2), (258, 8), (259, 1), (262, 1), (273, 122), (274, orientation), (278, 2), (279, 6)];
+    bytes.extend((tags.len() as u16).to_le_bytes());
+    for (tag, value) in tags {
+        let entry = [tag, 3, 1, 0, value, 0_u16];
+        bytes.extend(entry.iter().flat_map(|word| word.to_le_bytes()));
+    }
+    bytes.extend([0; 4]);
+    bytes.extend([1, 2, 3, 4, 5, 6]);
+    bytes
+}
+
+/// The eight orientations as the TIFF standard (tag 274) describes them, where row 0 and column 0 are.
+#[test]
+fn pictures_come_the_right_way_up() {
+    for (orientation, upright) in [
+        (1, vec![1, 2, 3, 4, 5, 6]),
+        (2, vec![3, 2, 1, 6, 5, 4]),
+        (3, vec![6, 5, 4, 3, 2, 1]),
+        (4, vec![4, 5, 6, 1, 2, 3]),
+        (5, vec![1, 4, 2, 5, 3, 6]),
+        (6, vec![4, 1, 5, 2, 6, 3]),
+        (7, vec![6, 3, 5, 2, 4, 1]),
+        (8, vec![3, 6, 2, 5, 1, 4]),
+    ] {
+        let (_folder, path) = file("turned.tif", &turned_tiff(orientation));
+        let picture = Shared::<u8, _>::open(&path).unwrap();
+        let shape = if orientation < 5 { [2, 3, 1] } else { [3, 2, 1] };
+        assert_eq!((picture.shape(), picture.as_slice()), (&shape[..], &upright[..]), "orientation {orientation}");
+    }
+}
+
+#[test]
+fn text_bits_and_odd_ranges_of_pnm() {
+    for (bytes, shape, samples) in [
+        (&b"P1\n# a comment\n3 1\n0 1 0\n"[..], [1, 3, 1], vec![255, 0, 255]),
+        (b"P4\n3 1\n\x40", [1, 3, 1], vec![255, 0, 255]),
+        (b"P2 2 1 100 0 100", [1, 2, 1], vec![0, 255]),
+        (b"P3 1 1 255 1 2 3", [1, 1, 3], vec![1, 2, 3]),
+    ] {
+        let (_folder, path) = file("a.png", bytes);
+        let picture = Shared::<u8, _>::open(&path).unwrap();
+        assert_eq!((picture.shape(), picture.as_slice().to_vec()), (&shape[..], samples));
+    }
+}
+
+/// A PNG that claims a size, with its checksums right.
+fn claiming_png(side: u32, depth: u8) -> Vec<u8> {
+    let crc = |bytes: &[u8]| {
+        !bytes.iter().fold(!0_u32, |crc, &byte| {
+            (0..8).fold(crc ^ u32::from(byte), |crc, _| crc >> 1 ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 })
+        })
+    };
+    let header = [&b"IHDR"[..], &side.to_be_bytes(), &side.to_be_bytes(), &[depth, 0, 0, 0, 0]].concat();
+    let data = b"IDAT\x78\x9c\x63\x00\x00";
+    let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
+    for chunk in [&header[..], data] {
+        bytes.extend((chunk.len() as u32 - 4).to_be_bytes());
+        bytes.extend(chunk);
+        bytes.extend(crc(chunk).to_be_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn bad_pictures_are_refused_with_numbers_and_remedy() {
+    let bomb = claiming_png(100_000, 8);
+    assert!(bomb.len() <= 60);
+    for (name, bytes, reason) in [
+        ("bomb.png", &bomb[..], "100000 x 100000 pixels, for which a PNG file has 9689922 bytes at least, not 50"),
+        ("bomb.pgm", b"P5 100000 100000 255\n....", "10000000000 bytes at least, not 25"),
+        ("none.pgm", b"P5 0 10 255\n", "0 x 10 pixels, which is none"),
+        ("text.png", b"hello, I am a text", "begins with \"hello, I am \""),
+        ("dance.png", b"GIF89a\x01\0\x01\0", "GIF picture"),
+        ("empty.png", b"", "0 bytes"),
+        ("two.jpg", b"\xff\xd8\xff", "ends before its picture"),
+        ("BMW.png", b"BMW is a car, and this is a text", "BMP"),
+    ] {
+        let (_folder, path) = file(name, bytes);
+        let text = refusal(picture::read(&path));
+        assert!(text.contains(reason), "{text}");
+    }
+    let (_folder, path) = file("deep.png", b"P5 1 1 65535\n\x12\x34");
+    assert_eq!(Shared::<u16, _>::open(&path).unwrap().as_slice(), [0x1234]);
+    assert!(refusal(Shared::<u8, _>::open(&path)).contains("16 bits a sample, where the program asks for 8"));
+    assert!(refusal(picture::read(path.parent().unwrap())).contains("it is a folder"));
+    assert!(refusal(picture::read("/nowhere/at/all.png")).contains("no such file"));
+}
+
+/// A file of each kind, small and whole.
+static SAMPLES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let formats = ["png", "jpg", "tif", "bmp", "ppm", "pam"];
+    let kinds = formats.into_iter().flat_map(|extension| [1, 2, 3, 4].map(|channels| (extension, channels)));
+    let file = |(extension, channels)| {
+        let path = folder.path().join(format!("{channels}.{extension}"));
+        picture::save(&path, &pattern(channels, 8)).ok()?;
+        fs::read(path).ok()
+    };
+    kinds.filter_map(file).collect()
+});
+
+#[test]
+fn a_picture_cut_anywhere_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cut");
+    for whole in SAMPLES.iter() {
+        for length in (0..whole.len() - 16).step_by(whole.len() / 40) {
+            fs::write(&path, &whole[..length]).unwrap();
+            refusal(picture::read(&path));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+
+    #[test]
+    fn mutated_pictures_end_in_a_picture_or_an_error(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 1..12),
+        length in any::<prop::sample::Index>(),
+        cut in any::<bool>(),
+    ) {
+        let mut bytes = which.get(&SAMPLES).clone();
+        for (at, value, early) in changes {
+            // Most of what decoders trust stands early.
+            let length = if early { bytes.len().min(64) } else { bytes.len() };
+            bytes[at.index(length)] = value;
+        }
+        if cut {
+            bytes.truncate(length.index(bytes.len()));
+        }
+        let (_folder, path) = file("mutated", &bytes);
+        if let Err(error) = picture::read(&path) {
+            prop_assert!(matches!(error, Error::File { .. } | Error::Memory { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn any_bytes_behind_any_magic_end_in_an_error_or_a_picture(
+        magic in prop::sample::select(vec![
+            &b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"[..], b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM", b"P1 ", b"P2 ", b"P3 ",
+            b"P4 ", b"P5 ", b"P6 ", b"P7\n", b"\x93NUMPY\x01\0", b"\x93NUMPY\x03\0", b"",
+        ]),
+        rest in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let (_folder, path) = file("any", &[magic, &rest].concat());
+        let answers = [picture::read(&path).err(), npy::read::<f64>(&path).err(), npy::read_bytes(&path).err()];
+        for error in answers.into_iter().flatten() {
+            prop_assert!(matches!(error, Error::File { .. } | Error::Memory { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn any_npy_header_ends_in_an_error_or_an_array(
+        descr in "'[<>|=]?[biufcOUSV][0-9]{1,2}'",
+        order in "(True|False)",
+        shape in "\\((([0-9]{1,20}, ){0,4})\\)",
+        payload in 0_usize..300,
+    ) {
+        let header = format!("{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}");
+        let (_folder, path) = file("any.npy", &npy_bytes(&header, &vec![0; payload]));
+        match npy::read_bytes(&path) {
+            Ok((header, bytes)) => prop_assert!(bytes.len() <= payload && header.byte_len() == bytes.len()),
+            Err(error) => prop_assert!(matches!(error, Error::File { .. }), "{error}"),
+        }
+    }
+}
+
+/// More with PROPTEST_CASES set.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(200)
+}

@@ -1,0 +1,214 @@
+//! The house: arrows between rooms run downwards only, unsafe stays behind its fences and is accounted for, files stay small.
+//!
+//! Reads the sources as text, which is enough for a crate that names its rooms by `crate::` paths.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The rooms from the ground up. A room may name those below it; rooms on one line do not name each other.
+const LAYERS: &[&[&str]] = &[
+    &["sys", "slices"],
+    &["error"],
+    &["shared"],
+    &["sync"],
+    &["process", "lend", "worker"],
+    &["report"],
+    &["answer"],
+    &["engine"],
+    &["job"],
+    &["fork"],
+    &["formats"],
+    &["workers"],
+    &["lib"],
+];
+
+/// No file is longer: what wants a table of contents wants to be two.
+const MOST_LINES: usize = 400;
+
+/// Examples are read at a glance.
+const MOST_EXAMPLE: usize = 40;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The Rust files below some folders, relative to the root, with their text.
+fn files(folders: &[&str]) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut open: Vec<_> = folders.iter().map(|folder| root().join(folder)).collect();
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path.strip_prefix(root()).unwrap().to_owned(), text));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The text without comments, and without what stands between quotation marks.
+fn code(text: &str) -> String {
+    let mut code = String::new();
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let skipped = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            rest.find("*/").map_or(rest.len(), |end| end + 2)
+        } else if let Some(raw) = rest.strip_prefix("r#\"") {
+            raw.find("\"#").map_or(rest.len(), |end| end + 5)
+        } else if rest.starts_with("'\"'") || rest.starts_with("b'\"'") {
+            rest.find("\"'").map_or(rest.len(), |end| end + 2)
+        } else if next == '"' {
+            quoted(rest)
+        } else {
+            code.push(next);
+            next.len_utf8()
+        };
+        rest = &rest[skipped..];
+    }
+    code
+}
+
+/// How long the string is that `text` begins with.
+fn quoted(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, letter) in text.char_indices().skip(1) {
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// The room that a file belongs to.
+fn room(path: &Path) -> String {
+    let mut parts = path.iter().map(|part| part.to_str().unwrap());
+    match parts.next() {
+        Some("workers") => "workers".to_owned(),
+        _ => parts.next().unwrap().trim_end_matches(".rs").to_owned(),
+    }
+}
+
+/// The names that follow `crate::` in some code, also those of a list in braces.
+fn named(code: &str) -> BTreeSet<String> {
+    let word = |text: &str| text.chars().take_while(|&c| c.is_alphanumeric() || c == '_').collect::<String>();
+    let mut names = BTreeSet::new();
+    for (at, path) in code.match_indices("crate::") {
+        // Not `$crate::` of a macro, nor the end of another word.
+        if code[..at].chars().next_back().is_some_and(|before| before.is_alphanumeric() || "_$".contains(before)) {
+            continue;
+        }
+        let rest = &code[at + path.len()..];
+        let Some(list) = rest.strip_prefix('{') else {
+            names.insert(word(rest));
+            continue;
+        };
+        let (mut depth, mut begins) = (1, true);
+        for (at, letter) in list.char_indices() {
+            match letter {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 1 => begins = true,
+                letter if begins && !letter.is_whitespace() => {
+                    names.insert(word(&list[at..]));
+                    begins = false;
+                }
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+    }
+    names
+}
+
+fn layer(room: &str) -> Option<usize> {
+    LAYERS.iter().position(|rooms| rooms.contains(&room))
+}
+
+#[test]
+fn arrows_run_downwards_only() {
+    let mut wrong = Vec::new();
+    for (path, text) in files(&["src", "workers"]) {
+        let room = room(&path);
+        // The command is a crate of its own, which sees only what everybody sees.
+        if room == "bin" {
+            continue;
+        }
+        let Some(own) = layer(&room) else {
+            wrong.push(format!("{}: the room `{room}` is not in LAYERS", path.display()));
+            continue;
+        };
+        for name in named(&code(&text)) {
+            let (there, what) = match layer(&name) {
+                Some(layer) => (layer, "above it or beside it"),
+                None => (LAYERS.len() - 1, "a name of lib.rs, which is above all; name the room it is in"),
+            };
+            if name != room && there >= own && room != "lib" {
+                wrong.push(format!("{}: names crate::{name}, {what}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "arrows that do not run downwards:\n{}", wrong.join("\n"));
+}
+
+/// Whether the keyword is there, not only the lint's name.
+fn has_unsafe(code: &str) -> bool {
+    code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe")
+}
+
+#[test]
+fn unsafe_code_stands_behind_a_fence_and_is_accounted_for() {
+    let list = fs::read_to_string(root().join("docs/unsafe.md")).unwrap_or_default();
+    let mut wrong = Vec::new();
+    for (path, text) in files(&["src", "workers"]) {
+        let code = code(&text);
+        if !has_unsafe(&code) {
+            continue;
+        }
+        let name = path.display().to_string();
+        if path.starts_with("workers") {
+            wrong.push(format!("{name}: kernels have no unsafe code"));
+        }
+        if !list.contains(&name) {
+            wrong.push(format!("{name}: not in docs/unsafe.md"));
+        }
+        // Either the file opens with the permission, or each item has its own: what is left without those has none.
+        let whole = code.contains("#![allow(unsafe_code)]");
+        let mut items = code.split("#[allow(unsafe_code)]");
+        if !whole && items.next().is_some_and(has_unsafe) {
+            wrong.push(format!("{name}: unsafe before any allow(unsafe_code)"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_file_is_long() {
+    for (most, folders) in [(MOST_LINES, &["src", "workers"][..]), (MOST_EXAMPLE, &["examples"])] {
+        let lengths = files(folders).into_iter().map(|(path, text)| (path, text.lines().count()));
+        let long: Vec<_> = lengths.filter(|(_, lines)| *lines > most).collect();
+        assert!(long.is_empty(), "longer than {most} lines: {long:?}");
+    }
+}
+
+#[test]
+fn the_reading_of_sources_is_right() {
+    let text = "use crate::a::B; // crate::no\nuse crate::{c, d::{E, f}, g as h}; let s = \"crate::no \\\" unsafe\"; $crate::no";
+    assert_eq!(named(&code(text)).into_iter().collect::<Vec<_>>(), ["a", "c", "d", "g"]);
+    assert!(!code(text).contains("unsafe"));
+    assert_eq!(code("let q = '\"'; x"), "let q = ; x");
+    assert_eq!(room(Path::new("src/sync/board.rs")), "sync");
+    assert_eq!(room(Path::new("workers/filter/mod.rs")), "workers");
+}

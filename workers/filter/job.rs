@@ -1,0 +1,32 @@
+//! A filter as a job: each worker computes bands, or tiles, of the filtered picture from the whole one.
+
+use ndarray::{ArrayView3, Ix3};
+
+use super::{Border, Filter, Sample};
+use crate::{Error, Gathered, Job, Settings, Shared, Split};
+
+/// Rows of a band unless the settings say otherwise: with the neighbours it reads it stays in a core's own cache.
+const BAND: usize = 64;
+
+/// Filters `picture` into `result`, whose shape is what [`Filter::output_shape`] says.
+///
+/// # Errors
+/// If the result has another shape, and as [`Job::run`].
+pub fn run<S: Sample>(
+    settings: Settings<'_>,
+    filter: Filter,
+    border: Border,
+    picture: &Shared<S, Ix3>,
+    result: &mut Shared<S, Ix3>,
+) -> Result<Gathered<()>, Error> {
+    let (height, width, channels) = picture.view().dim();
+    let needed = filter.output_shape([height, width, channels]).map_err(|error| Error::Shape(error.to_string()))?;
+    if result.shape() != needed {
+        let shape = result.shape();
+        return Err(Error::Shape(format!("`{filter}` gives shape {needed:?}, but the result has {shape:?}. Make it {needed:?}.")));
+    }
+    let settings = Settings { split: settings.split.or(Some(Split::rows().of(BAND))), ..settings };
+    Job::with((picture, result), settings).run(|_, (picture, slice): (ArrayView3<S>, _)| {
+        filter.apply(picture, border, slice.rows(), slice.cols(), slice.into_view());
+    })
+}

@@ -1,0 +1,109 @@
+//! The two ends of a filter: the whole picture it reads, and the rectangle it writes.
+
+use super::{Border, Sample};
+use ndarray::{ArrayView3, ArrayViewMut1, ArrayViewMut3, s};
+use std::{borrow::Cow, ops::Range};
+
+/// The whole input, with what lies beyond its edges.
+pub(super) struct Source<'a, S> {
+    pub(super) pixels: ArrayView3<'a, S>,
+    border: Border,
+    constant: S,
+}
+
+impl<'a, S: Sample> Source<'a, S> {
+    pub(super) fn new(pixels: ArrayView3<'a, S>, border: Border) -> Self {
+        let constant = if let Border::Constant(level) = border { S::from_level(level) } else { S::MAX };
+        Source { pixels, border, constant }
+    }
+
+    pub(super) fn height(&self) -> usize {
+        self.pixels.dim().0
+    }
+
+    pub(super) fn width(&self) -> usize {
+        self.pixels.dim().1
+    }
+
+    pub(super) fn channels(&self) -> usize {
+        self.pixels.dim().2
+    }
+
+    /// The samples of a stretch of row `y`; copied only where they do not lie side by side.
+    pub(super) fn line(&self, y: usize, cols: Range<usize>) -> Cow<'a, [S]> {
+        let stretch = self.pixels.clone().slice_move(s![y, cols, ..]);
+        match stretch.to_slice() {
+            Some(line) => Cow::Borrowed(line),
+            None => Cow::Owned(stretch.iter().copied().collect()),
+        }
+    }
+
+    /// Fills `line` with row `y` from column `from` on; both may lie beyond the edge.
+    pub(super) fn padded(&self, y: isize, from: isize, line: &mut [S]) {
+        let Some(y) = self.border.locate(y, self.height()) else {
+            return line.fill(self.constant);
+        };
+        let (channels, width) = (self.channels(), self.width());
+        let pixels = line.len() / channels;
+        let left = usize::try_from(-from).unwrap_or(0).min(pixels);
+        let right = usize::try_from(width as isize - from).unwrap_or(0).clamp(left, pixels);
+        if left < right {
+            let start = (from + left as isize) as usize;
+            let inside = self.line(y, start..start + (right - left));
+            line[left * channels..right * channels].copy_from_slice(&inside);
+        }
+        for n in (0..left).chain(right..pixels) {
+            let pixel = &mut line[n * channels..][..channels];
+            match self.border.locate(from + n as isize, width) {
+                Some(x) => self.pixels.slice(s![y, x, ..]).assign_to(ArrayViewMut1::from(pixel)),
+                None => pixel.fill(self.constant),
+            }
+        }
+    }
+
+    /// Puts the picture's own alpha into a filtered line of row `y` from column `from` on, if it has any.
+    pub(super) fn keep_alpha(&self, y: usize, from: usize, line: &mut [S]) {
+        let channels = self.channels();
+        if channels.is_multiple_of(2) {
+            let original = self.line(y, from..from + line.len() / channels);
+            with_channels!(channels, C => {
+                for (pixel, original) in line.as_chunks_mut::<C>().0.iter_mut().zip(original.as_chunks::<C>().0) {
+                    pixel[C - 1] = original[C - 1];
+                }
+            });
+        }
+    }
+}
+
+/// The rectangle to compute, in the result's coordinates.
+pub(super) struct Region<'a, S> {
+    pub(super) rows: Range<usize>,
+    pub(super) cols: Range<usize>,
+    out: ArrayViewMut3<'a, S>,
+    /// Where a line is written first if its samples do not lie side by side in `out`.
+    aside: Vec<S>,
+}
+
+impl<'a, S: Sample> Region<'a, S> {
+    pub(super) fn new(rows: Range<usize>, cols: Range<usize>, out: ArrayViewMut3<'a, S>) -> Self {
+        Region { rows, cols, out, aside: Vec::new() }
+    }
+
+    /// How many samples the rectangle has.
+    pub(super) fn samples(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Has `write` fill columns `cols` of row `y`, both in the result's coordinates.
+    pub(super) fn line(&mut self, y: usize, cols: Range<usize>, write: impl FnOnce(&mut [S])) {
+        let first = self.cols.start;
+        let mut stretch =
+            self.out.slice_mut(s![y - self.rows.start, cols.start - first..cols.end - first, ..]);
+        if let Some(line) = stretch.as_slice_mut() {
+            return write(line);
+        }
+        self.aside.resize(stretch.len(), S::MAX);
+        write(&mut self.aside);
+        stretch.iter_mut().zip(&self.aside).for_each(|(sample, value)| *sample = *value);
+    }
+}

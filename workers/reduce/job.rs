@@ -1,0 +1,58 @@
+//! A reduction as a job: what is cut is the table of partial results, so a cut changes who works and nothing else.
+
+use ndarray::{Ix1, Ix2};
+
+use super::{BLOCK, Dtype, Number, Op, Partial, ReduceError, block, fold};
+use crate::{Error, Gathered, Job, Settings, Shared};
+
+/// Blocks in a row of the table of partial results.
+const ACROSS: usize = 16;
+
+/// Reduces the elements that `bytes` hold, in the order of memory.
+///
+/// The job's output is a table of partial results, 16 to a row, one for each [`BLOCK`] elements; the settings' split
+/// cuts that table. The answer has the same bits for every split, schedule, engine and number of workers.
+///
+/// ```
+/// use parfork::workers::reduce::{self, Number, Op};
+/// use parfork::{Settings, Shared};
+/// let data = Shared::from_array(&ndarray::Array1::<u8>::from_elem(1_000_000, 3))?;
+/// let (sum, _) = reduce::run(Settings::default(), Op::Sum, "|u1".parse()?, &data)?;
+/// assert_eq!(sum, Number::Int(3_000_000));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// For mean, min and max of no elements; for bytes that are not whole elements; and as [`Job::run`].
+pub fn run(
+    settings: Settings<'_>,
+    op: Op,
+    dtype: Dtype,
+    bytes: &Shared<u8, Ix1>,
+) -> Result<(Number, Gathered<()>), Error> {
+    if !bytes.len().is_multiple_of(dtype.size) {
+        let (len, size) = (bytes.len(), dtype.size);
+        return Err(Error::Shape(format!(
+            "{len} bytes are not whole elements of {size} bytes. Give a multiple of {size}."
+        )));
+    }
+    let count = bytes.len() / dtype.size;
+    let blocks = count.div_ceil(BLOCK);
+    if blocks == 0 && op.needs_elements() {
+        return Err(Error::Shape(ReduceError::Empty(op).to_string()));
+    }
+    let mut table = Shared::<Partial, Ix2>::zeros((blocks.div_ceil(ACROSS), ACROSS.min(blocks)))?;
+    let done = Job::with((bytes, &mut table), settings).run(|_, (bytes, mut slice)| {
+        let bytes = bytes.to_slice().expect("a flat array is in one piece");
+        let (first_row, first_col) = (slice.rows().start, slice.cols().start);
+        for ((row, col), partial) in slice.indexed_iter_mut() {
+            let number = (first_row + row) * ACROSS + first_col + col;
+            if number < blocks {
+                let start = number * BLOCK * dtype.size;
+                *partial = block(op, dtype, &bytes[start..bytes.len().min(start + BLOCK * dtype.size)]);
+            }
+        }
+    })?;
+    let answer = fold(op, dtype, count as u64, &table.as_slice()[..blocks]);
+    Ok((answer.map_err(|error| Error::Shape(error.to_string()))?, done))
+}

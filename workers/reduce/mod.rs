@@ -1,0 +1,291 @@
+//! Sum, mean, min, max and norm of an array of any real dtype that a .npy file can hold.
+//!
+//! The elements, in the order they lie in memory, are cut into blocks of [`BLOCK`]; [`block`] makes a [`Partial`] of each,
+//! anywhere, and [`fold`] puts the partials together in block order. Neither knows how blocks were given to workers,
+//! so the answer has the same bits for any number of them.
+//!
+//! How good the answers are:
+//!
+//! | | integers, booleans | floats |
+//! |---|---|---|
+//! | sum | exact, 128 bits: no wrap-around | what rounding lost is added back: about the nearest `f64` |
+//! | mean | the `f64` nearest to the exact quotient | likewise |
+//! | norm | root of the exact sum of squares | likewise; no overflow or underflow on the way |
+//! | min, max | exact | exact; NaN if there is one; of zeros of both signs, either |
+//!
+//! NaN and infinities pass through as in NumPy. A sum that overflows `f64` on the way is infinite, as there. Answers over
+//! `f2` and `f4` are `f64`: they are not rounded back.
+
+mod dtype;
+mod extremum;
+mod job;
+mod norm;
+mod scan;
+mod sum;
+mod twofold;
+
+use std::fmt;
+
+pub use dtype::{Dtype, DtypeError, Endian, Kind};
+pub use job::run;
+use extremum::{Ordered, extremum};
+use scan::{Big, Little, Stored};
+use twofold::Twofold;
+
+/// Elements in a block; the last block of an array may have fewer. 512 KiB of `f64`: it stays in the second-level cache for
+/// the second look that a norm sometimes takes.
+pub const BLOCK: usize = 65_536;
+
+/// What is computed of all elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// Their sum; 0 of none.
+    Sum,
+    /// Their sum divided by their number.
+    Mean,
+    /// The least.
+    Min,
+    /// The greatest.
+    Max,
+    /// The square root of the sum of their squares (L2); 0 of none.
+    Norm,
+}
+
+impl Op {
+    /// Its name, that of the command's subcommand.
+    pub fn name(self) -> &'static str {
+        match self {
+            Op::Sum => "sum",
+            Op::Mean => "mean",
+            Op::Min => "min",
+            Op::Max => "max",
+            Op::Norm => "norm",
+        }
+    }
+
+    /// Whether it is not defined for an array without elements.
+    pub fn needs_elements(self) -> bool {
+        !matches!(self, Op::Sum | Op::Norm)
+    }
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What [`block`] leaves of a block and [`fold`] takes: plain data, fit to lie in shared memory. All zeros is a partial of no
+/// elements.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Partial {
+    /// An integer: low, high, 0. A float: bits, lost bits, scale. Squares of integers: low, high, carries.
+    words: [u64; 3],
+    /// 1, or 0 where there is no element to be the least or the greatest.
+    some: u64,
+}
+
+impl Partial {
+    const NONE: Partial = Partial { words: [0; 3], some: 0 };
+
+    fn of_int(value: i128) -> Partial {
+        Partial { words: [value as u64, (value >> 64) as u64, 0], some: 1 }
+    }
+
+    fn int(&self) -> i128 {
+        i128::from(self.words[0]) | i128::from(self.words[1] as i64) << 64
+    }
+
+    fn of_float(value: f64) -> Partial {
+        Partial::of_twofold(Twofold { sum: value, lost: 0.0 }, 0)
+    }
+
+    /// `value`, or for squares `value` * 4^`scale`.
+    fn of_twofold(value: Twofold, scale: i64) -> Partial {
+        Partial { words: [value.sum.to_bits(), value.lost.to_bits(), scale as u64], some: 1 }
+    }
+
+    fn twofold(&self) -> (Twofold, i64) {
+        let [sum, lost] = [self.words[0], self.words[1]].map(f64::from_bits);
+        (Twofold { sum, lost }, self.words[2] as i64)
+    }
+
+    fn of_squares(squares: norm::Squares) -> Partial {
+        Partial { words: [squares.rest as u64, (squares.rest >> 64) as u64, squares.carries], some: 1 }
+    }
+
+    fn squares(&self) -> norm::Squares {
+        let rest = u128::from(self.words[0]) | u128::from(self.words[1]) << 64;
+        norm::Squares { rest, carries: self.words[2] }
+    }
+}
+
+/// What a reduction gives.
+///
+/// Shown as Python would: integers without a point, floats with the fewest digits that read back as the same number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    /// Sum, min or max of integers or booleans.
+    Int(i128),
+    /// Anything of floats; mean or norm of integers.
+    Float(f64),
+}
+
+impl Number {
+    /// The answer as the nearest `f64`.
+    pub fn to_f64(self) -> f64 {
+        match self {
+            Number::Int(value) => value as f64,
+            Number::Float(value) => value,
+        }
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Number::Int(value) => value.fmt(f),
+            Number::Float(value) if value.is_nan() => f.write_str("nan"),
+            Number::Float(value) => write!(f, "{value:?}"),
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReduceError {
+    /// Mean, min or max of nothing.
+    #[error("the {0} of 0 elements is not defined. Give an array with at least one element.")]
+    Empty(Op),
+}
+
+/// Reduces one block: `bytes` are at most [`BLOCK`] elements of `dtype`, at any alignment.
+///
+/// # Panics
+///
+/// When the bytes are not whole elements, or more than a block, or the dtype is not one that parsing gives.
+pub fn block(op: Op, dtype: Dtype, bytes: &[u8]) -> Partial {
+    assert!(
+        dtype.size > 0 && bytes.len().is_multiple_of(dtype.size) && bytes.len() / dtype.size <= BLOCK,
+        "{} bytes are not a block of {dtype}",
+        bytes.len()
+    );
+    match (dtype.kind, dtype.size, dtype.endian) {
+        (Kind::Bool, 1, _) => of_integers::<bool>(op, bytes),
+        (Kind::Int, 1, _) => of_integers::<Little<i8>>(op, bytes),
+        (Kind::Int, 2, Endian::Little) => of_integers::<Little<i16>>(op, bytes),
+        (Kind::Int, 2, Endian::Big) => of_integers::<Big<i16>>(op, bytes),
+        (Kind::Int, 4, Endian::Little) => of_integers::<Little<i32>>(op, bytes),
+        (Kind::Int, 4, Endian::Big) => of_integers::<Big<i32>>(op, bytes),
+        (Kind::Int, 8, Endian::Little) => of_integers::<Little<i64>>(op, bytes),
+        (Kind::Int, 8, Endian::Big) => of_integers::<Big<i64>>(op, bytes),
+        (Kind::Uint, 1, _) => of_integers::<Little<u8>>(op, bytes),
+        (Kind::Uint, 2, Endian::Little) => of_integers::<Little<u16>>(op, bytes),
+        (Kind::Uint, 2, Endian::Big) => of_integers::<Big<u16>>(op, bytes),
+        (Kind::Uint, 4, Endian::Little) => of_integers::<Little<u32>>(op, bytes),
+        (Kind::Uint, 4, Endian::Big) => of_integers::<Big<u32>>(op, bytes),
+        (Kind::Uint, 8, Endian::Little) => of_integers::<Little<u64>>(op, bytes),
+        (Kind::Uint, 8, Endian::Big) => of_integers::<Big<u64>>(op, bytes),
+        (Kind::Float, 2, Endian::Little) => of_floats::<Little<half::f16>>(op, bytes),
+        (Kind::Float, 2, Endian::Big) => of_floats::<Big<half::f16>>(op, bytes),
+        (Kind::Float, 4, Endian::Little) => of_floats::<Little<f32>>(op, bytes),
+        (Kind::Float, 4, Endian::Big) => of_floats::<Big<f32>>(op, bytes),
+        (Kind::Float, 8, Endian::Little) => of_floats::<Little<f64>>(op, bytes),
+        (Kind::Float, 8, Endian::Big) => of_floats::<Big<f64>>(op, bytes),
+        _ => panic!("no numbers are of dtype {dtype}"),
+    }
+}
+
+fn of_integers<S: Stored<Value: sum::Integer + Ordered + norm::Square>>(op: Op, bytes: &[u8]) -> Partial {
+    match op {
+        Op::Sum | Op::Mean => sum::integers::<S>(bytes),
+        Op::Min => extremum::<S, false>(bytes),
+        Op::Max => extremum::<S, true>(bytes),
+        Op::Norm => norm::integers::<S>(bytes),
+    }
+}
+
+fn of_floats<S: Stored<Value: sum::Float + Ordered>>(op: Op, bytes: &[u8]) -> Partial {
+    match op {
+        Op::Sum | Op::Mean => sum::floats::<S>(bytes),
+        Op::Min => extremum::<S, false>(bytes),
+        Op::Max => extremum::<S, true>(bytes),
+        Op::Norm => norm::floats::<S>(bytes),
+    }
+}
+
+/// Puts the partials of all blocks, in block order, together; `count` is the number of elements of the array.
+///
+/// # Errors
+///
+/// [`ReduceError::Empty`] for mean, min and max of no elements.
+///
+/// # Panics
+///
+/// When there are more or fewer partials than blocks.
+///
+/// ```
+/// use parfork::workers::reduce::{self, Number, BLOCK, Op};
+/// let data: Vec<f64> = (0..100_000).map(|i| f64::from(i) * 0.1).collect();
+/// let dtype = "=f8".parse()?;
+/// let blocks = data.chunks(BLOCK).map(|block| reduce::block(Op::Sum, dtype, bytemuck::cast_slice(block)));
+/// let partials: Vec<_> = blocks.collect();
+/// let sum = reduce::fold(Op::Sum, dtype, 100_000, &partials)?;
+/// assert_eq!(sum.to_string(), "499995000.0");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn fold<'a>(
+    op: Op,
+    dtype: Dtype,
+    count: u64,
+    partials: impl IntoIterator<Item = &'a Partial>,
+) -> Result<Number, ReduceError> {
+    if count == 0 && matches!(op, Op::Mean | Op::Min | Op::Max) {
+        return Err(ReduceError::Empty(op));
+    }
+    let mut blocks = 0;
+    let partials = partials.into_iter().inspect(|_| blocks += 1);
+    let answer = match (dtype.kind, op) {
+        (Kind::Float, Op::Sum) => Number::Float(total(partials).value()),
+        (Kind::Float, Op::Mean) => Number::Float(total(partials).over(count as f64)),
+        (Kind::Float, Op::Norm) => {
+            let mut total = norm::Total::default();
+            partials.map(Partial::twofold).for_each(|(squares, scale)| total.add(squares, scale));
+            Number::Float(total.root())
+        }
+        (Kind::Float, Op::Min | Op::Max) => {
+            let pick = |one: f64, other: f64| match op {
+                _ if one.is_nan() => one,
+                Op::Min if one <= other => one,
+                Op::Max if one >= other => one,
+                _ => other,
+            };
+            let blocks = partials.filter(|partial| partial.some != 0).map(|partial| partial.twofold().0.sum);
+            Number::Float(blocks.reduce(pick).ok_or(ReduceError::Empty(op))?)
+        }
+        (_, Op::Sum) => Number::Int(partials.map(Partial::int).sum()),
+        (_, Op::Mean) => Number::Float(sum::quotient(partials.map(Partial::int).sum(), count)),
+        (_, Op::Norm) => {
+            let mut total = norm::Squares::default();
+            partials.for_each(|partial| total.add(partial.squares()));
+            Number::Float(total.twofold().sqrt())
+        }
+        (_, Op::Min | Op::Max) => {
+            let blocks = partials.filter(|partial| partial.some != 0).map(Partial::int);
+            Number::Int(if op == Op::Min { blocks.min() } else { blocks.max() }.ok_or(ReduceError::Empty(op))?)
+        }
+    };
+    assert_eq!(blocks, count.div_ceil(BLOCK as u64), "partials of an array of {count} elements");
+    Ok(answer)
+}
+
+/// The sum of floats.
+fn total<'a>(partials: impl Iterator<Item = &'a Partial>) -> Twofold {
+    let mut total = Twofold::default();
+    partials.for_each(|partial| total.add(partial.twofold().0));
+    total
+}
+
+#[cfg(test)]
+mod tests;
