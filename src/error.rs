@@ -111,7 +111,9 @@ pub enum Error {
     },
 
     /// The system refused something that it normally does.
-    #[error("the system refused to {doing}: {source}. Look at the limits of this process (ulimit -a) and of the machine.")]
+    #[error(
+        "the system refused to {doing}: {source}. Look at the limits of this process (ulimit -a) and of the machine."
+    )]
     System {
         /// What was to be done.
         doing: &'static str,
@@ -145,12 +147,12 @@ impl fmt::Display for SliceName {
 
 /// A body's error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("worker {rank} gave up on slice {slice}: {reason}")]
+#[error("worker {rank} gave up {}: {reason}", .slice.map_or("before its first slice".to_owned(), |slice| format!("on slice {slice}")))]
 pub struct Refusal {
     /// The worker's rank.
     pub rank: usize,
-    /// The slice it worked on.
-    pub slice: SliceName,
+    /// The slice it worked on; `None` if it could not even attach the arrays.
+    pub slice: Option<SliceName>,
     /// The error that the body returned, as text.
     pub reason: String,
 }

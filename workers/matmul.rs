@@ -235,7 +235,10 @@ mod tests {
 
     #[test]
     fn nothing_summed_is_zero_and_specials_pass_through() {
-        assert_eq!(whole(Array2::<f32>::zeros((3, 0)).view(), Array2::zeros((0, 2)).view()), Array2::zeros((3, 2)));
+        assert_eq!(
+            whole::<f32>(Array2::zeros((3, 0)).view(), Array2::zeros((0, 2)).view()),
+            Array2::<f32>::zeros((3, 2))
+        );
         let mut a = noise::<f64>((40, 30), false);
         (a[[3, 4]], a[[5, 6]]) = (f64::NAN, f64::INFINITY);
         let mut b = noise::<f64>((30, 20), false);

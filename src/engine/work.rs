@@ -134,10 +134,10 @@ impl<L: Lend, B> Work<'_, L, B> {
         let berth = &self.board.berths()[rank];
         let slices = self.board.layout().slices;
         let slice = berth.at(slices).map(|slice| SliceName(self.grid.region(slice)));
-        let cause = match (berth.said(), slice) {
-            (Some(Words::Refused { reason }), Some(slice)) => return Error::Refused(Box::new(Refusal { rank, slice, reason })),
-            (Some(Words::Panicked { message, location }), _) => Cause::Panicked { message, location },
-            _ => exit.unwrap_or(Cause::Unknown),
+        let cause = match berth.said() {
+            Some(Words::Refused { reason }) => return Error::Refused(Box::new(Refusal { rank, slice, reason })),
+            Some(Words::Panicked { message, location }) => Cause::Panicked { message, location },
+            None => exit.unwrap_or(Cause::Unknown),
         };
         Error::WorkerDied(Box::new(Death { rank, pid, slice, cause, done: self.board.done(), slices }))
     }

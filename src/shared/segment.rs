@@ -93,9 +93,11 @@ impl Segment {
         let end = count.checked_mul(size_of::<T>()).and_then(|bytes| bytes.checked_add(offset));
         assert!(end.is_some_and(|end| end <= self.len()), "{count} words at {offset} in {} bytes", self.len());
         assert!(offset.is_multiple_of(align_of::<T>()) && self.kind == Inheritance::Inherited);
-        // SAFETY: inside the mapping and aligned, as just checked; the mapping lives as long as `&self`; `Wire` promises
-        // that shared use by other processes is sound, and board segments are handed out as nothing but words.
-        unsafe { std::slice::from_raw_parts(self.base().add(offset).cast().as_ptr(), count) }
+        // SAFETY: inside the mapping, as just checked.
+        let first = unsafe { self.base().add(offset) };
+        // SAFETY: as many words are inside the mapping, and aligned, as just checked; the mapping lives as long as `&self`;
+        // `Wire` promises that shared use by other processes is sound, and board segments are handed out as words only.
+        unsafe { std::slice::from_raw_parts(first.cast().as_ptr(), count) }
     }
 
     /// Maps the same bytes once more, in this process (a worker), at another address.

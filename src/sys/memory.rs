@@ -225,10 +225,12 @@ mod tests {
         let (fd, one) = mapped(3 * HUGE);
         let two = Mapping::new(&fd, 3 * HUGE, Access::Read, Inheritance::Withheld).unwrap();
         assert_ne!(one.base(), two.base());
-        // SAFETY: offset below the length of a writable mapping that only this test uses.
-        unsafe { one.base().as_ptr().add(2 * HUGE + 7).write_volatile(42) };
+        // SAFETY: an offset below the length of both.
+        let [one, two] = [&one, &two].map(|map| unsafe { map.base().as_ptr().add(2 * HUGE + 7) });
+        // SAFETY: mapped writable, for this test alone.
+        unsafe { one.write_volatile(42) };
         // SAFETY: as above, for reading.
-        assert_eq!(unsafe { two.base().as_ptr().add(2 * HUGE + 7).read_volatile() }, 42);
+        assert_eq!(unsafe { two.read_volatile() }, 42);
     }
 
     #[test]

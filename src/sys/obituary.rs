@@ -59,9 +59,11 @@ impl Obituary {
 
     /// The word to sleep on.
     pub(crate) fn word(&self) -> &AtomicU32 {
-        // SAFETY: both libraries keep the lock word as an aligned 32-bit integer at this offset, inside the object; it
-        // is only ever accessed atomically, by them, by the kernel and here.
-        unsafe { AtomicU32::from_ptr(self.lock.get().cast::<u8>().add(WORD_AT).cast()) }
+        // SAFETY: the offset is inside of a pthread_mutex_t.
+        let word = unsafe { self.lock.get().cast::<u8>().add(WORD_AT) };
+        // SAFETY: both libraries keep the lock word as an aligned 32-bit integer there; it is only ever accessed
+        // atomically, by them, by the kernel and here.
+        unsafe { AtomicU32::from_ptr(word.cast()) }
     }
 
     /// Whether a value read from [`word`](Self::word) says that the signer is dead.

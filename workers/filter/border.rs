@@ -73,8 +73,9 @@ impl FromStr for Border {
             ("reflect101", "") => Ok(Border::Reflect101),
             ("replicate", "") => Ok(Border::Replicate),
             ("wrap", "") => Ok(Border::Wrap),
-            ("constant", value) => number(text, value, "a level, 0 is black and 255 white, as in constant:0")
-                .map(Border::Constant),
+            ("constant", value) => {
+                number(text, value, "a level, 0 is black and 255 white, as in constant:0").map(Border::Constant)
+            }
             _ => Err(FilterError::UnknownBorder { name: text.to_owned() }),
         }
     }

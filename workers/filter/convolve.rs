@@ -121,9 +121,7 @@ fn down<S: Sample>(weights: &[f32], starts: &[usize], cells: &[f32], out: &mut [
     let halo = weights.len() - 1;
     for (n, out) in out.chunks_mut(LANES).enumerate() {
         let first = n * LANES;
-        let sums = weigh(weights, cells, |distance| {
-            (first + starts[halo - distance], first + starts[halo + distance])
-        });
+        let sums = weigh(weights, cells, |distance| (first + starts[halo - distance], first + starts[halo + distance]));
         match out.as_chunks_mut::<LANES>() {
             ([whole], _) => (0..LANES).for_each(|i| whole[i] = S::from_f32(sums[i])),
             (_, part) => part.iter_mut().zip(sums).for_each(|(out, sum)| *out = S::from_f32(sum)),

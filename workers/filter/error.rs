@@ -16,9 +16,7 @@ pub enum FilterError {
         nearest: &'static str,
     },
     /// No border has this name.
-    #[error(
-        "there is no border '{name}'. Use reflect101, replicate, constant:V (V in 8-bit levels) or wrap."
-    )]
+    #[error("there is no border '{name}'. Use reflect101, replicate, constant:V (V in 8-bit levels) or wrap.")]
     UnknownBorder {
         /// The name as given.
         name: String,
@@ -34,7 +32,9 @@ pub enum FilterError {
         remedy: String,
     },
     /// The picture has no pixels or no usable number of channels, or the result would be too large.
-    #[error("{what} cannot run on {height}x{width} pixels (height x width) of {channels} channels: {problem}. {remedy}.")]
+    #[error(
+        "{what} cannot run on {height}x{width} pixels (height x width) of {channels} channels: {problem}. {remedy}."
+    )]
     Picture {
         /// The filter.
         what: String,

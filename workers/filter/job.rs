@@ -23,7 +23,9 @@ pub fn run<S: Sample>(
     let needed = filter.output_shape([height, width, channels]).map_err(|error| Error::Shape(error.to_string()))?;
     if result.shape() != needed {
         let shape = result.shape();
-        return Err(Error::Shape(format!("`{filter}` gives shape {needed:?}, but the result has {shape:?}. Make it {needed:?}.")));
+        return Err(Error::Shape(format!(
+            "`{filter}` gives shape {needed:?}, but the result has {shape:?}. Make it {needed:?}."
+        )));
     }
     let settings = Settings { split: settings.split.or(Some(Split::rows().of(BAND))), ..settings };
     Job::with((picture, result), settings).run(|_, (picture, slice): (ArrayView3<S>, _)| {

@@ -22,16 +22,19 @@ pub(super) fn mean<S: Sample>(radius: usize, source: &Source<'_, S>, mut region:
         slide(region.rows.clone(), radius, width, enter, |y, window| {
             let entered = if y == first { 0..2 * radius + 1 } else { 2 * radius..2 * radius + 1 };
             region.line(y, strip.clone(), |out| {
-                vectorised(#[inline(always)] || {
-                    for n in entered {
-                        totals.iter_mut().zip(window.row(n)).for_each(|(total, &sum)| *total += f64::from(sum));
-                    }
-                    let leaving = window.row(0);
-                    for ((out, total), &sum) in out.iter_mut().zip(&mut totals).zip(leaving) {
-                        *out = S::from_f32((*total * share) as f32);
-                        *total -= f64::from(sum);
-                    }
-                });
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for n in entered {
+                            totals.iter_mut().zip(window.row(n)).for_each(|(total, &sum)| *total += f64::from(sum));
+                        }
+                        let leaving = window.row(0);
+                        for ((out, total), &sum) in out.iter_mut().zip(&mut totals).zip(leaving) {
+                            *out = S::from_f32((*total * share) as f32);
+                            *total -= f64::from(sum);
+                        }
+                    },
+                );
                 source.keep_alpha(y, strip.start, out);
             });
         });

@@ -31,10 +31,22 @@
 macro_rules! with_channels {
     ($channels:expr, $C:ident => $body:expr) => {
         match $channels {
-            1 => { const $C: usize = 1; $body }
-            2 => { const $C: usize = 2; $body }
-            3 => { const $C: usize = 3; $body }
-            4 => { const $C: usize = 4; $body }
+            1 => {
+                const $C: usize = 1;
+                $body
+            }
+            2 => {
+                const $C: usize = 2;
+                $body
+            }
+            3 => {
+                const $C: usize = 3;
+                $body
+            }
+            4 => {
+                const $C: usize = 4;
+                $body
+            }
             other => unreachable!("{other} channels, where output_shape allows 1 to 4"),
         }
     };

@@ -92,9 +92,7 @@ impl Filter {
                 format!("has a gamma of {gamma}, which must be above 0 and finite"),
                 "Give a number above 1 to brighten or below 1 to darken, as in gamma:2.2".to_owned(),
             ),
-            Filter::Brightness(value) | Filter::Contrast(value) | Filter::Threshold(value)
-                if !value.is_finite() =>
-            {
+            Filter::Brightness(value) | Filter::Contrast(value) | Filter::Threshold(value) if !value.is_finite() => {
                 refuse(format!("has a value of {value}, which is not finite"), "Give a finite number".to_owned())
             }
             Filter::Resize { width, height } if width.min(height) == 0 || width.max(height) > MAX_SIDE => refuse(
@@ -173,9 +171,23 @@ mod tests {
     #[test]
     fn every_filter_goes_there_and_back() {
         let texts = [
-            "gaussian:3", "gaussian:0.1", "box:2", "sharpen", "sobel", "gray", "invert", "brightness:-20.5",
-            "contrast:1.5", "gamma:2.2", "threshold:128", "resize:800x600", "flip:vertical", "flip:horizontal",
-            "rotate:90", "rotate:180", "rotate:270",
+            "gaussian:3",
+            "gaussian:0.1",
+            "box:2",
+            "sharpen",
+            "sobel",
+            "gray",
+            "invert",
+            "brightness:-20.5",
+            "contrast:1.5",
+            "gamma:2.2",
+            "threshold:128",
+            "resize:800x600",
+            "flip:vertical",
+            "flip:horizontal",
+            "rotate:90",
+            "rotate:180",
+            "rotate:270",
         ];
         for text in texts {
             let filter: Filter = text.parse().expect(text);
@@ -190,11 +202,42 @@ mod tests {
     #[test]
     fn each_error_is_what_is_wrong_and_what_to_do() {
         let wrong = [
-            "gaussian", "gaussian:", "gaussian:0", "gaussian:-1", "gaussian:nan", "gaussian:inf", "gaussian:1e9",
-            "gaussian:x", "gaussian:1:2", "gaussian:1e-50", "box:0", "box:-1", "box:1.5", "box:99999999999999999999",
-            "box:20000", "sharpen:1", "sobel:", "gamma:0", "gamma:-2", "gamma:inf", "brightness:NaN", "contrast:",
-            "threshold:high", "resize:800", "resize:0x5", "resize:5x0", "resize:-5x5", "resize:5x99999999999",
-            "flip:up", "flip:", "rotate:45", "rotate", "", "gausian:3", "Gray", "🦀",
+            "gaussian",
+            "gaussian:",
+            "gaussian:0",
+            "gaussian:-1",
+            "gaussian:nan",
+            "gaussian:inf",
+            "gaussian:1e9",
+            "gaussian:x",
+            "gaussian:1:2",
+            "gaussian:1e-50",
+            "box:0",
+            "box:-1",
+            "box:1.5",
+            "box:99999999999999999999",
+            "box:20000",
+            "sharpen:1",
+            "sobel:",
+            "gamma:0",
+            "gamma:-2",
+            "gamma:inf",
+            "brightness:NaN",
+            "contrast:",
+            "threshold:high",
+            "resize:800",
+            "resize:0x5",
+            "resize:5x0",
+            "resize:-5x5",
+            "resize:5x99999999999",
+            "flip:up",
+            "flip:",
+            "rotate:45",
+            "rotate",
+            "",
+            "gausian:3",
+            "Gray",
+            "🦀",
         ];
         for text in wrong {
             let error = text.parse::<Filter>().expect_err(text).to_string();

@@ -97,8 +97,7 @@ impl<'a, S: Sample> Region<'a, S> {
     /// Has `write` fill columns `cols` of row `y`, both in the result's coordinates.
     pub(super) fn line(&mut self, y: usize, cols: Range<usize>, write: impl FnOnce(&mut [S])) {
         let first = self.cols.start;
-        let mut stretch =
-            self.out.slice_mut(s![y - self.rows.start, cols.start - first..cols.end - first, ..]);
+        let mut stretch = self.out.slice_mut(s![y - self.rows.start, cols.start - first..cols.end - first, ..]);
         if let Some(line) = stretch.as_slice_mut() {
             return write(line);
         }

@@ -6,9 +6,8 @@
 
 use super::Sample;
 use super::picture::{Region, Source};
-use super::window::vectorised;
 use fast_image_resize::images::Image;
-use fast_image_resize::{PixelType, ResizeOptions, Resizer};
+use fast_image_resize::{MulDiv, PixelType, ResizeOptions, Resizer};
 use ndarray::{ArrayView3, s};
 use std::ops::Range;
 
@@ -17,18 +16,18 @@ pub(super) const LOBES: usize = 3;
 
 /// Rows and columns of a block. Lower blocks would compute the weights of the columns (all of them anew for each
 /// block) for too few rows; higher ones would compute too much that a slice of few rows throws away.
-const BLOCK: [usize; 2] = [64, 256];
+const BLOCK: [usize; 2] = [64, 512];
 
 pub(super) fn resize<S: Sample>(shape: [usize; 3], source: &Source<'_, S>, mut region: Region<'_, S>) {
     let [height, width, channels] = shape;
-    let mut blocks_of = Blocks::new(channels);
+    let mut blocks_of = Blocks::new(pixel_type::<S>(channels));
     for rows in blocks(region.rows.clone(), BLOCK[0], height) {
         let vertical = Span::new(&rows, height, source.height());
         for cols in blocks(region.cols.clone(), BLOCK[1], width) {
             let horizontal = Span::new(&cols, width, source.width());
             let part = s![vertical.read.clone(), horizontal.read.clone(), ..];
             let part = source.pixels.slice(part);
-            let block = blocks_of.compute(part, &vertical, &horizontal, [rows.len(), cols.len()]);
+            let block: &[S] = blocks_of.compute(part, &vertical, &horizontal, [rows.len(), cols.len()]);
             let wanted = cols.start.max(region.cols.start)..cols.end.min(region.cols.end);
             for y in rows.start.max(region.rows.start)..rows.end.min(region.rows.end) {
                 let start = ((y - rows.start) * cols.len() + wanted.start - cols.start) * channels;
@@ -38,84 +37,60 @@ pub(super) fn resize<S: Sample>(shape: [usize; 3], source: &Source<'_, S>, mut r
     }
 }
 
-/// The resizer and the pictures that it works on, in `f32`: its fixed point for 8 bits is coarser than Pillow's.
-struct Blocks<S> {
+/// The resizer and the pictures that it works on.
+struct Blocks {
     resizer: Resizer,
+    alpha: MulDiv,
     pixel: PixelType,
     /// The part of the source, its colours times alpha if it has any.
     part: Image<'static>,
     /// That, as wide as the block.
     narrow: Image<'static>,
-    /// That, as high as the block.
+    /// That, as high as the block: the result.
     block: Image<'static>,
-    /// That as samples, colours divided by alpha.
-    samples: Vec<S>,
 }
 
-impl<S: Sample> Blocks<S> {
-    fn new(channels: usize) -> Self {
-        let pixel = [PixelType::F32, PixelType::F32x2, PixelType::F32x3, PixelType::F32x4][channels - 1];
+impl Blocks {
+    fn new(pixel: PixelType) -> Self {
         let [part, narrow, block] = [(); 3].map(|()| Image::new(1, 1, pixel));
-        Blocks { resizer: Resizer::new(), pixel, part, narrow, block, samples: Vec::new() }
+        Blocks { resizer: Resizer::new(), alpha: MulDiv::new(), pixel, part, narrow, block }
     }
 
     /// First along the rows, then down the columns, rounded and saturated in between, as Pillow does; the library
-    /// would choose the order by itself, and with it how far bright edges overshoot.
-    fn compute(&mut self, part: ArrayView3<'_, S>, vertical: &Span, horizontal: &Span, [rows, cols]: [usize; 2]) -> &[S] {
+    /// would choose the order by itself, and with it how bright edges overshoot.
+    fn compute<S: Sample>(
+        &mut self,
+        part: ArrayView3<'_, S>,
+        vertical: &Span,
+        horizontal: &Span,
+        [rows, cols]: [usize; 2],
+    ) -> &[S] {
         let (height, width, channels) = part.dim();
         shape(&mut self.part, height, width, self.pixel);
         shape(&mut self.narrow, height, cols, self.pixel);
         shape(&mut self.block, rows, cols, self.pixel);
-        self.samples.resize(rows * cols * channels, S::MAX);
 
-        let line_length = width * channels;
-        for (line, row) in floats(&mut self.part).chunks_exact_mut(line_length).zip(part.outer_iter()) {
+        let samples = bytemuck::cast_slice_mut::<u8, S>(self.part.buffer_mut());
+        for (line, row) in samples.chunks_exact_mut(width * channels).zip(part.outer_iter()) {
             match row.to_slice() {
-                Some(row) => vectorised(
-                    #[inline(always)]
-                    || line.iter_mut().zip(row).for_each(|(float, sample)| *float = sample.to_f32()),
-                ),
-                None => line.iter_mut().zip(row).for_each(|(float, sample)| *float = sample.to_f32()),
+                Some(row) => line.copy_from_slice(row),
+                None => line.iter_mut().zip(row).for_each(|(sample, value)| *sample = *value),
             }
         }
-        if channels.is_multiple_of(2) {
-            for pixel in floats(&mut self.part).chunks_exact_mut(channels) {
-                weigh_colours::<S>(pixel, |colour, alpha| colour * alpha / S::MAX_F32);
-            }
+        let alpha = channels.is_multiple_of(2);
+        if alpha {
+            self.alpha.multiply_alpha_inplace(&mut self.part).expect("pixels with alpha");
         }
         let options = ResizeOptions::new().use_alpha(false);
-        let across = options.crop(horizontal.from, 0.0, horizontal.len, height as f64);
-        self.resizer.resize(&self.part, &mut self.narrow, &across).expect("a crop inside the part");
-        vectorised(
-            #[inline(always)]
-            || floats(&mut self.narrow).iter_mut().for_each(|float| *float = S::from_f32(*float).to_f32()),
-        );
-        let down = options.crop(0.0, vertical.from, cols as f64, vertical.len);
-        self.resizer.resize(&self.narrow, &mut self.block, &down).expect("a crop inside the part");
-        if channels.is_multiple_of(2) {
-            for pixel in floats(&mut self.block).chunks_exact_mut(channels) {
-                pixel.iter_mut().for_each(|float| *float = S::from_f32(*float).to_f32());
-                weigh_colours::<S>(pixel, |colour, alpha| if alpha > 0.0 { colour * S::MAX_F32 / alpha } else { 0.0 });
-            }
+        let options_across = options.crop(horizontal.from, 0.0, horizontal.len, height as f64);
+        self.resizer.resize(&self.part, &mut self.narrow, &options_across).expect("a crop inside the part");
+        let options_down = options.crop(0.0, vertical.from, cols as f64, vertical.len);
+        self.resizer.resize(&self.narrow, &mut self.block, &options_down).expect("a crop inside the part");
+        if alpha {
+            self.alpha.divide_alpha_inplace(&mut self.block).expect("pixels with alpha");
         }
-        let block = floats(&mut self.block);
-        vectorised(
-            #[inline(always)]
-            || self.samples.iter_mut().zip(block).for_each(|(sample, float)| *sample = S::from_f32(*float)),
-        );
-        &self.samples
+        bytemuck::cast_slice(self.block.buffer())
     }
-}
-
-/// Changes the colours of a pixel by its alpha, the last of its samples, and rounds them to whole samples.
-fn weigh_colours<S: Sample>(pixel: &mut [f32], weigh: impl Fn(f32, f32) -> f32) {
-    if let Some((alpha, colours)) = pixel.split_last_mut() {
-        colours.iter_mut().for_each(|colour| *colour = S::from_f32(weigh(*colour, *alpha)).to_f32());
-    }
-}
-
-fn floats<'a>(image: &'a mut Image<'static>) -> &'a mut [f32] {
-    bytemuck::cast_slice_mut(image.buffer_mut())
 }
 
 /// Makes `image` one of this shape, if it is not.
@@ -150,6 +125,12 @@ impl Span {
         // What is left may be shorter by a rounding error; the library refuses a crop that sticks out by one.
         Span { from: offset, len: (end - start).min(read.len() as f64 - offset), read }
     }
+}
+
+fn pixel_type<S: Sample>(channels: usize) -> PixelType {
+    use PixelType::{U8, U8x2, U8x3, U8x4, U16, U16x2, U16x3, U16x4};
+    let types = if size_of::<S>() == 1 { [U8, U8x2, U8x3, U8x4] } else { [U16, U16x2, U16x3, U16x4] };
+    types[channels - 1]
 }
 
 #[cfg(test)]

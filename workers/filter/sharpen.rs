@@ -1,8 +1,8 @@
 //! Sharpening: five times the pixel less its four neighbours, in integers.
 
+use super::Sample;
 use super::picture::{Region, Source};
 use super::window::{slide, strips, vectorised};
-use super::Sample;
 
 pub(super) fn sharpen<S: Sample>(source: &Source<'_, S>, mut region: Region<'_, S>) {
     let channels = source.channels();
@@ -10,7 +10,10 @@ pub(super) fn sharpen<S: Sample>(source: &Source<'_, S>, mut region: Region<'_, 
         let enter = |y, row: &mut [S]| source.padded(y, strip.start as isize - 1, row);
         slide(region.rows.clone(), 1, (strip.len() + 2) * channels, enter, |y, window| {
             region.line(y, strip.clone(), |out| {
-                vectorised(#[inline(always)] || cross(channels, [0, 1, 2].map(|n| window.row(n)), out));
+                vectorised(
+                    #[inline(always)]
+                    || cross(channels, [0, 1, 2].map(|n| window.row(n)), out),
+                );
                 source.keep_alpha(y, strip.start, out);
             });
         });

@@ -18,14 +18,20 @@ pub(super) fn edges<S: Sample>(source: &Source<'_, S>, mut region: Region<'_, S>
             let rows = [0, 1, 2].map(|n| window.row(n));
             region.line(y, strip.clone(), |out| {
                 if channels.is_multiple_of(2) {
-                    vectorised(#[inline(always)] || gradient(rows, &mut lengths));
+                    vectorised(
+                        #[inline(always)]
+                        || gradient(rows, &mut lengths),
+                    );
                     let original = source.line(y, strip.clone());
                     let pixels = original.chunks_exact(channels).zip(&lengths);
                     for (out, (original, &length)) in out.as_chunks_mut::<2>().0.iter_mut().zip(pixels) {
                         *out = [length, original[channels - 1]];
                     }
                 } else {
-                    vectorised(#[inline(always)] || gradient(rows, out));
+                    vectorised(
+                        #[inline(always)]
+                        || gradient(rows, out),
+                    );
                 }
             });
         });

@@ -6,9 +6,28 @@ use proptest::prelude::*;
 use std::ops::Range;
 
 const FILTERS: [&str; 22] = [
-    "gaussian:0.1", "gaussian:0.8", "gaussian:3", "box:1", "box:4", "sharpen", "sobel", "gray", "invert",
-    "brightness:20.5", "brightness:-70", "contrast:1.5", "gamma:2.2", "threshold:127.5", "resize:7x90",
-    "resize:70x3", "resize:1x1", "flip", "flip:horizontal", "rotate:90", "rotate:180", "rotate:270",
+    "gaussian:0.1",
+    "gaussian:0.8",
+    "gaussian:3",
+    "box:1",
+    "box:4",
+    "sharpen",
+    "sobel",
+    "gray",
+    "invert",
+    "brightness:20.5",
+    "brightness:-70",
+    "contrast:1.5",
+    "gamma:2.2",
+    "threshold:127.5",
+    "resize:7x90",
+    "resize:70x3",
+    "resize:1x1",
+    "flip",
+    "flip:horizontal",
+    "rotate:90",
+    "rotate:180",
+    "rotate:270",
 ];
 
 const BORDERS: [Border; 4] = [Border::Reflect101, Border::Replicate, Border::Constant(77.0), Border::Wrap];
@@ -45,7 +64,12 @@ fn noise(shape: [usize; 3], seed: u64) -> Array3<u16> {
     })
 }
 
-fn bits_do_not_depend_on_the_cut<S: Sample>(src: ArrayView3<'_, S>, filter: Filter, border: Border, corners: [usize; 4]) {
+fn bits_do_not_depend_on_the_cut<S: Sample>(
+    src: ArrayView3<'_, S>,
+    filter: Filter,
+    border: Border,
+    corners: [usize; 4],
+) {
     let expected = whole(filter, border, src);
     let (height, width, channels) = expected.dim();
     let ordered = |a: usize, b: usize, len: usize| (a % len).min(b % len)..(a % len).max(b % len) + 1;
@@ -130,7 +154,9 @@ fn neighbourhoods_are_weighed_as_defined() {
             let got = |text: &str| whole(filter(text), border, src.view());
             let bell = |sigma: f64, radius: isize| {
                 let total: f64 = (-radius..=radius).map(|d| (-0.5 * (d as f64 / sigma).powi(2)).exp()).sum();
-                move |dy: isize, dx: isize| (-0.5 * ((dy * dy + dx * dx) as f64) / (sigma * sigma)).exp() / total.powi(2)
+                move |dy: isize, dx: isize| {
+                    (-0.5 * ((dy * dy + dx * dx) as f64) / (sigma * sigma)).exp() / total.powi(2)
+                }
             };
             for (sigma, radius) in [(0.8, 3), (3.0, 9), (5.5, 17)] {
                 let want = reference(&src, border, radius, bell(sigma, radius));
@@ -199,7 +225,9 @@ fn pixels_move_as_defined() {
 fn alpha_passes_through() {
     for channels in [2, 4] {
         let src = noise([12, 9, channels], 5);
-        for text in FILTERS.iter().filter(|text| !["resize", "flip", "rotate"].iter().any(|name| text.starts_with(name))) {
+        for text in
+            FILTERS.iter().filter(|text| !["resize", "flip", "rotate"].iter().any(|name| text.starts_with(name)))
+        {
             let out = whole(filter(text), Border::Replicate, src.view());
             let alpha = |picture: &Array3<u16>| picture.index_axis(Axis(2), picture.dim().2 - 1).to_owned();
             assert_eq!(alpha(&out), alpha(&src), "{text}");

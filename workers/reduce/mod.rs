@@ -27,8 +27,8 @@ mod twofold;
 use std::fmt;
 
 pub use dtype::{Dtype, DtypeError, Endian, Kind};
-pub use job::run;
 use extremum::{Ordered, extremum};
+pub use job::run;
 use scan::{Big, Little, Stored};
 use twofold::Twofold;
 

@@ -12,7 +12,11 @@ use parfork::{Engine, Schedule, Split};
 /// A coordinator maps inputs and outputs into shared memory, forks workers that each work on slices, waits at a barrier,
 /// and finds the results in place.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, after_help = "Exit codes: 0 done, 1 the job failed, 2 wrong usage, 3 bad input.")]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 the job failed, 2 wrong usage, 3 bad input."
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,

@@ -66,7 +66,11 @@ impl Stage {
 
     fn chain<S: Sample>(&self, picture: &Shared<S, Ix3>) -> Result<Shared<S, Ix3>, Failure> {
         let filters: [Filter; 2] = ["gaussian:3", "sobel"].map(|name| name.parse().expect("filters of our own"));
-        let title = format!("2. gaussian:3, then sobel, on {}x{}: slices read beyond their borders", picture.shape()[1], picture.shape()[0]);
+        let title = format!(
+            "2. gaussian:3, then sobel, on {}x{}: slices read beyond their borders",
+            picture.shape()[1],
+            picture.shape()[0]
+        );
         self.three_ways(&title, &["source", "result"], |settings| {
             image::chain(|_| settings(), &filters, Border::default(), picture)
         })
@@ -98,12 +102,18 @@ impl Stage {
         let mut runs = Vec::new();
         for engine in Engine::ALL {
             let measure_memory = engine == Engine::Processes;
-            runs.push(act(&|| Settings { workers: Some(self.workers), engine, measure_memory, ..Settings::default() })?);
+            runs.push(act(&|| Settings {
+                workers: Some(self.workers),
+                engine,
+                measure_memory,
+                ..Settings::default()
+            })?);
         }
         let serial = &runs[0];
         let mut text = format!("\n{title}\n\n   engine         time  speed-up  same bits as serial\n");
         for (engine, run) in Engine::ALL.iter().zip(&runs) {
-            let same = bytemuck::cast_slice::<T, u8>(run.0.as_slice()) == bytemuck::cast_slice::<T, u8>(serial.0.as_slice());
+            let same =
+                bytemuck::cast_slice::<T, u8>(run.0.as_slice()) == bytemuck::cast_slice::<T, u8>(serial.0.as_slice());
             let same = match (engine, same) {
                 (Engine::Serial, _) => "",
                 (_, true) => "yes",
@@ -146,7 +156,11 @@ fn tell_workers(text: &mut String, report: &Report, arrays: &[&str]) {
     for (rank, worker) in report.workers.iter().enumerate() {
         let Memory { private, shared, .. } = worker.memory.unwrap_or_default();
         let (busy, list) = (output::duration(worker.busy), output::runs(&worker.slices));
-        let list = if list.len() > 44 { format!("{}... ", &list[..list[..41].rfind(',').unwrap_or(41)]) } else { format!("{list} ") };
+        let list = if list.len() > 44 {
+            format!("{}... ", &list[..list[..41].rfind(',').unwrap_or(41)])
+        } else {
+            format!("{list} ")
+        };
         let _ = writeln!(
             text,
             "   {rank:<6} {busy:>10} {:>10} {:>10}  {list}({})",

@@ -66,7 +66,9 @@ impl Drawing {
         for (line, row) in paper.iter_mut().enumerate().map(|(line, row)| (sample(line, lines, self.rows), row)) {
             for piece in self.boxes.iter().filter(|piece| piece.rows.contains(&line)) {
                 // Places whose middle is in the piece: the samples are ascending.
-                let place = |cell: usize| (0..columns).collect::<Vec<_>>().partition_point(|&p| sample(p, columns, self.cols) < cell);
+                let place = |cell: usize| {
+                    (0..columns).collect::<Vec<_>>().partition_point(|&p| sample(p, columns, self.cols) < cell)
+                };
                 row[place(piece.cols.start)..place(piece.cols.end)].fill(Self::letter(piece.rank));
             }
         }
@@ -111,10 +113,17 @@ impl Drawing {
             let (w, h) = (piece.cols.len() as f64 * across, piece.rows.len() as f64 * down);
             if w > 22.0 && h > 13.0 {
                 let (x, y) = (piece.cols.start as f64 * across + w / 2.0, piece.rows.start as f64 * down + h / 2.0);
-                let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>", y + 4.0, piece.rank);
+                let _ = writeln!(
+                    svg,
+                    "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+                    y + 4.0,
+                    piece.rank
+                );
             }
         }
-        if let Some(piece) = self.boxes.get(self.boxes.len() / 2).filter(|piece| piece.halo != (piece.rows.clone(), piece.cols.clone())) {
+        if let Some(piece) =
+            self.boxes.get(self.boxes.len() / 2).filter(|piece| piece.halo != (piece.rows.clone(), piece.cols.clone()))
+        {
             let cells = place(&piece.halo.0, &piece.halo.1);
             let _ = writeln!(
                 svg,

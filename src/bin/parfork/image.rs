@@ -60,7 +60,12 @@ fn final_shape(filters: &[Filter], shape: [usize; 3]) -> Result<[usize; 3], filt
 }
 
 /// Runs the chain as the flags ask, and once more serially if they ask for that.
-fn checked_chain<S: Sample>(common: &Common, filters: &[Filter], border: Border, picture: Shared<S, Ix3>) -> Result<(Shared<S, Ix3>, Vec<Report>), Failure> {
+fn checked_chain<S: Sample>(
+    common: &Common,
+    filters: &[Filter],
+    border: Border,
+    picture: Shared<S, Ix3>,
+) -> Result<(Shared<S, Ix3>, Vec<Report>), Failure> {
     let (output, reports) = chain(|name| common.settings(name), filters, border, &picture)?;
     if common.verify {
         let (serial, _) = chain(|_| common.serially(), filters, border, &picture)?;
@@ -81,7 +86,9 @@ pub fn chain<S: Sample>(
     for filter in filters {
         let source = current.as_ref().unwrap_or(picture);
         let shape = source.shape();
-        let shape = filter.output_shape([shape[0], shape[1], shape[2]]).map_err(|error| parfork::Error::Shape(error.to_string()))?;
+        let shape = filter
+            .output_shape([shape[0], shape[1], shape[2]])
+            .map_err(|error| parfork::Error::Shape(error.to_string()))?;
         let mut result = Shared::zeros(shape)?;
         let done = filter::run(settings(&filter.to_string()), *filter, border, source, &mut result)?;
         reports.push(done.report().clone());

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use ndarray::Ix2;
+use parfork::Shared;
 use parfork::formats::{Landing, npy};
 use parfork::workers::matmul::{self, Element};
-use parfork::Shared;
 use serde_json::{Map, json};
 
 use crate::args::Matmul;

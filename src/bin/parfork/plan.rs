@@ -22,11 +22,14 @@ pub fn run(args: Plan) -> Result<(), Failure> {
     }
     let shape = &args.shape.0;
     let cells = shape.iter().try_fold(1_usize, |cells, &axis| cells.checked_mul(axis));
-    let cells = cells.ok_or_else(|| Failure::usage(format!("shape {shape:?} has more than 2^64 cells. Give a smaller one.")))?;
+    let cells = cells
+        .ok_or_else(|| Failure::usage(format!("shape {shape:?} has more than 2^64 cells. Give a smaller one.")))?;
     let grid = Grid::new(args.split.halo(args.halo), shape).map_err(parfork::Error::from)?;
     if grid.slices() > MOST_SLICES {
         let slices = grid.slices();
-        return Err(Failure::usage(format!("{slices} slices are too many to show (at most {MOST_SLICES}). Make them larger.")));
+        return Err(Failure::usage(format!(
+            "{slices} slices are too many to show (at most {MOST_SLICES}). Make them larger."
+        )));
     }
     let workers = asked.min(grid.slices()).max(1);
     let turns = deal(&grid, args.schedule, workers);

@@ -4,12 +4,17 @@
 //! repeated with care only if a point has escaped meanwhile. Every point sees the same operations, each rounded once
 //! (fused multiply-adds by name, none left to the compiler), so its bits depend neither on its neighbours nor on the CPU.
 
+mod escape;
+mod shade;
+
 use std::ops::Range;
 
 use ndarray::{ArrayView2, ArrayViewMut2, ArrayViewMut3, Axis, Ix3, aview1};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::Arch;
 
 use crate::{Error, Gathered, Job, Settings, Shared, Split};
+use escape::{Fill, Row};
+use shade::{PALETTE, Shade};
 
 /// What part of the complex plane is drawn, how large, how deep. Made by [`View::new`], so its numbers are sound.
 ///
@@ -172,190 +177,6 @@ fn each_row(view: &View, rows: Range<usize>, cols: Range<usize>, mut put: impl F
     }
 }
 
-/// What the iteration leaves of a row of points.
-struct Row {
-    /// Steps within the radius.
-    counts: Vec<u32>,
-    /// |z|² of the step that left it.
-    norms: Vec<f32>,
-}
-
-/// Computes a row of points, in whatever vector registers the CPU has.
-struct Fill<'a> {
-    row: &'a mut Row,
-    re: &'a [f64],
-    im: f64,
-    limit: u32,
-}
-
-impl WithSimd for Fill<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let width = GROUP * S::F64_LANES;
-        let results = self.row.counts.chunks_mut(width).zip(self.row.norms.chunks_mut(width));
-        for (re, (counts, norms)) in self.re.chunks(width).zip(results) {
-            // Idle lanes at the end of a row repeat its last point, so that they never take longer than it.
-            let mut points = [simd.splat_f64s(re[re.len() - 1]); GROUP];
-            bytemuck::cast_slice_mut::<_, f64>(&mut points)[..re.len()].copy_from_slice(re);
-            let (left_at, steps) = escape(simd, points, simd.splat_f64s(self.im), self.limit);
-            for (count, &steps) in counts.iter_mut().zip(bytemuck::cast_slice::<_, f64>(&steps)) {
-                *count = steps as u32;
-            }
-            for (norm, &left_at) in norms.iter_mut().zip(bytemuck::cast_slice::<_, f64>(&left_at)) {
-                // Only far outside is it so large; infinity and NaN have no logarithm to shade by.
-                *norm = left_at.min(f64::from(f32::MAX)) as f32;
-            }
-        }
-    }
-}
-
-/// Registers of points in flight: a step is two dependent multiply-adds of four cycles each, two of which start per cycle.
-const GROUP: usize = 4;
-
-/// Steps between two looks at who has escaped.
-const BLIND: u32 = 8;
-
-/// The square of the escape radius. 2 would do for the set; 256 makes the smooth escape time look smooth.
-const RADIUS_SQUARED: f64 = 65_536.0;
-
-/// Iterates z := z² + c for the points `re` + i `im`; gives |z|² of the step that left the radius, and the steps before it.
-///
-/// A point that has left never comes back: |z| > 256 and |c| <= |z| give |z² + c| >= |z| (|z| - 1) > |z|, a c beyond the
-/// radius is itself the first to leave, and infinities and NaNs stay such. So that as many points are inside after blind
-/// steps as before means that none has left.
-#[inline(always)]
-fn escape<S: Simd>(simd: S, re: [S::f64s; GROUP], im: S::f64s, limit: u32) -> ([S::f64s; GROUP], [S::f64s; GROUP]) {
-    let (zero, one, bound) = (simd.splat_f64s(0.0), simd.splat_f64s(1.0), simd.splat_f64s(RADIUS_SQUARED));
-    let inside = |norm| simd.less_than_or_equal_f64s(norm, bound);
-    let norm = |x, y| simd.mul_add_f64s(x, x, simd.mul_f64s(y, y));
-    let step = |x: &mut S::f64s, y: &mut S::f64s, re| {
-        let real = simd.mul_add_f64s(*x, *x, simd.negate_mul_add_f64s(*y, *y, re));
-        *y = simd.mul_add_f64s(simd.add_f64s(*x, *x), *y, im);
-        *x = real;
-    };
-
-    let (mut x, mut y, mut norms, mut counts) = ([zero; GROUP], [zero; GROUP], [zero; GROUP], [zero; GROUP]);
-    let mut alive = [inside(zero); GROUP];
-    let mut done = 0;
-    while done < limit {
-        if limit - done >= BLIND {
-            let (mut ahead_x, mut ahead_y) = (x, y);
-            for _ in 0..BLIND {
-                for g in 0..GROUP {
-                    step(&mut ahead_x[g], &mut ahead_y[g], re[g]);
-                }
-            }
-            let mut left = simd.xor_m64s(alive[0], inside(norm(ahead_x[0], ahead_y[0])));
-            for g in 1..GROUP {
-                left = simd.or_m64s(left, simd.xor_m64s(alive[g], inside(norm(ahead_x[g], ahead_y[g]))));
-            }
-            if !any(simd, left) {
-                let blind = simd.splat_f64s(f64::from(BLIND));
-                for g in 0..GROUP {
-                    counts[g] = simd.select_f64s(alive[g], simd.add_f64s(counts[g], blind), counts[g]);
-                }
-                (x, y) = (ahead_x, ahead_y);
-                done += BLIND;
-                continue;
-            }
-        }
-        for _ in 0..BLIND.min(limit - done) {
-            for g in 0..GROUP {
-                step(&mut x[g], &mut y[g], re[g]);
-                let now = norm(x[g], y[g]);
-                norms[g] = simd.select_f64s(alive[g], now, norms[g]);
-                alive[g] = simd.and_m64s(alive[g], inside(now));
-                counts[g] = simd.select_f64s(alive[g], simd.add_f64s(counts[g], one), counts[g]);
-            }
-        }
-        done += BLIND.min(limit - done);
-        if !any(simd, alive.into_iter().reduce(|one, other| simd.or_m64s(one, other)).unwrap_or(alive[0])) {
-            break;
-        }
-    }
-    (norms, counts)
-}
-
-#[inline(always)]
-fn any<S: Simd>(simd: S, mask: S::m64s) -> bool {
-    simd.first_true_m64s(mask) < S::F64_LANES
-}
-
-/// Finds the places in [`PALETTE`] of a row's points.
-///
-/// The smooth escape time is n + 1 - log2(log |z| / log R) (Linas Vepstas, "Renormalizing the Mandelbrot Escape", 1997);
-/// one turn of the palette is four doublings of it, and 4, the neighbourhood of the whole set, is where it begins.
-struct Shade<'a> {
-    row: &'a Row,
-    limit: u32,
-    places: &'a mut [u16],
-}
-
-impl WithSimd for Shade<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        for (place, (&count, &norm)) in self.places.iter_mut().zip(self.row.counts.iter().zip(&self.row.norms)) {
-            // log |z| / log R = log2(|z|²) / log2(R²), and log2(R²) is 16.
-            let time = count as f32 + 2.0 - log2(log2(norm) / 16.0);
-            // Added to 2^23, a float has its nearest integer in its low bits; a cast would leave the vector registers.
-            let turned = (log2(time) + 2.0).mul_add(f32::from(TURN / 4), 8_388_608.0).to_bits() as u16 % TURN;
-            *place = if count == self.limit { TURN } else { turned };
-        }
-    }
-}
-
-/// log2 of a positive, finite, normal number, to 2e-6: enough for a colour, and in vectors where `f32::log2` is a call.
-#[inline(always)]
-fn log2(x: f32) -> f32 {
-    let bits = x.to_bits();
-    let exponent = (bits >> 23) as i32 - 127;
-    let t = f32::from_bits((bits & 0x007f_ffff) | 0x3f80_0000) - 1.5;
-    LOG2_NEAR_1_5.iter().fold(0.0, |sum: f32, &term| sum.mul_add(t, term)) + exponent as f32
-}
-
-/// log2(1.5 + t) for |t| <= 1/2, highest power first. NumPy: `numpy.polynomial.Chebyshev.interpolate(lambda t:
-/// numpy.log2(t + 1.5), 6, [-0.5, 0.5]).convert(kind=numpy.polynomial.Polynomial).coef`.
-const LOG2_NEAR_1_5: [f32; 7] = [-0.024568535, 0.04390748, -0.07079686, 0.14172474, -0.32061304, 0.96182082, 0.5849625];
-
-/// How many colours one turn of the palette has.
-const TURN: u16 = 1024;
-
-/// The colours of one turn, between the stops that Ultra Fractal's default gradient made the usual ones, then black.
-static PALETTE: [[u8; 3]; TURN as usize + 1] = palette([
-    (0.0, [0.0, 7.0, 100.0]),
-    (0.16, [32.0, 107.0, 203.0]),
-    (0.42, [237.0, 255.0, 255.0]),
-    (0.6425, [255.0, 170.0, 0.0]),
-    (0.8575, [0.0, 2.0, 0.0]),
-    (1.0, [0.0, 7.0, 100.0]),
-]);
-
-const fn palette<const STOPS: usize>(stops: [(f64, [f64; 3]); STOPS]) -> [[u8; 3]; TURN as usize + 1] {
-    let mut colours = [[0; 3]; TURN as usize + 1];
-    let (mut i, mut stop) = (0, 1);
-    while i < TURN as usize {
-        let at = i as f64 / TURN as f64;
-        if at >= stops[stop].0 {
-            stop += 1;
-        }
-        let ((start, from), (end, to)) = (stops[stop - 1], stops[stop]);
-        let way = (at - start) / (end - start);
-        // Smoothstep: no visible edge at a stop.
-        let way = way * way * (3.0 - 2.0 * way);
-        let mut channel = 0;
-        while channel < 3 {
-            colours[i][channel] = (from[channel] + way * (to[channel] - from[channel]) + 0.5) as u8;
-            channel += 1;
-        }
-        i += 1;
-    }
-    colours
-}
-
 /// Rows of a slice unless the settings say otherwise: few, because neighbouring rows can differ in cost a hundredfold.
 const BAND: usize = 8;
 
@@ -377,6 +198,8 @@ pub fn run(settings: Settings<'_>, view: &View, picture: &mut Shared<u8, Ix3>) -
 
 #[cfg(test)]
 mod tests {
+    use super::escape::RADIUS_SQUARED;
+    use super::shade::TURN;
     use super::*;
     use ndarray::{Array2, Array3, s};
     use proptest::prelude::{ProptestConfig, Strategy, prop, prop_assert, prop_assert_eq, proptest};
