@@ -286,8 +286,9 @@ fn an_error_of_a_body_is_told() {
             let job = Job::new(&mut array).workers(workers).split(Split::tiles(4, 1)).engine(engine);
             job.run(|w, _| if w.region().index() == BAD { Err("no light in here") } else { Ok(()) }).unwrap_err()
         });
-        let Error::Refused { rank, slice, reason } = &error else { panic!("{error:?}") };
-        assert_eq!((*rank < workers, slice.0.index(), reason.as_str()), (true, BAD, "no light in here"));
+        let Error::Refused(refusal) = &error else { panic!("{error:?}") };
+        let parfork::Refusal { rank, slice, reason } = &**refusal;
+        assert_eq!((*rank < workers, slice.unwrap().0.index(), reason.as_str()), (true, BAD, "no light in here"));
         let text = error.to_string();
         assert!(
             text.starts_with(&format!("worker {rank} gave up on slice 5 [8..12, 1..2, ..]: no light in here")),

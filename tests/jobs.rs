@@ -370,7 +370,7 @@ fn workers_that_are_not_in_step_cannot_meet() {
                 let job = Job::new(&mut line).workers(4).split(Split::rows().into_pieces(pieces));
                 job.schedule(schedule).engine(engine).run(|w, _| w.meet()).unwrap_err()
             });
-            assert!(matches!(refused, Error::Refused { .. }), "{refused:?}");
+            assert!(matches!(refused, Error::Refused(_)), "{refused:?}");
             let text = refused.to_string();
             assert!(
                 text.contains(&format!(
@@ -395,7 +395,8 @@ fn a_worker_that_returns_early_is_not_waited_for() {
                 })
                 .unwrap_err()
             });
-            let Error::Refused { rank, .. } = error else { panic!("{error:?}") };
+            let Error::Refused(refusal) = &error else { panic!("{error:?}") };
+            let rank = refusal.rank;
             assert!(rank != early);
             let text = format!("worker {early} will not come");
             assert!(error.to_string().contains(&text), "{error}");

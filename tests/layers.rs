@@ -2,7 +2,7 @@
 //!
 //! Reads the sources as text, which is enough for a crate that names its rooms by `crate::` paths.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -133,13 +133,26 @@ fn named(code: &str) -> BTreeSet<String> {
     names
 }
 
+/// The room that each name of the map, `src/lib.rs`, comes from: an arrow to the name is one to that room.
+fn map() -> BTreeMap<String, String> {
+    let text = code(&fs::read_to_string(root().join("src/lib.rs")).unwrap());
+    let mut rooms = BTreeMap::new();
+    for path in text.split("pub use ").skip(1).filter_map(|rest| rest.split(';').next()) {
+        let (room, names) = path.split_once("::").unwrap();
+        for name in names.split([',', '{', '}']) {
+            rooms.insert(name.trim().to_owned(), room.to_owned());
+        }
+    }
+    rooms
+}
+
 fn layer(room: &str) -> Option<usize> {
     LAYERS.iter().position(|rooms| rooms.contains(&room))
 }
 
 #[test]
 fn arrows_run_downwards_only() {
-    let mut wrong = Vec::new();
+    let (mut wrong, map) = (Vec::new(), map());
     for (path, text) in files(&["src", "workers"]) {
         let room = room(&path);
         // The command is a crate of its own, which sees only what everybody sees.
@@ -151,12 +164,9 @@ fn arrows_run_downwards_only() {
             continue;
         };
         for name in named(&code(&text)) {
-            let (there, what) = match layer(&name) {
-                Some(layer) => (layer, "above it or beside it"),
-                None => (LAYERS.len() - 1, "a name of lib.rs, which is above all; name the room it is in"),
-            };
-            if name != room && there >= own && room != "lib" {
-                wrong.push(format!("{}: names crate::{name}, {what}", path.display()));
+            let there = map.get(&name).filter(|_| layer(&name).is_none()).unwrap_or(&name);
+            if *there != room && layer(there).is_none_or(|there| there >= own) && room != "lib" {
+                wrong.push(format!("{}: crate::{name} is of the room `{there}`, not below `{room}`", path.display()));
             }
         }
     }

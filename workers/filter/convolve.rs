@@ -149,12 +149,12 @@ fn weigh<T: Cell>(weights: &[T], cells: &[T], pair: impl Fn(usize) -> (usize, us
 mod tests {
     use super::{fixed, weights};
 
-    /// The middle row of `cv2.GaussianBlur` (5.0) of a 19x19 picture that is black but for a middle column of 255 is
-    /// these weights times 255/256, rounded: `0 1 2 4 9 14 20 27 32 34 32 …` for sigma 3.
+    /// `a = np.zeros((1, 19), np.uint8); a[0, 9] = 255; cv2.GaussianBlur(a, (19, 1), 3)` with OpenCV 5.0 and
+    /// BORDER_CONSTANT gives `0 1 3 4 9 14 20 28 32 34 32 28 20 …`: so small, 255/256 of a weight rounds to it.
     #[test]
     fn weights_in_256ths_are_opencvs() {
         let fixed = fixed(&weights(3.0));
-        assert_eq!(fixed, [34, 32, 27, 21, 14, 8, 5, 2, 1, 1]);
+        assert_eq!(fixed, [34, 32, 28, 20, 14, 9, 4, 3, 1, 0]);
         assert_eq!(fixed[0] + 2 * fixed[1..].iter().sum::<u16>(), 256);
     }
 

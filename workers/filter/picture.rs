@@ -31,7 +31,7 @@ impl<'a, S: Sample> Source<'a, S> {
 
     /// The samples of a stretch of row `y`; copied only where they do not lie side by side.
     pub(super) fn line(&self, y: usize, cols: Range<usize>) -> Cow<'a, [S]> {
-        let stretch = self.pixels.clone().slice_move(s![y, cols, ..]);
+        let stretch = self.pixels.slice_move(s![y, cols, ..]);
         match stretch.to_slice() {
             Some(line) => Cow::Borrowed(line),
             None => Cow::Owned(stretch.iter().copied().collect()),

@@ -7,7 +7,7 @@ use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 use pulp::Arch;
 use std::{marker::PhantomData, ops::Range};
 
-/// The largest halo: a row sum of 2*16383+1 samples of 16 bits still fits `i32`, and the window 64 MiB.
+/// The largest halo: a row sum of 2*16383+1 samples of 16 bits still fits `i32`, and the window 32 MiB.
 pub(super) const MAX_RADIUS: usize = 16_383;
 
 /// Cells of a window, so that it takes 256 KiB in `f32`: half of the second-level cache of most machines.
