@@ -70,10 +70,6 @@ pub enum Error {
     #[error("{0}")]
     Shape(String),
 
-    /// Nothing was lent, so there is nothing to cut.
-    #[error("no array was lent, so there is nothing to cut into slices. Lend at least one.")]
-    NothingLent,
-
     /// A worker ended before its work was done.
     #[error(transparent)]
     WorkerDied(#[from] Box<Death>),

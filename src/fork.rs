@@ -1,7 +1,7 @@
 //! The short form of a one-shot job.
 
 use crate::answer::{Answer, Gathered};
-use crate::engine::{Orders, run_alone};
+use crate::engines::{Orders, run_alone};
 use crate::error::Result;
 use crate::job::Job;
 use crate::lend::Lend;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use bytemuck::Zeroable;
 
 use crate::answer::{Answer, Gathered};
-use crate::engine::{self, Engine, Orders, Work};
+use crate::engine::Engine;
+use crate::engines::{self, Orders, Work};
 use crate::error::{Error, Result};
 use crate::lend::{Lend, Loan};
 use crate::report::Report;
@@ -139,7 +140,7 @@ impl<'p, L: Lend> Job<'p, L> {
         L: Sync,
     {
         let engine = self.settings.engine;
-        self.run_with(body, |work, orders| engine.run(work, orders))
+        self.run_with(body, |work, orders| engines::run(engine, work, orders))
     }
 
     /// Runs the job in processes even if this process has other threads.
@@ -158,7 +159,7 @@ impl<'p, L: Lend> Job<'p, L> {
     ) -> Result<Gathered<R::Value>> {
         self.settings.engine = Engine::Processes;
         // SAFETY: passed on to the caller.
-        self.run_with(body, |work, orders| unsafe { engine::run_beside_threads(work, orders) })
+        self.run_with(body, |work, orders| unsafe { engines::run_beside_threads(work, orders) })
     }
 
     /// Cuts, makes the board, lets `engine` work, gathers.
@@ -216,10 +217,10 @@ impl<'p, L: Lend> Job<'p, L> {
     }
 }
 
-/// Cuts the first array lent for writing, or else the first, and checks that others lent for writing can be cut alike.
+/// Cuts the first array lent for writing, or else the first (whatever is lent has one at least), and checks that others lent for writing can be cut alike.
 fn cut(split: Split, loans: &[Loan<'_>]) -> Result<Grid> {
     let written = || loans.iter().filter(|loan| loan.access == Access::Write);
-    let first = written().next().or(loans.first()).ok_or(Error::NothingLent)?;
+    let first = written().next().unwrap_or(&loans[0]);
     let grid = Grid::new(split, first.shape)?;
     for other in written() {
         if let Some(axis) = grid.cut_axes().find(|&axis| other.shape.get(axis) != first.shape.get(axis)) {

@@ -21,6 +21,7 @@ compile_error!("parfork needs Linux: memfd, futex_waitv and pidfd have no counte
 
 mod answer;
 mod engine;
+mod engines;
 mod error;
 mod fork;
 pub mod formats;

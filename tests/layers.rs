@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 /// The rooms from the ground up. A room may name those below it; rooms on one line do not name each other.
 const LAYERS: &[&[&str]] = &[
-    &["sys", "slices"],
+    &["sys", "slices", "engine"],
     &["error"],
     &["shared"],
     &["sync"],
     &["process", "lend", "worker"],
     &["report"],
     &["answer"],
-    &["engine"],
+    &["engines"],
     &["job"],
     &["fork"],
     &["formats"],

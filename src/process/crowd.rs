@@ -1,9 +1,10 @@
 //! The workers of a one-shot job, held by the coordinator. Dropping the crowd ends and reaps them all.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::error::{Cause, Error, Result};
+use crate::error::Cause;
 use crate::sync::Board;
 use crate::sys::child::{Child, Exit};
 use crate::sys::futex;
@@ -21,15 +22,20 @@ pub(crate) enum Event {
 /// Children in order of rank.
 pub(crate) struct Crowd {
     children: Vec<Child>,
+    /// When all were last asked for.
+    asked: Cell<Instant>,
 }
 
 impl Crowd {
     /// How often to ask the system for deaths that no obituary can tell: of workers that died before they signed theirs,
     /// and of those beyond the number of words that can be waited on at once (or all, before Linux 5.16).
     const ROUND: Duration = Duration::from_millis(10);
+    /// How often to ask for all others. The kernel writes an obituary only if the dead worker's memory still tells it where:
+    /// one that has unmapped the board or scribbled on it dies unheard.
+    const SLOW_ROUND: Duration = Duration::from_millis(500);
 
     pub(crate) fn new() -> Self {
-        Self { children: Vec::new() }
+        Self { children: Vec::new(), asked: Cell::new(Instant::now()) }
     }
 
     pub(crate) fn add(&mut self, child: Child) {
@@ -37,31 +43,43 @@ impl Crowd {
     }
 
     /// Sleeps until the word changes from the value beside it, a worker dies, or `until`. May return early: look again.
-    pub(crate) fn wait(&self, board: &Board, word: (&AtomicU32, u32), until: Option<Instant>) -> Result<Event> {
+    pub(crate) fn wait(&self, board: &Board, word: (&AtomicU32, u32), until: Option<Instant>) -> Event {
         let mut words = Vec::with_capacity(futex::MOST_WORDS);
         words.push(word);
         let mut rounds = false;
+        let slow = self.ask_all_again();
         for (rank, (child, berth)) in self.children.iter().zip(board.berths()).enumerate() {
             let obituary = berth.obituary.word();
             let value = obituary.load(Ordering::Acquire);
             if Obituary::says_dead(value) {
-                return Ok(Event::Died { rank });
+                return Event::Died { rank };
             }
             let heard = Obituary::says_signed(value) && words.len() < futex::MOST_WORDS;
             if heard {
                 words.push((obituary, value));
-            } else if child.ended().is_some() {
-                return Ok(Event::Died { rank });
+            }
+            if (!heard || slow) && child.ended().is_some() {
+                return Event::Died { rank };
             }
             rounds |= !heard;
         }
-        let round = |rounds: bool| until.into_iter().chain(rounds.then(|| Instant::now() + Self::ROUND)).min();
-        match futex::wait_any(&words, round(rounds)) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::Unsupported => futex::wait(word.0, word.1, round(true)),
-            Err(error) => return Err(Error::System { doing: "wait for workers", source: error }),
+        let round = |rounds: bool| {
+            let pause = if rounds { Self::ROUND } else { Self::SLOW_ROUND };
+            until.into_iter().chain([Instant::now() + pause]).min()
+        };
+        if futex::wait_any(&words, round(rounds)).is_err() {
+            futex::wait(word.0, word.1, round(true));
         }
-        Ok(Event::Changed)
+        Event::Changed
+    }
+
+    /// Whether it is time to ask for all.
+    fn ask_all_again(&self) -> bool {
+        let again = self.asked.get().elapsed() >= Self::SLOW_ROUND;
+        if again {
+            self.asked.set(Instant::now());
+        }
+        again
     }
 
     /// Ends them all. Their end is certain after this, but may take a moment.

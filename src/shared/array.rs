@@ -14,6 +14,9 @@ use ndarray::{ArrayBase, ArrayView, ArrayViewMut, Data, Dimension, IntoDimension
 use super::Segment;
 use crate::error::{Error, Result};
 
+/// The least page of all machines.
+const PAGE: usize = 4096;
+
 /// In which order the cells of an array follow each other in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Order {
@@ -62,6 +65,14 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
     pub fn zeros_in(shape: impl IntoDimension<Dim = D>, order: Order) -> Result<Self> {
         let dim = shape.into_dimension();
         let bytes = byte_length(dim.slice(), size_of::<T>())?;
+        if align_of::<T>() > PAGE {
+            let element = std::any::type_name::<T>();
+            return Err(Error::Shape(format!(
+                "an element of type {element} has to be aligned to {} bytes, and arrays start on a page of {PAGE}. Use a \
+                 type with a smaller alignment.",
+                align_of::<T>()
+            )));
+        }
         let what = || format!("an array of shape {:?} with elements of {} bytes", dim.slice(), size_of::<T>());
         let segment = Segment::for_data(bytes, what)?;
         Ok(Self { segment, dim, order, cells: PhantomData })

@@ -11,4 +11,4 @@ mod withheld;
 
 pub use array::{Order, Shared};
 pub(crate) use segment::{Attached, Segment, Wire};
-pub(crate) use withheld::blockade_withheld;
+pub(crate) use withheld::Withheld;

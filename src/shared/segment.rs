@@ -45,7 +45,7 @@ impl Segment {
 
     fn create(len: usize, kind: Inheritance, what: impl FnOnce() -> String) -> Result<Self> {
         let len = len.max(1);
-        let room = limits::memory_room();
+        let room = limits::memory_room().into_iter().chain(limits::file_room()).min_by_key(|room| room.bytes);
         if let Some(limits::Room { bytes, by }) = room.filter(|room| room.bytes < len as u64) {
             return Err(Error::Memory { what: what(), need: len as u64, room: bytes, by });
         }
@@ -102,8 +102,10 @@ impl Segment {
 
     /// Maps the same bytes once more, in this process (a worker), at another address.
     pub(crate) fn attach(&self, access: Access) -> Result<Attached> {
-        let mapping = Mapping::new(&self.fd, self.len(), access, Inheritance::Inherited);
-        Ok(Attached { mapping: mapping.map_err(Error::system("map a lent array in a worker"))? })
+        let mapping = Mapping::new(&self.fd, self.len(), access, Inheritance::Withheld);
+        let mapping = mapping.map_err(Error::system("map a lent array in a worker"))?;
+        withheld::enter(mapping.base().addr().get(), mapping.len());
+        Ok(Attached { mapping })
     }
 }
 

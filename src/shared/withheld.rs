@@ -13,8 +13,7 @@ use crate::sys::memory;
 /// First address and length of each.
 static WITHHELD: Mutex<BTreeMap<usize, usize>> = Mutex::new(BTreeMap::new());
 
-/// Locks the list. Forks are made by the only thread there is, or by a caller who vouches that no other is in here, so a
-/// worker never inherits it locked; no code that can panic runs under the lock.
+/// Locks the list. No code that can panic runs under the lock.
 fn list() -> MutexGuard<'static, BTreeMap<usize, usize>> {
     WITHHELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -27,7 +26,17 @@ pub(super) fn strike(base: usize) {
     list().remove(&base);
 }
 
-/// In a worker just born: makes every use of the coordinator's addresses a fault.
-pub(crate) fn blockade_withheld() -> io::Result<()> {
-    list().iter().try_for_each(|(&base, &len)| memory::blockade(base, len))
+/// The list, held by the coordinator while it forks: were another thread to hold it, no worker would ever get it.
+pub(crate) struct Withheld(MutexGuard<'static, BTreeMap<usize, usize>>);
+
+impl Withheld {
+    pub(crate) fn hold() -> Self {
+        Self(list())
+    }
+
+    /// In a worker just born: makes every use of the coordinator's addresses a fault. The list is empty then, for this
+    /// worker's own children find the blockades.
+    pub(crate) fn blockade(mut self) -> io::Result<()> {
+        std::mem::take(&mut *self.0).into_iter().try_for_each(|(base, len)| memory::blockade(base, len))
+    }
 }

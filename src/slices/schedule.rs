@@ -51,10 +51,10 @@ impl Default for Schedule {
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Static => write!(f, "static"),
-            Self::Dynamic { chunk } if chunk.get() == 1 => write!(f, "dynamic"),
-            Self::Dynamic { chunk } => write!(f, "dynamic={chunk}"),
-            Self::Guided => write!(f, "guided"),
+            Self::Static => f.pad("static"),
+            Self::Dynamic { chunk } if chunk.get() == 1 => f.pad("dynamic"),
+            Self::Dynamic { chunk } => f.pad(&format!("dynamic={chunk}")),
+            Self::Guided => f.pad("guided"),
         }
     }
 }

@@ -94,17 +94,17 @@ impl Default for Split {
 
 impl fmt::Display for Split {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.cut {
-            Cut::Axis { axis: 0, .. } => write!(f, "rows")?,
-            Cut::Axis { axis: 1, .. } => write!(f, "cols")?,
-            Cut::Axis { axis, .. } => write!(f, "axis{axis}")?,
-            Cut::Tiles { height, width } => write!(f, "tiles={height}x{width}")?,
-        }
-        match self.cut {
-            Cut::Axis { by: By::Length(each), .. } => write!(f, "={each}"),
-            Cut::Axis { by: By::Number(number), .. } if number != Self::PIECES => write!(f, "/{number}"),
-            _ => Ok(()),
-        }
+        let name = match self.cut {
+            Cut::Axis { axis: 0, .. } => "rows".to_owned(),
+            Cut::Axis { axis: 1, .. } => "cols".to_owned(),
+            Cut::Axis { axis, .. } => format!("axis{axis}"),
+            Cut::Tiles { height, width } => format!("tiles={height}x{width}"),
+        };
+        f.pad(&match self.cut {
+            Cut::Axis { by: By::Length(each), .. } => format!("{name}={each}"),
+            Cut::Axis { by: By::Number(number), .. } if number != Self::PIECES => format!("{name}/{number}"),
+            _ => name,
+        })
     }
 }
 

@@ -47,7 +47,12 @@ impl Barrier {
     /// Comes to the barrier and says so; the last of `participants` lets all go on.
     pub(crate) fn arrive(&self, participants: u32) -> Arrival {
         // Read before counting in: once the count is full, the generation may move at any moment.
-        let here = Arrival(self.generation.load(Ordering::Acquire) & !BROKEN);
+        let word = self.generation.load(Ordering::Acquire);
+        let here = Arrival(word & !BROKEN);
+        // Who comes again and again to a broken barrier must not make up for those who are missing.
+        if word & BROKEN != 0 {
+            return here;
+        }
         // AcqRel: what each participant wrote before it came is visible to the last, and by its store below to all.
         if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == participants {
             self.arrived.store(0, Ordering::Relaxed);

@@ -168,6 +168,11 @@ impl Board {
         (self.head().done.0.load(Ordering::Relaxed) as usize).min(self.layout.slices)
     }
 
+    /// Whether the journal says so of every slice.
+    pub(crate) fn all_done(&self) -> bool {
+        (0..self.layout.slices).all(|slice| matches!(self.state(slice), SliceState::Done { .. }))
+    }
+
     /// Ends the job because of worker `rank`, or for the coordinator's reasons: breaks every barrier. The end barrier
     /// first, so that its reason is the cause and not what a worker makes of a broken meeting.
     pub(crate) fn give_up(&self, rank: Option<usize>) {

@@ -25,9 +25,11 @@ impl Dealer {
             }
             Schedule::Static => None,
             Schedule::Dynamic { chunk } => {
-                // The counter passes the end by one chunk a worker at most: nobody asks again after None.
-                let start = counter.fetch_add(chunk.get() as u64, Ordering::Relaxed).min(self.slices as u64) as usize;
-                (start < self.slices).then(|| start..start.saturating_add(chunk.get()).min(self.slices))
+                // No more than there are, so that the counter cannot wrap and deal a slice twice: it passes the end by one
+                // chunk a worker at most, for nobody asks again after None.
+                let chunk = chunk.get().min(self.slices);
+                let start = counter.fetch_add(chunk as u64, Ordering::Relaxed).min(self.slices as u64) as usize;
+                (start < self.slices).then(|| start..(start + chunk).min(self.slices))
             }
             Schedule::Guided => {
                 let portion = |start: u64| {

@@ -2,12 +2,11 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::OnceLock;
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
 /// How a process ended.
@@ -41,15 +40,31 @@ pub(crate) unsafe fn spawn(life: impl FnOnce() -> i32) -> io::Result<Child> {
     // SAFETY: the caller vouches for the child's use of what it inherits; the child ends by _exit below.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => Ok(Child { pid: child, pidfd: pidfd_open(child).ok(), exit: OnceLock::new() }),
-        ForkResult::Child => leave(match die_with(parent) {
-            Ok(()) => life(),
-            Err(_) => ORPHANED,
-        }),
+        ForkResult::Child => {
+            // An unwinding out of `life` would go on in the parent's code, a second time.
+            let _stop = LeaveOnUnwind;
+            leave(match die_with(parent) {
+                Ok(()) => life(),
+                Err(_) => ORPHANED,
+            })
+        }
     }
 }
 
 /// Exit status of a child that found its parent gone at birth; nobody is left to read it.
 const ORPHANED: i32 = 125;
+
+/// Exit status of a child whose `life` unwound, Rust's own for a panic.
+const UNWOUND: i32 = 101;
+
+/// Dropped only by unwinding, for a child leaves before the end of its scope.
+struct LeaveOnUnwind;
+
+impl Drop for LeaveOnUnwind {
+    fn drop(&mut self) {
+        leave(UNWOUND)
+    }
+}
 
 /// Asks for SIGKILL when the parent ends. It may have ended already, in which case no signal comes: so look again.
 fn die_with(parent: Pid) -> io::Result<()> {
@@ -82,38 +97,58 @@ impl Child {
 
     /// Sends SIGKILL, unless it was reaped already (its pid may be another's by now).
     pub(crate) fn kill(&self) {
-        if self.exit.get().is_none() {
-            let _ = kill(self.pid, Signal::SIGKILL);
+        if self.exit.get().is_some() {
+            return;
+        }
+        match &self.pidfd {
+            Some(pidfd) => {
+                use std::os::fd::AsRawFd;
+                let (pidfd, info) = (pidfd.as_raw_fd(), std::ptr::null::<libc::siginfo_t>());
+                // SAFETY: three integers and a null pointer, for which the kernel fills in the usual.
+                unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, libc::SIGKILL, info, 0) };
+            }
+            None => drop(kill(self.pid, Signal::SIGKILL)),
         }
     }
 
     /// How it ended, if it has; does not wait.
     pub(crate) fn ended(&self) -> Option<Exit> {
-        self.reap(WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG)
+        self.reap(libc::WEXITED | libc::WNOHANG)
     }
 
     /// Waits for its end, which must be certain: it was killed, or it has said that it is about to leave.
     pub(crate) fn wait(&self) -> Exit {
         loop {
-            if let Some(exit) = self.reap(WaitPidFlag::WEXITED) {
+            if let Some(exit) = self.reap(libc::WEXITED) {
                 return exit;
             }
         }
     }
 
-    fn reap(&self, how: WaitPidFlag) -> Option<Exit> {
+    fn reap(&self, how: i32) -> Option<Exit> {
         if let Some(exit) = self.exit.get() {
             return Some(*exit);
         }
-        let id = match &self.pidfd {
-            Some(pidfd) => Id::PIDFd(pidfd.as_fd()),
-            None => Id::Pid(self.pid),
+        use std::os::fd::AsRawFd;
+        let (kind, id) = match &self.pidfd {
+            Some(pidfd) => (libc::P_PIDFD, pidfd.as_raw_fd() as libc::id_t),
+            None => (libc::P_PID, self.pid.as_raw() as libc::id_t),
         };
-        let exit = match waitid(id, how) {
-            Ok(WaitStatus::Exited(_, status)) => Exit::Status(status),
-            Ok(WaitStatus::Signaled(_, signal, _)) => Exit::Signal(signal as i32),
-            Ok(_) | Err(nix::Error::EINTR) => return None,
-            Err(_) => Exit::Unknown,
+        // Not nix's waitid, which reaps a child that a real-time signal ended and then has no name for the signal.
+        // SAFETY: plain integers and pointers, for which all zero is a value.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        // SAFETY: `info` is live for the kernel to fill.
+        let failed = unsafe { libc::waitid(kind, id, &mut info, how) } != 0;
+        if failed && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
+            return None;
+        }
+        // SAFETY: waitid fills these fields, or leaves them zero when nothing has ended.
+        let (pid, status) = (unsafe { info.si_pid() }, unsafe { info.si_status() });
+        let exit = match info.si_code {
+            _ if failed => Exit::Unknown,
+            _ if pid == 0 => return None,
+            libc::CLD_EXITED => Exit::Status(status),
+            _ => Exit::Signal(status),
         };
         Some(*self.exit.get_or_init(|| exit))
     }

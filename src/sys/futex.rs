@@ -30,7 +30,7 @@ pub(crate) fn wake_all(word: &AtomicU32) {
 /// May return early: look again.
 ///
 /// # Errors
-/// `Unsupported` on kernels before 5.16.
+/// `Unsupported` where the call cannot be used: kernels before 5.16, old seccomp profiles.
 ///
 /// # Panics
 /// With more than [`MOST_WORDS`] words.
@@ -53,9 +53,12 @@ pub(crate) fn wait_any(words: &[(&AtomicU32, u32)], deadline: Option<Instant>) -
     let woken = unsafe {
         libc::syscall(libc::SYS_futex_waitv, waiters.as_ptr(), waiters.len(), 0, until, libc::CLOCK_MONOTONIC)
     };
-    match io::Error::last_os_error().raw_os_error() {
-        Some(libc::ENOSYS) if woken < 0 => Err(io::ErrorKind::Unsupported.into()),
-        _ => Ok(()),
+    let refused = (woken < 0).then(io::Error::last_os_error);
+    match refused.and_then(|error| error.raw_os_error()) {
+        // A word had changed, a signal came, time is up: all ends of a wait.
+        None | Some(libc::EAGAIN | libc::EINTR | libc::ETIMEDOUT) => Ok(()),
+        // ENOSYS before 5.16, EPERM under a seccomp profile that does not know the call.
+        Some(_) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 

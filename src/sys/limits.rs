@@ -27,6 +27,12 @@ pub(crate) fn memory_room() -> Option<Room> {
     ram.into_iter().chain(group).min_by_key(|room| room.bytes)
 }
 
+/// How long this process may make a file (RLIMIT_FSIZE), which counts for shared memory too; `None` without a limit.
+pub(crate) fn file_room() -> Option<Room> {
+    let (soft, _) = getrlimit(Resource::RLIMIT_FSIZE).ok()?;
+    (soft != RLIM_INFINITY).then_some(Room { bytes: soft, by: "this process's limit of file sizes (ulimit -f)" })
+}
+
 /// How many processes this user may have (RLIMIT_NPROC); `None` without a limit.
 pub(crate) fn process_limit() -> Option<u64> {
     let (soft, _) = getrlimit(Resource::RLIMIT_NPROC).ok()?;

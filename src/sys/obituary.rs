@@ -71,9 +71,10 @@ impl Obituary {
         word & OWNER_DIED != 0
     }
 
-    /// Whether a value read from [`word`](Self::word) says that the worker has signed.
+    /// Whether a value read from [`word`](Self::word) says that the worker has signed: not only taken the lock but also
+    /// marked it, without which the kernel writes of its death but wakes nobody.
     pub(crate) fn says_signed(word: u32) -> bool {
-        word != 0
+        word & WAITERS != 0
     }
 }
 

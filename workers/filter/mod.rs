@@ -75,7 +75,7 @@ pub use error::FilterError;
 pub use job::run;
 pub use sample::{Sample, Wide};
 
-use ndarray::{ArrayView3, ArrayViewMut3};
+use ndarray::{ArrayView3, ArrayViewMut3, Axis};
 use picture::{Region, Source};
 use std::ops::Range;
 
@@ -276,8 +276,13 @@ impl Filter {
         if out.is_empty() {
             return;
         }
+        S::compute(self, border, src, Region::new(rows, cols, out));
+    }
+
+    /// What [`apply`](Self::apply) does when all is checked. Generic code is compiled in the crate that names the types;
+    /// [`Sample::compute`] names them here, so that users of this crate do not compile every filter again.
+    fn compute<S: Sample>(&self, border: Border, src: ArrayView3<'_, S>, region: Region<'_, S>) {
         let source = Source::new(src, border);
-        let region = Region::new(rows, cols, out);
         match *self {
             Filter::Gaussian { sigma } => convolve::blur(sigma, &source, region),
             Filter::Box { radius } => mean::mean(radius, &source, region),
@@ -289,7 +294,7 @@ impl Filter {
             Filter::Contrast(by) => point::contrast(by, &source, region),
             Filter::Gamma(gamma) => point::gamma(gamma, &source, region),
             Filter::Threshold(level) => point::threshold(level, &source, region),
-            Filter::Resize { .. } => resize::resize(shape, &source, region),
+            Filter::Resize { width, height } => resize::resize([height, width, src.len_of(Axis(2))], &source, region),
             Filter::Flip(flip) => geometry::flip(flip, &source, region),
             Filter::Rotate(turn) => geometry::rotate(turn, &source, region),
         }

@@ -6,6 +6,11 @@
 use std::fmt::Debug;
 use std::ops::{Add, Sub};
 
+use ndarray::ArrayView3;
+
+use super::picture::Region;
+use super::{Border, Filter};
+
 /// A sample of a picture: `u8` or `u16`. Sealed: the filters know these two.
 ///
 /// ```
@@ -40,6 +45,10 @@ pub trait Sample: sealed::Sealed + bytemuck::Pod + Ord + Send + Sync + Debug {
     fn plus(self, by: Self) -> Self;
     /// `self - by`, at least 0.
     fn minus(self, by: Self) -> Self;
+
+    /// Filters a region; compiled once for each type.
+    #[doc(hidden)]
+    fn compute(filter: &Filter, border: Border, src: ArrayView3<'_, Self>, region: Region<'_, Self>);
 
     /// Scales a value in 8-bit levels to this type, rounded and saturated.
     fn from_level(level: f32) -> Self {
@@ -96,6 +105,9 @@ macro_rules! sample {
             #[inline(always)]
             fn minus(self, by: Self) -> Self {
                 self.saturating_sub(by)
+            }
+            fn compute(filter: &Filter, border: Border, src: ArrayView3<'_, Self>, region: Region<'_, Self>) {
+                filter.compute(border, src, region);
             }
         }
 

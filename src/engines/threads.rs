@@ -26,16 +26,27 @@ where
         #[allow(unsafe_code)]
         let _ = unsafe { work.labour(rank, &bases) };
     };
-    // Scoped, so that the threads are joined: a later job may fork only when they are gone.
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(workers);
-    let ran = pool.build_scoped(rayon::ThreadBuilder::run, |pool| {
-        pool.in_place_scope(|scope| {
-            for rank in 0..workers {
-                let (labour, leaving) = (&labour, Leaving { left: &left, coordinator: thread::current() });
-                scope.spawn(move |_| labour(rank, leaving));
-            }
-            watch(work, orders, &left);
+    // Joined one by one, not only known to have ended: a later job may fork only when they are gone from the process.
+    let ran = thread::scope(|scope| {
+        let mut threads = Vec::with_capacity(workers);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).spawn_handler(|thread| {
+            threads.push(thread::Builder::new().spawn_scoped(scope, || thread.run())?);
+            Ok(())
         });
+        let ran = pool.build().map(|pool| {
+            pool.in_place_scope(|jobs| {
+                // Broadcast: each thread takes one share and never another's, which a thread that waits in rayon for its
+                // body's sake would otherwise do.
+                let coordinator = thread::current();
+                let (labour, left) = (&labour, &left);
+                jobs.spawn_broadcast(move |_, it| {
+                    labour(it.index(), Leaving { left, coordinator: coordinator.clone() })
+                });
+                watch(work, orders, left);
+            });
+        });
+        threads.into_iter().for_each(|thread| drop(thread.join()));
+        ran
     });
     ran.map_err(|error| Error::System { doing: "start threads", source: std::io::Error::other(error) })?;
     match work.board.head().end.broken() {
@@ -48,7 +59,7 @@ where
 /// Tells progress until all have left, and after the deadline lets nobody begin another slice. A thread cannot be ended
 /// in the middle of one.
 fn watch<L: Lend, B>(work: &Work<'_, L, B>, orders: &mut Orders<'_>, left: &AtomicUsize) {
-    let mut deadline = orders.deadline.map(|span| Instant::now() + span);
+    let mut deadline = orders.deadline.and_then(|span| Instant::now().checked_add(span));
     while left.load(Ordering::Acquire) > 0 {
         orders.tell(work.board);
         match orders.next_look(deadline) {

@@ -109,7 +109,12 @@ impl<L: Lend, B> Work<'_, L, B> {
                         continue;
                     }
                     Ok(Err(reason)) => Words::Refused { reason },
-                    Err(payload) => Words::Panicked { message: message_of(&*payload), location: PANICKED_AT.take() },
+                    Err(payload) => {
+                        let message = message_of(&*payload);
+                        // Its destructor is the body's code too, and may panic.
+                        std::mem::forget(payload);
+                        Words::Panicked { message, location: PANICKED_AT.take() }
+                    }
                 };
                 self.board.berths()[rank].say(&words);
                 self.board.give_up(Some(rank));
@@ -126,7 +131,7 @@ impl<L: Lend, B> Work<'_, L, B> {
 
     /// Whether every worker has exactly one slice, fixed beforehand.
     fn in_step(&self) -> bool {
-        self.dealer.schedule == crate::Schedule::Static && self.dealer.slices == self.dealer.workers
+        self.dealer.schedule == crate::slices::Schedule::Static && self.dealer.slices == self.dealer.workers
     }
 
     /// The error of a job that broke because of worker `rank`, of which `exit` is what the system says, if it was asked.

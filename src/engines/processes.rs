@@ -10,7 +10,7 @@ use crate::answer::Answer;
 use crate::error::{Error, Result};
 use crate::lend::Lend;
 use crate::process::{self, Crowd, Event};
-use crate::shared::{Attached, blockade_withheld};
+use crate::shared::{Attached, Withheld};
 use crate::sync::{Broken, Words};
 use crate::sys::{child, limits};
 use crate::worker::Worker;
@@ -38,17 +38,20 @@ pub(crate) unsafe fn run_beside_threads<L: Lend, R: Answer, B: Fn(&Worker<'_>, L
     orders: &mut Orders<'_>,
 ) -> Result<()> {
     let workers = work.dealer.workers;
-    let deadline = orders.deadline.map(|span| Instant::now() + span);
+    let deadline = orders.deadline.and_then(|span| Instant::now().checked_add(span));
     child::flush_buffers();
     let mut crowd = Crowd::new();
+    let mut withheld = Some(Withheld::hold());
     for rank in 0..workers {
         // SAFETY: passed on to the caller.
-        let born = unsafe { child::spawn(|| live(work, rank)) };
+        let born = unsafe { child::spawn(|| live(work, rank, &mut withheld)) };
         let fork = |source| Error::Fork { started: rank, asked: workers, limit: limits::process_limit(), source };
         crowd.add(born.map_err(fork)?);
     }
+    drop(withheld);
     let end = &work.board.head().end;
     let arrival = end.arrive(workers as u32 + 1);
+    let mut late = false;
     let ended = loop {
         match end.crossed(arrival) {
             Ok(true) => break Ok(()),
@@ -56,12 +59,15 @@ pub(crate) unsafe fn run_beside_threads<L: Lend, R: Answer, B: Fn(&Worker<'_>, L
             Ok(false) => {}
         }
         let word = end.word(arrival);
-        match crowd.wait(work.board, word, orders.next_look(deadline))? {
+        match crowd.wait(work.board, word, orders.next_look(deadline)) {
             Event::Changed => {}
+            // Killed after its last slice: nothing is missing.
+            Event::Died { .. } if work.board.all_done() => break Ok(()),
             Event::Died { rank } => work.board.give_up(Some(rank)),
         }
         orders.tell(work.board);
-        if deadline.is_some_and(|at| at <= Instant::now()) {
+        late = deadline.is_some_and(|at| at <= Instant::now());
+        if late {
             work.board.give_up(None);
         }
     };
@@ -75,16 +81,25 @@ pub(crate) unsafe fn run_beside_threads<L: Lend, R: Answer, B: Fn(&Worker<'_>, L
             let (pid, cause) = crowd.reap(rank.min(workers - 1));
             Err(work.failure(rank.min(workers - 1), pid, Some(cause)))
         }
-        Err(None) => Err(orders.overdue(work.board)),
+        Err(None) if late => Err(orders.overdue(work.board)),
+        // Only the coordinator breaks the barrier for no worker's sake, and it did not.
+        Err(None) => Err(Error::System {
+            doing: "keep the board as the coordinator left it",
+            source: std::io::Error::other("a worker has written over it"),
+        }),
     }
 }
 
 /// A worker's life after birth; the status to leave with.
-fn live<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(work: &Work<'_, L, B>, rank: usize) -> i32 {
+fn live<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
+    work: &Work<'_, L, B>,
+    rank: usize,
+    withheld: &mut Option<Withheld>,
+) -> i32 {
     let berth = &work.board.berths()[rank];
     berth.obituary.sign();
     keep_panics_quiet();
-    let attached = match attach(work) {
+    let attached = match attach(work, withheld.take()) {
         // Never unmapped: a thread that the body left running may still look at a view.
         Ok(attached) => std::mem::ManuallyDrop::new(attached),
         Err(error) => {
@@ -107,16 +122,20 @@ fn live<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(work: &Work<'_, L,
 }
 
 /// Maps what was lent, and nothing else of the coordinator's arrays.
-fn attach<L: Lend, B>(work: &Work<'_, L, B>) -> Result<Vec<Attached>> {
-    blockade_withheld().map_err(Error::system("keep a worker away from arrays it was not lent"))?;
+fn attach<L: Lend, B>(work: &Work<'_, L, B>, withheld: Option<Withheld>) -> Result<Vec<Attached>> {
+    withheld
+        .map_or(Ok(()), Withheld::blockade)
+        .map_err(Error::system("keep a worker away from arrays it was not lent"))?;
     work.loans().iter().map(|loan| loan.segment.attach(loan.access)).collect()
 }
 
 /// Lets a panic of the worker's own thread be told by the coordinator, in its error, instead of on stderr here. The hook
 /// that was inherited keeps its say for other threads; it is never dropped, for it is not this process's to drop.
 fn keep_panics_quiet() {
-    if cfg!(panic = "abort") {
-        return; // Nobody will catch the panic, so stderr is all there is.
+    // With abort nobody will catch the panic, so stderr is all there is. A thread that panics already (the job runs in a
+    // destructor) must leave the hook as it is.
+    if cfg!(panic = "abort") || std::thread::panicking() {
+        return;
     }
     let inherited = std::panic::take_hook();
     let worker = std::thread::current().id();

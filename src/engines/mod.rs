@@ -1,0 +1,32 @@
+//! The same job run serially, on threads, or in processes.
+//!
+//! A job reaches an engine as a [`Work`]: body, loans, grid and board. An engine decides only who runs
+//! [`Work::labour`] and at which addresses the loans are; what is dealt, run, journalled and gathered is the same code.
+
+mod processes;
+mod serial;
+mod threads;
+mod work;
+
+pub(crate) use processes::{run_alone, run_beside_threads};
+pub(crate) use work::{Orders, Work};
+
+use crate::answer::Answer;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::lend::Lend;
+use crate::worker::Worker;
+
+/// Runs the job as `engine` does.
+pub(crate) fn run<L, R, B>(engine: Engine, work: &Work<'_, L, B>, orders: &mut Orders<'_>) -> Result<()>
+where
+    L: Lend + Sync,
+    R: Answer,
+    B: Fn(&Worker<'_>, L::Part) -> R + Sync,
+{
+    match engine {
+        Engine::Serial => serial::run(work, orders),
+        Engine::Threads => threads::run(work, orders),
+        Engine::Processes => processes::run_alone(work, orders),
+    }
+}
