@@ -76,7 +76,7 @@ impl<'a, S: Sample> Source<'a, S> {
 }
 
 /// The rectangle to compute, in the result's coordinates.
-pub(super) struct Region<'a, S> {
+pub struct Region<'a, S> {
     pub(super) rows: Range<usize>,
     pub(super) cols: Range<usize>,
     out: ArrayViewMut3<'a, S>,

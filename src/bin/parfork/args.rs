@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use parfork::workers::filter::{Border, Filter};
-use parfork::{Engine, Schedule, Split};
+use parfork::{Engine, MOST_WORKERS, Schedule, Split};
 
 /// Split work on arrays across processes that share memory.
 ///
@@ -57,7 +57,7 @@ pub enum Command {
 #[command(next_help_heading = "Job")]
 pub struct Common {
     /// How many workers [default: CPUs available to this process]
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = number_of_workers)]
     pub workers: Option<usize>,
     /// Who works: processes, threads or serial
     #[arg(long, value_name = "ENGINE", default_value_t)]
@@ -89,7 +89,7 @@ pub struct Demo {
     #[arg(short, long, value_name = "DIR", default_value = "parfork-demo", value_hint = ValueHint::DirPath)]
     pub output: PathBuf,
     /// How many workers [default: CPUs available to this process, at least 2]
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = number_of_workers)]
     pub workers: Option<usize>,
 }
 
@@ -194,7 +194,7 @@ pub struct Plan {
     #[arg(value_name = "SHAPE", value_parser = shape)]
     pub shape: Shape,
     /// How many workers [default: CPUs available to this process]
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = number_of_workers)]
     pub workers: Option<usize>,
     /// How the array is cut: rows, rows=64, cols, cols=64, tiles=HxW
     #[arg(long, value_name = "SPLIT", default_value_t)]
@@ -213,21 +213,28 @@ pub struct Plan {
     pub json: bool,
 }
 
+fn number_of_workers(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=MOST_WORKERS).contains(number));
+    number.ok_or_else(|| format!("a job takes 1 to {MOST_WORKERS} workers. Give a number in between."))
+}
+
 /// A shape as one argument.
 #[derive(Debug, Clone)]
 pub struct Shape(pub Vec<usize>);
 
 fn shape(text: &str) -> Result<Shape, String> {
     let lengths: Result<Vec<usize>, _> = text.split(['x', ',']).map(|part| part.trim().parse()).collect();
-    lengths.map(Shape).map_err(|_| "a shape is lengths with x between them, as in 1080x1920".to_owned())
+    lengths.map(Shape).map_err(|_| "a shape is lengths with x between them. Write it as in 1080x1920.".to_owned())
 }
 
 fn size(text: &str) -> Result<(usize, usize), String> {
     let parts = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
-    parts.ok_or_else(|| "a size is width x height in pixels, as in 1920x1080".to_owned())
+    parts.ok_or_else(|| "a size is width x height in pixels. Write it as in 1920x1080.".to_owned())
 }
 
 fn complex(text: &str) -> Result<(f64, f64), String> {
     let parts = text.split_once(',').and_then(|(re, im)| Some((re.trim().parse().ok()?, im.trim().parse().ok()?)));
-    parts.ok_or_else(|| "a complex number is two numbers with a comma between them, as in -0.75,0.1".to_owned())
+    parts.ok_or_else(|| {
+        "a complex number is two numbers with a comma between them. Write it as in -0.75,0.1.".to_owned()
+    })
 }

@@ -72,14 +72,15 @@ impl Summary {
             let slices: usize = self.reports.iter().map(|report| report.grid.slices()).sum();
             let who = match common.engine {
                 Engine::Serial => "serially".to_owned(),
-                Engine::Threads => format!("by {workers} threads"),
-                Engine::Processes => format!("by {workers} processes"),
+                Engine::Threads => format!("by {}", output::count(workers, "thread")),
+                Engine::Processes => format!("by {}", output::count(workers, "process")),
             };
             let verified = if self.verified == Some(true) { ", same bits as serial" } else { "" };
             eprintln!(
-                "{}: {} {who} in {slices} slices, {} with files{verified}",
+                "{}: {} {who} in {}, {} with files{verified}",
                 self.line,
                 output::duration(jobs),
+                output::count(slices, "slice"),
                 output::duration(self.wall)
             );
         }

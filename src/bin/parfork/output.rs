@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 
-/// Prints a report for programs.
+/// Prints a report for programs, on one line.
 pub fn print_json(report: &Value) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    Ok(writeln!(out, "{report:#}")?)
+    Ok(writeln!(out, "{report}")?)
 }
 
 /// Prints a text.
@@ -39,6 +39,16 @@ pub fn progress_bar(what: &str, quiet: bool) -> Option<Progress<'static>> {
             shown = true;
         }
     }))
+}
+
+/// A count and its noun: `1 slice`, `2 slices`.
+pub fn count(number: usize, noun: &str) -> String {
+    let plural = match noun {
+        _ if number == 1 => "",
+        noun if noun.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{number} {noun}{plural}")
 }
 
 /// A time in a unit that suits it, with three digits.
@@ -76,6 +86,10 @@ mod tests {
 
     #[test]
     fn numbers_for_people() {
+        assert_eq!(
+            (count(1, "process"), count(2, "process"), count(0, "slice")),
+            ("1 process".into(), "2 processes".into(), "0 slices".into())
+        );
         assert_eq!(runs(&[0, 1, 2, 5, 7, 8]), "0-2,5,7-8");
         assert_eq!(runs(&[]), "");
         assert_eq!(duration(Duration::from_micros(12_345)), "12.3 ms");

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use parfork::slices::{Grid, Turn, plan};
-use parfork::{MOST_WORKERS, Schedule, cpus};
+use parfork::{Schedule, cpus};
 use serde_json::{Value, json};
 
 use crate::args::Plan;
@@ -16,10 +16,6 @@ const MOST_SLICES: usize = 1 << 20;
 
 /// Works out the plan and shows it.
 pub fn run(args: Plan) -> Result<(), Failure> {
-    let asked = args.workers.unwrap_or_else(cpus);
-    if asked == 0 || asked > MOST_WORKERS {
-        return Err(Failure::from(parfork::Error::Workers { asked, most: MOST_WORKERS }));
-    }
     let shape = &args.shape.0;
     let cells = shape.iter().try_fold(1_usize, |cells, &axis| cells.checked_mul(axis));
     let cells = cells
@@ -31,7 +27,7 @@ pub fn run(args: Plan) -> Result<(), Failure> {
             "{slices} slices are too many to show (at most {MOST_SLICES}). Make them larger."
         )));
     }
-    let workers = asked.min(grid.slices()).max(1);
+    let workers = args.workers.unwrap_or_else(cpus).min(grid.slices()).max(1);
     let turns = deal(&grid, args.schedule, workers);
     let shares: Vec<Share> = (0..workers).map(|rank| Share::of(&grid, &turns, rank)).collect();
     if let Some(path) = &args.output {
@@ -77,11 +73,12 @@ fn text(args: &Plan, grid: &Grid, cells: usize, shares: &[Share], drawing: &Draw
     let slices = grid.slices();
     let _ = writeln!(
         text,
-        "{:?}, split {} into {slices} slices, schedule {}, {} workers{}",
+        "{:?}, split {} into {}, schedule {}, {}{}",
         grid.shape(),
         args.split,
+        output::count(slices, "slice"),
         args.schedule,
-        shares.len(),
+        output::count(shares.len(), "worker"),
         if shares.len() < args.workers.unwrap_or(0) { " (the others would have none)" } else { "" },
     );
     if args.schedule != Schedule::Static {
