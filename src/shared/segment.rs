@@ -45,8 +45,7 @@ impl Segment {
 
     fn create(len: usize, kind: Inheritance, what: impl FnOnce() -> String) -> Result<Self> {
         let len = len.max(1);
-        let room = limits::memory_room().into_iter().chain(limits::file_room()).min_by_key(|room| room.bytes);
-        if let Some(limits::Room { bytes, by }) = room.filter(|room| room.bytes < len as u64) {
+        if let Some(limits::Room { bytes, by }) = tightest(len) {
             return Err(Error::Memory { what: what(), need: len as u64, room: bytes, by });
         }
         let no_room = |_| match limits::address_limit() {
@@ -107,6 +106,15 @@ impl Segment {
         withheld::enter(mapping.base().addr().get(), mapping.len());
         Ok(Attached { mapping })
     }
+}
+
+/// What leaves less room than `len` bytes, if anything does. Reading the limits takes some 100 us, as long as a fork, so
+/// lengths that cannot matter are let through; the kernel has the last word on all.
+fn tightest(len: usize) -> Option<limits::Room> {
+    const MATTERS: usize = 1 << 20;
+    let memory = (len >= MATTERS).then(limits::memory_room).flatten();
+    let least = memory.into_iter().chain(limits::file_room()).min_by_key(|room| room.bytes);
+    least.filter(|room| room.bytes < len as u64)
 }
 
 impl Drop for Segment {

@@ -1,0 +1,82 @@
+//! What does a process cost over a thread? The same kernels on all three engines, interleaved in one run; medians.
+//!
+//! `cargo bench --bench engines`; method and findings in benches/README.md.
+
+use std::time::{Duration, Instant};
+
+use ndarray::{Array1, Array2, Array3};
+use parfork::workers::filter::{self, Border};
+use parfork::workers::mandelbrot::{self, View};
+use parfork::workers::{matmul, reduce};
+use parfork::{Engine, Job, Settings, Shared, Split};
+
+/// Runs of each engine. They take turns, so that a noisy moment hits all alike.
+const ROUNDS: usize = 15;
+
+/// Workers of the threads and processes engines.
+const WORKERS: usize = 2;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("{WORKERS} workers, {} CPUs; median of {ROUNDS} interleaved runs, ms\n", parfork::cpus());
+    println!("{:<38} {:>9} {:>9} {:>9}  processes/threads", "job", "serial", "threads", "processes");
+
+    let mut small = Shared::<u8, _>::zeros(WORKERS)?;
+    compare("empty job, 1 slice a worker", |settings| {
+        Job::with(&mut small, settings).split(Split::rows()).run(|_, _| ()).map(drop)
+    })?;
+    let large = Shared::<u8, _>::zeros(1 << 30)?;
+    compare("empty job on 1 GiB lent to read", |settings| {
+        Job::with(&large, settings).split(Split::rows().into_pieces(WORKERS)).run(|_, _| ()).map(drop)
+    })?;
+    drop(large);
+
+    let view = View::new((-0.5, 0.0), 1.0, (2048, 2048), 256)?;
+    let mut picture = Shared::zeros((2048, 2048, 3))?;
+    compare("mandelbrot 2048x2048, 256 iterations", |settings| {
+        mandelbrot::run(settings, &view, &mut picture).map(drop)
+    })?;
+
+    let photo = Shared::from_array(&Array3::from_shape_fn((4096, 4096, 3), |(y, x, c)| (y * x / 64 + c * 31) as u8))?;
+    let mut result = Shared::zeros_like(&photo)?;
+    for name in ["gaussian:3", "sharpen", "invert"] {
+        let filter = name.parse()?;
+        compare(&format!("{name}, 4096x4096 RGB 8-bit"), |settings| {
+            filter::run(settings, filter, Border::default(), &photo, &mut result).map(drop)
+        })?;
+    }
+    drop((photo, result));
+
+    let matrix = |seed: usize| {
+        Shared::from_array(&Array2::from_shape_fn((2048, 2048), |(i, j)| ((i * 7 + j * seed) % 100) as f32))
+    };
+    let (a, b, mut c) = (matrix(3)?, matrix(5)?, Shared::zeros((2048, 2048))?);
+    compare("product 2048 f32", |settings| matmul::run(settings, &a, &b, &mut c).map(drop))?;
+
+    let numbers = Shared::from_array(&Array1::from_shape_fn(1 << 25, |i| (i % 1000) as f64))?;
+    let bytes = Shared::<u8, _>::from_array(&Array1::from(bytemuck::cast_slice(numbers.as_slice()).to_vec()))?;
+    drop(numbers);
+    let dtype = "=f8".parse()?;
+    compare("sum of 256 MiB f64", |settings| reduce::run(settings, reduce::Op::Sum, dtype, &bytes).map(drop))?;
+    Ok(())
+}
+
+/// Times a job on each engine, in turns.
+fn compare(name: &str, mut job: impl FnMut(Settings<'static>) -> parfork::Result<()>) -> parfork::Result<()> {
+    let mut times = [const { Vec::new() }; 3];
+    for _ in 0..ROUNDS {
+        for (engine, times) in Engine::ALL.into_iter().zip(&mut times) {
+            let began = Instant::now();
+            job(Settings { workers: Some(WORKERS), engine, ..Settings::default() })?;
+            times.push(began.elapsed());
+        }
+    }
+    let [serial, threads, processes] = times.map(median);
+    println!("{name:<38} {serial:>9.3} {threads:>9.3} {processes:>9.3}  {:.2}", processes / threads);
+    Ok(())
+}
+
+/// In milliseconds.
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    times[times.len() / 2].as_secs_f64() * 1e3
+}
