@@ -131,10 +131,10 @@ impl<'p, L: Lend> Job<'p, L> {
         self
     }
 
-    /// Runs `body` once for each slice, and waits. See [`fork`](crate::fork) for what a body may do.
+    /// Runs `body` once for each slice, and waits. See [`fork`](crate::fork()) for what a body may do.
     ///
     /// # Errors
-    /// As [`fork`](crate::fork); also if the array cannot be cut as asked.
+    /// As [`fork`](crate::fork()); also if the array cannot be cut as asked.
     pub fn run<R: Answer>(self, body: impl Fn(&Worker<'_>, L::Part) -> R + Sync) -> Result<Gathered<R::Value>>
     where
         L: Sync,

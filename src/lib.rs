@@ -10,7 +10,7 @@
 //! | schedule    | how slices are given out: static, dynamic, guided                                         |
 //! | gather      | results are in place already; answers come in the order of slices                         |
 //!
-//! [`Shared`] is an array in shared memory. [`fork`] runs a closure on slices of such arrays in worker processes; a [`Job`] is
+//! [`Shared`] is an array in shared memory. [`fork()`] runs a closure on slices of such arrays in worker processes; a [`Job`] is
 //! the same with everything to choose, the [`Engine`] included. `docs/design.md` has the whole house.
 //!
 //! Linux, x86-64 and aarch64.

@@ -1,6 +1,6 @@
 //! Shared memory and the arrays on it: who may touch which byte when.
 //!
-//! A [`Segment`](segment::Segment) is a run of bytes that processes share; [`Shared`] is a typed n-d array that owns one.
+//! A [`Segment`] is a run of bytes that processes share; [`Shared`] is a typed n-d array that owns one.
 //! In the coordinator an array is borrowed like any other: many readers or one writer. A worker gets at the bytes only
 //! by attaching what it was lent, at an address of its own; the coordinator's address is empty there. Unsafe is opened
 //! in `array.rs` and `segment.rs`, nowhere else in this room.

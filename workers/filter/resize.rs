@@ -1,150 +1,339 @@
-//! Resizing with three Lanczos lobes, by `fast_image_resize`.
+//! Resizing with three Lanczos lobes: along the rows and down the columns, rounded to samples in between.
 //!
-//! The library computes its weights in floating point from where the part it is asked for starts, so bits may depend
-//! on how the result is cut. It is therefore only asked for blocks of a fixed grid, which depends on nothing but the
-//! shapes, and given the part of the picture that a block is made from; the rectangle is put together from blocks.
+//! With 8 bits every sum is one of integers, so the result is Pillow's, bit for bit; 16 bits are summed in `f32`.
+//! Colours are weighed by alpha: multiplied before, divided after, in Pillow's integers again.
+//!
+//! Along a row each pixel has weights of its own, which leaves nothing to do for vectors; so [`TALL`] rows go together,
+//! transposed: what stands side by side then is one column's samples, which share a weight. Down the columns, rows are
+//! summed from a ring of the last ones.
 
 use super::Sample;
+use super::lanczos::Weights;
 use super::picture::{Region, Source};
-use fast_image_resize::images::Image;
-use fast_image_resize::{MulDiv, PixelType, ResizeOptions, Resizer};
-use ndarray::{ArrayView3, s};
+use super::window::vectorised;
 use std::ops::Range;
 
-/// Lobes of the kernel to each side, in pixels of the coarser of the two pictures.
-pub(super) const LOBES: usize = 3;
+/// Rows that are resized together.
+const TALL: usize = 16;
 
-/// Rows and columns of a block. Lower blocks would compute the weights of the columns (all of them anew for each
-/// block) for too few rows; higher ones would compute too much that a slice of few rows throws away.
-const BLOCK: [usize; 2] = [64, 512];
+/// Samples of a row, or a column, of as many.
+type Tall<S> = [S; TALL];
+
+/// Samples of a row of the result that are computed together.
+const LANES: usize = 64;
+
+/// Bytes for the rows of a strip, before resizing and after: each a fraction of the second-level cache.
+const STRIP: usize = 1 << 17;
 
 pub(super) fn resize<S: Sample>(shape: [usize; 3], source: &Source<'_, S>, mut region: Region<'_, S>) {
     let [height, width, channels] = shape;
-    let mut blocks_of = Blocks::new(pixel_type::<S>(channels));
-    for rows in blocks(region.rows.clone(), BLOCK[0], height) {
-        let vertical = Span::new(&rows, height, source.height());
-        for cols in blocks(region.cols.clone(), BLOCK[1], width) {
-            let horizontal = Span::new(&cols, width, source.width());
-            let part = s![vertical.read.clone(), horizontal.read.clone(), ..];
-            let part = source.pixels.slice(part);
-            let block: &[S] = blocks_of.compute(part, &vertical, &horizontal, [rows.len(), cols.len()]);
-            let wanted = cols.start.max(region.cols.start)..cols.end.min(region.cols.end);
-            for y in rows.start.max(region.rows.start)..rows.end.min(region.rows.end) {
-                let start = ((y - rows.start) * cols.len() + wanted.start - cols.start) * channels;
-                region.line(y, wanted.clone(), |out| out.copy_from_slice(&block[start..][..out.len()]));
+    if (height, width) == (source.height(), source.width()) {
+        let cols = region.cols.clone();
+        for y in region.rows.clone() {
+            region.line(y, cols.clone(), |out| out.copy_from_slice(&source.line(y, cols.clone())));
+        }
+        return;
+    }
+    let down = Weights::new(region.rows.clone(), height, source.height());
+    let across = Weights::new(region.cols.clone(), width, source.width());
+    with_channels!(channels, C => strips::<S, C>(&across, &down, down_first(shape, source), source, &mut region));
+}
+
+/// Whether the columns come first: where the height loses more than twice the pixels that the width does. Pillow
+/// chooses so since 13.0, to save time; it is not seen but in the lowest bits, unless edges overshoot.
+fn down_first<S: Sample>([height, width, _]: [usize; 3], source: &Source<'_, S>) -> bool {
+    let lost = |from: usize, to: usize| from as i64 - to as i64;
+    let (rows, cols) = (lost(source.height(), height), lost(source.width(), width));
+    rows > 0 && rows > 2 * cols
+}
+
+/// Goes down strips of the region, so narrow that what is in use stays in the second-level cache.
+fn strips<S: Sample, const C: usize>(
+    across: &Weights<S::Weight>,
+    down: &Weights<S::Weight>,
+    down_first: bool,
+    source: &Source<'_, S>,
+    region: &mut Region<'_, S>,
+) {
+    let pixel = C * size_of::<S>();
+    let slots = (down.taps() + TALL - 1).next_multiple_of(TALL);
+    let growth = across.reach(0..region.cols.len()).len().div_ceil(region.cols.len());
+    let ring_growth = if down_first { growth } else { 1 };
+    let width = (STRIP / (slots * pixel * ring_growth)).min(STRIP / (TALL * pixel * growth)).max(64);
+    for start in (0..region.cols.len()).step_by(width) {
+        let part = start..region.cols.len().min(start + width);
+        let cols = region.cols.start + part.start..region.cols.start + part.end;
+        let along = Along::<S, C>::new(across, part);
+        if down_first {
+            columns_first(along, down, slots, cols, source, region);
+        } else {
+            rows_first(along, down, slots, cols, source, region);
+        }
+    }
+}
+
+/// Rows of the source enter a ring as wide as the result, [`TALL`] at a time.
+fn rows_first<S: Sample, const C: usize>(
+    mut along: Along<'_, S, C>,
+    down: &Weights<S::Weight>,
+    slots: usize,
+    cols: Range<usize>,
+    source: &Source<'_, S>,
+    region: &mut Region<'_, S>,
+) {
+    let mut ring = Lines::new(slots, cols.len() * C);
+    let rows = down.reach(0..region.rows.len());
+    let mut entered = rows.start;
+    for y in region.rows.clone() {
+        let (span, weights) = down.of(y - region.rows.start);
+        while entered < span.end {
+            // What fewer rows leave of the last ones is never read.
+            for (n, y) in (entered..rows.end.min(entered + TALL)).enumerate() {
+                let read = along.read.clone();
+                along.lines.line_mut(n)[..read.len() * C].copy_from_slice(&source.line(y, read));
             }
+            along.resize::<true>(&mut ring, (entered - rows.start) % slots);
+            entered += TALL;
         }
+        region.line(y, cols.clone(), |out| {
+            vectorised(
+                #[inline(always)]
+                || {
+                    sum_columns(weights, (span.start - rows.start) % slots, &ring, out);
+                    divide_by_alpha::<S, C>(out);
+                },
+            );
+        });
     }
 }
 
-/// The resizer and the pictures that it works on.
-struct Blocks {
-    resizer: Resizer,
-    alpha: MulDiv,
-    pixel: PixelType,
-    /// The part of the source, its colours times alpha if it has any.
-    part: Image<'static>,
-    /// That, as wide as the block.
-    narrow: Image<'static>,
-    /// That, as high as the block: the result.
-    block: Image<'static>,
-}
-
-impl Blocks {
-    fn new(pixel: PixelType) -> Self {
-        let [part, narrow, block] = [(); 3].map(|()| Image::new(1, 1, pixel));
-        Blocks { resizer: Resizer::new(), alpha: MulDiv::new(), pixel, part, narrow, block }
-    }
-
-    /// First along the rows, then down the columns, rounded and saturated in between, as Pillow does; the library
-    /// would choose the order by itself, and with it how bright edges overshoot.
-    fn compute<S: Sample>(
-        &mut self,
-        part: ArrayView3<'_, S>,
-        vertical: &Span,
-        horizontal: &Span,
-        [rows, cols]: [usize; 2],
-    ) -> &[S] {
-        let (height, width, channels) = part.dim();
-        shape(&mut self.part, height, width, self.pixel);
-        shape(&mut self.narrow, height, cols, self.pixel);
-        shape(&mut self.block, rows, cols, self.pixel);
-
-        let samples = bytemuck::cast_slice_mut::<u8, S>(self.part.buffer_mut());
-        for (line, row) in samples.chunks_exact_mut(width * channels).zip(part.outer_iter()) {
-            match row.to_slice() {
-                Some(row) => line.copy_from_slice(row),
-                None => line.iter_mut().zip(row).for_each(|(sample, value)| *sample = *value),
+/// Rows of the source enter a ring as they are; those of the result go along the row [`TALL`] at a time.
+fn columns_first<S: Sample, const C: usize>(
+    mut along: Along<'_, S, C>,
+    down: &Weights<S::Weight>,
+    slots: usize,
+    cols: Range<usize>,
+    source: &Source<'_, S>,
+    region: &mut Region<'_, S>,
+) {
+    let mut ring = Lines::new(slots, along.read.len() * C);
+    let mut done = Lines::new(TALL, cols.len() * C);
+    let rows = down.reach(0..region.rows.len());
+    let mut entered = rows.start;
+    for first in region.rows.clone().step_by(TALL) {
+        let together = first..region.rows.end.min(first + TALL);
+        for (n, y) in together.clone().enumerate() {
+            let (span, weights) = down.of(y - region.rows.start);
+            for y in entered..span.end {
+                enter::<S, C>(source, y, along.read.clone(), ring.line_mut((y - rows.start) % slots));
             }
+            entered = entered.max(span.end);
+            vectorised(
+                #[inline(always)]
+                || sum_columns(weights, (span.start - rows.start) % slots, &ring, along.lines.line_mut(n)),
+            );
         }
-        let alpha = channels.is_multiple_of(2);
-        if alpha {
-            self.alpha.multiply_alpha_inplace(&mut self.part).expect("pixels with alpha");
+        along.resize::<false>(&mut done, 0);
+        for (n, y) in together.enumerate() {
+            region.line(y, cols.clone(), |out| {
+                out.copy_from_slice(&done.line(n)[..out.len()]);
+                vectorised(
+                    #[inline(always)]
+                    || divide_by_alpha::<S, C>(out),
+                );
+            });
         }
-        let options = ResizeOptions::new().use_alpha(false);
-        let options_across = options.crop(horizontal.from, 0.0, horizontal.len, height as f64);
-        self.resizer.resize(&self.part, &mut self.narrow, &options_across).expect("a crop inside the part");
-        let options_down = options.crop(0.0, vertical.from, cols as f64, vertical.len);
-        self.resizer.resize(&self.narrow, &mut self.block, &options_down).expect("a crop inside the part");
-        if alpha {
-            self.alpha.divide_alpha_inplace(&mut self.block).expect("pixels with alpha");
-        }
-        bytemuck::cast_slice(self.block.buffer())
     }
 }
 
-/// Makes `image` one of this shape, if it is not.
-fn shape(image: &mut Image<'static>, height: usize, width: usize, pixel: PixelType) {
-    if (image.height() as usize, image.width() as usize) != (height, width) {
-        *image = Image::new(width as u32, height as u32, pixel);
-    }
+/// Fills `line` with a stretch of row `y`, its colours times its alpha.
+fn enter<S: Sample, const C: usize>(source: &Source<'_, S>, y: usize, stretch: Range<usize>, line: &mut [S]) {
+    let line = &mut line[..stretch.len() * C];
+    line.copy_from_slice(&source.line(y, stretch));
+    vectorised(
+        #[inline(always)]
+        || multiply_by_alpha::<S, C>(line),
+    );
 }
 
-/// The blocks of a grid over `0..len` that `part` touches.
-fn blocks(part: Range<usize>, size: usize, len: usize) -> impl Iterator<Item = Range<usize>> {
-    let first = part.start / size * size;
-    (first..part.end).step_by(size).map(move |start| start..len.min(start + size))
-}
-
-/// Along one axis: the pixels of the source that a block of the result is made from.
-struct Span {
-    /// With the neighbours that the kernel reaches.
+/// The pass along the rows, for a strip of columns of the result.
+struct Along<'a, S: Sample, const C: usize> {
+    weights: &'a Weights<S::Weight>,
+    /// The strip, counted from the region's first column.
+    part: Range<usize>,
+    /// Columns of the source that it is made from.
     read: Range<usize>,
-    /// Where in those the block begins, and how long it is.
-    from: f64,
-    len: f64,
+    /// The rows to resize.
+    lines: Lines<S>,
+    /// Those, transposed.
+    wide: Vec<Tall<S>>,
+    /// Those, resized.
+    narrow: Vec<Tall<S>>,
 }
 
-impl Span {
-    fn new(block: &Range<usize>, to: usize, from: usize) -> Self {
-        let scale = from as f64 / to as f64;
-        let (start, end) = (block.start as f64 * scale, (block.end as f64 * scale).min(from as f64));
-        let reach = (LOBES as f64 * scale.max(1.0)).ceil() as usize + 1;
-        let read = (start as usize).saturating_sub(reach)..from.min(end.ceil() as usize + reach);
-        let offset = start - read.start as f64;
-        // What is left may be shorter by a rounding error; the library refuses a crop that sticks out by one.
-        Span { from: offset, len: (end - start).min(read.len() as f64 - offset), read }
+impl<'a, S: Sample, const C: usize> Along<'a, S, C> {
+    fn new(weights: &'a Weights<S::Weight>, part: Range<usize>) -> Self {
+        let read = weights.reach(part.clone());
+        let lines = Lines::new(TALL, read.len() * C);
+        let wide = vec![[S::MAX; TALL]; lines.len];
+        let narrow = vec![[S::MAX; TALL]; (part.len() * C).next_multiple_of(TALL)];
+        Along { weights, part, read, lines, wide, narrow }
+    }
+
+    /// Resizes [`lines`](Self::lines), their colours times alpha if `MULTIPLY`, into the [`TALL`] lines of `to` from
+    /// `slot` on.
+    fn resize<const MULTIPLY: bool>(&mut self, to: &mut Lines<S>, slot: usize) {
+        vectorised(
+            #[inline(always)]
+            || {
+                for (n, block) in self.wide.as_chunks_mut::<TALL>().0.iter_mut().enumerate() {
+                    for (row, samples) in block.iter_mut().enumerate() {
+                        *samples = *self.lines.tall(row, n);
+                    }
+                    *block = transpose(block);
+                }
+                if MULTIPLY && C.is_multiple_of(2) {
+                    for pixel in self.wide.as_chunks_mut::<C>().0 {
+                        let alpha = pixel[C - 1];
+                        for colour in &mut pixel[..C - 1] {
+                            for i in 0..TALL {
+                                colour[i] = colour[i].times(alpha[i]);
+                            }
+                        }
+                    }
+                }
+                self.sum_rows();
+                for (n, block) in self.narrow.as_chunks::<TALL>().0.iter().enumerate() {
+                    for (row, samples) in transpose(block).iter().enumerate() {
+                        *to.tall_mut(slot + row, n) = *samples;
+                    }
+                }
+            },
+        );
+    }
+
+    /// The channels one after the other: with the sums of all at once LLVM puts those of a pixel into a vector.
+    #[inline(always)]
+    fn sum_rows(&mut self) {
+        for (n, out) in self.part.clone().zip(self.narrow.as_chunks_mut::<C>().0) {
+            let (span, weights) = self.weights.of(n);
+            let pixels = &self.wide[(span.start - self.read.start) * C..][..span.len() * C];
+            for (c, out) in out.iter_mut().enumerate() {
+                let mut sums = [S::Weight::default(); TALL];
+                for (pixel, &weight) in pixels.as_chunks::<C>().0.iter().zip(weights) {
+                    for i in 0..TALL {
+                        sums[i] = sums[i] + pixel[c][i].weigh(weight);
+                    }
+                }
+                for i in 0..TALL {
+                    out[i] = S::settle(sums[i]);
+                }
+            }
+        }
     }
 }
 
-fn pixel_type<S: Sample>(channels: usize) -> PixelType {
-    use PixelType::{U8, U8x2, U8x3, U8x4, U16, U16x2, U16x3, U16x4};
-    let types = if size_of::<S>() == 1 { [U8, U8x2, U8x3, U8x4] } else { [U16, U16x2, U16x3, U16x4] };
-    types[channels - 1]
+/// Rows of samples, each padded to whole [`Tall`]s and [`LANES`].
+struct Lines<S> {
+    samples: Vec<S>,
+    count: usize,
+    /// Samples of a line, with the padding.
+    len: usize,
+}
+
+impl<S: Sample> Lines<S> {
+    fn new(count: usize, len: usize) -> Self {
+        // An odd number of cache lines: columns of rows whose distance is a power of two fight for a few places.
+        let len = (len.div_ceil(LANES) | 1) * LANES;
+        Lines { samples: vec![S::MAX; count * len], count, len }
+    }
+
+    #[inline(always)]
+    fn line(&self, n: usize) -> &[S] {
+        &self.samples[n * self.len..][..self.len]
+    }
+
+    fn line_mut(&mut self, n: usize) -> &mut [S] {
+        &mut self.samples[n * self.len..][..self.len]
+    }
+
+    #[inline(always)]
+    fn tall(&self, line: usize, n: usize) -> &Tall<S> {
+        self.samples[line * self.len + n * TALL..].first_chunk().expect("whole chunks")
+    }
+
+    #[inline(always)]
+    fn tall_mut(&mut self, line: usize, n: usize) -> &mut Tall<S> {
+        self.samples[line * self.len + n * TALL..].first_chunk_mut().expect("whole chunks")
+    }
+}
+
+/// Rows to columns: interleaving the upper half of the block with the lower one moves the highest bit of each
+/// sample's number to the lowest place, and four times that exchange row and column.
+#[inline(always)]
+fn transpose<S: Sample>(block: &[Tall<S>; TALL]) -> [Tall<S>; TALL] {
+    let mut block = *block;
+    for _ in 0..TALL.ilog2() {
+        let mut next = [[S::MAX; TALL]; TALL];
+        let (upper, lower) = block.as_flattened().split_at(TALL * TALL / 2);
+        for ((pair, upper), lower) in next.as_flattened_mut().as_chunks_mut::<2>().0.iter_mut().zip(upper).zip(lower) {
+            *pair = [*upper, *lower];
+        }
+        block = next;
+    }
+    block
+}
+
+/// The pass down the columns: the weighted sums of the ring's lines from `slot` on.
+#[inline(always)]
+fn sum_columns<S: Sample>(weights: &[S::Weight], slot: usize, ring: &Lines<S>, out: &mut [S]) {
+    for (n, out) in out.chunks_mut(LANES).enumerate() {
+        let mut sums = [S::Weight::default(); LANES];
+        for (tap, &weight) in weights.iter().enumerate() {
+            let beyond = if slot + tap < ring.count { 0 } else { ring.count };
+            let start = (slot + tap - beyond) * ring.len + n * LANES;
+            let samples = ring.samples[start..].first_chunk::<LANES>().expect("lines are padded to whole chunks");
+            for i in 0..LANES {
+                sums[i] = sums[i] + samples[i].weigh(weight);
+            }
+        }
+        match out.as_chunks_mut::<LANES>() {
+            ([whole], _) => (0..LANES).for_each(|i| whole[i] = S::settle(sums[i])),
+            (_, part) => part.iter_mut().zip(sums).for_each(|(out, sum)| *out = S::settle(sum)),
+        }
+    }
+}
+
+/// Multiplies colours by alpha, if the pixels have any.
+#[inline(always)]
+fn multiply_by_alpha<S: Sample, const C: usize>(line: &mut [S]) {
+    if C.is_multiple_of(2) {
+        for pixel in line.as_chunks_mut::<C>().0 {
+            let alpha = pixel[C - 1];
+            pixel[..C - 1].iter_mut().for_each(|colour| *colour = colour.times(alpha));
+        }
+    }
+}
+
+/// Divides colours by alpha, if the pixels have any that is not 0.
+#[inline(always)]
+fn divide_by_alpha<S: Sample, const C: usize>(line: &mut [S]) {
+    if C.is_multiple_of(2) {
+        for pixel in line.as_chunks_mut::<C>().0 {
+            let alpha = pixel[C - 1];
+            pixel[..C - 1].iter_mut().for_each(|colour| *colour = colour.over(alpha));
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Span;
-    use proptest::prelude::*;
+    use super::{TALL, transpose};
 
-    proptest! {
-        #[test]
-        fn a_block_and_its_reach_lie_in_the_source(from in 1_usize..5000, to in 1_usize..5000, at in 0_usize..5000) {
-            let start = at % to / 64 * 64;
-            let span = Span::new(&(start..to.min(start + 64)), to, from);
-            prop_assert!(span.read.end <= from && span.from >= 0.0 && span.len > 0.0);
-            prop_assert!(span.from + span.len <= span.read.len() as f64);
-        }
+    #[test]
+    fn rows_become_columns() {
+        let block: [[u8; TALL]; TALL] = std::array::from_fn(|y| std::array::from_fn(|x| (16 * y + x) as u8));
+        let turned = transpose(&block);
+        assert!((0..TALL).all(|y| (0..TALL).all(|x| turned[x][y] == block[y][x])));
     }
 }

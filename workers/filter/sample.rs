@@ -28,6 +28,8 @@ pub trait Sample: sealed::Sealed + bytemuck::Pod + Ord + Send + Sync + Debug {
     const STEP: f64;
     /// A signed integer that holds twelve times [`MAX`](Self::MAX), for differences and small sums.
     type Wide: Wide;
+    /// What resizing weighs by: `i32` for `u8`, in 1/2^22, and `f32` for `u16`.
+    type Weight: Weight;
 
     /// Exact.
     fn to_f32(self) -> f32;
@@ -46,6 +48,17 @@ pub trait Sample: sealed::Sealed + bytemuck::Pod + Ord + Send + Sync + Debug {
     /// `self - by`, at least 0.
     fn minus(self, by: Self) -> Self;
 
+    /// `self * weight`.
+    #[doc(hidden)]
+    fn weigh(self, weight: Self::Weight) -> Self::Weight;
+    /// A sum of weighed samples as a sample: rounded, and saturated.
+    #[doc(hidden)]
+    fn settle(sum: Self::Weight) -> Self;
+    /// `self * by / MAX`, rounded.
+    fn times(self, by: Self) -> Self;
+    /// `self * MAX / by`, rounded down and saturated; `self` if `by` is 0.
+    fn over(self, by: Self) -> Self;
+
     /// Filters a region; compiled once for each type.
     #[doc(hidden)]
     fn compute(filter: &Filter, border: Border, src: ArrayView3<'_, Self>, region: Region<'_, Self>);
@@ -62,17 +75,53 @@ pub trait Wide: sealed::Sealed + Copy + Add<Output = Self> + Sub<Output = Self> 
     fn to_f32(self) -> f32;
 }
 
+/// The number that [`Sample::Weight`] is.
+pub trait Weight: sealed::Sealed + Copy + Default + Add<Output = Self> {
+    /// Rounds to the nearest.
+    fn from_f64(weight: f64) -> Self;
+}
+
+impl Weight for i32 {
+    fn from_f64(weight: f64) -> Self {
+        (weight * FRACTION + 0.5_f64.copysign(weight)) as i32
+    }
+}
+
+impl Weight for f32 {
+    fn from_f64(weight: f64) -> Self {
+        weight as f32
+    }
+}
+
+/// What an integer weight counts in, as Pillow's do: sums of weighed bytes then just fit `i32`.
+pub(super) const FRACTION: f64 = (1 << FRACTION_BITS) as f64;
+const FRACTION_BITS: u32 = 22;
+
+/// The nearest byte, halves up.
+#[inline(always)]
+fn settle(sum: i32) -> u8 {
+    ((sum + (1 << (FRACTION_BITS - 1))) >> FRACTION_BITS).clamp(0, 255) as u8
+}
+
 /// Adding 2^23 to a float in 0..2^22 leaves its nearest integer in the low bits: one addition where a cast
 /// would have to test for NaN and range.
 const ROUNDER: f32 = 8_388_608.0;
 
+/// A quotient by a sample is whole or at least 1/65535 off: less by 2^-17 short of a half, it rounds to where it would
+/// be rounded down to.
+const ALMOST_HALF: f64 = 0.5 - 1.0 / 131_072.0;
+
+/// As [`ROUNDER`]: 2^52 + 2^51, for numbers a little below 0 too.
+const WHOLE: f64 = 6_755_399_441_055_744.0;
+
 macro_rules! sample {
-    ($sample:ty, $wide:ty, $step:expr) => {
+    ($sample:ty, $wide:ty, $step:expr, $weight:ty, $settle:expr) => {
         impl Sample for $sample {
             const MAX: Self = <$sample>::MAX;
             const MAX_F32: f32 = <$sample>::MAX as f32;
             const STEP: f64 = $step;
             type Wide = $wide;
+            type Weight = $weight;
 
             #[inline(always)]
             fn to_f32(self) -> f32 {
@@ -106,6 +155,25 @@ macro_rules! sample {
             fn minus(self, by: Self) -> Self {
                 self.saturating_sub(by)
             }
+            #[inline(always)]
+            fn weigh(self, weight: $weight) -> $weight {
+                <$weight>::from(self) * weight
+            }
+            #[inline(always)]
+            fn settle(sum: $weight) -> Self {
+                $settle(sum)
+            }
+            #[inline(always)]
+            fn times(self, by: Self) -> Self {
+                let product = u32::from(self) * u32::from(by) + (1 << (Self::BITS - 1));
+                (((product >> Self::BITS) + product) >> Self::BITS) as Self
+            }
+            #[inline(always)]
+            fn over(self, by: Self) -> Self {
+                let (max, by) = (f64::from(Self::MAX), if by == 0 { Self::MAX } else { by });
+                let quotient = (f64::from(self) * max / f64::from(by)).min(max);
+                (quotient - ALMOST_HALF + WHOLE).to_bits() as Self
+            }
             fn compute(filter: &Filter, border: Border, src: ArrayView3<'_, Self>, region: Region<'_, Self>) {
                 filter.compute(border, src, region);
             }
@@ -123,8 +191,10 @@ macro_rules! sample {
     };
 }
 
-sample!(u8, i16, 1.0);
-sample!(u16, i32, 257.0);
+sample!(u8, i16, 1.0, i32, settle);
+sample!(u16, i32, 257.0, f32, Self::from_f32);
+
+impl sealed::Sealed for f32 {}
 
 mod sealed {
     pub trait Sealed {}
@@ -142,6 +212,23 @@ mod tests {
         assert_eq!(u8::from_f32(f32::NAN), 0);
         assert_eq!(u16::from_f32(f32::INFINITY), u16::MAX);
         assert_eq!(u16::from_f32(65_534.4), 65_534);
+    }
+
+    #[test]
+    fn alpha_is_multiplied_and_divided_in_whole_numbers() {
+        for a in 0..=255_u8 {
+            for b in 0..=255_u8 {
+                let product = f64::from(a) * f64::from(b) / 255.0;
+                assert_eq!(f64::from(a.times(b)), product.round(), "{a} * {b}");
+                let quotient = if b == 0 { u32::from(a) } else { 255 * u32::from(a) / u32::from(b) };
+                assert_eq!(u32::from(a.over(b)), quotient.min(255), "{a} / {b}");
+            }
+        }
+        for (a, b) in (0..=u16::MAX).zip((0..=u16::MAX).map(|n| n.wrapping_mul(40_503))) {
+            assert_eq!(f64::from(a.times(b)), (f64::from(a) * f64::from(b) / 65_535.0).round(), "{a} * {b}");
+            let quotient = (65_535 * u32::from(a)).checked_div(u32::from(b)).unwrap_or(u32::from(a));
+            assert_eq!(u32::from(a.over(b)), quotient.min(65_535), "{a} / {b}");
+        }
     }
 
     #[test]
