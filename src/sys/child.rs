@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
 
 use nix::sys::prctl::set_pdeathsig;
@@ -102,7 +102,6 @@ impl Child {
         }
         match &self.pidfd {
             Some(pidfd) => {
-                use std::os::fd::AsRawFd;
                 let (pidfd, info) = (pidfd.as_raw_fd(), std::ptr::null::<libc::siginfo_t>());
                 // SAFETY: three integers and a null pointer, for which the kernel fills in the usual.
                 unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, libc::SIGKILL, info, 0) };
@@ -129,7 +128,6 @@ impl Child {
         if let Some(exit) = self.exit.get() {
             return Some(*exit);
         }
-        use std::os::fd::AsRawFd;
         let (kind, id) = match &self.pidfd {
             Some(pidfd) => (libc::P_PIDFD, pidfd.as_raw_fd() as libc::id_t),
             None => (libc::P_PID, self.pid.as_raw() as libc::id_t),
