@@ -136,8 +136,12 @@ fn image_help() -> String {
     let list: Vec<String> = parfork::workers::filter::FILTERS
         .iter()
         .map(|filter| {
-            let colon = if filter.parameter.is_empty() || filter.parameter.starts_with('[') { "" } else { ":" };
-            format!("  {:<28}{}", format!("{}{colon}{}", filter.name, filter.parameter), filter.summary)
+            let usage = match filter.parameter.strip_prefix('[') {
+                _ if filter.parameter.is_empty() => filter.name.to_owned(),
+                Some(optional) => format!("{}[:{optional}", filter.name),
+                None => format!("{}:{}", filter.name, filter.parameter),
+            };
+            format!("  {usage:<28}{}", filter.summary)
         })
         .collect();
     format!(
