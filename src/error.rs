@@ -164,6 +164,8 @@ pub struct Death {
     pub slice: Option<SliceName>,
     /// What ended it.
     pub cause: Cause,
+    /// How many workers have died on this slice, this one included.
+    pub tries: u32,
     /// Slices done by all workers until then.
     pub done: usize,
     /// Slices there are.
@@ -175,6 +177,9 @@ impl fmt::Display for Death {
         let Self { rank, pid, cause, done, slices, .. } = self;
         write!(f, "worker {rank} (pid {pid}) {cause}")?;
         match self.slice {
+            Some(slice) if self.tries > 1 => {
+                write!(f, " while it worked on slice {slice}, the last of {} workers to die on it", self.tries)?;
+            }
             Some(slice) => write!(f, " while it worked on slice {slice}")?,
             None => write!(f, " while it worked on no slice")?,
         }

@@ -8,7 +8,7 @@ use bytemuck::Zeroable;
 use crate::answer::{Answer, Gathered};
 use crate::engine::Engine;
 use crate::engines::{self, Orders, Work};
-use crate::error::{Error, Result};
+use crate::error::{Death, Error, Result};
 use crate::lend::{Lend, Loan};
 use crate::report::Report;
 use crate::slices::{Grid, Schedule, Split};
@@ -63,6 +63,8 @@ pub struct Settings<'p> {
     pub schedule: Schedule,
     /// Who works.
     pub engine: Engine,
+    /// How often a slice is tried again after a worker process died on it; see [`Job::retries`].
+    pub retries: u32,
     /// After what time to give up.
     pub deadline: Option<Duration>,
     /// Whether each worker reads its own memory when it is done.
@@ -109,6 +111,18 @@ impl<'p, L: Lend> Job<'p, L> {
     /// Who works; by default processes.
     pub fn engine(mut self, engine: Engine) -> Self {
         self.settings.engine = engine;
+        self
+    }
+
+    /// Lets a job in processes survive the death of workers: what a dead one left undone is done by others, and a slice on
+    /// which workers die is tried again up to `retries` times. A slice that kills them all is set aside, all others are done,
+    /// and the error names it. By default 0: the first death ends the job.
+    ///
+    /// Only for bodies that write their slices without having read them: a dead worker may have written part of one.
+    /// Jobs whose workers can [`meet`](Worker::meet) end with the first death in any case, as do jobs whose body returns an
+    /// error.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.settings.retries = retries;
         self
     }
 
@@ -166,7 +180,7 @@ impl<'p, L: Lend> Job<'p, L> {
     pub(crate) fn run_with<R, B>(
         self,
         body: B,
-        engine: impl FnOnce(&Work<'_, L, B>, &mut Orders<'_>) -> Result<()>,
+        engine: impl FnOnce(&Work<'_, L, B>, &mut Orders<'_>) -> Result<Vec<Death>>,
     ) -> Result<Gathered<R::Value>>
     where
         R: Answer,
@@ -194,16 +208,18 @@ impl<'p, L: Lend> Job<'p, L> {
             dealer: Dealer { schedule: settings.schedule, slices, workers },
             patience: Patience::new(workers, cpus()),
             measure_memory: settings.measure_memory,
+            retries: settings.retries,
         };
         let mut orders = Orders { deadline: settings.deadline, progress: settings.progress };
         let began = Instant::now();
-        engine(&work, &mut orders)?;
+        let deaths = engine(&work, &mut orders)?;
         let mut report = Report {
             engine: settings.engine,
             split,
             schedule: settings.schedule,
             grid: grid.clone(),
             workers: Vec::new(),
+            deaths,
             addresses,
             wall: began.elapsed(),
         };

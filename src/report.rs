@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::{Death, Error, Result};
 use crate::slices::{Grid, Schedule, Split};
 use crate::sync::{Board, SliceState};
 
@@ -22,6 +22,8 @@ pub struct Report {
     pub grid: Grid,
     /// Each worker, in order of rank.
     pub workers: Vec<WorkerReport>,
+    /// Workers that died and whose work others did; see [`Job::retries`](crate::Job::retries).
+    pub deaths: Vec<Death>,
     /// Where the coordinator has each lent array mapped, in the order lent.
     pub addresses: Vec<usize>,
     /// From before the first worker was made until after the last was gone.

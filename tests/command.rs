@@ -424,6 +424,30 @@ fn an_interrupted_job_leaves_nothing() {
     }
 }
 
+#[test]
+fn a_killed_worker_is_replaced_and_told() {
+    let desk = Desk::new();
+    // Long enough to be killed in the middle of.
+    let steps = if cfg!(debug_assertions) { 3000 } else { 300_000 };
+    let line = |name: &str| {
+        format!("mandelbrot -o {name} --size 200x200 --center=-0.75,0.1 --zoom 8 --iterations {steps} -n 2")
+    };
+    let child = desk.command(&line("a.png")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let victim = children(child.id(), 2)[0];
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(victim as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
+    let output = watched("with a killed worker", child);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains(&format!("(pid {victim}) was ended by signal 9")), "{text}");
+    desk.ok(&line("b.png"));
+    assert_eq!(fs::read(desk.path("a.png")).unwrap(), fs::read(desk.path("b.png")).unwrap());
+    let child = desk.command(&format!("{} --retries 0", line("c.png"))).stderr(Stdio::piped()).spawn().unwrap();
+    let victim = children(child.id(), 2)[1];
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(victim as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
+    let output = watched("with a killed worker and no retries", child);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!desk.path("c.png").exists());
+}
+
 /// The worker processes of a coordinator, once there are that many.
 fn children(pid: u32, number: usize) -> Vec<u32> {
     let path = format!("/proc/{pid}/task/{pid}/children");

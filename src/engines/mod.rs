@@ -6,6 +6,7 @@
 mod processes;
 mod serial;
 mod threads;
+mod toll;
 mod work;
 
 pub(crate) use processes::{run_alone, run_beside_threads};
@@ -13,12 +14,12 @@ pub(crate) use work::{Orders, Work};
 
 use crate::answer::Answer;
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Death, Result};
 use crate::lend::Lend;
 use crate::worker::Worker;
 
-/// Runs the job as `engine` does.
-pub(crate) fn run<L, R, B>(engine: Engine, work: &Work<'_, L, B>, orders: &mut Orders<'_>) -> Result<()>
+/// Runs the job as `engine` does; the deaths of workers that it survived.
+pub(crate) fn run<L, R, B>(engine: Engine, work: &Work<'_, L, B>, orders: &mut Orders<'_>) -> Result<Vec<Death>>
 where
     L: Lend + Sync,
     R: Answer,

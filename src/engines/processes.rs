@@ -5,13 +5,14 @@
 
 use std::time::Instant;
 
-use super::work::{Orders, Stopped, Work, note_panic};
+use super::toll::Toll;
+use super::work::{Orders, Round, Stopped, Work, note_panic};
 use crate::answer::Answer;
-use crate::error::{Error, Result};
+use crate::error::{Death, Error, Result};
 use crate::lend::Lend;
 use crate::process::{self, Crowd, Event};
 use crate::shared::{Attached, Withheld};
-use crate::sync::{Broken, Words};
+use crate::sync::{Broken, Dealer, Words};
 use crate::sys::{child, limits};
 use crate::worker::Worker;
 
@@ -19,12 +20,11 @@ use crate::worker::Worker;
 pub(crate) fn run_alone<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     work: &Work<'_, L, B>,
     orders: &mut Orders<'_>,
-) -> Result<()> {
-    process::be_alone()?;
-    // SAFETY: this is the only thread, so no other holds anything that a worker could wait for.
+) -> Result<Vec<Death>> {
+    // SAFETY: each fork is made by the only thread there is, so no other holds anything that a worker could wait for.
     #[allow(unsafe_code)]
     unsafe {
-        run_beside_threads(work, orders)
+        run_rounds(work, orders, process::be_alone)
     }
 }
 
@@ -36,25 +36,74 @@ pub(crate) fn run_alone<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
 pub(crate) unsafe fn run_beside_threads<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     work: &Work<'_, L, B>,
     orders: &mut Orders<'_>,
-) -> Result<()> {
-    let workers = work.dealer.workers;
+) -> Result<Vec<Death>> {
+    // SAFETY: passed on to the caller.
+    unsafe { run_rounds(work, orders, || Ok(())) }
+}
+
+/// Runs rounds until no slice is missing: all slices first, then, with new workers, those that dead ones left. A slice that
+/// has killed more workers than there are retries is set aside, and ends the job with an error when all others are done.
+///
+/// # Safety
+/// As for [`child::spawn`], whenever `may_fork` says yes.
+#[allow(unsafe_code)]
+unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
+    work: &Work<'_, L, B>,
+    orders: &mut Orders<'_>,
+    may_fork: impl Fn() -> Result<()>,
+) -> Result<Vec<Death>> {
     let deadline = orders.deadline.and_then(|span| Instant::now().checked_add(span));
+    let (mut round, mut toll) = (work.first_round(true), Toll::new(work.retries));
+    loop {
+        may_fork()?;
+        let done = work.board.done();
+        // SAFETY: passed on to the caller.
+        let deaths = unsafe { run_round(work, &round, orders, deadline) }?;
+        let mut left = work.board.not_done();
+        toll.count(deaths, &left, work.board.done() > done);
+        if left.is_empty() {
+            return Ok(toll.into_deaths());
+        }
+        left.retain(|&slice| !toll.is_set_aside(slice));
+        if left.is_empty() || toll.is_hopeless() {
+            return Err(toll.error(work.board.done()));
+        }
+        let dealer = Dealer { slices: left.len(), workers: work.dealer.workers.min(left.len()), ..work.dealer };
+        round = Round { dealer, slices: Some(left), ..round };
+        // SAFETY: the round has ended and its workers have been reaped; the next one's are not born yet.
+        unsafe { work.board.clear_for_next_round() };
+    }
+}
+
+/// Deals the slices of a round to new workers and waits for them; the deaths among them that the job survives.
+///
+/// # Safety
+/// As for [`child::spawn`].
+#[allow(unsafe_code)]
+unsafe fn run_round<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
+    work: &Work<'_, L, B>,
+    round: &Round,
+    orders: &mut Orders<'_>,
+    deadline: Option<Instant>,
+) -> Result<Vec<Death>> {
+    let workers = round.dealer.workers;
     child::flush_buffers();
     let mut crowd = Crowd::new();
     let mut withheld = Some(Withheld::hold());
     for rank in 0..workers {
         // SAFETY: passed on to the caller.
-        let born = unsafe { child::spawn(|| live(work, rank, &mut withheld)) };
+        let born = unsafe { child::spawn(|| live(work, round, rank, &mut withheld)) };
         let fork = |source| Error::Fork { started: rank, asked: workers, limit: limits::process_limit(), source };
         crowd.add(born.map_err(fork)?);
     }
     drop(withheld);
+    let participants = workers as u32 + 1;
     let end = &work.board.head().end;
-    let arrival = end.arrive(workers as u32 + 1);
-    let mut late = false;
+    let arrival = end.arrive(participants);
+    let (mut late, mut deaths) = (false, Vec::new());
     let ended = loop {
         match end.crossed(arrival) {
-            Ok(true) => break Ok(()),
+            Ok(true) => break Ok(deaths),
             Err(Broken { by }) => break Err(by),
             Ok(false) => {}
         }
@@ -62,7 +111,17 @@ pub(crate) unsafe fn run_beside_threads<L: Lend, R: Answer, B: Fn(&Worker<'_>, L
         match crowd.wait(work.board, word, orders.next_look(deadline)) {
             Event::Changed => {}
             // Killed after its last slice: nothing is missing.
-            Event::Died { .. } if work.board.all_done() => break Ok(()),
+            Event::Died { .. } if work.board.not_done().is_empty() => break Ok(deaths),
+            Event::Died { rank } if round.goes_on => {
+                let (pid, cause) = crowd.bury(rank);
+                match work.failure(rank, pid, Some(cause)) {
+                    Error::WorkerDied(death) => deaths.push(*death),
+                    refused => return Err(refused),
+                }
+                // The coordinator comes to the barrier in its stead. Should it have come itself before it died, the barrier
+                // is crossed one worker early: that one is ended too, and what it held is missing from the journal.
+                let _ = end.arrive(participants);
+            }
             Event::Died { rank } => work.board.give_up(Some(rank)),
         }
         orders.tell(work.board);
@@ -76,9 +135,9 @@ pub(crate) unsafe fn run_beside_threads<L: Lend, R: Answer, B: Fn(&Worker<'_>, L
     // each is certain now, even of one that was stopped, so that waiting for it is too.
     crowd.kill();
     match ended {
-        Ok(()) => Ok(()),
+        Ok(deaths) => Ok(deaths),
         Err(Some(rank)) => {
-            let (pid, cause) = crowd.reap(rank.min(workers - 1));
+            let (pid, cause) = crowd.bury(rank.min(workers - 1));
             Err(work.failure(rank.min(workers - 1), pid, Some(cause)))
         }
         Err(None) if late => Err(orders.overdue(work.board)),
@@ -93,6 +152,7 @@ pub(crate) unsafe fn run_beside_threads<L: Lend, R: Answer, B: Fn(&Worker<'_>, L
 /// A worker's life after birth; the status to leave with.
 fn live<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     work: &Work<'_, L, B>,
+    round: &Round,
     rank: usize,
     withheld: &mut Option<Withheld>,
 ) -> i32 {
@@ -111,11 +171,11 @@ fn live<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     let bases: Vec<_> = attached.iter().map(Attached::base).collect();
     // SAFETY: attached just now with the access each loan asks for, until the process ends; each rank is born once.
     #[allow(unsafe_code)]
-    let done = unsafe { work.labour(rank, &bases) };
+    let done = unsafe { work.labour(round, rank, &bases) };
     match done {
         Err(Stopped) => 1,
         Ok(()) => {
-            let participants = work.dealer.workers as u32 + 1;
+            let participants = round.dealer.workers as u32 + 1;
             work.board.head().end.meet(participants, work.patience).map_or(1, |()| 0)
         }
     }

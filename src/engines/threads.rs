@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use super::work::{Orders, Work};
 use crate::answer::Answer;
-use crate::error::{Error, Result};
+use crate::error::{Death, Error, Result};
 use crate::lend::Lend;
 use crate::sync::Broken;
 use crate::worker::Worker;
 
-pub(super) fn run<L, R, B>(work: &Work<'_, L, B>, orders: &mut Orders<'_>) -> Result<()>
+pub(super) fn run<L, R, B>(work: &Work<'_, L, B>, orders: &mut Orders<'_>) -> Result<Vec<Death>>
 where
     L: Lend + Sync,
     R: Answer,
@@ -24,7 +24,7 @@ where
         // SAFETY: the arrays' own addresses in this process, writable; each rank is spawned once below. What is lent for
         // reading is only viewed for reading.
         #[allow(unsafe_code)]
-        let _ = unsafe { work.labour(rank, &bases) };
+        let _ = unsafe { work.labour(&work.first_round(false), rank, &bases) };
     };
     // Joined one by one, not only known to have ended: a later job may fork only when they are gone from the process.
     let ran = thread::scope(|scope| {
@@ -50,7 +50,7 @@ where
     });
     ran.map_err(|error| Error::System { doing: "start threads", source: std::io::Error::other(error) })?;
     match work.board.head().end.broken() {
-        None => Ok(()),
+        None => Ok(Vec::new()),
         Some(Broken { by: Some(rank) }) => Err(work.failure(rank, std::process::id(), None)),
         Some(Broken { by: None }) => Err(orders.overdue(work.board)),
     }

@@ -24,6 +24,24 @@ pub(crate) struct Work<'w, L, B> {
     pub(crate) patience: Patience,
     /// Whether each worker reads its own memory before it ends.
     pub(crate) measure_memory: bool,
+    /// How often a slice is tried again after a worker died on it.
+    pub(crate) retries: u32,
+}
+
+/// Slices to be dealt: all of a job, or those that are left after workers have died.
+pub(crate) struct Round {
+    pub(crate) dealer: Dealer,
+    /// Which, if not all.
+    pub(crate) slices: Option<Vec<usize>>,
+    /// Whether the job goes on when a worker dies.
+    pub(crate) goes_on: bool,
+}
+
+impl Round {
+    /// What the dealer's `number` stands for.
+    fn slice(&self, number: usize) -> usize {
+        self.slices.as_ref().map_or(number, |slices| slices[number])
+    }
 }
 
 /// What only the coordinator has.
@@ -83,22 +101,27 @@ impl<L: Lend, B> Work<'_, L, B> {
     /// `bases` are the addresses of all loans in order, mapped in this process with the access asked for; no other worker
     /// of this job has this rank.
     #[allow(unsafe_code)]
-    pub(crate) unsafe fn labour<R: Answer>(&self, rank: usize, bases: &[NonNull<u8>]) -> Result<(), Stopped>
+    pub(crate) unsafe fn labour<R: Answer>(
+        &self,
+        round: &Round,
+        rank: usize,
+        bases: &[NonNull<u8>],
+    ) -> Result<(), Stopped>
     where
         B: Fn(&Worker<'_>, L::Part) -> R,
     {
         for (rank, address) in self.board.addresses(rank).iter().zip(bases) {
             rank.store(address.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
         }
-        for run in (0..).map_while(|runs| self.dealer.deal(&self.board.head().dealt.0, rank, runs)) {
-            for slice in run {
+        for run in (0..).map_while(|runs| round.dealer.deal(&self.board.head().dealt.0, rank, runs)) {
+            for slice in run.map(|number| round.slice(number)) {
                 if self.board.head().end.broken().is_some() {
                     return Err(Stopped);
                 }
                 self.board.take(rank, slice);
                 let region = self.grid.region(slice);
-                // SAFETY: the caller vouches for the addresses. Each slice is dealt once, slices are disjoint, and
-                // this is the only part made of it.
+                // SAFETY: the caller vouches for the addresses. Each slice is dealt once a round, slices are disjoint, and
+                // all workers of the round before are gone: this is the only part of it.
                 let part = unsafe { self.lent.part(&mut bases.iter(), &region) };
                 let worker =
                     Worker { rank, region, board: self.board, in_step: self.in_step(), patience: self.patience };
@@ -117,7 +140,9 @@ impl<L: Lend, B> Work<'_, L, B> {
                     }
                 };
                 self.board.berths()[rank].say(&words);
-                self.board.give_up(Some(rank));
+                if !(round.goes_on && matches!(words, Words::Panicked { .. })) {
+                    self.board.give_up(Some(rank));
+                }
                 return Err(Stopped);
             }
         }
@@ -127,6 +152,13 @@ impl<L: Lend, B> Work<'_, L, B> {
             self.board.berths()[rank].note_memory(Memory::of_this_process().unwrap_or_default());
         }
         Ok(())
+    }
+
+    /// The first round: all slices. Only processes can `survive` the death of a worker; and not if workers may meet, for
+    /// those who did cannot meet again.
+    pub(crate) fn first_round(&self, survive: bool) -> Round {
+        let goes_on = survive && self.retries > 0 && !self.in_step();
+        Round { dealer: self.dealer, slices: None, goes_on }
     }
 
     /// Whether every worker has exactly one slice, fixed beforehand.
@@ -144,7 +176,7 @@ impl<L: Lend, B> Work<'_, L, B> {
             Some(Words::Panicked { message, location }) => Cause::Panicked { message, location },
             None => exit.unwrap_or(Cause::Unknown),
         };
-        Error::WorkerDied(Box::new(Death { rank, pid, slice, cause, done: self.board.done(), slices }))
+        Error::WorkerDied(Box::new(Death { rank, pid, slice, cause, tries: 1, done: self.board.done(), slices }))
     }
 }
 

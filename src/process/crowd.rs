@@ -22,6 +22,8 @@ pub(crate) enum Event {
 /// Children in order of rank.
 pub(crate) struct Crowd {
     children: Vec<Child>,
+    /// Who is known to be dead.
+    buried: Vec<bool>,
     /// When all were last asked for.
     asked: Cell<Instant>,
 }
@@ -35,11 +37,12 @@ impl Crowd {
     const SLOW_ROUND: Duration = Duration::from_millis(500);
 
     pub(crate) fn new() -> Self {
-        Self { children: Vec::new(), asked: Cell::new(Instant::now()) }
+        Self { children: Vec::new(), buried: Vec::new(), asked: Cell::new(Instant::now()) }
     }
 
     pub(crate) fn add(&mut self, child: Child) {
         self.children.push(child);
+        self.buried.push(false);
     }
 
     /// Sleeps until the word changes from the value beside it, a worker dies, or `until`. May return early: look again.
@@ -48,7 +51,8 @@ impl Crowd {
         words.push(word);
         let mut rounds = false;
         let slow = self.ask_all_again();
-        for (rank, (child, berth)) in self.children.iter().zip(board.berths()).enumerate() {
+        let living = self.children.iter().zip(board.berths()).enumerate().filter(|(rank, _)| !self.buried[*rank]);
+        for (rank, (child, berth)) in living {
             let obituary = berth.obituary.word();
             let value = obituary.load(Ordering::Acquire);
             if Obituary::says_dead(value) {
@@ -87,14 +91,17 @@ impl Crowd {
         self.children.iter().for_each(Child::kill);
     }
 
-    /// Waits for the end of one, which must be certain; its pid and what ended it.
-    pub(crate) fn reap(&self, rank: usize) -> (u32, Cause) {
+    /// Waits for the end of one, which must be certain, and hears no more of it; its pid and what ended it.
+    pub(crate) fn bury(&mut self, rank: usize) -> (u32, Cause) {
         let child = &self.children[rank];
+        // One whose obituary lies may still be alive.
+        child.kill();
         let cause = match child.wait() {
             Exit::Status(status) => Cause::Exited { status },
             Exit::Signal(signal) => Cause::Signalled { signal },
             Exit::Unknown => Cause::Unknown,
         };
+        self.buried[rank] = true;
         (child.pid(), cause)
     }
 }

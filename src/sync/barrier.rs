@@ -99,6 +99,13 @@ impl Barrier {
         futex::wake_all(&self.generation);
     }
 
+    /// Makes it new. For when nobody is near it.
+    pub(super) fn mend(&self) {
+        for word in [&self.generation, &self.arrived, &self.breaker] {
+            word.store(0, Ordering::Release);
+        }
+    }
+
     /// Whether it is broken, and for whom.
     pub(crate) fn broken(&self) -> Option<Broken> {
         (self.generation.load(Ordering::Acquire) & BROKEN != 0).then(|| self.reason())

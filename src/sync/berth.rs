@@ -105,6 +105,12 @@ impl Berth {
         self.last_words.kind.store(kind, Ordering::Release);
     }
 
+    /// Makes room for another worker of this rank; the time spent in bodies adds up.
+    pub(super) fn forget(&self) {
+        self.at.store(0, Ordering::Relaxed);
+        self.last_words.kind.store(0, Ordering::Relaxed);
+    }
+
     /// Its last words.
     pub(crate) fn said(&self) -> Option<Words> {
         let kind = self.last_words.kind.load(Ordering::Acquire);

@@ -168,9 +168,24 @@ impl Board {
         (self.head().done.0.load(Ordering::Relaxed) as usize).min(self.layout.slices)
     }
 
-    /// Whether the journal says so of every slice.
-    pub(crate) fn all_done(&self) -> bool {
-        (0..self.layout.slices).all(|slice| matches!(self.state(slice), SliceState::Done { .. }))
+    /// The slices that the journal does not call done, ascending.
+    pub(crate) fn not_done(&self) -> Vec<usize> {
+        (0..self.layout.slices).filter(|&slice| !matches!(self.state(slice), SliceState::Done { .. })).collect()
+    }
+
+    /// Makes barriers, counter and berths new, and leaves journal and answers as they are.
+    ///
+    /// # Safety
+    /// No worker uses the board: those of the last round are dead, those of the next one not born.
+    pub(crate) unsafe fn clear_for_next_round(&self) {
+        self.head().end.mend();
+        self.head().meeting.mend();
+        self.head().dealt.0.store(0, Ordering::Relaxed);
+        for berth in self.berths() {
+            // SAFETY: passed on to the caller.
+            unsafe { berth.obituary.prepare() };
+            berth.forget();
+        }
     }
 
     /// Ends the job because of worker `rank`, or for the coordinator's reasons: breaks every barrier. The end barrier

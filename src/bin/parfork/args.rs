@@ -68,6 +68,9 @@ pub struct Common {
     /// How slices are given out: static, dynamic, dynamic=CHUNK, guided
     #[arg(long, value_name = "SCHEDULE", default_value_t)]
     pub schedule: Schedule,
+    /// How often a slice is tried again after a worker process died on it
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub retries: u32,
     /// Also run serially and compare every bit; exit 1 on a difference
     #[arg(long)]
     pub verify: bool,

@@ -18,6 +18,7 @@ impl Common {
             split: self.split,
             schedule: self.schedule,
             engine: self.engine,
+            retries: self.retries,
             progress: output::progress_bar(what, self.quiet),
             ..Settings::default()
         }
@@ -67,6 +68,10 @@ impl Summary {
             return output::print_json(&self.to_json());
         }
         if !common.quiet {
+            for death in self.reports.iter().flat_map(|report| &report.deaths) {
+                let place = death.slice.map_or("between slices".to_owned(), |slice| format!("on slice {slice}"));
+                eprintln!("worker {} (pid {}) {} {place}; others did its work", death.rank, death.pid, death.cause);
+            }
             let jobs: Duration = self.reports.iter().map(|report| report.wall).sum();
             let workers = self.reports.iter().map(|report| report.workers.len()).max().unwrap_or(0);
             let slices: usize = self.reports.iter().map(|report| report.grid.slices()).sum();
@@ -113,5 +118,6 @@ fn job_json(report: &Report) -> Value {
         "slices": report.grid.slices(),
         "wall_seconds": report.wall.as_secs_f64(),
         "workers": workers,
+        "deaths": report.deaths.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }

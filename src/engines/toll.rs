@@ -1,0 +1,64 @@
+//! How many workers died, and on what: which slices to try again, which to set aside, when to stop trying.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Death, Error};
+
+/// The deaths of a job so far.
+pub(super) struct Toll {
+    retries: u32,
+    /// Of each slice that was left undone by a death: how many workers died on it, and how the last one did.
+    by_slice: BTreeMap<usize, (u32, Death)>,
+    /// Rounds in a row in which nothing was done and no slice can be blamed.
+    barren: u32,
+    /// Every death, in the order they were noticed.
+    deaths: Vec<Death>,
+}
+
+impl Toll {
+    pub(super) fn new(retries: u32) -> Self {
+        Self { retries, by_slice: BTreeMap::new(), barren: 0, deaths: Vec::new() }
+    }
+
+    /// Counts the deaths of a round, after which the slices `left` were not done.
+    pub(super) fn count(&mut self, deaths: Vec<Death>, left: &[usize], progress: bool) {
+        let mut blamed = false;
+        for death in &deaths {
+            if let Some(slice) = death.slice.map(|slice| slice.0.index()).filter(|slice| left.contains(slice)) {
+                blamed = true;
+                let (tries, last) = self.by_slice.entry(slice).or_insert((0, death.clone()));
+                *tries += 1;
+                *last = Death { tries: *tries, ..death.clone() };
+            }
+        }
+        self.barren = if progress || blamed { 0 } else { self.barren + 1 };
+        self.deaths.extend(deaths);
+    }
+
+    /// All deaths of a job that was completed in spite of them.
+    pub(super) fn into_deaths(self) -> Vec<Death> {
+        self.deaths
+    }
+
+    /// Whether a slice has killed more workers than it may.
+    pub(super) fn is_set_aside(&self, slice: usize) -> bool {
+        self.by_slice.get(&slice).is_some_and(|(tries, _)| *tries > self.retries)
+    }
+
+    /// Whether workers die without a slice to blame, again and again.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.barren > self.retries
+    }
+
+    /// What to say of a job that cannot be completed, of which so many slices are done.
+    pub(super) fn error(mut self, done: usize) -> Error {
+        let worst = self.by_slice.into_values().max_by_key(|(tries, _)| *tries).map(|(_, death)| death);
+        match worst.or(self.deaths.pop()) {
+            Some(death) => Error::WorkerDied(Box::new(Death { done, ..death })),
+            None => Error::System {
+                doing: "keep the board as the workers left it",
+                source: std::io::Error::other("slices are missing though nobody died"),
+            },
+        }
+    }
+}

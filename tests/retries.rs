@@ -1,0 +1,196 @@
+//! Jobs that survive the death of workers: what a dead one left undone is done by others, a slice that kills them all is set
+//! aside, and the result is the same as if nobody had died.
+#![allow(unsafe_code)]
+
+mod support;
+
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use parfork::{Cause, Engine, Error, Gathered, Job, Schedule, Settings, Shared, Split, Worker};
+use support::{Page, cases, nothing_left};
+
+fn main() -> ExitCode {
+    support::run(
+        cases![
+            one_death_costs_nothing_but_time,
+            many_deaths_cost_nothing_but_time,
+            a_slice_that_kills_all_is_set_aside_and_named,
+            a_panic_is_tried_again,
+            an_error_of_a_body_is_not_tried_again,
+            a_job_whose_workers_meet_is_not_tried_again,
+            workers_that_die_before_any_slice_end_the_job,
+            the_deadline_is_for_all_rounds,
+            threads_do_not_survive_a_panic,
+        ],
+        cases![],
+    )
+}
+
+const WORKERS: [usize; 4] = [1, 2, 3, 8];
+const SLICES: usize = 40;
+
+fn kill_me() {
+    // SAFETY: a signal to this process, a worker.
+    unsafe { libc::kill(std::process::id() as i32, libc::SIGKILL) };
+}
+
+/// Runs a job of 40 rows, whose slice `s` does `deed(s, times begun before)` half way and then holds `s + 1`.
+fn run(
+    workers: usize,
+    schedule: Schedule,
+    retries: u32,
+    deed: impl Fn(usize, u64) + Sync,
+) -> (Shared<u64, ndarray::Ix2>, parfork::Result<Gathered<u64>>) {
+    let begun = Page::new();
+    let mut rows = Shared::<u64, _>::zeros((SLICES, 3)).unwrap();
+    let settings = Settings { workers: Some(workers), schedule, retries, ..Settings::default() };
+    let body = |w: &Worker<'_>, mut slice: parfork::Slice<'_, u64, ndarray::Ix2>| {
+        let number = w.region().index();
+        slice[[0, 0]] = u64::MAX;
+        deed(number, begun[number].fetch_add(1, Ordering::Relaxed));
+        slice.fill(number as u64 + 1);
+        number as u64 * 10
+    };
+    let done = nothing_left(|| Job::with(&mut rows, settings).split(Split::rows().of(1)).run(body));
+    (rows, done)
+}
+
+fn schedules() -> [Schedule; 4] {
+    ["static", "dynamic", "dynamic=7", "guided"].map(|name| name.parse().unwrap())
+}
+
+fn is_right(rows: &Shared<u64, ndarray::Ix2>, answers: &[u64]) {
+    assert!(rows.view().rows().into_iter().zip(1..).all(|(row, number)| row.iter().all(|&cell| cell == number)));
+    assert!(answers.iter().copied().eq((0..SLICES as u64).map(|number| number * 10)));
+}
+
+fn one_death_costs_nothing_but_time() {
+    for (workers, schedule) in WORKERS.into_iter().flat_map(|workers| schedules().map(|schedule| (workers, schedule))) {
+        let (rows, done) = run(workers, schedule, 1, |slice, before| {
+            if slice == 17 && before == 0 {
+                kill_me();
+            }
+        });
+        let done = done.unwrap();
+        is_right(&rows, &done);
+        let [death] = &done.report().deaths[..] else { panic!("{:?}", done.report().deaths) };
+        assert_eq!(death.slice.map(|slice| slice.0.index()), Some(17));
+        assert_eq!(death.cause, Cause::Signalled { signal: libc::SIGKILL });
+        let mut by_worker: Vec<_> = done.report().workers.iter().flat_map(|worker| worker.slices.clone()).collect();
+        by_worker.sort_unstable();
+        assert!(by_worker.into_iter().eq(0..SLICES));
+    }
+}
+
+fn many_deaths_cost_nothing_but_time() {
+    for (workers, schedule) in WORKERS.into_iter().flat_map(|workers| schedules().map(|schedule| (workers, schedule))) {
+        let (rows, done) = run(workers, schedule, 2, |slice, before| {
+            if slice % 5 == 0 && before < 2 {
+                kill_me();
+            }
+        });
+        let done = done.unwrap();
+        is_right(&rows, &done);
+        assert!(done.report().deaths.len() >= 16 / workers.min(16));
+    }
+}
+
+fn a_slice_that_kills_all_is_set_aside_and_named() {
+    for (workers, retries) in WORKERS.into_iter().flat_map(|workers| [1, 2, 5].map(|retries| (workers, retries))) {
+        let (rows, done) = run(workers, Schedule::DYNAMIC, retries, |slice, _| {
+            if slice == 9 {
+                kill_me();
+            }
+        });
+        let error = done.unwrap_err();
+        let Error::WorkerDied(death) = &error else { panic!("{error:?}") };
+        assert_eq!((death.slice.unwrap().0.index(), death.tries), (9, retries + 1));
+        assert_eq!(death.done, SLICES - 1);
+        assert!(error.to_string().contains(&format!("the last of {} workers to die on it", retries + 1)), "{error}");
+        let view = rows.view();
+        let others = view.rows().into_iter().zip(1..).filter(|(_, number)| *number != 10);
+        assert!(others.into_iter().all(|(row, number)| row.iter().all(|&cell| cell == number)));
+    }
+}
+
+fn a_panic_is_tried_again() {
+    let (rows, done) = run(3, Schedule::DYNAMIC, 1, |slice, before| assert!(slice != 4 || before > 0, "not at once"));
+    let done = done.unwrap();
+    is_right(&rows, &done);
+    let [death] = &done.report().deaths[..] else { panic!("{:?}", done.report().deaths) };
+    assert!(matches!(&death.cause, Cause::Panicked { message, location }
+        if message == "not at once" && location.contains("retries.rs")));
+    let (_, done) = run(3, Schedule::DYNAMIC, 1, |slice, _| assert!(slice != 4, "never"));
+    let error = done.unwrap_err();
+    assert!(error.to_string().contains("never") && error.to_string().contains("the last of 2 workers"), "{error}");
+}
+
+fn an_error_of_a_body_is_not_tried_again() {
+    let begun = Page::new();
+    let mut rows = Shared::<u64, _>::zeros(SLICES).unwrap();
+    let job = Job::new(&mut rows).workers(2).retries(3);
+    let error = nothing_left(|| {
+        let body = |w: &Worker<'_>, _: parfork::Slice<'_, u64, _>| {
+            if w.region().index() == 3 {
+                begun[0].fetch_add(1, Ordering::Relaxed);
+                return Err("no");
+            }
+            Ok(())
+        };
+        job.run(body).unwrap_err()
+    });
+    assert!(matches!(error, Error::Refused(_)), "{error:?}");
+    assert_eq!(begun[0].load(Ordering::Relaxed), 1);
+}
+
+fn a_job_whose_workers_meet_is_not_tried_again() {
+    let mut cells = Shared::<u64, _>::zeros(4).unwrap();
+    let job = Job::new(&mut cells).workers(4).retries(3).schedule(Schedule::Static).split(Split::rows().into_pieces(4));
+    let error = nothing_left(|| {
+        let body = |w: &Worker<'_>, _: parfork::Slice<'_, u64, _>| {
+            w.meet()?;
+            if w.rank() == 2 {
+                kill_me();
+            }
+            w.meet()
+        };
+        job.run(body).unwrap_err()
+    });
+    assert!(matches!(&error, Error::WorkerDied(death) if death.rank == 2), "{error:?}");
+}
+
+fn workers_that_die_before_any_slice_end_the_job() {
+    extern "C" fn be_born() {
+        kill_me();
+    }
+    // SAFETY: the handler makes one system call.
+    assert_eq!(unsafe { libc::pthread_atfork(None, None, Some(be_born)) }, 0);
+    let (_, done) = run(2, Schedule::DYNAMIC, 2, |_, _| ());
+    let error = done.unwrap_err();
+    assert!(error.to_string().contains("SIGKILL") && error.to_string().contains("on no slice"), "{error}");
+}
+
+fn the_deadline_is_for_all_rounds() {
+    let mut rows = Shared::<u64, _>::zeros(SLICES).unwrap();
+    let job = Job::new(&mut rows).workers(2).retries(u32::MAX).deadline(Duration::from_millis(200));
+    let error = nothing_left(|| {
+        job.run(|w, _| {
+            if w.region().index() == 3 {
+                kill_me()
+            }
+        })
+        .unwrap_err()
+    });
+    assert!(matches!(error, Error::Deadline { .. }), "{error:?}");
+}
+
+fn threads_do_not_survive_a_panic() {
+    for engine in [Engine::Serial, Engine::Threads] {
+        let mut rows = Shared::<u64, _>::zeros(SLICES).unwrap();
+        let job = Job::new(&mut rows).workers(2).retries(3).engine(engine);
+        let run = nothing_left(|| job.run(|w, _| assert!(w.region().index() != 3, "on a thread")));
+        assert!(matches!(run, Err(Error::WorkerDied(_))), "{run:?}");
+    }
+}
