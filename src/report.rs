@@ -72,9 +72,4 @@ impl Report {
         }
         Ok(())
     }
-
-    /// How much longer all workers were in bodies, taken together, than the job lasted: at best the number of workers.
-    pub fn concurrency(&self) -> f64 {
-        self.workers.iter().map(|worker| worker.busy.as_secs_f64()).sum::<f64>() / self.wall.as_secs_f64()
-    }
 }

@@ -100,7 +100,7 @@ fn rows_first<S: Sample, const C: usize>(
                 #[inline(always)]
                 || {
                     sum_columns(weights, (span.start - rows.start) % slots, &ring, out);
-                    divide_by_alpha::<S, C>(out);
+                    by_alpha::<S, C>(out, S::over);
                 },
             );
         });
@@ -139,7 +139,7 @@ fn columns_first<S: Sample, const C: usize>(
                 out.copy_from_slice(&done.line(n)[..out.len()]);
                 vectorised(
                     #[inline(always)]
-                    || divide_by_alpha::<S, C>(out),
+                    || by_alpha::<S, C>(out, S::over),
                 );
             });
         }
@@ -152,7 +152,7 @@ fn enter<S: Sample, const C: usize>(source: &Source<'_, S>, y: usize, stretch: R
     line.copy_from_slice(&source.line(y, stretch));
     vectorised(
         #[inline(always)]
-        || multiply_by_alpha::<S, C>(line),
+        || by_alpha::<S, C>(line, S::times),
     );
 }
 
@@ -304,24 +304,13 @@ fn sum_columns<S: Sample>(weights: &[S::Weight], slot: usize, ring: &Lines<S>, o
     }
 }
 
-/// Multiplies colours by alpha, if the pixels have any.
+/// Changes colours by their pixel's alpha, if pixels have any.
 #[inline(always)]
-fn multiply_by_alpha<S: Sample, const C: usize>(line: &mut [S]) {
+fn by_alpha<S: Sample, const C: usize>(line: &mut [S], change: impl Fn(S, S) -> S) {
     if C.is_multiple_of(2) {
         for pixel in line.as_chunks_mut::<C>().0 {
             let alpha = pixel[C - 1];
-            pixel[..C - 1].iter_mut().for_each(|colour| *colour = colour.times(alpha));
-        }
-    }
-}
-
-/// Divides colours by alpha, if the pixels have any that is not 0.
-#[inline(always)]
-fn divide_by_alpha<S: Sample, const C: usize>(line: &mut [S]) {
-    if C.is_multiple_of(2) {
-        for pixel in line.as_chunks_mut::<C>().0 {
-            let alpha = pixel[C - 1];
-            pixel[..C - 1].iter_mut().for_each(|colour| *colour = colour.over(alpha));
+            pixel[..C - 1].iter_mut().for_each(|colour| *colour = change(*colour, alpha));
         }
     }
 }
