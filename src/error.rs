@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::engine::Engine;
 use crate::slices::{Region, SplitError};
 
 /// A result of this crate.
@@ -89,6 +90,39 @@ pub enum Error {
         done: usize,
         /// Slices there are.
         slices: usize,
+    },
+
+    /// The job was asked to stop.
+    #[error("the job was stopped{} with {done} of {slices} slices done. Run it again when it may take its time.",
+        .signal.map(|signal| format!(" by {}", signal_name(signal))).unwrap_or_default())]
+    Stopped {
+        /// The signal that asked for it, if it was one.
+        signal: Option<i32>,
+        /// Slices done by then.
+        done: usize,
+        /// Slices there are.
+        slices: usize,
+    },
+
+    /// A setting that this engine cannot keep.
+    #[error(
+        "{what} needs workers that are processes, and the engine is {engine}. Use Engine::Processes, or leave it out."
+    )]
+    Engine {
+        /// What was asked for.
+        what: &'static str,
+        /// The engine that was chosen.
+        engine: Engine,
+    },
+
+    /// Retries of a job that may read its outputs.
+    #[error(
+        "with {retries} retries a slice may be worked on again after a worker died in the middle of it. If the body writes \
+         every cell before it reads it, say so with overwrites(); otherwise use undo_copies(), or retries(0)."
+    )]
+    Redo {
+        /// How many were asked for.
+        retries: u32,
     },
 
     /// A barrier that a body waits at cannot be crossed.
@@ -208,6 +242,15 @@ pub enum Cause {
         /// The signal's number.
         signal: i32,
     },
+    /// It took too long for one slice and was killed for that.
+    Stalled {
+        /// How long it may have taken.
+        limit: Duration,
+        /// What it was doing when it was killed.
+        state: &'static str,
+    },
+    /// It was killed because the process that had made it (which replaces dead workers) was.
+    NurseryDied,
     /// It is gone and somebody else in this program took its status.
     Unknown,
 }
@@ -226,6 +269,8 @@ impl Cause {
             Self::Signalled { .. } => {
                 "Look for unsafe or foreign code in the body that touches memory it was not given"
             }
+            Self::Stalled { .. } => "Look for what the body waits for on this slice, or give slices more time",
+            Self::NurseryDied => "Find out who killed it and run again",
             Self::Unknown => "Let this program's SIGCHLD handler leave parfork's children alone",
         }
     }
@@ -238,13 +283,19 @@ impl fmt::Display for Cause {
             Self::Panicked { message, location } => write!(f, "panicked at {location}: {message}"),
             Self::Exited { status } => write!(f, "exited with status {status}"),
             Self::Signalled { signal } => {
-                let name =
-                    nix::sys::signal::Signal::try_from(*signal).map_or("a real-time signal", |signal| signal.as_str());
-                write!(f, "was ended by signal {signal} ({name}{})", in_words(*signal))
+                write!(f, "was ended by signal {signal} ({}{})", signal_name(*signal), in_words(*signal))
             }
+            Self::Stalled { limit, state } => {
+                write!(f, "took longer than {limit:?} for one slice and was killed; it was {state}")
+            }
+            Self::NurseryDied => write!(f, "was killed because the fork server that had made it was"),
             Self::Unknown => write!(f, "ended in a way that somebody else was told of"),
         }
     }
+}
+
+fn signal_name(signal: i32) -> &'static str {
+    nix::sys::signal::Signal::try_from(signal).map_or("a real-time signal", |signal| signal.as_str())
 }
 
 /// What the signals that end workers most often mean.

@@ -7,13 +7,16 @@ use bytemuck::Zeroable;
 
 use crate::answer::{Answer, Gathered};
 use crate::engine::Engine;
-use crate::engines::{self, Orders, Work};
+use crate::engines::{self, Care, Orders, Work};
 use crate::error::{Death, Error, Result};
 use crate::lend::{Lend, Loan};
 use crate::report::Report;
+use crate::settings::{Redo, Settings};
 use crate::slices::{Grid, Schedule, Split};
+use crate::stop::Stop;
 use crate::sync::{Board, Dealer, Layout, Patience};
 use crate::sys::memory::Access;
+use crate::sys::signals::Hold;
 use crate::worker::Worker;
 
 /// The most workers that one job takes.
@@ -49,32 +52,6 @@ pub struct Job<'p, L> {
     lent: L,
     settings: Settings<'p>,
 }
-
-/// Everything about a job but what is lent and what is done.
-///
-/// [`Job`]'s methods set these one by one; kernels, which bring their own loans and body, take them whole.
-#[derive(Default)]
-pub struct Settings<'p> {
-    /// How many workers; as many as there are [`cpus`] if not given.
-    pub workers: Option<usize>,
-    /// How the array is cut; if not given into rows, or as the kernel likes it best.
-    pub split: Option<Split>,
-    /// How slices are given out.
-    pub schedule: Schedule,
-    /// Who works.
-    pub engine: Engine,
-    /// How often a slice is tried again after a worker process died on it; see [`Job::retries`].
-    pub retries: u32,
-    /// After what time to give up.
-    pub deadline: Option<Duration>,
-    /// Whether each worker reads its own memory when it is done.
-    pub measure_memory: bool,
-    /// Told now and then how many slices are done, of how many.
-    pub progress: Option<Progress<'p>>,
-}
-
-/// Called in the coordinator with the number of slices done and of all.
-pub type Progress<'p> = Box<dyn FnMut(usize, usize) + 'p>;
 
 impl<'p, L: Lend> Job<'p, L> {
     /// A job on what is lent: `&array` to read, `&mut array` to write in slices, or a tuple of those.
@@ -118,7 +95,9 @@ impl<'p, L: Lend> Job<'p, L> {
     /// which workers die is tried again up to `retries` times. A slice that kills them all is set aside, all others are done,
     /// and the error names it. By default 0: the first death ends the job.
     ///
-    /// Only for bodies that write their slices without having read them: a dead worker may have written part of one.
+    /// A dead worker may have written part of its slice. So a job that lends outputs must say why that does not matter:
+    /// [`overwrites`](Self::overwrites) or [`undo_copies`](Self::undo_copies).
+    ///
     /// Jobs whose workers can [`meet`](Worker::meet) end with the first death in any case, as do jobs whose body returns an
     /// error.
     pub fn retries(mut self, retries: u32) -> Self {
@@ -126,10 +105,71 @@ impl<'p, L: Lend> Job<'p, L> {
         self
     }
 
+    /// Says that the body writes every cell of its slices before it reads it, so that a slice can be tried again whatever is
+    /// in it.
+    pub fn overwrites(mut self) -> Self {
+        self.settings.redo = Redo::Overwrites;
+        self
+    }
+
+    /// Copies each slice before the body gets it, and puts it back before another try: for bodies that read what they then
+    /// change. Costs as much memory again as the outputs have, and the time to copy them.
+    ///
+    /// ```
+    /// use parfork::{Job, Shared};
+    /// let mut balance = Shared::<i64, _>::zeros(1000)?;
+    /// Job::new(&mut balance).workers(2).retries(2).undo_copies().run(|_, mut slice| slice += 100)?;
+    /// assert!(balance.view().iter().all(|&each| each == 100));
+    /// # Ok::<(), parfork::Error>(())
+    /// ```
+    pub fn undo_copies(mut self) -> Self {
+        self.settings.redo = Redo::Undo;
+        self
+    }
+
     /// Ends the job with an error if it is not done after this time. Processes are killed; threads stop before their next
     /// slice; the serial engine does not look at it.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.settings.deadline = Some(deadline);
+        self
+    }
+
+    /// Kills a worker that takes longer than this for one slice, whether it runs in circles, was stopped or waits in a system
+    /// call; it then counts as dead. The time in which it waits for others at a [meeting](Worker::meet) counts.
+    ///
+    /// Only for processes: nothing can end a thread in the middle of a slice.
+    pub fn slice_deadline(mut self, deadline: Duration) -> Self {
+        self.settings.slice_deadline = Some(deadline);
+        self
+    }
+
+    /// Lets no worker process have more than this many bytes of memory of its own beyond what it began with: an allocation
+    /// beyond that fails, and Rust code aborts then. What is lent does not count. What counts is what a worker
+    /// asks the system for, touched or not (RLIMIT_DATA); a thread takes 2 to 8 MiB for its stack.
+    ///
+    /// Only for processes.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.settings.memory_limit = Some(bytes);
+        self
+    }
+
+    /// Lets each worker process write to nothing of what was lent but the slice it works on, while it works on it. A stray
+    /// write to the rest ends that worker alone, and the error says where it was meant for.
+    ///
+    /// Where every slice of an output fills pages of memory alone, this is done by their protection, for some microseconds a
+    /// slice. Otherwise a worker has a private copy of the pages of its slice, and its bytes are copied to the output when the
+    /// body has returned: a write beyond the slice, but on its pages, is then lost without a trace.
+    ///
+    /// Only for processes.
+    pub fn guard(mut self, guard: bool) -> Self {
+        self.settings.guard = guard;
+        self
+    }
+
+    /// Ends the job with an error soon after `stop` was asked for. Processes are killed; threads and the serial engine stop
+    /// before their next slice.
+    pub fn stop(mut self, stop: &'p Stop) -> Self {
+        self.settings.stop = Some(stop);
         self
     }
 
@@ -196,6 +236,10 @@ impl<'p, L: Lend> Job<'p, L> {
         let split = settings.split.unwrap_or_default();
         let grid = cut(split, &loans)?;
         let addresses = loans.iter().map(|loan| loan.segment.base().addr().get()).collect();
+        check(&settings, &loans)?;
+        let processes = settings.engine == Engine::Processes;
+        let undo = processes && settings.retries > 0 && settings.redo == Redo::Undo;
+        let care = Care::new(&loans, &grid, undo, settings.guard)?;
         let slices = grid.slices();
         let workers = if settings.engine == Engine::Serial { 1 } else { asked.min(slices).max(1) };
         let board = Board::new(Layout { workers, slices, loans: loans.len(), answer: size_of::<R::Value>() })?;
@@ -209,9 +253,18 @@ impl<'p, L: Lend> Job<'p, L> {
             patience: Patience::new(workers, cpus()),
             measure_memory: settings.measure_memory,
             retries: settings.retries,
+            care: &care,
+            memory_limit: settings.memory_limit,
+            stop: settings.stop.filter(|_| !processes),
         };
-        let mut orders = Orders { deadline: settings.deadline, progress: settings.progress };
         let began = Instant::now();
+        let mut orders = Orders {
+            deadline: settings.deadline.map(|span| (span, began.checked_add(span))),
+            slice_deadline: settings.slice_deadline,
+            stop: settings.stop,
+            progress: settings.progress,
+        };
+        let _hold = settings.stop.map(|_| Hold::new());
         let deaths = engine(&work, &mut orders)?;
         let mut report = Report {
             engine: settings.engine,
@@ -233,14 +286,34 @@ impl<'p, L: Lend> Job<'p, L> {
     }
 }
 
+/// Refuses settings that cannot be kept.
+fn check(settings: &Settings<'_>, loans: &[Loan<'_>]) -> Result<()> {
+    let processes_only = [
+        ("a deadline for slices", settings.slice_deadline.is_some()),
+        ("a limit of memory", settings.memory_limit.is_some()),
+        ("a guard", settings.guard),
+    ];
+    match processes_only.into_iter().find(|(_, asked)| *asked) {
+        Some((what, _)) if settings.engine != Engine::Processes => Err(Error::Engine { what, engine: settings.engine }),
+        _ if settings.engine == Engine::Processes
+            && settings.retries > 0
+            && settings.redo == Redo::Unsafe
+            && loans.iter().any(|loan| loan.access == Access::Write) =>
+        {
+            Err(Error::Redo { retries: settings.retries })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Cuts the first array lent for writing, or else the first (whatever is lent has one at least), and checks that others lent for writing can be cut alike.
 fn cut(split: Split, loans: &[Loan<'_>]) -> Result<Grid> {
     let written = || loans.iter().filter(|loan| loan.access == Access::Write);
-    let first = written().next().unwrap_or(&loans[0]);
-    let grid = Grid::new(split, first.shape)?;
+    let first = written().next().unwrap_or(&loans[0]).extent.shape;
+    let grid = Grid::new(split, first)?;
     for other in written() {
-        if let Some(axis) = grid.cut_axes().find(|&axis| other.shape.get(axis) != first.shape.get(axis)) {
-            let (first, other) = (first.shape, other.shape);
+        let other = other.extent.shape;
+        if let Some(axis) = grid.cut_axes().find(|&axis| other.get(axis) != first.get(axis)) {
             return Err(Error::Shape(format!(
                 "two outputs of shapes {first:?} and {other:?} differ on axis {axis}, which the split `{split}` cuts. Make \
                  them equally long there, or cut another axis."

@@ -12,7 +12,7 @@ use bytemuck::Pod;
 use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, RawArrayViewMut};
 
 use crate::shared::{Segment, Shared};
-use crate::slices::Region;
+use crate::slices::{Extent, Region};
 use crate::sys::memory::Access;
 
 /// What may be lent: `&Shared`, `&mut Shared`, and tuples of what may be lent.
@@ -38,12 +38,12 @@ pub unsafe trait Lend {
     unsafe fn part(&self, bases: &mut std::slice::Iter<'_, NonNull<u8>>, region: &Region) -> Self::Part;
 }
 
-/// One lent array: which memory, to do what, in which shape.
+/// One lent array: which memory, to do what, how the array lies in it.
 #[doc(hidden)]
 pub struct Loan<'s> {
     pub(crate) segment: &'s Segment,
     pub(crate) access: Access,
-    pub(crate) shape: &'s [usize],
+    pub(crate) extent: Extent<'s>,
 }
 
 // SAFETY: one loan, for reading; the part is a read-only view of the whole array at the one address taken.
@@ -51,7 +51,7 @@ unsafe impl<'a, T: Pod + Send + Sync, D: Dimension> Lend for &'a Shared<T, D> {
     type Part = ArrayView<'a, T, D>;
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
-        list.push(Loan { segment: self.segment(), access: Access::Read, shape: self.shape() });
+        list.push(Loan { segment: self.segment(), access: Access::Read, extent: self.extent() });
     }
 
     unsafe fn part(&self, bases: &mut std::slice::Iter<'_, NonNull<u8>>, _region: &Region) -> Self::Part {
@@ -66,7 +66,7 @@ unsafe impl<'a, T: Pod + Send + Sync, D: Dimension> Lend for &'a mut Shared<T, D
     type Part = Slice<'a, T, D>;
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
-        list.push(Loan { segment: self.segment(), access: Access::Write, shape: self.shape() });
+        list.push(Loan { segment: self.segment(), access: Access::Write, extent: self.extent() });
     }
 
     unsafe fn part(&self, bases: &mut std::slice::Iter<'_, NonNull<u8>>, region: &Region) -> Self::Part {

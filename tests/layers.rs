@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["sys", "slices", "engine"],
     &["error"],
-    &["shared"],
+    &["shared", "stop"],
     &["sync"],
     &["process", "lend", "worker"],
-    &["report"],
+    &["report", "settings"],
     &["answer"],
     &["engines"],
     &["job"],

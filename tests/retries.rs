@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parfork::{Cause, Engine, Error, Gathered, Job, Schedule, Settings, Shared, Split, Worker};
+use parfork::{Cause, Engine, Error, Gathered, Job, Redo, Schedule, Settings, Shared, Split, Worker};
 use support::{Page, cases, nothing_left};
 
 fn main() -> ExitCode {
@@ -45,7 +45,8 @@ fn run(
 ) -> (Shared<u64, ndarray::Ix2>, parfork::Result<Gathered<u64>>) {
     let begun = Page::new();
     let mut rows = Shared::<u64, _>::zeros((SLICES, 3)).unwrap();
-    let settings = Settings { workers: Some(workers), schedule, retries, ..Settings::default() };
+    let settings =
+        Settings { workers: Some(workers), schedule, retries, redo: Redo::Overwrites, ..Settings::default() };
     let body = |w: &Worker<'_>, mut slice: parfork::Slice<'_, u64, ndarray::Ix2>| {
         let number = w.region().index();
         slice[[0, 0]] = u64::MAX;
@@ -130,7 +131,7 @@ fn a_panic_is_tried_again() {
 fn an_error_of_a_body_is_not_tried_again() {
     let begun = Page::new();
     let mut rows = Shared::<u64, _>::zeros(SLICES).unwrap();
-    let job = Job::new(&mut rows).workers(2).retries(3);
+    let job = Job::new(&mut rows).workers(2).retries(3).overwrites();
     let error = nothing_left(|| {
         let body = |w: &Worker<'_>, _: parfork::Slice<'_, u64, _>| {
             if w.region().index() == 3 {
@@ -147,7 +148,12 @@ fn an_error_of_a_body_is_not_tried_again() {
 
 fn a_job_whose_workers_meet_is_not_tried_again() {
     let mut cells = Shared::<u64, _>::zeros(4).unwrap();
-    let job = Job::new(&mut cells).workers(4).retries(3).schedule(Schedule::Static).split(Split::rows().into_pieces(4));
+    let job = Job::new(&mut cells)
+        .workers(4)
+        .retries(3)
+        .overwrites()
+        .schedule(Schedule::Static)
+        .split(Split::rows().into_pieces(4));
     let error = nothing_left(|| {
         let body = |w: &Worker<'_>, _: parfork::Slice<'_, u64, _>| {
             w.meet()?;
@@ -174,7 +180,7 @@ fn workers_that_die_before_any_slice_end_the_job() {
 
 fn the_deadline_is_for_all_rounds() {
     let mut rows = Shared::<u64, _>::zeros(SLICES).unwrap();
-    let job = Job::new(&mut rows).workers(2).retries(u32::MAX).deadline(Duration::from_millis(200));
+    let job = Job::new(&mut rows).workers(2).retries(u32::MAX).overwrites().deadline(Duration::from_millis(200));
     let error = nothing_left(|| {
         job.run(|w, _| {
             if w.region().index() == 3 {

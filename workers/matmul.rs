@@ -11,7 +11,7 @@ use bytemuck::Pod;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Ix2, s};
 
 use crate::sys::gemm;
-use crate::{Error, Gathered, Job, Settings, Shared, Slice, Split};
+use crate::{Error, Gathered, Job, Redo, Settings, Shared, Slice, Split};
 
 /// The element types of a product: `f32` and `f64`. Sealed.
 pub trait Element: gemm::Scalar + Pod + Send + Sync {}
@@ -131,7 +131,8 @@ pub fn run<T: Element>(
         )));
     }
     let (rows, cols) = grid(m, n, k);
-    let settings = Settings { split: settings.split.or(Some(Split::tiles(rows, cols))), ..settings };
+    let settings =
+        Settings { split: settings.split.or(Some(Split::tiles(rows, cols))), redo: Redo::Overwrites, ..settings };
     Job::with((a, b, c), settings).run(|_, (a, b, slice): (ArrayView2<T>, ArrayView2<T>, Slice<T, Ix2>)| {
         block(a, b, slice.rows(), slice.cols(), slice.into_view());
     })

@@ -3,12 +3,16 @@
 //! A job reaches an engine as a [`Work`]: body, loans, grid and board. An engine decides only who runs
 //! [`Work::labour`] and at which addresses the loans are; what is dealt, run, journalled and gathered is the same code.
 
+mod attend;
+mod desk;
+mod live;
 mod processes;
 mod serial;
 mod threads;
 mod toll;
 mod work;
 
+pub(crate) use desk::Care;
 pub(crate) use processes::{run_alone, run_beside_threads};
 pub(crate) use work::{Orders, Work};
 

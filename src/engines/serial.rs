@@ -1,5 +1,6 @@
 //! One worker, the calling thread.
 
+use super::desk::Desk;
 use super::work::{Orders, Stopped, Work};
 use crate::answer::Answer;
 use crate::error::{Death, Result};
@@ -10,11 +11,15 @@ pub(super) fn run<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     work: &Work<'_, L, B>,
     orders: &mut Orders<'_>,
 ) -> Result<Vec<Death>> {
-    let bases: Vec<_> = work.loans().iter().map(|loan| loan.segment.base()).collect();
+    let desk = Desk::of_coordinator(work.lent);
     // SAFETY: the arrays' own addresses in this process, writable; one worker, one rank. What is lent for reading is only
     // viewed for reading.
     #[allow(unsafe_code)]
-    let done = unsafe { work.labour(&work.first_round(false), 0, &bases) };
+    let done = unsafe { work.labour(&work.first_round(false), 0, &desk) };
     orders.tell(work.board);
-    done.map(|()| Vec::new()).map_err(|Stopped| work.failure(0, std::process::id(), None))
+    match done {
+        Ok(()) => Ok(Vec::new()),
+        Err(Stopped) if work.board.head().end.broken().is_none() => Err(orders.ended(work.board)),
+        Err(Stopped) => Err(work.failure(0, std::process::id(), None)),
+    }
 }

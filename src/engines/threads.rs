@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
+use super::desk::Desk;
 use super::work::{Orders, Work};
 use crate::answer::Answer;
 use crate::error::{Death, Error, Result};
@@ -20,11 +21,11 @@ where
     let workers = work.dealer.workers;
     let left = AtomicUsize::new(workers);
     let labour = |rank: usize, _leaving: Leaving<'_>| {
-        let bases: Vec<_> = work.loans().iter().map(|loan| loan.segment.base()).collect();
+        let desk = Desk::of_coordinator(work.lent);
         // SAFETY: the arrays' own addresses in this process, writable; each rank is spawned once below. What is lent for
         // reading is only viewed for reading.
         #[allow(unsafe_code)]
-        let _ = unsafe { work.labour(&work.first_round(false), rank, &bases) };
+        let _ = unsafe { work.labour(&work.first_round(false), rank, &desk) };
     };
     // Joined one by one, not only known to have ended: a later job may fork only when they are gone from the process.
     let ran = thread::scope(|scope| {
@@ -50,25 +51,24 @@ where
     });
     ran.map_err(|error| Error::System { doing: "start threads", source: std::io::Error::other(error) })?;
     match work.board.head().end.broken() {
-        None => Ok(Vec::new()),
+        None if work.board.not_done().is_empty() => Ok(Vec::new()),
         Some(Broken { by: Some(rank) }) => Err(work.failure(rank, std::process::id(), None)),
-        Some(Broken { by: None }) => Err(orders.overdue(work.board)),
+        _ => Err(orders.ended(work.board)),
     }
 }
 
-/// Tells progress until all have left, and after the deadline lets nobody begin another slice. A thread cannot be ended
+/// Tells progress until all have left, and when the job is to end lets nobody begin another slice. A thread cannot be ended
 /// in the middle of one.
 fn watch<L: Lend, B>(work: &Work<'_, L, B>, orders: &mut Orders<'_>, left: &AtomicUsize) {
-    let mut deadline = orders.deadline.and_then(|span| Instant::now().checked_add(span));
     while left.load(Ordering::Acquire) > 0 {
         orders.tell(work.board);
-        match orders.next_look(deadline) {
+        let broken = work.board.head().end.broken().is_some();
+        match orders.next_look(None).filter(|_| !broken) {
             Some(look) => thread::park_timeout(look.saturating_duration_since(Instant::now())),
             None => thread::park(),
         }
-        if deadline.is_some_and(|at| at <= Instant::now()) {
+        if orders.are_to_end() {
             work.board.give_up(None);
-            deadline = None;
         }
     }
     orders.tell(work.board);

@@ -2,14 +2,17 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
+use super::desk::{Care, Desk};
 use crate::answer::Answer;
 use crate::error::{Cause, Death, Error, Refusal, SliceName};
 use crate::lend::{Lend, Loan};
+use crate::settings::Progress;
 use crate::slices::Grid;
+use crate::stop::Stop;
 use crate::sync::{Board, Dealer, Patience, Words};
 use crate::sys::proc::Memory;
 use crate::worker::Worker;
@@ -26,6 +29,12 @@ pub(crate) struct Work<'w, L, B> {
     pub(crate) measure_memory: bool,
     /// How often a slice is tried again after a worker died on it.
     pub(crate) retries: u32,
+    /// How outputs are looked after.
+    pub(crate) care: &'w Care,
+    /// Bytes of memory of its own that a worker process may add.
+    pub(crate) memory_limit: Option<u64>,
+    /// A request to stop that a worker on a thread looks at between slices. A process is ended by the coordinator.
+    pub(crate) stop: Option<&'w Stop>,
 }
 
 /// Slices to be dealt: all of a job, or those that are left after workers have died.
@@ -46,14 +55,18 @@ impl Round {
 
 /// What only the coordinator has.
 pub(crate) struct Orders<'o> {
-    pub(crate) deadline: Option<Duration>,
+    /// How long the job may take, and until when that is.
+    pub(crate) deadline: Option<(Duration, Option<Instant>)>,
+    /// How long one slice may take.
+    pub(crate) slice_deadline: Option<Duration>,
+    pub(crate) stop: Option<&'o Stop>,
     /// Told now and then how many slices are done, of how many.
-    pub(crate) progress: Option<Box<dyn FnMut(usize, usize) + 'o>>,
+    pub(crate) progress: Option<Progress<'o>>,
 }
 
 impl Orders<'_> {
     /// How often progress is told.
-    pub(crate) const TICK: Duration = Duration::from_millis(50);
+    const TICK: Duration = Duration::from_millis(50);
 
     pub(crate) fn tell(&mut self, board: &Board) {
         if let Some(progress) = &mut self.progress {
@@ -61,16 +74,25 @@ impl Orders<'_> {
         }
     }
 
-    /// The error of a job that took too long.
-    pub(crate) fn overdue(&self, board: &Board) -> Error {
-        let deadline = self.deadline.unwrap_or_default();
-        Error::Deadline { deadline, done: board.done(), slices: board.layout().slices }
+    /// Whether the job is to end, done or not.
+    pub(crate) fn are_to_end(&self) -> bool {
+        let late = self.deadline.and_then(|(_, until)| until).is_some_and(|until| until <= Instant::now());
+        late || self.stop.is_some_and(Stop::asked)
     }
 
-    /// When to look up from waiting, if nothing happens: at the deadline or to tell progress.
-    pub(crate) fn next_look(&self, deadline: Option<Instant>) -> Option<Instant> {
+    /// The error of a job that was to end before it was done.
+    pub(crate) fn ended(&self, board: &Board) -> Error {
+        let (done, slices) = (board.done(), board.layout().slices);
+        match (self.stop.filter(|stop| stop.asked()), self.deadline) {
+            (None, Some((deadline, _))) => Error::Deadline { deadline, done, slices },
+            (stop, _) => Error::Stopped { signal: stop.and_then(Stop::signal), done, slices },
+        }
+    }
+
+    /// When to look up from waiting, if nothing happens: at the deadline, to tell progress, or at `other`.
+    pub(crate) fn next_look(&self, other: Option<Instant>) -> Option<Instant> {
         let tick = self.progress.is_some().then(|| Instant::now() + Self::TICK);
-        deadline.into_iter().chain(tick).min()
+        [self.deadline.and_then(|(_, until)| until), tick, other].into_iter().flatten().min()
     }
 }
 
@@ -95,49 +117,32 @@ impl<L: Lend, B> Work<'_, L, B> {
         loans
     }
 
-    /// Works as worker `rank` until no slices are left, with the loans at `bases`.
+    /// Works as worker `rank` until no slices are left, with the loans on its `desk`.
     ///
     /// # Safety
-    /// `bases` are the addresses of all loans in order, mapped in this process with the access asked for; no other worker
-    /// of this job has this rank.
+    /// The desk is of these loans, and of this process; no other worker of this job has this rank.
     #[allow(unsafe_code)]
-    pub(crate) unsafe fn labour<R: Answer>(
-        &self,
-        round: &Round,
-        rank: usize,
-        bases: &[NonNull<u8>],
-    ) -> Result<(), Stopped>
+    pub(crate) unsafe fn labour<R: Answer>(&self, round: &Round, rank: usize, desk: &Desk<'_>) -> Result<(), Stopped>
     where
         B: Fn(&Worker<'_>, L::Part) -> R,
     {
-        for (rank, address) in self.board.addresses(rank).iter().zip(bases) {
+        for (rank, address) in self.board.addresses(rank).iter().zip(desk.bases()) {
             rank.store(address.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
         }
         for run in (0..).map_while(|runs| round.dealer.deal(&self.board.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
-                if self.board.head().end.broken().is_some() {
+                if self.board.head().end.broken().is_some() || self.stop.is_some_and(Stop::asked) {
                     return Err(Stopped);
                 }
-                self.board.take(rank, slice);
-                let region = self.grid.region(slice);
-                // SAFETY: the caller vouches for the addresses. Each slice is dealt once a round, slices are disjoint, and
-                // all workers of the round before are gone: this is the only part of it.
-                let part = unsafe { self.lent.part(&mut bases.iter(), &region) };
-                let worker =
-                    Worker { rank, region, board: self.board, in_step: self.in_step(), patience: self.patience };
                 let began = Instant::now();
-                let words = match catch_unwind(AssertUnwindSafe(|| (self.body)(&worker, part).into_answer())) {
-                    Ok(Ok(answer)) => {
+                self.board.take(rank, slice, began);
+                // SAFETY: passed on to the caller.
+                let words = match unsafe { self.work_on(rank, slice, desk) } {
+                    Ok(answer) => {
                         self.board.finish(rank, slice, bytemuck::bytes_of(&answer), began.elapsed());
                         continue;
                     }
-                    Ok(Err(reason)) => Words::Refused { reason },
-                    Err(payload) => {
-                        let message = message_of(&*payload);
-                        // Its destructor is the body's code too, and may panic.
-                        std::mem::forget(payload);
-                        Words::Panicked { message, location: PANICKED_AT.take() }
-                    }
+                    Err(words) => words,
                 };
                 self.board.berths()[rank].say(&words);
                 if !(round.goes_on && matches!(words, Words::Panicked { .. })) {
@@ -146,6 +151,7 @@ impl<L: Lend, B> Work<'_, L, B> {
                 return Err(Stopped);
             }
         }
+        self.board.berths()[rank].leave();
         // Whoever still waits for this worker at a meeting would wait for ever.
         self.board.head().meeting.break_for(Some(rank));
         if self.measure_memory {
@@ -154,11 +160,50 @@ impl<L: Lend, B> Work<'_, L, B> {
         Ok(())
     }
 
+    /// Lets the body work on one slice: its answer, or the last words of a worker that cannot go on.
+    ///
+    /// # Safety
+    /// As [`labour`](Self::labour); the slice is this worker's.
+    #[allow(unsafe_code)]
+    unsafe fn work_on<R: Answer>(&self, rank: usize, slice: usize, desk: &Desk<'_>) -> Result<R::Value, Words>
+    where
+        B: Fn(&Worker<'_>, L::Part) -> R,
+    {
+        let region = self.grid.region(slice);
+        let refused =
+            |doing| move |error: io::Error| Words::Refused { reason: Error::system(doing)(error).to_string() };
+        desk.open(&region, self.board.is_saved(slice), || self.board.note_saved(slice))
+            .map_err(refused("make a slice ready to be written"))?;
+        // SAFETY: the caller vouches for the addresses. Each slice is dealt once a round, slices are disjoint, and all workers
+        // of the round before are gone: this is the only part of it.
+        let part = unsafe { self.lent.part(&mut desk.bases().iter(), &region) };
+        let worker = Worker { rank, region, board: self.board, in_step: self.in_step(), patience: self.patience };
+        let answer = match catch_unwind(AssertUnwindSafe(|| (self.body)(&worker, part).into_answer())) {
+            Ok(answer) => answer.map_err(|reason| Words::Refused { reason })?,
+            Err(payload) => {
+                let message = message_of(&*payload);
+                // Its destructor is the body's code too, and may panic.
+                std::mem::forget(payload);
+                return Err(Words::Panicked { message, location: PANICKED_AT.take() });
+            }
+        };
+        desk.close(&region).map_err(refused("publish a slice"))?;
+        Ok(answer)
+    }
+
     /// The first round: all slices. Only processes can `survive` the death of a worker; and not if workers may meet, for
     /// those who did cannot meet again.
     pub(crate) fn first_round(&self, survive: bool) -> Round {
         let goes_on = survive && self.retries > 0 && !self.in_step();
         Round { dealer: self.dealer, slices: None, goes_on }
+    }
+
+    /// A later round: the slices that the journal calls free, for no more workers than before. The same for all who ask
+    /// before one is taken.
+    pub(crate) fn next_round(&self) -> Round {
+        let free = self.board.free();
+        let dealer = Dealer { slices: free.len(), workers: self.dealer.workers.min(free.len()), ..self.dealer };
+        Round { dealer, slices: Some(free), goes_on: true }
     }
 
     /// Whether every worker has exactly one slice, fixed beforehand.

@@ -1,34 +1,51 @@
-//! The workers of a one-shot job, held by the coordinator. Dropping the crowd ends and reaps them all.
+//! The workers of a round, held by the coordinator. Dropping the crowd ends and reaps them all.
 
 use std::cell::Cell;
+use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::Cause;
-use crate::sync::Board;
-use crate::sys::child::{Child, Exit};
+use crate::sync::{Berth, Board};
+use crate::sys::child::{Child, Exit, Ward};
 use crate::sys::futex;
 use crate::sys::obituary::Obituary;
+use crate::sys::proc;
 
 /// Why a wait ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// The word may have changed, or it is time to look.
+    /// A word may have changed, or it is time to look.
     Changed,
     /// This worker is dead.
     Died { rank: usize },
 }
 
-/// Children in order of rank.
-pub(crate) struct Crowd {
-    children: Vec<Child>,
-    /// Who is known to be dead.
-    buried: Vec<bool>,
+/// Workers in order of rank.
+pub(crate) struct Crowd<'b> {
+    board: &'b Board,
+    members: Vec<Member>,
     /// When all were last asked for.
     asked: Cell<Instant>,
 }
 
-impl Crowd {
+/// One worker.
+struct Member {
+    process: Process,
+    /// Whether it is known to be dead, and was heard of.
+    buried: bool,
+    /// Why it was ended, if it took too long.
+    stalled: Option<Cause>,
+}
+
+enum Process {
+    /// This process made it.
+    Own(Child),
+    /// The nursery made it.
+    Fostered(Ward),
+}
+
+impl<'b> Crowd<'b> {
     /// How often to ask the system for deaths that no obituary can tell: of workers that died before they signed theirs,
     /// and of those beyond the number of words that can be waited on at once (or all, before Linux 5.16).
     const ROUND: Duration = Duration::from_millis(10);
@@ -36,23 +53,38 @@ impl Crowd {
     /// one that has unmapped the board or scribbled on it dies unheard.
     const SLOW_ROUND: Duration = Duration::from_millis(500);
 
-    pub(crate) fn new() -> Self {
-        Self { children: Vec::new(), buried: Vec::new(), asked: Cell::new(Instant::now()) }
+    pub(crate) fn new(board: &'b Board) -> Self {
+        Self { board, members: Vec::new(), asked: Cell::new(Instant::now()) }
     }
 
+    /// Adds a child of this process as the next rank.
     pub(crate) fn add(&mut self, child: Child) {
-        self.children.push(child);
-        self.buried.push(false);
+        self.members.push(Member { process: Process::Own(child), buried: false, stalled: None });
     }
 
-    /// Sleeps until the word changes from the value beside it, a worker dies, or `until`. May return early: look again.
-    pub(crate) fn wait(&self, board: &Board, word: (&AtomicU32, u32), until: Option<Instant>) -> Event {
+    /// Adds a child of the nursery as the next rank.
+    ///
+    /// # Errors
+    /// If there is no such process, or it is not the nursery's.
+    pub(crate) fn foster(&mut self, pid: u32, nursery: u32) -> io::Result<()> {
+        let ward = Ward::hold(pid, nursery)?;
+        self.members.push(Member { process: Process::Fostered(ward), buried: false, stalled: None });
+        Ok(())
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Sleeps until one of the words changes from the value beside it, a worker dies, or `until`. May return early: look
+    /// again.
+    pub(crate) fn wait(&self, for_words: &[(&AtomicU32, u32)], until: Option<Instant>) -> Event {
         let mut words = Vec::with_capacity(futex::MOST_WORDS);
-        words.push(word);
+        words.extend_from_slice(for_words);
         let mut rounds = false;
         let slow = self.ask_all_again();
-        let living = self.children.iter().zip(board.berths()).enumerate().filter(|(rank, _)| !self.buried[*rank]);
-        for (rank, (child, berth)) in living {
+        for (rank, member, berth) in self.living() {
             let obituary = berth.obituary.word();
             let value = obituary.load(Ordering::Acquire);
             if Obituary::says_dead(value) {
@@ -62,7 +94,7 @@ impl Crowd {
             if heard {
                 words.push((obituary, value));
             }
-            if (!heard || slow) && child.ended().is_some() {
+            if (!heard || slow) && member.process.ended(berth).is_some() {
                 return Event::Died { rank };
             }
             rounds |= !heard;
@@ -72,9 +104,15 @@ impl Crowd {
             until.into_iter().chain([Instant::now() + pause]).min()
         };
         if futex::wait_any(&words, round(rounds)).is_err() {
-            futex::wait(word.0, word.1, round(true));
+            futex::wait(for_words[0].0, for_words[0].1, round(true));
         }
         Event::Changed
+    }
+
+    /// Those that are not known to be dead.
+    fn living(&self) -> impl Iterator<Item = (usize, &Member, &'b Berth)> {
+        let all = self.members.iter().zip(self.board.berths()).enumerate();
+        all.map(|(rank, (member, berth))| (rank, member, berth)).filter(|(_, member, _)| !member.buried)
     }
 
     /// Whether it is time to ask for all.
@@ -86,22 +124,105 @@ impl Crowd {
         again
     }
 
+    /// Who has been at the same thing for longest, since when on the board's clock. Those that will take no more slices
+    /// have nothing that they could be late for.
+    pub(crate) fn slowest(&self) -> Option<(usize, Duration)> {
+        let since = self.living().filter_map(|(rank, _, berth)| Some((rank, berth.since()?)));
+        since.min_by_key(|&(_, since)| since)
+    }
+
+    /// Ends one that has been at one slice for longer than `limit`.
+    pub(crate) fn end_stalled(&mut self, rank: usize, limit: Duration) {
+        let member = &mut self.members[rank];
+        let state = proc::state(member.process.pid()).unwrap_or("gone");
+        member.stalled = Some(Cause::Stalled { limit, state });
+        member.process.kill();
+    }
+
     /// Ends them all. Their end is certain after this, but may take a moment.
     pub(crate) fn kill(&self) {
-        self.children.iter().for_each(Child::kill);
+        self.members.iter().for_each(|member| member.process.kill());
     }
 
     /// Waits for the end of one, which must be certain, and hears no more of it; its pid and what ended it.
     pub(crate) fn bury(&mut self, rank: usize) -> (u32, Cause) {
-        let child = &self.children[rank];
-        // One whose obituary lies may still be alive.
-        child.kill();
-        let cause = match child.wait() {
-            Exit::Status(status) => Cause::Exited { status },
-            Exit::Signal(signal) => Cause::Signalled { signal },
-            Exit::Unknown => Cause::Unknown,
+        let exit = self.reap(rank);
+        let member = &mut self.members[rank];
+        let cause = match (member.stalled.take(), exit, &member.process) {
+            (Some(stalled), Exit::Signal(libc::SIGKILL), _) => stalled,
+            (_, Exit::Status(status), _) => Cause::Exited { status },
+            (_, Exit::Signal(signal), _) => Cause::Signalled { signal },
+            (_, Exit::Unknown, Process::Own(_)) => Cause::Unknown,
+            (_, Exit::Unknown, Process::Fostered(_)) => Cause::NurseryDied,
         };
-        self.buried[rank] = true;
-        (child.pid(), cause)
+        (member.process.pid(), cause)
+    }
+
+    /// As [`bury`](Self::bury), to the letter.
+    pub(super) fn reap(&mut self, rank: usize) -> Exit {
+        let member = &mut self.members[rank];
+        // One whose obituary lies may still be alive.
+        member.process.kill();
+        member.buried = true;
+        member.process.wait(&self.board.berths()[rank])
+    }
+}
+
+impl Drop for Crowd<'_> {
+    fn drop(&mut self) {
+        self.kill();
+        for (member, berth) in self.members.iter().zip(self.board.berths()) {
+            member.process.wait(berth);
+        }
+    }
+}
+
+impl Process {
+    /// How long the nursery may take to reap a worker that is dead, and to say so.
+    const TOLD: Duration = Duration::from_secs(1);
+
+    fn pid(&self) -> u32 {
+        match self {
+            Self::Own(child) => child.pid(),
+            Self::Fostered(ward) => ward.pid(),
+        }
+    }
+
+    fn kill(&self) {
+        match self {
+            Self::Own(child) => child.kill(),
+            Self::Fostered(ward) => ward.kill(),
+        }
+    }
+
+    /// How it ended, if it has.
+    fn ended(&self, berth: &Berth) -> Option<Exit> {
+        match self {
+            Self::Own(child) => child.ended(),
+            Self::Fostered(ward) => ward.is_dead().then(|| Self::told(berth)),
+        }
+    }
+
+    /// Waits for its end, which must be certain.
+    fn wait(&self, berth: &Berth) -> Exit {
+        match self {
+            Self::Own(child) => child.wait(),
+            Self::Fostered(ward) => {
+                ward.wait();
+                Self::told(berth)
+            }
+        }
+    }
+
+    /// What the nursery says of a worker that is dead. Only for the error's text: that it is dead is for its pidfd to say.
+    fn told(berth: &Berth) -> Exit {
+        let until = Instant::now() + Self::TOLD;
+        loop {
+            match berth.exit() {
+                Some(exit) => return exit,
+                None if Instant::now() > until => return Exit::Unknown,
+                None => futex::wait(berth.exit_word().0, berth.exit_word().1, Some(until)),
+            }
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 mod alone;
 mod crowd;
+mod nursery;
 
 pub(crate) use alone::be_alone;
 pub(crate) use crowd::{Crowd, Event};
+pub(crate) use nursery::Nursery;

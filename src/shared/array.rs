@@ -13,6 +13,7 @@ use ndarray::{ArrayBase, ArrayView, ArrayViewMut, Data, Dimension, IntoDimension
 
 use super::Segment;
 use crate::error::{Error, Result};
+use crate::slices::Extent;
 
 /// The least page of all machines.
 const PAGE: usize = 4096;
@@ -172,6 +173,11 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
 
     pub(crate) fn segment(&self) -> &Segment {
         &self.segment
+    }
+
+    /// How it lies in its segment.
+    pub(crate) fn extent(&self) -> Extent<'_> {
+        Extent { shape: self.shape(), first_is_fastest: self.order == Order::F, element: size_of::<T>() }
     }
 
     /// The array as it lies at `base`, where this array's segment is mapped. Not a reference: using it is for whoever

@@ -1,13 +1,15 @@
 //! A run of bytes that processes share: created and reserved by one, attached by others.
 #![allow(unsafe_code)]
 
+use std::io;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 
 use super::withheld;
 use crate::error::{Error, Result};
 use crate::sys::limits;
-use crate::sys::memory::{Access, Inheritance, Mapping, memfd};
+use crate::sys::memory::{Access, Inheritance, Keeping, Mapping, memfd, put};
 
 /// Words that any number of processes may use at the same time.
 ///
@@ -63,7 +65,7 @@ impl Segment {
             },
         };
         let made = memfd(c"parfork", len).and_then(|fd| {
-            let mapping = Mapping::new(&fd, len, Access::Write, kind)?;
+            let mapping = Mapping::new(&fd, len, Keeping::SharedToWrite, kind)?;
             mapping.reserve(&fd)?;
             Ok((fd, mapping))
         });
@@ -100,11 +102,24 @@ impl Segment {
     }
 
     /// Maps the same bytes once more, in this process (a worker), at another address.
-    pub(crate) fn attach(&self, access: Access) -> Result<Attached> {
-        let mapping = Mapping::new(&self.fd, self.len(), access, Inheritance::Withheld);
+    pub(crate) fn attach(&self, keeping: Keeping) -> Result<Attached> {
+        let mapping = Mapping::new(&self.fd, self.len(), keeping, Inheritance::Withheld);
         let mapping = mapping.map_err(Error::system("map a lent array in a worker"))?;
         withheld::enter(mapping.base().addr().get(), mapping.len());
         Ok(Attached { mapping })
+    }
+
+    /// Writes the bytes `run` of `from` to the same place of this segment.
+    ///
+    /// # Safety
+    /// The bytes belong to this process on both sides, and nothing refers to them.
+    ///
+    /// # Panics
+    /// If the run is not inside of both.
+    pub(crate) unsafe fn put(&self, from: &Attached, run: Range<usize>) -> io::Result<()> {
+        assert!(run.end <= self.len());
+        // SAFETY: readable, as long as said, and passed on to the caller.
+        unsafe { put(&self.fd, run.start, from.bytes(run.clone())) }
     }
 }
 
@@ -135,5 +150,38 @@ impl Attached {
     /// The first byte in this process.
     pub(crate) fn base(&self) -> NonNull<u8> {
         self.mapping.base()
+    }
+
+    /// Allows or forbids writes to the pages that `range` lies in.
+    pub(crate) fn protect(&self, range: Range<usize>, access: Access) -> io::Result<()> {
+        self.mapping.protect(range, access)
+    }
+
+    /// Throws away private copies of the pages that `range` lies in.
+    ///
+    /// # Safety
+    /// As for [`Mapping::drop_copies`].
+    pub(crate) unsafe fn drop_copies(&self, range: Range<usize>) -> io::Result<()> {
+        // SAFETY: passed on to the caller.
+        unsafe { self.mapping.drop_copies(range) }
+    }
+
+    /// Copies the bytes `run` to the same place of another segment.
+    ///
+    /// # Safety
+    /// The bytes belong to this process on both sides, nothing refers to them, and those of `to` may be written.
+    ///
+    /// # Panics
+    /// If the run is not inside of both.
+    pub(crate) unsafe fn copy_to(&self, to: &Self, run: Range<usize>) {
+        let (from, to) = (self.bytes(run.clone()), to.bytes(run));
+        // SAFETY: as many bytes on both sides; two mappings do not overlap; the rest is passed on to the caller.
+        unsafe { from.cast::<u8>().copy_to_nonoverlapping(to.cast(), from.len()) };
+    }
+
+    fn bytes(&self, run: Range<usize>) -> NonNull<[u8]> {
+        assert!(run.start <= run.end && run.end <= self.mapping.len(), "{run:?} in {} bytes", self.mapping.len());
+        // SAFETY: inside of the mapping, as just checked.
+        NonNull::slice_from_raw_parts(unsafe { self.base().add(run.start) }, run.len())
     }
 }

@@ -6,10 +6,12 @@
 
 mod grid;
 mod plan;
+mod runs;
 mod schedule;
 mod split;
 
 pub use grid::{Grid, Region};
 pub use plan::{Turn, plan};
+pub(crate) use runs::Extent;
 pub use schedule::{Schedule, ScheduleError};
 pub use split::{Split, SplitError};

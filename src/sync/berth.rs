@@ -5,16 +5,27 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::shared::Wire;
+use crate::sys::child::Exit;
+use crate::sys::futex;
 use crate::sys::obituary::Obituary;
 use crate::sys::proc::Memory;
+
+/// In a berth whose worker will take no more slices.
+const LEFT: u64 = u64::MAX;
 
 /// Words for one worker, on cache lines that no other worker writes.
 #[repr(C, align(128))]
 pub(crate) struct Berth {
     /// Signed at birth; written by the kernel at death.
     pub(crate) obituary: Obituary,
-    /// The slice it works on: index + 1; 0 for none.
+    /// The slice it works on: index + 1; 0 for none, [`LEFT`] when it will take no more.
     at: AtomicU64,
+    /// Since when `at` is what it is: nanoseconds on the board's clock.
+    since: AtomicU64,
+    /// How it ended, if another process than the coordinator reaped it: see [`Exit`].
+    exit: AtomicU32,
+    /// Its process, if another process than the coordinator made it; 0 if that failed.
+    pid: AtomicU32,
     /// Nanoseconds spent in bodies.
     busy: AtomicU64,
     /// Private, shared and proportional memory in bytes, read just before its end; 0: not asked for.
@@ -54,15 +65,29 @@ pub(crate) enum Words {
 }
 
 impl Berth {
-    /// Notes that it begins a slice.
-    pub(super) fn begin(&self, slice: usize) {
-        self.at.store(slice as u64 + 1, Ordering::Relaxed);
+    /// Notes that it begins a slice, at this time of the board's clock.
+    pub(super) fn begin(&self, slice: usize, now: Duration) {
+        self.since.store(now.as_nanos() as u64, Ordering::Relaxed);
+        // Release: who sees the slice sees since when.
+        self.at.store(slice as u64 + 1, Ordering::Release);
     }
 
     /// Notes that it has ended the slice it began, which took `busy`.
     pub(super) fn end(&self, busy: Duration) {
         self.busy.fetch_add(busy.as_nanos() as u64, Ordering::Relaxed);
-        self.at.store(0, Ordering::Relaxed);
+        self.since.fetch_add(busy.as_nanos() as u64, Ordering::Relaxed);
+        self.at.store(0, Ordering::Release);
+    }
+
+    /// Notes that it will take no more slices.
+    pub(crate) fn leave(&self) {
+        self.at.store(LEFT, Ordering::Release);
+    }
+
+    /// Since when it has been at what it is at, on the board's clock; `None` if it will take no more slices.
+    pub(crate) fn since(&self) -> Option<Duration> {
+        let at = self.at.load(Ordering::Acquire);
+        (at != LEFT).then(|| Duration::from_nanos(self.since.load(Ordering::Relaxed)))
     }
 
     /// The slice it works on, if it is one of `slices`.
@@ -105,10 +130,39 @@ impl Berth {
         self.last_words.kind.store(kind, Ordering::Release);
     }
 
-    /// Makes room for another worker of this rank; the time spent in bodies adds up.
-    pub(super) fn forget(&self) {
+    /// Notes how it ended, and wakes who waits for that.
+    pub(crate) fn note_exit(&self, exit: Exit) {
+        self.exit.store(exit.word(), Ordering::Release);
+        futex::wake_all(&self.exit);
+    }
+
+    /// How it ended, if that was noted.
+    pub(crate) fn exit(&self) -> Option<Exit> {
+        Exit::of(self.exit.load(Ordering::Acquire))
+    }
+
+    /// The word to sleep on until [`exit`](Self::exit) is noted, and its value until then.
+    pub(crate) fn exit_word(&self) -> (&AtomicU32, u32) {
+        (&self.exit, 0)
+    }
+
+    /// Notes its process, or 0.
+    pub(crate) fn note_pid(&self, pid: u32) {
+        self.pid.store(pid, Ordering::Relaxed);
+    }
+
+    /// Its process, if it was noted; a number that a worker may have written over.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        Some(self.pid.load(Ordering::Relaxed)).filter(|&pid| pid > 0)
+    }
+
+    /// Makes room for another worker of this rank, which begins now; the time spent in bodies adds up.
+    pub(super) fn forget(&self, now: Duration) {
+        self.since.store(now.as_nanos() as u64, Ordering::Relaxed);
+        for word in [&self.exit, &self.pid, &self.last_words.kind] {
+            word.store(0, Ordering::Relaxed);
+        }
         self.at.store(0, Ordering::Relaxed);
-        self.last_words.kind.store(0, Ordering::Relaxed);
     }
 
     /// Its last words.

@@ -6,11 +6,12 @@
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Barrier, Berth};
 use crate::error::Result;
 use crate::shared::{Segment, Wire};
+use crate::sys::obituary::Obituary;
 
 /// Numbers that fix the layout of a board.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Layout {
 /// Words for the whole job.
 #[repr(C, align(128))]
 pub(crate) struct Head {
+    /// What the coordinator and its nursery say to each other.
+    pub(crate) post: Post,
     /// Where coordinator and workers meet when all slices are dealt out.
     pub(crate) end: Barrier,
     /// Where workers meet within a body.
@@ -36,25 +39,47 @@ pub(crate) struct Head {
     pub(crate) done: Alone,
 }
 
+/// Orders to the nursery, and its word that they are done.
+#[repr(C)]
+pub(crate) struct Post {
+    /// How many orders there have been: odd ones are for workers, even ones say that those have been met.
+    pub(crate) ordered: AtomicU32,
+    /// The last order that was carried out.
+    pub(crate) done: AtomicU32,
+    /// The nursery's end.
+    pub(crate) obituary: Obituary,
+}
+
 /// A counter that all workers write: on a cache line of its own.
 #[repr(C, align(128))]
 pub(crate) struct Alone(pub(crate) AtomicU64);
 
-// SAFETY: atomics, barriers made of atomics, and padding that nobody reads.
+// SAFETY: atomics, barriers made of atomics, an Obituary, which is made for shared use, and padding that nobody reads.
 unsafe impl Wire for Head {}
 
-/// The journal's word for a slice: 0 free, rank * 2 + 2 taken by rank, rank * 2 + 3 done by rank.
+/// The journal's word for a slice: 0 free, 1 set aside, rank * 2 + 2 taken by rank, rank * 2 + 3 done by rank; and
+/// [`SAVED`] with any of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SliceState {
     Free,
-    Taken { rank: usize },
-    Done { rank: usize },
+    /// Not to be tried again.
+    Aside,
+    Taken {
+        rank: usize,
+    },
+    Done {
+        rank: usize,
+    },
 }
+
+/// Set in the journal's word of a slice whose cells, as they were before the job, are in the undo copy.
+const SAVED: u32 = 1 << 31;
 
 impl SliceState {
     fn word(self) -> u32 {
         match self {
             Self::Free => 0,
+            Self::Aside => 1,
             Self::Taken { rank } => rank as u32 * 2 + 2,
             Self::Done { rank } => rank as u32 * 2 + 3,
         }
@@ -62,7 +87,8 @@ impl SliceState {
 
     fn of(word: u32) -> Self {
         match word.checked_sub(2) {
-            None => Self::Free,
+            None if word == 0 => Self::Free,
+            None => Self::Aside,
             Some(word) if word % 2 == 0 => Self::Taken { rank: word as usize / 2 },
             Some(word) => Self::Done { rank: word as usize / 2 },
         }
@@ -74,6 +100,8 @@ pub(crate) struct Board {
     segment: Segment,
     layout: Layout,
     at: Offsets,
+    /// When the clock that times slices began; every process forked from the coordinator reads the same.
+    epoch: Instant,
 }
 
 struct Offsets {
@@ -98,7 +126,9 @@ impl Layout {
 impl Board {
     pub(crate) fn new(layout: Layout) -> Result<Self> {
         let at = layout.offsets();
-        let board = Self { segment: Segment::for_board(at.end)?, layout, at };
+        let board = Self { segment: Segment::for_board(at.end)?, layout, at, epoch: Instant::now() };
+        // SAFETY: the segment was made just now and no other process or thread has it.
+        unsafe { board.head().post.obituary.prepare() };
         for berth in board.berths() {
             // SAFETY: the segment was made just now and no other process or thread has it.
             unsafe { berth.obituary.prepare() };
@@ -131,13 +161,40 @@ impl Board {
     /// What the journal says of a slice.
     pub(crate) fn state(&self, slice: usize) -> SliceState {
         // Acquire: with Done comes all that its worker wrote before.
-        SliceState::of(self.states()[slice].load(Ordering::Acquire))
+        SliceState::of(self.states()[slice].load(Ordering::Acquire) & !SAVED)
     }
 
-    /// Enters that worker `rank` begins a slice.
-    pub(crate) fn take(&self, rank: usize, slice: usize) {
-        self.berths()[rank].begin(slice);
-        self.states()[slice].store(SliceState::Taken { rank }.word(), Ordering::Relaxed);
+    /// Whether the slice's cells are in the undo copy.
+    pub(crate) fn is_saved(&self, slice: usize) -> bool {
+        self.states()[slice].load(Ordering::Acquire) & SAVED != 0
+    }
+
+    /// Enters that the slice's cells are in the undo copy, for who takes it after this worker's death.
+    pub(crate) fn note_saved(&self, slice: usize) {
+        self.states()[slice].fetch_or(SAVED, Ordering::Release);
+    }
+
+    /// Enters a state and leaves the mark of the undo copy. A slice has one writer at a time: its worker, or the coordinator
+    /// between rounds.
+    fn enter(&self, slice: usize, state: SliceState, order: Ordering) {
+        let word = &self.states()[slice];
+        word.store(word.load(Ordering::Relaxed) & SAVED | state.word(), order);
+    }
+
+    /// Enters that worker `rank` begins a slice now.
+    pub(crate) fn take(&self, rank: usize, slice: usize, now: Instant) {
+        self.berths()[rank].begin(slice, now.saturating_duration_since(self.epoch));
+        self.enter(slice, SliceState::Taken { rank }, Ordering::Relaxed);
+    }
+
+    /// What the clock that times slices shows.
+    pub(crate) fn clock(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    /// When the clock showed this.
+    pub(crate) fn at(&self, clock: Duration) -> Option<Instant> {
+        self.epoch.checked_add(clock)
     }
 
     /// Enters that worker `rank` has finished a slice, with its answer, which took `busy`.
@@ -146,7 +203,7 @@ impl Board {
             word.store(byte, Ordering::Relaxed);
         }
         // Release: who reads Done sees the slice's cells and its answer.
-        self.states()[slice].store(SliceState::Done { rank }.word(), Ordering::Release);
+        self.enter(slice, SliceState::Done { rank }, Ordering::Release);
         self.berths()[rank].end(busy);
         self.head().done.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -173,18 +230,28 @@ impl Board {
         (0..self.layout.slices).filter(|&slice| !matches!(self.state(slice), SliceState::Done { .. })).collect()
     }
 
-    /// Makes barriers, counter and berths new, and leaves journal and answers as they are.
+    /// The slices that are free, ascending: those of the next round.
+    pub(crate) fn free(&self) -> Vec<usize> {
+        (0..self.layout.slices).filter(|&slice| self.state(slice) == SliceState::Free).collect()
+    }
+
+    /// Makes barriers, counter and berths new; of the slices that are not done frees those that are `to_be_tried` again and
+    /// sets the others aside.
     ///
     /// # Safety
     /// No worker uses the board: those of the last round are dead, those of the next one not born.
-    pub(crate) unsafe fn clear_for_next_round(&self) {
+    pub(crate) unsafe fn clear_for_next_round(&self, to_be_tried: impl Fn(usize) -> bool) {
+        for slice in self.not_done() {
+            let state = if to_be_tried(slice) { SliceState::Free } else { SliceState::Aside };
+            self.enter(slice, state, Ordering::Release);
+        }
         self.head().end.mend();
         self.head().meeting.mend();
         self.head().dealt.0.store(0, Ordering::Relaxed);
         for berth in self.berths() {
             // SAFETY: passed on to the caller.
             unsafe { berth.obituary.prepare() };
-            berth.forget();
+            berth.forget(self.clock());
         }
     }
 
@@ -208,7 +275,7 @@ mod tests {
     fn the_journal_goes_from_free_to_taken_to_done() {
         let board = board();
         assert_eq!(board.state(4), SliceState::Free);
-        board.take(2, 4);
+        board.take(2, 4, Instant::now());
         assert_eq!((board.state(4), board.berths()[2].at(5)), (SliceState::Taken { rank: 2 }, Some(4)));
         board.finish(2, 4, b"twelve bytes", Duration::from_nanos(7));
         assert_eq!((board.state(4), board.berths()[2].at(5)), (SliceState::Done { rank: 2 }, None));

@@ -20,6 +20,34 @@ pub(crate) enum Exit {
     Unknown,
 }
 
+impl Exit {
+    /// As a word that can be shared; 0 is none.
+    ///
+    /// | bits 8..10 | bits 0..8 |
+    /// |------------|-----------|
+    /// | 1          | status    |
+    /// | 2          | signal    |
+    /// | 3          | unknown   |
+    pub(crate) fn word(self) -> u32 {
+        match self {
+            Self::Status(status) => 1 << 8 | (status as u32 & 0xff),
+            Self::Signal(signal) => 2 << 8 | (signal as u32 & 0xff),
+            Self::Unknown => 3 << 8,
+        }
+    }
+
+    /// What a word stands for.
+    pub(crate) fn of(word: u32) -> Option<Self> {
+        let number = (word & 0xff) as i32;
+        match word >> 8 {
+            0 => None,
+            1 => Some(Self::Status(number)),
+            2 => Some(Self::Signal(number)),
+            _ => Some(Self::Unknown),
+        }
+    }
+}
+
 /// A child process. Dropping it kills and reaps it: no child outlives the value that stands for it.
 #[derive(Debug)]
 pub(crate) struct Child {
@@ -71,6 +99,7 @@ fn die_with(parent: Pid) -> io::Result<()> {
     set_pdeathsig(Signal::SIGKILL)?;
     // A coordinator may have blocked signals for its own ends; a worker has no such business.
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+    super::signals::be_a_worker();
     if getppid() == parent { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
@@ -95,18 +124,24 @@ impl Child {
         self.pid.as_raw() as u32
     }
 
-    /// Sends SIGKILL, unless it was reaped already (its pid may be another's by now).
+    /// Sends SIGKILL.
     pub(crate) fn kill(&self) {
+        self.signal(Signal::SIGKILL);
+    }
+
+    /// Lets it go on if it was stopped.
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// Sends a signal, unless it was reaped already (its pid may be another's by now).
+    fn signal(&self, signal: Signal) {
         if self.exit.get().is_some() {
             return;
         }
         match &self.pidfd {
-            Some(pidfd) => {
-                let (pidfd, info) = (pidfd.as_raw_fd(), std::ptr::null::<libc::siginfo_t>());
-                // SAFETY: three integers and a null pointer, for which the kernel fills in the usual.
-                unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, libc::SIGKILL, info, 0) };
-            }
-            None => drop(kill(self.pid, Signal::SIGKILL)),
+            Some(pidfd) => send(pidfd, signal as i32),
+            None => drop(kill(self.pid, signal)),
         }
     }
 
@@ -149,6 +184,87 @@ impl Child {
             _ => Exit::Signal(status),
         };
         Some(*self.exit.get_or_init(|| exit))
+    }
+}
+
+/// A process that a child of this one made and will reap, held by its pidfd.
+#[derive(Debug)]
+pub(crate) struct Ward {
+    pid: u32,
+    pidfd: OwnedFd,
+}
+
+impl Ward {
+    /// Takes hold of a process.
+    ///
+    /// # Errors
+    /// If it is not a child of `parent`, who does not reap it meanwhile: the number may come from a place that others write.
+    pub(crate) fn hold(pid: u32, parent: u32) -> io::Result<Self> {
+        let raw = i32::try_from(pid).map_err(io::Error::other)?;
+        let ward = Self { pid, pidfd: pidfd_open(Pid::from_raw(raw))? };
+        if super::proc::parent(pid)? == parent { Ok(ward) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Sends SIGKILL.
+    pub(crate) fn kill(&self) {
+        send(&self.pidfd, libc::SIGKILL);
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn is_dead(&self) -> bool {
+        comes(&self.pidfd, libc::POLLIN, 0)
+    }
+
+    /// Waits for its end, which must be certain.
+    pub(crate) fn wait(&self) {
+        while !comes(&self.pidfd, libc::POLLIN, -1) {}
+    }
+}
+
+/// Sends a signal to the process behind a pidfd.
+fn send(pidfd: &OwnedFd, signal: i32) {
+    let info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: three integers and a null pointer, for which the kernel fills in the usual.
+    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0) };
+}
+
+/// Whether something comes on a descriptor within some milliseconds (-1: for ever); also false after a signal.
+fn comes(fd: &OwnedFd, what: i16, patience: i32) -> bool {
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: what, revents: 0 };
+    // SAFETY: one live record, and its number.
+    unsafe { libc::poll(&mut poll, 1, patience) == 1 }
+}
+
+/// Tells when the last of some processes is gone, whoever made them: dropping it waits for that.
+///
+/// A pipe through which nothing is sent. Its other end is inherited, and closed by each one's death. It is closed on exec, so
+/// that programs which a body starts and leaves running are not waited for.
+#[derive(Debug)]
+pub(crate) struct Lifeline(OwnedFd);
+
+impl Lifeline {
+    /// A line, and the end that those processes are to hold.
+    pub(crate) fn new() -> io::Result<(Self, OwnedFd)> {
+        let (watched, held) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+        Ok((Self(watched), held))
+    }
+}
+
+impl Drop for Lifeline {
+    fn drop(&mut self) {
+        while !comes(&self.0, 0, -1) {}
+    }
+}
+
+/// Names this process as `ps` and `top` show it, in 15 bytes.
+pub(crate) fn name(name: &str) {
+    // A name is for people: without one it works as well.
+    if let Ok(name) = std::ffi::CString::new(name) {
+        let _ = nix::sys::prctl::set_name(&name);
     }
 }
 

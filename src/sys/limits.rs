@@ -1,9 +1,10 @@
 //! What this machine, this container and this process may use.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::unistd::{SysconfVar, sysconf};
 
 /// The one that gives least, of all that limit memory.
@@ -43,6 +44,15 @@ pub(crate) fn process_limit() -> Option<u64> {
 pub(crate) fn address_limit() -> Option<u64> {
     let (soft, _) = getrlimit(Resource::RLIMIT_AS).ok()?;
     (soft != RLIM_INFINITY).then_some(soft)
+}
+
+/// Lets this process have no more than `bytes` of data beyond what it has (RLIMIT_DATA: private memory that can be written,
+/// touched or not).
+pub(crate) fn limit_private_memory(bytes: u64) -> io::Result<()> {
+    let most = super::proc::data_bytes()?.saturating_add(bytes);
+    let (_, hard) = getrlimit(Resource::RLIMIT_DATA)?;
+    let most = most.min(hard);
+    Ok(setrlimit(Resource::RLIMIT_DATA, most, most)?)
 }
 
 /// `MemAvailable` and free swap of /proc/meminfo, in bytes: what can be had without pushing anybody out.

@@ -7,25 +7,37 @@
 use std::ffi::{CStr, c_void};
 use std::io;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr::NonNull;
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap};
 use nix::unistd::ftruncate;
 
 /// Size of a huge page on x86-64, and on aarch64 with 4 KiB base pages.
 const HUGE: usize = 2 << 20;
 
-/// What a mapping allows.
+/// What may be done with some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     /// A write is a segmentation fault.
     Read,
     /// Reads and writes.
     Write,
+}
+
+/// How a worker keeps a segment that it attaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// The segment's bytes, to read.
+    SharedToRead,
+    /// The segment's bytes, to read and write.
+    SharedToWrite,
+    /// The segment's bytes, to read; should writes be allowed later, they go to private copies of the pages.
+    PrivateToRead,
 }
 
 /// What a child made by `fork` gets of a mapping.
@@ -48,7 +60,31 @@ pub(crate) fn memfd(name: &CStr, len: usize) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// A shared map of a whole file, unmapped on drop.
+/// Writes bytes to a file at `offset`, all of them.
+///
+/// # Safety
+/// `bytes` can be read, and nobody writes to them meanwhile.
+pub(crate) unsafe fn put(fd: impl AsFd, offset: usize, bytes: NonNull<[u8]>) -> io::Result<()> {
+    let fd = fd.as_fd().as_raw_fd();
+    let mut done = 0;
+    while done < bytes.len() {
+        // SAFETY: below the length.
+        let rest = unsafe { bytes.cast::<u8>().add(done) };
+        // SAFETY: as many bytes as are left, for the kernel to read, as the caller vouches.
+        let wrote = unsafe { libc::pwrite(fd, rest.as_ptr().cast(), bytes.len() - done, (offset + done) as i64) };
+        match wrote {
+            1.. => done += wrote as usize,
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            _ => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => {}
+                error => return Err(error),
+            },
+        }
+    }
+    Ok(())
+}
+
+/// A map of a whole file, unmapped on drop.
 ///
 /// It hands out addresses, never references: who may touch which byte when is for the rooms above to prove.
 #[derive(Debug)]
@@ -60,16 +96,14 @@ pub(crate) enum Mapping {
 }
 
 impl Mapping {
-    /// Maps the first `len` bytes of `fd`, shared with whoever else maps it.
-    pub(crate) fn new(fd: impl AsFd, len: usize, access: Access, child: Inheritance) -> io::Result<Self> {
-        let mapping = if len < HUGE {
-            let (options, fd) = (MmapOptions::new().len(len).to_owned(), fd.as_fd().as_raw_fd());
-            Self::Plain(match access {
-                Access::Read => options.map_raw_read_only(fd)?,
-                Access::Write => options.map_raw(fd)?,
-            })
-        } else {
-            Self::Aligned(HugeAligned::new(fd, len, access)?)
+    /// Maps the first `len` bytes of `fd`.
+    pub(crate) fn new(fd: impl AsFd, len: usize, keeping: Keeping, child: Inheritance) -> io::Result<Self> {
+        let small = || (MmapOptions::new().len(len).to_owned(), fd.as_fd().as_raw_fd());
+        let mapping = match keeping {
+            Keeping::SharedToRead if len < HUGE => Self::Plain(small().0.map_raw_read_only(small().1)?),
+            Keeping::SharedToWrite if len < HUGE => Self::Plain(small().0.map_raw(small().1)?),
+            // A private mapping that may become writable, memmap2 has as a reference to bytes only.
+            _ => Self::Aligned(HugeAligned::new(fd, len, keeping)?),
         };
         if child == Inheritance::Withheld {
             let base = mapping.base().cast();
@@ -92,6 +126,41 @@ impl Mapping {
             Self::Plain(map) => map.len(),
             Self::Aligned(map) => map.len.get(),
         }
+    }
+
+    /// Allows or forbids writes to the pages that `range` lies in.
+    ///
+    /// # Panics
+    /// If the range is not inside.
+    pub(crate) fn protect(&self, range: Range<usize>, access: Access) -> io::Result<()> {
+        let (first, len) = self.pages(range);
+        let prot = match access {
+            Access::Read => ProtFlags::PROT_READ,
+            Access::Write => ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+        };
+        // SAFETY: pages of this mapping. A write that is forbidden is a fault, which ends the process and is no access.
+        Ok(unsafe { mprotect(first.cast(), len, prot) }?)
+    }
+
+    /// Throws away the private copies of the pages that `range` lies in; what is read there next are the file's bytes.
+    ///
+    /// # Safety
+    /// Nothing refers to these pages.
+    ///
+    /// # Panics
+    /// If the range is not inside.
+    pub(crate) unsafe fn drop_copies(&self, range: Range<usize>) -> io::Result<()> {
+        let (first, len) = self.pages(range);
+        // SAFETY: pages of this mapping, to which nothing refers as the caller vouches.
+        Ok(unsafe { madvise(first.cast(), len, MmapAdvise::MADV_DONTNEED) }?)
+    }
+
+    /// The pages that a range lies in: the first byte, and how many bytes.
+    fn pages(&self, range: Range<usize>) -> (NonNull<u8>, usize) {
+        assert!(range.start < range.end && range.end <= self.len(), "{range:?} in {} bytes", self.len());
+        let start = range.start - range.start % super::limits::page_size();
+        // SAFETY: inside of the mapping, as just checked.
+        (unsafe { self.base().add(start) }, range.end - start)
     }
 
     /// Makes the kernel give every page of `fd`, which this maps whole and nobody has touched yet, now rather than
@@ -136,7 +205,7 @@ pub(crate) fn blockade(base: usize, len: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// A shared map on a 2 MiB boundary, unmapped on drop.
+/// A map on a 2 MiB boundary, unmapped on drop.
 #[derive(Debug)]
 pub(crate) struct HugeAligned {
     base: NonNull<c_void>,
@@ -150,15 +219,16 @@ unsafe impl Send for HugeAligned {}
 unsafe impl Sync for HugeAligned {}
 
 impl HugeAligned {
-    fn new(fd: impl AsFd, len: usize, access: Access) -> io::Result<Self> {
+    fn new(fd: impl AsFd, len: usize, keeping: Keeping) -> io::Result<Self> {
         let len = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
-        let prot = match access {
-            Access::Read => ProtFlags::PROT_READ,
-            Access::Write => ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+        let (prot, flags) = match keeping {
+            Keeping::SharedToRead => (ProtFlags::PROT_READ, MapFlags::MAP_SHARED),
+            Keeping::SharedToWrite => (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED),
+            Keeping::PrivateToRead => (ProtFlags::PROT_READ, MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE),
         };
         let at = Self::reserve(len)?;
         // SAFETY: MAP_FIXED replaces pages of the reservation made a line above, which nothing else knows of.
-        let base = unsafe { mmap(Some(at), len, prot, MapFlags::MAP_SHARED | MapFlags::MAP_FIXED, fd, 0) }?;
+        let base = unsafe { mmap(Some(at), len, prot, flags | MapFlags::MAP_FIXED, fd, 0) }?;
         Ok(Self { base, len })
     }
 
@@ -197,7 +267,7 @@ mod tests {
 
     fn mapped(len: usize) -> (OwnedFd, Mapping) {
         let fd = memfd(c"test", len).unwrap();
-        let mapping = Mapping::new(&fd, len, Access::Write, Inheritance::Withheld).unwrap();
+        let mapping = Mapping::new(&fd, len, Keeping::SharedToWrite, Inheritance::Withheld).unwrap();
         (fd, mapping)
     }
 
@@ -223,7 +293,7 @@ mod tests {
     #[test]
     fn two_mappings_show_the_same_bytes() {
         let (fd, one) = mapped(3 * HUGE);
-        let two = Mapping::new(&fd, 3 * HUGE, Access::Read, Inheritance::Withheld).unwrap();
+        let two = Mapping::new(&fd, 3 * HUGE, Keeping::SharedToRead, Inheritance::Withheld).unwrap();
         assert_ne!(one.base(), two.base());
         // SAFETY: an offset below the length of both.
         let [one, two] = [&one, &two].map(|map| unsafe { map.base().as_ptr().add(2 * HUGE + 7) });

@@ -5,10 +5,39 @@ use std::io::{self, BufRead, BufReader};
 
 /// How many threads this process has.
 pub(crate) fn threads() -> io::Result<usize> {
-    // Field 20 of proc_pid_stat(5); the command's name, field 2, may hold spaces, so count from its closing bracket.
-    let stat = fs::read_to_string("/proc/self/stat")?;
+    field("self", 20)?.parse().map_err(io::Error::other)
+}
+
+/// The parent of a process.
+pub(crate) fn parent(pid: u32) -> io::Result<u32> {
+    field(&pid.to_string(), 4)?.parse().map_err(io::Error::other)
+}
+
+/// What a process is doing, in words.
+pub(crate) fn state(pid: u32) -> io::Result<&'static str> {
+    Ok(match field(&pid.to_string(), 3)?.as_str() {
+        "R" => "running",
+        "S" => "asleep in a system call",
+        "D" => "in a system call that cannot be interrupted",
+        "T" | "t" => "stopped",
+        _ => "ending",
+    })
+}
+
+/// A field of proc_pid_stat(5), counted from 1. The command's name, field 2, may hold spaces, so count from its closing
+/// bracket.
+fn field(pid: &str, number: usize) -> io::Result<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let after_name = stat.rsplit(')').next().unwrap_or_default();
-    after_name.split_whitespace().nth(17).and_then(|n| n.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    after_name.split_whitespace().nth(number - 3).map(str::to_owned).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Bytes of this process's data: what RLIMIT_DATA limits (and its stack, which is little).
+pub(crate) fn data_bytes() -> io::Result<u64> {
+    // Field 6 of /proc/self/statm, in pages.
+    let pages =
+        fs::read_to_string("/proc/self/statm")?.split_whitespace().nth(5).and_then(|pages| pages.parse::<u64>().ok());
+    Ok(pages.ok_or(io::ErrorKind::InvalidData)? * super::limits::page_size() as u64)
 }
 
 /// Memory of a process, in bytes.

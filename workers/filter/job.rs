@@ -3,7 +3,7 @@
 use ndarray::{ArrayView3, Ix3};
 
 use super::{Border, Filter, Sample};
-use crate::{Error, Gathered, Job, Settings, Shared, Split};
+use crate::{Error, Gathered, Job, Redo, Settings, Shared, Split};
 
 /// Rows of a band unless the settings say otherwise: with the neighbours it reads it stays in a core's own cache.
 const BAND: usize = 64;
@@ -27,7 +27,8 @@ pub fn run<S: Sample>(
             "`{filter}` gives shape {needed:?}, but the result has {shape:?}. Make it {needed:?}."
         )));
     }
-    let settings = Settings { split: settings.split.or(Some(Split::rows().of(BAND))), ..settings };
+    let settings =
+        Settings { split: settings.split.or(Some(Split::rows().of(BAND))), redo: Redo::Overwrites, ..settings };
     Job::with((picture, result), settings).run(|_, (picture, slice): (ArrayView3<S>, _)| {
         filter.apply(picture, border, slice.rows(), slice.cols(), slice.into_view());
     })

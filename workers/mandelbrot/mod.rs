@@ -12,7 +12,7 @@ use std::ops::Range;
 use ndarray::{ArrayView2, ArrayViewMut2, ArrayViewMut3, Axis, Ix3, aview1};
 use pulp::Arch;
 
-use crate::{Error, Gathered, Job, Settings, Shared, Split};
+use crate::{Error, Gathered, Job, Redo, Settings, Shared, Split};
 use escape::{Fill, Row};
 use shade::{PALETTE, Shade};
 
@@ -192,7 +192,8 @@ pub fn run(settings: Settings<'_>, view: &View, picture: &mut Shared<u8, Ix3>) -
             "a view of {width}x{height} pixels needs a picture of shape [{height}, {width}, 3], not {shape:?}. Make it so."
         )));
     }
-    let settings = Settings { split: settings.split.or(Some(Split::rows().of(BAND))), ..settings };
+    let settings =
+        Settings { split: settings.split.or(Some(Split::rows().of(BAND))), redo: Redo::Overwrites, ..settings };
     Job::with(picture, settings).run(|_, slice| block(view, slice.rows(), slice.cols(), slice.into_view()))
 }
 

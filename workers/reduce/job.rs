@@ -3,7 +3,7 @@
 use ndarray::{Ix1, Ix2};
 
 use super::{BLOCK, Dtype, Number, Op, Partial, ReduceError, block, fold};
-use crate::{Error, Gathered, Job, Settings, Shared};
+use crate::{Error, Gathered, Job, Redo, Settings, Shared};
 
 /// Blocks in a row of the table of partial results.
 const ACROSS: usize = 16;
@@ -42,6 +42,7 @@ pub fn run(
         return Err(Error::Shape(ReduceError::Empty(op).to_string()));
     }
     let mut table = Shared::<Partial, Ix2>::zeros((blocks.div_ceil(ACROSS), ACROSS.min(blocks)))?;
+    let settings = Settings { redo: Redo::Overwrites, ..settings };
     let done = Job::with((bytes, &mut table), settings).run(|_, (bytes, mut slice)| {
         let bytes = bytes.to_slice().expect("a flat array is in one piece");
         let (first_row, first_col) = (slice.rows().start, slice.cols().start);

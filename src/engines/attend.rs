@@ -1,0 +1,96 @@
+//! The coordinator's part of a round: it waits for its workers, their deaths, the clock and requests to stop.
+
+use std::time::{Duration, Instant};
+
+use super::work::{Orders, Round, Work};
+use crate::error::{Death, Error, Result};
+use crate::lend::Lend;
+use crate::process::{Crowd, Event};
+use crate::sync::Broken;
+
+/// Waits until all have met at the end, or the job is over; the deaths among them that the job survives. None of them is
+/// alive after that.
+pub(super) fn attend<L: Lend, B>(
+    work: &Work<'_, L, B>,
+    round: &Round,
+    mut crowd: Crowd<'_>,
+    orders: &mut Orders<'_>,
+) -> Result<Vec<Death>> {
+    let participants = round.dealer.workers as u32 + 1;
+    let end = &work.board.head().end;
+    let arrival = end.arrive(participants);
+    let mut deaths = Vec::new();
+    let ended = loop {
+        match end.crossed(arrival) {
+            Ok(true) => break Ok(deaths),
+            Err(Broken { by }) => break Err(by),
+            Ok(false) => {}
+        }
+        let event = match overdue(&crowd, work, orders.slice_deadline) {
+            Overdue::Now { rank, limit } => {
+                crowd.end_stalled(rank, limit);
+                Event::Died { rank }
+            }
+            Overdue::Later(at) => {
+                let mut words = vec![end.word(arrival)];
+                words.extend(orders.stop.map(|stop| stop.word()));
+                crowd.wait(&words, orders.next_look(at))
+            }
+        };
+        match event {
+            Event::Changed => {}
+            // Killed after its last slice: nothing is missing.
+            Event::Died { .. } if work.board.not_done().is_empty() => break Ok(deaths),
+            Event::Died { rank } if round.goes_on => {
+                let (pid, cause) = crowd.bury(rank);
+                match work.failure(rank, pid, Some(cause)) {
+                    Error::WorkerDied(death) => deaths.push(*death),
+                    refused => return Err(refused),
+                }
+                // The coordinator comes to the barrier in its stead. Should it have come itself before it died, the barrier
+                // is crossed one worker early: that one is ended too, and what it held is missing from the journal.
+                let _ = end.arrive(participants);
+            }
+            Event::Died { rank } => work.board.give_up(Some(rank)),
+        }
+        orders.tell(work.board);
+        if orders.are_to_end() {
+            work.board.give_up(None);
+        }
+    };
+    orders.tell(work.board);
+    // After the crossing nobody has anything left to do but leave; before it, the job has failed. Either way the end of
+    // each is certain now, even of one that was stopped, so that waiting for it is too.
+    crowd.kill();
+    match ended {
+        Ok(deaths) => Ok(deaths),
+        Err(Some(rank)) => {
+            let rank = rank.min(crowd.len() - 1);
+            let (pid, cause) = crowd.bury(rank);
+            Err(work.failure(rank, pid, Some(cause)))
+        }
+        Err(None) if orders.are_to_end() => Err(orders.ended(work.board)),
+        // Only the coordinator breaks the barrier for no worker's sake, and it did not.
+        Err(None) => Err(Error::System {
+            doing: "keep the board as the coordinator left it",
+            source: std::io::Error::other("a worker has written over it"),
+        }),
+    }
+}
+
+/// Who has taken too long for a slice.
+enum Overdue {
+    /// This worker has.
+    Now { rank: usize, limit: Duration },
+    /// Nobody can have before this moment.
+    Later(Option<Instant>),
+}
+
+fn overdue<L: Lend, B>(crowd: &Crowd<'_>, work: &Work<'_, L, B>, limit: Option<Duration>) -> Overdue {
+    let Some((limit, (rank, since))) = limit.zip(crowd.slowest()) else { return Overdue::Later(None) };
+    let due = since.saturating_add(limit);
+    if due <= work.board.clock() {
+        return Overdue::Now { rank, limit };
+    }
+    Overdue::Later(work.board.at(due))
+}

@@ -1,0 +1,202 @@
+//! What a worker has before it: the loans as it has them mapped, and what is done with a slice's bytes before and after the
+//! body has them.
+//!
+//! Undo copy: the slice as it was before the job, kept so that a second try begins where the first did. Guard: no byte of an
+//! output can be written but those of the slice, and those only while the body has it. Slices that fill their pages alone
+//! are opened by page protection. Others are worked on in private pages (copy on write), of which the slice's bytes are
+//! published through the segment's descriptor: in the worker's memory there is nothing that a stray write could reach.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::ops::Range;
+use std::ptr::NonNull;
+
+use crate::error::Result;
+use crate::lend::{Lend, Loan};
+use crate::shared::{Attached, Segment};
+use crate::slices::{Grid, Region};
+use crate::sys::limits::page_size;
+use crate::sys::memory::{Access, Keeping};
+
+/// How outputs are looked after in a job, decided before the fork.
+pub(crate) struct Care {
+    /// For each loan for writing, in order.
+    outputs: Vec<OutputCare>,
+}
+
+struct OutputCare {
+    undo: Option<Segment>,
+    guard: Option<Guard>,
+}
+
+/// How stray writes to an output are kept out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guard {
+    /// Every slice fills its pages alone.
+    Pages,
+    /// Slices are worked on in private pages and published.
+    Copies,
+}
+
+impl Care {
+    /// For the outputs among these loans: with an undo copy, with a guard, as asked.
+    ///
+    /// # Errors
+    /// If there is no memory for the undo copies.
+    pub(crate) fn new(loans: &[Loan<'_>], grid: &Grid, undo: bool, guard: bool) -> Result<Self> {
+        let page = page_size();
+        let outputs = loans.iter().filter(|loan| loan.access == Access::Write).map(|loan| {
+            let what = || format!("the undo copy of an output of {} bytes", loan.segment.len());
+            let alone = |region: Region| loan.extent.whole_pages(&region, page).is_some();
+            let how = || if grid.regions().all(alone) { Guard::Pages } else { Guard::Copies };
+            Ok(OutputCare {
+                undo: undo.then(|| Segment::for_data(loan.segment.len(), what)).transpose()?,
+                guard: guard.then(how),
+            })
+        });
+        Ok(Self { outputs: outputs.collect::<Result<_>>()? })
+    }
+
+    /// How much private memory the guard takes of a worker at most: the outputs that are worked on in private pages.
+    pub(crate) fn private_bytes(&self, loans: &[Loan<'_>]) -> usize {
+        let outputs = loans.iter().filter(|loan| loan.access == Access::Write).zip(&self.outputs);
+        outputs.filter(|(_, care)| care.guard == Some(Guard::Copies)).map(|(loan, _)| loan.segment.len()).sum()
+    }
+}
+
+/// The loans of one worker.
+pub(crate) struct Desk<'w> {
+    /// Where each loan is mapped, in order.
+    bases: Vec<NonNull<u8>>,
+    outputs: Vec<Output<'w>>,
+    /// Mapped for as long as the worker lives.
+    _inputs: Vec<Attached>,
+}
+
+/// An output that needs care.
+struct Output<'w> {
+    loan: Loan<'w>,
+    mapped: Attached,
+    undo: Option<Attached>,
+    guard: Option<Guard>,
+}
+
+impl<'w> Desk<'w> {
+    /// For a worker in the coordinator's own process, with no care taken of outputs.
+    pub(super) fn of_coordinator<L: Lend>(lent: &L) -> Self {
+        let mut loans = Vec::new();
+        lent.loans(&mut loans);
+        let bases = loans.iter().map(|loan| loan.segment.base()).collect();
+        Self { bases, outputs: Vec::new(), _inputs: Vec::new() }
+    }
+
+    /// Maps what was lent, in a worker process.
+    pub(super) fn attach<L: Lend>(lent: &'w L, care: &Care) -> Result<Self> {
+        let mut loans = Vec::new();
+        lent.loans(&mut loans);
+        let mut desk = Self { bases: Vec::new(), outputs: Vec::new(), _inputs: Vec::new() };
+        let mut care = care.outputs.iter();
+        for loan in loans {
+            let care = care.as_slice().first().filter(|_| loan.access == Access::Write).and_then(|_| care.next());
+            let guard = care.and_then(|care| care.guard);
+            let mapped = loan.segment.attach(match (loan.access, guard) {
+                (Access::Read, _) | (_, Some(Guard::Pages)) => Keeping::SharedToRead,
+                (Access::Write, None) => Keeping::SharedToWrite,
+                (Access::Write, Some(Guard::Copies)) => Keeping::PrivateToRead,
+            })?;
+            desk.bases.push(mapped.base());
+            let keeping = if guard.is_some() { Keeping::SharedToRead } else { Keeping::SharedToWrite };
+            let undo = care.and_then(|care| care.undo.as_ref()).map(|undo| undo.attach(keeping)).transpose()?;
+            if undo.is_some() || guard.is_some() {
+                desk.outputs.push(Output { loan, mapped, undo, guard });
+            } else {
+                desk._inputs.push(mapped);
+            }
+        }
+        Ok(desk)
+    }
+
+    /// Where each loan is mapped, in order.
+    pub(super) fn bases(&self) -> &[NonNull<u8>] {
+        &self.bases
+    }
+
+    /// Makes a slice ready for the body: saved if it is not `saved` yet (`note_saved` is then called), put back as it was if
+    /// it is, and writable.
+    pub(super) fn open(&self, region: &Region, saved: bool, note_saved: impl FnOnce()) -> io::Result<()> {
+        for output in &self.outputs {
+            output.open(region, saved)?;
+        }
+        if !saved && self.outputs.iter().any(|output| output.undo.is_some()) {
+            note_saved();
+        }
+        Ok(())
+    }
+
+    /// Takes a slice back from the body, whose views of it are gone: publishes it if it was private, and forbids writes.
+    pub(super) fn close(&self, region: &Region) -> io::Result<()> {
+        self.outputs.iter().try_for_each(|output| output.close(region))
+    }
+}
+
+impl Output<'_> {
+    fn open(&self, region: &Region, saved: bool) -> io::Result<()> {
+        let Some(span) = self.loan.extent.span(region) else { return Ok(()) };
+        if let Some(undo) = self.undo.as_ref().filter(|_| !saved) {
+            self.save(undo, region, &span)?;
+        }
+        if self.guard == Some(Guard::Pages) {
+            self.mapped.protect(span.clone(), Access::Write)?;
+        }
+        if let Some(undo) = self.undo.as_ref().filter(|_| saved) {
+            self.restore(undo, region)?;
+        }
+        if self.guard == Some(Guard::Copies) {
+            self.mapped.protect(span, Access::Write)?;
+        }
+        Ok(())
+    }
+
+    fn save(&self, undo: &Attached, region: &Region, span: &Range<usize>) -> io::Result<()> {
+        if self.guard.is_some() {
+            undo.protect(span.clone(), Access::Write)?;
+        }
+        for run in self.loan.extent.runs(region) {
+            // SAFETY: the undo copy's bytes of a slice belong to whoever has the slice, as the output's do, and no
+            // reference to either exists outside of a body.
+            unsafe { self.mapped.copy_to(undo, run) };
+        }
+        if self.guard.is_some() {
+            undo.protect(span.clone(), Access::Read)?;
+        }
+        Ok(())
+    }
+
+    fn restore(&self, undo: &Attached, region: &Region) -> io::Result<()> {
+        for run in self.loan.extent.runs(region) {
+            match self.guard {
+                // SAFETY: the slice's bytes, seen by nobody, are this worker's to write.
+                Some(Guard::Copies) => unsafe { self.loan.segment.put(undo, run) }?,
+                // SAFETY: as above, and writable: attached so, or opened by the caller.
+                _ => unsafe { undo.copy_to(&self.mapped, run) },
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&self, region: &Region) -> io::Result<()> {
+        let Some(span) = self.loan.extent.span(region) else { return Ok(()) };
+        if self.guard == Some(Guard::Copies) {
+            for run in self.loan.extent.runs(region) {
+                // SAFETY: the slice's bytes are this worker's to write, and the body's views are gone.
+                unsafe { self.loan.segment.put(&self.mapped, run) }?;
+            }
+            // SAFETY: nothing refers to these pages: the body's views are gone.
+            unsafe { self.mapped.drop_copies(span.clone()) }?;
+        }
+        if self.guard.is_some() {
+            self.mapped.protect(span, Access::Read)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! A process that does nothing but fork: replacements for workers that died, when the coordinator may have threads by then.
+//!
+//! It is forked when the job begins, while that is safe, sleeps, and has one thread for ever. An order is a number on the
+//! board. The nursery forks the workers of the round, notes their pids and says done; the coordinator takes hold of them and
+//! says so, before which none is reaped, so that a pid means what it says. From then on the nursery reaps who dies and notes
+//! how it ended. Should it die itself, its workers die with it, and a pipe that they all hold open tells when the last is gone.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::crowd::{Crowd, Event};
+use crate::shared::Withheld;
+use crate::sync::Board;
+use crate::sys::child::{self, Child, Lifeline};
+use crate::sys::futex;
+use crate::sys::obituary::Obituary;
+
+/// The fork server of a job, as the coordinator holds it. Dropping it ends it, and waits until all that it made are gone.
+pub(crate) struct Nursery {
+    child: Child,
+    orders: u32,
+    _lifeline: Lifeline,
+}
+
+/// How long an order may take: a thousand forks of a process with gigabytes of its own, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often to look whether it is still there.
+const ROUND: Duration = Duration::from_millis(10);
+
+impl Nursery {
+    /// Forks it. For each order it calls `bear` with an empty crowd to be filled; it and whoever it makes keep away from what
+    /// is `withheld`.
+    ///
+    /// # Safety
+    /// As for [`child::spawn`].
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn open<'b>(
+        board: &'b Board,
+        withheld: Withheld,
+        bear: impl FnMut(&mut Crowd<'b>),
+    ) -> io::Result<Self> {
+        let (lifeline, held) = Lifeline::new()?;
+        let life = || {
+            let _held = held;
+            withheld.blockade().map_or(1, |()| serve(board, bear))
+        };
+        // SAFETY: passed on to the caller.
+        let child = unsafe { child::spawn(life) }?;
+        Ok(Self { child, orders: 0, _lifeline: lifeline })
+    }
+
+    /// Lets it fork the workers of a round.
+    ///
+    /// # Errors
+    /// If it is gone, or does not answer; whoever it made is gone when it is dropped. If the system makes no more processes:
+    /// the crowd is smaller than asked for then.
+    pub(crate) fn bear<'b>(&mut self, board: &'b Board, workers: usize) -> io::Result<Crowd<'b>> {
+        self.order(board)?;
+        let mut crowd = Crowd::new(board);
+        for pid in board.berths()[..workers].iter().map_while(|berth| berth.pid()) {
+            crowd.foster(pid, self.child.pid())?;
+        }
+        self.order(board)?;
+        Ok(crowd)
+    }
+
+    /// Gives the next order and waits until it is carried out.
+    fn order(&mut self, board: &Board) -> io::Result<()> {
+        let post = &board.head().post;
+        self.orders += 1;
+        post.ordered.store(self.orders, Ordering::Release);
+        futex::wake_all(&post.ordered);
+        // Somebody may have stopped it.
+        self.child.resume();
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let done = post.done.load(Ordering::Acquire);
+            if done == self.orders {
+                return Ok(());
+            }
+            let end = post.obituary.word().load(Ordering::Acquire);
+            if Obituary::says_dead(end) || self.child.ended().is_some() {
+                return Err(io::Error::other("the process that was to fork them was killed"));
+            }
+            if Instant::now() > until {
+                return Err(io::Error::other("the process that was to fork them does not answer"));
+            }
+            let round = Some(Instant::now() + ROUND);
+            if futex::wait_any(&[(&post.done, done), (post.obituary.word(), end)], round).is_err() {
+                futex::wait(&post.done, done, round);
+            }
+        }
+    }
+}
+
+/// The nursery's own life.
+fn serve<'b>(board: &'b Board, mut bear: impl FnMut(&mut Crowd<'b>)) -> i32 {
+    child::name("parfork-nursery");
+    let post = &board.head().post;
+    post.obituary.sign();
+    let (mut served, mut crowd) = (0, Crowd::new(board));
+    loop {
+        let ordered = post.ordered.load(Ordering::Acquire);
+        let met = served % 2 == 0;
+        if ordered != served {
+            served = ordered;
+            if served % 2 == 1 {
+                crowd = Crowd::new(board);
+                bear(&mut crowd);
+            }
+            post.done.store(served, Ordering::Release);
+            futex::wake_all(&post.done);
+        } else if !met {
+            futex::wait(&post.ordered, served, None);
+        } else if let Event::Died { rank } = crowd.wait(&[(&post.ordered, served)], None) {
+            board.berths()[rank].note_exit(crowd.reap(rank));
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Everything about a job but what is lent and what is done, as data.
+
+use std::time::Duration;
+
+use crate::engine::Engine;
+use crate::slices::{Schedule, Split};
+use crate::stop::Stop;
+
+/// The settings of a job, whose fields are what [`Job`](crate::Job)'s methods set one by one; kernels, which bring their own loans and
+/// body, take them whole.
+#[derive(Default)]
+pub struct Settings<'p> {
+    /// How many workers; as many as there are [`cpus`](crate::cpus) if not given.
+    pub workers: Option<usize>,
+    /// How the array is cut; if not given into rows, or as the kernel likes it best.
+    pub split: Option<Split>,
+    /// How slices are given out.
+    pub schedule: Schedule,
+    /// Who works.
+    pub engine: Engine,
+    /// How often a slice is tried again after a worker process died on it; see [`Job::retries`](crate::Job::retries).
+    pub retries: u32,
+    /// What makes it safe to try a slice again. Kernels know that they overwrite theirs.
+    pub redo: Redo,
+    /// After what time to give up.
+    pub deadline: Option<Duration>,
+    /// How long a worker process may take for one slice; see [`Job::slice_deadline`](crate::Job::slice_deadline).
+    pub slice_deadline: Option<Duration>,
+    /// Bytes of memory of its own that a worker process may add; see [`Job::memory_limit`](crate::Job::memory_limit).
+    pub memory_limit: Option<u64>,
+    /// Whether workers can write nothing but the slice they work on; see [`Job::guard`](crate::Job::guard).
+    pub guard: bool,
+    /// Whether each worker reads its own memory when it is done.
+    pub measure_memory: bool,
+    /// A request to stop that the job looks at.
+    pub stop: Option<&'p Stop>,
+    /// Told now and then how many slices are done, of how many.
+    pub progress: Option<Progress<'p>>,
+}
+
+/// Called in the coordinator with the number of slices done and of all.
+pub type Progress<'p> = Box<dyn FnMut(usize, usize) + 'p>;
+
+/// What a second try at a slice finds in it, for a worker that died may have written part of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Redo {
+    /// Nobody has said whether that matters, so slices of outputs are not tried again.
+    #[default]
+    Unsafe,
+    /// Whatever the dead worker left: the body writes every cell before it reads it.
+    Overwrites,
+    /// What was there before the job: each slice is copied before the body gets it, and put back before the next try.
+    Undo,
+}
