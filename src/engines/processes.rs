@@ -99,15 +99,15 @@ unsafe fn run_round<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     drop(withheld);
     let participants = workers as u32 + 1;
     let end = &work.board.head().end;
-    let arrival = end.arrive(participants);
+    let mut arrival = end.arrive(participants);
     let (mut late, mut deaths) = (false, Vec::new());
     let ended = loop {
-        match end.crossed(arrival) {
+        match end.crossed(&mut arrival) {
             Ok(true) => break Ok(deaths),
             Err(Broken { by }) => break Err(by),
             Ok(false) => {}
         }
-        let word = end.word(arrival);
+        let word = end.word(&arrival);
         match crowd.wait(work.board, word, orders.next_look(deadline)) {
             Event::Changed => {}
             // Killed after its last slice: nothing is missing.
@@ -118,9 +118,8 @@ unsafe fn run_round<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
                     Error::WorkerDied(death) => deaths.push(*death),
                     refused => return Err(refused),
                 }
-                // The coordinator comes to the barrier in its stead. Should it have come itself before it died, the barrier
-                // is crossed one worker early: that one is ended too, and what it held is missing from the journal.
-                let _ = end.arrive(participants);
+                // Reaped, so that it cannot come any more; had it come, it does not count.
+                end.withdraw();
             }
             Event::Died { rank } => work.board.give_up(Some(rank)),
         }

@@ -5,6 +5,7 @@ mod barrier;
 mod berth;
 mod board;
 mod dealer;
+mod words;
 
 pub(crate) use barrier::{Barrier, Broken, Patience};
 pub(crate) use berth::{Berth, Words};
