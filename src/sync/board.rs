@@ -5,10 +5,11 @@
 
 #![allow(unsafe_code)]
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{Barrier, Berth};
+use super::journal::Journal;
+use super::{Barrier, Berth, SliceState};
 use crate::error::Result;
 use crate::shared::{Segment, Wire};
 
@@ -42,32 +43,6 @@ pub(crate) struct Alone(pub(crate) AtomicU64);
 
 // SAFETY: atomics, barriers made of atomics, and padding that nobody reads.
 unsafe impl Wire for Head {}
-
-/// The journal's word for a slice: 0 free, rank * 2 + 2 taken by rank, rank * 2 + 3 done by rank.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SliceState {
-    Free,
-    Taken { rank: usize },
-    Done { rank: usize },
-}
-
-impl SliceState {
-    fn word(self) -> u32 {
-        match self {
-            Self::Free => 0,
-            Self::Taken { rank } => rank as u32 * 2 + 2,
-            Self::Done { rank } => rank as u32 * 2 + 3,
-        }
-    }
-
-    fn of(word: u32) -> Self {
-        match word.checked_sub(2) {
-            None => Self::Free,
-            Some(word) if word % 2 == 0 => Self::Taken { rank: word as usize / 2 },
-            Some(word) => Self::Done { rank: word as usize / 2 },
-        }
-    }
-}
 
 /// A board in shared memory, the same for coordinator and workers.
 pub(crate) struct Board {
@@ -124,43 +99,33 @@ impl Board {
         &self.segment.words(self.at.addresses, self.layout.workers * loans)[rank * loans..][..loans]
     }
 
-    fn states(&self) -> &[AtomicU32] {
-        self.segment.words(self.at.states, self.layout.slices)
+    fn journal(&self) -> Journal<'_> {
+        let Layout { slices, answer, .. } = self.layout;
+        let states = self.segment.words(self.at.states, slices);
+        Journal { states, answers: self.segment.words(self.at.answers, slices * answer) }
     }
 
     /// What the journal says of a slice.
     pub(crate) fn state(&self, slice: usize) -> SliceState {
-        // Acquire: with Done comes all that its worker wrote before.
-        SliceState::of(self.states()[slice].load(Ordering::Acquire))
+        self.journal().state(slice)
     }
 
     /// Enters that worker `rank` begins a slice.
     pub(crate) fn take(&self, rank: usize, slice: usize) {
         self.berths()[rank].begin(slice);
-        self.states()[slice].store(SliceState::Taken { rank }.word(), Ordering::Relaxed);
+        self.journal().take(rank, slice);
     }
 
     /// Enters that worker `rank` has finished a slice, with its answer, which took `busy`.
     pub(crate) fn finish(&self, rank: usize, slice: usize, answer: &[u8], busy: Duration) {
-        for (word, &byte) in self.answer_words(slice).iter().zip(answer) {
-            word.store(byte, Ordering::Relaxed);
-        }
-        // Release: who reads Done sees the slice's cells and its answer.
-        self.states()[slice].store(SliceState::Done { rank }.word(), Ordering::Release);
+        self.journal().finish(rank, slice, answer);
         self.berths()[rank].end(busy);
         self.head().done.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn answer_words(&self, slice: usize) -> &[AtomicU8] {
-        let size = self.layout.answer;
-        &self.segment.words(self.at.answers, self.layout.slices * size)[slice * size..][..size]
-    }
-
     /// Copies the answer of a slice that is done.
     pub(crate) fn read_answer(&self, slice: usize, into: &mut [u8]) {
-        for (byte, word) in into.iter_mut().zip(self.answer_words(slice)) {
-            *byte = word.load(Ordering::Relaxed);
-        }
+        self.journal().read_answer(slice, into);
     }
 
     /// How many slices are done; at most as many as there are, whatever a worker wrote.
@@ -170,7 +135,7 @@ impl Board {
 
     /// The slices that the journal does not call done, ascending.
     pub(crate) fn not_done(&self) -> Vec<usize> {
-        (0..self.layout.slices).filter(|&slice| !matches!(self.state(slice), SliceState::Done { .. })).collect()
+        self.journal().not_done()
     }
 
     /// Makes barriers, counter and berths new, and leaves journal and answers as they are.
@@ -222,7 +187,7 @@ mod tests {
     fn nonsense_on_the_board_is_harmless() {
         let board = board();
         board.head().done.0.store(u64::MAX, Ordering::Relaxed);
-        board.states()[0].store(u32::MAX, Ordering::Relaxed);
+        board.journal().states[0].store(u32::MAX, Ordering::Relaxed);
         assert_eq!(board.done(), 5);
         assert!(matches!(board.state(0), SliceState::Done { .. }));
     }
