@@ -21,6 +21,7 @@ fn main() -> ExitCode {
             an_error_of_a_body_is_not_tried_again,
             a_job_whose_workers_meet_is_not_tried_again,
             workers_that_die_before_any_slice_end_the_job,
+            a_worker_killed_at_the_end_takes_no_other_along,
             the_deadline_is_for_all_rounds,
             threads_do_not_survive_a_panic,
         ],
@@ -176,6 +177,27 @@ fn workers_that_die_before_any_slice_end_the_job() {
     let (_, done) = run(2, Schedule::DYNAMIC, 2, |_, _| ());
     let error = done.unwrap_err();
     assert!(error.to_string().contains("SIGKILL") && error.to_string().contains("on no slice"), "{error}");
+}
+
+/// It has come to the end barrier, so that its arrival must be taken back, or the barrier is crossed without one that lives.
+fn a_worker_killed_at_the_end_takes_no_other_along() {
+    let (first, begun) = (Page::new(), Page::new());
+    let (rows, done) = run(2, Schedule::Static, 1, |slice, _| {
+        begun[slice].fetch_add(1, Ordering::Relaxed);
+        if slice == 0 {
+            first[0].store(u64::from(std::process::id()), Ordering::Relaxed);
+        }
+        if slice == SLICES - 1 {
+            std::thread::sleep(Duration::from_millis(100));
+            // SAFETY: a signal to the other worker, which has done its half and waits at the end.
+            unsafe { libc::kill(first[0].load(Ordering::Relaxed) as i32, libc::SIGKILL) };
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let done = done.unwrap();
+    is_right(&rows, &done);
+    assert_eq!(done.report().deaths.len(), 1);
+    assert_eq!(begun[SLICES - 1].load(Ordering::Relaxed), 1, "the other was ended with its last slice half done");
 }
 
 fn the_deadline_is_for_all_rounds() {

@@ -18,10 +18,10 @@ pub(super) fn attend<L: Lend, B>(
 ) -> Result<Vec<Death>> {
     let participants = round.dealer.workers as u32 + 1;
     let end = &work.board.head().end;
-    let arrival = end.arrive(participants);
+    let mut arrival = end.arrive(participants);
     let mut deaths = Vec::new();
     let ended = loop {
-        match end.crossed(arrival) {
+        match end.crossed(&mut arrival) {
             Ok(true) => break Ok(deaths),
             Err(Broken { by }) => break Err(by),
             Ok(false) => {}
@@ -32,7 +32,7 @@ pub(super) fn attend<L: Lend, B>(
                 Event::Died { rank }
             }
             Overdue::Later(at) => {
-                let mut words = vec![end.word(arrival)];
+                let mut words = vec![end.word(&arrival)];
                 words.extend(orders.stop.map(|stop| stop.word()));
                 crowd.wait(&words, orders.next_look(at))
             }
@@ -47,9 +47,8 @@ pub(super) fn attend<L: Lend, B>(
                     Error::WorkerDied(death) => deaths.push(*death),
                     refused => return Err(refused),
                 }
-                // The coordinator comes to the barrier in its stead. Should it have come itself before it died, the barrier
-                // is crossed one worker early: that one is ended too, and what it held is missing from the journal.
-                let _ = end.arrive(participants);
+                // Reaped, so that it cannot come any more; had it come, it does not count.
+                end.withdraw();
             }
             Event::Died { rank } => work.board.give_up(Some(rank)),
         }

@@ -1,33 +1,44 @@
-//! Where a fixed number of participants meet: nobody goes on before all have come, or one of them is known to be gone.
+//! Where participants meet: nobody goes on before all have come, except those who are known to be dead and were withdrawn.
 //!
-//! A generation counter in one futex word. The last to arrive moves it on; the others sleep until it moves or breaks.
-//! A participant that dies between any two instructions leaves a count that is one short: those who watch for deaths then
-//! break the barrier, which everyone who waits or comes later is told.
+//! One futex word tells a waiter all it needs: how many crossings there have been, how many participants have been withdrawn,
+//! and whether the barrier is broken. Arrivals are counted under exactly one value of that word. When it changes without a
+//! crossing, because somebody was withdrawn, they are void and each who waits arrives again: so it never matters whether the
+//! dead one had been counted, nor between which two instructions it died.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use super::words::{AtomicU32, Ordering, futex, spin_loop, yield_now};
 
-use crate::sys::futex;
-
-/// Set in the generation word of a broken barrier. The word itself must change, or a participant about to sleep on it
-/// would miss the news.
+/// Set in the word of a broken barrier. The word itself must change, or a participant about to sleep on it would miss the
+/// news.
 const BROKEN: u32 = 1;
+
+/// What a withdrawal adds to the word.
+const WITHDRAWAL: u32 = 1 << 1;
+
+/// What a crossing adds to the word. It may wrap: nobody lags more than one crossing behind.
+const CROSSING: u32 = 1 << 12;
+
+/// Bits of the second word that count; the others are a tag.
+const COUNT: u32 = (1 << 11) - 1;
 
 /// The breaker of a job that was ended for no worker's sake.
 const COORDINATOR: u32 = u32::MAX;
 
-/// What a crossing adds to the generation word. It may wrap: nobody lags 2^31 crossings behind.
-const CROSSING: u32 = 2;
-
 /// A barrier in shared memory; all zero is a whole one that nobody has come to.
+#[derive(Default)]
 #[repr(C)]
 pub(crate) struct Barrier {
-    /// | bits 1..32       | bit 0 | meaning                                                         |
-    /// |------------------|-------|-----------------------------------------------------------------|
-    /// | crossings so far | 0     | whole; who arrived at this number waits for the next            |
-    /// | crossings so far | 1     | broken for ever; those crossings happened, no further one will  |
-    generation: AtomicU32,
-    /// How many have come since the last crossing.
-    arrived: AtomicU32,
+    /// | bits 12..32      | bits 1..12          | bit 0 | meaning                                                         |
+    /// |------------------|---------------------|-------|-----------------------------------------------------------------|
+    /// | crossings so far | withdrawals so far  | 0     | whole; who arrived at this value waits for the next crossing    |
+    /// | crossings so far | withdrawals so far  | 1     | broken for ever; those crossings happened, no further one will  |
+    ///
+    /// Withdrawals do not wrap: a job has at most 1024 workers, and each dies once.
+    word: AtomicU32,
+    /// | bits 11..32                | bits 0..11 | meaning                                          |
+    /// |----------------------------|------------|--------------------------------------------------|
+    /// | bits 1..22 of `word`       | n          | n have come while `word` had this value          |
+    /// | bits 1..22 of an older one | n          | nobody has come while `word` has its value of now |
+    count: AtomicU32,
     /// Who broke it first: rank + 1, or [`COORDINATOR`]; 0 for nobody.
     breaker: AtomicU32,
 }
@@ -41,53 +52,92 @@ pub(crate) struct Broken {
 /// The crossing that a participant waits for.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
-pub(crate) struct Arrival(u32);
+pub(crate) struct Arrival {
+    /// The barrier's word when it came, as if whole.
+    word: u32,
+    participants: u32,
+}
 
 impl Barrier {
-    /// Comes to the barrier and says so; the last of `participants` lets all go on.
+    /// Comes to the barrier and says so; the last of `participants` lets all go on. How many there were at first: those
+    /// withdrawn are taken off here.
     pub(crate) fn arrive(&self, participants: u32) -> Arrival {
-        // Read before counting in: once the count is full, the generation may move at any moment.
-        let word = self.generation.load(Ordering::Acquire);
-        let here = Arrival(word & !BROKEN);
-        // Who comes again and again to a broken barrier must not make up for those who are missing.
-        if word & BROKEN != 0 {
+        let mut count = self.count.load(Ordering::Acquire);
+        loop {
+            // Read after the count, so that it is no older than the count's tag: a tag that differs is an old one.
+            let word = self.word.load(Ordering::Acquire);
+            let here = Arrival { word: word & !BROKEN, participants };
+            // Who comes again and again to a broken barrier must not make up for those who are missing.
+            if word & BROKEN != 0 {
+                return here;
+            }
+            let tag = (word >> 1) << 11;
+            let come = if count & !COUNT == tag { (count & COUNT) + 1 } else { 1 };
+            // AcqRel: what each participant wrote before it came is visible to the last, and by its store below to all.
+            match self.count.compare_exchange_weak(count, tag | come, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) if come >= participants.saturating_sub(withdrawals(word)) => self.cross(word),
+                Ok(_) => {}
+                Err(changed) => {
+                    count = changed;
+                    continue;
+                }
+            }
             return here;
         }
-        // AcqRel: what each participant wrote before it came is visible to the last, and by its store below to all.
-        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == participants {
-            self.arrived.store(0, Ordering::Relaxed);
-            // The broken bit, should it come meanwhile, must stay: so add, not store.
-            self.generation.fetch_add(CROSSING, Ordering::Release);
-            futex::wake_all(&self.generation);
+    }
+
+    /// Lets all go on who arrived under `word`. Nothing happens if it has changed: then the barrier is broken, or somebody
+    /// was withdrawn and all arrive again.
+    fn cross(&self, word: u32) {
+        let next = word.wrapping_add(CROSSING);
+        if self.word.compare_exchange(word, next, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            futex::wake_all(&self.word);
         }
-        here
     }
 
-    /// Whether the crossing has happened; an error if it never will.
-    pub(crate) fn crossed(&self, arrival: Arrival) -> Result<bool, Broken> {
-        let word = self.generation.load(Ordering::Acquire);
-        if word & !BROKEN != arrival.0 {
-            return Ok(true);
+    /// Whether the crossing has happened; an error if it never will. Renews an arrival that a withdrawal has made void.
+    pub(crate) fn crossed(&self, arrival: &mut Arrival) -> Result<bool, Broken> {
+        loop {
+            let word = self.word.load(Ordering::Acquire);
+            if word / CROSSING != arrival.word / CROSSING {
+                return Ok(true);
+            }
+            if word & BROKEN != 0 {
+                return Err(self.reason());
+            }
+            if word == arrival.word {
+                return Ok(false);
+            }
+            // The crossing cannot have happened meanwhile, for it needs this very arrival.
+            *arrival = self.arrive(arrival.participants);
         }
-        if word & BROKEN == 0 { Ok(false) } else { Err(self.reason()) }
     }
 
-    /// The word to sleep on, and its value as long as the crossing has not happened.
-    pub(crate) fn word(&self, arrival: Arrival) -> (&AtomicU32, u32) {
-        (&self.generation, arrival.0)
+    /// The word to sleep on, and its value as long as there is nothing new for this arrival.
+    pub(crate) fn word(&self, arrival: &Arrival) -> (&AtomicU32, u32) {
+        (&self.word, arrival.word)
     }
 
-    /// Comes to the barrier and waits for the others. Deaths are not watched for here: whoever does breaks the barrier.
+    /// Comes to the barrier and waits for the others. Deaths are not watched for here: whoever does withdraws the dead or
+    /// breaks the barrier.
     pub(crate) fn meet(&self, participants: u32, patience: Patience) -> Result<(), Broken> {
-        let arrival = self.arrive(participants);
+        let mut arrival = self.arrive(participants);
         let mut tries = 0;
-        while !self.crossed(arrival)? {
+        while !self.crossed(&mut arrival)? {
             if !patience.pause(&mut tries) {
-                let (word, expected) = self.word(arrival);
+                let (word, expected) = self.word(&arrival);
                 futex::wait(word, expected, None);
             }
         }
         Ok(())
+    }
+
+    /// Lets the others go on for ever without one that has died: once for each, and only when it cannot run another
+    /// instruction. Whether it had come makes no difference.
+    pub(crate) fn withdraw(&self) {
+        self.word.fetch_add(WITHDRAWAL, Ordering::AcqRel);
+        // All arrive again, and the last of them crosses.
+        futex::wake_all(&self.word);
     }
 
     /// Ends all meetings here because of worker `rank`, or for the coordinator's reasons; those who wait go on with an
@@ -95,26 +145,31 @@ impl Barrier {
     pub(crate) fn break_for(&self, rank: Option<usize>) {
         let breaker = rank.map_or(COORDINATOR, |rank| rank as u32 + 1);
         let _ = self.breaker.compare_exchange(0, breaker, Ordering::AcqRel, Ordering::Relaxed);
-        self.generation.fetch_or(BROKEN, Ordering::AcqRel);
-        futex::wake_all(&self.generation);
+        self.word.fetch_or(BROKEN, Ordering::AcqRel);
+        futex::wake_all(&self.word);
     }
 
     /// Makes it new. For when nobody is near it.
     pub(super) fn mend(&self) {
-        for word in [&self.generation, &self.arrived, &self.breaker] {
+        for word in [&self.word, &self.count, &self.breaker] {
             word.store(0, Ordering::Release);
         }
     }
 
     /// Whether it is broken, and for whom.
     pub(crate) fn broken(&self) -> Option<Broken> {
-        (self.generation.load(Ordering::Acquire) & BROKEN != 0).then(|| self.reason())
+        (self.word.load(Ordering::Acquire) & BROKEN != 0).then(|| self.reason())
     }
 
     fn reason(&self) -> Broken {
         let breaker = self.breaker.load(Ordering::Acquire);
         Broken { by: (breaker != COORDINATOR).then(|| (breaker as usize).saturating_sub(1)) }
     }
+}
+
+/// How many participants a word says are withdrawn.
+fn withdrawals(word: u32) -> u32 {
+    word % CROSSING / WITHDRAWAL
 }
 
 /// How long to try before going to sleep.
@@ -141,10 +196,10 @@ impl Patience {
     fn pause(self, tries: &mut u32) -> bool {
         *tries += 1;
         if self.cpus {
-            std::hint::spin_loop();
+            spin_loop();
             *tries <= Self::PAUSES
         } else {
-            std::thread::yield_now();
+            yield_now();
             *tries <= Self::YIELDS
         }
     }
@@ -155,14 +210,10 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicUsize;
 
-    fn barrier() -> Barrier {
-        Barrier { generation: AtomicU32::new(0), arrived: AtomicU32::new(0), breaker: AtomicU32::new(0) }
-    }
-
     #[test]
     fn nobody_overtakes() {
         for participants in [1, 2, 3, 8, 40] {
-            let (barrier, count) = (barrier(), AtomicUsize::new(0));
+            let (barrier, count) = (Barrier::default(), AtomicUsize::new(0));
             std::thread::scope(|threads| {
                 for _ in 0..participants {
                     threads.spawn(|| {
@@ -179,8 +230,21 @@ mod tests {
     }
 
     #[test]
+    fn crossings_and_tags_wrap() {
+        let barrier = Barrier::default();
+        barrier.word.store((2500 * CROSSING).wrapping_neg() | WITHDRAWAL, Ordering::Relaxed);
+        for _ in 0..5000 {
+            let mut early = barrier.arrive(3);
+            assert_eq!(barrier.crossed(&mut early), Ok(false));
+            let mut last = barrier.arrive(3);
+            assert_eq!((barrier.crossed(&mut early), barrier.crossed(&mut last)), (Ok(true), Ok(true)));
+        }
+        assert_eq!(withdrawals(barrier.word.load(Ordering::Relaxed)), 1);
+    }
+
+    #[test]
     fn a_break_reaches_those_who_wait_and_those_who_come() {
-        let barrier = barrier();
+        let barrier = Barrier::default();
         std::thread::scope(|threads| {
             let waiters: Vec<_> = (0..3).map(|_| threads.spawn(|| barrier.meet(5, Patience::new(5, 2)))).collect();
             barrier.break_for(Some(4));
@@ -194,10 +258,56 @@ mod tests {
 
     #[test]
     fn a_crossing_that_happened_stays_true() {
-        let barrier = barrier();
-        let early = barrier.arrive(2);
+        let barrier = Barrier::default();
+        let mut early = barrier.arrive(2);
         let _last = barrier.arrive(2);
         barrier.break_for(None);
-        assert_eq!(barrier.crossed(early), Ok(true));
+        assert_eq!(barrier.crossed(&mut early), Ok(true));
+    }
+
+    #[test]
+    fn a_withdrawal_lets_those_go_on_who_wait_and_those_who_come() {
+        let barrier = Barrier::default();
+        let patience = Patience::new(5, 2);
+        std::thread::scope(|threads| {
+            let waiters: Vec<_> = (0..3).map(|_| threads.spawn(|| barrier.meet(5, patience))).collect();
+            let mut own = barrier.arrive(5);
+            assert_eq!(barrier.crossed(&mut own), Ok(false));
+            barrier.withdraw();
+            while !barrier.crossed(&mut own).unwrap() {
+                let (word, expected) = barrier.word(&own);
+                futex::wait(word, expected, None);
+            }
+            waiters.into_iter().for_each(|waiter| waiter.join().unwrap().unwrap());
+        });
+        (0..3).for_each(|_| barrier.withdraw());
+        barrier.meet(5, patience).unwrap();
+    }
+
+    #[test]
+    fn an_arrival_of_the_dead_is_void() {
+        let barrier = Barrier::default();
+        let _dead = barrier.arrive(3);
+        let mut own = barrier.arrive(3);
+        barrier.withdraw();
+        assert_eq!(barrier.crossed(&mut own), Ok(false), "two are alive, and one of them has not come");
+        let mut last = barrier.arrive(3);
+        assert_eq!((barrier.crossed(&mut last), barrier.crossed(&mut own)), (Ok(true), Ok(true)));
+    }
+
+    #[test]
+    fn nonsense_in_its_words_ends_no_meeting_in_a_panic() {
+        for lie in [1, 2, 0xfff, 0x1000, 0x7fff_fffe, u32::MAX] {
+            let barrier = Barrier::default();
+            for word in [&barrier.word, &barrier.count, &barrier.breaker] {
+                word.store(lie, Ordering::Relaxed);
+            }
+            let mut arrival = barrier.arrive(2);
+            let _ = barrier.crossed(&mut arrival);
+            barrier.withdraw();
+            let _ = barrier.crossed(&mut arrival);
+            barrier.break_for(Some(7));
+            let _ = barrier.crossed(&mut arrival);
+        }
     }
 }

@@ -5,10 +5,11 @@
 
 #![allow(unsafe_code)]
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{Barrier, Berth};
+use super::journal::Journal;
+use super::{Barrier, Berth, SliceState};
 use crate::error::Result;
 use crate::shared::{Segment, Wire};
 use crate::sys::obituary::Obituary;
@@ -56,44 +57,6 @@ pub(crate) struct Alone(pub(crate) AtomicU64);
 
 // SAFETY: atomics, barriers made of atomics, an Obituary, which is made for shared use, and padding that nobody reads.
 unsafe impl Wire for Head {}
-
-/// The journal's word for a slice: 0 free, 1 set aside, rank * 2 + 2 taken by rank, rank * 2 + 3 done by rank; and
-/// [`SAVED`] with any of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SliceState {
-    Free,
-    /// Not to be tried again.
-    Aside,
-    Taken {
-        rank: usize,
-    },
-    Done {
-        rank: usize,
-    },
-}
-
-/// Set in the journal's word of a slice whose cells, as they were before the job, are in the undo copy.
-const SAVED: u32 = 1 << 31;
-
-impl SliceState {
-    fn word(self) -> u32 {
-        match self {
-            Self::Free => 0,
-            Self::Aside => 1,
-            Self::Taken { rank } => rank as u32 * 2 + 2,
-            Self::Done { rank } => rank as u32 * 2 + 3,
-        }
-    }
-
-    fn of(word: u32) -> Self {
-        match word.checked_sub(2) {
-            None if word == 0 => Self::Free,
-            None => Self::Aside,
-            Some(word) if word % 2 == 0 => Self::Taken { rank: word as usize / 2 },
-            Some(word) => Self::Done { rank: word as usize / 2 },
-        }
-    }
-}
 
 /// A board in shared memory, the same for coordinator and workers.
 pub(crate) struct Board {
@@ -154,37 +117,31 @@ impl Board {
         &self.segment.words(self.at.addresses, self.layout.workers * loans)[rank * loans..][..loans]
     }
 
-    fn states(&self) -> &[AtomicU32] {
-        self.segment.words(self.at.states, self.layout.slices)
+    fn journal(&self) -> Journal<'_> {
+        let Layout { slices, answer, .. } = self.layout;
+        let states = self.segment.words(self.at.states, slices);
+        Journal { states, answers: self.segment.words(self.at.answers, slices * answer) }
     }
 
     /// What the journal says of a slice.
     pub(crate) fn state(&self, slice: usize) -> SliceState {
-        // Acquire: with Done comes all that its worker wrote before.
-        SliceState::of(self.states()[slice].load(Ordering::Acquire) & !SAVED)
+        self.journal().state(slice)
     }
 
     /// Whether the slice's cells are in the undo copy.
     pub(crate) fn is_saved(&self, slice: usize) -> bool {
-        self.states()[slice].load(Ordering::Acquire) & SAVED != 0
+        self.journal().is_saved(slice)
     }
 
     /// Enters that the slice's cells are in the undo copy, for who takes it after this worker's death.
     pub(crate) fn note_saved(&self, slice: usize) {
-        self.states()[slice].fetch_or(SAVED, Ordering::Release);
-    }
-
-    /// Enters a state and leaves the mark of the undo copy. A slice has one writer at a time: its worker, or the coordinator
-    /// between rounds.
-    fn enter(&self, slice: usize, state: SliceState, order: Ordering) {
-        let word = &self.states()[slice];
-        word.store(word.load(Ordering::Relaxed) & SAVED | state.word(), order);
+        self.journal().note_saved(slice);
     }
 
     /// Enters that worker `rank` begins a slice now.
     pub(crate) fn take(&self, rank: usize, slice: usize, now: Instant) {
         self.berths()[rank].begin(slice, now.saturating_duration_since(self.epoch));
-        self.enter(slice, SliceState::Taken { rank }, Ordering::Relaxed);
+        self.journal().take(rank, slice);
     }
 
     /// What the clock that times slices shows.
@@ -199,25 +156,14 @@ impl Board {
 
     /// Enters that worker `rank` has finished a slice, with its answer, which took `busy`.
     pub(crate) fn finish(&self, rank: usize, slice: usize, answer: &[u8], busy: Duration) {
-        for (word, &byte) in self.answer_words(slice).iter().zip(answer) {
-            word.store(byte, Ordering::Relaxed);
-        }
-        // Release: who reads Done sees the slice's cells and its answer.
-        self.enter(slice, SliceState::Done { rank }, Ordering::Release);
+        self.journal().finish(rank, slice, answer);
         self.berths()[rank].end(busy);
         self.head().done.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn answer_words(&self, slice: usize) -> &[AtomicU8] {
-        let size = self.layout.answer;
-        &self.segment.words(self.at.answers, self.layout.slices * size)[slice * size..][..size]
-    }
-
     /// Copies the answer of a slice that is done.
     pub(crate) fn read_answer(&self, slice: usize, into: &mut [u8]) {
-        for (byte, word) in into.iter_mut().zip(self.answer_words(slice)) {
-            *byte = word.load(Ordering::Relaxed);
-        }
+        self.journal().read_answer(slice, into);
     }
 
     /// How many slices are done; at most as many as there are, whatever a worker wrote.
@@ -227,12 +173,12 @@ impl Board {
 
     /// The slices that the journal does not call done, ascending.
     pub(crate) fn not_done(&self) -> Vec<usize> {
-        (0..self.layout.slices).filter(|&slice| !matches!(self.state(slice), SliceState::Done { .. })).collect()
+        self.journal().not_done()
     }
 
     /// The slices that are free, ascending: those of the next round.
     pub(crate) fn free(&self) -> Vec<usize> {
-        (0..self.layout.slices).filter(|&slice| self.state(slice) == SliceState::Free).collect()
+        self.journal().free()
     }
 
     /// Makes barriers, counter and berths new; of the slices that are not done frees those that are `to_be_tried` again and
@@ -243,7 +189,7 @@ impl Board {
     pub(crate) unsafe fn clear_for_next_round(&self, to_be_tried: impl Fn(usize) -> bool) {
         for slice in self.not_done() {
             let state = if to_be_tried(slice) { SliceState::Free } else { SliceState::Aside };
-            self.enter(slice, state, Ordering::Release);
+            self.journal().enter(slice, state);
         }
         self.head().end.mend();
         self.head().meeting.mend();
@@ -289,7 +235,7 @@ mod tests {
     fn nonsense_on_the_board_is_harmless() {
         let board = board();
         board.head().done.0.store(u64::MAX, Ordering::Relaxed);
-        board.states()[0].store(u32::MAX, Ordering::Relaxed);
+        board.journal().states[0].store(u32::MAX, Ordering::Relaxed);
         assert_eq!(board.done(), 5);
         assert!(matches!(board.state(0), SliceState::Done { .. }));
     }

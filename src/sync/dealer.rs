@@ -1,9 +1,8 @@
 //! Gives out each slice once, by a schedule.
 
-use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-
+use super::words::{AtomicU64, Ordering};
 use crate::slices::Schedule;
+use std::ops::Range;
 
 /// What is to be given out, and to how many; how far it has got is one counter that all workers share.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,11 @@ mod barrier;
 mod berth;
 mod board;
 mod dealer;
+mod journal;
+mod words;
 
 pub(crate) use barrier::{Barrier, Broken, Patience};
 pub(crate) use berth::{Berth, Words};
-pub(crate) use board::{Board, Layout, SliceState};
+pub(crate) use board::{Board, Layout};
 pub(crate) use dealer::Dealer;
+pub(crate) use journal::SliceState;
