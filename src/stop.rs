@@ -48,7 +48,7 @@ impl Stop {
     /// The signal that asked for it, if it was one.
     pub fn signal(&self) -> Option<i32> {
         let word = self.word.load(Ordering::Acquire);
-        (word >= signals::FIRST).then_some((word - signals::FIRST) as i32)
+        word.checked_sub(signals::FIRST).map(|signal| signal as i32)
     }
 
     /// The request that Ctrl-C (SIGINT), SIGTERM and SIGHUP make, for programs that consist of jobs.

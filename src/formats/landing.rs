@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::source::wrong;
 use crate::error::{Error, Result};
 use crate::sys::file::{Folder, may_write, permit_like, reserve};
+use crate::sys::signals::Hold;
 
 /// An output file that is not there until [`land`](Self::land).
 ///
@@ -39,8 +40,10 @@ pub struct Landing {
     /// The target's name in `folder`, all symbolic links followed.
     name: OsString,
     file: BufWriter<File>,
-    /// The name until then, where the file system wants one.
+    /// The name until then, where the file system wants one; meanwhile a signal that asks this process to end is put off,
+    /// for the file would stay.
     hidden: Option<OsString>,
+    _hold: Option<Hold>,
     replaces: bool,
     reserved: bool,
     /// Why writing failed; encoders wrap the error until nobody can tell.
@@ -75,8 +78,9 @@ impl Landing {
         };
         let replaces = replaced.is_some();
         let file = BufWriter::with_capacity(1 << 18, file);
-        let landing =
-            Self { path: path.to_owned(), folder, name, file, hidden, replaces, reserved: false, trouble: None };
+        let _hold = hidden.as_ref().map(|_| Hold::new());
+        let path = path.to_owned();
+        let landing = Self { path, folder, name, file, hidden, _hold, replaces, reserved: false, trouble: None };
         if let Some(old) = replaced {
             permit_like(landing.file.get_ref(), &old).map_err(|error| landing.failed(&error))?;
         }
@@ -118,6 +122,7 @@ impl Landing {
         if self.replaces || self.hidden.is_some() {
             file.sync_data()?;
         }
+        let _no_hidden_file_stays = Hold::new();
         if self.hidden.is_none() {
             match self.folder.link(file, &self.name) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

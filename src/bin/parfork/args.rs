@@ -1,11 +1,14 @@
 //! The command line as typed. What it means is worked out in `job.rs` and in each subcommand's file.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use parfork::workers::filter::{Border, Filter};
 use parfork::{Engine, MOST_WORKERS, Schedule, Split};
+
+use crate::quantity;
 
 /// Split work on arrays across processes that share memory.
 ///
@@ -15,7 +18,7 @@ use parfork::{Engine, MOST_WORKERS, Schedule, Split};
 #[command(
     version,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done, 1 the job failed, 2 wrong usage, 3 bad input."
+    after_help = "Exit codes: 0 done, 1 the job failed, 2 wrong usage, 3 bad input, 129 to 143 stopped by a signal (130: Ctrl-C)."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -71,6 +74,18 @@ pub struct Common {
     /// How often a slice is tried again after a worker process died on it
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub retries: u32,
+    /// Time for the whole job, as in 90s or 1.5h; for a chain of filters, for each of them
+    #[arg(long, value_name = "TIME", value_parser = quantity::time)]
+    pub deadline: Option<Duration>,
+    /// Time for one slice; a worker that takes longer is killed and counts as dead
+    #[arg(long, value_name = "TIME", value_parser = quantity::time)]
+    pub slice_deadline: Option<Duration>,
+    /// Memory of its own that a worker may use beyond what it starts with, as in 512M
+    #[arg(long, value_name = "BYTES", value_parser = quantity::bytes)]
+    pub mem_limit: Option<u64>,
+    /// Let workers write to nothing but the slice they work on
+    #[arg(long)]
+    pub guard: bool,
     /// Also run serially and compare every bit; exit 1 on a difference
     #[arg(long)]
     pub verify: bool,

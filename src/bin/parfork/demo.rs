@@ -11,7 +11,7 @@ use parfork::formats::picture::{self, Picture};
 use parfork::workers::filter::{Border, Filter, Sample};
 use parfork::workers::mandelbrot::{self, View};
 use parfork::workers::matmul;
-use parfork::{Engine, Memory, Report, Settings, Shared, cpus};
+use parfork::{Engine, Memory, Report, Settings, Shared, Stop, cpus};
 
 use crate::args::Demo;
 use crate::failure::Failure;
@@ -25,7 +25,7 @@ pub fn run(args: Demo) -> Result<(), Failure> {
         Failure::job(format!("the folder {} cannot be made ({error}). Give another with -o.", args.output.display()))
     })?;
     output::print(&format!("parfork demo: {workers} workers on {} CPUs\n", cpus()))?;
-    let stage = Stage { workers, folder: args.output };
+    let stage = Stage { workers, folder: args.output, stop: Stop::at_signals().ok() };
     let rendering = stage.rendering()?;
     stage.edges(given.as_ref().unwrap_or(&rendering))?;
     stage.product()
@@ -35,6 +35,7 @@ pub fn run(args: Demo) -> Result<(), Failure> {
 struct Stage {
     workers: usize,
     folder: PathBuf,
+    stop: Option<&'static Stop>,
 }
 
 /// One engine's run of an act: the result and the jobs it took.
@@ -101,10 +102,20 @@ impl Stage {
     ) -> Result<Shared<T, D>, Failure> {
         let mut runs = Vec::new();
         for engine in Engine::ALL {
-            runs.push(act(&|| Settings { workers: Some(self.workers), engine, ..Settings::default() })?);
+            runs.push(act(&|| Settings {
+                workers: Some(self.workers),
+                engine,
+                stop: self.stop,
+                ..Settings::default()
+            })?);
         }
         // Once more in processes, to look at memory: that takes time which is not the job's.
-        let seen = act(&|| Settings { workers: Some(self.workers), measure_memory: true, ..Settings::default() })?;
+        let seen = act(&|| Settings {
+            workers: Some(self.workers),
+            measure_memory: true,
+            stop: self.stop,
+            ..Settings::default()
+        })?;
         let serial = &runs[0];
         let mut text = format!("\n{title}\n\n   engine         time  speed-up  same bits as serial\n");
         for (engine, run) in Engine::ALL.iter().zip(&runs) {

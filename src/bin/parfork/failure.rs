@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 
-use parfork::Error;
+use parfork::{Error, Stop};
 
 /// Why the command ends without having done what was asked.
 #[derive(Debug)]
@@ -15,6 +15,13 @@ pub enum Failure {
     Usage(String),
     /// Bad input: exit code 3.
     Input(String),
+    /// Asked to stop: exit code 128 + signal, as shells count.
+    Stopped {
+        /// Which signal it was.
+        signal: i32,
+        /// What was not done.
+        text: String,
+    },
     /// Nobody reads the output any more; there is nobody to tell, and nothing is wrong.
     Unheard,
 }
@@ -35,12 +42,23 @@ impl Failure {
         Self::Input(what.to_string())
     }
 
+    /// Fails if a signal has asked to stop while no job ran that would have looked at it.
+    pub fn if_stopped() -> Result<(), Self> {
+        match Stop::at_signals()?.signal() {
+            Some(signal) => {
+                Err(Self::Stopped { signal, text: "stopped before the result was written. Run it again.".to_owned() })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Prints what is wrong and what to do, on stderr; the exit code.
     pub fn tell(self) -> ExitCode {
         let (code, text) = match self {
             Self::Job(text) => (1, text),
             Self::Usage(text) => (2, text),
             Self::Input(text) => (3, text),
+            Self::Stopped { signal, text } => (128 + signal as u8, text),
             Self::Unheard => return ExitCode::SUCCESS,
         };
         eprintln!("parfork: {text}");
@@ -51,7 +69,8 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            Error::Split(_) | Error::Workers { .. } => Self::usage(error),
+            Error::Split(_) | Error::Workers { .. } | Error::Engine { .. } => Self::usage(error),
+            Error::Stopped { signal: Some(signal), .. } => Self::Stopped { signal, text: error.to_string() },
             Error::File { .. } | Error::Shape(_) => Self::input(error),
             _ => Self::job(error),
         }

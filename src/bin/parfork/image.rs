@@ -32,6 +32,7 @@ pub fn run(args: Image) -> Result<(), Failure> {
             (Picture::U16(output), reports)
         }
     };
+    Failure::if_stopped()?;
     picture::write(&mut landing, &output, format).map_err(Failure::job)?;
     landing.land().map_err(Failure::job)?;
     let names: Vec<String> = args.filters.iter().map(ToString::to_string).collect();

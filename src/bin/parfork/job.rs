@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use parfork::{Engine, Report, Settings};
+use parfork::{Engine, Report, Settings, Stop};
 use serde_json::{Map, Value, json};
 
 use crate::args::Common;
@@ -19,6 +19,11 @@ impl Common {
             schedule: self.schedule,
             engine: self.engine,
             retries: self.retries,
+            deadline: self.deadline,
+            slice_deadline: self.slice_deadline,
+            memory_limit: self.mem_limit,
+            guard: self.guard,
+            stop: Stop::at_signals().ok(),
             progress: output::progress_bar(what, self.quiet),
             ..Settings::default()
         }
@@ -26,7 +31,7 @@ impl Common {
 
     /// The settings of the run that `--verify` compares with.
     pub fn serially(&self) -> Settings<'static> {
-        Settings { split: self.split, engine: Engine::Serial, ..Settings::default() }
+        Settings { split: self.split, engine: Engine::Serial, stop: Stop::at_signals().ok(), ..Settings::default() }
     }
 }
 

@@ -10,6 +10,7 @@ mod mandelbrot;
 mod matmul;
 mod output;
 mod plan;
+mod quantity;
 mod reduce;
 mod shell;
 
@@ -17,10 +18,22 @@ use std::process::ExitCode;
 
 use args::{Cli, Command};
 use clap::Parser;
+use failure::Failure;
+use parfork::Stop;
 use parfork::workers::reduce::Op;
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let command = Cli::parse().command;
+    // From here on Ctrl-C ends jobs first and then the command.
+    let done = Stop::at_signals().map_err(Failure::from).and_then(|_| run(command));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
         Command::Demo(args) => demo::run(args),
         Command::Matmul(args) => matmul::run(args),
         Command::Image(args) => image::run(args),
@@ -33,9 +46,5 @@ fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man => shell::man(),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.tell(),
     }
 }

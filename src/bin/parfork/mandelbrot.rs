@@ -28,6 +28,7 @@ pub fn run(args: Mandelbrot) -> Result<(), Failure> {
         mandelbrot::run(args.common.serially(), &view, &mut serial)?;
         verify(output.as_slice(), serial.as_slice())?;
     }
+    Failure::if_stopped()?;
     picture::write(&mut landing, &Picture::U8(output), format).map_err(Failure::job)?;
     landing.land().map_err(Failure::job)?;
     let mut facts = Map::new();

@@ -56,6 +56,7 @@ fn product<T: Element + npy::Element>(args: Matmul, dtype: &str) -> Result<(), F
         matmul::run(args.common.serially(), &a, &b, &mut serial)?;
         verify(c.as_slice(), serial.as_slice())?;
     }
+    Failure::if_stopped()?;
     npy::write(&mut landing, c.view()).map_err(Failure::job)?;
     landing.land().map_err(Failure::job)?;
     let mut facts = Map::new();

@@ -23,22 +23,41 @@ pub fn print(text: &str) -> Result<(), Failure> {
 pub fn progress_bar(what: &str, quiet: bool) -> Option<Progress<'static>> {
     /// Shorter jobs are done before anybody could read it.
     const NOTICEABLE: Duration = Duration::from_millis(300);
-    const WIDTH: usize = 30;
 
     if quiet || !std::io::stderr().is_terminal() {
         return None;
     }
-    let (what, began, mut shown) = (what.to_owned(), Instant::now(), false);
+    let mut bar = Bar { what: what.to_owned(), shown: false };
+    let began = Instant::now();
     Some(Box::new(move |done, all| {
-        let mut out = std::io::stderr();
-        if done == all && shown {
-            let _ = write!(out, "\r\x1b[K");
-        } else if done < all && began.elapsed() > NOTICEABLE {
-            let filled = WIDTH * done / all;
-            let _ = write!(out, "\r{what} [{:<WIDTH$}] {done} of {all} slices\x1b[K", "#".repeat(filled));
-            shown = true;
+        if done < all && began.elapsed() > NOTICEABLE {
+            bar.show(done, all);
         }
     }))
+}
+
+/// A bar on stderr, taken away when it is dropped, however the job ends.
+struct Bar {
+    what: String,
+    shown: bool,
+}
+
+impl Bar {
+    const WIDTH: usize = 30;
+
+    fn show(&mut self, done: usize, all: usize) {
+        let (what, filled) = (&self.what, "#".repeat(Self::WIDTH * done / all));
+        let _ = write!(std::io::stderr(), "\r{what} [{filled:<0$}] {done} of {all} slices\x1b[K", Self::WIDTH);
+        self.shown = true;
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if self.shown {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
 }
 
 /// A count and its noun: `1 slice`, `2 slices`.

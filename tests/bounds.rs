@@ -1,0 +1,366 @@
+//! Jobs with bounds: on a slice's time, a worker's memory, what a worker may write; and jobs that are asked to stop.
+#![allow(unsafe_code)]
+
+mod support;
+
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use ndarray::{Array2, Ix1, Ix2};
+use parfork::{Cause, Engine, Error, Job, Order, Schedule, Settings, Shared, Split, Stop};
+use support::{Page, cases, no_children, nothing_left};
+
+fn main() -> ExitCode {
+    support::run(
+        cases![
+            a_worker_that_loops_stops_or_sleeps_is_replaced,
+            a_worker_that_always_loops_is_named,
+            without_retries_a_stalled_worker_ends_the_job,
+            slices_within_their_time_are_left_alone,
+            a_worker_that_waits_for_others_at_the_end_is_not_late,
+            a_worker_beyond_its_memory_aborts_alone,
+            what_is_lent_does_not_count_as_a_workers_memory,
+            undo_copies_put_back_what_a_dead_worker_changed,
+            retries_of_what_may_be_read_are_refused,
+            a_guarded_worker_writes_its_slice_only,
+            a_guard_changes_no_result,
+            a_guard_and_undo_copies_together,
+            a_stop_ends_jobs_on_every_engine,
+            replacements_come_though_threads_run_by_then,
+            replacements_come_though_the_nursery_is_killed,
+            what_only_processes_can_keep_is_refused,
+        ],
+        cases![],
+    )
+}
+
+/// A span that no slice takes but one that stalls.
+const LONG: Duration = Duration::from_millis(300);
+
+fn signal_me(signal: i32) {
+    // SAFETY: a signal to this process, a worker.
+    unsafe { libc::kill(std::process::id() as i32, signal) };
+}
+
+fn loop_for_ever() {
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+fn sleep_for_ever() {
+    loop {
+        // SAFETY: waits for a signal, and takes nothing.
+        unsafe { libc::pause() };
+    }
+}
+
+fn stop_me() {
+    signal_me(libc::SIGSTOP);
+}
+
+/// A job of 12 cells, in which cell 5 does a deed as often as `times`.
+fn job_with(deed: fn(), times: u64, retries: u32) -> (Shared<u64, Ix1>, parfork::Result<parfork::Report>) {
+    let begun = Page::new();
+    let mut cells = Shared::<u64, _>::zeros(12).unwrap();
+    let job = Job::new(&mut cells).workers(3).retries(retries).overwrites().slice_deadline(LONG);
+    let done = nothing_left(|| {
+        job.run(|w, mut slice| {
+            let number = w.region().index();
+            if number == 5 && begun[0].fetch_add(1, Ordering::Relaxed) < times {
+                deed();
+            }
+            slice.fill(number as u64 + 1);
+        })
+    });
+    (cells, done.map(|done| done.report().clone()))
+}
+
+fn a_worker_that_loops_stops_or_sleeps_is_replaced() {
+    for (deed, doing) in [(loop_for_ever as fn(), "running"), (stop_me, "stopped"), (sleep_for_ever, "asleep")] {
+        let (cells, done) = job_with(deed, 1, 1);
+        let report = done.unwrap();
+        assert!(cells.as_slice().iter().copied().eq(1..=12));
+        let [death] = &report.deaths[..] else { panic!("{:?}", report.deaths) };
+        assert_eq!(death.slice.map(|slice| slice.0.index()), Some(5));
+        assert!(
+            matches!(death.cause, Cause::Stalled { limit, state } if limit == LONG && state.starts_with(doing)),
+            "{death}"
+        );
+    }
+}
+
+fn a_worker_that_always_loops_is_named() {
+    let (cells, done) = job_with(loop_for_ever, u64::MAX, 1);
+    let error = done.unwrap_err();
+    let Error::WorkerDied(death) = &error else { panic!("{error:?}") };
+    assert_eq!((death.slice.unwrap().0.index(), death.tries, death.done), (5, 2, 11));
+    assert!(error.to_string().contains("took longer than 300ms for one slice and was killed"), "{error}");
+    assert_eq!(cells.as_slice().iter().filter(|&&cell| cell > 0).count(), 11);
+}
+
+fn without_retries_a_stalled_worker_ends_the_job() {
+    for deed in [loop_for_ever as fn(), stop_me, sleep_for_ever] {
+        let error = job_with(deed, 1, 0).1.unwrap_err();
+        assert!(
+            matches!(&error, Error::WorkerDied(death) if matches!(death.cause, Cause::Stalled { .. })),
+            "{error:?}"
+        );
+    }
+}
+
+fn slices_within_their_time_are_left_alone() {
+    let mut cells = Shared::<u64, _>::zeros(60).unwrap();
+    let began = Instant::now();
+    // 60 slices of 20 ms by two workers take twice as long as one may.
+    let job = Job::new(&mut cells).workers(2).slice_deadline(LONG);
+    job.run(|_, mut slice| {
+        let until = Instant::now() + Duration::from_millis(20);
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+        slice.fill(1);
+    })
+    .unwrap();
+    assert!(began.elapsed() > LONG && cells.as_slice().iter().all(|&cell| cell == 1));
+}
+
+fn a_worker_that_waits_for_others_at_the_end_is_not_late() {
+    let mut cells = Shared::<u64, _>::zeros(2).unwrap();
+    let job = Job::new(&mut cells).workers(2).schedule(Schedule::Static).slice_deadline(Duration::from_secs(1));
+    job.run(|w, _| {
+        let until = Instant::now() + Duration::from_millis(if w.rank() == 0 { 0 } else { 700 });
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+    })
+    .unwrap();
+}
+
+fn a_worker_beyond_its_memory_aborts_alone() {
+    let tries = Page::new();
+    let mut cells = Shared::<u64, _>::zeros(8).unwrap();
+    let job = Job::new(&mut cells).workers(2).retries(1).overwrites().memory_limit(64 << 20);
+    let done = nothing_left(|| {
+        job.run(|w, mut slice| {
+            let greedy = w.region().index() == 3 && tries[0].fetch_add(1, Ordering::Relaxed) == 0;
+            let hoard = vec![1_u8; if greedy { 256 << 20 } else { 16 << 20 }];
+            slice.fill(hoard.iter().rev().take(1).map(|&one| u64::from(one)).sum());
+        })
+    })
+    .unwrap();
+    assert!(cells.as_slice().iter().all(|&cell| cell == 1));
+    let [death] = &done.report().deaths[..] else { panic!("{:?}", done.report().deaths) };
+    assert!(matches!(death.cause, Cause::Signalled { signal: libc::SIGABRT }), "{death}");
+}
+
+fn what_is_lent_does_not_count_as_a_workers_memory() {
+    let source = Shared::<u8, _>::zeros((64, 1 << 20)).unwrap();
+    let mut result = Shared::<u8, _>::zeros((64, (1 << 20) - 1)).unwrap();
+    for guard in [false, true] {
+        let job = Job::new((&source, &mut result)).workers(2).memory_limit(8 << 20).guard(guard);
+        job.run(|_, (_, mut slice)| slice.fill(3)).unwrap();
+        assert!(result.as_slice().iter().all(|&cell| cell == 3));
+        result.as_mut_slice().fill(0);
+    }
+}
+
+/// Runs a job in place, `cell = 2 * cell + 1`, in which every slice kills its first worker half way.
+fn doubled(mut cells: Shared<u32, Ix2>, split: Split, guard: bool) -> Shared<u32, Ix2> {
+    let begun = Page::new();
+    let job = Job::new(&mut cells).workers(3).split(split).retries(1).undo_copies().guard(guard);
+    let done = nothing_left(|| {
+        job.run(|w, mut slice| {
+            let half = slice.len() / 2;
+            for (number, cell) in slice.iter_mut().enumerate() {
+                if number == half && begun[w.region().index()].fetch_add(1, Ordering::Relaxed) == 0 {
+                    signal_me(libc::SIGKILL);
+                }
+                *cell = *cell * 2 + 1;
+            }
+        })
+    })
+    .unwrap();
+    assert!(!done.report().deaths.is_empty());
+    cells
+}
+
+fn numbers(shape: (usize, usize), order: Order) -> Shared<u32, Ix2> {
+    let mut cells = Shared::zeros_in(shape, order).unwrap();
+    for (number, cell) in (0..).zip(cells.as_mut_slice()) {
+        *cell = number;
+    }
+    cells
+}
+
+/// Splits of a 40 x 1024 array of 4-byte cells: some whose slices fill their pages, some not.
+fn splits() -> [Split; 4] {
+    [Split::rows().of(4), Split::rows().of(7), Split::cols().of(100), Split::tiles(13, 500)]
+}
+
+fn undo_copies_put_back_what_a_dead_worker_changed() {
+    for (split, order) in splits().into_iter().flat_map(|split| [Order::C, Order::F].map(|order| (split, order))) {
+        let cells = doubled(numbers((40, 1024), order), split, false);
+        assert!((0..).zip(cells.as_slice()).all(|(number, &cell)| cell == number * 2 + 1), "{split} {order:?}");
+    }
+}
+
+fn retries_of_what_may_be_read_are_refused() {
+    let mut cells = Shared::<u64, _>::zeros(8).unwrap();
+    let error = Job::new(&mut cells).workers(2).retries(2).run(|_, _| ()).unwrap_err().to_string();
+    assert!(error.contains("overwrites()") && error.contains("undo_copies()"), "{error}");
+    // Nothing is written, or there is no other process to die.
+    Job::new(&cells).workers(2).retries(2).run(|_, _| ()).unwrap();
+    Job::new(&mut cells).workers(2).retries(2).engine(Engine::Threads).run(|_, _| ()).unwrap();
+}
+
+fn a_guarded_worker_writes_its_slice_only() {
+    // A page for each row; and rows that share pages. The third cell is in another page in either case.
+    for (width, stray) in [(1024_usize, 1024_usize), (1000, 3000)] {
+        let begun = Page::new();
+        let mut cells = Shared::<u32, _>::zeros((16, width)).unwrap();
+        let job = Job::new(&mut cells).workers(2).split(Split::rows().of(1)).retries(1).overwrites().guard(true);
+        let done = nothing_left(|| {
+            job.run(|w, mut slice| {
+                slice.fill(w.region().index() as u32);
+                if w.region().index() == 4 && begun[0].fetch_add(1, Ordering::Relaxed) == 0 {
+                    // SAFETY: none: a stray write into the array, but into a slice that is another's.
+                    unsafe { slice.as_mut_ptr().add(stray).write_volatile(u32::MAX) };
+                }
+            })
+        })
+        .unwrap();
+        let [death] = &done.report().deaths[..] else { panic!("{:?}", done.report().deaths) };
+        assert!(death.to_string().contains("SIGSEGV"), "{death}");
+        let expected = Array2::from_shape_fn((16, width), |(row, _)| row as u32);
+        assert_eq!(cells.view(), expected);
+    }
+}
+
+fn a_guard_changes_no_result() {
+    for (split, order) in splits().into_iter().flat_map(|split| [Order::C, Order::F].map(|order| (split, order))) {
+        let mut cells = numbers((40, 1024), order);
+        let before = numbers((3, 5), Order::C);
+        Job::new((&mut cells, &before))
+            .workers(3)
+            .split(split)
+            .guard(true)
+            .run(|_, (mut slice, _)| slice.mapv_inplace(|cell| cell + 7))
+            .unwrap();
+        assert!((0..).zip(cells.as_slice()).all(|(number, &cell)| cell == number + 7), "{split} {order:?}");
+    }
+}
+
+fn a_guard_and_undo_copies_together() {
+    for split in splits() {
+        let cells = doubled(numbers((40, 1024), Order::C), split, true);
+        assert!((0..).zip(cells.as_slice()).all(|(number, &cell)| cell == number * 2 + 1), "{split}");
+    }
+}
+
+fn a_stop_ends_jobs_on_every_engine() {
+    for engine in Engine::ALL {
+        let (stop, begun) = (Stop::new(), Page::new());
+        let mut cells = Shared::<u64, _>::zeros(1000).unwrap();
+        // Threads and the serial engine are told by a body, which shares their memory; processes by the coordinator.
+        let job = Job::new(&mut cells).workers(2).engine(engine).stop(&stop).progress(|_, _| {
+            if begun[0].load(Ordering::Relaxed) > 5 {
+                stop.ask();
+            }
+        });
+        let error = nothing_left(|| {
+            job.run(|_, _| {
+                if begun[0].fetch_add(1, Ordering::Relaxed) > 5 {
+                    stop.ask();
+                    if engine == Engine::Processes {
+                        sleep_for_ever();
+                    }
+                }
+            })
+            .unwrap_err()
+        });
+        assert!(
+            matches!(error, Error::Stopped { signal: None, done, slices: 1000 } if done < 1000),
+            "{engine}: {error}"
+        );
+        // The request stays.
+        let again = Job::new(&mut cells).workers(2).engine(engine).stop(&stop).run(|_, _| ());
+        assert!(matches!(again, Err(Error::Stopped { .. })), "{engine}: {again:?}");
+    }
+}
+
+fn replacements_come_though_threads_run_by_then() {
+    let begun = Page::new();
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let mut held = Some(held);
+    let mut cells = Shared::<u64, _>::zeros(8).unwrap();
+    let job = Job::new(&mut cells).workers(2).retries(1).overwrites().progress(|_, _| {
+        if let Some(held) = held.take() {
+            std::thread::spawn(move || held.recv());
+            begun[1].store(1, Ordering::Release);
+        }
+    });
+    let done = job.run(|w, mut slice| {
+        while begun[1].load(Ordering::Acquire) == 0 {
+            std::hint::spin_loop();
+        }
+        if w.region().index() == 3 && begun[0].fetch_add(1, Ordering::Relaxed) == 0 {
+            signal_me(libc::SIGKILL);
+        }
+        slice.fill(1);
+    });
+    assert_eq!(done.unwrap().report().deaths.len(), 1);
+    assert!(cells.as_slice().iter().all(|&cell| cell == 1));
+    no_children();
+    drop(hold);
+}
+
+/// The child of this process that bears this name.
+fn child_named(name: &str) -> Option<i32> {
+    let pid = std::process::id();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    let named = |pid: &&str| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name);
+    children.split_whitespace().find(named)?.parse().ok()
+}
+
+fn replacements_come_though_the_nursery_is_killed() {
+    let begun = Page::new();
+    let mut cells = Shared::<u64, _>::zeros(8).unwrap();
+    let job = Job::new(&mut cells).workers(2).retries(1).overwrites().progress(|_, _| {
+        if let Some(nursery) = child_named("parfork-nursery") {
+            // SAFETY: a signal to a child of this process that has not been reaped.
+            unsafe { libc::kill(nursery, libc::SIGKILL) };
+            begun[1].store(1, Ordering::Release);
+        }
+    });
+    let done = nothing_left(|| {
+        job.run(|w, mut slice| {
+            while begun[1].load(Ordering::Acquire) == 0 {
+                std::hint::spin_loop();
+            }
+            if w.region().index() == 3 && begun[0].fetch_add(1, Ordering::Relaxed) == 0 {
+                signal_me(libc::SIGKILL);
+            }
+            slice.fill(1);
+        })
+    });
+    assert_eq!(done.unwrap().report().deaths.len(), 1);
+    assert!(cells.as_slice().iter().all(|&cell| cell == 1));
+}
+
+fn what_only_processes_can_keep_is_refused() {
+    for engine in [Engine::Threads, Engine::Serial] {
+        let mut cells = Shared::<u64, _>::zeros(8).unwrap();
+        let settings = || Settings { workers: Some(2), engine, ..Settings::default() };
+        for (set, what) in [
+            (Settings { slice_deadline: Some(LONG), ..settings() }, "a deadline for slices"),
+            (Settings { memory_limit: Some(1 << 30), ..settings() }, "a limit of memory"),
+            (Settings { guard: true, ..settings() }, "a guard"),
+        ] {
+            let error = Job::with(&mut cells, set).run(|_, _| ()).unwrap_err().to_string();
+            let expected = format!("{what} needs workers that are processes, and the engine is {engine}");
+            assert!(error.starts_with(&expected), "{error}");
+        }
+    }
+}
