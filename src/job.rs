@@ -265,6 +265,10 @@ impl<'p, L: Lend> Job<'p, L> {
             progress: settings.progress,
         };
         let _hold = settings.stop.map(|_| Hold::new());
+        // However fast its workers would be.
+        if orders.are_to_end() {
+            return Err(orders.ended(&board));
+        }
         let deaths = engine(&work, &mut orders)?;
         let mut report = Report {
             engine: settings.engine,
