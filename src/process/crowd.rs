@@ -27,6 +27,8 @@ pub(crate) struct Crowd<'b> {
     members: Vec<Member>,
     /// When all were last asked for.
     asked: Cell<Instant>,
+    /// When the youngest was made.
+    made: Instant,
 }
 
 /// One worker.
@@ -49,17 +51,21 @@ impl<'b> Crowd<'b> {
     /// How often to ask the system for deaths that no obituary can tell: of workers that died before they signed theirs,
     /// and of those beyond the number of words that can be waited on at once (or all, before Linux 5.16).
     const ROUND: Duration = Duration::from_millis(10);
+    /// How soon after the birth of the last worker to ask first; then when as much time has passed again, and so on until
+    /// rounds are as long as above. Workers sign soon after their birth but not before the coordinator first sleeps, and it
+    /// does not wait on the words of those who have not: a death early in a job would be heard of at the end of the round.
+    const FIRST_ROUND: Duration = Duration::from_micros(50);
     /// How often to ask for all others. The kernel writes an obituary only if the dead worker's memory still tells it where:
     /// one that has unmapped the board or scribbled on it dies unheard.
     const SLOW_ROUND: Duration = Duration::from_millis(500);
 
     pub(crate) fn new(board: &'b Board) -> Self {
-        Self { board, members: Vec::new(), asked: Cell::new(Instant::now()) }
+        Self { board, members: Vec::new(), asked: Cell::new(Instant::now()), made: Instant::now() }
     }
 
     /// Adds a child of this process as the next rank.
     pub(crate) fn add(&mut self, child: Child) {
-        self.members.push(Member { process: Process::Own(child), buried: false, stalled: None });
+        self.push(Process::Own(child));
     }
 
     /// Adds a child of the nursery as the next rank.
@@ -67,9 +73,13 @@ impl<'b> Crowd<'b> {
     /// # Errors
     /// If there is no such process, or it is not the nursery's.
     pub(crate) fn foster(&mut self, pid: u32, nursery: u32) -> io::Result<()> {
-        let ward = Ward::hold(pid, nursery)?;
-        self.members.push(Member { process: Process::Fostered(ward), buried: false, stalled: None });
+        self.push(Process::Fostered(Ward::hold(pid, nursery)?));
         Ok(())
+    }
+
+    fn push(&mut self, process: Process) {
+        self.members.push(Member { process, buried: false, stalled: None });
+        self.made = Instant::now();
     }
 
     /// How many there are.
@@ -100,7 +110,8 @@ impl<'b> Crowd<'b> {
             rounds |= !heard;
         }
         let round = |rounds: bool| {
-            let pause = if rounds { Self::ROUND } else { Self::SLOW_ROUND };
+            let round = self.made.elapsed().clamp(Self::FIRST_ROUND, Self::ROUND);
+            let pause = if rounds { round } else { Self::SLOW_ROUND };
             until.into_iter().chain([Instant::now() + pause]).min()
         };
         if futex::wait_any(&words, round(rounds)).is_err() {
