@@ -54,7 +54,8 @@ pub enum Error {
 
     /// Too little memory for an array; found out before any of it was used.
     #[error(
-        "{what} needs {need} bytes, but {by} leaves {room}. Use a smaller array or a smaller element type, or free memory."
+        "{what} needs {need} bytes, but {by} leaves {room}. {}, use a smaller element type, or free memory.",
+        .fits.as_ref().map_or("Use a smaller array".to_owned(), |shape| format!("Use a shape of {shape:?} at most"))
     )]
     Memory {
         /// What needs it.
@@ -65,6 +66,8 @@ pub enum Error {
         room: u64,
         /// What limits it.
         by: &'static str,
+        /// The shape with the same axes but the first that would fit, if one would.
+        fits: Option<Vec<usize>>,
     },
 
     /// A shape that cannot be, or shapes that do not go together.

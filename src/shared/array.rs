@@ -75,7 +75,8 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
             )));
         }
         let what = || format!("an array of shape {:?} with elements of {} bytes", dim.slice(), size_of::<T>());
-        let segment = Segment::for_data(bytes, what)?;
+        let segment =
+            Segment::for_data(bytes, what).map_err(|error| with_what_fits(error, dim.slice(), size_of::<T>()))?;
         Ok(Self { segment, dim, order, cells: PhantomData })
     }
 
@@ -214,6 +215,16 @@ fn byte_length(shape: &[usize], element: usize) -> Result<usize> {
     }
 }
 
+/// Adds to an error for want of memory which shape would fit: as many as there is room for on the first axis.
+fn with_what_fits(mut error: Error, shape: &[usize], element: usize) -> Error {
+    if let (Error::Memory { room, fits, .. }, [_, others @ ..]) = (&mut error, shape) {
+        let each = others.iter().product::<usize>() * element;
+        let first = (*room as usize).checked_div(each).filter(|&first| first > 0);
+        *fits = first.map(|first| [&[first], others].concat());
+    }
+    error
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,9 +257,14 @@ mod tests {
         assert!(Shared::<f64, _>::zeros((0, usize::MAX, usize::MAX)).is_err());
         let error = Shared::<u8, _>::zeros(1 << 50).unwrap_err();
         assert!(
-            matches!(error, Error::Memory { need, room, .. } if need == 1 << 50 && room > 0 && room < need),
+            matches!(&error, Error::Memory { need, room, fits: Some(fits), .. }
+                if *need == 1 << 50 && *room > 0 && room < need && fits[..] == [*room as usize]),
             "{error}"
         );
+        let error = Shared::<u16, _>::zeros((1 << 40, 3, 100)).unwrap_err();
+        let Error::Memory { room, .. } = error else { panic!("{error}") };
+        let expected = format!("Use a shape of {:?} at most", [room / 600, 3, 100]);
+        assert!(error.to_string().contains(&expected), "{error}");
     }
 
     #[test]

@@ -48,21 +48,13 @@ impl Segment {
     fn create(len: usize, kind: Inheritance, what: impl FnOnce() -> String) -> Result<Self> {
         let len = len.max(1);
         if let Some(limits::Room { bytes, by }) = tightest(len) {
-            return Err(Error::Memory { what: what(), need: len as u64, room: bytes, by });
+            return Err(Error::Memory { what: what(), need: len as u64, room: bytes, by, fits: None });
         }
-        let no_room = |_| match limits::address_limit() {
-            Some(limit) => Error::Memory {
-                what: what(),
-                need: len as u64,
-                room: limit,
-                by: "this process's limit of addresses (ulimit -v)",
-            },
-            None => Error::Memory {
-                what: what(),
-                need: len as u64,
-                room: limits::memory_room().map_or(0, |room| room.bytes),
-                by: "the kernel",
-            },
+        let no_room = |_| {
+            let kernel =
+                || limits::Room { bytes: limits::memory_room().map_or(0, |room| room.bytes), by: "the kernel" };
+            let limits::Room { bytes, by } = limits::address_room().unwrap_or_else(kernel);
+            Error::Memory { what: what(), need: len as u64, room: bytes, by, fits: None }
         };
         let made = memfd(c"parfork", len).and_then(|fd| {
             let mapping = Mapping::new(&fd, len, Keeping::SharedToWrite, kind)?;

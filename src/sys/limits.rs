@@ -40,10 +40,13 @@ pub(crate) fn process_limit() -> Option<u64> {
     (soft != RLIM_INFINITY).then_some(soft)
 }
 
-/// How many bytes of addresses this process may map (RLIMIT_AS); `None` without a limit.
-pub(crate) fn address_limit() -> Option<u64> {
+/// How many bytes of addresses this process may still map (RLIMIT_AS), less than the 2 MiB that aligning a mapping may take;
+/// `None` without a limit.
+pub(crate) fn address_room() -> Option<Room> {
     let (soft, _) = getrlimit(Resource::RLIMIT_AS).ok()?;
-    (soft != RLIM_INFINITY).then_some(soft)
+    let used = super::proc::address_bytes().unwrap_or(0);
+    let bytes = soft.saturating_sub(used).saturating_sub(2 << 20);
+    (soft != RLIM_INFINITY).then_some(Room { bytes, by: "this process's limit of addresses (ulimit -v)" })
 }
 
 /// Lets this process have no more than `bytes` of data beyond what it has (RLIMIT_DATA: private memory that can be written,

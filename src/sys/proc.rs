@@ -32,11 +32,20 @@ fn field(pid: &str, number: usize) -> io::Result<String> {
     after_name.split_whitespace().nth(number - 3).map(str::to_owned).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+/// Bytes of addresses that this process has mapped: what RLIMIT_AS limits.
+pub(crate) fn address_bytes() -> io::Result<u64> {
+    pages(1)
+}
+
 /// Bytes of this process's data: what RLIMIT_DATA limits (and its stack, which is little).
 pub(crate) fn data_bytes() -> io::Result<u64> {
-    // Field 6 of /proc/self/statm, in pages.
-    let pages =
-        fs::read_to_string("/proc/self/statm")?.split_whitespace().nth(5).and_then(|pages| pages.parse::<u64>().ok());
+    pages(6)
+}
+
+/// A field of /proc/self/statm, counted from 1, in bytes.
+fn pages(number: usize) -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/self/statm")?;
+    let pages = text.split_whitespace().nth(number - 1).and_then(|pages| pages.parse::<u64>().ok());
     Ok(pages.ok_or(io::ErrorKind::InvalidData)? * super::limits::page_size() as u64)
 }
 

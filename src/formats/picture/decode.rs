@@ -193,7 +193,7 @@ fn whole_file(source: &mut Source) -> Result<Vec<u8>> {
     // The decoder copies the file once more.
     let need = 2 * source.len;
     if let Some(limits::Room { bytes, by }) = limits::memory_room().filter(|room| room.bytes < need) {
-        return Err(Error::Memory { what: "reading a JPEG file".to_owned(), need, room: bytes, by });
+        return Err(Error::Memory { what: "reading a JPEG file".to_owned(), need, room: bytes, by, fits: None });
     }
     source.head(source.len)
 }
