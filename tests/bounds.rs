@@ -226,7 +226,7 @@ fn a_guarded_worker_writes_its_slice_only() {
                 slice.fill(w.region().index() as u32);
                 if w.region().index() == 4 && begun[0].fetch_add(1, Ordering::Relaxed) == 0 {
                     // SAFETY: none: a stray write into the array, but into a slice that is another's.
-                    unsafe { slice.as_mut_ptr().add(stray).write_volatile(u32::MAX) };
+                    unsafe { slice.as_mut_ptr().wrapping_add(stray).write_volatile(u32::MAX) };
                 }
             })
         })

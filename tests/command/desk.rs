@@ -1,0 +1,107 @@
+//! A folder of its own for a test, with the command run in it under a watchdog.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use ndarray::{Array2, Array3};
+use parfork::Shared;
+use parfork::formats::npy;
+use parfork::formats::picture::Picture;
+
+/// A folder of its own for a test, and the command run in it.
+pub(crate) struct Desk(pub(crate) tempfile::TempDir);
+
+impl Desk {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_parfork"));
+        command.args(line.split_whitespace()).current_dir(self.0.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command line to its end; a watchdog ends it, and the test, after a minute.
+    pub(crate) fn run(&self, line: &str) -> Output {
+        let child = self.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        watched(line, child)
+    }
+
+    /// Runs a command that must succeed; what it prints on stdout.
+    pub(crate) fn ok(&self, line: &str) -> String {
+        let output = self.run(line);
+        assert!(output.status.success(), "parfork {line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a command that must fail with this code and these words on stderr, nothing on stdout, and change nothing.
+    pub(crate) fn fails(&self, line: &str, code: i32, words: &[&str]) {
+        let before = self.everything();
+        let output = self.run(line);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "parfork {line}: {text}");
+        assert!(words.iter().all(|word| text.contains(word)), "parfork {line}: {text} lacks one of {words:?}");
+        assert!(!text.contains("panicked") && output.stdout.is_empty(), "parfork {line}: {text}");
+        assert_eq!(self.everything(), before, "parfork {line} left something");
+    }
+
+    pub(crate) fn everything(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let files = fs::read_dir(self.0.path()).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = files.map(|path| (path.clone(), fs::read(&path).unwrap_or_default())).collect();
+        files.sort();
+        files
+    }
+
+    pub(crate) fn save<D: ndarray::Dimension>(&self, name: &str, array: &ndarray::Array<f64, D>) {
+        npy::save(self.path(name), array.view()).unwrap();
+    }
+}
+
+pub(crate) fn watched(what: &str, child: Child) -> Output {
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    let (done, ended) = mpsc::channel();
+    std::thread::spawn(move || done.send(child.wait_with_output()));
+    let Ok(output) = ended.recv_timeout(Duration::from_secs(60)) else {
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+        panic!("parfork {what} did not end");
+    };
+    output.unwrap()
+}
+
+pub(crate) fn noise(shape: (usize, usize), seed: usize) -> Array2<f64> {
+    let cell = |(i, j): (usize, usize)| ((i * 7919 + j * 104_729 + seed) % 1009) as f64 / 500.0 - 1.0;
+    Array2::from_shape_fn(shape, cell)
+}
+
+pub(crate) fn photo(channels: usize) -> Picture {
+    let pixel = |(y, x, c): (usize, usize, usize)| ((y * 3 + x * 5 + c * 41 + y * x / 7) % 256) as u8;
+    Picture::U8(Shared::from_array(&Array3::from_shape_fn((61, 83, channels), pixel)).unwrap())
+}
+/// The worker processes of a coordinator, once there are that many.
+pub(crate) fn children(pid: u32, number: usize) -> Vec<u32> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let is_worker =
+        |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("parfork-w"));
+    let list = || {
+        let text = fs::read_to_string(Path::new(&path)).unwrap_or_default();
+        text.split_whitespace().map(|pid| pid.parse().unwrap()).filter(is_worker).collect::<Vec<u32>>()
+    };
+    until(|| list().len() == number);
+    list()
+}
+
+pub(crate) fn until(happens: impl Fn() -> bool) {
+    let patience = std::time::Instant::now() + Duration::from_secs(30);
+    while !happens() {
+        assert!(std::time::Instant::now() < patience, "what was waited for did not happen");
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,125 @@
+//! What the command says to bad inputs and flags.
+
+use std::fs;
+use std::io::Write;
+
+use ndarray::ArrayD;
+use parfork::formats::{npy, picture};
+
+use crate::desk::{Desk, noise, photo};
+
+#[test]
+fn bad_arrays_are_refused_in_two_sentences() {
+    let desk = Desk::new();
+    let good = noise((20, 30), 1);
+    desk.save("a.npy", &good);
+    desk.save("c.npy", &noise((3, 3), 9));
+    npy::save(desk.path("single.npy"), good.mapv(|x| x as f32).t()).unwrap();
+    npy::save(desk.path("ints.npy"), good.mapv(|x| x as i64).view()).unwrap();
+    desk.save("three.npy", &ArrayD::zeros(vec![2, 3, 4]));
+    let bytes = fs::read(desk.path("a.npy")).unwrap();
+    fs::write(desk.path("short.npy"), &bytes[..1000]).unwrap();
+    fs::write(desk.path("empty.npy"), []).unwrap();
+    fs::write(desk.path("text.npy"), "hello").unwrap();
+    fs::create_dir(desk.path("folder")).unwrap();
+    for (name, descr, shape) in [
+        ("huge", "'<f8'", "(1152921504606846976, 3)"),
+        ("objects", "'|O'", "(2, 2)"),
+        ("names", "'<U3'", "(2,)"),
+        ("fields", "[('x', '<f4')]", "(2,)"),
+        ("complex", "'<c16'", "(2, 2)"),
+    ] {
+        let mut header = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}");
+        header.push_str(&" ".repeat(127 - 10 - header.len()));
+        let mut file = fs::File::create(desk.path(&format!("{name}.npy"))).unwrap();
+        file.write_all(b"\x93NUMPY\x01\x00").unwrap();
+        file.write_all(&(header.len() as u16 + 1).to_le_bytes()).unwrap();
+        file.write_all(format!("{header}\n{}", " ".repeat(64)).as_bytes()).unwrap();
+    }
+    for (name, words) in [
+        ("missing", "no such file"),
+        ("folder", "folder"),
+        ("short", "4800 bytes"),
+        ("empty", "0 bytes"),
+        ("text", "not a .npy file"),
+        ("huge", "1152921504606846976"),
+        ("objects", "Python objects"),
+        ("names", "text"),
+        ("fields", "fields"),
+        ("complex", "c16"),
+        ("three", "3 axes"),
+        ("ints", "i8"),
+    ] {
+        let file = if name == "folder" { name.to_owned() } else { format!("{name}.npy") };
+        desk.fails(&format!("matmul {file} a.npy -o c.npy"), 3, &[words, ". "]);
+        if !["three", "ints"].contains(&name) {
+            desk.fails(&format!("sum {file}"), 3, &[words, ". "]);
+        }
+    }
+    desk.fails("matmul a.npy a.npy -o c.npy", 3, &["20x30", "do not multiply"]);
+    desk.fails("matmul a.npy single.npy -o c.npy", 3, &["<f8", "<f4", "astype"]);
+    npy::save(desk.path("none.npy"), ndarray::Array1::<f32>::zeros(0).view()).unwrap();
+    desk.fails("mean none.npy", 3, &["0 elements"]);
+    assert_eq!(desk.ok("sum none.npy -q"), "0.0\n");
+}
+
+#[test]
+fn bad_pictures_are_refused_in_two_sentences() {
+    let desk = Desk::new();
+    for ending in ["png", "jpg", "tiff", "bmp", "ppm"] {
+        picture::save(desk.path(&format!("whole.{ending}")), &photo(3)).unwrap();
+        let bytes = fs::read(desk.path(&format!("whole.{ending}"))).unwrap();
+        fs::write(desk.path(&format!("half.{ending}")), &bytes[..bytes.len() / 2]).unwrap();
+        desk.fails(&format!("image half.{ending} -o out.png --filter gray"), 3, &["bytes", ". "]);
+    }
+    fs::write(desk.path("empty.png"), []).unwrap();
+    fs::write(desk.path("text.png"), "hello\n").unwrap();
+    // The first 33 bytes of a PNG of 100000x100000, 8-bit RGB (CRC by Python's zlib.crc32), and nothing else.
+    let claim = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\x01\x86\xa0\0\x01\x86\xa0\x08\x02\0\0\0\xc0\x85\xc8\x87";
+    fs::write(desk.path("claim.png"), claim).unwrap();
+    for (name, words) in [
+        ("empty.png", "0 bytes"),
+        ("text.png", "no picture"),
+        ("claim.png", "."),
+        ("missing.png", "no such file"),
+        (".", "folder"),
+    ] {
+        desk.fails(&format!("image {name} -o out.png --filter gray"), 3, &[words, ". "]);
+    }
+    for (filter, words) in [
+        ("gaussian:0", "above 0"),
+        ("gaussian:-1", "above 0"),
+        ("gaussian:nan", "nan"),
+        ("gaussian", "SIGMA"),
+        ("gausian:3", "Did you mean 'gaussian'"),
+        ("resize:0x5", "0 columns"),
+        ("gray:1", "parameter"),
+    ] {
+        desk.fails(&format!("image whole.png -o out.png --filter {filter}"), 2, &[words]);
+    }
+    desk.ok("image whole.png -o blurred.png -q --filter gaussian:100");
+    desk.fails("image whole.png -o out.xyz --filter gray", 2, &[".png"]);
+    desk.fails("image whole.png -o out.jpg --filter gray --border none", 2, &["reflect101"]);
+}
+
+#[test]
+fn bad_flags_and_targets_are_refused() {
+    let desk = Desk::new();
+    desk.save("a.npy", &noise((20, 20), 1));
+    desk.save("c.npy", &noise((3, 3), 9));
+    for (flags, code, words) in [
+        ("-n 0", 2, "1 to 1024"),
+        ("-n 100000", 2, "1 to 1024"),
+        ("--split tiles=0x5", 2, "length 0"),
+        ("--split axis2", 2, "axis 2"),
+        ("--split diagonals", 2, "rows=64"),
+        ("--schedule dynamic=0", 2, "CHUNK"),
+        ("--engine gpu", 2, "processes, threads or serial"),
+    ] {
+        desk.fails(&format!("matmul a.npy a.npy -o c.npy {flags}"), code, &[words]);
+    }
+    desk.fails("matmul a.npy a.npy -o nowhere/c.npy", 1, &["no folder nowhere", "mkdir"]);
+    desk.fails("matmul a.npy a.npy -o /proc/c.npy", 1, &["/proc"]);
+    desk.fails("matmul a.npy a.npy -o /dev/null", 1, &["/dev/null"]);
+    desk.ok("matmul a.npy a.npy -o c.npy -q -n 300 --split tiles=1x1");
+}

@@ -1,0 +1,165 @@
+//! What the command computes and reports.
+
+use std::fs;
+
+use ndarray::{Array2, ShapeBuilder};
+use parfork::formats::npy;
+use parfork::formats::picture::{self, Picture};
+use parfork::{Order, Shared};
+
+use crate::desk::{Desk, noise, photo};
+
+#[test]
+fn products_are_right_for_any_shape_order_and_cut() {
+    let desk = Desk::new();
+    for (m, k, n) in
+        [(1, 1, 1), (33, 65, 17), (300, 5, 200), (1, 400, 1), (5, 0, 7), (0, 4, 3), (3, 4, 0), (129, 130, 131)]
+    {
+        let (a, b) = (noise((m, k), 1), noise((k, n), 2));
+        let mut fortran = Array2::zeros((k, n).f());
+        fortran.assign(&b);
+        desk.save("a.npy", &a);
+        desk.save("b.npy", &fortran);
+        for flags in [
+            "",
+            "-n 1 --engine serial",
+            "-n 3 --engine threads",
+            "-n 7 --split rows=10 --schedule guided",
+            "-n 2 --split tiles=64x50 --schedule static",
+        ] {
+            desk.ok(&format!("matmul a.npy b.npy -o c.npy -q --verify {flags}"));
+            let c = Shared::<f64, ndarray::Ix2>::load(desk.path("c.npy")).unwrap();
+            assert_eq!(c.order(), Order::C);
+            let naive = Array2::from_shape_fn((m, n), |(i, j)| (0..k).map(|l| a[[i, l]] * b[[l, j]]).sum::<f64>());
+            assert_eq!(c.shape(), [m, n]);
+            let close = c.view().iter().zip(&naive).all(|(one, other)| (one - other).abs() <= 1e-12 * k.max(1) as f64);
+            assert!(close, "{m}x{k}x{n} {flags}");
+        }
+    }
+}
+
+#[test]
+fn reductions_have_the_same_bits_for_every_cut() {
+    let desk = Desk::new();
+    let data = noise((700, 431), 3);
+    desk.save("x.npy", &data);
+    for op in ["sum", "mean", "min", "max", "norm"] {
+        let flags = [
+            "-n 1",
+            "-n 3 --split rows=1",
+            "-n 5 --split cols --schedule static",
+            "--split tiles=1x2 --schedule guided -n 4",
+            "--engine threads -n 3",
+            "--engine serial",
+        ];
+        let answers: Vec<String> =
+            flags.iter().map(|flags| desk.ok(&format!("{op} x.npy -q --verify {flags}"))).collect();
+        assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{op}: {answers:?}");
+        let answer: f64 = answers[0].trim().parse().unwrap();
+        let expected = match op {
+            "sum" => data.sum(),
+            "mean" => data.sum() / data.len() as f64,
+            "min" => data.iter().copied().fold(f64::INFINITY, f64::min),
+            "max" => data.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            _ => data.iter().map(|x| x * x).sum::<f64>().sqrt(),
+        };
+        assert!((answer - expected).abs() <= 1e-9, "{op}: {answer}, expected {expected}");
+    }
+    npy::save(desk.path("i.npy"), ndarray::array![i64::MAX, i64::MAX, -1].view()).unwrap();
+    assert_eq!(desk.ok("sum i.npy -q"), "18446744073709551613\n");
+}
+
+#[test]
+fn pictures_of_every_kind_go_through_filters() {
+    let desk = Desk::new();
+    for channels in 1..=4 {
+        picture::save(desk.path("in.png"), &photo(channels)).unwrap();
+        for ending in ["png", "tiff", "pam"] {
+            desk.ok(&format!(
+                "image in.png -o out.{ending} -q --verify -n 3 --filter gaussian:1.5,sharpen,brightness:10"
+            ));
+            let out = picture::read(desk.path(&format!("out.{ending}"))).unwrap();
+            assert_eq!((out.shape(), out.bits()), ([61, 83, channels], 8));
+        }
+    }
+    desk.ok("image in.png -o turned.png -q --filter rotate:90,flip,resize:30x20,sobel -n 2 --split tiles=7x9");
+    assert_eq!(picture::read(desk.path("turned.png")).unwrap().shape(), [20, 30, 2]);
+    desk.ok("image in.png -o one.png -q --filter resize:1x1");
+    desk.ok("image one.png -o still.png -q --filter gaussian:3,box:2,sharpen,sobel --border wrap");
+    assert_eq!(picture::read(desk.path("still.png")).unwrap().shape(), [1, 1, 2]);
+}
+
+#[test]
+fn a_filter_gives_what_the_library_gives() {
+    let desk = Desk::new();
+    let Picture::U8(source) = photo(3) else { unreachable!() };
+    picture::save(desk.path("in.png"), &photo(3)).unwrap();
+    desk.ok("image in.png -o out.png -q --filter invert --split tiles=10x10");
+    let out = Shared::<u8, _>::open(desk.path("out.png")).unwrap();
+    assert!(out.view().iter().zip(source.view()).all(|(out, source)| *out == 255 - source));
+}
+
+#[test]
+fn the_mandelbrot_set_is_symmetric_and_drawn_alike_by_all() {
+    let desk = Desk::new();
+    desk.ok("mandelbrot -o set.png --size 121x81 --iterations 200 --verify -q -n 3 --split cols=7");
+    let set = Shared::<u8, _>::open(desk.path("set.png")).unwrap();
+    let set = set.view();
+    assert!((0..81).all(|row| set.index_axis(ndarray::Axis(0), row) == set.index_axis(ndarray::Axis(0), 80 - row)));
+    desk.fails("mandelbrot -o set.png --zoom 0", 2, &["zoom 0", "Give"]);
+    desk.fails("mandelbrot -o set.png --size 10", 2, &["width x height"]);
+}
+
+#[test]
+fn reports_for_programs_are_json() {
+    let desk = Desk::new();
+    desk.save("x.npy", &noise((300, 1000), 5));
+    let report: serde_json::Value =
+        serde_json::from_str(&desk.ok("norm x.npy --json --verify -n 2 --split rows/2")).unwrap();
+    assert_eq!((&report["schema"], &report["command"], &report["verified"]), (&1.into(), &"norm".into(), &true.into()));
+    let workers = report["jobs"][0]["workers"].as_array().unwrap();
+    let slices: usize = workers.iter().map(|worker| worker["slices"].as_array().unwrap().len()).sum();
+    assert_eq!(slices as u64, report["jobs"][0]["slices"].as_u64().unwrap());
+    let plan: serde_json::Value =
+        serde_json::from_str(&desk.ok("plan 10x10 --split tiles=5x5 -n 2 --halo 1 --json")).unwrap();
+    assert_eq!(plan["slices"][3]["writes"][0]["start"], 5);
+    assert_eq!(plan["slices"][3]["reads"][0]["start"], 4);
+}
+
+#[test]
+fn a_plan_is_drawn() {
+    let desk = Desk::new();
+    let plan = desk.ok("plan 6x8 --split rows=2 -n 2 --schedule static -o plan.svg");
+    assert!(plan.contains("axis 0 down (6), axis 1 across (8)\n  00000000\n  00000000\n  00000000\n  00000000\n  11111111\n  11111111\n"), "{plan}");
+    let svg = fs::read_to_string(desk.path("plan.svg")).unwrap();
+    assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n") && svg.matches("<title>slice").count() == 3, "{svg}");
+    for shape in ["0", "1", "0x5", "7x0", "3x4x5", "1000000x1000000"] {
+        desk.ok(&format!("plan {shape} -n 3"));
+    }
+    desk.fails("plan 9999999999x9999999999", 2, &["2^64"]);
+    desk.fails("plan 5x5 -n 0", 2, &["1 to 1024"]);
+}
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation; .ci/run runs the demo in release")]
+fn the_demo_shows_three_ways_with_the_same_bits() {
+    let desk = Desk::new();
+    let text = desk.ok("demo -o show -n 2");
+    assert_eq!((text.matches("x  yes\n").count(), text.matches("NO").count()), (6, 0), "{text}");
+    for name in ["show/mandelbrot.png", "show/edges.png"] {
+        assert_eq!(picture::read(desk.path(name)).unwrap().height(), 1200);
+    }
+}
+
+#[test]
+fn completions_and_manual_are_made() {
+    let desk = Desk::new();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(desk.ok(&format!("completions {shell}")).contains("mandelbrot"));
+    }
+    let man = desk.ok("man");
+    assert!(man.starts_with(".ie") && man.contains("PARFORK MATMUL") && man.contains("gaussian"), "{man}");
+    for kernel in parfork::workers::KERNELS {
+        assert!(desk.ok(&format!("{} --help", kernel.name)).contains("Usage"), "{}", kernel.name);
+    }
+}
