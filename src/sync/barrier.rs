@@ -1,46 +1,44 @@
 //! Where participants meet: nobody goes on before all have come, except those who are known to be dead and were withdrawn.
 //!
-//! One futex word tells a waiter all it needs: how many crossings there have been, how many participants have been withdrawn,
-//! and whether the barrier is broken. Arrivals are counted under exactly one value of that word. When it changes without a
-//! crossing, because somebody was withdrawn, they are void and each who waits arrives again: so it never matters whether the
-//! dead one had been counted, nor between which two instructions it died.
+//! One futex word tells a waiter all it needs: how many crossings there have been, how many participants were withdrawn, and
+//! for whom the barrier broke. Arrivals are counted under exactly one value of that word. When it changes without a crossing,
+//! because somebody was withdrawn, they are void and each who waits arrives again: so it never matters whether the dead one
+//! had been counted, nor between which two instructions it died.
 
-use super::words::{AtomicU32, Ordering, futex, spin_loop, yield_now};
+use std::time::Instant;
 
-/// Set in the word of a broken barrier. The word itself must change, or a participant about to sleep on it would miss the
-/// news.
-const BROKEN: u32 = 1;
+use super::words::{AtomicU32, Ordering, PAUSES, YIELDS, futex, spin_loop, yield_now};
+
+/// The bits for whom it broke, and of the second word those that count.
+const LOW: u32 = WITHDRAWAL - 1;
 
 /// What a withdrawal adds to the word.
-const WITHDRAWAL: u32 = 1 << 1;
+const WITHDRAWAL: u32 = 1 << 11;
 
-/// What a crossing adds to the word. It may wrap: nobody lags more than one crossing behind.
-const CROSSING: u32 = 1 << 12;
+/// What a crossing adds to the word.
+const CROSSING: u32 = 1 << 22;
 
-/// Bits of the second word that count; the others are a tag.
-const COUNT: u32 = (1 << 11) - 1;
-
-/// The breaker of a job that was ended for no worker's sake.
-const COORDINATOR: u32 = u32::MAX;
+/// For whom a barrier broke that broke for no worker's sake.
+const COORDINATOR: u32 = LOW;
 
 /// A barrier in shared memory; all zero is a whole one that nobody has come to.
 #[derive(Default)]
 #[repr(C)]
 pub(crate) struct Barrier {
-    /// | bits 12..32      | bits 1..12          | bit 0 | meaning                                                         |
-    /// |------------------|---------------------|-------|-----------------------------------------------------------------|
-    /// | crossings so far | withdrawals so far  | 0     | whole; who arrived at this value waits for the next crossing    |
-    /// | crossings so far | withdrawals so far  | 1     | broken for ever; those crossings happened, no further one will  |
+    /// | bits 22..32 | bits 11..22 | bits 0..11 | meaning                                                             |
+    /// |-------------|-------------|------------|---------------------------------------------------------------------|
+    /// | crossings   | withdrawals | 0          | whole; who arrived at this value waits for the next crossing        |
+    /// | crossings   | withdrawals | rank + 1   | broken for that worker; those crossings happened, no other one will |
+    /// | crossings   | withdrawals | all ones   | broken for no worker's sake; the same                               |
     ///
-    /// Withdrawals do not wrap: a job has at most 1024 workers, and each dies once.
+    /// Crossings wrap: nobody lags more than one behind. Withdrawals do not: a job has at most 1024 workers, and each dies
+    /// once. That it broke is in the word itself, or a participant about to sleep on it would miss the news.
     word: AtomicU32,
-    /// | bits 11..32                | bits 0..11 | meaning                                          |
-    /// |----------------------------|------------|--------------------------------------------------|
-    /// | bits 1..22 of `word`       | n          | n have come while `word` had this value          |
-    /// | bits 1..22 of an older one | n          | nobody has come while `word` has its value of now |
+    /// | bits 11..32       | bits 0..11 | meaning                                              |
+    /// |-------------------|------------|------------------------------------------------------|
+    /// | as in `word`      | n          | n have come                                          |
+    /// | as once in `word` | n          | nobody has come since the last crossing or withdrawal |
     count: AtomicU32,
-    /// Who broke it first: rank + 1, or [`COORDINATOR`]; 0 for nobody.
-    breaker: AtomicU32,
 }
 
 /// A barrier that will not be crossed again, and the rank for which it was broken, if it was for one.
@@ -53,7 +51,7 @@ pub(crate) struct Broken {
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub(crate) struct Arrival {
-    /// The barrier's word when it came, as if whole.
+    /// The barrier's word when it came, if it was whole then.
     word: u32,
     participants: u32,
 }
@@ -64,17 +62,16 @@ impl Barrier {
     pub(crate) fn arrive(&self, participants: u32) -> Arrival {
         let mut count = self.count.load(Ordering::Acquire);
         loop {
-            // Read after the count, so that it is no older than the count's tag: a tag that differs is an old one.
+            // Read after the count, so that it is no older than its copy there: a copy that differs is an old one.
             let word = self.word.load(Ordering::Acquire);
-            let here = Arrival { word: word & !BROKEN, participants };
+            let here = Arrival { word: word & !LOW, participants };
             // Who comes again and again to a broken barrier must not make up for those who are missing.
-            if word & BROKEN != 0 {
+            if word & LOW != 0 {
                 return here;
             }
-            let tag = (word >> 1) << 11;
-            let come = if count & !COUNT == tag { (count & COUNT) + 1 } else { 1 };
+            let come = if count & !LOW == word { (count & LOW) + 1 } else { 1 };
             // AcqRel: what each participant wrote before it came is visible to the last, and by its store below to all.
-            match self.count.compare_exchange_weak(count, tag | come, Ordering::AcqRel, Ordering::Acquire) {
+            match self.count.compare_exchange_weak(count, word | come, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) if come >= participants.saturating_sub(withdrawals(word)) => self.cross(word),
                 Ok(_) => {}
                 Err(changed) => {
@@ -102,8 +99,8 @@ impl Barrier {
             if word / CROSSING != arrival.word / CROSSING {
                 return Ok(true);
             }
-            if word & BROKEN != 0 {
-                return Err(self.reason());
+            if let Some(broken) = Broken::of(word) {
+                return Err(broken);
             }
             if word == arrival.word {
                 return Ok(false);
@@ -121,15 +118,34 @@ impl Barrier {
     /// Comes to the barrier and waits for the others. Deaths are not watched for here: whoever does withdraws the dead or
     /// breaks the barrier.
     pub(crate) fn meet(&self, participants: u32, patience: Patience) -> Result<(), Broken> {
+        self.meet_until(participants, patience, None)
+    }
+
+    /// Does so until that time at most; then breaks the barrier for that worker, unless the others have just come.
+    pub(crate) fn meet_until(
+        &self,
+        participants: u32,
+        patience: Patience,
+        limit: Option<(Instant, usize)>,
+    ) -> Result<(), Broken> {
         let mut arrival = self.arrive(participants);
         let mut tries = 0;
         while !self.crossed(&mut arrival)? {
-            if !patience.pause(&mut tries) {
-                let (word, expected) = self.word(&arrival);
-                futex::wait(word, expected, None);
+            if patience.pause(&mut tries) {
+                continue;
+            }
+            let (word, expected) = self.word(&arrival);
+            match limit {
+                Some((at, rank)) if at <= Instant::now() => self.break_off(&arrival, rank),
+                limit => futex::wait(word, expected, limit.map(|(at, _)| at)),
             }
         }
         Ok(())
+    }
+
+    /// Breaks it for worker `rank`, unless the crossing that it waits for has happened.
+    pub(super) fn break_off(&self, arrival: &Arrival, rank: usize) {
+        self.break_if(Some(rank), |word| word / CROSSING == arrival.word / CROSSING);
     }
 
     /// Lets the others go on for ever without one that has died: once for each, and only when it cannot run another
@@ -143,27 +159,36 @@ impl Barrier {
     /// Ends all meetings here because of worker `rank`, or for the coordinator's reasons; those who wait go on with an
     /// error. The first reason stays.
     pub(crate) fn break_for(&self, rank: Option<usize>) {
-        let breaker = rank.map_or(COORDINATOR, |rank| rank as u32 + 1);
-        let _ = self.breaker.compare_exchange(0, breaker, Ordering::AcqRel, Ordering::Relaxed);
-        self.word.fetch_or(BROKEN, Ordering::AcqRel);
+        self.break_if(rank, |_| true);
+    }
+
+    fn break_if(&self, rank: Option<usize>, still: impl Fn(u32) -> bool) {
+        let by = rank.map_or(COORDINATOR, |rank| (rank as u32 + 1) & LOW);
+        let broken = |word| (word & LOW == 0 && still(word)).then_some(word | by);
+        let _ = self.word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, broken);
+        // In any case: who changed the word before may have died before it woke anybody.
         futex::wake_all(&self.word);
     }
 
     /// Makes it new. For when nobody is near it.
     pub(super) fn mend(&self) {
-        for word in [&self.word, &self.count, &self.breaker] {
-            word.store(0, Ordering::Release);
-        }
+        self.word.store(0, Ordering::Release);
+        self.count.store(0, Ordering::Release);
     }
 
     /// Whether it is broken, and for whom.
     pub(crate) fn broken(&self) -> Option<Broken> {
-        (self.word.load(Ordering::Acquire) & BROKEN != 0).then(|| self.reason())
+        Broken::of(self.word.load(Ordering::Acquire))
     }
+}
 
-    fn reason(&self) -> Broken {
-        let breaker = self.breaker.load(Ordering::Acquire);
-        Broken { by: (breaker != COORDINATOR).then(|| (breaker as usize).saturating_sub(1)) }
+impl Broken {
+    fn of(word: u32) -> Option<Self> {
+        match word & LOW {
+            0 => None,
+            COORDINATOR => Some(Self { by: None }),
+            worker => Some(Self { by: Some(worker as usize - 1) }),
+        }
     }
 }
 
@@ -182,11 +207,6 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// About 25 us of pauses, as long as a sleep and wake-up would take.
-    const PAUSES: u32 = 1000;
-    /// Each about 130 ns when nobody else wants the CPU.
-    const YIELDS: u32 = 100;
-
     /// For this many participants on this many CPUs.
     pub(crate) fn new(participants: usize, cpus: usize) -> Self {
         Self { cpus: participants <= cpus }
@@ -197,10 +217,10 @@ impl Patience {
         *tries += 1;
         if self.cpus {
             spin_loop();
-            *tries <= Self::PAUSES
+            *tries <= PAUSES
         } else {
             yield_now();
-            *tries <= Self::YIELDS
+            *tries <= YIELDS
         }
     }
 }
@@ -230,9 +250,9 @@ mod tests {
     }
 
     #[test]
-    fn crossings_and_tags_wrap() {
+    fn crossings_wrap() {
         let barrier = Barrier::default();
-        barrier.word.store((2500 * CROSSING).wrapping_neg() | WITHDRAWAL, Ordering::Relaxed);
+        barrier.word.store((3 * CROSSING).wrapping_neg() | WITHDRAWAL, Ordering::Relaxed);
         for _ in 0..5000 {
             let mut early = barrier.arrive(3);
             assert_eq!(barrier.crossed(&mut early), Ok(false));
@@ -296,10 +316,22 @@ mod tests {
     }
 
     #[test]
+    fn who_will_not_wait_any_longer_breaks_it_unless_all_have_come() {
+        let (barrier, patience) = (Barrier::default(), Patience::new(3, 2));
+        let mut early = barrier.arrive(2);
+        let mut last = barrier.arrive(2);
+        barrier.break_off(&early, 0);
+        assert_eq!((barrier.crossed(&mut early), barrier.crossed(&mut last)), (Ok(true), Ok(true)));
+        let soon = Instant::now() + std::time::Duration::from_millis(1);
+        assert_eq!(barrier.meet_until(2, patience, Some((soon, 1))), Err(Broken { by: Some(1) }));
+        assert_eq!(barrier.meet(2, patience), Err(Broken { by: Some(1) }));
+    }
+
+    #[test]
     fn nonsense_in_its_words_ends_no_meeting_in_a_panic() {
         for lie in [1, 2, 0xfff, 0x1000, 0x7fff_fffe, u32::MAX] {
             let barrier = Barrier::default();
-            for word in [&barrier.word, &barrier.count, &barrier.breaker] {
+            for word in [&barrier.word, &barrier.count] {
                 word.store(lie, Ordering::Relaxed);
             }
             let mut arrival = barrier.arrive(2);

@@ -1,4 +1,4 @@
-//! The little that barrier, dealer and journal are written over: atomics, a futex, two ways to wait a moment.
+//! The little that barrier, dealer and journal are written over: atomics, a futex, two ways to wait a moment and how often.
 //!
 //! A layer of its own so that the very same files also compile over `loom`'s atomics, which try every order in which
 //! participants can be interrupted: `tests/loom/`.
@@ -8,3 +8,10 @@ pub(super) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 pub(super) use std::thread::yield_now;
 
 pub(super) use crate::sys::futex;
+
+/// How often to look at a word before sleeping on it while every participant has a CPU: about 25 us, as long as a sleep and
+/// wake-up would take.
+pub(super) const PAUSES: u32 = 1000;
+
+/// How often to give way before that where some have none; each about 130 ns when nobody else wants the CPU.
+pub(super) const YIELDS: u32 = 100;

@@ -1,0 +1,103 @@
+//! Barrier, dealer and journal, the files of `src/sync` themselves, in every order in which two and three participants can be
+//! interrupted, with a death before every step that one of them takes.
+//!
+//! `cargo test --test loom`; `LOOM_LOG=trace` and `LOOM_LOCATION=1` tell the story of a failure.
+
+mod barriers;
+mod rounds;
+mod words;
+
+// With their unit tests, which are not for loom's atomics and not called here.
+#[allow(dead_code, unused_imports)]
+#[path = "../../src/sync/barrier.rs"]
+mod barrier;
+#[allow(dead_code, unused_imports)]
+#[path = "../../src/sync/dealer.rs"]
+mod dealer;
+#[allow(dead_code, unused_imports)]
+#[path = "../../src/sync/journal.rs"]
+mod journal;
+#[allow(dead_code, unused_imports)]
+#[path = "../../src/slices/schedule.rs"]
+mod slices;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use libtest_mimic::{Arguments, Trial};
+use loom::thread::JoinHandle;
+
+fn main() -> ExitCode {
+    let trials = barriers::MODELS.iter().chain(rounds::MODELS);
+    let trials = trials.map(|&(name, model)| {
+        Trial::test(name, move || {
+            model();
+            Ok(())
+        })
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+}
+
+/// A name and what to check.
+type Model = (&'static str, fn());
+
+/// Models named after their functions.
+macro_rules! models {
+    ($($model:ident),* $(,)?) => { &[$((stringify!($model), $model as fn())),*] };
+}
+use models;
+
+/// Tries every order in which threads can be interrupted, or those with at most so many interruptions where they had not
+/// themselves given way.
+fn explore(interruptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = interruptions.or(builder.preemption_bound);
+    builder.check(model);
+}
+
+/// Explores the model with a death before its doomed process's first step, its second, and so on until it outlives them all.
+/// The model is given before which, and says whether it died.
+fn at_every_step(interruptions: Option<usize>, model: impl Fn(usize) -> bool + Send + Sync + 'static) {
+    let model = Arc::new(model);
+    for steps in 0.. {
+        let died = Arc::new(AtomicBool::new(false));
+        let (model, noted) = (model.clone(), died.clone());
+        explore(interruptions, move || {
+            if model(steps) {
+                noted.store(true, Ordering::Relaxed);
+            }
+        });
+        if !died.load(Ordering::Relaxed) {
+            assert!(steps > 3, "nobody died at all");
+            return;
+        }
+    }
+}
+
+/// A process that does `life` and dies before step `doom`, if it comes so far. Whether it died.
+fn spawn(doom: Option<usize>, life: impl FnOnce() + 'static) -> JoinHandle<bool> {
+    spawn_watched(doom, life, || ())
+}
+
+/// Such a process, and what the coordinator does at any time after its death.
+fn spawn_watched(
+    doom: Option<usize>,
+    life: impl FnOnce() + 'static,
+    bury: impl FnOnce() + 'static,
+) -> JoinHandle<bool> {
+    loom::thread::spawn(move || {
+        words::doom(doom);
+        let lived = catch_unwind(AssertUnwindSafe(life));
+        words::doom(None);
+        match lived {
+            Ok(()) => false,
+            Err(end) if end.is::<words::Dead>() => {
+                bury();
+                true
+            }
+            Err(failure) => resume_unwind(failure),
+        }
+    })
+}

@@ -1,0 +1,133 @@
+//! The layer of `src/sync/words.rs` over loom: every order in which threads can be interrupted is tried, and every value that
+//! a load may see. A thread stands for a process; one that is doomed stops for ever before the n-th thing it does here.
+
+use std::cell::Cell;
+use std::panic::resume_unwind;
+
+pub use loom::hint::spin_loop;
+use loom::sync::atomic;
+pub use loom::sync::atomic::Ordering;
+pub use loom::thread::yield_now;
+
+/// Sleep at once: looking again and again is what loom does anyhow.
+pub const PAUSES: u32 = 0;
+pub const YIELDS: u32 = 0;
+
+loom::thread_local! {
+    /// How many steps this process still has to live; for ever if `None`.
+    static LEFT: Cell<Option<usize>> = Cell::new(None);
+}
+
+/// What a process unwinds with that dies.
+pub struct Dead;
+
+/// This process is to die before its step number `steps`.
+pub fn doom(steps: Option<usize>) {
+    LEFT.with(|left| left.set(steps));
+}
+
+/// One thing that a process does and that others can see: before it, it may die.
+pub fn step() {
+    let left = LEFT.with(Cell::get);
+    if left == Some(0) {
+        // Nothing it still does while it unwinds is a step.
+        doom(None);
+        resume_unwind(Box::new(Dead));
+    }
+    doom(left.map(|left| left - 1));
+}
+
+macro_rules! atomics {
+    ($($name:ident $value:ty),*) => {
+        $(#[derive(Default)]
+        pub struct $name(atomic::$name);
+
+        #[allow(dead_code, reason = "not every width needs every operation")]
+        impl $name {
+            pub fn load(&self, order: Ordering) -> $value {
+                step();
+                self.0.load(order)
+            }
+
+            pub fn store(&self, value: $value, order: Ordering) {
+                step();
+                self.0.store(value, order);
+            }
+
+            pub fn fetch_add(&self, value: $value, order: Ordering) -> $value {
+                step();
+                self.0.fetch_add(value, order)
+            }
+
+            pub fn compare_exchange(
+                &self,
+                old: $value,
+                new: $value,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$value, $value> {
+                step();
+                self.0.compare_exchange(old, new, success, failure)
+            }
+
+            pub fn compare_exchange_weak(
+                &self,
+                old: $value,
+                new: $value,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$value, $value> {
+                self.compare_exchange(old, new, success, failure)
+            }
+
+            pub fn fetch_update(
+                &self,
+                success: Ordering,
+                failure: Ordering,
+                change: impl Fn($value) -> Option<$value>,
+            ) -> Result<$value, $value> {
+                let mut value = self.load(failure);
+                while let Some(next) = change(value) {
+                    match self.compare_exchange(value, next, success, failure) {
+                        Ok(value) => return Ok(value),
+                        Err(changed) => value = changed,
+                    }
+                }
+                Err(value)
+            }
+        })*
+    };
+}
+
+atomics!(AtomicU8 u8, AtomicU32 u32, AtomicU64 u64);
+
+/// One queue of sleepers for all words, of which a model has one that is slept on. Nobody wakes without being woken, so that
+/// a wake-up that is lost is a deadlock, which loom reports.
+pub mod futex {
+    use std::time::Instant;
+
+    use loom::sync::{Condvar, Mutex};
+
+    use super::{AtomicU32, Ordering, step};
+
+    loom::lazy_static! {
+        static ref ASLEEP: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
+    }
+
+    pub fn wait(word: &AtomicU32, expected: u32, _: Option<Instant>) {
+        step();
+        let (lock, woken) = &*ASLEEP;
+        let queue = lock.lock().unwrap();
+        // As the kernel does: compare and fall asleep in one step.
+        if word.0.load(Ordering::Relaxed) == expected {
+            drop(woken.wait(queue).unwrap());
+        }
+    }
+
+    pub fn wake_all(_: &AtomicU32) {
+        step();
+        let (lock, woken) = &*ASLEEP;
+        let _queue = lock.lock().unwrap();
+        woken.notify_all();
+    }
+}
