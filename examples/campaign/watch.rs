@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use crate::judge::Verdict;
@@ -43,7 +43,7 @@ pub(crate) struct Seen {
     pub(crate) end: End,
     /// How many faults happened before the job's end.
     pub(crate) landed: u64,
-    /// From the job's begin until everything was gone.
+    /// From the job's begin until its end, or until everything it started was gone.
     pub(crate) wall: Duration,
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn watch(seed: u64, number: u64, folder: &Path) -> io::Result<Seen> {
         trial.sweep()?;
     }
     let status = coordinator.wait()?;
-    let verdict = trial.text.lines().find_map(Verdict::read);
+    let verdict = Verdict::read(&trial.text);
     let planned = trial.coordinator_was_hit() && !status.success();
     let end = match (watched, verdict) {
         (Err(Lost::Hung(place)), _) => End::Hung(format!("{place}\n{}", trial.text)),
@@ -77,8 +77,9 @@ pub(crate) fn watch(seed: u64, number: u64, folder: &Path) -> io::Result<Seen> {
     let files = left_files(folder, trial.pid)?;
     let end = if files.is_empty() { end } else { End::Judged(Verdict::Left(format!("files {files:?}"))) };
     let landed = (0..plan.faults.len()).map(|fault| page.landed(fault)).sum();
-    let wall = span(page.began.load(SeqCst).max(1), now());
-    Ok(Seen { number, end, landed, wall: if page.began.load(SeqCst) == 0 { Duration::ZERO } else { wall }, plan })
+    let moment = |word: &AtomicU64| Some(word.load(SeqCst)).filter(|&at| at > 0);
+    let wall = moment(&page.began).map(|began| span(began, moment(&page.ended).unwrap_or_else(now)));
+    Ok(Seen { number, end, landed, wall: wall.unwrap_or_default(), plan })
 }
 
 /// Why a trial is lost.
