@@ -33,6 +33,7 @@ fn main() -> ExitCode {
             a_death_reaches_those_who_wait_at_a_meeting,
             the_death_of_several_at_once_is_one_error,
             a_death_at_birth_is_noticed,
+            a_death_early_in_a_job_is_noticed_at_once,
             a_death_between_lock_and_mark_is_noticed,
             a_panic_in_a_bodys_own_thread_is_the_bodys_affair,
             a_body_may_close_all_descriptors,
@@ -462,6 +463,26 @@ fn wait_until_asleep(pid: u64) {
 }
 
 /// A worker signs its obituary in two steps: it takes the lock, then marks it so that the kernel wakes the coordinator.
+/// Early: before the coordinator has come to know that the worker has signed its obituary.
+fn a_death_early_in_a_job_is_noticed_at_once() {
+    for workers in WORKERS {
+        let mut spans: Vec<_> = (0..21)
+            .map(|_| {
+                let mut array = Shared::<u8, _>::zeros(workers).unwrap();
+                let begin = std::time::Instant::now();
+                nothing_left(|| {
+                    let job = Job::new(&mut array).workers(workers);
+                    job.run(|_, _| raise(libc::SIGKILL)).unwrap_err()
+                });
+                begin.elapsed()
+            })
+            .collect();
+        spans.sort();
+        // Half of the round in which the system is asked for deaths that nobody else tells of.
+        assert!(spans[10] < Duration::from_millis(5), "{workers} workers: {spans:?}");
+    }
+}
+
 fn a_death_between_lock_and_mark_is_noticed() {
     for workers in WORKERS {
         let mut array = Shared::<u8, _>::zeros(SLICES).unwrap();

@@ -26,23 +26,30 @@ pub(crate) struct Crowd {
     buried: Vec<bool>,
     /// When all were last asked for.
     asked: Cell<Instant>,
+    /// When the youngest was made.
+    made: Instant,
 }
 
 impl Crowd {
     /// How often to ask the system for deaths that no obituary can tell: of workers that died before they signed theirs,
     /// and of those beyond the number of words that can be waited on at once (or all, before Linux 5.16).
     const ROUND: Duration = Duration::from_millis(10);
+    /// How soon after the birth of the last worker to ask first; then when as much time has passed again, and so on until
+    /// rounds are as long as above. Workers sign soon after their birth but not before the coordinator first sleeps, and it
+    /// does not wait on the words of those who have not: a death early in a job would be heard of at the end of the round.
+    const FIRST_ROUND: Duration = Duration::from_micros(50);
     /// How often to ask for all others. The kernel writes an obituary only if the dead worker's memory still tells it where:
     /// one that has unmapped the board or scribbled on it dies unheard.
     const SLOW_ROUND: Duration = Duration::from_millis(500);
 
     pub(crate) fn new() -> Self {
-        Self { children: Vec::new(), buried: Vec::new(), asked: Cell::new(Instant::now()) }
+        Self { children: Vec::new(), buried: Vec::new(), asked: Cell::new(Instant::now()), made: Instant::now() }
     }
 
     pub(crate) fn add(&mut self, child: Child) {
         self.children.push(child);
         self.buried.push(false);
+        self.made = Instant::now();
     }
 
     /// Sleeps until the word changes from the value beside it, a worker dies, or `until`. May return early: look again.
@@ -68,7 +75,8 @@ impl Crowd {
             rounds |= !heard;
         }
         let round = |rounds: bool| {
-            let pause = if rounds { Self::ROUND } else { Self::SLOW_ROUND };
+            let round = self.made.elapsed().clamp(Self::FIRST_ROUND, Self::ROUND);
+            let pause = if rounds { round } else { Self::SLOW_ROUND };
             until.into_iter().chain([Instant::now() + pause]).min()
         };
         if futex::wait_any(&words, round(rounds)).is_err() {
