@@ -59,6 +59,11 @@ macro_rules! atomics {
                 self.0.fetch_add(value, order)
             }
 
+            pub fn fetch_or(&self, value: $value, order: Ordering) -> $value {
+                step();
+                self.0.fetch_or(value, order)
+            }
+
             pub fn compare_exchange(
                 &self,
                 old: $value,

@@ -1,0 +1,131 @@
+//! Whether a job ended as it should have, after what befell its workers.
+
+use std::time::Duration;
+
+use parfork::slices::Grid;
+use parfork::{Death, Error};
+
+use crate::deed::{Deed, REASON};
+use crate::page::{Words, span};
+use crate::plan::{Fault, Place, Plan};
+
+/// What a trial's coordinator has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The result is right.
+    Completed,
+    /// The error is one that a fault explains; how long after the fault (or the deadline) it was there, if that can be told.
+    Failed { after: Option<Duration> },
+    /// Neither.
+    Wrong(String),
+    /// As it should be, but something was left behind.
+    Left(String),
+}
+
+/// A trial's facts.
+pub(crate) struct Case<'c> {
+    pub(crate) plan: &'c Plan,
+    pub(crate) grid: &'c Grid,
+    pub(crate) words: &'c Words,
+}
+
+impl Case<'_> {
+    /// Of a job that was completed in spite of these deaths, with a result that is right unless there is a `complaint`.
+    pub(crate) fn completed(&self, deaths: &[Death], complaint: Option<String>) -> Verdict {
+        let odd = deaths.iter().find(|death| self.explanation(death).is_none());
+        let odd = odd.map(|death| format!("a death that nothing explains: {death:?}"));
+        complaint.or(odd).map_or(Verdict::Completed, Verdict::Wrong)
+    }
+
+    /// Of a job that was not. `others_right`: whether all slices are right but those that are fatal in this plan.
+    pub(crate) fn failed(&self, error: &Error, others_right: bool) -> Verdict {
+        let wrong = |why: &str| Verdict::Wrong(format!("{why}: {error:?}"));
+        let ended = self.words.ended.load(std::sync::atomic::Ordering::SeqCst);
+        let fault = match error {
+            Error::Deadline { deadline, done, slices } => {
+                let took = span(self.words.began.load(std::sync::atomic::Ordering::SeqCst), ended);
+                let after = took.checked_sub(*deadline);
+                let exact = self.plan.deadline == Some(*deadline) && *slices == self.grid.slices() && done <= slices;
+                return match after {
+                    Some(after) if exact => Verdict::Failed { after: Some(after) },
+                    _ => wrong("not the deadline"),
+                };
+            }
+            Error::WorkerDied(death) => {
+                if death.slices != self.grid.slices() || death.done >= death.slices {
+                    return wrong("not so many slices");
+                }
+                self.explanation(death)
+            }
+            Error::Refused(refusal) => self.faults().find(|(number, fault)| {
+                let victims = self.words.victims(*number);
+                let slice = refusal.slice.map(|slice| slice.0.index());
+                fault.deed == Deed::Refuse
+                    && refusal.reason == REASON
+                    && fault.slice().is_some_and(|place| slice == Some(place))
+                    && victims.into_iter().any(|victim| victim.rank == Some(refusal.rank))
+            }),
+            _ => None,
+        };
+        let Some((number, fault)) = fault else { return wrong("an error that nothing explains") };
+        if fault.deed.is_lethal() && !self.may_die() {
+            return wrong("an error in spite of retries that are left");
+        }
+        // What befalls a worker from outside may end the last round before other slices were tried again.
+        let only_in_bodies = self.faults().all(|(_, fault)| fault.slice().is_some() && fault.deed.is_lethal());
+        if self.plan.lives() > 0 && only_in_bodies {
+            if !others_right {
+                return wrong("slices that could be done are not");
+            }
+            if !matches!(error, Error::WorkerDied(death) if u64::from(death.tries) == self.plan.lives() + 1) {
+                return wrong("not so many tries");
+            }
+        }
+        let after = (self.plan.lives() == 0).then(|| span(self.words.at(number), ended));
+        Verdict::Failed { after }
+    }
+
+    fn faults(&self) -> impl Iterator<Item = (usize, &Fault)> {
+        self.plan.faults.iter().enumerate()
+    }
+
+    /// The fault that a worker died of: it befell this very process, and where it was planned to.
+    fn explanation(&self, death: &Death) -> Option<(usize, &Fault)> {
+        let slice = death.slice.map(|slice| slice.0.index());
+        self.faults().find(|(number, fault)| {
+            let mut victims = self.words.victims(*number);
+            let known =
+                victims.any(|victim| victim.pid == death.pid && victim.rank.is_none_or(|rank| rank == death.rank));
+            let place = match fault.place {
+                Place::Slice { slice: place, .. } => slice == Some(place),
+                Place::Birth { .. } => slice.is_none(),
+                Place::Worker { .. } => true,
+                Place::Coordinator { .. } => false,
+            };
+            known && place && fault.deed.is_cause(&death.cause)
+        })
+    }
+
+    /// Whether so many workers have died that no retry may have been left, for one slice or for none.
+    fn may_die(&self) -> bool {
+        let (mut by_slice, mut anywhere) = (std::collections::BTreeMap::new(), 0);
+        for (number, fault) in self.faults() {
+            let deaths = self.words.victims(number).count() as u64;
+            match fault.slice() {
+                Some(slice) => *by_slice.entry(slice).or_insert(0) += deaths,
+                None => anywhere += deaths,
+            }
+        }
+        by_slice.into_values().max().unwrap_or(0) + anywhere > self.plan.lives()
+    }
+}
+
+impl Fault {
+    /// The slice it waits in.
+    pub(crate) fn slice(&self) -> Option<usize> {
+        match self.place {
+            Place::Slice { slice, .. } => Some(slice),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The sum of a campaign: a row for each kind of fault.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::judge::Verdict;
+use crate::watch::{End, Seen};
+
+/// All trials so far.
+#[derive(Default)]
+pub(crate) struct Table {
+    rows: BTreeMap<String, Row>,
+}
+
+#[derive(Clone, Default)]
+struct Row {
+    runs: u64,
+    injected: u64,
+    landed: u64,
+    completed: u64,
+    failed: u64,
+    wrong: u64,
+    hung: u64,
+    left: u64,
+    /// From a fault to the error, or from the coordinator's end to that of all it started; in which trial.
+    after: Vec<(Duration, u64)>,
+    /// The longest trial.
+    wall: (Duration, u64),
+}
+
+impl Table {
+    /// Counts a trial; whether it is lost.
+    pub(crate) fn count(&mut self, seen: &Seen) -> bool {
+        let row = self.rows.entry(seen.plan.kind()).or_default();
+        row.runs += 1;
+        row.injected += seen.plan.faults.len() as u64;
+        row.landed += seen.landed;
+        row.wall = row.wall.max((seen.wall, seen.number));
+        let (column, after) = match seen.end {
+            End::Judged(Verdict::Completed) => (&mut row.completed, None),
+            End::Judged(Verdict::Failed { after }) => (&mut row.failed, after),
+            End::Orphaned { after } => (&mut row.failed, Some(after)),
+            End::Judged(Verdict::Wrong(_)) => (&mut row.wrong, None),
+            End::Judged(Verdict::Left(_)) => (&mut row.left, None),
+            End::Hung(_) => (&mut row.hung, None),
+        };
+        *column += 1;
+        row.after.extend(after.map(|after| (after, seen.number)));
+        row.wrong + row.hung + row.left > 0
+    }
+
+    pub(crate) fn runs(&self) -> u64 {
+        self.rows.values().map(|row| row.runs).sum()
+    }
+
+    /// How many trials are lost: wrong, hung, or with something left behind.
+    pub(crate) fn lost(&self) -> u64 {
+        self.rows.values().map(|row| row.wrong + row.hung + row.left).sum()
+    }
+}
+
+/// Markdown.
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "| fault | runs | injected | landed | completed, right | failed, as it should | wrong | hung | left behind | \
+             noticed after, ms: median | worst (trial) | longest, ms (trial) |"
+        )?;
+        writeln!(f, "|---|{}", "---:|".repeat(11))?;
+        let mut all = Row::default();
+        for (kind, row) in &self.rows {
+            row.write(kind, f)?;
+            all.add(row);
+        }
+        all.write("**all**", f)
+    }
+}
+
+impl Row {
+    fn add(&mut self, other: &Self) {
+        self.runs += other.runs;
+        self.injected += other.injected;
+        self.landed += other.landed;
+        self.completed += other.completed;
+        self.failed += other.failed;
+        self.wrong += other.wrong;
+        self.hung += other.hung;
+        self.left += other.left;
+        self.after.extend(&other.after);
+        self.wall = self.wall.max(other.wall);
+    }
+
+    fn write(&self, kind: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut after = self.after.clone();
+        after.sort();
+        let milliseconds = |span: Duration| format!("{:.2}", span.as_secs_f64() * 1e3);
+        let median = after.get(after.len() / 2).map_or_else(|| "-".to_owned(), |(span, _)| milliseconds(*span));
+        let told = |(span, trial): &(Duration, u64)| format!("{} (#{trial})", milliseconds(*span));
+        let worst = after.last().map_or_else(|| "-".to_owned(), told);
+        let numbers =
+            [self.runs, self.injected, self.landed, self.completed, self.failed, self.wrong, self.hung, self.left];
+        let numbers = numbers.map(|number| number.to_string()).join(" | ");
+        writeln!(f, "| {kind} | {numbers} | {median} | {worst} | {} |", told(&self.wall))
+    }
+}

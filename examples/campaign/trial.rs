@@ -1,0 +1,262 @@
+//! The coordinator of one trial: runs the job of its plan, lets faults happen in its workers, and says how it ended.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Instant;
+
+use bytemuck::Pod;
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use parfork::slices::Region;
+use parfork::{Gathered, Job, Shared, Slice, Worker};
+
+use crate::chance::mix;
+use crate::judge::{Case, Verdict};
+use crate::page::{Page, Victim, Words, now};
+use crate::plan::{Element, Fault, Place, Plan};
+use crate::support::nothing_left;
+
+/// The plan's faults and the shared words, for a fork handler, which is given nothing.
+static FAULTS: OnceLock<(Vec<Fault>, Page)> = OnceLock::new();
+
+/// Forks of this process so far.
+static FORKS: AtomicU64 = AtomicU64::new(0);
+
+/// Plays the trial that a variable of the environment names; the harness reads what it says.
+pub(crate) fn play(seed: u64, number: u64) -> ExitCode {
+    // Workers that end by SIGSEGV are expected; their core files are not.
+    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0).expect("a lower limit");
+    let plan = Plan::new(seed, number);
+    let (_, words) = FAULTS.get_or_init(|| (plan.faults.clone(), Page::given().expect("the page as standard input")));
+    // SAFETY: the handlers use atomics and what ends the process.
+    unsafe { libc::pthread_atfork(Some(count_fork), None, Some(be_born)) };
+    let verdict = match (plan.element, plan.answer) {
+        (Element::U8, 0) => run::<u8, 0>(&plan, words),
+        (Element::U8, _) => run::<u8, 1>(&plan, words),
+        (Element::I32, 0) => run::<i32, 0>(&plan, words),
+        (Element::I32, _) => run::<i32, 1>(&plan, words),
+        (Element::F64, 0) => run::<f64, 0>(&plan, words),
+        (Element::F64, _) => run::<f64, 5>(&plan, words),
+    };
+    println!("{}", verdict.told());
+    ExitCode::SUCCESS
+}
+
+extern "C" fn count_fork() {
+    FORKS.fetch_add(1, SeqCst);
+}
+
+/// In a new process: the fault that befalls it before it is anything.
+extern "C" fn be_born() {
+    let Some((faults, words)) = FAULTS.get() else { return };
+    for (number, fault) in faults.iter().enumerate() {
+        if matches!(fault.place, Place::Birth { fork } if fork == FORKS.load(SeqCst)) {
+            befall(words, number, None);
+            let _ = fault.deed.happen();
+        }
+    }
+}
+
+/// Notes that a fault happens to this very process, now.
+fn befall(words: &Words, fault: usize, rank: Option<usize>) {
+    words.mark(fault, Victim { pid: std::process::id(), rank });
+    words.land(fault);
+}
+
+/// What cells are made of.
+trait Cell: Pod + PartialEq + Send + Sync {
+    fn of(bits: u64) -> Self;
+    fn bits(self) -> u64;
+}
+
+macro_rules! cells {
+    ($($cell:ty)+) => {$(
+        impl Cell for $cell {
+            // Fewer bits than any of them has, so that there and back is the same.
+            fn of(bits: u64) -> Self {
+                (bits % 128) as Self
+            }
+
+            fn bits(self) -> u64 {
+                self as u64
+            }
+        }
+    )+};
+}
+
+cells!(u8 i32 f64);
+
+/// The value of the cell at `index` of the whole array, where the input is `input`.
+fn value<T: Cell>(plan: &Plan, index: &[usize], input: T) -> T {
+    let place = index.iter().fold(plan.salt, |place, &at| mix(place ^ at as u64));
+    T::of(place ^ input.bits())
+}
+
+/// The answer of a slice.
+fn answer<const N: usize>(plan: &Plan, slice: usize) -> [u64; N] {
+    std::array::from_fn(|at| mix(plan.salt ^ (slice * 8 + at) as u64))
+}
+
+/// Runs the job, looks at what it left, and judges.
+fn run<T: Cell, const N: usize>(plan: &Plan, words: &Words) -> Verdict
+where
+    [u64; N]: Pod,
+{
+    let grid = plan.grid();
+    let case = Case { plan, grid: &grid, words };
+    let mut output = Shared::<T, IxDyn>::zeros(IxDyn(&plan.shape)).expect("a small array");
+    let mut input = Shared::<T, IxDyn>::zeros_like(&output).expect("a small array");
+    let given = |at: usize| T::of(mix(plan.salt ^ at as u64));
+    input.as_mut_slice().iter_mut().enumerate().for_each(|(at, cell)| *cell = given(at));
+
+    let mut told = 0;
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        nothing_left(|| {
+            let mut settings = plan.settings();
+            if plan.progress {
+                settings.progress = Some(Box::new(|done, of| {
+                    assert!(told <= done && done <= of, "progress goes on: {told}, {done} of {of}");
+                    told = done;
+                }));
+            }
+            let job = Job::with((&input, &mut output), settings);
+            FORKS.store(0, SeqCst);
+            words.began.store(now(), SeqCst);
+            println!("begun");
+            let done = job.run(|w, (input, slice)| labour::<T, N>(plan, words, w, input, slice));
+            words.ended.store(now(), SeqCst);
+            done
+        })
+    }));
+    let done = match outcome {
+        Ok(done) => done,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+            return if text.contains("left") || text.contains("traces") {
+                Verdict::Left(text)
+            } else {
+                Verdict::Wrong(format!("panicked: {text}"))
+            };
+        }
+    };
+    if !input.as_slice().iter().enumerate().all(|(at, cell)| *cell == given(at)) {
+        return Verdict::Wrong("the input has changed".to_owned());
+    }
+    let (before, after) = (input.view(), output.view());
+    let right = ArrayD::from_shape_fn(IxDyn(&plan.shape), |index| {
+        after[&index] == value(plan, ndarray::Dimension::slice(&index), before[&index])
+    });
+    let is_right = |region: &Region| {
+        let mut cells = right.view();
+        region.ranges().for_each(|(axis, range)| cells.slice_axis_inplace(ndarray::Axis(axis), range.into()));
+        cells.iter().all(|&right| right)
+    };
+    match done {
+        Ok(gathered) => {
+            let wrong =
+                grid.regions().find(|region| !is_right(region)).map(|region| format!("slice {region} is wrong"));
+            case.completed(&gathered.report().deaths, wrong.or_else(|| complaint::<N>(plan, &gathered)))
+        }
+        Err(error) => {
+            let fatal = |slice| plan.faults.iter().any(|fault| fault.slice() == Some(slice));
+            case.failed(&error, grid.regions().all(|region| fatal(region.index()) || is_right(&region)))
+        }
+    }
+}
+
+/// What is wrong with the answers and the report of a job that was completed.
+fn complaint<const N: usize>(plan: &Plan, gathered: &Gathered<[u64; N]>) -> Option<String> {
+    let slices = plan.grid().slices();
+    let answers = gathered.iter().copied().eq((0..slices).map(|slice| answer::<N>(plan, slice)));
+    let mut by_worker: Vec<_> = gathered.report().workers.iter().flat_map(|worker| worker.slices.clone()).collect();
+    by_worker.sort_unstable();
+    match (answers, by_worker.into_iter().eq(0..slices)) {
+        (false, _) => Some(format!("answers are wrong: {:?}", gathered.iter().collect::<Vec<_>>())),
+        (_, false) => Some(format!("not each slice once: {:?}", gathered.report().workers)),
+        _ => None,
+    }
+}
+
+/// The body: writes its slice, first what is wrong and then what is right, takes its time, and comes to harm as planned.
+fn labour<T: Cell, const N: usize>(
+    plan: &Plan,
+    words: &Words,
+    w: &Worker<'_>,
+    input: ArrayViewD<'_, T>,
+    mut slice: Slice<'_, T, IxDyn>,
+) -> Result<[u64; N], String> {
+    let number = w.region().index();
+    let meet = || (0..plan.meets).try_for_each(|_| w.meet()).map_err(|error| error.to_string());
+    meet()?;
+    slice.mapv_inplace(|_| T::of(127));
+    let harm = |hundredths: usize| -> Result<(), &'static str> {
+        for (fault, Fault { deed, place }) in plan.faults.iter().enumerate() {
+            match *place {
+                Place::Slice { slice, hundredths: at, times }
+                    if (slice, at) == (number, hundredths) && words.reach(fault) < times =>
+                {
+                    befall(words, fault, Some(w.rank()));
+                    deed.happen()?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    };
+    let starts: Vec<_> =
+        (0..plan.shape.len()).map(|axis| w.region().range(axis).map_or(0, |range| range.start)).collect();
+    let (cells, mut harmed) = (slice.len(), 0);
+    let end = Instant::now() + busy(plan, number);
+    for (at, (index, cell)) in slice.indexed_iter_mut().enumerate() {
+        for hundredths in harmed..at * 100 / cells {
+            harm(hundredths)?;
+        }
+        harmed = at * 100 / cells;
+        if at == cells / 2 {
+            while Instant::now() < end {
+                std::hint::spin_loop();
+            }
+        }
+        let index: Vec<_> =
+            starts.iter().zip(ndarray::Dimension::slice(&index)).map(|(start, at)| start + at).collect();
+        *cell = value(plan, &index, input[&index[..]]);
+    }
+    for hundredths in harmed..101 {
+        harm(hundredths)?;
+    }
+    meet()?;
+    Ok(answer(plan, number))
+}
+
+/// How long a slice takes: between nothing and twice the mean.
+fn busy(plan: &Plan, slice: usize) -> std::time::Duration {
+    let mean = plan.busy.as_nanos() as u64 / plan.grid().slices() as u64;
+    std::time::Duration::from_nanos(mix(plan.salt ^ !(slice as u64)) % (2 * mean + 1))
+}
+
+impl Verdict {
+    /// On one line, as [`read`](Self::read) finds it.
+    pub(crate) fn told(&self) -> String {
+        match self {
+            Self::Completed => "verdict completed ".to_owned(),
+            Self::Failed { after: None } => "verdict failed ".to_owned(),
+            Self::Failed { after: Some(after) } => format!("verdict failed {}", after.as_nanos()),
+            Self::Wrong(text) => format!("verdict wrong {}", text.replace('\n', " ")),
+            Self::Left(text) => format!("verdict left {}", text.replace('\n', " ")),
+        }
+    }
+
+    /// Finds it among all that was said; Rust's own words on a stack that overflows may stand around it.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let (_, verdict) = text.split_once("verdict ")?;
+        let (word, rest) = verdict.lines().next()?.split_once(' ')?;
+        let nanoseconds = || rest.parse().ok().map(std::time::Duration::from_nanos);
+        Some(match word {
+            "completed" => Self::Completed,
+            "failed" => Self::Failed { after: nanoseconds() },
+            "left" => Self::Left(rest.to_owned()),
+            _ => Self::Wrong(rest.to_owned()),
+        })
+    }
+}
