@@ -80,7 +80,7 @@ impl fmt::Display for Table {
         let continued = self.continued;
         writeln!(
             f,
-            "\nWorkers stopped before their first instruction whose coordinator was ended, continued: {continued}."
+            "\nTrials in which a worker was stopped at birth, its coordinator ended, and it had to be continued: {continued}."
         )
     }
 }

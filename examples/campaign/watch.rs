@@ -25,8 +25,8 @@ const WATCHDOG: Duration = Duration::from_secs(20);
 /// After this, what outlives its coordinator is left behind. It is gone within milliseconds unless the machine is busy.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// After this, a worker that was stopped before its first instruction is continued. Until then it cannot have asked to be
-/// ended with its coordinator, and nothing but a signal makes it run: the one thing that whoever stops a process must undo.
+/// After this, a worker that was stopped in its first microseconds is continued. It has not asked yet to be ended with its
+/// coordinator, and nothing but a signal makes it run: the one thing that whoever stops a process must undo.
 const STOPPED: Duration = Duration::from_secs(1);
 
 /// How a trial ended.
@@ -47,7 +47,7 @@ pub(crate) struct Seen {
     pub(crate) number: u64,
     pub(crate) plan: Plan,
     pub(crate) end: End,
-    /// Whether a worker that was stopped before its first instruction had to be continued.
+    /// Whether a worker that was stopped at birth had to be continued.
     pub(crate) continued: bool,
     /// How many faults happened before the job's end.
     pub(crate) landed: u64,
@@ -119,7 +119,7 @@ struct Trial<'t> {
     pid: u32,
     output: io::PipeReader,
     text: String,
-    /// Whether a worker that was stopped before its first instruction was continued.
+    /// Whether a worker that was stopped at birth was continued.
     continued: bool,
 }
 
@@ -197,18 +197,19 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// Continues the workers that a fault of this plan stopped while they had not returned from the fork; whether there
-    /// are any.
+    /// Continues the workers that a fault of this plan stopped at birth; whether there are any. Those still have signals
+    /// blocked, as their coordinator has, and a worker unblocks all when it has asked to be ended with it.
     fn continue_the_unborn(&self) -> io::Result<bool> {
         let mut any = false;
-        let unborn = format!("{} ", libc::SYS_clone);
         for pid in tagged(self.tag) {
             let held = pidfd(pid)?;
-            let call = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap_or_default();
+            let is_unborn = blocked.chars().any(|digit| ('1'..='f').contains(&digit));
             let stops = self.plan.faults.iter().enumerate().filter(|(_, fault)| fault.deed == Deed::Stop);
             let is_victim =
                 stops.into_iter().any(|(fault, _)| self.page.victims(fault).any(|victim| victim.pid == pid));
-            if is_victim && call.starts_with(&unborn) {
+            if is_victim && is_unborn {
                 any |= send(&held, libc::SIGCONT);
             }
         }
