@@ -11,6 +11,8 @@ use crate::watch::{End, Seen};
 #[derive(Default)]
 pub(crate) struct Table {
     rows: BTreeMap<String, Row>,
+    /// Trials in which a worker had to be continued.
+    continued: u64,
 }
 
 #[derive(Clone, Default)]
@@ -30,8 +32,9 @@ struct Row {
 }
 
 impl Table {
-    /// Counts a trial; whether it is lost.
-    pub(crate) fn count(&mut self, seen: &Seen) -> bool {
+    /// Counts a trial.
+    pub(crate) fn count(&mut self, seen: &Seen) {
+        self.continued += u64::from(seen.continued);
         let row = self.rows.entry(seen.plan.kind()).or_default();
         row.runs += 1;
         row.injected += seen.plan.faults.len() as u64;
@@ -40,14 +43,13 @@ impl Table {
         let (column, after) = match seen.end {
             End::Judged(Verdict::Completed) => (&mut row.completed, None),
             End::Judged(Verdict::Failed { after }) => (&mut row.failed, after),
-            End::Orphaned { after } => (&mut row.failed, Some(after)),
+            End::Orphaned { after } => (&mut row.failed, after),
             End::Judged(Verdict::Wrong(_)) => (&mut row.wrong, None),
             End::Judged(Verdict::Left(_)) => (&mut row.left, None),
             End::Hung(_) => (&mut row.hung, None),
         };
         *column += 1;
         row.after.extend(after.map(|after| (after, seen.number)));
-        row.wrong + row.hung + row.left > 0
     }
 
     pub(crate) fn runs(&self) -> u64 {
@@ -74,7 +76,12 @@ impl fmt::Display for Table {
             row.write(kind, f)?;
             all.add(row);
         }
-        all.write("**all**", f)
+        all.write("**all**", f)?;
+        let continued = self.continued;
+        writeln!(
+            f,
+            "\nTrials in which a worker was stopped at birth, its coordinator ended, and it had to be continued: {continued}."
+        )
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bytemuck::Pod;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use nix::sys::signal::{SigSet, Signal};
 use parfork::slices::Region;
 use parfork::{Gathered, Job, Shared, Slice, Worker};
 
@@ -27,6 +28,10 @@ static FORKS: AtomicU64 = AtomicU64::new(0);
 pub(crate) fn play(seed: u64, number: u64) -> ExitCode {
     // Workers that end by SIGSEGV are expected; their core files are not.
     nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0).expect("a lower limit");
+    // By which the harness knows workers that have not come to their first lines: those unblock all signals.
+    let mut mark = SigSet::empty();
+    mark.add(Signal::SIGURG);
+    mark.thread_block().expect("a signal that nobody sends");
     let plan = Plan::new(seed, number);
     let (_, words) = FAULTS.get_or_init(|| (plan.faults.clone(), Page::given().expect("the page as standard input")));
     // SAFETY: the handlers use atomics and what ends the process.

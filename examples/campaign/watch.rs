@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+use crate::deed::Deed;
 use crate::judge::Verdict;
 use crate::page::{Page, Victim, now, span};
 use crate::plan::{Fault, Place, Plan};
@@ -22,15 +23,20 @@ pub(crate) const TRIAL: &str = "PARFORK_TRIAL";
 const WATCHDOG: Duration = Duration::from_secs(20);
 
 /// After this, what outlives its coordinator is left behind. It is gone within milliseconds unless the machine is busy.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(3);
+
+/// After this, a worker that was stopped in its first microseconds is continued. It has not asked yet to be ended with its
+/// coordinator, and nothing but a signal makes it run: the one thing that whoever stops a process must undo.
+const STOPPED: Duration = Duration::from_secs(1);
 
 /// How a trial ended.
 #[derive(Clone, Debug)]
 pub(crate) enum End {
     Judged(Verdict),
-    /// Its coordinator was ended, as planned, and what it started was gone so long after.
+    /// Its coordinator was ended, as planned, and what it started was gone so long after; unless a worker had to be
+    /// continued first.
     Orphaned {
-        after: Duration,
+        after: Option<Duration>,
     },
     Hung(String),
 }
@@ -41,6 +47,8 @@ pub(crate) struct Seen {
     pub(crate) number: u64,
     pub(crate) plan: Plan,
     pub(crate) end: End,
+    /// Whether a worker that was stopped at birth had to be continued.
+    pub(crate) continued: bool,
     /// How many faults happened before the job's end.
     pub(crate) landed: u64,
     /// From the job's begin until its end, or until everything it started was gone.
@@ -58,7 +66,15 @@ pub(crate) fn watch(seed: u64, number: u64, folder: &Path) -> io::Result<Seen> {
     command.stdin(Stdio::from(page.file.try_clone()?)).stdout(end.try_clone()?).stderr(end);
     let mut coordinator = command.spawn()?;
     drop(command); // and with it our ends of the pipe
-    let mut trial = Trial { plan: &plan, page: &page, tag: &tag, pid: coordinator.id(), output, text: String::new() };
+    let mut trial = Trial {
+        plan: &plan,
+        page: &page,
+        tag: &tag,
+        pid: coordinator.id(),
+        output,
+        text: String::new(),
+        continued: false,
+    };
     let watched = trial.follow();
     if watched.is_err() {
         trial.sweep()?;
@@ -70,7 +86,7 @@ pub(crate) fn watch(seed: u64, number: u64, folder: &Path) -> io::Result<Seen> {
         (Err(Lost::Hung(place)), _) => End::Hung(format!("{place}\n{}", trial.text)),
         (Err(Lost::Left(place)), _) => End::Judged(Verdict::Left(place)),
         (Err(Lost::Blind(error)), _) => return Err(error),
-        (Ok(after), None) if planned => End::Orphaned { after },
+        (Ok(after), None) if planned => End::Orphaned { after: Some(after).filter(|_| !trial.continued) },
         (Ok(_), Some(verdict)) if status.success() || planned => End::Judged(verdict),
         (Ok(_), verdict) => End::Judged(Verdict::Wrong(format!("{status}, {verdict:?}: {}", trial.text))),
     };
@@ -79,7 +95,7 @@ pub(crate) fn watch(seed: u64, number: u64, folder: &Path) -> io::Result<Seen> {
     let landed = (0..plan.faults.len()).map(|fault| page.landed(fault)).sum();
     let moment = |word: &AtomicU64| Some(word.load(SeqCst)).filter(|&at| at > 0);
     let wall = moment(&page.began).map(|began| span(began, moment(&page.ended).unwrap_or_else(now)));
-    Ok(Seen { number, end, landed, wall: wall.unwrap_or_default(), plan })
+    Ok(Seen { number, end, continued: trial.continued, landed, wall: wall.unwrap_or_default(), plan })
 }
 
 /// Why a trial is lost.
@@ -103,18 +119,24 @@ struct Trial<'t> {
     pid: u32,
     output: io::PipeReader,
     text: String,
+    /// Whether a worker that was stopped at birth was continued.
+    continued: bool,
 }
 
 impl Trial<'_> {
     /// Watches until everybody is gone; how long after the coordinator that was.
     fn follow(&mut self) -> Result<Duration, Lost> {
         let coordinator = pidfd(self.pid)?;
-        let (start, mut ended, mut begun) = (Instant::now(), None, None);
+        let (start, mut ended, mut begun, mut looked) = (Instant::now(), None, None, false);
         let mut ahead: Vec<_> = self.plan.faults.iter().enumerate().filter_map(from_outside).collect();
         ahead.sort_by_key(|&(after, _)| std::cmp::Reverse(after));
         loop {
             let next = begun.and_then(|begun: Instant| Some(begun + ahead.last()?.0));
-            let last = ended.map_or(start + WATCHDOG, |ended: Instant| ended + GRACE);
+            let last = match ended {
+                None => start + WATCHDOG,
+                Some(ended) if !looked => ended + STOPPED,
+                Some(ended) => ended + GRACE,
+            };
             let watched = if ended.is_some() { -1 } else { coordinator.as_raw_fd() };
             let [told, gone] = wait([self.output.as_raw_fd(), watched], next.map_or(last, |next| next.min(last)));
             if gone {
@@ -135,12 +157,15 @@ impl Trial<'_> {
                 let fault = ahead.pop().map(|(_, fault)| fault);
                 fault.map_or(Ok(()), |fault| self.befall(fault, &coordinator))?;
             }
-            if last <= Instant::now() {
+            if last <= Instant::now() && ended.is_some() && !looked {
+                self.continued = self.continue_the_unborn()?;
+                looked = true;
+            } else if last <= Instant::now() {
                 let place = self.whereabouts();
                 return Err(if ended.is_some() { Lost::Left(place) } else { Lost::Hung(place) });
             }
         }
-        let after = ended.map_or(Duration::ZERO, |ended| ended.elapsed());
+        let after = ended.map_or(Duration::ZERO, |ended: Instant| ended.elapsed());
         // Somebody who closed its output, and lives.
         let alive = tagged(self.tag).into_iter().any(|pid| pid != self.pid);
         if alive { Err(Lost::Left(self.whereabouts())) } else { Ok(after) }
@@ -166,13 +191,29 @@ impl Trial<'_> {
             return Ok(());
         }
         self.page.mark(number, Victim { pid, rank: None });
-        let info = std::ptr::null::<libc::siginfo_t>();
-        // SAFETY: three integers and a null pointer, for which the kernel fills in the usual.
-        let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, held.as_raw_fd(), deed.signal(), info, 0) };
-        if sent == 0 && self.page.ended.load(SeqCst) == 0 {
+        if send(&held, deed.signal()) && self.page.ended.load(SeqCst) == 0 {
             self.page.land(number);
         }
         Ok(())
+    }
+
+    /// Continues the workers that a fault of this plan stopped at birth; whether there are any. Those still have signals
+    /// blocked, as their coordinator has, and a worker unblocks all when it has asked to be ended with it.
+    fn continue_the_unborn(&self) -> io::Result<bool> {
+        let mut any = false;
+        for pid in tagged(self.tag) {
+            let held = pidfd(pid)?;
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap_or_default();
+            let is_unborn = blocked.chars().any(|digit| ('1'..='f').contains(&digit));
+            let stops = self.plan.faults.iter().enumerate().filter(|(_, fault)| fault.deed == Deed::Stop);
+            let is_victim =
+                stops.into_iter().any(|(fault, _)| self.page.victims(fault).any(|victim| victim.pid == pid));
+            if is_victim && is_unborn {
+                any |= send(&held, libc::SIGCONT);
+            }
+        }
+        Ok(any)
     }
 
     fn coordinator_was_hit(&self) -> bool {
@@ -198,9 +239,7 @@ impl Trial<'_> {
             let held = pidfd(pid)?;
             // Looked at again when held: it is still the same.
             if tagged(self.tag).contains(&pid) {
-                let info = std::ptr::null::<libc::siginfo_t>();
-                // SAFETY: as in `befall`.
-                unsafe { libc::syscall(libc::SYS_pidfd_send_signal, held.as_raw_fd(), libc::SIGKILL, info, 0) };
+                send(&held, libc::SIGKILL);
             }
         }
         Ok(())
@@ -240,6 +279,13 @@ fn left_files(folder: &Path, pid: u32) -> io::Result<Vec<String>> {
     };
     let ours = |name: &String| name.contains("parfork") && name.contains(&pid.to_string());
     Ok(names(folder)?.into_iter().chain(names(Path::new("/dev/shm"))?.into_iter().filter(ours)).collect())
+}
+
+/// Whether the process was still there for the signal.
+fn send(process: &OwnedFd, signal: i32) -> bool {
+    let info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: three integers and a null pointer, for which the kernel fills in the usual.
+    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, info, 0) == 0 }
 }
 
 fn pidfd(pid: u32) -> io::Result<OwnedFd> {
