@@ -65,6 +65,8 @@ pub struct Settings<'p> {
     pub engine: Engine,
     /// How often a slice is tried again after a worker process died on it; see [`Job::retries`].
     pub retries: u32,
+    /// Whether workers that meet go on when one dies; see [`Job::go_on_without_dead`].
+    pub go_on_without_dead: bool,
     /// After what time to give up.
     pub deadline: Option<Duration>,
     /// Whether each worker reads its own memory when it is done.
@@ -119,10 +121,21 @@ impl<'p, L: Lend> Job<'p, L> {
     /// and the error names it. By default 0: the first death ends the job.
     ///
     /// Only for bodies that write their slices without having read them: a dead worker may have written part of one.
-    /// Jobs whose workers can [`meet`](Worker::meet) end with the first death in any case, as do jobs whose body returns an
-    /// error.
+    /// Nothing is tried again in jobs whose workers can [`meet`](Worker::meet) (see
+    /// [`go_on_without_dead`](Self::go_on_without_dead) for those), nor when a body returns an error.
     pub fn retries(mut self, retries: u32) -> Self {
         self.settings.retries = retries;
+        self
+    }
+
+    /// Lets processes that [`meet`](Worker::meet) go on when one of them dies: it is taken off every meeting, whether it had
+    /// come or not, and the others meet without it. When they have finished, the job ends with the error that names the dead
+    /// ([`Error::WorkerDied`]), and what the others wrote is in place. By default they are all told instead, and the job ends.
+    ///
+    /// The bodies must not need what a dead one would have written. One that returns early or with an error is not dead: that
+    /// still ends the meeting for all.
+    pub fn go_on_without_dead(mut self, go_on: bool) -> Self {
+        self.settings.go_on_without_dead = go_on;
         self
     }
 
@@ -209,6 +222,7 @@ impl<'p, L: Lend> Job<'p, L> {
             patience: Patience::new(workers, cpus()),
             measure_memory: settings.measure_memory,
             retries: settings.retries,
+            go_on_without_dead: settings.go_on_without_dead,
         };
         let mut orders = Orders { deadline: settings.deadline, progress: settings.progress };
         let began = Instant::now();

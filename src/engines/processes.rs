@@ -12,7 +12,7 @@ use crate::error::{Death, Error, Result};
 use crate::lend::Lend;
 use crate::process::{self, Crowd, Event};
 use crate::shared::{Attached, Withheld};
-use crate::sync::{Broken, Dealer, Words};
+use crate::sync::{Absence, Broken, Dealer, Words};
 use crate::sys::{child, limits};
 use crate::worker::Worker;
 
@@ -63,6 +63,10 @@ unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
         toll.count(deaths, &left, work.board.done() > done);
         if left.is_empty() {
             return Ok(toll.into_deaths());
+        }
+        if work.in_step() {
+            // Its workers may have met, and nobody else can take part in what they then did.
+            return Err(toll.first(work.board.layout().slices - left.len()));
         }
         left.retain(|&slice| !toll.is_set_aside(slice));
         if left.is_empty() || toll.is_hopeless() {
@@ -119,9 +123,12 @@ unsafe fn run_round<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
                     refused => return Err(refused),
                 }
                 // Reaped, so that it cannot come any more; had it come, it does not count.
-                end.withdraw();
+                work.board.withdraw(rank);
             }
-            Event::Died { rank } => work.board.give_up(Some(rank)),
+            Event::Died { rank } => {
+                work.board.berths()[rank].excuse(Some(Absence::Dead));
+                work.board.give_up(Some(rank));
+            }
         }
         orders.tell(work.board);
         late = deadline.is_some_and(|at| at <= Instant::now());
@@ -156,6 +163,7 @@ fn live<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     withheld: &mut Option<Withheld>,
 ) -> i32 {
     let berth = &work.board.berths()[rank];
+    berth.enter(std::process::id());
     berth.obituary.sign();
     keep_panics_quiet();
     let attached = match attach(work, withheld.take()) {

@@ -26,6 +26,8 @@ pub(crate) struct Work<'w, L, B> {
     pub(crate) measure_memory: bool,
     /// How often a slice is tried again after a worker died on it.
     pub(crate) retries: u32,
+    /// Whether workers that meet go on doing so when one has died.
+    pub(crate) go_on_without_dead: bool,
 }
 
 /// Slices to be dealt: all of a job, or those that are left after workers have died.
@@ -154,15 +156,15 @@ impl<L: Lend, B> Work<'_, L, B> {
         Ok(())
     }
 
-    /// The first round: all slices. Only processes can `survive` the death of a worker; and not if workers may meet, for
-    /// those who did cannot meet again.
+    /// The first round: all slices. Only processes can `survive` the death of a worker. Where workers may meet nothing is
+    /// tried again, for those who did cannot meet again; but they can go on without the dead, if that is wanted.
     pub(crate) fn first_round(&self, survive: bool) -> Round {
-        let goes_on = survive && self.retries > 0 && !self.in_step();
+        let goes_on = survive && if self.in_step() { self.go_on_without_dead } else { self.retries > 0 };
         Round { dealer: self.dealer, slices: None, goes_on }
     }
 
     /// Whether every worker has exactly one slice, fixed beforehand.
-    fn in_step(&self) -> bool {
+    pub(super) fn in_step(&self) -> bool {
         self.dealer.schedule == crate::slices::Schedule::Static && self.dealer.slices == self.dealer.workers
     }
 
@@ -176,7 +178,16 @@ impl<L: Lend, B> Work<'_, L, B> {
             Some(Words::Panicked { message, location }) => Cause::Panicked { message, location },
             None => exit.unwrap_or(Cause::Unknown),
         };
-        Error::WorkerDied(Box::new(Death { rank, pid, slice, cause, tries: 1, done: self.board.done(), slices }))
+        Error::WorkerDied(Box::new(Death {
+            rank,
+            pid,
+            slice,
+            cause,
+            tries: 1,
+            done: self.board.done(),
+            slices,
+            others: Vec::new(),
+        }))
     }
 }
 

@@ -164,7 +164,7 @@ fn two_of_three_die_and_are_withdrawn() {
 
 /// Two workers and the coordinator, which waits elsewhere between looks at the barrier, and reads what the living wrote.
 fn a_coordinator_that_does_not_wait_arrives_again() {
-    at_every_step(Some(3), |steps| {
+    at_every_step(Some(2), |steps| {
         let place = Place::new(3);
         let live = |rank| {
             let place = place.clone();
