@@ -233,12 +233,12 @@ impl Told {
 /// told. The coordinator ends them as soon as it knows, but here not before its progress has been told.
 fn told(workers: usize, who: usize, when: u64, deed: impl Fn() -> Result<(), String> + Sync) -> (Vec<String>, Error) {
     let (mut cells, told, deeds, news) = (line(workers), Told::new(), Page::new(), Page::new());
+    let mut looks = 0;
     let all_told = |_: usize, _: usize| {
-        let until = std::time::Instant::now() + Duration::from_secs(1);
-        while deeds[0].load(Ordering::Relaxed) > 0
-            && news[0].load(Ordering::Acquire) < workers as u64 - 1
-            && std::time::Instant::now() < until
-        {
+        // The first look after the deed is the coordinator's waking up, before it has told anybody.
+        looks += u32::from(deeds[0].load(Ordering::Relaxed) > 0);
+        let until = std::time::Instant::now() + Duration::from_secs(5);
+        while looks > 1 && news[0].load(Ordering::Acquire) < workers as u64 - 1 && std::time::Instant::now() < until {
             std::thread::yield_now();
         }
     };
