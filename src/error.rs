@@ -207,6 +207,8 @@ pub struct Death {
     pub done: usize,
     /// Slices there are.
     pub slices: usize,
+    /// Ranks of those who died later in a job that [went on](crate::Job::go_on_without_dead).
+    pub others: Vec<usize>,
 }
 
 impl fmt::Display for Death {
@@ -219,6 +221,10 @@ impl fmt::Display for Death {
             }
             Some(slice) => write!(f, " while it worked on slice {slice}")?,
             None => write!(f, " while it worked on no slice")?,
+        }
+        if let [first, rest @ ..] = &self.others[..] {
+            write!(f, ", then worker {first}")?;
+            rest.iter().try_for_each(|rank| write!(f, ", worker {rank}"))?;
         }
         write!(f, "; {done} of {slices} slices were done, and the outputs are incomplete. {}.", cause.remedy())
     }

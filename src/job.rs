@@ -98,8 +98,8 @@ impl<'p, L: Lend> Job<'p, L> {
     /// A dead worker may have written part of its slice. So a job that lends outputs must say why that does not matter:
     /// [`overwrites`](Self::overwrites) or [`undo_copies`](Self::undo_copies).
     ///
-    /// Jobs whose workers can [`meet`](Worker::meet) end with the first death in any case, as do jobs whose body returns an
-    /// error.
+    /// Nothing is tried again in jobs whose workers can [`meet`](Worker::meet) (see
+    /// [`go_on_without_dead`](Self::go_on_without_dead) for those), nor when a body returns an error.
     pub fn retries(mut self, retries: u32) -> Self {
         self.settings.retries = retries;
         self
@@ -124,6 +124,17 @@ impl<'p, L: Lend> Job<'p, L> {
     /// ```
     pub fn undo_copies(mut self) -> Self {
         self.settings.redo = Redo::Undo;
+        self
+    }
+
+    /// Lets processes that [`meet`](Worker::meet) go on when one of them dies: it is taken off every meeting, whether it had
+    /// come or not, and the others meet without it. When they have finished, the job ends with the error that names the dead
+    /// ([`Error::WorkerDied`]), and what the others wrote is in place. By default they are all told instead, and the job ends.
+    ///
+    /// The bodies must not need what a dead one would have written. One that returns early or with an error is not dead: that
+    /// still ends the meeting for all.
+    pub fn go_on_without_dead(mut self, go_on: bool) -> Self {
+        self.settings.go_on_without_dead = go_on;
         self
     }
 
@@ -256,6 +267,7 @@ impl<'p, L: Lend> Job<'p, L> {
             care: &care,
             memory_limit: settings.memory_limit,
             stop: settings.stop.filter(|_| !processes),
+            go_on_without_dead: settings.go_on_without_dead,
         };
         let began = Instant::now();
         let mut orders = Orders {

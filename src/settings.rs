@@ -22,6 +22,8 @@ pub struct Settings<'p> {
     pub retries: u32,
     /// What makes it safe to try a slice again. Kernels know that they overwrite theirs.
     pub redo: Redo,
+    /// Whether workers that meet go on when one dies; see [`Job::go_on_without_dead`](crate::Job::go_on_without_dead).
+    pub go_on_without_dead: bool,
     /// After what time to give up.
     pub deadline: Option<Duration>,
     /// How long a worker process may take for one slice; see [`Job::slice_deadline`](crate::Job::slice_deadline).

@@ -1,10 +1,12 @@
 //! The worker's side of a job: who it is, which slice it has, what it may read for it, where it meets the others.
 
+use std::time::{Duration, Instant};
+
 use ndarray::{ArrayView, Axis, Dimension};
 
 use crate::error::{Error, Result};
 use crate::slices::Region;
-use crate::sync::{Board, Patience};
+use crate::sync::{Absence, Board, Patience, SliceState, Words};
 
 /// What a body knows of itself: its first argument, on every slice.
 pub struct Worker<'j> {
@@ -63,9 +65,23 @@ impl Worker<'_> {
     /// workers, as [`Split::into_pieces`](crate::Split::into_pieces) makes them.
     ///
     /// # Errors
-    /// If a worker dies, fails, or returns without coming here, all who wait are told instead of waiting for ever. Also if
-    /// the job is not of that kind.
+    /// If a worker dies, fails, or returns without coming here, all who wait are told which one and why instead of waiting
+    /// for ever; those who come later are told the same. A job may [go on without the
+    /// dead](crate::Job::go_on_without_dead) instead. Also if the job is not of that kind.
     pub fn meet(&self) -> Result<()> {
+        self.come(None)
+    }
+
+    /// Waits so long at most until every worker of the job has come here.
+    ///
+    /// # Errors
+    /// As [`meet`](Self::meet). If time is up, the error says who has not come, and the meeting is over for all workers and
+    /// for good: whoever has come is counted, and cannot be taken back without leaving the others in doubt who has met.
+    pub fn meet_within(&self, span: Duration) -> Result<()> {
+        self.come(Some(span))
+    }
+
+    fn come(&self, span: Option<Duration>) -> Result<()> {
         let workers = self.workers();
         if !self.in_step {
             let slices = self.board.layout().slices;
@@ -74,12 +90,66 @@ impl Worker<'_> {
                  and Split::rows().into_pieces({workers})."
             )));
         }
-        self.board.head().meeting.meet(workers as u32, self.patience).map_err(|broken| {
-            let who = broken.by.map_or("the coordinator ended the job".to_owned(), |rank| {
-                format!("worker {rank} will not come: it died, failed or returned")
-            });
-            Error::Barrier(format!("the workers cannot meet, because {who}"))
+        let own = &self.board.berths()[self.rank];
+        let meeting = own.come();
+        own.excuse(span.map(|_| Absence::Impatient));
+        // A span without an end in this world's time is none.
+        let limit = span.and_then(|span| Instant::now().checked_add(span)).map(|at| (at, self.rank));
+        let met = self.board.head().meeting.meet_until(workers as u32, self.patience, limit);
+        if met.is_ok() {
+            own.excuse(None);
+        }
+        met.map_err(|broken| {
+            let why = match (broken.by, span) {
+                (None, _) => "the coordinator ended the job".to_owned(),
+                (Some(rank), Some(span)) if rank == self.rank => self.too_late(meeting, span),
+                (Some(rank), _) => self.why_not(rank),
+            };
+            Error::Barrier(format!("the workers cannot meet, because {why}"))
         })
+    }
+
+    /// Who of the living has not come to meeting number `meeting` in time.
+    fn too_late(&self, meeting: u32, span: Duration) -> String {
+        /// More are only counted.
+        const NAMED: usize = 8;
+        let living: Vec<_> =
+            self.board.berths().iter().enumerate().filter(|(_, it)| it.absence() != Some(Absence::Dead)).collect();
+        let missing: Vec<_> = living.iter().filter(|(_, it)| it.meetings() != meeting).map(|(rank, _)| rank).collect();
+        let names: Vec<_> = missing.iter().take(NAMED).map(ToString::to_string).collect();
+        let who = match missing.len() {
+            0 => "the last came too late".to_owned(),
+            1 => format!("worker {} did not", names[0]),
+            many if many <= NAMED => format!("workers {} did not", names.join(", ")),
+            many => format!("workers {} and {} more did not", names.join(", "), many - NAMED),
+        };
+        let (came, all) = (living.len() - missing.len(), living.len());
+        format!(
+            "{came} of {all} came within {span:?}: {who}. Give them more time, or let them do less between meetings"
+        )
+    }
+
+    /// What the board knows of a worker for whose sake nobody can meet any more.
+    fn why_not(&self, rank: usize) -> String {
+        // What the board says may be wrong, if a worker has written over it, but must not be more than wrong.
+        let Some(berth) = self.board.berths().get(rank) else {
+            return "somebody has written over the board".to_owned();
+        };
+        if berth.absence() == Some(Absence::Impatient) {
+            return format!("worker {rank} would not wait any longer for those who were missing");
+        }
+        let slices = self.board.layout().slices;
+        let at = berth.at(slices).map_or("before its slice".to_owned(), |slice| format!("on slice {slice}"));
+        let pid = berth.pid().map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+        let why = match (berth.said(), berth.absence()) {
+            (Some(Words::Panicked { message, .. }), _) => format!("it{pid} panicked {at}: {message}"),
+            (Some(Words::Refused { reason }), _) => format!("it gave up {at}: {reason}"),
+            (None, Some(Absence::Dead)) => format!("it{pid} died {at}"),
+            // In a job whose workers meet, slice and worker have the same number.
+            (None, _) if self.board.state(rank) == (SliceState::Done { rank }) => "it has returned".to_owned(),
+            (None, _) => "it died, failed or returned".to_owned(),
+        };
+        format!("worker {rank} will not come: {why}")
     }
 }
 

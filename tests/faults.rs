@@ -30,7 +30,6 @@ fn main() -> ExitCode {
             an_error_that_panics_while_it_is_told_is_a_panic,
             a_stack_overflow_is_named,
             a_stopped_worker_ends_at_the_deadline,
-            a_death_reaches_those_who_wait_at_a_meeting,
             the_death_of_several_at_once_is_one_error,
             a_death_at_birth_is_noticed,
             a_death_between_lock_and_mark_is_noticed,
@@ -337,29 +336,6 @@ fn a_stopped_worker_ends_at_the_deadline() {
         assert!(matches!(error, Error::Deadline { slices: SLICES, .. }), "{error}");
         all_is_well();
     }
-}
-
-fn a_death_reaches_those_who_wait_at_a_meeting() {
-    for workers in [2, 8, 150] {
-        for dead in [0, workers - 1] {
-            let mut array = Shared::<u8, _>::zeros(workers).unwrap();
-            let error = nothing_left(|| {
-                let job = Job::new(&mut array).workers(workers).schedule(Schedule::Static);
-                job.run(|w, _| -> parfork::Result<()> {
-                    w.meet()?;
-                    if w.rank() == dead {
-                        raise(libc::SIGKILL);
-                    }
-                    w.meet()
-                })
-                .unwrap_err()
-            });
-            // The cause, not what the others make of it.
-            let Error::WorkerDied(death) = &error else { panic!("{error:?}") };
-            assert_eq!((death.rank, &death.cause), (dead, &Cause::Signalled { signal: libc::SIGKILL }), "{error}");
-        }
-    }
-    all_is_well();
 }
 
 fn the_death_of_several_at_once_is_one_error() {

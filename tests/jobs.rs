@@ -29,11 +29,6 @@ fn main() -> ExitCode {
             outputs_that_cannot_be_cut_alike_are_refused,
             what_cannot_be_cut_is_refused,
             a_halo_shows_the_neighbours_cells,
-            nobody_leaves_a_meeting_before_all_have_come,
-            workers_that_are_not_in_step_cannot_meet,
-            a_worker_that_returns_early_is_not_waited_for,
-            a_broken_meeting_stays_broken,
-            threads_may_use_rayon_and_meet,
             progress_rises_to_all,
             a_deadline_ends_processes_in_the_middle_of_a_slice,
             a_deadline_ends_threads_before_their_next_slice,
@@ -331,110 +326,6 @@ fn around_2d(plane: ArrayView2<i64>, i: usize, j: usize, halo: usize) -> i64 {
     let (height, width) = plane.dim();
     let rows = i.saturating_sub(halo)..(i + halo + 1).min(height);
     plane.slice(s![rows, j.saturating_sub(halo)..(j + halo + 1).min(width)]).sum()
-}
-
-fn nobody_leaves_a_meeting_before_all_have_come() {
-    const ROUNDS: u64 = 20;
-    for engine in [Engine::Processes, Engine::Threads] {
-        for workers in [1, 2, 3, 8, 40] {
-            let came = Page::new();
-            let mut steps = Shared::<u64, _>::zeros(workers).unwrap();
-            let job = Job::new(&mut steps).workers(workers).split(Split::rows().into_pieces(workers));
-            let run = job.schedule(Schedule::Static).engine(engine).run(|w, mut steps| -> parfork::Result<u64> {
-                let mut late = 0;
-                for round in 1..=ROUNDS {
-                    came[0].fetch_add(1, Ordering::Relaxed);
-                    steps[0] += 1;
-                    w.meet()?;
-                    late += u64::from(came[0].load(Ordering::Relaxed) != round * workers as u64);
-                    w.meet()?;
-                }
-                Ok(late)
-            });
-            assert_eq!(run.unwrap().into_vec(), vec![0; workers], "{engine} {workers}");
-            assert!(steps.as_slice().iter().all(|&steps| steps == ROUNDS));
-        }
-    }
-    // Serially one worker meets itself.
-    let mut one = Shared::<u8, _>::zeros(1).unwrap();
-    Job::new(&mut one).schedule(Schedule::Static).engine(Engine::Serial).run(|w, _| w.meet()).unwrap();
-}
-
-fn workers_that_are_not_in_step_cannot_meet() {
-    let mut line = Shared::<u8, _>::zeros(8).unwrap();
-    for (schedule, pieces) in
-        [(Schedule::DYNAMIC, 4), (Schedule::Guided, 4), (Schedule::Static, 5), (Schedule::Static, 8)]
-    {
-        for engine in [Engine::Processes, Engine::Threads] {
-            let refused = nothing_left(|| {
-                let job = Job::new(&mut line).workers(4).split(Split::rows().into_pieces(pieces));
-                job.schedule(schedule).engine(engine).run(|w, _| w.meet()).unwrap_err()
-            });
-            assert!(matches!(refused, Error::Refused(_)), "{refused:?}");
-            let text = refused.to_string();
-            assert!(
-                text.contains(&format!(
-                    "4 workers share {pieces}. Use Schedule::Static and Split::rows().into_pieces(4)"
-                )),
-                "{text}"
-            );
-        }
-    }
-}
-
-fn a_worker_that_returns_early_is_not_waited_for() {
-    for engine in [Engine::Processes, Engine::Threads] {
-        for workers in [2, 3, 8, 40] {
-            let mut line = Shared::<u8, _>::zeros(workers).unwrap();
-            let early = workers - 1;
-            let error = nothing_left(|| {
-                let job = Job::new(&mut line).workers(workers).schedule(Schedule::Static).engine(engine);
-                job.run(|w, _| -> parfork::Result<()> {
-                    w.meet()?;
-                    if w.rank() == early { Ok(()) } else { w.meet() }
-                })
-                .unwrap_err()
-            });
-            let Error::Refused(refusal) = &error else { panic!("{error:?}") };
-            let rank = refusal.rank;
-            assert!(rank != early);
-            let text = format!("worker {early} will not come");
-            assert!(error.to_string().contains(&text), "{error}");
-        }
-    }
-}
-
-/// A body that goes on after the news that a meeting cannot be must not meet its own earlier arrivals.
-fn a_broken_meeting_stays_broken() {
-    for engine in [Engine::Processes, Engine::Threads] {
-        let mut line = Shared::<u8, _>::zeros(3).unwrap();
-        let job = Job::new(&mut line).workers(3).schedule(Schedule::Static).engine(engine);
-        let met = job.run(|w, _| if w.rank() == 0 { 0 } else { (0..100).filter(|_| w.meet().is_ok()).count() });
-        assert_eq!(met.unwrap().into_vec(), [0, 0, 0], "{engine}: worker 0 came to no meeting, so there was none");
-    }
-}
-
-/// A thread that waits inside of rayon takes up other work; another worker's share must not be among it, or the one waits
-/// at a meeting for the other, which waits beneath it on the same stack.
-fn threads_may_use_rayon_and_meet() {
-    // On one CPU, where giving way decides who runs: the second part of a join goes to another thread before that one looks
-    // for a share of the job.
-    let mut one = nix::sched::CpuSet::new();
-    let all = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)).unwrap();
-    one.set((0..nix::sched::CpuSet::count()).find(|&cpu| all.is_set(cpu).unwrap()).unwrap()).unwrap();
-    nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &one).unwrap();
-    let give_way = |times| (0..times).for_each(|_| std::thread::yield_now());
-    for workers in [2, 3, 8].repeat(20) {
-        let mut line = Shared::<u8, _>::zeros(workers).unwrap();
-        let job = Job::new(&mut line).workers(workers).schedule(Schedule::Static).engine(Engine::Threads);
-        job.run(|w, mut slice| -> parfork::Result<()> {
-            rayon::join(|| give_way(20), || give_way(200));
-            slice[0] = 1;
-            w.meet()
-        })
-        .unwrap();
-        assert_eq!(line.as_slice(), vec![1; workers]);
-    }
 }
 
 fn progress_rises_to_all() {

@@ -6,7 +6,7 @@ use super::work::{Orders, Round, Work};
 use crate::error::{Death, Error, Result};
 use crate::lend::Lend;
 use crate::process::{Crowd, Event};
-use crate::sync::Broken;
+use crate::sync::{Absence, Broken};
 
 /// Waits until all have met at the end, or the job is over; the deaths among them that the job survives. None of them is
 /// alive after that.
@@ -48,9 +48,12 @@ pub(super) fn attend<L: Lend, B>(
                     refused => return Err(refused),
                 }
                 // Reaped, so that it cannot come any more; had it come, it does not count.
-                end.withdraw();
+                work.board.withdraw(rank);
             }
-            Event::Died { rank } => work.board.give_up(Some(rank)),
+            Event::Died { rank } => {
+                work.board.berths()[rank].excuse(Some(Absence::Dead));
+                work.board.give_up(Some(rank));
+            }
         }
         orders.tell(work.board);
         if orders.are_to_end() {

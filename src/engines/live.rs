@@ -21,6 +21,7 @@ pub(super) fn live<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     withheld: Option<Withheld>,
 ) -> i32 {
     let berth = &work.board.berths()[rank];
+    berth.enter(std::process::id());
     berth.obituary.sign();
     child::name(&format!("parfork-w{rank}"));
     keep_panics_quiet();

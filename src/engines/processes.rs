@@ -59,7 +59,7 @@ unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     // After the workers, which begin the sooner for it. Without one (the limit of processes is reached), this process
     // forks the replacements, if it still may.
     // SAFETY: passed on to the caller; nothing has happened since the forks above that could have started a thread.
-    let mut nursery = if round.goes_on { unsafe { open_nursery(work) }.ok() } else { None };
+    let mut nursery = if round.goes_on && !work.in_step() { unsafe { open_nursery(work) }.ok() } else { None };
     loop {
         let done = work.board.done();
         let deaths = attend(work, &round, crowd, orders)?;
@@ -67,6 +67,10 @@ unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
         toll.count(deaths, &left, work.board.done() > done);
         if left.is_empty() {
             return Ok(toll.into_deaths());
+        }
+        if work.in_step() {
+            // Its workers may have met, and nobody else can take part in what they then did.
+            return Err(toll.first(work.board.layout().slices - left.len()));
         }
         left.retain(|&slice| !toll.is_set_aside(slice));
         if left.is_empty() || toll.is_hopeless() {
@@ -124,7 +128,7 @@ unsafe fn open_nursery<'w, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>
         for (rank, berth) in work.board.berths().iter().enumerate().take(round.dealer.workers) {
             // SAFETY: the nursery has one thread.
             let Ok(child) = (unsafe { child::spawn(|| live(work, &round, rank, None)) }) else { break };
-            berth.note_pid(child.pid());
+            berth.enter(child.pid());
             crowd.add(child);
         }
     };

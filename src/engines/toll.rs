@@ -50,6 +50,16 @@ impl Toll {
         self.barren > self.retries
     }
 
+    /// What to say of a job that went on without the dead, of which so many slices are done: who died first, and who else.
+    pub(super) fn first(mut self, done: usize) -> Error {
+        if self.deaths.is_empty() {
+            return self.error(done);
+        }
+        let first = self.deaths.remove(0);
+        let others = self.deaths.iter().map(|death| death.rank).collect();
+        Error::WorkerDied(Box::new(Death { done, others, ..first }))
+    }
+
     /// What to say of a job that cannot be completed, of which so many slices are done.
     pub(super) fn error(mut self, done: usize) -> Error {
         let worst = self.by_slice.into_values().max_by_key(|(tries, _)| *tries).map(|(_, death)| death);

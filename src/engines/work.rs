@@ -35,6 +35,8 @@ pub(crate) struct Work<'w, L, B> {
     pub(crate) memory_limit: Option<u64>,
     /// A request to stop that a worker on a thread looks at between slices. A process is ended by the coordinator.
     pub(crate) stop: Option<&'w Stop>,
+    /// Whether workers that meet go on doing so when one has died.
+    pub(crate) go_on_without_dead: bool,
 }
 
 /// Slices to be dealt: all of a job, or those that are left after workers have died.
@@ -191,10 +193,10 @@ impl<L: Lend, B> Work<'_, L, B> {
         Ok(answer)
     }
 
-    /// The first round: all slices. Only processes can `survive` the death of a worker; and not if workers may meet, for
-    /// those who did cannot meet again.
+    /// The first round: all slices. Only processes can `survive` the death of a worker. Where workers may meet nothing is
+    /// tried again, for those who did cannot meet again; but they can go on without the dead, if that is wanted.
     pub(crate) fn first_round(&self, survive: bool) -> Round {
-        let goes_on = survive && self.retries > 0 && !self.in_step();
+        let goes_on = survive && if self.in_step() { self.go_on_without_dead } else { self.retries > 0 };
         Round { dealer: self.dealer, slices: None, goes_on }
     }
 
@@ -207,7 +209,7 @@ impl<L: Lend, B> Work<'_, L, B> {
     }
 
     /// Whether every worker has exactly one slice, fixed beforehand.
-    fn in_step(&self) -> bool {
+    pub(super) fn in_step(&self) -> bool {
         self.dealer.schedule == crate::slices::Schedule::Static && self.dealer.slices == self.dealer.workers
     }
 
@@ -221,7 +223,16 @@ impl<L: Lend, B> Work<'_, L, B> {
             Some(Words::Panicked { message, location }) => Cause::Panicked { message, location },
             None => exit.unwrap_or(Cause::Unknown),
         };
-        Error::WorkerDied(Box::new(Death { rank, pid, slice, cause, tries: 1, done: self.board.done(), slices }))
+        Error::WorkerDied(Box::new(Death {
+            rank,
+            pid,
+            slice,
+            cause,
+            tries: 1,
+            done: self.board.done(),
+            slices,
+            others: Vec::new(),
+        }))
     }
 }
 

@@ -24,13 +24,28 @@ pub(crate) struct Berth {
     since: AtomicU64,
     /// How it ended, if another process than the coordinator reaped it: see [`Exit`].
     exit: AtomicU32,
-    /// Its process, if another process than the coordinator made it; 0 if that failed.
-    pid: AtomicU32,
     /// Nanoseconds spent in bodies.
     busy: AtomicU64,
     /// Private, shared and proportional memory in bytes, read just before its end; 0: not asked for.
     memory: [AtomicU64; 3],
+    /// Its process; 0 if it is none.
+    pid: AtomicU32,
+    /// How many meetings it has come to. May wrap: nobody lags more than one behind.
+    meetings: AtomicU32,
+    /// | value | why nobody should wait for it                              |
+    /// |-------|------------------------------------------------------------|
+    /// | 0     | it may come                                                |
+    /// | 1     | it is dead: the coordinator has seen it                    |
+    /// | 2     | it waits at a meeting for so long only, or has waited so long |
+    absence: AtomicU32,
     last_words: LastWords,
+}
+
+/// Why nobody should wait for a worker that has neither returned nor said anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    Dead,
+    Impatient,
 }
 
 // SAFETY: atomics and an Obituary, which is made for shared use; whatever its bytes hold, the coordinator reads it only
@@ -96,6 +111,46 @@ impl Berth {
         at.checked_sub(1).filter(|&slice| slice < slices)
     }
 
+    /// Notes which process it is.
+    pub(crate) fn enter(&self, pid: u32) {
+        self.pid.store(pid, Ordering::Relaxed);
+    }
+
+    /// Which process it is, if it is one; a number that a worker may have written over.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        Some(self.pid.load(Ordering::Relaxed)).filter(|&pid| pid != 0)
+    }
+
+    /// Notes that it comes to its next meeting; the number of that.
+    pub(crate) fn come(&self) -> u32 {
+        self.meetings.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    /// How many meetings it has come to.
+    pub(crate) fn meetings(&self) -> u32 {
+        self.meetings.load(Ordering::Relaxed)
+    }
+
+    /// Notes why nobody should wait for it, or that it may come.
+    pub(crate) fn excuse(&self, absence: Option<Absence>) {
+        let value = match absence {
+            None => 0,
+            Some(Absence::Dead) => 1,
+            Some(Absence::Impatient) => 2,
+        };
+        // Release: whoever is told of it by the barrier also finds this.
+        self.absence.store(value, Ordering::Release);
+    }
+
+    /// Why nobody should wait for it, if that was noted.
+    pub(crate) fn absence(&self) -> Option<Absence> {
+        match self.absence.load(Ordering::Acquire) {
+            1 => Some(Absence::Dead),
+            2 => Some(Absence::Impatient),
+            _ => None,
+        }
+    }
+
     /// Time spent in bodies.
     pub(crate) fn busy(&self) -> Duration {
         Duration::from_nanos(self.busy.load(Ordering::Relaxed))
@@ -146,23 +201,13 @@ impl Berth {
         (&self.exit, 0)
     }
 
-    /// Notes its process, or 0.
-    pub(crate) fn note_pid(&self, pid: u32) {
-        self.pid.store(pid, Ordering::Relaxed);
-    }
-
-    /// Its process, if it was noted; a number that a worker may have written over.
-    pub(crate) fn pid(&self) -> Option<u32> {
-        Some(self.pid.load(Ordering::Relaxed)).filter(|&pid| pid > 0)
-    }
-
     /// Makes room for another worker of this rank, which begins now; the time spent in bodies adds up.
     pub(super) fn forget(&self, now: Duration) {
         self.since.store(now.as_nanos() as u64, Ordering::Relaxed);
-        for word in [&self.exit, &self.pid, &self.last_words.kind] {
+        self.at.store(0, Ordering::Relaxed);
+        for word in [&self.exit, &self.pid, &self.meetings, &self.absence, &self.last_words.kind] {
             word.store(0, Ordering::Relaxed);
         }
-        self.at.store(0, Ordering::Relaxed);
     }
 
     /// Its last words.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::journal::Journal;
-use super::{Barrier, Berth, SliceState};
+use super::{Absence, Barrier, Berth, SliceState};
 use crate::error::Result;
 use crate::shared::{Segment, Wire};
 use crate::sys::obituary::Obituary;
@@ -199,6 +199,13 @@ impl Board {
             unsafe { berth.obituary.prepare() };
             berth.forget(self.clock());
         }
+    }
+
+    /// Lets all others go on without worker `rank`, which has been reaped.
+    pub(crate) fn withdraw(&self, rank: usize) {
+        self.berths()[rank].excuse(Some(Absence::Dead));
+        self.head().end.withdraw();
+        self.head().meeting.withdraw();
     }
 
     /// Ends the job because of worker `rank`, or for the coordinator's reasons: breaks every barrier. The end barrier

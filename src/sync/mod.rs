@@ -9,7 +9,7 @@ mod journal;
 mod words;
 
 pub(crate) use barrier::{Barrier, Broken, Patience};
-pub(crate) use berth::{Berth, Words};
+pub(crate) use berth::{Absence, Berth, Words};
 pub(crate) use board::{Board, Layout};
 pub(crate) use dealer::Dealer;
 pub(crate) use journal::SliceState;

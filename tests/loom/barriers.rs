@@ -17,6 +17,7 @@ pub const MODELS: &[Model] = models![
     two_of_three_die_and_are_withdrawn,
     one_of_two_dies_and_it_breaks,
     one_of_three_dies_and_it_breaks,
+    one_dies_while_it_breaks_it,
     a_coordinator_that_does_not_wait_arrives_again,
     time_is_up_just_when_the_last_comes,
 ];
@@ -162,9 +163,24 @@ fn two_of_three_die_and_are_withdrawn() {
     }
 }
 
+/// A worker that fails and tells the others, and dies before it has woken them.
+fn one_dies_while_it_breaks_it() {
+    at_every_step(None, |steps| {
+        let place = Place::new(2);
+        let (own, its) = (place.clone(), place.clone());
+        let fail = move || {
+            own.write(0, 1);
+            own.barrier.break_for(Some(0));
+        };
+        let doomed = spawn_watched(Some(steps), fail, move || its.barrier.break_for(Some(0)));
+        assert_eq!(place.meet(), Err(Broken { by: Some(0) }));
+        doomed.join().unwrap()
+    });
+}
+
 /// Two workers and the coordinator, which waits elsewhere between looks at the barrier, and reads what the living wrote.
 fn a_coordinator_that_does_not_wait_arrives_again() {
-    at_every_step(Some(3), |steps| {
+    at_every_step(Some(2), |steps| {
         let place = Place::new(3);
         let live = |rank| {
             let place = place.clone();

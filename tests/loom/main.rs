@@ -3,12 +3,14 @@
 //!
 //! `cargo test --test loom`; `LOOM_LOG=trace` and `LOOM_LOCATION=1` tell the story of a failure.
 
+#![allow(clippy::arc_with_non_send_sync, reason = "loom's threads take turns on one")]
+
 mod barriers;
 mod rounds;
 mod words;
 
 // With their unit tests, which are not for loom's atomics and not called here.
-#[allow(dead_code, unused_imports)]
+#[allow(dead_code, unused_imports, clippy::absurd_extreme_comparisons)]
 #[path = "../../src/sync/barrier.rs"]
 mod barrier;
 #[allow(dead_code, unused_imports)]
