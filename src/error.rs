@@ -1,11 +1,15 @@
 //! What can go wrong, each with the numbers and what to do.
 
+mod fault;
+
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::slices::{Region, SplitError};
+
+pub use fault::{ArrayName, Fault, Owner, Place, Touch};
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -208,6 +212,13 @@ pub enum Cause {
         /// The signal's number.
         signal: i32,
     },
+    /// A fault ended it: an access to memory, or an instruction, that could not be.
+    Faulted(Box<Fault>),
+    /// The kernel ended it, because memory was short.
+    OutOfMemory {
+        /// What the memory cgroup of this process may use, in bytes; `None` if it has no limit, so that the machine was short.
+        limit: Option<u64>,
+    },
     /// It is gone and somebody else in this program took its status.
     Unknown,
 }
@@ -217,9 +228,10 @@ impl Cause {
         match self {
             Self::Panicked { .. } => "Mend the body, which panics on this slice",
             Self::Exited { .. } => "Let the body return instead of ending the process",
-            Self::Signalled { signal: libc::SIGKILL } => {
-                "Find out who sent SIGKILL (somebody's kill, or the kernel for want of memory: see dmesg) and run again"
-            }
+            Self::Signalled { signal: libc::SIGKILL } => "Find out who sent SIGKILL and run again",
+            Self::Faulted(fault) => fault.remedy(),
+            Self::OutOfMemory { limit: Some(_) } => "Use fewer workers or smaller arrays, or raise the limit",
+            Self::OutOfMemory { limit: None } => "Use fewer workers or smaller arrays, or free memory",
             Self::Signalled { signal: libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT } => {
                 "Somebody asked it to end; run again"
             }
@@ -238,13 +250,25 @@ impl fmt::Display for Cause {
             Self::Panicked { message, location } => write!(f, "panicked at {location}: {message}"),
             Self::Exited { status } => write!(f, "exited with status {status}"),
             Self::Signalled { signal } => {
-                let name =
-                    nix::sys::signal::Signal::try_from(*signal).map_or("a real-time signal", |signal| signal.as_str());
-                write!(f, "was ended by signal {signal} ({name}{})", in_words(*signal))
+                write!(f, "was ended by signal {signal} ({}{})", name_of(*signal), in_words(*signal))
+            }
+            Self::Faulted(fault) => {
+                write!(f, "was ended by signal {} ({}: {fault})", fault.signal, name_of(fault.signal))
+            }
+            Self::OutOfMemory { limit } => {
+                write!(f, "was ended by signal 9 (SIGKILL: the kernel killed it for want of memory: ")?;
+                match limit {
+                    Some(limit) => write!(f, "the memory cgroup is limited to {limit} bytes)"),
+                    None => write!(f, "the machine had none left)"),
+                }
             }
             Self::Unknown => write!(f, "ended in a way that somebody else was told of"),
         }
     }
+}
+
+fn name_of(signal: i32) -> &'static str {
+    nix::sys::signal::Signal::try_from(signal).map_or("a real-time signal", |signal| signal.as_str())
 }
 
 /// What the signals that end workers most often mean.

@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 use bytemuck::Pod;
 use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, RawArrayViewMut};
 
-use crate::shared::{Segment, Shared};
+use crate::shared::{Order, Segment, Shared};
 use crate::slices::Region;
 use crate::sys::memory::Access;
 
@@ -44,6 +44,16 @@ pub struct Loan<'s> {
     pub(crate) segment: &'s Segment,
     pub(crate) access: Access,
     pub(crate) shape: &'s [usize],
+    pub(crate) order: Order,
+    /// Bytes of an element.
+    pub(crate) element: usize,
+}
+
+impl<'s> Loan<'s> {
+    fn of<T: Pod, D: Dimension>(array: &'s Shared<T, D>, access: Access) -> Self {
+        let (segment, shape, order) = (array.segment(), array.shape(), array.order());
+        Self { segment, access, shape, order, element: size_of::<T>() }
+    }
 }
 
 // SAFETY: one loan, for reading; the part is a read-only view of the whole array at the one address taken.
@@ -51,7 +61,7 @@ unsafe impl<'a, T: Pod + Send + Sync, D: Dimension> Lend for &'a Shared<T, D> {
     type Part = ArrayView<'a, T, D>;
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
-        list.push(Loan { segment: self.segment(), access: Access::Read, shape: self.shape() });
+        list.push(Loan::of(self, Access::Read));
     }
 
     unsafe fn part(&self, bases: &mut std::slice::Iter<'_, NonNull<u8>>, _region: &Region) -> Self::Part {
@@ -66,7 +76,7 @@ unsafe impl<'a, T: Pod + Send + Sync, D: Dimension> Lend for &'a mut Shared<T, D
     type Part = Slice<'a, T, D>;
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
-        list.push(Loan { segment: self.segment(), access: Access::Write, shape: self.shape() });
+        list.push(Loan::of(self, Access::Write));
     }
 
     unsafe fn part(&self, bases: &mut std::slice::Iter<'_, NonNull<u8>>, region: &Region) -> Self::Part {

@@ -7,6 +7,7 @@ mod processes;
 mod serial;
 mod threads;
 mod toll;
+mod whereabouts;
 mod work;
 
 pub(crate) use processes::{run_alone, run_beside_threads};

@@ -13,7 +13,7 @@ use crate::lend::Lend;
 use crate::process::{self, Crowd, Event};
 use crate::shared::{Attached, Withheld};
 use crate::sync::{Broken, Dealer, Words};
-use crate::sys::{child, limits};
+use crate::sys::{child, limits, witness};
 use crate::worker::Worker;
 
 /// Runs the job, if this process has one thread.
@@ -158,6 +158,10 @@ fn live<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
 ) -> i32 {
     let berth = &work.board.berths()[rank];
     berth.obituary.sign();
+    // SAFETY: the board is inherited, and no code here unmaps it in a worker.
+    #[allow(unsafe_code)]
+    let sworn = unsafe { witness::swear_in(&berth.fault) };
+    debug_assert!(sworn.is_ok(), "handlers of an own process can be set");
     keep_panics_quiet();
     let attached = match attach(work, withheld.take()) {
         // Never unmapped: a thread that the body left running may still look at a view.

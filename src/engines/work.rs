@@ -174,7 +174,7 @@ impl<L: Lend, B> Work<'_, L, B> {
         let cause = match berth.said() {
             Some(Words::Refused { reason }) => return Error::Refused(Box::new(Refusal { rank, slice, reason })),
             Some(Words::Panicked { message, location }) => Cause::Panicked { message, location },
-            None => exit.unwrap_or(Cause::Unknown),
+            None => exit.map_or(Cause::Unknown, |exit| self.explain(rank, exit)),
         };
         Error::WorkerDied(Box::new(Death { rank, pid, slice, cause, tries: 1, done: self.board.done(), slices }))
     }

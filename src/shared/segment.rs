@@ -101,7 +101,7 @@ impl Segment {
 
     /// Maps the same bytes once more, in this process (a worker), at another address.
     pub(crate) fn attach(&self, access: Access) -> Result<Attached> {
-        let mapping = Mapping::new(&self.fd, self.len(), access, Inheritance::Withheld);
+        let mapping = Mapping::guarded(&self.fd, self.len(), access);
         let mapping = mapping.map_err(Error::system("map a lent array in a worker"))?;
         withheld::enter(mapping.base().addr().get(), mapping.len());
         Ok(Attached { mapping })

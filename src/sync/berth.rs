@@ -7,12 +7,15 @@ use std::time::Duration;
 use crate::shared::Wire;
 use crate::sys::obituary::Obituary;
 use crate::sys::proc::Memory;
+use crate::sys::witness::Note;
 
 /// Words for one worker, on cache lines that no other worker writes.
 #[repr(C, align(128))]
 pub(crate) struct Berth {
     /// Signed at birth; written by the kernel at death.
     pub(crate) obituary: Obituary,
+    /// The fault that it died of, if it did.
+    pub(crate) fault: Note,
     /// The slice it works on: index + 1; 0 for none.
     at: AtomicU64,
     /// Nanoseconds spent in bodies.
@@ -108,6 +111,7 @@ impl Berth {
     /// Makes room for another worker of this rank; the time spent in bodies adds up.
     pub(super) fn forget(&self) {
         self.at.store(0, Ordering::Relaxed);
+        self.fault.forget();
         self.last_words.kind.store(0, Ordering::Relaxed);
     }
 

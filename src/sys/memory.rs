@@ -69,14 +69,25 @@ impl Mapping {
                 Access::Write => options.map_raw(fd)?,
             })
         } else {
-            Self::Aligned(HugeAligned::new(fd, len, access)?)
+            Self::Aligned(HugeAligned::new(fd, len, access, 0)?)
         };
         if child == Inheritance::Withheld {
-            let base = mapping.base().cast();
-            // SAFETY: the range is the mapping made above; DONTFORK changes nothing in this process.
-            unsafe { madvise(base, mapping.len(), MmapAdvise::MADV_DONTFORK) }?;
+            mapping.withhold()?;
         }
         Ok(mapping)
+    }
+
+    /// As [`new`](Self::new), for a worker: withheld from children, and with addresses after the end that nothing else is
+    /// mapped to. Mappings stand side by side otherwise, and who writes past the end of one array writes to the next.
+    pub(crate) fn guarded(fd: impl AsFd, len: usize, access: Access) -> io::Result<Self> {
+        let mapping = Self::Aligned(HugeAligned::new(fd, len, access, super::limits::page_size())?);
+        mapping.withhold()?;
+        Ok(mapping)
+    }
+
+    fn withhold(&self) -> io::Result<()> {
+        // SAFETY: the range is this mapping; DONTFORK changes nothing in this process.
+        Ok(unsafe { madvise(self.base().cast(), self.len(), MmapAdvise::MADV_DONTFORK) }?)
     }
 
     /// The first byte; on a page boundary.
@@ -136,11 +147,13 @@ pub(crate) fn blockade(base: usize, len: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// A shared map on a 2 MiB boundary, unmapped on drop.
+/// A shared map on a boundary of its own choice: of 2 MiB, or of a page if it is shorter. Unmapped on drop.
 #[derive(Debug)]
 pub(crate) struct HugeAligned {
     base: NonNull<c_void>,
     len: NonZeroUsize,
+    /// Bytes of addresses after the last page that nothing is mapped to.
+    guard: usize,
 }
 
 // SAFETY: an address range, owned alone, of which only raw pointers are given out: moving it to another thread or naming
@@ -150,28 +163,30 @@ unsafe impl Send for HugeAligned {}
 unsafe impl Sync for HugeAligned {}
 
 impl HugeAligned {
-    fn new(fd: impl AsFd, len: usize, access: Access) -> io::Result<Self> {
+    fn new(fd: impl AsFd, len: usize, access: Access, guard: usize) -> io::Result<Self> {
         let len = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
         let prot = match access {
             Access::Read => ProtFlags::PROT_READ,
             Access::Write => ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
         };
-        let at = Self::reserve(len)?;
+        let at = Self::reserve(len, guard)?;
         // SAFETY: MAP_FIXED replaces pages of the reservation made a line above, which nothing else knows of.
         let base = unsafe { mmap(Some(at), len, prot, MapFlags::MAP_SHARED | MapFlags::MAP_FIXED, fd, 0) }?;
-        Ok(Self { base, len })
+        Ok(Self { base, len, guard })
     }
 
-    /// Reserves addresses for `len` bytes, on a 2 MiB boundary, still to be mapped over.
-    fn reserve(len: NonZeroUsize) -> io::Result<NonZeroUsize> {
+    /// Reserves addresses for `len` bytes, still to be mapped over, and a guard that stays.
+    fn reserve(len: NonZeroUsize, guard: usize) -> io::Result<NonZeroUsize> {
         let page = super::limits::page_size();
-        let whole = len.get().checked_next_multiple_of(page).ok_or(io::ErrorKind::OutOfMemory)?;
-        let room = whole.checked_add(HUGE).and_then(NonZeroUsize::new).ok_or(io::ErrorKind::OutOfMemory)?;
+        let boundary = if len.get() < HUGE { page } else { HUGE };
+        let pages = len.get().checked_next_multiple_of(page).ok_or(io::ErrorKind::OutOfMemory)?;
+        let whole = pages.checked_add(guard).ok_or(io::ErrorKind::OutOfMemory)?;
+        let room = whole.checked_add(boundary - page).and_then(NonZeroUsize::new).ok_or(io::ErrorKind::OutOfMemory)?;
         let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
         // SAFETY: the kernel picks free addresses, and no page of them can be touched.
         let base = unsafe { mmap_anonymous(None, room, ProtFlags::PROT_NONE, flags) }?;
         let start = base.addr().get();
-        let aligned = start.next_multiple_of(HUGE);
+        let aligned = start.next_multiple_of(boundary);
         for (from, to) in [(start, aligned), (aligned + whole, start + room.get())] {
             if to > from {
                 let cut = base.map_addr(|address| address.saturating_add(from - start));
@@ -186,7 +201,8 @@ impl HugeAligned {
 impl Drop for HugeAligned {
     fn drop(&mut self) {
         // SAFETY: this value owns the range, and the lifetimes of all views made from it have ended.
-        let gone = unsafe { munmap(self.base, self.len.get()) };
+        let gone =
+            unsafe { munmap(self.base, self.len.get().next_multiple_of(super::limits::page_size()) + self.guard) };
         debug_assert!(gone.is_ok(), "munmap of an own range cannot fail");
     }
 }
@@ -231,6 +247,21 @@ mod tests {
         unsafe { one.write_volatile(42) };
         // SAFETY: as above, for reading.
         assert_eq!(unsafe { two.read_volatile() }, 42);
+    }
+
+    #[test]
+    fn nothing_is_mapped_after_a_guarded_mapping() {
+        let page = super::super::limits::page_size();
+        for len in [1, page, page + 1, HUGE, HUGE + 1] {
+            let (fd, _mapping) = mapped(len);
+            let guarded: Vec<_> = (0..4).map(|_| Mapping::guarded(&fd, len, Access::Read).unwrap()).collect();
+            for mapping in &guarded {
+                let end = mapping.base().addr().get() + len.next_multiple_of(page);
+                let taken = |other: &Mapping| other.base().addr().get() == end;
+                assert!(!guarded.iter().any(taken));
+                assert_eq!(blockade(end, page).unwrap_err().raw_os_error(), Some(libc::EEXIST));
+            }
+        }
     }
 
     #[test]

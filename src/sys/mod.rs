@@ -11,3 +11,5 @@ pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod obituary;
 pub(crate) mod proc;
+pub(crate) mod symbol;
+pub(crate) mod witness;
