@@ -41,6 +41,15 @@ pub enum Error {
         most: usize,
     },
 
+    /// The one slice to be run is not there.
+    #[error("slice {slice} does not exist: the job has {slices}, numbered from 0. Give a smaller number.")]
+    NoSuchSlice {
+        /// Its number.
+        slice: usize,
+        /// How many there are.
+        slices: usize,
+    },
+
     /// The system made fewer processes than asked for.
     #[error("the system made only {started} of {asked} worker processes ({source}{}). Ask for fewer workers or raise the limit.",
         .limit.map(|limit| format!(", the limit of processes for this user is {limit}")).unwrap_or_default())]
@@ -176,6 +185,7 @@ pub struct Death {
     pub slices: usize,
 }
 
+/// What happened, what to do, and how to run the slice again; the alternate form (`{:#}`) leaves out the last.
 impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rank, pid, cause, done, slices, .. } = self;
@@ -187,7 +197,13 @@ impl fmt::Display for Death {
             Some(slice) => write!(f, " while it worked on slice {slice}")?,
             None => write!(f, " while it worked on no slice")?,
         }
-        write!(f, "; {done} of {slices} slices were done, and the outputs are incomplete. {}.", cause.remedy())
+        write!(f, "; {done} of {slices} slices were done, and the outputs are incomplete. {}.", cause.remedy())?;
+        match self.slice {
+            Some(slice) if !f.alternate() => {
+                write!(f, " `Job::only_slice({})` runs that slice alone.", slice.0.index())
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -65,6 +65,11 @@ pub struct Settings<'p> {
     pub engine: Engine,
     /// How often a slice is tried again after a worker process died on it; see [`Job::retries`].
     pub retries: u32,
+    /// To how many threads libraries are held in each worker process: 1 if not given, 0 leaves them alone; see
+    /// [`Job::threads_per_worker`].
+    pub threads_per_worker: Option<usize>,
+    /// The number of the one slice to run, if not all; see [`Job::only_slice`].
+    pub only_slice: Option<usize>,
     /// After what time to give up.
     pub deadline: Option<Duration>,
     /// Whether each worker reads its own memory when it is done.
@@ -123,6 +128,24 @@ impl<'p, L: Lend> Job<'p, L> {
     /// error.
     pub fn retries(mut self, retries: u32) -> Self {
         self.settings.retries = retries;
+        self
+    }
+
+    /// To how many threads BLAS, OpenMP and rayon are held in each worker process; by default 1, for each worker has a CPU.
+    /// 0 leaves them as they are.
+    ///
+    /// Sets `OMP_NUM_THREADS`, `OPENBLAS_NUM_THREADS`, `MKL_NUM_THREADS`, `BLIS_NUM_THREADS`, `NUMEXPR_NUM_THREADS`,
+    /// `VECLIB_MAXIMUM_THREADS` and `RAYON_NUM_THREADS` in workers, and tells OpenBLAS, MKL, BLIS, FlexiBLAS and OpenMP where
+    /// they are loaded. This process's own stay as they are.
+    pub fn threads_per_worker(mut self, threads: usize) -> Self {
+        self.settings.threads_per_worker = Some(threads);
+        self
+    }
+
+    /// Runs slice `number` alone, by one worker, and leaves all other cells as they are: to look again at a slice on which a
+    /// job failed. There is one answer, that slice's.
+    pub fn only_slice(mut self, number: usize) -> Self {
+        self.settings.only_slice = Some(number);
         self
     }
 
@@ -197,7 +220,12 @@ impl<'p, L: Lend> Job<'p, L> {
         let grid = cut(split, &loans)?;
         let addresses = loans.iter().map(|loan| loan.segment.base().addr().get()).collect();
         let slices = grid.slices();
-        let workers = if settings.engine == Engine::Serial { 1 } else { asked.min(slices).max(1) };
+        let only = settings.only_slice;
+        if let Some(slice) = only.filter(|&slice| slice >= slices) {
+            return Err(Error::NoSuchSlice { slice, slices });
+        }
+        let run = only.map_or(0..slices, |slice| slice..slice + 1);
+        let workers = if settings.engine == Engine::Serial { 1 } else { asked.min(run.len()).max(1) };
         let board = Board::new(Layout { workers, slices, loans: loans.len(), answer: size_of::<R::Value>() })?;
         drop(loans);
         let work = Work {
@@ -205,10 +233,12 @@ impl<'p, L: Lend> Job<'p, L> {
             body: &body,
             grid: &grid,
             board: &board,
-            dealer: Dealer { schedule: settings.schedule, slices, workers },
+            dealer: Dealer { schedule: settings.schedule, slices: run.len(), workers },
             patience: Patience::new(workers, cpus()),
             measure_memory: settings.measure_memory,
             retries: settings.retries,
+            threads_per_worker: settings.threads_per_worker.unwrap_or(1),
+            only,
         };
         let mut orders = Orders { deadline: settings.deadline, progress: settings.progress };
         let began = Instant::now();
@@ -223,8 +253,8 @@ impl<'p, L: Lend> Job<'p, L> {
             addresses,
             wall: began.elapsed(),
         };
-        report.read(&board)?;
-        let answers = (0..slices).map(|slice| {
+        report.read(&board, run.clone())?;
+        let answers = run.map(|slice| {
             let mut answer = R::Value::zeroed();
             board.read_answer(slice, bytemuck::bytes_of_mut(&mut answer));
             answer

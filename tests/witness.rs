@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{ArrayView2, Ix2};
 use parfork::{ArrayName, Cause, Engine, Error, Fault, Job, Owner, Place, Shared, Slice, Split, Touch, Worker};
-use support::{Page, cases, nothing_left};
+use support::{Page, cases, nothing_left, play};
 
 fn main() -> ExitCode {
     support::run(
@@ -34,8 +34,10 @@ fn main() -> ExitCode {
             a_board_of_lies_about_faults_is_harmless,
             other_engines_leave_the_handlers_alone,
             an_earlier_fault_is_forgotten_with_its_worker,
+            a_backtrace_comes_if_the_user_wants_it,
+            a_kill_for_want_of_memory_is_told,
         ],
-        cases![],
+        cases![panic_in_a_worker],
     )
 }
 
@@ -528,4 +530,99 @@ fn an_earlier_fault_is_forgotten_with_its_worker() {
     });
     let Err(Error::WorkerDied(death)) = error else { panic!("{error:?}") };
     assert_eq!((death.tries, &death.cause), (2, &Cause::Signalled { signal: libc::SIGSEGV }));
+}
+
+fn panic_in_a_worker() {
+    let mut output = Shared::<u64, _>::zeros(24).unwrap();
+    let run = parfork::fork(2, &mut output, |w, _| assert!(w.region().index() != BAD, "the sixth"));
+    let Err(Error::WorkerDied(death)) = run else { panic!("{run:?}") };
+    assert!(matches!(&death.cause, Cause::Panicked { message, .. } if message == "the sixth"));
+}
+
+fn a_backtrace_comes_if_the_user_wants_it() {
+    let said = |value: &str| {
+        let output = play("panic_in_a_worker").env("RUST_BACKTRACE", value).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(said("0"), "");
+    let text = said("1");
+    assert!(text.starts_with("worker ") && text.contains(" panicked at tests/witness.rs:"), "{text}");
+    assert!(text.contains("the sixth\nstack backtrace:\n") && text.contains("witness::panic_in_a_worker"), "{text}");
+}
+
+/// A memory cgroup of the test's own, with this process in it.
+struct Group {
+    folder: std::path::PathBuf,
+    before: std::path::PathBuf,
+}
+
+impl Group {
+    /// Limited to this many bytes; `None` with the reason printed where there are none to be had.
+    fn enter(limit: u64) -> Option<Self> {
+        let membership = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let path = |controller: &str| {
+            let line = membership.lines().find_map(|line| line.split_once(':')?.1.strip_prefix(controller));
+            line.map(|path| path.trim_start_matches('/').to_owned())
+        };
+        let kinds = [
+            ("/sys/fs/cgroup/memory", path("memory:"), "memory.limit_in_bytes"),
+            ("/sys/fs/cgroup", path(":"), "memory.max"),
+        ];
+        let mut reason = "no memory cgroup is mounted".to_owned();
+        for (root, path, file) in kinds {
+            let Some(before) = path.map(|path| std::path::Path::new(root).join(path)) else { continue };
+            let folder = std::path::Path::new(root).join(format!("parfork-test-{}", std::process::id()));
+            let made = std::fs::create_dir(&folder)
+                .and_then(|()| std::fs::write(folder.join(file), limit.to_string()))
+                .and_then(|()| std::fs::write(folder.join("cgroup.procs"), "0"));
+            match made {
+                Ok(()) => return Some(Self { folder, before }),
+                Err(error) => reason = format!("{}: {error}", folder.display()),
+            }
+            let _ = std::fs::remove_dir(&folder);
+        }
+        eprintln!("not tested: {reason}");
+        None
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        std::fs::write(self.before.join("cgroup.procs"), "0").unwrap();
+        std::fs::remove_dir(&self.folder).unwrap();
+    }
+}
+
+fn a_kill_for_want_of_memory_is_told() {
+    const LIMIT: u64 = 96 << 20;
+    let Some(group) = Group::enter(LIMIT) else { return };
+    let mut output = Shared::<u64, _>::zeros(24).unwrap();
+    let mut greedy = |greed: &(dyn Fn() + Sync)| {
+        let run = nothing_left(|| {
+            parfork::fork(2, &mut output, |w, _| {
+                if w.region().index() == BAD {
+                    greed();
+                }
+            })
+        });
+        let error = run.unwrap_err();
+        let text = error.to_string();
+        let Error::WorkerDied(death) = error else { panic!("{text}") };
+        (death.cause, text)
+    };
+    let eat = || drop(std::hint::black_box(vec![1_u8; 4 * LIMIT as usize]));
+    for _ in 0..2 {
+        let (cause, text) = greedy(&eat);
+        assert_eq!(cause, Cause::OutOfMemory { limit: Some(LIMIT) }, "{text}");
+        let words = "the kernel killed it for want of memory: the memory cgroup is limited to 100663296 bytes)";
+        assert!(text.contains(words) && text.contains("Use fewer workers or smaller arrays"), "{text}");
+    }
+    // A kill that is somebody's own is not taken for the kernel's, though there were some.
+    let (cause, text) = greedy(&|| {
+        // SAFETY: a signal to this process.
+        unsafe { libc::raise(libc::SIGKILL) };
+    });
+    assert_eq!(cause, Cause::Signalled { signal: libc::SIGKILL }, "{text}");
+    drop(group);
 }

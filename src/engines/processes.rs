@@ -13,7 +13,8 @@ use crate::lend::Lend;
 use crate::process::{self, Crowd, Event};
 use crate::shared::{Attached, Withheld};
 use crate::sync::{Broken, Dealer, Words};
-use crate::sys::{child, limits, witness};
+use crate::sys::pools::Pools;
+use crate::sys::{child, limits, shortage, witness};
 use crate::worker::Worker;
 
 /// Runs the job, if this process has one thread.
@@ -53,13 +54,14 @@ unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     may_fork: impl Fn() -> Result<()>,
 ) -> Result<Vec<Death>> {
     let deadline = orders.deadline.and_then(|span| Instant::now().checked_add(span));
+    shortage::count();
     let (mut round, mut toll) = (work.first_round(true), Toll::new(work.retries));
     loop {
         may_fork()?;
         let done = work.board.done();
         // SAFETY: passed on to the caller.
         let deaths = unsafe { run_round(work, &round, orders, deadline) }?;
-        let mut left = work.board.not_done();
+        let mut left = work.missing();
         toll.count(deaths, &left, work.board.done() > done);
         if left.is_empty() {
             return Ok(toll.into_deaths());
@@ -90,9 +92,13 @@ unsafe fn run_round<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     child::flush_buffers();
     let mut crowd = Crowd::new();
     let mut withheld = Some(Withheld::hold());
+    // Asked for here and not after the panic: another thread may hold the environment's lock at the fork.
+    let backtraces = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
+    // SAFETY: this process has one thread, or the caller vouches for what the others do to what all have.
+    let pools = unsafe { Pools::of(work.threads_per_worker) };
     for rank in 0..workers {
         // SAFETY: passed on to the caller.
-        let born = unsafe { child::spawn(|| live(work, round, rank, &mut withheld)) };
+        let born = unsafe { child::spawn(|| live(work, round, rank, (pools.as_ref(), backtraces), &mut withheld)) };
         let fork = |source| Error::Fork { started: rank, asked: workers, limit: limits::process_limit(), source };
         crowd.add(born.map_err(fork)?);
     }
@@ -111,7 +117,7 @@ unsafe fn run_round<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
         match crowd.wait(work.board, word, orders.next_look(deadline)) {
             Event::Changed => {}
             // Killed after its last slice: nothing is missing.
-            Event::Died { .. } if work.board.not_done().is_empty() => break Ok(deaths),
+            Event::Died { .. } if work.missing().is_empty() => break Ok(deaths),
             Event::Died { rank } if round.goes_on => {
                 let (pid, cause) = crowd.bury(rank);
                 match work.failure(rank, pid, Some(cause)) {
@@ -154,6 +160,7 @@ fn live<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     work: &Work<'_, L, B>,
     round: &Round,
     rank: usize,
+    (pools, backtraces): (Option<&Pools>, bool),
     withheld: &mut Option<Withheld>,
 ) -> i32 {
     let berth = &work.board.berths()[rank];
@@ -162,7 +169,14 @@ fn live<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     #[allow(unsafe_code)]
     let sworn = unsafe { witness::swear_in(&berth.fault) };
     debug_assert!(sworn.is_ok(), "handlers of an own process can be set");
-    keep_panics_quiet();
+    if let Some(pools) = pools {
+        // SAFETY: a fork has one thread, and leaves before it comes to the end of the coordinator's `pools`.
+        #[allow(unsafe_code)]
+        unsafe {
+            pools.limit();
+        }
+    }
+    keep_panics_quiet(rank, backtraces);
     let attached = match attach(work, withheld.take()) {
         // Never unmapped: a thread that the body left running may still look at a view.
         Ok(attached) => std::mem::ManuallyDrop::new(attached),
@@ -193,9 +207,9 @@ fn attach<L: Lend, B>(work: &Work<'_, L, B>, withheld: Option<Withheld>) -> Resu
     work.loans().iter().map(|loan| loan.segment.attach(loan.access)).collect()
 }
 
-/// Lets a panic of the worker's own thread be told by the coordinator, in its error, instead of on stderr here. The hook
-/// that was inherited keeps its say for other threads; it is never dropped, for it is not this process's to drop.
-fn keep_panics_quiet() {
+/// Lets a panic of the worker's own thread be told by the coordinator, in its error, instead of on stderr here; a
+/// backtrace, if the user wants them, is for stderr. The hook that was inherited keeps its say for other threads; it is never dropped, for it is not this process's to drop.
+fn keep_panics_quiet(rank: usize, backtraces: bool) {
     // With abort nobody will catch the panic, so stderr is all there is. A thread that panics already (the job runs in a
     // destructor) must leave the hook as it is.
     if cfg!(panic = "abort") || std::thread::panicking() {
@@ -206,8 +220,18 @@ fn keep_panics_quiet() {
     std::panic::set_hook(Box::new(move |info| {
         if std::thread::current().id() == worker {
             note_panic(info.location().map(ToString::to_string).unwrap_or_default());
+            if backtraces {
+                show(rank, info);
+            }
         } else {
             inherited(info);
         }
     }));
+}
+
+/// Shows a panic and how it came to it, in one piece, so that workers do not talk into each other's.
+fn show(rank: usize, info: &std::panic::PanicHookInfo<'_>) {
+    let trace = std::backtrace::Backtrace::force_capture();
+    let text = format!("worker {rank} (pid {}) {info}\nstack backtrace:\n{trace}", std::process::id());
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
 }

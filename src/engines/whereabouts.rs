@@ -10,6 +10,7 @@ use crate::lend::{Lend, Loan};
 use crate::shared::{Order, Withheld};
 use crate::sync::SliceState;
 use crate::sys::memory::Access;
+use crate::sys::shortage::{self, Shortage};
 use crate::sys::symbol;
 use crate::sys::witness::Seen;
 
@@ -26,6 +27,9 @@ impl<L: Lend, B> Work<'_, L, B> {
     /// Says more of what ended worker `rank` than the system does, where more is known.
     pub(super) fn explain(&self, rank: usize, exit: Cause) -> Cause {
         let Cause::Signalled { signal } = exit else { return exit };
+        if signal == libc::SIGKILL {
+            return shortage::killed().map_or(exit, |Shortage { limit }| Cause::OutOfMemory { limit });
+        }
         match self.board.berths()[rank].fault.of(signal) {
             Some(seen) => Cause::Faulted(Box::new(self.fault(rank, seen))),
             None => exit,

@@ -26,6 +26,10 @@ pub(crate) struct Work<'w, L, B> {
     pub(crate) measure_memory: bool,
     /// How often a slice is tried again after a worker died on it.
     pub(crate) retries: u32,
+    /// To how many threads libraries are held in each worker process; 0 leaves them alone.
+    pub(crate) threads_per_worker: usize,
+    /// The one slice to be run, if not all.
+    pub(crate) only: Option<usize>,
 }
 
 /// Slices to be dealt: all of a job, or those that are left after workers have died.
@@ -158,7 +162,14 @@ impl<L: Lend, B> Work<'_, L, B> {
     /// those who did cannot meet again.
     pub(crate) fn first_round(&self, survive: bool) -> Round {
         let goes_on = survive && self.retries > 0 && !self.in_step();
-        Round { dealer: self.dealer, slices: None, goes_on }
+        Round { dealer: self.dealer, slices: self.only.map(|slice| vec![slice]), goes_on }
+    }
+
+    /// The slices that are to be run and are not done, ascending.
+    pub(crate) fn missing(&self) -> Vec<usize> {
+        let mut missing = self.board.not_done();
+        missing.retain(|&slice| self.only.is_none_or(|only| only == slice));
+        missing
     }
 
     /// Whether every worker has exactly one slice, fixed beforehand.

@@ -10,6 +10,8 @@ pub(crate) mod gemm;
 pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod obituary;
+pub(crate) mod pools;
 pub(crate) mod proc;
+pub(crate) mod shortage;
 pub(crate) mod symbol;
 pub(crate) mod witness;

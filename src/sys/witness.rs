@@ -231,8 +231,10 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
     }
     hand_over(signal, info, context);
     if code <= 0 && is_default(signal) {
+        // SAFETY: takes nothing and gives an integer.
+        let thread = unsafe { libc::gettid() };
         // SAFETY: integers; the signal is blocked, or ends the process here, and else when this handler returns.
-        unsafe { libc::syscall(libc::SYS_tgkill, this, libc::gettid(), signal) };
+        unsafe { libc::syscall(libc::SYS_tgkill, this, thread, signal) };
     }
 }
 

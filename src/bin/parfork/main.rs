@@ -11,6 +11,7 @@ mod matmul;
 mod output;
 mod plan;
 mod reduce;
+mod replay;
 mod shell;
 
 use std::process::ExitCode;
