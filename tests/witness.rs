@@ -177,8 +177,8 @@ fn a_cell_of_an_output_names_its_slice_and_who_holds_it() {
         let run = job.run(|w, slice| match w.region().index() {
             10 => {
                 taken[0].store(w.rank() as u64 + 1, Ordering::Release);
-                while !done {
-                    std::hint::spin_loop();
+                if !done {
+                    std::thread::sleep(std::time::Duration::from_secs(100));
                 }
             }
             BAD => {
@@ -368,8 +368,10 @@ static MENDED: AtomicU64 = AtomicU64::new(0);
 
 /// A handler as a JIT has it: makes the page at the fault writable, so that the instruction goes on.
 extern "C" fn mend(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    // SAFETY: the kernel's record of a fault.
-    let address = unsafe { (*info).si_addr() };
+    // SAFETY: the kernel's record.
+    let record = unsafe { &*info };
+    // SAFETY: of a fault.
+    let address = unsafe { record.si_addr() };
     let page = address.map_addr(|address| address & !4095);
     // SAFETY: a page of the test's own, or of the input: then the kernel refuses.
     let done = unsafe { libc::mprotect(page, 4096, libc::PROT_READ | libc::PROT_WRITE) };
