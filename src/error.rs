@@ -1,5 +1,7 @@
 //! What can go wrong, each with the numbers and what to do.
 
+mod fault;
+
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -7,6 +9,8 @@ use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::slices::{Region, SplitError};
+
+pub use fault::{ArrayName, Fault, Owner, Place, Touch};
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -36,6 +40,15 @@ pub enum Error {
         asked: usize,
         /// The most there can be.
         most: usize,
+    },
+
+    /// The one slice to be run is not there.
+    #[error("slice {slice} does not exist: the job has {slices}, numbered from 0. Give a smaller number.")]
+    NoSuchSlice {
+        /// Its number.
+        slice: usize,
+        /// How many there are.
+        slices: usize,
     },
 
     /// The system made fewer processes than asked for.
@@ -97,7 +110,7 @@ pub enum Error {
 
     /// The job was asked to stop.
     #[error("the job was stopped{} with {done} of {slices} slices done. Run it again when it may take its time.",
-        .signal.map(|signal| format!(" by {}", signal_name(signal))).unwrap_or_default())]
+        .signal.map(|signal| format!(" by {}", name_of(signal))).unwrap_or_default())]
     Stopped {
         /// The signal that asked for it, if it was one.
         signal: Option<i32>,
@@ -211,6 +224,7 @@ pub struct Death {
     pub others: Vec<usize>,
 }
 
+/// What happened, what to do, and how to run the slice again; the alternate form (`{:#}`) leaves out the last.
 impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rank, pid, cause, done, slices, .. } = self;
@@ -226,7 +240,13 @@ impl fmt::Display for Death {
             write!(f, ", then worker {first}")?;
             rest.iter().try_for_each(|rank| write!(f, ", worker {rank}"))?;
         }
-        write!(f, "; {done} of {slices} slices were done, and the outputs are incomplete. {}.", cause.remedy())
+        write!(f, "; {done} of {slices} slices were done, and the outputs are incomplete. {}.", cause.remedy())?;
+        match self.slice {
+            Some(slice) if !f.alternate() => {
+                write!(f, " `Job::only_slice({})` runs that slice alone.", slice.0.index())
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -251,6 +271,13 @@ pub enum Cause {
         /// The signal's number.
         signal: i32,
     },
+    /// A fault ended it: an access to memory, or an instruction, that could not be.
+    Faulted(Box<Fault>),
+    /// The kernel ended it, because memory was short.
+    OutOfMemory {
+        /// What the memory cgroup of this process may use, in bytes; `None` if it has no limit, so that the machine was short.
+        limit: Option<u64>,
+    },
     /// It took too long for one slice and was killed for that.
     Stalled {
         /// How long it may have taken.
@@ -269,9 +296,10 @@ impl Cause {
         match self {
             Self::Panicked { .. } => "Mend the body, which panics on this slice",
             Self::Exited { .. } => "Let the body return instead of ending the process",
-            Self::Signalled { signal: libc::SIGKILL } => {
-                "Find out who sent SIGKILL (somebody's kill, or the kernel for want of memory: see dmesg) and run again"
-            }
+            Self::Signalled { signal: libc::SIGKILL } => "Find out who sent SIGKILL and run again",
+            Self::Faulted(fault) => fault.remedy(),
+            Self::OutOfMemory { limit: Some(_) } => "Use fewer workers or smaller arrays, or raise the limit",
+            Self::OutOfMemory { limit: None } => "Use fewer workers or smaller arrays, or free memory",
             Self::Signalled { signal: libc::SIGTERM | libc::SIGINT | libc::SIGHUP | libc::SIGQUIT } => {
                 "Somebody asked it to end; run again"
             }
@@ -292,7 +320,17 @@ impl fmt::Display for Cause {
             Self::Panicked { message, location } => write!(f, "panicked at {location}: {message}"),
             Self::Exited { status } => write!(f, "exited with status {status}"),
             Self::Signalled { signal } => {
-                write!(f, "was ended by signal {signal} ({}{})", signal_name(*signal), in_words(*signal))
+                write!(f, "was ended by signal {signal} ({}{})", name_of(*signal), in_words(*signal))
+            }
+            Self::Faulted(fault) => {
+                write!(f, "was ended by signal {} ({}: {fault})", fault.signal, name_of(fault.signal))
+            }
+            Self::OutOfMemory { limit } => {
+                write!(f, "was ended by signal 9 (SIGKILL: the kernel killed it for want of memory: ")?;
+                match limit {
+                    Some(limit) => write!(f, "the memory cgroup is limited to {limit} bytes)"),
+                    None => write!(f, "the machine had none left)"),
+                }
             }
             Self::Stalled { limit, state } => {
                 write!(f, "took longer than {limit:?} for one slice and was killed; it was {state}")
@@ -303,7 +341,7 @@ impl fmt::Display for Cause {
     }
 }
 
-fn signal_name(signal: i32) -> &'static str {
+fn name_of(signal: i32) -> &'static str {
     nix::sys::signal::Signal::try_from(signal).map_or("a real-time signal", |signal| signal.as_str())
 }
 

@@ -138,6 +138,24 @@ impl<'p, L: Lend> Job<'p, L> {
         self
     }
 
+    /// To how many threads BLAS, OpenMP and rayon are held in each worker process; by default 1, for each worker has a CPU.
+    /// 0 leaves them as they are.
+    ///
+    /// Sets `OMP_NUM_THREADS`, `OPENBLAS_NUM_THREADS`, `MKL_NUM_THREADS`, `BLIS_NUM_THREADS`, `NUMEXPR_NUM_THREADS`,
+    /// `VECLIB_MAXIMUM_THREADS` and `RAYON_NUM_THREADS` in workers, and tells OpenBLAS, MKL, BLIS, FlexiBLAS and OpenMP where
+    /// they are loaded. This process's own stay as they are.
+    pub fn threads_per_worker(mut self, threads: usize) -> Self {
+        self.settings.threads_per_worker = Some(threads);
+        self
+    }
+
+    /// Runs slice `number` alone, by one worker, and leaves all other cells as they are: to look again at a slice on which a
+    /// job failed. There is one answer, that slice's.
+    pub fn only_slice(mut self, number: usize) -> Self {
+        self.settings.only_slice = Some(number);
+        self
+    }
+
     /// Ends the job with an error if it is not done after this time. Processes are killed; threads stop before their next
     /// slice; the serial engine does not look at it.
     pub fn deadline(mut self, deadline: Duration) -> Self {
@@ -252,7 +270,12 @@ impl<'p, L: Lend> Job<'p, L> {
         let undo = processes && settings.retries > 0 && settings.redo == Redo::Undo;
         let care = Care::new(&loans, &grid, undo, settings.guard)?;
         let slices = grid.slices();
-        let workers = if settings.engine == Engine::Serial { 1 } else { asked.min(slices).max(1) };
+        let only = settings.only_slice;
+        if let Some(slice) = only.filter(|&slice| slice >= slices) {
+            return Err(Error::NoSuchSlice { slice, slices });
+        }
+        let run = only.map_or(0..slices, |slice| slice..slice + 1);
+        let workers = if settings.engine == Engine::Serial { 1 } else { asked.min(run.len()).max(1) };
         let board = Board::new(Layout { workers, slices, loans: loans.len(), answer: size_of::<R::Value>() })?;
         drop(loans);
         let work = Work {
@@ -260,7 +283,7 @@ impl<'p, L: Lend> Job<'p, L> {
             body: &body,
             grid: &grid,
             board: &board,
-            dealer: Dealer { schedule: settings.schedule, slices, workers },
+            dealer: Dealer { schedule: settings.schedule, slices: run.len(), workers },
             patience: Patience::new(workers, cpus()),
             measure_memory: settings.measure_memory,
             retries: settings.retries,
@@ -268,6 +291,8 @@ impl<'p, L: Lend> Job<'p, L> {
             memory_limit: settings.memory_limit,
             stop: settings.stop.filter(|_| !processes),
             go_on_without_dead: settings.go_on_without_dead,
+            threads_per_worker: settings.threads_per_worker.unwrap_or(1),
+            only,
         };
         let began = Instant::now();
         let mut orders = Orders {
@@ -292,8 +317,8 @@ impl<'p, L: Lend> Job<'p, L> {
             addresses,
             wall: began.elapsed(),
         };
-        report.read(&board)?;
-        let answers = (0..slices).map(|slice| {
+        report.read(&board, run.clone())?;
+        let answers = run.map(|slice| {
             let mut answer = R::Value::zeroed();
             board.read_answer(slice, bytemuck::bytes_of_mut(&mut answer));
             answer

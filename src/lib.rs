@@ -41,7 +41,7 @@ pub mod workers;
 
 pub use answer::{Answer, Gathered};
 pub use engine::{Engine, EngineError};
-pub use error::{Cause, Death, Error, Refusal, Result, SliceName};
+pub use error::{ArrayName, Cause, Death, Error, Fault, Owner, Place, Refusal, Result, SliceName, Touch};
 pub use fork::fork;
 pub use job::{Job, MOST_WORKERS, cpus};
 pub use lend::{Lend, Slice};

@@ -1,5 +1,6 @@
 //! Who did what in a job, and what it cost.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::engine::Engine;
@@ -44,8 +45,9 @@ pub struct WorkerReport {
 }
 
 impl Report {
-    /// Enters what each worker did, from the board of a job that has ended, and checks that every slice is done.
-    pub(crate) fn read(&mut self, board: &Board) -> Result<()> {
+    /// Enters what each worker did, from the board of a job that has ended, and checks that every slice
+    /// of those that were to be run is done.
+    pub(crate) fn read(&mut self, board: &Board, slices: Range<usize>) -> Result<()> {
         let load = |word: &std::sync::atomic::AtomicU64| word.load(std::sync::atomic::Ordering::Relaxed) as usize;
         self.workers = board
             .berths()
@@ -58,7 +60,7 @@ impl Report {
                 addresses: board.addresses(rank).iter().map(load).collect(),
             })
             .collect();
-        for slice in 0..self.grid.slices() {
+        for slice in slices {
             match board.state(slice) {
                 SliceState::Done { rank } if rank < self.workers.len() => self.workers[rank].slices.push(slice),
                 state => {

@@ -40,7 +40,7 @@ pub(super) fn attend<L: Lend, B>(
         match event {
             Event::Changed => {}
             // Killed after its last slice: nothing is missing.
-            Event::Died { .. } if work.board.not_done().is_empty() => break Ok(deaths),
+            Event::Died { .. } if work.missing().is_empty() => break Ok(deaths),
             Event::Died { rank } if round.goes_on => {
                 let (pid, cause) = crowd.bury(rank);
                 match work.failure(rank, pid, Some(cause)) {

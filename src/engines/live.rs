@@ -9,8 +9,28 @@ use crate::error::{Error, Result};
 use crate::lend::Lend;
 use crate::shared::Withheld;
 use crate::sync::Words;
-use crate::sys::{child, limits};
+use crate::sys::pools::Pools;
+use crate::sys::{child, limits, witness};
 use crate::worker::Worker;
+
+/// What the coordinator looks up before the fork for all its workers.
+pub(super) struct Ways {
+    pools: Option<Pools>,
+    /// Whether a panic is to be shown with a backtrace. Asked for before the fork and not after the panic: another thread may
+    /// hold the environment's lock at the fork.
+    backtraces: bool,
+}
+
+impl Ways {
+    /// # Safety
+    /// As for [`Pools::of`].
+    #[allow(unsafe_code)]
+    pub(super) unsafe fn of(threads_per_worker: usize) -> Self {
+        let backtraces = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
+        // SAFETY: passed on to the caller.
+        Self { pools: unsafe { Pools::of(threads_per_worker) }, backtraces }
+    }
+}
 
 /// Signs, attaches, labours, meets the coordinator. `withheld` are the addresses that this process must keep empty, if its
 /// parent has not seen to that.
@@ -18,13 +38,25 @@ pub(super) fn live<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     work: &Work<'_, L, B>,
     round: &Round,
     rank: usize,
+    ways: &Ways,
     withheld: Option<Withheld>,
 ) -> i32 {
     let berth = &work.board.berths()[rank];
     berth.enter(std::process::id());
     berth.obituary.sign();
     child::name(&format!("parfork-w{rank}"));
-    keep_panics_quiet();
+    // SAFETY: the board is inherited, and no code here unmaps it in a worker.
+    #[allow(unsafe_code)]
+    let sworn = unsafe { witness::swear_in(&berth.fault) };
+    debug_assert!(sworn.is_ok(), "handlers of an own process can be set");
+    if let Some(pools) = &ways.pools {
+        // SAFETY: a fork has one thread, and leaves before it comes to the end of what it inherited of `ways`.
+        #[allow(unsafe_code)]
+        unsafe {
+            pools.limit();
+        }
+    }
+    keep_panics_quiet(rank, ways.backtraces);
     let desk = match prepare(work, withheld) {
         // Never unmapped: a thread that the body left running may still look at a view.
         Ok(desk) => ManuallyDrop::new(desk),
@@ -59,9 +91,10 @@ fn prepare<'w, L: Lend, B>(work: &Work<'w, L, B>, withheld: Option<Withheld>) ->
     Ok(desk)
 }
 
-/// Lets a panic of the worker's own thread be told by the coordinator, in its error, instead of on stderr here. The hook
-/// that was inherited keeps its say for other threads; it is never dropped, for it is not this process's to drop.
-fn keep_panics_quiet() {
+/// Lets a panic of the worker's own thread be told by the coordinator, in its error, instead of on stderr here; a
+/// backtrace, if the user wants them, is for stderr. The hook that was inherited keeps its say for other threads; it is
+/// never dropped, for it is not this process's to drop.
+fn keep_panics_quiet(rank: usize, backtraces: bool) {
     // With abort nobody will catch the panic, so stderr is all there is. A thread that panics already (the job runs in a
     // destructor) must leave the hook as it is.
     if cfg!(panic = "abort") || std::thread::panicking() {
@@ -72,8 +105,18 @@ fn keep_panics_quiet() {
     std::panic::set_hook(Box::new(move |info| {
         if std::thread::current().id() == worker {
             note_panic(info.location().map(ToString::to_string).unwrap_or_default());
+            if backtraces {
+                show(rank, info);
+            }
         } else {
             inherited(info);
         }
     }));
+}
+
+/// Shows a panic and how it came to it, in one piece, so that workers do not talk into each other's.
+fn show(rank: usize, info: &std::panic::PanicHookInfo<'_>) {
+    let trace = std::backtrace::Backtrace::force_capture();
+    let text = format!("worker {rank} (pid {}) {info}\nstack backtrace:\n{trace}", std::process::id());
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
 }

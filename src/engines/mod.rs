@@ -10,6 +10,7 @@ mod processes;
 mod serial;
 mod threads;
 mod toll;
+mod whereabouts;
 mod work;
 
 pub(crate) use desk::Care;

@@ -5,7 +5,7 @@
 //! barrier, leaves.
 
 use super::attend::attend;
-use super::live::live;
+use super::live::{Ways, live};
 use super::toll::Toll;
 use super::work::{Orders, Round, Work};
 use crate::answer::Answer;
@@ -13,7 +13,7 @@ use crate::error::{Death, Error, Result};
 use crate::lend::Lend;
 use crate::process::{self, Crowd, Nursery};
 use crate::shared::Withheld;
-use crate::sys::{child, limits};
+use crate::sys::{child, limits, shortage};
 use crate::worker::Worker;
 
 /// Runs the job, if this process has one thread.
@@ -52,6 +52,7 @@ unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     orders: &mut Orders<'_>,
     may_fork: impl Fn() -> Result<()>,
 ) -> Result<Vec<Death>> {
+    shortage::count();
     let (mut round, mut toll) = (work.first_round(true), Toll::new(work.retries));
     may_fork()?;
     // SAFETY: passed on to the caller.
@@ -63,14 +64,14 @@ unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     loop {
         let done = work.board.done();
         let deaths = attend(work, &round, crowd, orders)?;
-        let mut left = work.board.not_done();
+        let mut left = work.missing();
         toll.count(deaths, &left, work.board.done() > done);
         if left.is_empty() {
             return Ok(toll.into_deaths());
         }
         if work.in_step() {
             // Its workers may have met, and nobody else can take part in what they then did.
-            return Err(toll.first(work.board.layout().slices - left.len()));
+            return Err(toll.first(work.board.done()));
         }
         left.retain(|&slice| !toll.is_set_aside(slice));
         if left.is_empty() || toll.is_hopeless() {
@@ -106,9 +107,11 @@ unsafe fn fork_crowd<'w, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     child::flush_buffers();
     let mut crowd = Crowd::new(work.board);
     let mut withheld = Some(Withheld::hold());
+    // SAFETY: this process has one thread, or the caller vouches for what the others do to what all have.
+    let ways = unsafe { Ways::of(work.threads_per_worker) };
     for rank in 0..workers {
         // SAFETY: passed on to the caller.
-        let born = unsafe { child::spawn(|| live(work, round, rank, withheld.take())) };
+        let born = unsafe { child::spawn(|| live(work, round, rank, &ways, withheld.take())) };
         let fork = |source| Error::Fork { started: rank, asked: workers, limit: limits::process_limit(), source };
         crowd.add(born.map_err(fork)?);
     }
@@ -123,11 +126,13 @@ unsafe fn fork_crowd<'w, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
 unsafe fn open_nursery<'w, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     work: &Work<'w, L, B>,
 ) -> std::io::Result<Nursery> {
+    // SAFETY: passed on to the caller.
+    let ways = unsafe { Ways::of(work.threads_per_worker) };
     let bear = |crowd: &mut Crowd<'w>| {
         let round = work.next_round();
         for (rank, berth) in work.board.berths().iter().enumerate().take(round.dealer.workers) {
             // SAFETY: the nursery has one thread.
-            let Ok(child) = (unsafe { child::spawn(|| live(work, &round, rank, None)) }) else { break };
+            let Ok(child) = (unsafe { child::spawn(|| live(work, &round, rank, &ways, None)) }) else { break };
             berth.enter(child.pid());
             crowd.add(child);
         }

@@ -37,6 +37,10 @@ pub(crate) struct Work<'w, L, B> {
     pub(crate) stop: Option<&'w Stop>,
     /// Whether workers that meet go on doing so when one has died.
     pub(crate) go_on_without_dead: bool,
+    /// To how many threads libraries are held in each worker process; 0 leaves them alone.
+    pub(crate) threads_per_worker: usize,
+    /// The one slice to be run, if not all.
+    pub(crate) only: Option<usize>,
 }
 
 /// Slices to be dealt: all of a job, or those that are left after workers have died.
@@ -197,7 +201,14 @@ impl<L: Lend, B> Work<'_, L, B> {
     /// tried again, for those who did cannot meet again; but they can go on without the dead, if that is wanted.
     pub(crate) fn first_round(&self, survive: bool) -> Round {
         let goes_on = survive && if self.in_step() { self.go_on_without_dead } else { self.retries > 0 };
-        Round { dealer: self.dealer, slices: None, goes_on }
+        Round { dealer: self.dealer, slices: self.only.map(|slice| vec![slice]), goes_on }
+    }
+
+    /// The slices that are to be run and are not done, ascending.
+    pub(crate) fn missing(&self) -> Vec<usize> {
+        let mut missing = self.board.not_done();
+        missing.retain(|&slice| self.only.is_none_or(|only| only == slice));
+        missing
     }
 
     /// A later round: the slices that the journal calls free, for no more workers than before. The same for all who ask
@@ -221,7 +232,7 @@ impl<L: Lend, B> Work<'_, L, B> {
         let cause = match berth.said() {
             Some(Words::Refused { reason }) => return Error::Refused(Box::new(Refusal { rank, slice, reason })),
             Some(Words::Panicked { message, location }) => Cause::Panicked { message, location },
-            None => exit.unwrap_or(Cause::Unknown),
+            None => exit.map_or(Cause::Unknown, |exit| self.explain(rank, exit)),
         };
         Error::WorkerDied(Box::new(Death {
             rank,

@@ -95,7 +95,7 @@ impl Segment {
 
     /// Maps the same bytes once more, in this process (a worker), at another address.
     pub(crate) fn attach(&self, keeping: Keeping) -> Result<Attached> {
-        let mapping = Mapping::new(&self.fd, self.len(), keeping, Inheritance::Withheld);
+        let mapping = Mapping::fenced(&self.fd, self.len(), keeping);
         let mapping = mapping.map_err(Error::system("map a lent array in a worker"))?;
         withheld::enter(mapping.base().addr().get(), mapping.len());
         Ok(Attached { mapping })

@@ -34,6 +34,12 @@ impl Withheld {
         Self(list())
     }
 
+    /// Whether an address is in one of this process's segments.
+    pub(crate) fn holds(&self, address: usize) -> bool {
+        let below = self.0.range(..=address).next_back();
+        below.is_some_and(|(&base, &len)| address - base < len)
+    }
+
     /// In a worker just born: makes every use of the coordinator's addresses a fault. The list is empty then, for this
     /// worker's own children find the blockades.
     pub(crate) fn blockade(mut self) -> io::Result<()> {

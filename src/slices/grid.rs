@@ -89,6 +89,14 @@ impl Grid {
         Region { index, cuts }
     }
 
+    /// The slice that a cell belongs to, of this or another array cut alike; `None` if no slice has it.
+    pub fn slice_of(&self, cell: &[usize]) -> Option<usize> {
+        self.axes.iter().flatten().try_fold(0, |slice, axis| {
+            let at = *cell.get(axis.axis).filter(|&&at| at < axis.length)?;
+            Some(slice * axis.pieces + axis.piece_of(at))
+        })
+    }
+
     /// All slices in order.
     pub fn regions(&self) -> impl Iterator<Item = Region> {
         (0..self.slices()).map(|index| self.region(index))
@@ -102,6 +110,18 @@ impl Axis {
             By::Length(each) => piece.saturating_mul(each).min(self.length),
             // The first `length % pieces` pieces are one longer than the others.
             By::Number(_) => piece * (self.length / self.pieces) + piece.min(self.length % self.pieces),
+        }
+    }
+
+    /// Which piece has the cell `at`, which is below the length: the inverse of [`at`](Self::at).
+    fn piece_of(&self, at: usize) -> usize {
+        match self.by {
+            By::Length(each) => at / each,
+            By::Number(_) => {
+                let (each, longer) = (self.length / self.pieces, self.length % self.pieces);
+                let edge = longer * (each + 1);
+                if at < edge { at / (each + 1) } else { longer + (at - edge) / each }
+            }
         }
     }
 
@@ -206,10 +226,16 @@ mod tests {
                     for (k, l) in ranges[2].clone().flat_map(|k| ranges[3].clone().map(move |l| (k, l))) {
                         let cell = ((i * shape[1] + j) * shape[2] + k) * shape[3] + l;
                         prop_assert_eq!(owner[cell].replace(number), None, "cell {} has two owners", cell);
+                        prop_assert_eq!(grid.slice_of(&[i, j, k, l]), Some(number));
                     }
                 }
             }
             prop_assert!(owner.iter().all(Option::is_some), "a cell has no owner");
+            for axis in grid.cut_axes() {
+                let mut beyond = vec![0; 4];
+                beyond[axis] = shape[axis];
+                prop_assert_eq!((grid.slice_of(&beyond), grid.slice_of(&beyond[..axis])), (None, None));
+            }
             prop_assert!(firsts.is_sorted());
         }
 

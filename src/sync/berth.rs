@@ -9,6 +9,7 @@ use crate::sys::child::Exit;
 use crate::sys::futex;
 use crate::sys::obituary::Obituary;
 use crate::sys::proc::Memory;
+use crate::sys::witness::Note;
 
 /// In a berth whose worker will take no more slices.
 const LEFT: u64 = u64::MAX;
@@ -18,6 +19,8 @@ const LEFT: u64 = u64::MAX;
 pub(crate) struct Berth {
     /// Signed at birth; written by the kernel at death.
     pub(crate) obituary: Obituary,
+    /// The fault that it died of, if it did.
+    pub(crate) fault: Note,
     /// The slice it works on: index + 1; 0 for none, [`LEFT`] when it will take no more.
     at: AtomicU64,
     /// Since when `at` is what it is: nanoseconds on the board's clock.
@@ -208,6 +211,7 @@ impl Berth {
         for word in [&self.exit, &self.pid, &self.meetings, &self.absence, &self.last_words.kind] {
             word.store(0, Ordering::Relaxed);
         }
+        self.fault.forget();
     }
 
     /// Its last words.

@@ -72,29 +72,71 @@ fn kib_field(text: &str, name: &str) -> Option<u64> {
 /// What the memory cgroup of this process, or the tightest of its parents, leaves. File pages that can be dropped at
 /// once count as free, as the kernel counts them.
 fn cgroup_room() -> Option<u64> {
-    let membership = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let mut least = None;
-    for line in membership.lines() {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (controllers, path) = (parts.next()?, parts.next()?);
-        let (root, limit, usage, stat) = match controllers {
-            "" => ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file "),
-            _ if controllers.split(',').any(|name| name == "memory") => {
-                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file ")
-            }
-            _ => continue,
-        };
-        for group in Path::new(path).ancestors() {
-            let folder: PathBuf = Path::new(root).join(group.strip_prefix("/").unwrap_or(group));
-            let number = |file: &str| fs::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok();
-            let (Some(limit), Some(usage)) = (number(limit), number(usage)) else { continue };
-            let stats = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
-            let droppable = stats.lines().find_map(|line| line.strip_prefix(stat)?.trim().parse::<u64>().ok());
-            let room = limit.saturating_sub(usage.saturating_sub(droppable.unwrap_or(0)));
-            least = Some(least.map_or(room, |least: u64| least.min(room)));
-        }
+    let room = |group: &MemoryGroup| {
+        let (limit, usage) = (group.limit()?, number(group.file("memory.current", "memory.usage_in_bytes"))?);
+        let stats = fs::read_to_string(group.folder.join("memory.stat")).unwrap_or_default();
+        let stat = if group.unified { "inactive_file" } else { "total_inactive_file" };
+        Some(limit.saturating_sub(usage.saturating_sub(counter(&stats, stat).unwrap_or(0))))
+    };
+    MemoryGroup::of_this_process().iter().filter_map(room).min()
+}
+
+/// The bytes that the memory cgroup of this process, or the tightest of its parents, may use, if that is less than there is.
+pub(crate) fn cgroup_limit() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let total = kib_field(&text, "MemTotal:")? + kib_field(&text, "SwapTotal:").unwrap_or(0);
+    MemoryGroup::of_this_process().iter().filter_map(MemoryGroup::limit).min().filter(|&limit| limit < total)
+}
+
+/// A memory cgroup, of version 2 (unified) or 1.
+pub(crate) struct MemoryGroup {
+    folder: PathBuf,
+    unified: bool,
+}
+
+impl MemoryGroup {
+    /// This process's and all above it, from the inside outwards, as far as they can be seen.
+    pub(super) fn of_this_process() -> Vec<Self> {
+        Self::all(&fs::read_to_string("/proc/self/cgroup").unwrap_or_default())
     }
-    least
+
+    fn all(membership: &str) -> Vec<Self> {
+        let mut groups = Vec::new();
+        for line in membership.lines() {
+            let mut parts = line.splitn(3, ':').skip(1);
+            let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+            let (root, unified) = match controllers {
+                "" => ("/sys/fs/cgroup", true),
+                _ if controllers.split(',').any(|name| name == "memory") => ("/sys/fs/cgroup/memory", false),
+                _ => continue,
+            };
+            groups.extend(
+                Path::new(path).ancestors().map(|group| Self {
+                    folder: Path::new(root).join(group.strip_prefix("/").unwrap_or(group)),
+                    unified,
+                }),
+            );
+        }
+        groups
+    }
+
+    /// The text of one of its files, under the name that its version has for it.
+    pub(crate) fn file(&self, unified: &str, before: &str) -> Option<String> {
+        fs::read_to_string(self.folder.join(if self.unified { unified } else { before })).ok()
+    }
+
+    fn limit(&self) -> Option<u64> {
+        number(self.file("memory.max", "memory.limit_in_bytes"))
+    }
+}
+
+fn number(text: Option<String>) -> Option<u64> {
+    text?.trim().parse().ok()
+}
+
+/// The number after a name and a space, at the start of a line.
+pub(crate) fn counter(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
 #[cfg(test)]
@@ -106,6 +148,24 @@ mod tests {
         let text = "MemTotal:  100 kB\nMemAvailable:   17 kB\nSwapFree:  3 kB\n";
         assert_eq!(kib_field(text, "MemAvailable:"), Some(17 * 1024));
         assert_eq!(kib_field(text, "Nonsense:"), None);
+    }
+
+    #[test]
+    fn counters_are_found_by_their_whole_name() {
+        let text = "oom 3\noom_kill 17\noom_group_kill 1\nnonsense\noom_kill_disable x";
+        assert_eq!((counter(text, "oom"), counter(text, "oom_kill")), (Some(3), Some(17)));
+        assert_eq!((counter(text, "oom_"), counter(text, "oom_kill_disable"), counter("", "oom")), (None, None, None));
+    }
+
+    #[test]
+    fn memory_groups_go_from_the_inside_outwards() {
+        let folders = |text: &str| {
+            MemoryGroup::all(text).into_iter().map(|group| group.folder.display().to_string()).collect::<Vec<_>>()
+        };
+        let both = "5:cpu,memory:/a/b\n1:name=systemd:/x\nnonsense\n0::/c\n";
+        let memory = ["/sys/fs/cgroup/memory/a/b", "/sys/fs/cgroup/memory/a", "/sys/fs/cgroup/memory/"];
+        assert_eq!(folders(both), [&memory[..], &["/sys/fs/cgroup/c", "/sys/fs/cgroup/"]].concat());
+        assert_eq!(folders("").len(), 0);
     }
 
     #[test]

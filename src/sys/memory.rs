@@ -103,14 +103,25 @@ impl Mapping {
             Keeping::SharedToRead if len < HUGE => Self::Plain(small().0.map_raw_read_only(small().1)?),
             Keeping::SharedToWrite if len < HUGE => Self::Plain(small().0.map_raw(small().1)?),
             // A private mapping that may become writable, memmap2 has as a reference to bytes only.
-            _ => Self::Aligned(HugeAligned::new(fd, len, keeping)?),
+            _ => Self::Aligned(HugeAligned::new(fd, len, keeping, 0)?),
         };
         if child == Inheritance::Withheld {
-            let base = mapping.base().cast();
-            // SAFETY: the range is the mapping made above; DONTFORK changes nothing in this process.
-            unsafe { madvise(base, mapping.len(), MmapAdvise::MADV_DONTFORK) }?;
+            mapping.withhold()?;
         }
         Ok(mapping)
+    }
+
+    /// As [`new`](Self::new), for a worker: withheld from children, and with addresses after the end that nothing else is
+    /// mapped to. Mappings stand side by side otherwise, and who writes past the end of one array writes to the next.
+    pub(crate) fn fenced(fd: impl AsFd, len: usize, keeping: Keeping) -> io::Result<Self> {
+        let mapping = Self::Aligned(HugeAligned::new(fd, len, keeping, super::limits::page_size())?);
+        mapping.withhold()?;
+        Ok(mapping)
+    }
+
+    fn withhold(&self) -> io::Result<()> {
+        // SAFETY: the range is this mapping; DONTFORK changes nothing in this process.
+        Ok(unsafe { madvise(self.base().cast(), self.len(), MmapAdvise::MADV_DONTFORK) }?)
     }
 
     /// The first byte; on a page boundary.
@@ -205,11 +216,13 @@ pub(crate) fn blockade(base: usize, len: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// A map on a 2 MiB boundary, unmapped on drop.
+/// A map on a boundary of its own choice: of 2 MiB, or of a page if it is shorter. Unmapped on drop.
 #[derive(Debug)]
 pub(crate) struct HugeAligned {
     base: NonNull<c_void>,
     len: NonZeroUsize,
+    /// Bytes of addresses after the last page that nothing is mapped to.
+    fence: usize,
 }
 
 // SAFETY: an address range, owned alone, of which only raw pointers are given out: moving it to another thread or naming
@@ -219,29 +232,31 @@ unsafe impl Send for HugeAligned {}
 unsafe impl Sync for HugeAligned {}
 
 impl HugeAligned {
-    fn new(fd: impl AsFd, len: usize, keeping: Keeping) -> io::Result<Self> {
+    fn new(fd: impl AsFd, len: usize, keeping: Keeping, fence: usize) -> io::Result<Self> {
         let len = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
         let (prot, flags) = match keeping {
             Keeping::SharedToRead => (ProtFlags::PROT_READ, MapFlags::MAP_SHARED),
             Keeping::SharedToWrite => (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED),
             Keeping::PrivateToRead => (ProtFlags::PROT_READ, MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE),
         };
-        let at = Self::reserve(len)?;
+        let at = Self::reserve(len, fence)?;
         // SAFETY: MAP_FIXED replaces pages of the reservation made a line above, which nothing else knows of.
         let base = unsafe { mmap(Some(at), len, prot, flags | MapFlags::MAP_FIXED, fd, 0) }?;
-        Ok(Self { base, len })
+        Ok(Self { base, len, fence })
     }
 
-    /// Reserves addresses for `len` bytes, on a 2 MiB boundary, still to be mapped over.
-    fn reserve(len: NonZeroUsize) -> io::Result<NonZeroUsize> {
+    /// Reserves addresses for `len` bytes, still to be mapped over, and a fence that stays.
+    fn reserve(len: NonZeroUsize, fence: usize) -> io::Result<NonZeroUsize> {
         let page = super::limits::page_size();
-        let whole = len.get().checked_next_multiple_of(page).ok_or(io::ErrorKind::OutOfMemory)?;
-        let room = whole.checked_add(HUGE).and_then(NonZeroUsize::new).ok_or(io::ErrorKind::OutOfMemory)?;
+        let boundary = if len.get() < HUGE { page } else { HUGE };
+        let pages = len.get().checked_next_multiple_of(page).ok_or(io::ErrorKind::OutOfMemory)?;
+        let whole = pages.checked_add(fence).ok_or(io::ErrorKind::OutOfMemory)?;
+        let room = whole.checked_add(boundary - page).and_then(NonZeroUsize::new).ok_or(io::ErrorKind::OutOfMemory)?;
         let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
         // SAFETY: the kernel picks free addresses, and no page of them can be touched.
         let base = unsafe { mmap_anonymous(None, room, ProtFlags::PROT_NONE, flags) }?;
         let start = base.addr().get();
-        let aligned = start.next_multiple_of(HUGE);
+        let aligned = start.next_multiple_of(boundary);
         for (from, to) in [(start, aligned), (aligned + whole, start + room.get())] {
             if to > from {
                 let cut = base.map_addr(|address| address.saturating_add(from - start));
@@ -256,7 +271,8 @@ impl HugeAligned {
 impl Drop for HugeAligned {
     fn drop(&mut self) {
         // SAFETY: this value owns the range, and the lifetimes of all views made from it have ended.
-        let gone = unsafe { munmap(self.base, self.len.get()) };
+        let gone =
+            unsafe { munmap(self.base, self.len.get().next_multiple_of(super::limits::page_size()) + self.fence) };
         debug_assert!(gone.is_ok(), "munmap of an own range cannot fail");
     }
 }
@@ -301,6 +317,21 @@ mod tests {
         unsafe { one.write_volatile(42) };
         // SAFETY: as above, for reading.
         assert_eq!(unsafe { two.read_volatile() }, 42);
+    }
+
+    #[test]
+    fn nothing_is_mapped_after_a_fenced_mapping() {
+        let page = super::super::limits::page_size();
+        for len in [1, page, page + 1, HUGE, HUGE + 1] {
+            let (fd, _mapping) = mapped(len);
+            let fenced: Vec<_> = (0..4).map(|_| Mapping::fenced(&fd, len, Keeping::SharedToRead).unwrap()).collect();
+            for mapping in &fenced {
+                let end = mapping.base().addr().get() + len.next_multiple_of(page);
+                let taken = |other: &Mapping| other.base().addr().get() == end;
+                assert!(!fenced.iter().any(taken));
+                assert_eq!(blockade(end, page).unwrap_err().raw_os_error(), Some(libc::EEXIST));
+            }
+        }
     }
 
     #[test]

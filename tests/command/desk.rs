@@ -98,7 +98,7 @@ pub(crate) fn children(pid: u32, number: usize) -> Vec<u32> {
     list()
 }
 
-pub(crate) fn until(happens: impl Fn() -> bool) {
+pub(crate) fn until(mut happens: impl FnMut() -> bool) {
     let patience = std::time::Instant::now() + Duration::from_secs(30);
     while !happens() {
         assert!(std::time::Instant::now() < patience, "what was waited for did not happen");

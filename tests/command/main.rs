@@ -3,4 +3,5 @@
 mod desk;
 mod ends;
 mod refusals;
+mod replay;
 mod results;

@@ -86,6 +86,13 @@ pub struct Common {
     /// Let workers write to nothing but the slice they work on
     #[arg(long)]
     pub guard: bool,
+    /// Run this slice alone and write no result: to look again at one on which a job failed. Of several filters it is the
+    /// last one's, after all of those before
+    #[arg(long, value_name = "K", overrides_with = "only_slice")]
+    pub only_slice: Option<usize>,
+    /// To how many threads BLAS, OpenMP and rayon are held in each worker process; 0 leaves them alone
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub threads_per_worker: usize,
     /// Also run serially and compare every bit; exit 1 on a difference
     #[arg(long)]
     pub verify: bool,
@@ -143,6 +150,9 @@ pub struct Image {
     /// Filters in the order to apply them, each with its parameter: gaussian:3,sobel
     #[arg(short, long = "filter", value_name = "F[,F...]", required = true, value_delimiter = ',')]
     pub filters: Vec<Filter>,
+    /// Stop after the first N filters
+    #[arg(long, value_name = "N", overrides_with = "until", value_parser = clap::value_parser!(u16).range(1..))]
+    pub until: Option<u16>,
     /// What lies beyond the border: reflect101, replicate, constant:V or wrap
     #[arg(long, value_name = "BORDER", default_value_t)]
     pub border: Border,

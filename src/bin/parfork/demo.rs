@@ -73,7 +73,7 @@ impl Stage {
             picture.shape()[0]
         );
         self.three_ways(&title, &["source", "result"], |settings| {
-            image::chain(|_| settings(), &filters, Border::default(), picture)
+            image::chain(|_, _| settings(), &filters, Border::default(), picture)
         })
     }
 

@@ -4,7 +4,9 @@ use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 
-use parfork::{Error, Stop};
+use parfork::{Death, Error, Stop};
+
+use crate::replay;
 
 /// Why the command ends without having done what was asked.
 #[derive(Debug)]
@@ -52,6 +54,15 @@ impl Failure {
         }
     }
 
+    /// A job whose worker died, with the command that runs its slice alone; of a chain of filters as far as it came.
+    pub fn died(death: &Death, until: Option<usize>) -> Self {
+        let again = death.slice.map(|slice| replay::command(std::env::args_os(), slice.0.index(), until));
+        Self::Job(match again {
+            Some(command) => format!("{death:#} To run that slice alone:\n  {command}"),
+            None => format!("{death:#}"),
+        })
+    }
+
     /// Prints what is wrong and what to do, on stderr; the exit code.
     pub fn tell(self) -> ExitCode {
         let (code, text) = match self {
@@ -72,6 +83,8 @@ impl From<Error> for Failure {
             Error::Split(_) | Error::Workers { .. } | Error::Engine { .. } => Self::usage(error),
             Error::Stopped { signal: Some(signal), .. } => Self::Stopped { signal, text: error.to_string() },
             Error::File { .. } | Error::Shape(_) => Self::input(error),
+            Error::NoSuchSlice { .. } => Self::usage(error),
+            Error::WorkerDied(death) => Self::died(&death, None),
             _ => Self::job(error),
         }
     }

@@ -1,5 +1,6 @@
 //! `parfork image`: a picture through a chain of filters.
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use ndarray::Ix3;
@@ -19,23 +20,26 @@ pub fn run(args: Image) -> Result<(), Failure> {
     let format = picture::Format::for_target(&args.output).map_err(Failure::usage)?;
     let input = picture::read(&args.input)?;
     let (shape, bits) = (input.shape(), input.bits());
-    let result = final_shape(&args.filters, shape).map_err(Failure::usage)?;
+    let filters = &args.filters[..args.until.map_or(usize::MAX, usize::from).min(args.filters.len())];
+    let result = final_shape(filters, shape).map_err(Failure::usage)?;
     format.holds(result, bits).map_err(Failure::usage)?;
     let mut landing = Landing::at(&args.output).map_err(Failure::job)?;
     let (output, reports) = match input {
         Picture::U8(picture) => {
-            let (output, reports) = checked_chain(&args.common, &args.filters, args.border, picture)?;
+            let (output, reports) = checked_chain(&args.common, filters, args.border, picture)?;
             (Picture::U8(output), reports)
         }
         Picture::U16(picture) => {
-            let (output, reports) = checked_chain(&args.common, &args.filters, args.border, picture)?;
+            let (output, reports) = checked_chain(&args.common, filters, args.border, picture)?;
             (Picture::U16(output), reports)
         }
     };
     Failure::if_stopped()?;
-    picture::write(&mut landing, &output, format).map_err(Failure::job)?;
-    landing.land().map_err(Failure::job)?;
-    let names: Vec<String> = args.filters.iter().map(ToString::to_string).collect();
+    if args.common.only_slice.is_none() {
+        picture::write(&mut landing, &output, format).map_err(Failure::job)?;
+        landing.land().map_err(Failure::job)?;
+    }
+    let names: Vec<String> = filters.iter().map(ToString::to_string).collect();
     let kind = ["gray", "gray+alpha", "RGB", "RGBA"][result[2] - 1];
     let mut facts = Map::new();
     facts.insert("input".into(), json!(args.input));
@@ -67,31 +71,46 @@ fn checked_chain<S: Sample>(
     border: Border,
     picture: Shared<S, Ix3>,
 ) -> Result<(Shared<S, Ix3>, Vec<Report>), Failure> {
-    let (output, reports) = chain(|name| common.settings(name), filters, border, &picture)?;
+    // A slice that is to be run alone is the last filter's.
+    let of_last = |at: usize, settings: Settings<'static>| {
+        let only_slice = settings.only_slice.filter(|_| at + 1 == filters.len());
+        Settings { only_slice, ..settings }
+    };
+    let begun = Cell::new(0);
+    let settings = |at: usize, name: &str| {
+        begun.set(at + 1);
+        of_last(at, common.settings(name))
+    };
+    let (output, reports) = chain(settings, filters, border, &picture).map_err(|error| match error {
+        parfork::Error::WorkerDied(death) => {
+            Failure::died(&death, Some(begun.get()).filter(|&begun| begun < filters.len()))
+        }
+        other => other.into(),
+    })?;
     if common.verify {
-        let (serial, _) = chain(|_| common.serially(), filters, border, &picture)?;
+        let (serial, _) = chain(|at, _| of_last(at, common.serially()), filters, border, &picture)?;
         verify(output.as_slice(), serial.as_slice())?;
     }
     Ok((output, reports))
 }
 
-/// Runs one job a filter, each on the result of the one before.
+/// Runs one job a filter, each on the result of the one before, with settings for its place in the chain and its name.
 pub fn chain<S: Sample>(
-    settings: impl Fn(&str) -> Settings<'static>,
+    settings: impl Fn(usize, &str) -> Settings<'static>,
     filters: &[Filter],
     border: Border,
     picture: &Shared<S, Ix3>,
 ) -> parfork::Result<(Shared<S, Ix3>, Vec<Report>)> {
     let mut current: Option<Shared<S, Ix3>> = None;
     let mut reports = Vec::new();
-    for filter in filters {
+    for (at, filter) in filters.iter().enumerate() {
         let source = current.as_ref().unwrap_or(picture);
         let shape = source.shape();
         let shape = filter
             .output_shape([shape[0], shape[1], shape[2]])
             .map_err(|error| parfork::Error::Shape(error.to_string()))?;
         let mut result = Shared::zeros(shape)?;
-        let done = filter::run(settings(&filter.to_string()), *filter, border, source, &mut result)?;
+        let done = filter::run(settings(at, &filter.to_string()), *filter, border, source, &mut result)?;
         reports.push(done.report().clone());
         current = Some(result);
     }

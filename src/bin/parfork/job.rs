@@ -24,14 +24,18 @@ impl Common {
             memory_limit: self.mem_limit,
             guard: self.guard,
             stop: Stop::at_signals().ok(),
-            progress: output::progress_bar(what, self.quiet),
+            threads_per_worker: Some(self.threads_per_worker),
+            only_slice: self.only_slice,
+            // One slice of many would never fill the bar.
+            progress: output::progress_bar(what, self.quiet || self.only_slice.is_some()),
             ..Settings::default()
         }
     }
 
     /// The settings of the run that `--verify` compares with.
     pub fn serially(&self) -> Settings<'static> {
-        Settings { split: self.split, engine: Engine::Serial, stop: Stop::at_signals().ok(), ..Settings::default() }
+        let stop = Stop::at_signals().ok();
+        Settings { split: self.split, engine: Engine::Serial, only_slice: self.only_slice, stop, ..Settings::default() }
     }
 }
 
@@ -70,7 +74,7 @@ impl Summary {
     /// Prints it as the flags ask: JSON on stdout, or a line on stderr, or nothing.
     pub fn tell(&self, common: &Common) -> Result<(), Failure> {
         if common.json {
-            return output::print_json(&self.to_json());
+            return output::print_json(&self.to_json(common.only_slice));
         }
         if !common.quiet {
             for death in self.reports.iter().flat_map(|report| &report.deaths) {
@@ -79,15 +83,20 @@ impl Summary {
             }
             let jobs: Duration = self.reports.iter().map(|report| report.wall).sum();
             let workers = self.reports.iter().map(|report| report.workers.len()).max().unwrap_or(0);
-            let slices: usize = self.reports.iter().map(|report| report.grid.slices()).sum();
+            let slices: usize =
+                self.reports.iter().flat_map(|report| &report.workers).map(|worker| worker.slices.len()).sum();
             let who = match common.engine {
                 Engine::Serial => "serially".to_owned(),
                 Engine::Threads => format!("by {}", output::count(workers, "thread")),
                 Engine::Processes => format!("by {}", output::count(workers, "process")),
             };
+            let only = match common.only_slice {
+                Some(slice) => format!("; of the last job slice {slice} alone was run, and no result was written"),
+                None => String::new(),
+            };
             let verified = if self.verified == Some(true) { ", same bits as serial" } else { "" };
             eprintln!(
-                "{}: {} {who} in {}, {} with files{verified}",
+                "{}: {} {who} in {}, {} with files{verified}{only}",
                 self.line,
                 output::duration(jobs),
                 output::count(slices, "slice"),
@@ -97,11 +106,12 @@ impl Summary {
         Ok(())
     }
 
-    fn to_json(&self) -> Value {
+    fn to_json(&self, only_slice: Option<usize>) -> Value {
         let mut report = self.facts.clone();
         report.insert("schema".into(), json!(1));
         report.insert("command".into(), json!(self.command));
         report.insert("wall_seconds".into(), json!(self.wall.as_secs_f64()));
+        report.insert("only_slice".into(), json!(only_slice));
         report.insert("verified".into(), json!(self.verified));
         report.insert("jobs".into(), self.reports.iter().map(job_json).collect());
         Value::Object(report)
@@ -123,6 +133,6 @@ fn job_json(report: &Report) -> Value {
         "slices": report.grid.slices(),
         "wall_seconds": report.wall.as_secs_f64(),
         "workers": workers,
-        "deaths": report.deaths.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "deaths": report.deaths.iter().map(|death| format!("{death:#}")).collect::<Vec<_>>(),
     })
 }

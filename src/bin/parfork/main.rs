@@ -12,6 +12,7 @@ mod output;
 mod plan;
 mod quantity;
 mod reduce;
+mod replay;
 mod shell;
 
 use std::process::ExitCode;

@@ -26,12 +26,13 @@ pub fn run(op: Op, args: Reduce) -> Result<(), Failure> {
             "the answer {number} differs from the serial answer {serial}. Report this: parfork promises the same bits."
         )));
     }
-    if !args.common.json {
+    let whole = args.common.only_slice.is_none();
+    if whole && !args.common.json {
         output::print(&format!("{number}\n"))?;
     }
     Summary {
         command: op.name(),
-        facts: facts(&args, &header, number),
+        facts: facts(&args, &header, whole.then_some(number)),
         line: format!("{op} of {:?} {dtype}", header.shape),
         reports: vec![done.report().clone()],
         wall: began.elapsed(),
@@ -48,13 +49,13 @@ fn same_bits(one: Number, other: Number) -> bool {
     }
 }
 
-fn facts(args: &Reduce, header: &npy::Header, number: Number) -> Map<String, Value> {
+fn facts(args: &Reduce, header: &npy::Header, number: Option<Number>) -> Map<String, Value> {
     let mut facts = Map::new();
     facts.insert("input".into(), json!(args.input));
     facts.insert("dtype".into(), json!(header.dtype));
     facts.insert("shape".into(), json!(header.shape));
     // JSON has no NaN, no infinities, and readers that round integers beyond 2^53: so also as text.
-    facts.insert("answer".into(), json!(number.to_f64()));
-    facts.insert("answer_text".into(), json!(number.to_string()));
+    facts.insert("answer".into(), json!(number.map(Number::to_f64)));
+    facts.insert("answer_text".into(), json!(number.map(|number| number.to_string())));
     facts
 }

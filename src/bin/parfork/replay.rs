@@ -1,0 +1,53 @@
+//! The command line that runs one slice of a failed job again.
+
+use std::ffi::OsString;
+
+/// These arguments, and with them the slice, and for a chain of filters the number of them that were begun.
+pub fn command(arguments: impl Iterator<Item = OsString>, slice: usize, until: Option<usize>) -> String {
+    let mut words: Vec<String> = arguments.map(|word| word.to_string_lossy().into_owned()).collect();
+    // Flags end at `--`.
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let given = words[..end].iter().any(|word| word == "--only-slice" || word.starts_with("--only-slice="));
+    let until = until.into_iter().flat_map(|number| ["--until".to_owned(), number.to_string()]);
+    let slice = [String::from("--only-slice"), slice.to_string()].into_iter().filter(|_| !given);
+    words.splice(end..end, until.chain(slice));
+    words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell has to be given it.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replay(line: &[&str], slice: usize, until: Option<usize>) -> String {
+        command(line.iter().map(OsString::from), slice, until)
+    }
+
+    #[test]
+    fn flags_are_added_where_flags_may_stand_and_once() {
+        assert_eq!(replay(&["parfork", "sum", "a.npy"], 9, None), "parfork sum a.npy --only-slice 9");
+        assert_eq!(replay(&["./parfork", "sum", "--", "-a"], 9, None), "./parfork sum --only-slice 9 -- -a");
+        assert_eq!(replay(&["parfork", "sum", "--only-slice=9", "a"], 9, None), "parfork sum --only-slice=9 a");
+        let chain = ["parfork", "image", "a.png", "-f", "gray,sobel", "-o", "b.png"];
+        let expected = "parfork image a.png -f gray,sobel -o b.png --until 1 --only-slice 3";
+        assert_eq!(replay(&chain, 3, Some(1)), expected);
+    }
+
+    #[test]
+    fn words_are_quoted_for_the_shell() {
+        assert_eq!(quote("my photo's.png"), r"'my photo'\''s.png'");
+        assert_eq!(
+            (quote("").as_str(), quote("$HOME").as_str(), quote("rows=64").as_str()),
+            ("''", "'$HOME'", "rows=64")
+        );
+    }
+}

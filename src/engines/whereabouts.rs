@@ -1,0 +1,160 @@
+//! What ended a worker, from what the system says of its end, what it noted itself, and where it had which array.
+//!
+//! Everything that comes from the board is a number that anything could have written: it is compared and never trusted.
+
+use std::sync::atomic::Ordering;
+
+use super::work::Work;
+use crate::error::{ArrayName, Cause, Fault, Owner, Place};
+use crate::lend::{Lend, Loan};
+use crate::shared::Withheld;
+use crate::slices::Extent;
+use crate::sync::SliceState;
+use crate::sys::memory::Access;
+use crate::sys::shortage::{self, Shortage};
+use crate::sys::symbol;
+use crate::sys::witness::Seen;
+
+/// Addresses up to here are a null pointer and an offset: no system maps them.
+const NULL: u64 = 64 << 10;
+
+/// How far beyond an array's ends a fault is told as one past the end, if it is in nothing else.
+const NEAR: u64 = 2 << 20;
+
+/// How far beyond an array's end nothing else can be: a worker has a page there that is nobody's.
+const GUARD: u64 = 4096;
+
+impl<L: Lend, B> Work<'_, L, B> {
+    /// Says more of what ended worker `rank` than the system does, where more is known.
+    pub(super) fn explain(&self, rank: usize, exit: Cause) -> Cause {
+        let Cause::Signalled { signal } = exit else { return exit };
+        if signal == libc::SIGKILL {
+            return shortage::killed().map_or(exit, |Shortage { limit }| Cause::OutOfMemory { limit });
+        }
+        match self.board.berths()[rank].fault.of(signal) {
+            Some(seen) => Cause::Faulted(Box::new(self.fault(rank, seen))),
+            None => exit,
+        }
+    }
+
+    fn fault(&self, rank: usize, seen: Seen) -> Fault {
+        let is_memory = matches!(seen.signal, libc::SIGSEGV | libc::SIGBUS);
+        let place = match seen.address {
+            _ if !is_memory => Place::Elsewhere,
+            Some(address) => self.place(rank, address, &seen),
+            None => Place::Impossible,
+        };
+        let function = symbol::at(seen.instruction);
+        Fault { signal: seen.signal, touch: seen.touch, address: seen.address, place, function }
+    }
+
+    fn place(&self, rank: usize, address: u64, seen: &Seen) -> Place {
+        let loans = self.loans();
+        let names = names(&loans);
+        let attached = self.board.addresses(rank).iter().map(|word| word.load(Ordering::Relaxed));
+        let attached: Vec<_> = loans.iter().zip(names.iter().copied()).zip(attached).collect();
+        for &((loan, array), base) in &attached {
+            if let Some(index) = index(loan, base, address) {
+                let owner = (loan.access == Access::Write).then(|| self.owner(&index)).flatten();
+                return Place::Cell { array, index, owner };
+            }
+        }
+        // The kernel has found memory there, but no way to give its bytes: that is no array of anybody's.
+        if seen.signal == libc::SIGBUS {
+            return Place::Elsewhere;
+        }
+        if address < NULL {
+            return Place::Null;
+        }
+        let beyond = attached.into_iter().filter_map(|((loan, array), base)| beyond(loan, array, base, address));
+        let near = beyond.min_by_key(|(distance, _)| *distance);
+        if let Some((..GUARD, place @ Place::Past { .. })) = near {
+            return place;
+        }
+        let own = loans.iter().position(|loan| index(loan, loan.segment.base().addr().get() as u64, address).is_some());
+        if own.is_some() || Withheld::hold().holds(address as usize) {
+            return Place::Coordinators { array: own.map(|loan| names[loan]) };
+        }
+        if seen.at_stack {
+            return Place::Stack;
+        }
+        near.map_or(Place::Elsewhere, |(_, place)| place)
+    }
+
+    /// Whose a cell of an output is, by the journal.
+    fn owner(&self, cell: &[usize]) -> Option<Owner> {
+        let slice = self.grid.slice_of(cell)?;
+        let (worker, done) = match self.board.state(slice) {
+            SliceState::Free | SliceState::Aside => (None, false),
+            SliceState::Taken { rank } => (Some(rank), false),
+            SliceState::Done { rank } => (Some(rank), true),
+        };
+        Some(Owner { slice, worker, done })
+    }
+}
+
+/// What errors call each loan.
+fn names(loans: &[Loan<'_>]) -> Vec<ArrayName> {
+    let kind = |loan: &Loan<'_>| loan.access == Access::Write;
+    let of = |output| loans.iter().filter(|loan| kind(loan) == output).count();
+    let mut next = [0; 2];
+    let mut name = |loan: &Loan<'_>| {
+        let (output, next) = (kind(loan), &mut next[usize::from(kind(loan))]);
+        *next += 1;
+        ArrayName { output, number: *next - 1, of: of(output) }
+    };
+    loans.iter().map(&mut name).collect()
+}
+
+/// Bytes of an array, from which no number overflows: `Shared` has seen to that.
+fn bytes(loan: &Loan<'_>) -> u64 {
+    loan.extent.bytes() as u64
+}
+
+/// The index of the element at an address, in an array that lies at `base` (0 if nowhere).
+fn index(loan: &Loan<'_>, base: u64, address: u64) -> Option<Vec<usize>> {
+    let offset = address.checked_sub(base).filter(|&offset| base != 0 && offset < bytes(loan))?;
+    Some(unravel((offset / loan.extent.element as u64) as usize, loan.extent))
+}
+
+/// The index of the `number`th element in memory of an array that has as many.
+fn unravel(mut number: usize, extent: Extent<'_>) -> Vec<usize> {
+    let shape = extent.shape;
+    let mut index = vec![0; shape.len()];
+    let mut place = |axis: usize| {
+        index[axis] = number % shape[axis];
+        number /= shape[axis];
+    };
+    match extent.first_is_fastest {
+        false => (0..shape.len()).rev().for_each(&mut place),
+        true => (0..shape.len()).for_each(&mut place),
+    }
+    index
+}
+
+/// How far an address is beyond the nearer end of an array that lies at `base`, if that is near.
+fn beyond(loan: &Loan<'_>, array: ArrayName, base: u64, address: u64) -> Option<(u64, Place)> {
+    let end = base.checked_add(bytes(loan)).filter(|_| base != 0)?;
+    let (distance, place) = match address.checked_sub(end) {
+        Some(bytes) => (bytes, Place::Past { array, bytes, last: last(loan) }),
+        None => {
+            let bytes = base.checked_sub(address)?;
+            (bytes, Place::Before { array, bytes })
+        }
+    };
+    (distance <= NEAR).then_some((distance, place))
+}
+
+/// What stands last in memory.
+fn last(loan: &Loan<'_>) -> String {
+    let Extent { shape, first_is_fastest, .. } = loan.extent;
+    let number = |axis: usize| shape[axis].saturating_sub(1);
+    match (shape, first_is_fastest) {
+        _ if bytes(loan) == 0 => String::new(),
+        ([], _) => "its only element".to_owned(),
+        ([_], _) => format!("element {}", number(0)),
+        (_, false) => format!("row {}", number(0)),
+        ([_, _], true) => format!("column {}", number(1)),
+        (shape, true) => format!("index {} of axis {}", number(shape.len() - 1), shape.len() - 1),
+    }
+}
