@@ -27,6 +27,7 @@ fn main() -> ExitCode {
             time_that_is_not_up_changes_nothing,
             time_that_is_up_is_for_threads_too,
             the_rest_go_on_without_the_dead,
+            a_death_at_any_moment_stops_nobody,
             the_rest_go_on_without_one_that_panicked,
             the_rest_go_on_when_all_but_one_die,
             the_rest_go_on_without_some_of_hundreds,
@@ -424,6 +425,33 @@ fn the_rest_go_on_without_the_dead() {
             }
         });
         went_on(&cells, &[(1, 5)], run);
+    }
+}
+
+/// Killed from outside between any two instructions of a meeting, while the others cross again and again.
+fn a_death_at_any_moment_stops_nobody() {
+    const ROUNDS: u64 = 300;
+    for (workers, times) in [(2, 20), (3, 20), (5, 5)] {
+        for time in 0..times {
+            let (mut cells, pids) = (line(workers), Page::new());
+            let run = nothing_left(|| {
+                job(&mut cells).go_on_without_dead(true).run(|w, mut cell| -> parfork::Result<()> {
+                    pids[w.rank()].store(u64::from(std::process::id()), Ordering::Relaxed);
+                    for round in 0..ROUNDS {
+                        w.meet()?;
+                        if w.rank() == 0 && round == 20 + time * 7 {
+                            (0..time * 29).for_each(|_| std::hint::spin_loop());
+                            // SAFETY: a signal to a worker, which has met and so has stored its number.
+                            unsafe { libc::kill(pids[1].load(Ordering::Relaxed) as i32, libc::SIGKILL) };
+                        }
+                        cell[0] += 1;
+                    }
+                    Ok(())
+                })
+            });
+            assert!(cells.as_slice().iter().enumerate().all(|(rank, &met)| rank == 1 || met == ROUNDS), "{run:?}");
+            assert!(matches!(run, Err(Error::WorkerDied(death)) if death.rank == 1 && death.done == workers - 1));
+        }
     }
 }
 

@@ -234,17 +234,17 @@ mod tests {
     fn nobody_overtakes() {
         for participants in [1, 2, 3, 8, 40] {
             let (barrier, count) = (Barrier::default(), AtomicUsize::new(0));
-            std::thread::scope(|threads| {
-                for _ in 0..participants {
-                    threads.spawn(|| {
-                        for round in 1..=50 {
-                            count.fetch_add(1, Ordering::Relaxed);
-                            barrier.meet(participants, Patience::new(participants as usize, 2)).unwrap();
-                            assert!(count.load(Ordering::Relaxed) >= round * participants as usize);
-                            barrier.meet(participants, Patience::new(participants as usize, 2)).unwrap();
-                        }
-                    });
+            let live = || {
+                for round in 1..=50 {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    barrier.meet(participants, Patience::new(participants as usize, 2)).unwrap();
+                    assert!(count.load(Ordering::Relaxed) >= round * participants as usize);
+                    barrier.meet(participants, Patience::new(participants as usize, 2)).unwrap();
                 }
+            };
+            std::thread::scope(|threads| {
+                let threads: Vec<_> = (0..participants).map(|_| threads.spawn(live)).collect();
+                threads.into_iter().for_each(|thread| thread.join().unwrap());
             });
         }
     }
