@@ -118,7 +118,7 @@ impl<'p, L: Lend> Job<'p, L> {
     /// ```
     /// use parfork::{Job, Shared};
     /// let mut balance = Shared::<i64, _>::zeros(1000)?;
-    /// Job::new(&mut balance).workers(2).retries(2).undo_copies().run(|_, mut slice| slice += 100)?;
+    /// Job::new(&mut balance).workers(2).retries(2).undo_copies().run(|_, mut slice| *slice += 100)?;
     /// assert!(balance.view().iter().all(|&each| each == 100));
     /// # Ok::<(), parfork::Error>(())
     /// ```

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parfork::{Cause, Engine, Error, Gathered, Job, Schedule, Settings, Shared, Split, Worker};
+use parfork::{Cause, Engine, Error, Gathered, Job, Redo, Schedule, Settings, Shared, Split, Worker};
 use support::{Page, cases, nothing_left};
 
 fn main() -> ExitCode {
@@ -542,7 +542,7 @@ fn the_dead_are_not_missed_when_time_is_up() {
 fn many_workers_on_few_cpus_live_and_die() {
     const WORKERS: usize = 256;
     let (mut rows, begun) = (Shared::<u64, _>::zeros(2048).unwrap(), Page::new());
-    let settings = Settings { workers: Some(WORKERS), retries: 3, ..Settings::default() };
+    let settings = Settings { workers: Some(WORKERS), retries: 3, redo: Redo::Overwrites, ..Settings::default() };
     let done = nothing_left(|| {
         Job::with(&mut rows, settings)
             .split(Split::rows().of(2))

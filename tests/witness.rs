@@ -520,7 +520,7 @@ fn other_engines_leave_the_handlers_alone() {
 fn an_earlier_fault_is_forgotten_with_its_worker() {
     let mut output = Shared::<u64, _>::zeros(24).unwrap();
     let tries = Page::new();
-    let error = Job::new(&mut output).workers(1).retries(1).run(|w, _| {
+    let error = Job::new(&mut output).workers(1).retries(1).overwrites().run(|w, _| {
         if w.region().index() == BAD && tries[0].fetch_add(1, Ordering::Relaxed) == 0 {
             write_to(std::ptr::null::<u8>(), 8);
         } else if w.region().index() == BAD {

@@ -104,6 +104,7 @@ impl Plan {
             split: Some(self.split),
             schedule: self.schedule,
             retries: self.retries,
+            redo: parfork::Redo::Overwrites,
             deadline: self.deadline,
             ..Settings::default()
         }

@@ -39,16 +39,18 @@ pub(super) fn attend<L: Lend, B>(
         };
         match event {
             Event::Changed => {}
+            // It has met all others and left, before this process had looked.
+            Event::Died { .. } if end.crossed(&mut arrival) == Ok(true) => break Ok(deaths),
             // Killed after its last slice: nothing is missing.
             Event::Died { .. } if work.missing().is_empty() => break Ok(deaths),
             Event::Died { rank } if round.goes_on => {
                 let (pid, cause) = crowd.bury(rank);
+                // Reaped, so that it cannot come any more; had it come, it does not count.
+                work.board.withdraw(rank);
                 match work.failure(rank, pid, Some(cause)) {
                     Error::WorkerDied(death) => deaths.push(*death),
                     refused => return Err(refused),
                 }
-                // Reaped, so that it cannot come any more; had it come, it does not count.
-                work.board.withdraw(rank);
             }
             Event::Died { rank } => {
                 work.board.berths()[rank].excuse(Some(Absence::Dead));

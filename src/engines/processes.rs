@@ -78,7 +78,7 @@ unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
             return Err(toll.error(work.board.done()));
         }
         // SAFETY: the round has ended and its workers are dead; the next one's are not born yet.
-        unsafe { work.board.clear_for_next_round(|slice| !toll.is_set_aside(slice)) };
+        unsafe { work.board.clear_for_next_round(&left) };
         round = work.next_round();
         crowd = match nursery.as_mut().map(|nursery| nursery.bear(work.board, round.dealer.workers)) {
             Some(Ok(crowd)) if crowd.len() == round.dealer.workers => crowd,

@@ -51,7 +51,7 @@ where
     });
     ran.map_err(|error| Error::System { doing: "start threads", source: std::io::Error::other(error) })?;
     match work.board.head().end.broken() {
-        None if work.board.not_done().is_empty() => Ok(Vec::new()),
+        None if work.missing().is_empty() => Ok(Vec::new()),
         Some(Broken { by: Some(rank) }) => Err(work.failure(rank, std::process::id(), None)),
         _ => Err(orders.ended(work.board)),
     }

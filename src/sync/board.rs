@@ -181,14 +181,14 @@ impl Board {
         self.journal().free()
     }
 
-    /// Makes barriers, counter and berths new; of the slices that are not done frees those that are `to_be_tried` again and
-    /// sets the others aside.
+    /// Makes barriers, counter and berths new; of the slices that are not done frees those that are `to_be_tried` again
+    /// (ascending) and sets the others aside.
     ///
     /// # Safety
     /// No worker uses the board: those of the last round are dead, those of the next one not born.
-    pub(crate) unsafe fn clear_for_next_round(&self, to_be_tried: impl Fn(usize) -> bool) {
+    pub(crate) unsafe fn clear_for_next_round(&self, to_be_tried: &[usize]) {
         for slice in self.not_done() {
-            let state = if to_be_tried(slice) { SliceState::Free } else { SliceState::Aside };
+            let state = if to_be_tried.binary_search(&slice).is_ok() { SliceState::Free } else { SliceState::Aside };
             self.journal().enter(slice, state);
         }
         self.head().end.mend();

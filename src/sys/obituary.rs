@@ -51,10 +51,13 @@ impl Obituary {
 
     /// From now on the end of the calling thread is written here. To be called once, by the worker it stands for.
     pub(crate) fn sign(&self) {
-        // SAFETY: `prepare` made the lock before this worker was born; only its worker takes it, so this never waits.
-        let taken = unsafe { libc::pthread_mutex_lock(self.lock.get()) };
-        debug_assert_eq!(taken, 0, "an obituary is signed once");
-        self.word().fetch_or(WAITERS, Ordering::Release);
+        // SAFETY: `prepare` made the lock before this worker was born. Nobody else takes it; but another worker may have
+        // written over it, so it is tried and not waited for.
+        let taken = unsafe { libc::pthread_mutex_trylock(self.lock.get()) };
+        // Without the mark the coordinator knows that it will not be told of this one, and asks.
+        if taken == 0 {
+            self.word().fetch_or(WAITERS, Ordering::Release);
+        }
     }
 
     /// The word to sleep on.
