@@ -230,7 +230,10 @@ fn an_exit_is_not_taken_for_success() {
             |death, text| {
                 assert_eq!(death.cause, Cause::Exited { status });
                 assert!(text.contains(&format!(") exited with status {status} while")), "{text}");
-                assert!(text.contains(" Let the body return instead of ending the process. "), "{text}");
+                assert!(
+                    text.contains(". Let the body return instead of ending the process. `Job::only_slice(5)`"),
+                    "{text}"
+                );
             },
         );
     }
@@ -250,7 +253,7 @@ fn a_panic_is_told_with_message_and_place() {
             assert_eq!(message, "row 5 is out of range");
             assert_eq!(*location, format!("tests/faults.rs:{line}:12"));
             assert!(text.contains(&format!("panicked at {location}: {message} while")), "{text}");
-            assert!(text.contains(" Mend the body, which panics on this slice. "), "{text}");
+            assert!(text.contains(". Mend the body, which panics on this slice. `Job::only_slice(5)`"), "{text}");
         },
     );
     let long = "ü".repeat(100_000);

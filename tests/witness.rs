@@ -34,6 +34,7 @@ fn main() -> ExitCode {
             a_board_of_lies_about_faults_is_harmless,
             other_engines_leave_the_handlers_alone,
             an_earlier_fault_is_forgotten_with_its_worker,
+            a_worker_of_a_workers_own_job_is_witnessed_too,
             a_backtrace_comes_if_the_user_wants_it,
             a_kill_for_want_of_memory_is_told,
         ],
@@ -532,6 +533,33 @@ fn an_earlier_fault_is_forgotten_with_its_worker() {
     });
     let Err(Error::WorkerDied(death)) = error else { panic!("{error:?}") };
     assert_eq!((death.tries, &death.cause), (2, &Cause::Signalled { signal: libc::SIGSEGV }));
+}
+
+/// A job within a body: its workers are born with the handler of the worker that forks them, and behind it the program's.
+fn a_worker_of_a_workers_own_job_is_witnessed_too() {
+    install_mend();
+    // SAFETY: new addresses of the kernel's choice.
+    let page = unsafe {
+        libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+    };
+    let page = page.expose_provenance();
+    let mut output = Shared::<u64, _>::zeros(2).unwrap();
+    let run = parfork::fork(2, &mut output, |w, _| {
+        let inner = Shared::<u64, _>::zeros((512, 16)).unwrap();
+        let (fault, _) = fault(parfork::fork(2, &inner, |w: &Worker<'_>, _| {
+            if w.region().index() == BAD {
+                write_to(std::ptr::with_exposed_provenance::<u8>(page), 8);
+                assert_eq!(MENDED.load(Ordering::Relaxed), 1);
+                write_to(std::ptr::null::<u8>(), 16);
+            }
+        }));
+        assert_eq!((fault.place, fault.address), (Place::Null, Some(16)));
+        if w.region().index() == 1 {
+            write_to(std::ptr::null::<u8>(), 8);
+        }
+    });
+    let Err(Error::WorkerDied(death)) = run else { panic!("{run:?}") };
+    assert!(matches!(&death.cause, Cause::Faulted(fault) if fault.place == Place::Null), "{death}");
 }
 
 fn panic_in_a_worker() {

@@ -163,6 +163,10 @@ pub(crate) unsafe fn swear_in(note: &Note) -> io::Result<()> {
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
         // SAFETY: `action` is live for the kernel to fill.
         Errno::result(unsafe { libc::sigaction(signal, null(), &raw mut action) })?;
+        // A worker of a worker's own job is born with this very handler, and with what stood before it.
+        if action.sa_sigaction == on_fault as *const () as usize {
+            continue;
+        }
         inherited.handler.store(action.sa_sigaction, Ordering::Relaxed);
         inherited.flags.store(action.sa_flags, Ordering::Relaxed);
         // The mask stays, and whether the signal is blocked meanwhile: the other handler may leave by a long jump.
