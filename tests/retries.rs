@@ -21,6 +21,7 @@ fn main() -> ExitCode {
             an_error_of_a_body_is_not_tried_again,
             a_job_whose_workers_meet_is_not_tried_again,
             workers_that_die_before_any_slice_end_the_job,
+            others_go_on_before_the_memory_of_the_dead_is_gone,
             the_deadline_is_for_all_rounds,
             threads_do_not_survive_a_panic,
         ],
@@ -170,6 +171,49 @@ fn workers_that_die_before_any_slice_end_the_job() {
     let (_, done) = run(2, Schedule::DYNAMIC, 2, |_, _| ());
     let error = done.unwrap_err();
     assert!(error.to_string().contains("SIGKILL") && error.to_string().contains("on no slice"), "{error}");
+}
+
+/// Without retries the job returns when the dead worker has been reaped: that is what another must not wait for.
+fn others_go_on_before_the_memory_of_the_dead_is_gone() {
+    let page = Page::new();
+    let [first, again] = [&page[0], &page[1]];
+    let now = || {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `time` is live for the kernel to fill.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    };
+    let median = |retries| {
+        let mut spans: Vec<_> = (0..7)
+            .map(|_| {
+                first.store(0, Ordering::Relaxed);
+                let mut cell = Shared::<u64, _>::zeros(1).unwrap();
+                let job = Job::new(&mut cell).workers(1).retries(retries);
+                let run = nothing_left(|| {
+                    job.run(|_, _| {
+                        if first.load(Ordering::Relaxed) > 0 {
+                            again.store(now(), Ordering::Relaxed);
+                            return;
+                        }
+                        let much = memmap2::MmapMut::map_anon(256 << 20).unwrap();
+                        much.advise(memmap2::Advice::NoHugePage).unwrap();
+                        // SAFETY: one byte of each page, of memory that nobody else has.
+                        (0..much.len())
+                            .step_by(4096)
+                            .for_each(|at| unsafe { much.as_ptr().cast_mut().add(at).write(1) });
+                        first.store(now(), Ordering::Relaxed);
+                        kill_me();
+                    })
+                });
+                let end = if run.is_ok() { again.load(Ordering::Relaxed) } else { now() };
+                end - first.load(Ordering::Relaxed)
+            })
+            .collect();
+        spans.sort_unstable();
+        spans[3]
+    };
+    let (returned, replaced) = (median(0), median(1));
+    assert!(replaced < returned, "another worker began after {replaced} ns, a job alone returns after {returned} ns");
 }
 
 fn the_deadline_is_for_all_rounds() {

@@ -13,6 +13,7 @@ use crate::lend::Lend;
 use crate::process::{self, Crowd, Event};
 use crate::shared::{Attached, Withheld};
 use crate::sync::{Broken, Dealer, Words};
+use crate::sys::child::Child;
 use crate::sys::{child, limits};
 use crate::worker::Worker;
 
@@ -54,11 +55,13 @@ unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
 ) -> Result<Vec<Death>> {
     let deadline = orders.deadline.and_then(|span| Instant::now().checked_add(span));
     let (mut round, mut toll) = (work.first_round(true), Toll::new(work.retries));
+    // Who gives back its memory while others go on; reaped when the job has ended.
+    let mut leaving = Vec::new();
     loop {
         may_fork()?;
         let done = work.board.done();
         // SAFETY: passed on to the caller.
-        let deaths = unsafe { run_round(work, &round, orders, deadline) }?;
+        let deaths = unsafe { run_round(work, &round, orders, deadline, &mut leaving) }?;
         let mut left = work.board.not_done();
         toll.count(deaths, &left, work.board.done() > done);
         if left.is_empty() {
@@ -70,7 +73,7 @@ unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
         }
         let dealer = Dealer { slices: left.len(), workers: work.dealer.workers.min(left.len()), ..work.dealer };
         round = Round { dealer, slices: Some(left), ..round };
-        // SAFETY: the round has ended and its workers have been reaped; the next one's are not born yet.
+        // SAFETY: the round has ended and its workers are past their last instruction; the next one's are not born yet.
         unsafe { work.board.clear_for_next_round() };
     }
 }
@@ -85,6 +88,7 @@ unsafe fn run_round<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     round: &Round,
     orders: &mut Orders<'_>,
     deadline: Option<Instant>,
+    leaving: &mut Vec<Child>,
 ) -> Result<Vec<Death>> {
     let workers = round.dealer.workers;
     child::flush_buffers();
@@ -135,7 +139,13 @@ unsafe fn run_round<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     // each is certain now, even of one that was stopped, so that waiting for it is too.
     crowd.kill();
     match ended {
-        Ok(deaths) => Ok(deaths),
+        Ok(deaths) => {
+            // Those who take up what is left need not wait until the kernel has torn down the memory of the dead.
+            if !work.board.not_done().is_empty() {
+                leaving.extend(crowd.leave(work.board));
+            }
+            Ok(deaths)
+        }
         Err(Some(rank)) => {
             let (pid, cause) = crowd.bury(rank.min(workers - 1));
             Err(work.failure(rank.min(workers - 1), pid, Some(cause)))

@@ -99,17 +99,42 @@ impl Crowd {
         self.children.iter().for_each(Child::kill);
     }
 
-    /// Waits for the end of one, which must be certain, and hears no more of it; its pid and what ended it.
+    /// Ends them all, whose work is over, and returns those that may still have to give back their memory, which can take
+    /// long; they are reaped when they are dropped. None can execute another instruction, and the kernel has written all
+    /// obituaries.
+    pub(crate) fn leave(mut self, board: &Board) -> Vec<Child> {
+        self.kill();
+        let hands = std::mem::take(&mut self.children).into_iter().zip(board.berths());
+        // The others are dropped here, and so reaped.
+        hands.filter(|(child, berth)| is_past(child, &berth.obituary)).map(|(child, _)| child).collect()
+    }
+
+    /// Hears no more of one that is dead or as good as that, and can do nothing more; its pid and what ended it.
     pub(crate) fn bury(&mut self, rank: usize) -> (u32, Cause) {
         let child = &self.children[rank];
         // One whose obituary lies may still be alive.
         child.kill();
-        let cause = match child.wait() {
+        let cause = match child.foretold().unwrap_or_else(|| child.wait()) {
             Exit::Status(status) => Cause::Exited { status },
             Exit::Signal(signal) => Cause::Signalled { signal },
             Exit::Unknown => Cause::Unknown,
         };
         self.buried[rank] = true;
         (child.pid(), cause)
+    }
+}
+
+/// Whether one that was ended is known to be past its last instruction, with its obituary written. Waits for that, which is
+/// a matter of microseconds, but not for one that has not signed.
+fn is_past(child: &Child, obituary: &Obituary) -> bool {
+    loop {
+        let word = obituary.word().load(Ordering::Acquire);
+        if Obituary::says_dead(word) {
+            return child.foretold().is_some();
+        }
+        if !Obituary::says_signed(word) || child.ended().is_some() {
+            return false;
+        }
+        futex::wait(obituary.word(), word, Some(Instant::now() + Crowd::FIRST_ROUND));
     }
 }

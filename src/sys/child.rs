@@ -80,6 +80,14 @@ pub(crate) fn leave(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
+/// Among the flags in a task's `stat`: it is in the kernel for good (PF_EXITING of linux/sched.h).
+const EXITING: u32 = 4;
+
+/// The fields of a `stat` after the name, which is in parentheses and may hold anything.
+fn after_name(stat: &str) -> std::str::SplitAsciiWhitespace<'_> {
+    stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_ascii_whitespace()
+}
+
 fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: the call takes two integers and returns a new descriptor or -1.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
@@ -121,6 +129,33 @@ impl Child {
             if let Some(exit) = self.reap(libc::WEXITED) {
                 return exit;
             }
+        }
+    }
+
+    /// How it will have ended, as soon as none of its threads can execute another instruction of its program; `None` if that
+    /// is not so yet, or cannot be told. Long before [`ended`](Self::ended) if it has much memory: the kernel settles the
+    /// status first, then tells robust locks, then gives back the memory, and only then lets the parent know.
+    pub(crate) fn foretold(&self) -> Option<Exit> {
+        if let Some(exit) = self.exit.get() {
+            return Some(*exit);
+        }
+        // Its number is its own until it is reaped, which only this value does; if somebody else in this program has, all
+        // reads fail or tell of a process that is not exiting.
+        let folder = format!("/proc/{}/task", self.pid);
+        for task in std::fs::read_dir(&folder).ok()? {
+            let stat = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+            let flags: u32 = after_name(&stat).nth(6)?.parse().ok()?;
+            if flags & EXITING == 0 {
+                return None;
+            }
+        }
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        let code: i32 = after_name(&stat).next_back()?.parse().ok()?;
+        // As `wait` encodes it. 0 is also what the kernel says to those who may not know.
+        match (code & 0x7f, code >> 8 & 0xff) {
+            (0, 0) => None,
+            (0, status) => Some(Exit::Status(status)),
+            (signal, _) => Some(Exit::Signal(signal)),
         }
     }
 
