@@ -68,7 +68,12 @@ impl Plan {
             answer: chance.one(&[0, 1, 5]),
             split: split(chance, &shape),
             schedule: schedule(chance),
-            workers: if chance.in_a_hundred(60) { chance.within(1..9) } else { chance.within(1..33) },
+            workers: match chance.within(0..100) {
+                0..60 => chance.within(1..9),
+                60..98 => chance.within(1..33),
+                // More than one call of the kernel can wait for.
+                _ => chance.within(126..200),
+            },
             retries: chance.one(&[0, 0, 1, 2, 3]),
             deadline: None,
             progress: chance.in_a_hundred(30),

@@ -194,17 +194,13 @@ fn labour<T: Cell, const N: usize>(
     let number = w.region().index();
     let meet = || (0..plan.meets).try_for_each(|_| w.meet()).map_err(|error| error.to_string());
     meet()?;
-    slice.mapv_inplace(|_| T::of(127));
+    slice.fill(T::of(127));
     let harm = |hundredths: usize| -> Result<(), &'static str> {
         for (fault, Fault { deed, place }) in plan.faults.iter().enumerate() {
-            match *place {
-                Place::Slice { slice, hundredths: at, times }
-                    if (slice, at) == (number, hundredths) && words.reach(fault) < times =>
-                {
-                    befall(words, fault, Some(w.rank()));
-                    deed.happen()?;
-                }
-                _ => {}
+            let Place::Slice { slice, hundredths: at, times } = *place else { continue };
+            if (slice, at) == (number, hundredths) && words.reach(fault) < times {
+                befall(words, fault, Some(w.rank()));
+                deed.happen()?;
             }
         }
         Ok(())

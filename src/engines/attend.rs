@@ -5,17 +5,17 @@ use std::time::{Duration, Instant};
 use super::work::{Orders, Round, Work};
 use crate::error::{Death, Error, Result};
 use crate::lend::Lend;
-use crate::process::{Crowd, Event};
+use crate::process::{Crowd, Event, Leaving};
 use crate::sync::{Absence, Broken};
 
-/// Waits until all have met at the end, or the job is over; the deaths among them that the job survives. None of them is
-/// alive after that.
+/// Waits until all have met at the end, or the job is over; the deaths among them that the job survives, and those that still
+/// give back their memory. None of them can do anything after that.
 pub(super) fn attend<L: Lend, B>(
     work: &Work<'_, L, B>,
     round: &Round,
     mut crowd: Crowd<'_>,
     orders: &mut Orders<'_>,
-) -> Result<Vec<Death>> {
+) -> Result<(Vec<Death>, Vec<Leaving>)> {
     let participants = round.dealer.workers as u32 + 1;
     let end = &work.board.head().end;
     let mut arrival = end.arrive(participants);
@@ -67,7 +67,8 @@ pub(super) fn attend<L: Lend, B>(
     // each is certain now, even of one that was stopped, so that waiting for it is too.
     crowd.kill();
     match ended {
-        Ok(deaths) => Ok(deaths),
+        // Those who take up what is left need not wait until the kernel has torn down the memory of the dead.
+        Ok(deaths) => Ok((deaths, if work.missing().is_empty() { Vec::new() } else { crowd.leave() })),
         Err(Some(rank)) => {
             let rank = rank.min(crowd.len() - 1);
             let (pid, cause) = crowd.bury(rank);

@@ -54,6 +54,8 @@ unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
 ) -> Result<Vec<Death>> {
     shortage::count();
     let (mut round, mut toll) = (work.first_round(true), Toll::new(work.retries));
+    // Who gives back its memory while others go on.
+    let mut leaving = Vec::new();
     may_fork()?;
     // SAFETY: passed on to the caller.
     let mut crowd = unsafe { fork_crowd(work, &round) }?;
@@ -63,7 +65,8 @@ unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     let mut nursery = if round.goes_on && !work.in_step() { unsafe { open_nursery(work) }.ok() } else { None };
     loop {
         let done = work.board.done();
-        let deaths = attend(work, &round, crowd, orders)?;
+        let (deaths, gone) = attend(work, &round, crowd, orders)?;
+        leaving.extend(gone);
         let mut left = work.missing();
         toll.count(deaths, &left, work.board.done() > done);
         if left.is_empty() {
@@ -77,10 +80,10 @@ unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
         if left.is_empty() || toll.is_hopeless() {
             return Err(toll.error(work.board.done()));
         }
-        // SAFETY: the round has ended and its workers are dead; the next one's are not born yet.
+        // SAFETY: the round has ended and its workers are past their last instruction; the next one's are not born yet.
         unsafe { work.board.clear_for_next_round(&left) };
         round = work.next_round();
-        crowd = match nursery.as_mut().map(|nursery| nursery.bear(work.board, round.dealer.workers)) {
+        crowd = match nursery.as_mut().map(|nursery| nursery.bear(round.dealer.workers)) {
             Some(Ok(crowd)) if crowd.len() == round.dealer.workers => crowd,
             failed => {
                 // Whoever it made is gone with it.
@@ -125,7 +128,7 @@ unsafe fn fork_crowd<'w, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
 #[allow(unsafe_code)]
 unsafe fn open_nursery<'w, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     work: &Work<'w, L, B>,
-) -> std::io::Result<Nursery> {
+) -> std::io::Result<Nursery<'w>> {
     // SAFETY: passed on to the caller.
     let ways = unsafe { Ways::of(work.threads_per_worker) };
     let bear = |crowd: &mut Crowd<'w>| {

@@ -36,6 +36,8 @@ struct Member {
     process: Process,
     /// Whether it is known to be dead, and was heard of.
     buried: bool,
+    /// Whether it was reaped, if that is not for its own value to know.
+    reaped: bool,
     /// Why it was ended, if it took too long.
     stalled: Option<Cause>,
 }
@@ -78,7 +80,7 @@ impl<'b> Crowd<'b> {
     }
 
     fn push(&mut self, process: Process) {
-        self.members.push(Member { process, buried: false, stalled: None });
+        self.members.push(Member { process, buried: false, reaped: false, stalled: None });
         self.made = Instant::now();
     }
 
@@ -155,10 +157,29 @@ impl<'b> Crowd<'b> {
         self.members.iter().for_each(|member| member.process.kill());
     }
 
-    /// Waits for the end of one, which must be certain, and hears no more of it; its pid and what ended it.
+    /// Ends them all, whose work is over, and returns those that may still have to give back their memory, which can take
+    /// long: dropping them waits for that. None can execute another instruction, and the kernel has written all obituaries.
+    pub(crate) fn leave(mut self) -> Vec<Leaving> {
+        self.kill();
+        let members = std::mem::take(&mut self.members).into_iter().zip(self.board.berths());
+        let process = |(member, berth): (Member, &Berth)| {
+            if member.process.past(berth).is_none() {
+                member.process.wait(berth);
+                return None;
+            }
+            Some(Leaving(member.process))
+        };
+        members.filter_map(process).collect()
+    }
+
+    /// Hears no more of one that is dead or as good as that, and can do nothing more; its pid and what ended it.
     pub(crate) fn bury(&mut self, rank: usize) -> (u32, Cause) {
-        let exit = self.reap(rank);
+        let berth = &self.board.berths()[rank];
         let member = &mut self.members[rank];
+        // One whose obituary lies may still be alive.
+        member.process.kill();
+        member.buried = true;
+        let exit = member.process.past(berth).unwrap_or_else(|| member.process.wait(berth));
         let cause = match (member.stalled.take(), exit, &member.process) {
             (Some(stalled), Exit::Signal(libc::SIGKILL), _) => stalled,
             (_, Exit::Status(status), _) => Cause::Exited { status },
@@ -169,13 +190,25 @@ impl<'b> Crowd<'b> {
         (member.process.pid(), cause)
     }
 
-    /// As [`bury`](Self::bury), to the letter.
-    pub(super) fn reap(&mut self, rank: usize) -> Exit {
-        let member = &mut self.members[rank];
-        // One whose obituary lies may still be alive.
-        member.process.kill();
-        member.buried = true;
-        member.process.wait(&self.board.berths()[rank])
+    /// Hears no more of one that is dead, and will reap it.
+    pub(super) fn note_dead(&mut self, rank: usize) {
+        self.members[rank].buried = true;
+    }
+
+    /// Reaps those of the dead whose memory is gone; the ranks and ends of these, and whether there are others.
+    pub(super) fn reap(&mut self) -> (Vec<(usize, Exit)>, bool) {
+        let (mut reaped, mut more) = (Vec::new(), false);
+        for (rank, member) in self.members.iter_mut().enumerate().filter(|(_, member)| member.buried && !member.reaped)
+        {
+            match member.process.ended(&self.board.berths()[rank]) {
+                Some(exit) => {
+                    member.reaped = true;
+                    reaped.push((rank, exit));
+                }
+                None => more = true,
+            }
+        }
+        (reaped, more)
     }
 }
 
@@ -184,6 +217,18 @@ impl Drop for Crowd<'_> {
         self.kill();
         for (member, berth) in self.members.iter().zip(self.board.berths()) {
             member.process.wait(berth);
+        }
+    }
+}
+
+/// A worker that can do nothing more and gives back its memory. Dropping it waits until that is done.
+pub(crate) struct Leaving(Process);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        // A child of this process waits for itself.
+        if let Process::Fostered(ward) = &self.0 {
+            ward.wait();
         }
     }
 }
@@ -211,6 +256,29 @@ impl Process {
         match self {
             Self::Own(child) => child.ended(),
             Self::Fostered(ward) => ward.is_dead().then(|| Self::told(berth)),
+        }
+    }
+
+    /// How it will have ended, as soon as it can do nothing more.
+    fn foretold(&self) -> Option<Exit> {
+        match self {
+            Self::Own(child) => child.foretold(),
+            Self::Fostered(ward) => ward.foretold(),
+        }
+    }
+
+    /// How one that was killed will have ended, if it is known to be past its last instruction, with its obituary written.
+    /// Waits for that, which is a matter of microseconds, but not for one that has not signed.
+    fn past(&self, berth: &Berth) -> Option<Exit> {
+        loop {
+            let word = berth.obituary.word().load(Ordering::Acquire);
+            if Obituary::says_dead(word) {
+                return self.foretold();
+            }
+            if !Obituary::says_signed(word) || self.ended(berth).is_some() {
+                return None;
+            }
+            futex::wait(berth.obituary.word(), word, Some(Instant::now() + Crowd::FIRST_ROUND));
         }
     }
 

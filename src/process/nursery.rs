@@ -17,7 +17,8 @@ use crate::sys::futex;
 use crate::sys::obituary::Obituary;
 
 /// The fork server of a job, as the coordinator holds it. Dropping it ends it, and waits until all that it made are gone.
-pub(crate) struct Nursery {
+pub(crate) struct Nursery<'b> {
+    board: &'b Board,
     child: Child,
     orders: u32,
     _lifeline: Lifeline,
@@ -26,17 +27,23 @@ pub(crate) struct Nursery {
 /// How long an order may take: a thousand forks of a process with gigabytes of its own, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The order to leave. Others are fewer: two for each round.
+const CLOSE: u32 = u32::MAX;
+
+/// How soon to look again for the end of a process that is about to end.
+const SOON: Duration = Duration::from_millis(1);
+
 /// How often to look whether it is still there.
 const ROUND: Duration = Duration::from_millis(10);
 
-impl Nursery {
+impl<'b> Nursery<'b> {
     /// Forks it. For each order it calls `bear` with an empty crowd to be filled; it and whoever it makes keep away from what
     /// is `withheld`.
     ///
     /// # Safety
     /// As for [`child::spawn`].
     #[allow(unsafe_code)]
-    pub(crate) unsafe fn open<'b>(
+    pub(crate) unsafe fn open(
         board: &'b Board,
         withheld: Withheld,
         bear: impl FnMut(&mut Crowd<'b>),
@@ -48,7 +55,7 @@ impl Nursery {
         };
         // SAFETY: passed on to the caller.
         let child = unsafe { child::spawn(life) }?;
-        Ok(Self { child, orders: 0, _lifeline: lifeline })
+        Ok(Self { board, child, orders: 0, _lifeline: lifeline })
     }
 
     /// Lets it fork the workers of a round.
@@ -56,19 +63,19 @@ impl Nursery {
     /// # Errors
     /// If it is gone, or does not answer; whoever it made is gone when it is dropped. If the system makes no more processes:
     /// the crowd is smaller than asked for then.
-    pub(crate) fn bear<'b>(&mut self, board: &'b Board, workers: usize) -> io::Result<Crowd<'b>> {
-        self.order(board)?;
-        let mut crowd = Crowd::new(board);
-        for pid in board.berths()[..workers].iter().map_while(|berth| berth.pid()) {
+    pub(crate) fn bear(&mut self, workers: usize) -> io::Result<Crowd<'b>> {
+        self.order()?;
+        let mut crowd = Crowd::new(self.board);
+        for pid in self.board.berths()[..workers].iter().map_while(|berth| berth.pid()) {
             crowd.foster(pid, self.child.pid())?;
         }
-        self.order(board)?;
+        self.order()?;
         Ok(crowd)
     }
 
     /// Gives the next order and waits until it is carried out.
-    fn order(&mut self, board: &Board) -> io::Result<()> {
-        let post = &board.head().post;
+    fn order(&mut self) -> io::Result<()> {
+        let post = &self.board.head().post;
         self.orders += 1;
         post.ordered.store(self.orders, Ordering::Release);
         futex::wake_all(&post.ordered);
@@ -95,27 +102,53 @@ impl Nursery {
     }
 }
 
+impl Drop for Nursery<'_> {
+    /// Lets it reap whom it made and leave; what it does not reap would be left to nobody knows whom.
+    fn drop(&mut self) {
+        let post = &self.board.head().post;
+        post.ordered.store(CLOSE, Ordering::Release);
+        futex::wake_all(&post.ordered);
+        self.child.resume();
+        let until = Instant::now() + PATIENCE;
+        while self.child.ended().is_none() && Instant::now() < until {
+            let end = post.obituary.word().load(Ordering::Acquire);
+            let soon = if Obituary::says_dead(end) { SOON } else { ROUND };
+            futex::wait(post.obituary.word(), end, Some(Instant::now() + soon));
+        }
+    }
+}
+
 /// The nursery's own life.
 fn serve<'b>(board: &'b Board, mut bear: impl FnMut(&mut Crowd<'b>)) -> i32 {
     child::name("parfork-nursery");
     let post = &board.head().post;
     post.obituary.sign();
     let (mut served, mut crowd) = (0, Crowd::new(board));
+    // Of earlier rounds: dead, but the kernel may still be taking their memory apart.
+    let mut leaving: Vec<Crowd<'b>> = Vec::new();
     loop {
         let ordered = post.ordered.load(Ordering::Acquire);
         let met = served % 2 == 0;
-        if ordered != served {
+        if ordered == CLOSE {
+            // Dropping a crowd reaps it.
+            return 0;
+        } else if ordered != served {
             served = ordered;
             if served % 2 == 1 {
-                crowd = Crowd::new(board);
+                leaving.push(std::mem::replace(&mut crowd, Crowd::new(board)));
                 bear(&mut crowd);
             }
             post.done.store(served, Ordering::Release);
             futex::wake_all(&post.done);
         } else if !met {
             futex::wait(&post.ordered, served, None);
-        } else if let Event::Died { rank } = crowd.wait(&[(&post.ordered, served)], None) {
-            board.berths()[rank].note_exit(crowd.reap(rank));
+        } else {
+            let (ended, more) = crowd.reap();
+            ended.into_iter().for_each(|(rank, exit)| board.berths()[rank].note_exit(exit));
+            let soon = more.then(|| Instant::now() + SOON);
+            if let Event::Died { rank } = crowd.wait(&[(&post.ordered, served)], soon) {
+                crowd.note_dead(rank);
+            }
         }
     }
 }

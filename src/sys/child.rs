@@ -159,6 +159,14 @@ impl Child {
         }
     }
 
+    /// How it will have ended, as soon as it can do nothing more; `None` if that is not so yet, or cannot be told. See
+    /// [`foretold`].
+    pub(crate) fn foretold(&self) -> Option<Exit> {
+        // Its number is its own until it is reaped, which only this value does; if somebody else in this program has, all
+        // reads fail or tell of a process that is not exiting.
+        self.exit.get().copied().or_else(|| foretold(self.pid()))
+    }
+
     fn reap(&self, how: i32) -> Option<Exit> {
         if let Some(exit) = self.exit.get() {
             return Some(*exit);
@@ -187,6 +195,19 @@ impl Child {
     }
 }
 
+/// How a process will have ended, as soon as none of its threads can execute another instruction of its program. Long before
+/// it has ended if it has much memory: the kernel settles the status first, then tells robust locks, then gives back the
+/// memory, and only then lets the parent know.
+fn foretold(pid: u32) -> Option<Exit> {
+    let code = super::proc::code_of_exiting(pid)?;
+    // As `wait` encodes it. 0 is also what the kernel says to those who may not know.
+    match (code & 0x7f, code >> 8 & 0xff) {
+        (0, 0) => None,
+        (0, status) => Some(Exit::Status(status)),
+        (signal, _) => Some(Exit::Signal(signal)),
+    }
+}
+
 /// A process that a child of this one made and will reap, held by its pidfd.
 #[derive(Debug)]
 pub(crate) struct Ward {
@@ -212,6 +233,12 @@ impl Ward {
     /// Sends SIGKILL.
     pub(crate) fn kill(&self) {
         send(&self.pidfd, libc::SIGKILL);
+    }
+
+    /// As [`Child::foretold`].
+    pub(crate) fn foretold(&self) -> Option<Exit> {
+        // Looked up before the question whether it is dead: until then its number was its own.
+        foretold(self.pid).filter(|_| !self.is_dead())
     }
 
     /// Whether it has ended.

@@ -24,6 +24,19 @@ pub(crate) fn state(pid: u32) -> io::Result<&'static str> {
     })
 }
 
+/// The status of a process as `wait` would give it, if all of its threads are in the kernel for good.
+pub(crate) fn code_of_exiting(pid: u32) -> Option<i32> {
+    /// PF_EXITING of linux/sched.h, among the flags of a task.
+    const EXITING: u32 = 4;
+    for task in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
+        let flags: u32 = field(&format!("{pid}/task/{}", task.ok()?.file_name().to_str()?), 9).ok()?.parse().ok()?;
+        if flags & EXITING == 0 {
+            return None;
+        }
+    }
+    field(&pid.to_string(), 52).ok()?.parse().ok()
+}
+
 /// A field of proc_pid_stat(5), counted from 1. The command's name, field 2, may hold spaces, so count from its closing
 /// bracket.
 fn field(pid: &str, number: usize) -> io::Result<String> {
