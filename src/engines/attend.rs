@@ -22,7 +22,7 @@ pub(super) fn attend<L: Lend, B>(
     let mut deaths = Vec::new();
     let ended = loop {
         match end.crossed(&mut arrival) {
-            Ok(true) => break Ok(deaths),
+            Ok(true) => break Ok(()),
             Err(Broken { by }) => break Err(by),
             Ok(false) => {}
         }
@@ -40,9 +40,9 @@ pub(super) fn attend<L: Lend, B>(
         match event {
             Event::Changed => {}
             // It has met all others and left, before this process had looked.
-            Event::Died { .. } if end.crossed(&mut arrival) == Ok(true) => break Ok(deaths),
+            Event::Died { .. } if end.crossed(&mut arrival) == Ok(true) => break Ok(()),
             // Killed after its last slice: nothing is missing.
-            Event::Died { .. } if work.missing().is_empty() => break Ok(deaths),
+            Event::Died { .. } if work.missing().is_empty() => break Ok(()),
             Event::Died { rank } if round.goes_on => {
                 let (pid, cause) = crowd.bury(rank);
                 // Reaped, so that it cannot come any more; had it come, it does not count.
@@ -68,18 +68,23 @@ pub(super) fn attend<L: Lend, B>(
     crowd.kill();
     match ended {
         // Those who take up what is left need not wait until the kernel has torn down the memory of the dead.
-        Ok(deaths) => Ok((deaths, if work.missing().is_empty() { Vec::new() } else { crowd.leave() })),
-        Err(Some(rank)) => {
-            let rank = rank.min(crowd.len() - 1);
-            let (pid, cause) = crowd.bury(rank);
-            Err(work.failure(rank, pid, Some(cause)))
+        Ok(()) => Ok((deaths, if work.missing().is_empty() { Vec::new() } else { crowd.leave() })),
+        Err(by) => {
+            let buried = by.map(|rank| rank.min(crowd.len() - 1)).map(|rank| (rank, crowd.bury(rank)));
+            // All are reaped: from here on the journal stays as it is.
+            drop(crowd);
+            match buried {
+                // What was missing became done before the end of those who worked on it.
+                _ if work.missing().is_empty() => Ok((deaths, Vec::new())),
+                Some((rank, (pid, cause))) => Err(work.failure(rank, pid, Some(cause))),
+                None if orders.are_to_end() => Err(orders.ended(work.board)),
+                // Only the coordinator breaks the barrier for no worker's sake, and it did not.
+                None => Err(Error::System {
+                    doing: "keep the board as the coordinator left it",
+                    source: std::io::Error::other("a worker has written over it"),
+                }),
+            }
         }
-        Err(None) if orders.are_to_end() => Err(orders.ended(work.board)),
-        // Only the coordinator breaks the barrier for no worker's sake, and it did not.
-        Err(None) => Err(Error::System {
-            doing: "keep the board as the coordinator left it",
-            source: std::io::Error::other("a worker has written over it"),
-        }),
     }
 }
 
