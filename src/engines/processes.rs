@@ -107,7 +107,7 @@ unsafe fn run_round<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     let (mut late, mut deaths) = (false, Vec::new());
     let ended = loop {
         match end.crossed(arrival) {
-            Ok(true) => break Ok(deaths),
+            Ok(true) => break Ok(()),
             Err(Broken { by }) => break Err(by),
             Ok(false) => {}
         }
@@ -115,7 +115,7 @@ unsafe fn run_round<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
         match crowd.wait(work.board, word, orders.next_look(deadline)) {
             Event::Changed => {}
             // Killed after its last slice: nothing is missing.
-            Event::Died { .. } if work.board.not_done().is_empty() => break Ok(deaths),
+            Event::Died { .. } if work.board.not_done().is_empty() => break Ok(()),
             Event::Died { rank } if round.goes_on => {
                 let (pid, cause) = crowd.bury(rank);
                 match work.failure(rank, pid, Some(cause)) {
@@ -139,23 +139,29 @@ unsafe fn run_round<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     // each is certain now, even of one that was stopped, so that waiting for it is too.
     crowd.kill();
     match ended {
-        Ok(deaths) => {
+        Ok(()) => {
             // Those who take up what is left need not wait until the kernel has torn down the memory of the dead.
             if !work.board.not_done().is_empty() {
                 leaving.extend(crowd.leave(work.board));
             }
             Ok(deaths)
         }
-        Err(Some(rank)) => {
-            let (pid, cause) = crowd.bury(rank.min(workers - 1));
-            Err(work.failure(rank.min(workers - 1), pid, Some(cause)))
+        Err(by) => {
+            let buried = by.map(|rank| rank.min(workers - 1)).map(|rank| (rank, crowd.bury(rank)));
+            // All are reaped: from here on the journal stays as it is.
+            drop(crowd);
+            match buried {
+                // What was missing became done before the end of those who worked on it.
+                _ if work.board.not_done().is_empty() => Ok(deaths),
+                Some((rank, (pid, cause))) => Err(work.failure(rank, pid, Some(cause))),
+                None if late => Err(orders.overdue(work.board)),
+                // Only the coordinator breaks the barrier for no worker's sake, and it did not.
+                None => Err(Error::System {
+                    doing: "keep the board as the coordinator left it",
+                    source: std::io::Error::other("a worker has written over it"),
+                }),
+            }
         }
-        Err(None) if late => Err(orders.overdue(work.board)),
-        // Only the coordinator breaks the barrier for no worker's sake, and it did not.
-        Err(None) => Err(Error::System {
-            doing: "keep the board as the coordinator left it",
-            source: std::io::Error::other("a worker has written over it"),
-        }),
     }
 }
 
