@@ -195,12 +195,9 @@ fn others_go_on_before_the_memory_of_the_dead_is_gone() {
                             again.store(now(), Ordering::Relaxed);
                             return;
                         }
-                        let much = memmap2::MmapMut::map_anon(256 << 20).unwrap();
+                        let mut much = memmap2::MmapMut::map_anon(256 << 20).unwrap();
                         much.advise(memmap2::Advice::NoHugePage).unwrap();
-                        // SAFETY: one byte of each page, of memory that nobody else has.
-                        (0..much.len())
-                            .step_by(4096)
-                            .for_each(|at| unsafe { much.as_ptr().cast_mut().add(at).write(1) });
+                        much.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
                         first.store(now(), Ordering::Relaxed);
                         kill_me();
                     })
