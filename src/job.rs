@@ -164,7 +164,8 @@ impl<'p, L: Lend> Job<'p, L> {
     }
 
     /// Kills a worker that takes longer than this for one slice, whether it runs in circles, was stopped or waits in a system
-    /// call; it then counts as dead. The time in which it waits for others at a [meeting](Worker::meet) counts.
+    /// call; it then counts as dead. Time in
+    /// which it waits for others at a [meeting](Worker::meet) does not count; the clock starts anew after each.
     ///
     /// Only for processes: nothing can end a thread in the middle of a slice.
     pub fn slice_deadline(mut self, deadline: Duration) -> Self {

@@ -95,7 +95,9 @@ impl Worker<'_> {
         own.excuse(span.map(|_| Absence::Impatient));
         // A span without an end in this world's time is none.
         let limit = span.and_then(|span| Instant::now().checked_add(span)).map(|at| (at, self.rank));
+        own.pause();
         let met = self.board.head().meeting.meet_until(workers as u32, self.patience, limit);
+        own.resume(self.board.clock());
         if met.is_ok() {
             own.excuse(None);
         }

@@ -448,79 +448,43 @@ fn wait_until_asleep(pid: u64) {
     }
 }
 
+/// One worker is killed when its slices are done, and the last slice becomes done between the coordinator's notice of that
+/// and the end of the others.
+fn a_death_after_which_nothing_is_missing_is_no_error() {
+    let page = Page::new();
+    let (pids, go) = (&page[..2], &page[2]);
+    let mut array = Shared::<u64, _>::zeros(2).unwrap();
+    let mut killed = false;
+    let progress = |done, _| {
+        let [last, first] = [0, 1].map(|rank| pids[rank].load(Ordering::Acquire) as u32);
+        if !killed && done == 1 && first > 0 && last > 0 {
+            let watched = Watched::new(first).unwrap();
+            // SAFETY: a signal to a child that has not been reaped.
+            unsafe { libc::kill(first as i32, libc::SIGKILL) };
+            assert!(watched.ends_within(Duration::from_secs(30)));
+            killed = true;
+        } else if killed && go.load(Ordering::Relaxed) == 0 {
+            let watched = Watched::new(last).unwrap();
+            go.store(1, Ordering::Release);
+            assert!(watched.ends_within(Duration::from_secs(30)));
+        }
+    };
+    nothing_left(|| {
+        let job = Job::new(&mut array).workers(2).schedule(Schedule::Static).progress(progress);
+        job.run(|w, mut slice| {
+            pids[w.rank()].store(u64::from(std::process::id()), Ordering::Release);
+            while w.rank() == 0 && go.load(Ordering::Acquire) == 0 {
+                std::thread::yield_now();
+            }
+            slice.fill(7);
+        })
+        .unwrap();
+    });
+    assert!(killed);
+    assert_eq!(array.as_slice(), [7, 7]);
+}
+
 /// A worker signs its obituary in two steps: it takes the lock, then marks it so that the kernel wakes the coordinator.
-/// One worker is killed when its slices are done, and the last slice becomes done between the coordinator's notice of that
-/// and the end of the others.
-fn a_death_after_which_nothing_is_missing_is_no_error() {
-    let page = Page::new();
-    let (pids, go) = (&page[..2], &page[2]);
-    let mut array = Shared::<u64, _>::zeros(2).unwrap();
-    let mut killed = false;
-    let progress = |done, _| {
-        let [last, first] = [0, 1].map(|rank| pids[rank].load(Ordering::Acquire) as u32);
-        if !killed && done == 1 && first > 0 && last > 0 {
-            let watched = Watched::new(first).unwrap();
-            // SAFETY: a signal to a child that has not been reaped.
-            unsafe { libc::kill(first as i32, libc::SIGKILL) };
-            assert!(watched.ends_within(Duration::from_secs(30)));
-            killed = true;
-        } else if killed && go.load(Ordering::Relaxed) == 0 {
-            let watched = Watched::new(last).unwrap();
-            go.store(1, Ordering::Release);
-            assert!(watched.ends_within(Duration::from_secs(30)));
-        }
-    };
-    nothing_left(|| {
-        let job = Job::new(&mut array).workers(2).schedule(Schedule::Static).progress(progress);
-        job.run(|w, mut slice| {
-            pids[w.rank()].store(u64::from(std::process::id()), Ordering::Release);
-            while w.rank() == 0 && go.load(Ordering::Acquire) == 0 {
-                std::thread::yield_now();
-            }
-            slice.fill(7);
-        })
-        .unwrap();
-    });
-    assert!(killed);
-    assert_eq!(array.as_slice(), [7, 7]);
-}
-
-/// One worker is killed when its slices are done, and the last slice becomes done between the coordinator's notice of that
-/// and the end of the others.
-fn a_death_after_which_nothing_is_missing_is_no_error() {
-    let page = Page::new();
-    let (pids, go) = (&page[..2], &page[2]);
-    let mut array = Shared::<u64, _>::zeros(2).unwrap();
-    let mut killed = false;
-    let progress = |done, _| {
-        let [last, first] = [0, 1].map(|rank| pids[rank].load(Ordering::Acquire) as u32);
-        if !killed && done == 1 && first > 0 && last > 0 {
-            let watched = Watched::new(first).unwrap();
-            // SAFETY: a signal to a child that has not been reaped.
-            unsafe { libc::kill(first as i32, libc::SIGKILL) };
-            assert!(watched.ends_within(Duration::from_secs(30)));
-            killed = true;
-        } else if killed && go.load(Ordering::Relaxed) == 0 {
-            let watched = Watched::new(last).unwrap();
-            go.store(1, Ordering::Release);
-            assert!(watched.ends_within(Duration::from_secs(30)));
-        }
-    };
-    nothing_left(|| {
-        let job = Job::new(&mut array).workers(2).schedule(Schedule::Static).progress(progress);
-        job.run(|w, mut slice| {
-            pids[w.rank()].store(u64::from(std::process::id()), Ordering::Release);
-            while w.rank() == 0 && go.load(Ordering::Acquire) == 0 {
-                std::thread::yield_now();
-            }
-            slice.fill(7);
-        })
-        .unwrap();
-    });
-    assert!(killed);
-    assert_eq!(array.as_slice(), [7, 7]);
-}
-
 fn a_death_between_lock_and_mark_is_noticed() {
     for workers in WORKERS {
         let mut array = Shared::<u8, _>::zeros(SLICES).unwrap();

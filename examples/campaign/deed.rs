@@ -20,6 +20,8 @@ pub(crate) enum Deed {
     Stop,
     Loop,
     Refuse,
+    /// A write to another's slice of the output; only where a guard is up.
+    Stray,
 }
 
 /// What a body's panic says.
@@ -30,7 +32,7 @@ pub(crate) const REASON: &str = "the campaign's own error";
 
 impl Deed {
     /// What a body can do to its own process, and whatever else ends its slice.
-    pub(crate) const IN_A_BODY: [Self; 12] = [
+    pub(crate) const IN_A_BODY: [Self; 13] = [
         Self::Kill,
         Self::WildWrite,
         Self::BusError,
@@ -43,6 +45,7 @@ impl Deed {
         Self::Stop,
         Self::Loop,
         Self::Refuse,
+        Self::Stray,
     ];
 
     /// What ends a process that has not come to its body yet.
@@ -71,6 +74,7 @@ impl Deed {
             Self::Stop => "SIGSTOP",
             Self::Loop => "endless loop",
             Self::Refuse => "error returned",
+            Self::Stray => "stray write under a guard",
         }
     }
 
@@ -109,8 +113,10 @@ impl Deed {
             (Self::ExitWith0, Cause::Exited { status }) => *status == 0,
             (Self::ExitWith3, Cause::Exited { status }) => *status == 3,
             (Self::LeaveAtOnce, Cause::Exited { status }) => *status == 5,
-            // Rust's handler says so on stderr and aborts.
-            (Self::StackOverflow, Cause::Signalled { signal }) => *signal == libc::SIGABRT,
+            (Self::StackOverflow | Self::Stray, Cause::Faulted(fault)) => fault.signal == libc::SIGSEGV,
+            (Self::WildWrite | Self::BusError, Cause::Faulted(fault)) => fault.signal == self.signal(),
+            (Self::Stop | Self::Loop, Cause::Stalled { .. }) => true,
+            (Self::StackOverflow | Self::Stray | Self::Loop, _) => false,
             (Self::Panic | Self::ExitWith0 | Self::ExitWith3 | Self::LeaveAtOnce, _) => false,
             (_, Cause::Signalled { signal }) => *signal == self.signal(),
             _ => false,
@@ -141,6 +147,7 @@ impl Deed {
                 std::hint::spin_loop();
             },
             Self::Refuse => return Err(REASON),
+            Self::Stray => unreachable!("the body does it, which has the array"),
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use parfork::slices::Grid;
-use parfork::{Death, Error};
+use parfork::{Cause, Death, Error};
 
 use crate::deed::{Deed, REASON};
 use crate::page::{Words, span};
@@ -65,14 +65,23 @@ impl Case<'_> {
                     && fault.slice().is_some_and(|place| slice == Some(place))
                     && victims.into_iter().any(|victim| victim.rank == Some(refusal.rank))
             }),
+            Error::Stopped { signal: Some(libc::SIGTERM), done, slices } => {
+                let asked =
+                    |fault: &Fault| matches!(fault.place, Place::Coordinator { .. }) && fault.deed == Deed::Terminate;
+                let exact = self.plan.graceful && *slices == self.grid.slices() && done <= slices;
+                return match self.faults().find(|(_, fault)| exact && asked(fault)) {
+                    Some((number, _)) => Verdict::Failed { after: Some(span(self.words.at(number), ended)) },
+                    None => wrong("nobody has asked it to stop"),
+                };
+            }
             _ => None,
         };
         let Some((number, fault)) = fault else { return wrong("an error that nothing explains") };
-        if fault.deed.is_lethal() && !self.may_die() {
+        if self.plan.is_lethal(fault.deed) && !self.may_die() {
             return wrong("an error in spite of retries that are left");
         }
         // What befalls a worker from outside may end the last round before other slices were tried again.
-        let only_in_bodies = self.faults().all(|(_, fault)| fault.slice().is_some() && fault.deed.is_lethal());
+        let only_in_bodies = self.faults().all(|(_, fault)| fault.slice().is_some() && self.plan.is_lethal(fault.deed));
         if self.plan.lives() > 0 && only_in_bodies {
             if !others_right {
                 return wrong("slices that could be done are not");
@@ -100,6 +109,7 @@ impl Case<'_> {
                 Place::Slice { slice: place, .. } => slice == Some(place),
                 Place::Birth { .. } => slice.is_none(),
                 Place::Worker { .. } => true,
+                Place::Nursery { .. } => return death.cause == Cause::NurseryDied,
                 Place::Coordinator { .. } => false,
             };
             known && place && fault.deed.is_cause(&death.cause)
@@ -111,6 +121,11 @@ impl Case<'_> {
         let (mut by_slice, mut anywhere) = (std::collections::BTreeMap::new(), 0);
         for (number, fault) in self.faults() {
             let deaths = self.words.victims(number).count() as u64;
+            if matches!(fault.place, Place::Nursery { .. }) {
+                // All that it made die with it.
+                anywhere += deaths;
+                continue;
+            }
             match fault.slice() {
                 Some(slice) => *by_slice.entry(slice).or_insert(0) += deaths,
                 None => anywhere += deaths,

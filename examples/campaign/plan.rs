@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use parfork::slices::Grid;
-use parfork::{Schedule, Settings, Split};
+use parfork::{Redo, Schedule, Settings, Split};
 
 use crate::chance::Chance;
 use crate::deed::Deed;
@@ -22,6 +22,12 @@ pub(crate) struct Plan {
     pub(crate) workers: usize,
     pub(crate) retries: u32,
     pub(crate) deadline: Option<Duration>,
+    pub(crate) slice_deadline: Option<Duration>,
+    /// Whether the body reads what it changes, so that each slice is copied before.
+    pub(crate) undo: bool,
+    pub(crate) guard: bool,
+    /// Whether a signal asks the coordinator to stop, and does not end it.
+    pub(crate) graceful: bool,
     pub(crate) progress: bool,
     /// How often workers meet before and after they write.
     pub(crate) meets: usize,
@@ -55,6 +61,8 @@ pub(crate) enum Place {
     Birth { fork: u64 },
     /// From outside to any worker there is by then.
     Worker { pick: usize, after: Duration },
+    /// From outside to the process that forks replacements, if there is one.
+    Nursery { after: Duration },
     /// From outside.
     Coordinator { after: Duration },
 }
@@ -76,6 +84,10 @@ impl Plan {
             },
             retries: chance.one(&[0, 0, 1, 2, 3]),
             deadline: None,
+            slice_deadline: None,
+            undo: chance.in_a_hundred(25),
+            guard: chance.in_a_hundred(20),
+            graceful: chance.in_a_hundred(50),
             progress: chance.in_a_hundred(30),
             meets: if chance.in_a_hundred(15) { chance.within(1..6) } else { 0 },
             busy: Duration::from_micros(chance.one(&[0, 500, 2000, 6000])),
@@ -97,7 +109,11 @@ impl Plan {
         };
         plan.deadline = milliseconds.map(|milliseconds| Duration::from_millis(milliseconds as u64));
         if plan.faults.iter().any(|fault| fault.deed.stalls()) && !plan.is_bounded() {
-            plan.deadline = Some(Duration::from_millis(chance.within(20..60) as u64));
+            match chance.in_a_hundred(50) {
+                true => plan.deadline = Some(Duration::from_millis(chance.within(20..60) as u64)),
+                // Longer than any slice takes that does not stall, also when others want the CPU.
+                false => plan.slice_deadline = Some(Duration::from_millis(400)),
+            }
         }
         plan
     }
@@ -109,10 +125,17 @@ impl Plan {
             split: Some(self.split),
             schedule: self.schedule,
             retries: self.retries,
-            redo: parfork::Redo::Overwrites,
+            redo: if self.undo { Redo::Undo } else { Redo::Overwrites },
             deadline: self.deadline,
+            slice_deadline: self.slice_deadline,
+            guard: self.guard,
             ..Settings::default()
         }
+    }
+
+    /// Whether the job goes on when this befalls a worker, with another one in its place.
+    pub(crate) fn is_lethal(&self, deed: Deed) -> bool {
+        deed.is_lethal() || deed.stalls() && self.slice_deadline.is_some()
     }
 
     /// Whether the job ends soon though a worker stands still for ever.
@@ -139,6 +162,10 @@ impl Plan {
             [Fault { deed, place: Place::Slice { .. } }] => format!("in a body: {}", deed.name()),
             [Fault { deed, place: Place::Birth { .. } }] => format!("before it attaches: {}", deed.name()),
             [Fault { deed, place: Place::Worker { .. } }] => format!("from outside: {}", deed.signal_name()),
+            [Fault { deed, place: Place::Nursery { .. } }] => format!("the fork server: {}", deed.signal_name()),
+            [Fault { deed: Deed::Terminate, place: Place::Coordinator { .. } }] if self.graceful => {
+                "the coordinator: SIGTERM, with a Stop".to_owned()
+            }
             [Fault { deed, place: Place::Coordinator { .. } }] => format!("the coordinator: {}", deed.name()),
             _ => "several at once".to_owned(),
         }
@@ -173,7 +200,13 @@ fn schedule(chance: &mut Chance) -> Schedule {
 fn faults(chance: &mut Chance, plan: &Plan) -> Vec<Fault> {
     let in_slice = |chance: &mut Chance, times| {
         let (slice, hundredths) = (chance.within(0..plan.grid().slices()), chance.within(0..101));
-        Fault { deed: chance.one(&Deed::IN_A_BODY), place: Place::Slice { slice, hundredths, times } }
+        let deed = loop {
+            match chance.one(&Deed::IN_A_BODY) {
+                Deed::Stray if !plan.guard => {}
+                deed => break deed,
+            }
+        };
+        Fault { deed, place: Place::Slice { slice, hundredths, times } }
     };
     // From when the workers are made to a bit beyond the end, as a job without faults goes.
     let end = 300 + 200 * plan.workers + plan.busy.as_micros() as usize;
@@ -182,25 +215,32 @@ fn faults(chance: &mut Chance, plan: &Plan) -> Vec<Fault> {
         let place = Place::Worker { pick: chance.within(0..32), after: after(chance) };
         Fault { deed: chance.one(&Deed::FROM_OUTSIDE), place }
     };
+    let in_nursery = |chance: &mut Chance| {
+        let place = Place::Nursery { after: after(chance) };
+        Fault { deed: chance.one(&[Deed::Kill, Deed::Kill, Deed::Stop]), place }
+    };
     let at_birth = |chance: &mut Chance| {
         let place = Place::Birth { fork: chance.within(1..plan.workers + 1) as u64 };
         Fault { deed: chance.one(&Deed::AT_BIRTH), place }
     };
     match chance.within(0..100) {
         0..6 => vec![],
-        6..44 => vec![in_slice(chance, 1)],
+        6..40 => vec![in_slice(chance, 1)],
+        40..44 => vec![in_slice(chance, 1), in_nursery(chance)],
         44..64 => vec![from_outside(chance)],
         64..70 => vec![at_birth(chance)],
         70..78 => {
             let times = chance.within(2..5) as u64;
             vec![in_slice(chance, times)]
         }
-        78..86 => {
+        78..80 => vec![in_nursery(chance)],
+        80..87 => {
             let place = Place::Coordinator { after: after(chance) };
             vec![Fault { deed: chance.one(&Deed::TO_THE_COORDINATOR), place }]
         }
         _ => (0..chance.within(2..MOST_FAULTS + 1))
-            .map(|_| match chance.within(0..10) {
+            .map(|_| match chance.within(0..11) {
+                10 => in_nursery(chance),
                 0..5 => {
                     let times = chance.within(1..3) as u64;
                     in_slice(chance, times)

@@ -10,9 +10,10 @@ use bytemuck::Pod;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use nix::sys::signal::{SigSet, Signal};
 use parfork::slices::Region;
-use parfork::{Gathered, Job, Shared, Slice, Worker};
+use parfork::{Gathered, Job, Shared, Slice, Stop, Worker};
 
 use crate::chance::mix;
+use crate::deed::Deed;
 use crate::judge::{Case, Verdict};
 use crate::page::{Page, Victim, Words, now};
 use crate::plan::{Element, Fault, Place, Plan};
@@ -92,10 +93,15 @@ macro_rules! cells {
 
 cells!(u8 i32 f64);
 
-/// The value of the cell at `index` of the whole array, where the input is `input`.
-fn value<T: Cell>(plan: &Plan, index: &[usize], input: T) -> T {
+/// The value of the cell at `index` of the whole array, where the input is `input` and the cell was `before`.
+fn value<T: Cell>(plan: &Plan, index: &[usize], input: T, before: T) -> T {
     let place = index.iter().fold(plan.salt, |place, &at| mix(place ^ at as u64));
-    T::of(place ^ input.bits())
+    T::of(place ^ input.bits() ^ if plan.undo { mix(before.bits()) } else { 0 })
+}
+
+/// What the output's cell number `at` is before the job.
+fn earlier<T: Cell>(plan: &Plan, at: usize) -> T {
+    T::of(mix(plan.salt ^ !(at as u64)))
 }
 
 /// The answer of a slice.
@@ -115,6 +121,9 @@ where
     let given = |at: usize| T::of(mix(plan.salt ^ at as u64));
     input.as_mut_slice().iter_mut().enumerate().for_each(|(at, cell)| *cell = given(at));
 
+    output.as_mut_slice().iter_mut().enumerate().for_each(|(at, cell)| *cell = earlier(plan, at));
+    let before = output.view().to_owned();
+
     let mut told = 0;
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         nothing_left(|| {
@@ -124,6 +133,9 @@ where
                     assert!(told <= done && done <= of, "progress goes on: {told}, {done} of {of}");
                     told = done;
                 }));
+            }
+            if plan.graceful {
+                settings.stop = Some(Stop::at_signals().expect("handlers"));
             }
             let job = Job::with((&input, &mut output), settings);
             FORKS.store(0, SeqCst);
@@ -148,9 +160,9 @@ where
     if !input.as_slice().iter().enumerate().all(|(at, cell)| *cell == given(at)) {
         return Verdict::Wrong("the input has changed".to_owned());
     }
-    let (before, after) = (input.view(), output.view());
+    let (given, after) = (input.view(), output.view());
     let right = ArrayD::from_shape_fn(IxDyn(&plan.shape), |index| {
-        after[&index] == value(plan, ndarray::Dimension::slice(&index), before[&index])
+        after[&index] == value(plan, ndarray::Dimension::slice(&index), given[&index], before[&index])
     });
     let is_right = |region: &Region| {
         let mut cells = right.view();
@@ -194,13 +206,19 @@ fn labour<T: Cell, const N: usize>(
     let number = w.region().index();
     let meet = || (0..plan.meets).try_for_each(|_| w.meet()).map_err(|error| error.to_string());
     meet()?;
-    slice.fill(T::of(127));
+    if !plan.undo {
+        slice.fill(T::of(127));
+    }
+    let (first, shape) = (slice.as_mut_ptr(), slice.shape().to_owned());
     let harm = |hundredths: usize| -> Result<(), &'static str> {
         for (fault, Fault { deed, place }) in plan.faults.iter().enumerate() {
             let Place::Slice { slice, hundredths: at, times } = *place else { continue };
             if (slice, at) == (number, hundredths) && words.reach(fault) < times {
                 befall(words, fault, Some(w.rank()));
-                deed.happen()?;
+                match deed {
+                    Deed::Stray => stray(plan, w.region(), first, &shape),
+                    deed => deed.happen()?,
+                }
             }
         }
         Ok(())
@@ -221,13 +239,31 @@ fn labour<T: Cell, const N: usize>(
         }
         let index: Vec<_> =
             starts.iter().zip(ndarray::Dimension::slice(&index)).map(|(start, at)| start + at).collect();
-        *cell = value(plan, &index, input[&index[..]]);
+        *cell = value(plan, &index, input[&index[..]], *cell);
     }
     for hundredths in harmed..101 {
         harm(hundredths)?;
     }
     meet()?;
     Ok(answer(plan, number))
+}
+
+/// Writes to a cell of the output that is not in the slice whose first cell is at `first`: half the array further, or before.
+fn stray<T: Cell>(plan: &Plan, region: &Region, first: *mut T, shape: &[usize]) {
+    let strides = plan.shape.iter().rev().scan(1, |stride, &length| Some(std::mem::replace(stride, *stride * length)));
+    let strides: Vec<_> = strides.collect();
+    let start = |axis: usize| region.range(axis).map_or(0, |range| range.start);
+    let own: usize = (0..shape.len()).map(|axis| start(axis) * strides[shape.len() - 1 - axis]).sum();
+    let all: usize = plan.shape.iter().product();
+    let there = (own + all / 2) % all;
+    let index: Vec<_> =
+        (0..shape.len()).map(|axis| there / strides[shape.len() - 1 - axis] % plan.shape[axis]).collect();
+    let inside = index.iter().enumerate().all(|(axis, &at)| (start(axis)..start(axis) + shape[axis]).contains(&at));
+    if !inside {
+        let cell = first.wrapping_offset(there as isize - own as isize);
+        // SAFETY: none: the cell is another's, and the guard must keep it as it is.
+        unsafe { cell.write_volatile(T::of(99)) };
+    }
 }
 
 /// How long a slice takes: between nothing and twice the mean.

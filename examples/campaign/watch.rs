@@ -176,6 +176,14 @@ impl Trial<'_> {
         let Fault { deed, place } = self.plan.faults[number];
         let there = workers(self.pid);
         let (pid, held) = match place {
+            Place::Nursery { .. } => {
+                let is_nursery = |pid: &u32| is_nursery(*pid);
+                let Some(pid) = children(self.pid).into_iter().find(is_nursery) else { return Ok(()) };
+                match pidfd(pid) {
+                    Ok(held) if is_nursery(&pid) => (pid, held),
+                    _ => return Ok(()),
+                }
+            }
             Place::Worker { pick, .. } if !there.is_empty() => {
                 let pid = there[pick % there.len()];
                 match pidfd(pid) {
@@ -249,15 +257,27 @@ impl Trial<'_> {
 /// When a fault comes, if it comes from outside.
 fn from_outside((number, fault): (usize, &Fault)) -> Option<(Duration, usize)> {
     match fault.place {
-        Place::Worker { after, .. } | Place::Coordinator { after } => Some((after, number)),
+        Place::Worker { after, .. } | Place::Nursery { after } | Place::Coordinator { after } => Some((after, number)),
         Place::Slice { .. } | Place::Birth { .. } => None,
     }
 }
 
-/// The workers that a coordinator has now.
+/// The workers that a coordinator has now, its own and those of its nursery.
 fn workers(coordinator: u32) -> Vec<u32> {
-    let children = fs::read_to_string(format!("/proc/{coordinator}/task/{coordinator}/children")).unwrap_or_default();
+    let (nurseries, mut workers): (Vec<_>, Vec<_>) =
+        children(coordinator).into_iter().partition(|&pid| is_nursery(pid));
+    workers.extend(nurseries.into_iter().flat_map(children));
+    workers
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
     children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// Whether this process forks replacements of workers.
+fn is_nursery(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "parfork-nursery")
 }
 
 /// The living processes that carry the tag.

@@ -180,12 +180,16 @@ impl<'b> Crowd<'b> {
         member.process.kill();
         member.buried = true;
         let exit = member.process.past(berth).unwrap_or_else(|| member.process.wait(berth));
-        let cause = match (member.stalled.take(), exit, &member.process) {
-            (Some(stalled), Exit::Signal(libc::SIGKILL), _) => stalled,
-            (_, Exit::Status(status), _) => Cause::Exited { status },
-            (_, Exit::Signal(signal), _) => Cause::Signalled { signal },
-            (_, Exit::Unknown, Process::Own(_)) => Cause::Unknown,
-            (_, Exit::Unknown, Process::Fostered(_)) => Cause::NurseryDied,
+        let nursery = self.board.head().post.obituary.word().load(Ordering::Acquire);
+        let fostered = matches!(member.process, Process::Fostered(_));
+        let cause = match (member.stalled.take(), exit) {
+            (Some(stalled), Exit::Signal(libc::SIGKILL)) => stalled,
+            (_, Exit::Signal(libc::SIGKILL) | Exit::Unknown) if fostered && Obituary::says_dead(nursery) => {
+                Cause::NurseryDied
+            }
+            (_, Exit::Status(status)) => Cause::Exited { status },
+            (_, Exit::Signal(signal)) => Cause::Signalled { signal },
+            (_, Exit::Unknown) => Cause::Unknown,
         };
         (member.process.pid(), cause)
     }

@@ -33,6 +33,8 @@ pub(crate) struct Berth {
     memory: [AtomicU64; 3],
     /// Its process; 0 if it is none.
     pid: AtomicU32,
+    /// Whether it waits for others at a meeting: 1 if it does.
+    waits: AtomicU32,
     /// How many meetings it has come to. May wrap: nobody lags more than one behind.
     meetings: AtomicU32,
     /// | value | why nobody should wait for it                              |
@@ -102,10 +104,23 @@ impl Berth {
         self.at.store(LEFT, Ordering::Release);
     }
 
-    /// Since when it has been at what it is at, on the board's clock; `None` if it will take no more slices.
+    /// Since when it has been at what it is at, on the board's clock; `None` if it waits for others, or will take no more
+    /// slices.
     pub(crate) fn since(&self) -> Option<Duration> {
-        let at = self.at.load(Ordering::Acquire);
-        (at != LEFT).then(|| Duration::from_nanos(self.since.load(Ordering::Relaxed)))
+        let busy = self.at.load(Ordering::Acquire) != LEFT && self.waits.load(Ordering::Acquire) == 0;
+        busy.then(|| Duration::from_nanos(self.since.load(Ordering::Relaxed)))
+    }
+
+    /// Notes that it waits for others from now on.
+    pub(crate) fn pause(&self) {
+        self.waits.store(1, Ordering::Release);
+    }
+
+    /// Notes that it goes on with its slice, at this time of the board's clock.
+    pub(crate) fn resume(&self, now: Duration) {
+        self.since.store(now.as_nanos() as u64, Ordering::Relaxed);
+        // Release: who sees that it does not wait sees since when.
+        self.waits.store(0, Ordering::Release);
     }
 
     /// The slice it works on, if it is one of `slices`.
@@ -208,7 +223,7 @@ impl Berth {
     pub(super) fn forget(&self, now: Duration) {
         self.since.store(now.as_nanos() as u64, Ordering::Relaxed);
         self.at.store(0, Ordering::Relaxed);
-        for word in [&self.exit, &self.pid, &self.meetings, &self.absence, &self.last_words.kind] {
+        for word in [&self.exit, &self.pid, &self.waits, &self.meetings, &self.absence, &self.last_words.kind] {
             word.store(0, Ordering::Relaxed);
         }
         self.fault.forget();
