@@ -12,7 +12,6 @@ use crate::slices::Extent;
 use crate::sync::SliceState;
 use crate::sys::memory::Access;
 use crate::sys::shortage::{self, Shortage};
-use crate::sys::symbol;
 use crate::sys::witness::Seen;
 
 /// Addresses up to here are a null pointer and an offset: no system maps them.
@@ -44,8 +43,7 @@ impl<L: Lend, B> Work<'_, L, B> {
             Some(address) => self.place(rank, address, &seen),
             None => Place::Impossible,
         };
-        let function = symbol::at(seen.instruction);
-        Fault { signal: seen.signal, touch: seen.touch, address: seen.address, place, function }
+        Fault { signal: seen.signal, touch: seen.touch, address: seen.address, place, instruction: seen.instruction }
     }
 
     fn place(&self, rank: usize, address: u64, seen: &Seen) -> Place {

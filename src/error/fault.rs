@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::sys::symbol;
+
 pub use crate::sys::witness::Touch;
 
 /// The fault that a worker died of: a memory access or an instruction that could not be.
@@ -16,8 +18,16 @@ pub struct Fault {
     pub address: Option<u64>,
     /// Where that is.
     pub place: Place,
-    /// The function that did it, with `at file:line` where the program has debug information.
-    pub function: Option<String>,
+    /// Where the instruction is, in this program as in the worker.
+    pub(crate) instruction: u64,
+}
+
+impl Fault {
+    /// The function that did it, with `at file:line` where the program has debug information. Looked up when asked for, and
+    /// for the error's text: it takes tens of milliseconds.
+    pub fn function(&self) -> Option<String> {
+        symbol::at(self.instruction)
+    }
 }
 
 /// Where a fault was.
@@ -108,7 +118,7 @@ impl fmt::Display for Owner {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.tell(f)?;
-        match &self.function {
+        match self.function() {
             Some(function) => write!(f, "; in {function}"),
             None => Ok(()),
         }
