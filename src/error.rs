@@ -278,9 +278,9 @@ pub enum Cause {
         /// What the memory cgroup of this process may use, in bytes; `None` if it has no limit, so that the machine was short.
         limit: Option<u64>,
     },
-    /// It took too long for one slice and was killed for that.
+    /// It took too long for one slice, or stood still between slices, and was killed for that.
     Stalled {
-        /// How long it may have taken.
+        /// How long a slice may take.
         limit: Duration,
         /// What it was doing when it was killed.
         state: &'static str,
@@ -333,7 +333,7 @@ impl fmt::Display for Cause {
                 }
             }
             Self::Stalled { limit, state } => {
-                write!(f, "took longer than {limit:?} for one slice and was killed; it was {state}")
+                write!(f, "kept the job waiting for longer than {limit:?} and was killed; it was {state}")
             }
             Self::NurseryDied => write!(f, "was killed because the fork server that had made it was"),
             Self::Unknown => write!(f, "ended in a way that somebody else was told of"),

@@ -96,7 +96,7 @@ fn a_worker_that_always_loops_is_named() {
     let error = done.unwrap_err();
     let Error::WorkerDied(death) = &error else { panic!("{error:?}") };
     assert_eq!((death.slice.unwrap().0.index(), death.tries, death.done), (5, 2, 11));
-    assert!(error.to_string().contains("took longer than 300ms for one slice and was killed"), "{error}");
+    assert!(error.to_string().contains("kept the job waiting for longer than 300ms and was killed"), "{error}");
     assert_eq!(cells.as_slice().iter().filter(|&&cell| cell > 0).count(), 11);
 }
 

@@ -341,7 +341,7 @@ fn the_function_is_named_with_its_line() {
         |input, _| scribble(input),
         |fault, text| {
             let function = format!("scribble at tests/witness.rs:{line}");
-            assert_eq!(fault.function(), Some(function));
+            assert_eq!(fault.function().as_deref(), Some(function.as_str()));
             assert!(text.contains(&format!("; in {function}) while it worked on slice 5 ")), "{text}");
         },
     );

@@ -20,13 +20,14 @@ pub(super) fn attend<L: Lend, B>(
     let end = &work.board.head().end;
     let mut arrival = end.arrive(participants);
     let mut deaths = Vec::new();
+    let mut vigil = Vigil { limit: orders.slice_deadline, quiet: None };
     let ended = loop {
         match end.crossed(&mut arrival) {
             Ok(true) => break Ok(()),
             Err(Broken { by }) => break Err(by),
             Ok(false) => {}
         }
-        let event = match overdue(&crowd, work, orders.slice_deadline) {
+        let event = match vigil.look(&crowd, work) {
             Overdue::Now { rank, limit } => {
                 crowd.end_stalled(rank, limit);
                 Event::Died { rank }
@@ -88,19 +89,40 @@ pub(super) fn attend<L: Lend, B>(
     }
 }
 
-/// Who has taken too long for a slice.
+/// Looks for workers that keep the job waiting, if there is a deadline for slices.
+struct Vigil {
+    limit: Option<Duration>,
+    /// What all workers were doing when nobody worked on a slice, and since when that is so.
+    quiet: Option<(u64, Instant)>,
+}
+
+/// What a look shows.
 enum Overdue {
-    /// This worker has.
+    /// This worker has kept the job waiting for too long.
     Now { rank: usize, limit: Duration },
     /// Nobody can have before this moment.
     Later(Option<Instant>),
 }
 
-fn overdue<L: Lend, B>(crowd: &Crowd<'_>, work: &Work<'_, L, B>, limit: Option<Duration>) -> Overdue {
-    let Some((limit, (rank, since))) = limit.zip(crowd.slowest()) else { return Overdue::Later(None) };
-    let due = since.saturating_add(limit);
-    if due <= work.board.clock() {
-        return Overdue::Now { rank, limit };
+impl Vigil {
+    /// Somebody may have been at one slice for too long. Or, while all seem to wait for each other (at a meeting, at the end),
+    /// one of them was stopped: no slice is late then, but nothing changes any more.
+    fn look<L: Lend, B>(&mut self, crowd: &Crowd<'_>, work: &Work<'_, L, B>) -> Overdue {
+        let Some(limit) = self.limit else { return Overdue::Later(None) };
+        if let Some((rank, since)) = crowd.slowest() {
+            self.quiet = None;
+            let due = since.saturating_add(limit);
+            return match due <= work.board.clock() {
+                true => Overdue::Now { rank, limit },
+                false => Overdue::Later(work.board.at(due)),
+            };
+        }
+        let doing = crowd.doing();
+        let (_, since) = self.quiet.filter(|(before, _)| *before == doing).unwrap_or((doing, Instant::now()));
+        self.quiet = Some((doing, since));
+        match (since.elapsed() >= limit).then(|| crowd.culprit()).flatten() {
+            Some(rank) => Overdue::Now { rank, limit },
+            None => Overdue::Later(since.checked_add(limit)),
+        }
     }
-    Overdue::Later(work.board.at(due))
 }

@@ -144,7 +144,19 @@ impl<'b> Crowd<'b> {
         since.min_by_key(|&(_, since)| since)
     }
 
-    /// Ends one that has been at one slice for longer than `limit`.
+    /// A number that changes with whatever any of them does between slices and meetings.
+    pub(crate) fn doing(&self) -> u64 {
+        self.living().fold(0, |sum, (rank, _, berth)| sum.rotate_left(7) ^ berth.doing().wrapping_add(rank as u64))
+    }
+
+    /// Who keeps the others waiting though all seem to wait: one that was stopped, else whoever comes first.
+    pub(crate) fn culprit(&self) -> Option<usize> {
+        let stopped = |member: &Member| proc::state(member.process.pid()).is_ok_and(|state| state == proc::STOPPED);
+        let stopped = self.living().find(|(_, member, _)| stopped(member));
+        stopped.or_else(|| self.living().next()).map(|(rank, ..)| rank)
+    }
+
+    /// Ends one that has kept the job waiting for longer than `limit`.
     pub(crate) fn end_stalled(&mut self, rank: usize, limit: Duration) {
         let member = &mut self.members[rank];
         let state = proc::state(member.process.pid()).unwrap_or("gone");

@@ -111,6 +111,14 @@ impl Berth {
         busy.then(|| Duration::from_nanos(self.since.load(Ordering::Relaxed)))
     }
 
+    /// A number that changes with whatever it does between slices and meetings.
+    pub(crate) fn doing(&self) -> u64 {
+        let words = (&self.at, &self.meetings, &self.waits);
+        let (at, meetings) = (words.0.load(Ordering::Acquire), words.1.load(Ordering::Acquire));
+        at.wrapping_mul(31).wrapping_add(u64::from(meetings)).wrapping_mul(31)
+            ^ u64::from(words.2.load(Ordering::Acquire))
+    }
+
     /// Notes that it waits for others from now on.
     pub(crate) fn pause(&self) {
         self.waits.store(1, Ordering::Release);

@@ -13,13 +13,16 @@ pub(crate) fn parent(pid: u32) -> io::Result<u32> {
     field(&pid.to_string(), 4)?.parse().map_err(io::Error::other)
 }
 
+/// What is said of a process that somebody has stopped.
+pub(crate) const STOPPED: &str = "stopped";
+
 /// What a process is doing, in words.
 pub(crate) fn state(pid: u32) -> io::Result<&'static str> {
     Ok(match field(&pid.to_string(), 3)?.as_str() {
         "R" => "running",
         "S" => "asleep in a system call",
         "D" => "in a system call that cannot be interrupted",
-        "T" | "t" => "stopped",
+        "T" | "t" => STOPPED,
         _ => "ending",
     })
 }
