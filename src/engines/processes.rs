@@ -114,6 +114,8 @@ unsafe fn run_round<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
         let word = end.word(arrival);
         match crowd.wait(work.board, word, orders.next_look(deadline)) {
             Event::Changed => {}
+            // It left because the barrier was crossed, after the look at it above: no death, even if slices of others are missing.
+            Event::Died { .. } if end.crossed(arrival) == Ok(true) => {}
             // Killed after its last slice: nothing is missing.
             Event::Died { .. } if work.board.not_done().is_empty() => break Ok(()),
             Event::Died { rank } if round.goes_on => {
