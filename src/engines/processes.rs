@@ -90,6 +90,9 @@ unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
                 drop(failed);
                 nursery = None;
                 may_fork()?;
+                // Once more: workers of that nursery may have signed there.
+                // SAFETY: as above.
+                unsafe { work.board.clear_for_next_round(&left) };
                 // SAFETY: passed on to the caller.
                 unsafe { fork_crowd(work, &round) }?
             }

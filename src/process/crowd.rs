@@ -176,7 +176,7 @@ impl<'b> Crowd<'b> {
         let members = std::mem::take(&mut self.members).into_iter().zip(self.board.berths());
         let process = |(member, berth): (Member, &Berth)| {
             if member.process.past(berth).is_none() {
-                member.process.wait(berth);
+                member.process.wait_for_end();
                 return None;
             }
             Some(Leaving(member.process))
@@ -231,9 +231,7 @@ impl<'b> Crowd<'b> {
 impl Drop for Crowd<'_> {
     fn drop(&mut self) {
         self.kill();
-        for (member, berth) in self.members.iter().zip(self.board.berths()) {
-            member.process.wait(berth);
-        }
+        self.members.iter().for_each(|member| member.process.wait_for_end());
     }
 }
 
@@ -242,10 +240,7 @@ pub(crate) struct Leaving(Process);
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        // A child of this process waits for itself.
-        if let Process::Fostered(ward) = &self.0 {
-            ward.wait();
-        }
+        self.0.wait_for_end();
     }
 }
 
@@ -299,13 +294,21 @@ impl Process {
     }
 
     /// Waits for its end, which must be certain.
+    fn wait_for_end(&self) {
+        match self {
+            Self::Own(child) => {
+                child.wait();
+            }
+            Self::Fostered(ward) => ward.wait(),
+        }
+    }
+
+    /// As [`wait_for_end`](Self::wait_for_end); how it ended.
     fn wait(&self, berth: &Berth) -> Exit {
+        self.wait_for_end();
         match self {
             Self::Own(child) => child.wait(),
-            Self::Fostered(ward) => {
-                ward.wait();
-                Self::told(berth)
-            }
+            Self::Fostered(_) => Self::told(berth),
         }
     }
 

@@ -79,10 +79,10 @@ impl<'b> Nursery<'b> {
         self.orders += 1;
         post.ordered.store(self.orders, Ordering::Release);
         futex::wake_all(&post.ordered);
-        // Somebody may have stopped it.
-        self.child.resume();
         let until = Instant::now() + PATIENCE;
         loop {
+            // Somebody may have stopped it, or may do so now.
+            self.child.resume();
             let done = post.done.load(Ordering::Acquire);
             if done == self.orders {
                 return Ok(());
@@ -108,9 +108,9 @@ impl Drop for Nursery<'_> {
         let post = &self.board.head().post;
         post.ordered.store(CLOSE, Ordering::Release);
         futex::wake_all(&post.ordered);
-        self.child.resume();
         let until = Instant::now() + PATIENCE;
         while self.child.ended().is_none() && Instant::now() < until {
+            self.child.resume();
             let end = post.obituary.word().load(Ordering::Acquire);
             let soon = if Obituary::says_dead(end) { SOON } else { ROUND };
             futex::wait(post.obituary.word(), end, Some(Instant::now() + soon));
