@@ -17,7 +17,7 @@ const CLEARING: Duration = Duration::from_millis(100);
 pub(crate) fn be_alone() -> Result<()> {
     let patience = Instant::now() + CLEARING;
     loop {
-        match proc::threads().map_err(Error::system("count this process's threads in /proc/self/stat"))? {
+        match proc::threads().map_err(Error::system("count this process's threads in /proc/self/task"))? {
             1 => return Ok(()),
             threads if Instant::now() > patience => return Err(Error::ThreadsRunning { threads }),
             _ => std::thread::yield_now(),

@@ -54,9 +54,8 @@ impl<'b> Crowd<'b> {
     /// and of those beyond the number of words that can be waited on at once (or all, before Linux 5.16).
     const ROUND: Duration = Duration::from_millis(10);
     /// How soon after the birth of the last worker to ask first; then when as much time has passed again, and so on until
-    /// rounds are as long as above. Workers sign soon after their birth but not before the coordinator first sleeps, and it
-    /// does not wait on the words of those who have not: a death early in a job would be heard of at the end of the round.
-    const FIRST_ROUND: Duration = Duration::from_micros(50);
+    /// rounds are as long as above. Most have signed before the first.
+    const FIRST_ROUND: Duration = Duration::from_millis(1);
     /// How often to ask for all others. The kernel writes an obituary only if the dead worker's memory still tells it where:
     /// one that has unmapped the board or scribbled on it dies unheard.
     const SLOW_ROUND: Duration = Duration::from_millis(500);
@@ -102,10 +101,13 @@ impl<'b> Crowd<'b> {
             if Obituary::says_dead(value) {
                 return Event::Died { rank };
             }
-            let heard = Obituary::says_signed(value) && words.len() < futex::MOST_WORDS;
-            if heard {
+            // Also if it has not signed yet: signing changes the word and wakes nobody, but whoever sleeps there by then is
+            // woken by its death.
+            let listening = words.len() < futex::MOST_WORDS;
+            if listening {
                 words.push((obituary, value));
             }
+            let heard = listening && Obituary::says_signed(value);
             if (!heard || slow) && member.process.ended(berth).is_some() {
                 return Event::Died { rank };
             }

@@ -112,8 +112,11 @@ impl Drop for Nursery<'_> {
         while self.child.ended().is_none() && Instant::now() < until {
             self.child.resume();
             let end = post.obituary.word().load(Ordering::Acquire);
-            let soon = if Obituary::says_dead(end) { SOON } else { ROUND };
-            futex::wait(post.obituary.word(), end, Some(Instant::now() + soon));
+            if Obituary::says_dead(end) {
+                // Reaped when `child` is dropped.
+                break;
+            }
+            futex::wait(post.obituary.word(), end, Some(Instant::now() + ROUND));
         }
     }
 }
