@@ -278,6 +278,11 @@ pub enum Cause {
         /// What the memory cgroup of this process may use, in bytes; `None` if it has no limit, so that the machine was short.
         limit: Option<u64>,
     },
+    /// It aborted itself, in a job that limits the memory of workers: mostly because an allocation beyond the limit failed.
+    AbortedWithin {
+        /// How many bytes it may have added.
+        limit: u64,
+    },
     /// It took too long for one slice, or stood still between slices, and was killed for that.
     Stalled {
         /// How long a slice may take.
@@ -306,6 +311,7 @@ impl Cause {
             Self::Signalled { .. } => {
                 "Look for unsafe or foreign code in the body that touches memory it was not given"
             }
+            Self::AbortedWithin { .. } => "Give workers more memory (memory_limit, --mem-limit) if that was too little",
             Self::Stalled { .. } => "Look for what the body waits for on this slice, or give slices more time",
             Self::NurseryDied => "Find out who killed it and run again",
             Self::Unknown => "Let this program's SIGCHLD handler leave parfork's children alone",
@@ -331,6 +337,13 @@ impl fmt::Display for Cause {
                     Some(limit) => write!(f, "the memory cgroup is limited to {limit} bytes)"),
                     None => write!(f, "the machine had none left)"),
                 }
+            }
+            Self::AbortedWithin { limit } => {
+                write!(
+                    f,
+                    "was ended by signal 6 (SIGABRT: it aborted itself, as programs do that get no more memory; it may have "
+                )?;
+                write!(f, "{limit} bytes beyond what it began with)")
             }
             Self::Stalled { limit, state } => {
                 write!(f, "kept the job waiting for longer than {limit:?} and was killed; it was {state}")

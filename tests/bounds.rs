@@ -3,13 +3,14 @@
 
 mod support;
 
-use std::process::ExitCode;
+use std::io::BufRead;
+use std::process::{Child, ExitCode, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ndarray::{Array2, Ix1, Ix2};
 use parfork::{Cause, Engine, Error, Job, Order, Schedule, Settings, Shared, Split, Stop};
-use support::{Page, cases, no_children, nothing_left};
+use support::{Page, cases, no_children, nothing_left, play};
 
 fn main() -> ExitCode {
     support::run(
@@ -30,8 +31,10 @@ fn main() -> ExitCode {
             replacements_come_though_threads_run_by_then,
             replacements_come_though_the_nursery_is_killed,
             what_only_processes_can_keep_is_refused,
+            the_second_signal_ends_at_once,
+            a_signal_while_no_job_runs_ends_at_once,
         ],
-        cases![],
+        cases![work_on_a_thread_for_ever, hold_nothing],
     )
 }
 
@@ -152,7 +155,8 @@ fn a_worker_beyond_its_memory_aborts_alone() {
     .unwrap();
     assert!(cells.as_slice().iter().all(|&cell| cell == 1));
     let [death] = &done.report().deaths[..] else { panic!("{:?}", done.report().deaths) };
-    assert!(matches!(death.cause, Cause::Signalled { signal: libc::SIGABRT }), "{death}");
+    assert_eq!(death.cause, Cause::AbortedWithin { limit: 64 << 20 });
+    assert!(death.to_string().contains("it may have 67108864 bytes beyond"), "{death}");
 }
 
 fn what_is_lent_does_not_count_as_a_workers_memory() {
@@ -363,4 +367,57 @@ fn what_only_processes_can_keep_is_refused() {
             assert!(error.starts_with(&expected), "{error}");
         }
     }
+}
+
+/// Threads cannot be ended, so the job goes on when it is asked to stop.
+fn work_on_a_thread_for_ever() {
+    let mut cell = Shared::<u64, _>::zeros(1).unwrap();
+    let job = Job::new(&mut cell).workers(1).engine(Engine::Threads).stop(Stop::at_signals().unwrap());
+    let ran = job.run(|_, _| {
+        println!("at work");
+        loop_for_ever();
+    });
+    unreachable!("{ran:?}");
+}
+
+fn hold_nothing() {
+    Stop::at_signals().unwrap();
+    println!("at work");
+    sleep_for_ever();
+}
+
+/// This program once more, in a part that has said that it is at work; and its words.
+fn at_work(part: &str) -> (Child, std::io::Lines<std::io::BufReader<std::process::ChildStdout>>) {
+    let mut child = play(part).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "at work");
+    (child, lines)
+}
+
+fn send(child: &Child, signal: i32) {
+    // SAFETY: a signal to a child that has not been reaped.
+    unsafe { libc::kill(child.id() as i32, signal) };
+}
+
+fn the_second_signal_ends_at_once() {
+    let (mut child, _) = at_work("work_on_a_thread_for_ever");
+    send(&child, libc::SIGINT);
+    // The first has been noted when it is no longer pending; it leaves no other trace.
+    let pending = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let bits = |name| status.lines().find_map(|line| line.strip_prefix(name)?.trim().chars().last());
+        [bits("SigPnd:"), bits("ShdPnd:")] != [Some('0'); 2]
+    };
+    while pending() {
+        std::thread::yield_now();
+    }
+    assert_eq!(child.try_wait().unwrap(), None);
+    send(&child, libc::SIGTERM);
+    assert_eq!(child.wait().unwrap().code(), Some(128 + libc::SIGTERM));
+}
+
+fn a_signal_while_no_job_runs_ends_at_once() {
+    let (mut child, _) = at_work("hold_nothing");
+    send(&child, libc::SIGINT);
+    assert_eq!(child.wait().unwrap().code(), Some(128 + libc::SIGINT));
 }

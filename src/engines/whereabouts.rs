@@ -30,6 +30,9 @@ impl<L: Lend, B> Work<'_, L, B> {
         if signal == libc::SIGKILL {
             return shortage::killed().map_or(exit, |Shortage { limit }| Cause::OutOfMemory { limit });
         }
+        if let (libc::SIGABRT, Some(limit)) = (signal, self.memory_limit) {
+            return Cause::AbortedWithin { limit };
+        }
         match self.board.berths()[rank].fault.of(signal) {
             Some(seen) => Cause::Faulted(Box::new(self.fault(rank, seen))),
             None => exit,
