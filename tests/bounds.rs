@@ -31,6 +31,7 @@ fn main() -> ExitCode {
             replacements_come_though_threads_run_by_then,
             replacements_come_though_the_nursery_is_killed,
             what_only_processes_can_keep_is_refused,
+            a_worker_that_stands_still_without_a_slice_is_told,
             the_second_signal_ends_at_once,
             a_signal_while_no_job_runs_ends_at_once,
         ],
@@ -367,6 +368,28 @@ fn what_only_processes_can_keep_is_refused() {
             assert!(error.starts_with(&expected), "{error}");
         }
     }
+}
+
+/// It has none, and the others do everything: nothing is missing, but time was lost.
+fn a_worker_that_stands_still_without_a_slice_is_told() {
+    static FORKS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    extern "C" fn count() {
+        FORKS.fetch_add(1, Ordering::Relaxed);
+    }
+    extern "C" fn be_born() {
+        if FORKS.load(Ordering::Relaxed) == 2 {
+            stop_me();
+        }
+    }
+    // SAFETY: the handlers use an atomic and one system call.
+    assert_eq!(unsafe { libc::pthread_atfork(Some(count), None, Some(be_born)) }, 0);
+    let mut cells = Shared::<u64, _>::zeros(12).unwrap();
+    let job = Job::new(&mut cells).workers(2).slice_deadline(LONG);
+    let done = nothing_left(|| job.run(|_, mut slice| slice.fill(1))).unwrap();
+    assert!(cells.as_slice().iter().all(|&cell| cell == 1));
+    let [death] = &done.report().deaths[..] else { panic!("{:?}", done.report().deaths) };
+    assert_eq!((death.rank, death.slice, death.done), (1, None, 12));
+    assert!(matches!(death.cause, Cause::Stalled { state: "stopped", .. }), "{death}");
 }
 
 /// Threads cannot be ended, so the job goes on when it is asked to stop.

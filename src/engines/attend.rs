@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::work::{Orders, Round, Work};
-use crate::error::{Death, Error, Result};
+use crate::error::{Cause, Death, Error, Result};
 use crate::lend::Lend;
 use crate::process::{Crowd, Event, Leaving};
 use crate::sync::{Absence, Broken};
@@ -42,8 +42,15 @@ pub(super) fn attend<L: Lend, B>(
             Event::Changed => {}
             // It has met all others and left, before this process had looked.
             Event::Died { .. } if end.crossed(&mut arrival) == Ok(true) => break Ok(()),
-            // Killed after its last slice: nothing is missing.
-            Event::Died { .. } if work.missing().is_empty() => break Ok(()),
+            // After its last slice: nothing is missing. But the time that it cost is worth a word.
+            Event::Died { rank } if work.missing().is_empty() => {
+                if let (pid, cause @ Cause::Stalled { .. }) = crowd.bury(rank)
+                    && let Error::WorkerDied(death) = work.failure(rank, pid, Some(cause))
+                {
+                    deaths.push(*death);
+                }
+                break Ok(());
+            }
             Event::Died { rank } if round.goes_on => {
                 let (pid, cause) = crowd.bury(rank);
                 // Reaped, so that it cannot come any more; had it come, it does not count.

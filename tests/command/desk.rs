@@ -105,3 +105,11 @@ pub(crate) fn until(mut happens: impl FnMut() -> bool) {
         std::thread::yield_now();
     }
 }
+
+/// Whether a process has computed for a tenth of a second.
+pub(crate) fn has_worked(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Field 14 of proc_pid_stat(5), counted from the bracket that closes field 2; in hundredths of a second.
+    let ticks = stat.rsplit(')').next().and_then(|fields| fields.split_whitespace().nth(11)?.parse::<u64>().ok());
+    ticks.is_some_and(|ticks| ticks >= 10)
+}

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
 
-use crate::desk::{Desk, children, noise, until, watched};
+use crate::desk::{Desk, children, has_worked, noise, until, watched};
 
 /// A rendering that takes for ever.
 const ENDLESS: &str = "mandelbrot -o set.png --size 4000x4000 --center=-0.1,0 --zoom 50 --iterations 1000000 -n 2";
@@ -145,6 +145,7 @@ fn a_stopped_worker_is_killed_and_replaced() {
     let bounded = format!("{line} --slice-deadline 5s");
     let child = desk.command(&bounded).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let victim = children(child.id(), 2)[1];
+    until(|| has_worked(victim));
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(victim as i32), nix::sys::signal::Signal::SIGSTOP).unwrap();
     let output = watched(&bounded, child);
     let text = String::from_utf8_lossy(&output.stderr);

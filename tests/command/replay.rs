@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use parfork::formats::picture;
 
-use crate::desk::{Desk, children, noise, photo, until, watched};
+use crate::desk::{Desk, children, has_worked, noise, photo, until, watched};
 
 #[test]
 fn a_death_tells_the_command_that_runs_its_slice_alone() {
@@ -66,12 +66,4 @@ fn one_slice_alone_writes_nothing() {
     desk.ok("image photo.png -o one.png -f gray,sobel --until 1 -q");
     desk.ok("image photo.png -o same.png -f gray -q");
     assert_eq!(fs::read(desk.path("one.png")).unwrap(), fs::read(desk.path("same.png")).unwrap());
-}
-
-/// Whether a process has computed for a tenth of a second.
-fn has_worked(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // Field 14 of proc_pid_stat(5), counted from the bracket that closes field 2; in hundredths of a second.
-    let ticks = stat.rsplit(')').next().and_then(|fields| fields.split_whitespace().nth(11)?.parse::<u64>().ok());
-    ticks.is_some_and(|ticks| ticks >= 10)
 }
