@@ -32,10 +32,11 @@ fn main() -> ExitCode {
             replacements_come_though_the_nursery_is_killed,
             what_only_processes_can_keep_is_refused,
             a_worker_that_stands_still_without_a_slice_is_told,
+            a_job_that_was_stopped_as_a_whole_is_not_late,
             the_second_signal_ends_at_once,
             a_signal_while_no_job_runs_ends_at_once,
         ],
-        cases![work_on_a_thread_for_ever, hold_nothing],
+        cases![work_for_a_while, work_on_a_thread_for_ever, hold_nothing],
     )
 }
 
@@ -390,6 +391,53 @@ fn a_worker_that_stands_still_without_a_slice_is_told() {
     let [death] = &done.report().deaths[..] else { panic!("{:?}", done.report().deaths) };
     assert_eq!((death.rank, death.slice, death.done), (1, None, 12));
     assert!(matches!(death.cause, Cause::Stalled { state: "stopped", .. }), "{death}");
+}
+
+/// A slice of a tenth of a second, of the CPU's time.
+fn work_for_a_while() {
+    let used = || {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `time` is live for the kernel to fill.
+        unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    };
+    let begun = Page::new();
+    let mut cell = Shared::<u64, _>::zeros(1).unwrap();
+    let job = Job::new(&mut cell).workers(1).slice_deadline(WHILE).progress(|_, _| {
+        if begun[0].swap(2, Ordering::Relaxed) == 1 {
+            println!("at work");
+        }
+    });
+    let done = job.run(|_, _| {
+        begun[0].store(1, Ordering::Relaxed);
+        while begun[0].load(Ordering::Relaxed) != 2 || used() < Duration::from_millis(100) {
+            std::hint::spin_loop();
+        }
+    });
+    println!("{} deaths", done.unwrap().report().deaths.len());
+}
+
+/// Longer than the slice takes on the busiest machine.
+const WHILE: Duration = Duration::from_secs(1);
+
+/// As by Ctrl-Z and `fg`.
+fn a_job_that_was_stopped_as_a_whole_is_not_late() {
+    let (mut child, mut lines) = at_work("work_for_a_while");
+    let pid = child.id();
+    let workers = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let all: Vec<i32> = workers.split_whitespace().map(|pid| pid.parse().unwrap()).chain([pid as i32]).collect();
+    let signal_all = |signal| {
+        for &pid in &all {
+            // SAFETY: a signal to a child, or to a child's child, that lives as long as the slice.
+            unsafe { libc::kill(pid, signal) };
+        }
+    };
+    signal_all(libc::SIGSTOP);
+    // Time is what it is about: the job must come to be late.
+    std::thread::sleep(2 * WHILE);
+    signal_all(libc::SIGCONT);
+    assert_eq!(lines.next().unwrap().unwrap(), "0 deaths");
+    assert!(child.wait().unwrap().success());
 }
 
 /// Threads cannot be ended, so the job goes on when it is asked to stop.

@@ -20,7 +20,7 @@ pub(super) fn attend<L: Lend, B>(
     let end = &work.board.head().end;
     let mut arrival = end.arrive(participants);
     let mut deaths = Vec::new();
-    let mut vigil = Vigil { limit: orders.slice_deadline, quiet: None };
+    let mut vigil = Vigil::new(orders.slice_deadline);
     let ended = loop {
         match end.crossed(&mut arrival) {
             Ok(true) => break Ok(()),
@@ -101,6 +101,10 @@ struct Vigil {
     limit: Option<Duration>,
     /// What all workers were doing when nobody worked on a slice, and since when that is so.
     quiet: Option<(u64, Instant)>,
+    /// When to look again at the latest.
+    next: Option<Instant>,
+    /// Before this time of the board's clock nobody can have been late.
+    resumed: Duration,
 }
 
 /// What a look shows.
@@ -112,13 +116,28 @@ enum Overdue {
 }
 
 impl Vigil {
-    /// Somebody may have been at one slice for too long. Or, while all seem to wait for each other (at a meeting, at the end),
-    /// one of them was stopped: no slice is late then, but nothing changes any more.
+    fn new(limit: Option<Duration>) -> Self {
+        Self { limit, quiet: None, next: None, resumed: Duration::ZERO }
+    }
+
+    /// Who is late, or until when nobody can be.
     fn look<L: Lend, B>(&mut self, crowd: &Crowd<'_>, work: &Work<'_, L, B>) -> Overdue {
         let Some(limit) = self.limit else { return Overdue::Later(None) };
+        // This process should have looked long ago: it was stopped (Ctrl-Z), and its workers most likely with it.
+        if self.next.is_some_and(|next| next.elapsed() > limit / 2) {
+            (self.resumed, self.quiet) = (work.board.clock(), None);
+        }
+        let overdue = self.search(crowd, work, limit);
+        self.next = if let Overdue::Later(next) = overdue { next } else { None };
+        overdue
+    }
+
+    /// Somebody may have been at one slice for too long. Or, while all seem to wait for each other (at a meeting, at the end),
+    /// one of them was stopped: no slice is late then, but nothing changes any more.
+    fn search<L: Lend, B>(&mut self, crowd: &Crowd<'_>, work: &Work<'_, L, B>, limit: Duration) -> Overdue {
         if let Some((rank, since)) = crowd.slowest() {
             self.quiet = None;
-            let due = since.saturating_add(limit);
+            let due = since.max(self.resumed).saturating_add(limit);
             return match due <= work.board.clock() {
                 true => Overdue::Now { rank, limit },
                 false => Overdue::Later(work.board.at(due)),
