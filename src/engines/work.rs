@@ -157,12 +157,13 @@ impl<L: Lend, B> Work<'_, L, B> {
                 return Err(Stopped);
             }
         }
-        self.board.berths()[rank].leave();
         // Whoever still waits for this worker at a meeting would wait for ever.
         self.board.head().meeting.break_for(Some(rank));
         if self.measure_memory {
             self.board.berths()[rank].note_memory(Memory::of_this_process().unwrap_or_default());
         }
+        // The last thing that it may be late for.
+        self.board.berths()[rank].leave();
         Ok(())
     }
 
