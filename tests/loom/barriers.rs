@@ -196,7 +196,7 @@ fn a_coordinator_that_does_not_wait_arrives_again() {
             place.barrier.withdraw();
         }
         while !place.barrier.crossed(&mut arrival).unwrap() {
-            let (word, expected) = place.barrier.word(&arrival);
+            let (word, expected) = place.barrier.lie_down(&arrival);
             futex::wait(word, expected, None);
         }
         place.read(1..2, 1);
