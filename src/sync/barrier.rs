@@ -49,7 +49,7 @@ pub(crate) struct Barrier {
     word: AtomicU32,
     /// | bits 23..32, 11..22 | bit 22 | bits 0..11 | meaning                                               |
     /// |---------------------|--------|------------|-------------------------------------------------------|
-    /// | as in `word`        | 0      | n          | n have come                                           |
+    /// | as in `word`        | 0      | n          | n have come, and not the last                         |
     /// | as once in `word`   | 0      | n          | nobody has come since the last crossing or withdrawal |
     count: AtomicU32,
 }
@@ -84,16 +84,17 @@ impl Barrier {
                 return here;
             }
             let come = if count & !LOW == tag { (count & LOW) + 1 } else { 1 };
-            // AcqRel: what each participant wrote before it came is visible to the last, and by its store below to all.
-            match self.count.compare_exchange_weak(count, tag | come, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) if come >= participants.saturating_sub(withdrawals(word)) => self.cross(word),
-                Ok(_) => {}
-                Err(changed) => {
-                    count = changed;
-                    continue;
-                }
+            // The last need not be counted: all others wait for it, and if it dies first it is withdrawn or the barrier
+            // breaks. The word alone decides then whether the crossing happens.
+            if come >= participants.saturating_sub(withdrawals(word)) {
+                self.cross(word);
+                return here;
             }
-            return here;
+            // AcqRel: what each participant wrote before it came is visible to the last, and by its crossing to all.
+            match self.count.compare_exchange_weak(count, tag | come, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return here,
+                Err(changed) => count = changed,
+            }
         }
     }
 
