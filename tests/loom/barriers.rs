@@ -91,7 +91,7 @@ fn two_meet() {
 }
 
 fn three_meet() {
-    meetings(3, 1, Some(2));
+    meetings(3, 1, Some(1));
 }
 
 /// One that has found nothing new says so and falls asleep, while the other comes, crosses and wakes only those who have said
