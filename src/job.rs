@@ -286,6 +286,7 @@ impl<'p, L: Lend> Job<'p, L> {
             board: &board,
             dealer: Dealer { schedule: settings.schedule, slices: run.len(), workers },
             patience: Patience::new(workers, cpus()),
+            timed: settings.slice_deadline.is_some(),
             measure_memory: settings.measure_memory,
             retries: settings.retries,
             care: &care,

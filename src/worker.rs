@@ -16,6 +16,8 @@ pub struct Worker<'j> {
     /// Each worker has exactly one slice, so that all are in a body at the same time.
     pub(crate) in_step: bool,
     pub(crate) patience: Patience,
+    /// Whether the coordinator wants to know since when it has been at its slice.
+    pub(crate) timed: bool,
 }
 
 impl Worker<'_> {
@@ -97,7 +99,8 @@ impl Worker<'_> {
         let limit = span.and_then(|span| Instant::now().checked_add(span)).map(|at| (at, self.rank));
         own.pause();
         let met = self.board.head().meeting.meet_until(workers as u32, self.patience, limit);
-        own.resume(self.board.clock());
+        // Reading the clock costs more than the meeting itself.
+        own.resume(self.timed.then(|| self.board.clock()));
         if met.is_ok() {
             own.excuse(None);
         }

@@ -33,7 +33,7 @@ pub(super) fn attend<L: Lend, B>(
                 Event::Died { rank }
             }
             Overdue::Later(at) => {
-                let mut words = vec![end.word(&arrival)];
+                let mut words = vec![end.lie_down(&arrival)];
                 words.extend(orders.stop.map(|stop| stop.word()));
                 crowd.wait(&words, orders.next_look(at))
             }

@@ -25,6 +25,8 @@ pub(crate) struct Work<'w, L, B> {
     pub(crate) board: &'w Board,
     pub(crate) dealer: Dealer,
     pub(crate) patience: Patience,
+    /// Whether there is a deadline for slices.
+    pub(crate) timed: bool,
     /// Whether each worker reads its own memory before it ends.
     pub(crate) measure_memory: bool,
     /// How often a slice is tried again after a worker died on it.
@@ -184,7 +186,8 @@ impl<L: Lend, B> Work<'_, L, B> {
         // SAFETY: the caller vouches for the addresses. Each slice is dealt once a round, slices are disjoint, and all workers
         // of the round before are gone: this is the only part of it.
         let part = unsafe { self.lent.part(&mut desk.bases().iter(), &region) };
-        let worker = Worker { rank, region, board: self.board, in_step: self.in_step(), patience: self.patience };
+        let (in_step, patience, timed) = (self.in_step(), self.patience, self.timed);
+        let worker = Worker { rank, region, board: self.board, in_step, patience, timed };
         let answer = match catch_unwind(AssertUnwindSafe(|| (self.body)(&worker, part).into_answer())) {
             Ok(answer) => answer.map_err(|reason| Words::Refused { reason })?,
             Err(payload) => {

@@ -4,6 +4,9 @@
 //! for whom the barrier broke. Arrivals are counted under exactly one value of that word. When it changes without a crossing,
 //! because somebody was withdrawn, they are void and each who waits arrives again: so it never matters whether the dead one
 //! had been counted, nor between which two instructions it died.
+//!
+//! A wake-up is a system call, several times as dear as the crossing. So who goes to sleep says so in that same word first,
+//! and who crosses wakes the others only if one has.
 
 use std::time::Instant;
 
@@ -15,8 +18,14 @@ const LOW: u32 = WITHDRAWAL - 1;
 /// What a withdrawal adds to the word.
 const WITHDRAWAL: u32 = 1 << 11;
 
+/// Set in the word while somebody may be asleep on it.
+const SLEEPERS: u32 = 1 << 22;
+
 /// What a crossing adds to the word.
-const CROSSING: u32 = 1 << 22;
+const CROSSING: u32 = 1 << 23;
+
+/// What is not part of the value that participants arrive at.
+const NO_TAG: u32 = LOW | SLEEPERS;
 
 /// For whom a barrier broke that broke for no worker's sake.
 const COORDINATOR: u32 = LOW;
@@ -25,19 +34,23 @@ const COORDINATOR: u32 = LOW;
 #[derive(Default)]
 #[repr(C)]
 pub(crate) struct Barrier {
-    /// | bits 22..32 | bits 11..22 | bits 0..11 | meaning                                                             |
-    /// |-------------|-------------|------------|---------------------------------------------------------------------|
-    /// | crossings   | withdrawals | 0          | whole; who arrived at this value waits for the next crossing        |
-    /// | crossings   | withdrawals | rank + 1   | broken for that worker; those crossings happened, no other one will |
-    /// | crossings   | withdrawals | all ones   | broken for no worker's sake; the same                               |
+    /// | bits 23..32 | bit 22 | bits 11..22 | bits 0..11 | meaning                                                             |
+    /// |-------------|--------|-------------|------------|---------------------------------------------------------------------|
+    /// | crossings   | any    | withdrawals | 0          | whole; who arrived at this value waits for the next crossing        |
+    /// | crossings   | any    | withdrawals | rank + 1   | broken for that worker; those crossings happened, no other one will |
+    /// | crossings   | any    | withdrawals | all ones   | broken for no worker's sake; the same                               |
+    /// | any         | 0      | any         | any        | nobody sleeps on this value, or falls asleep on it                  |
+    /// | any         | 1      | any         | any        | somebody may                                                        |
     ///
+    /// Bit 22 may be set for one who has woken or died since: that costs a wake-up. A crossing clears it; who has crossed and
+    /// dies before the wake-up leaves sleepers that the word knows nothing of, so withdrawing and breaking wake in any case.
     /// Crossings wrap: nobody lags more than one behind. Withdrawals do not: a job has at most 1024 workers, and each dies
     /// once. That it broke is in the word itself, or a participant about to sleep on it would miss the news.
     word: AtomicU32,
-    /// | bits 11..32       | bits 0..11 | meaning                                              |
-    /// |-------------------|------------|------------------------------------------------------|
-    /// | as in `word`      | n          | n have come                                          |
-    /// | as once in `word` | n          | nobody has come since the last crossing or withdrawal |
+    /// | bits 23..32, 11..22 | bit 22 | bits 0..11 | meaning                                               |
+    /// |---------------------|--------|------------|-------------------------------------------------------|
+    /// | as in `word`        | 0      | n          | n have come, and not the last                         |
+    /// | as once in `word`   | 0      | n          | nobody has come since the last crossing or withdrawal |
     count: AtomicU32,
 }
 
@@ -51,7 +64,7 @@ pub(crate) struct Broken {
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub(crate) struct Arrival {
-    /// The barrier's word when it came, if it was whole then.
+    /// The barrier's word when it came, if it was whole then, without the bit for sleepers.
     word: u32,
     participants: u32,
 }
@@ -64,31 +77,38 @@ impl Barrier {
         loop {
             // Read after the count, so that it is no older than its copy there: a copy that differs is an old one.
             let word = self.word.load(Ordering::Acquire);
-            let here = Arrival { word: word & !LOW, participants };
+            let tag = word & !NO_TAG;
+            let here = Arrival { word: tag, participants };
             // Who comes again and again to a broken barrier must not make up for those who are missing.
             if word & LOW != 0 {
                 return here;
             }
-            let come = if count & !LOW == word { (count & LOW) + 1 } else { 1 };
-            // AcqRel: what each participant wrote before it came is visible to the last, and by its store below to all.
-            match self.count.compare_exchange_weak(count, word | come, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) if come >= participants.saturating_sub(withdrawals(word)) => self.cross(word),
-                Ok(_) => {}
-                Err(changed) => {
-                    count = changed;
-                    continue;
-                }
+            let come = if count & !LOW == tag { (count & LOW) + 1 } else { 1 };
+            // The last need not be counted: all others wait for it, and if it dies first it is withdrawn or the barrier
+            // breaks. The word alone decides then whether the crossing happens.
+            if come >= participants.saturating_sub(withdrawals(word)) {
+                self.cross(word);
+                return here;
             }
-            return here;
+            // AcqRel: what each participant wrote before it came is visible to the last, and by its crossing to all.
+            match self.count.compare_exchange_weak(count, tag | come, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return here,
+                Err(changed) => count = changed,
+            }
         }
     }
 
-    /// Lets all go on who arrived under `word`. Nothing happens if it has changed: then the barrier is broken, or somebody
-    /// was withdrawn and all arrive again.
-    fn cross(&self, word: u32) {
-        let next = word.wrapping_add(CROSSING);
-        if self.word.compare_exchange(word, next, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-            futex::wake_all(&self.word);
+    /// Lets all go on who arrived under `word`. Nothing happens if it has changed by more than a sleeper's bit: then the
+    /// barrier is broken, or somebody was withdrawn and all arrive again.
+    fn cross(&self, mut word: u32) {
+        let tag = word & !NO_TAG;
+        while word & !SLEEPERS == tag {
+            let next = tag.wrapping_add(CROSSING);
+            match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) if word & SLEEPERS != 0 => return futex::wake_all(&self.word),
+                Ok(_) => return,
+                Err(changed) => word = changed,
+            }
         }
     }
 
@@ -102,7 +122,7 @@ impl Barrier {
             if let Some(broken) = Broken::of(word) {
                 return Err(broken);
             }
-            if word == arrival.word {
+            if word & !SLEEPERS == arrival.word {
                 return Ok(false);
             }
             // The crossing cannot have happened meanwhile, for it needs this very arrival.
@@ -110,9 +130,14 @@ impl Barrier {
         }
     }
 
-    /// The word to sleep on, and its value as long as there is nothing new for this arrival.
-    pub(crate) fn word(&self, arrival: &Arrival) -> (&AtomicU32, u32) {
-        (&self.word, arrival.word)
+    /// Says that this participant is about to sleep. The word to sleep on, and its value as long as there is nothing new for
+    /// this arrival: who falls asleep on that is woken when there is.
+    pub(crate) fn lie_down(&self, arrival: &Arrival) -> (&AtomicU32, u32) {
+        let asleep = arrival.word | SLEEPERS;
+        // Relaxed: it publishes nothing, and what fails here is found by the next look. If the bit is there already, or the
+        // word is another one by now, there is nothing to say.
+        let _ = self.word.compare_exchange(arrival.word, asleep, Ordering::Relaxed, Ordering::Relaxed);
+        (&self.word, asleep)
     }
 
     /// Comes to the barrier and waits for the others. Deaths are not watched for here: whoever does withdraws the dead or
@@ -134,10 +159,12 @@ impl Barrier {
             if patience.pause(&mut tries) {
                 continue;
             }
-            let (word, expected) = self.word(&arrival);
             match limit {
                 Some((at, rank)) if at <= Instant::now() => self.break_off(&arrival, rank),
-                limit => futex::wait(word, expected, limit.map(|(at, _)| at)),
+                limit => {
+                    let (word, expected) = self.lie_down(&arrival);
+                    futex::wait(word, expected, limit.map(|(at, _)| at));
+                }
             }
         }
         Ok(())
@@ -152,7 +179,7 @@ impl Barrier {
     /// instruction. Whether it had come makes no difference.
     pub(crate) fn withdraw(&self) {
         self.word.fetch_add(WITHDRAWAL, Ordering::AcqRel);
-        // All arrive again, and the last of them crosses.
+        // In any case: the dead one may have crossed and not woken anybody. All arrive again, and the last of them crosses.
         futex::wake_all(&self.word);
     }
 
@@ -194,7 +221,7 @@ impl Broken {
 
 /// How many participants a word says are withdrawn.
 fn withdrawals(word: u32) -> u32 {
-    word % CROSSING / WITHDRAWAL
+    word % SLEEPERS / WITHDRAWAL
 }
 
 /// How long to try before going to sleep.
@@ -295,7 +322,7 @@ mod tests {
             assert_eq!(barrier.crossed(&mut own), Ok(false));
             barrier.withdraw();
             while !barrier.crossed(&mut own).unwrap() {
-                let (word, expected) = barrier.word(&own);
+                let (word, expected) = barrier.lie_down(&own);
                 futex::wait(word, expected, None);
             }
             waiters.into_iter().for_each(|waiter| waiter.join().unwrap().unwrap());

@@ -23,7 +23,7 @@ pub(crate) struct Berth {
     pub(crate) fault: Note,
     /// The slice it works on: index + 1; 0 for none, [`LEFT`] when it will take no more.
     at: AtomicU64,
-    /// Since when `at` is what it is: nanoseconds on the board's clock.
+    /// Since when `at` is what it is, or since the last meeting if anybody wants to know: nanoseconds on the board's clock.
     since: AtomicU64,
     /// How it ended, if another process than the coordinator reaped it: see [`Exit`].
     exit: AtomicU32,
@@ -124,9 +124,11 @@ impl Berth {
         self.waits.store(1, Ordering::Release);
     }
 
-    /// Notes that it goes on with its slice, at this time of the board's clock.
-    pub(crate) fn resume(&self, now: Duration) {
-        self.since.store(now.as_nanos() as u64, Ordering::Relaxed);
+    /// Notes that it goes on with its slice, at this time of the board's clock if anybody wants to know.
+    pub(crate) fn resume(&self, now: Option<Duration>) {
+        if let Some(now) = now {
+            self.since.store(now.as_nanos() as u64, Ordering::Relaxed);
+        }
         // Release: who sees that it does not wait sees since when.
         self.waits.store(0, Ordering::Release);
     }

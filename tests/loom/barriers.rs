@@ -11,6 +11,7 @@ use crate::{Model, at_every_step, explore, models, spawn, spawn_watched};
 
 pub const MODELS: &[Model] = models![
     two_meet,
+    one_falls_asleep_just_as_the_last_crosses,
     three_meet,
     one_of_two_dies_and_is_withdrawn,
     one_of_three_dies_and_is_withdrawn,
@@ -90,7 +91,25 @@ fn two_meet() {
 }
 
 fn three_meet() {
-    meetings(3, 1, Some(2));
+    meetings(3, 1, Some(1));
+}
+
+/// One that has found nothing new says so and falls asleep, while the other comes, crosses and wakes only those who have said
+/// so; twice, for what was said of the first crossing must not be missing at the second.
+fn one_falls_asleep_just_as_the_last_crosses() {
+    explore(Some(4), || {
+        let place = Place::new(2);
+        let there = place.clone();
+        let last = spawn(None, move || (1..=2).for_each(|round| there.share(1, &[0], round).unwrap()));
+        for _ in 0..2 {
+            let mut arrival = place.barrier.arrive(2);
+            while !place.barrier.crossed(&mut arrival).unwrap() {
+                let (word, expected) = place.barrier.lie_down(&arrival);
+                futex::wait(word, expected, None);
+            }
+        }
+        assert!(!last.join().unwrap());
+    });
 }
 
 /// They meet `times` times, and worker 0 dies before each of its steps, after which the
@@ -196,7 +215,7 @@ fn a_coordinator_that_does_not_wait_arrives_again() {
             place.barrier.withdraw();
         }
         while !place.barrier.crossed(&mut arrival).unwrap() {
-            let (word, expected) = place.barrier.word(&arrival);
+            let (word, expected) = place.barrier.lie_down(&arrival);
             futex::wait(word, expected, None);
         }
         place.read(1..2, 1);

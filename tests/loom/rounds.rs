@@ -157,7 +157,7 @@ fn a_round_with_a_death_is_completed_by_the_next() {
             job.end.withdraw();
         }
         while !job.end.crossed(&mut arrival).unwrap() {
-            let (word, expected) = job.end.word(&arrival);
+            let (word, expected) = job.end.lie_down(&arrival);
             futex::wait(word, expected, None);
         }
         let missing = job.journal().not_done();
