@@ -99,6 +99,8 @@ impl<'b> Crowd<'b> {
             let obituary = berth.obituary.word();
             let value = obituary.load(Ordering::Acquire);
             if Obituary::says_dead(value) {
+                // The kernel has woken one of those who wait for this: coordinator or nursery.
+                futex::wake_all(obituary);
                 return Event::Died { rank };
             }
             // Also if it has not signed yet: signing changes the word and wakes nobody, but whoever sleeps there by then is
