@@ -1,7 +1,7 @@
 //! The short form of a one-shot job.
 
 use crate::answer::{Answer, Gathered};
-use crate::engines::{Orders, run_alone};
+use crate::engines::{Body, run_alone};
 use crate::error::Result;
 use crate::job::Job;
 use crate::lend::Lend;
@@ -48,5 +48,6 @@ where
     L: Lend,
     R: Answer,
 {
-    Job::new(lent).workers(workers).run_with(body, |work, orders: &mut Orders<'_>| run_alone(work, orders))
+    let body = Body::<L, R, _>::new(body);
+    Job::new(lent).workers(workers).run_as::<R>(|work, orders| run_alone(work, &body, orders))
 }

@@ -7,7 +7,7 @@ use bytemuck::Zeroable;
 
 use crate::answer::{Answer, Gathered};
 use crate::engine::Engine;
-use crate::engines::{self, Care, Orders, Work};
+use crate::engines::{self, Body, Care, Orders, Work};
 use crate::error::{Death, Error, Result};
 use crate::lend::{Lend, Loan};
 use crate::report::Report;
@@ -219,12 +219,9 @@ impl<'p, L: Lend> Job<'p, L> {
     ///
     /// # Errors
     /// As [`fork`](crate::fork()); also if the array cannot be cut as asked.
-    pub fn run<R: Answer>(self, body: impl Fn(&Worker<'_>, L::Part) -> R + Sync) -> Result<Gathered<R::Value>>
-    where
-        L: Sync,
-    {
-        let engine = self.settings.engine;
-        self.run_with(body, |work, orders| engines::run(engine, work, orders))
+    pub fn run<R: Answer>(self, body: impl Fn(&Worker<'_>, L::Part) -> R + Sync) -> Result<Gathered<R::Value>> {
+        let (engine, body) = (self.settings.engine, Body::<L, R, _>::new(body));
+        self.run_as::<R>(|work, orders| engines::run(engine, work, &body, orders))
     }
 
     /// Runs the job in processes even if this process has other threads.
@@ -242,20 +239,16 @@ impl<'p, L: Lend> Job<'p, L> {
         body: impl Fn(&Worker<'_>, L::Part) -> R,
     ) -> Result<Gathered<R::Value>> {
         self.settings.engine = Engine::Processes;
+        let body = Body::<L, R, _>::new(body);
         // SAFETY: passed on to the caller.
-        self.run_with(body, |work, orders| unsafe { engines::run_beside_threads(work, orders) })
+        self.run_as::<R>(|work, orders| unsafe { engines::run_beside_threads(work, &body, orders) })
     }
 
     /// Cuts, makes the board, lets `engine` work, gathers.
-    pub(crate) fn run_with<R, B>(
+    pub(crate) fn run_as<R: Answer>(
         self,
-        body: B,
-        engine: impl FnOnce(&Work<'_, L, B>, &mut Orders<'_>) -> Result<Vec<Death>>,
-    ) -> Result<Gathered<R::Value>>
-    where
-        R: Answer,
-        B: Fn(&Worker<'_>, L::Part) -> R,
-    {
+        engine: impl FnOnce(&Work<'_>, &mut Orders<'_>) -> Result<Vec<Death>>,
+    ) -> Result<Gathered<R::Value>> {
         let settings = self.settings;
         let asked = settings.workers.unwrap_or_else(cpus);
         if asked == 0 || asked > MOST_WORKERS {
@@ -265,7 +258,7 @@ impl<'p, L: Lend> Job<'p, L> {
         self.lent.loans(&mut loans);
         let split = settings.split.unwrap_or_default();
         let grid = cut(split, &loans)?;
-        let addresses = loans.iter().map(|loan| loan.segment.base().addr().get()).collect();
+        let addresses = loans.iter().map(|loan| loan.base.addr().get()).collect();
         check(&settings, &loans)?;
         let processes = settings.engine == Engine::Processes;
         let undo = processes && settings.retries > 0 && settings.redo == Redo::Undo;
@@ -278,10 +271,8 @@ impl<'p, L: Lend> Job<'p, L> {
         let run = only.map_or(0..slices, |slice| slice..slice + 1);
         let workers = if settings.engine == Engine::Serial { 1 } else { asked.min(run.len()).max(1) };
         let board = Board::new(Layout { workers, slices, loans: loans.len(), answer: size_of::<R::Value>() })?;
-        drop(loans);
         let work = Work {
-            lent: &self.lent,
-            body: &body,
+            loans: &loans,
             grid: &grid,
             board: &board,
             dealer: Dealer { schedule: settings.schedule, slices: run.len(), workers },

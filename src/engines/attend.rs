@@ -4,14 +4,13 @@ use std::time::{Duration, Instant};
 
 use super::work::{Orders, Round, Work};
 use crate::error::{Cause, Death, Error, Result};
-use crate::lend::Lend;
 use crate::process::{Crowd, Event, Leaving};
 use crate::sync::{Absence, Broken};
 
 /// Waits until all have met at the end, or the job is over; the deaths among them that the job survives, and those that still
 /// give back their memory. None of them can do anything after that.
-pub(super) fn attend<L: Lend, B>(
-    work: &Work<'_, L, B>,
+pub(super) fn attend(
+    work: &Work<'_>,
     round: &Round,
     mut crowd: Crowd<'_>,
     orders: &mut Orders<'_>,
@@ -121,7 +120,7 @@ impl Vigil {
     }
 
     /// Who is late, or until when nobody can be.
-    fn look<L: Lend, B>(&mut self, crowd: &Crowd<'_>, work: &Work<'_, L, B>) -> Overdue {
+    fn look(&mut self, crowd: &Crowd<'_>, work: &Work<'_>) -> Overdue {
         let Some(limit) = self.limit else { return Overdue::Later(None) };
         // This process should have looked long ago: it was stopped (Ctrl-Z), and its workers most likely with it.
         if self.next.is_some_and(|next| next.elapsed() > limit / 2) {
@@ -134,7 +133,7 @@ impl Vigil {
 
     /// Somebody may have been at one slice for too long. Or, while all seem to wait for each other (at a meeting, at the end),
     /// one of them was stopped: no slice is late then, but nothing changes any more.
-    fn search<L: Lend, B>(&mut self, crowd: &Crowd<'_>, work: &Work<'_, L, B>, limit: Duration) -> Overdue {
+    fn search(&mut self, crowd: &Crowd<'_>, work: &Work<'_>, limit: Duration) -> Overdue {
         if let Some((rank, since)) = crowd.slowest() {
             self.quiet = None;
             let due = since.max(self.resumed).saturating_add(limit);

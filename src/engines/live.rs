@@ -3,15 +3,12 @@
 use std::mem::ManuallyDrop;
 
 use super::desk::Desk;
-use super::work::{Round, Stopped, Work, note_panic};
-use crate::answer::Answer;
+use super::work::{Labour, Round, Stopped, Work, note_panic};
 use crate::error::{Error, Result};
-use crate::lend::Lend;
 use crate::shared::Withheld;
 use crate::sync::Words;
 use crate::sys::pools::Pools;
 use crate::sys::{child, limits, witness};
-use crate::worker::Worker;
 
 /// What the coordinator looks up before the fork for all its workers.
 pub(super) struct Ways {
@@ -34,8 +31,9 @@ impl Ways {
 
 /// Signs, attaches, labours, meets the coordinator. `withheld` are the addresses that this process must keep empty, if its
 /// parent has not seen to that.
-pub(super) fn live<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
-    work: &Work<'_, L, B>,
+pub(super) fn live(
+    work: &Work<'_>,
+    labour: &dyn Labour,
     round: &Round,
     rank: usize,
     ways: &Ways,
@@ -68,7 +66,7 @@ pub(super) fn live<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     };
     // SAFETY: attached just now with the access each loan asks for, until the process ends; each rank is born once.
     #[allow(unsafe_code)]
-    let done = unsafe { work.labour(round, rank, &desk) };
+    let done = unsafe { labour.labour(work, round, rank, &desk) };
     match done {
         Err(Stopped) => 1,
         Ok(()) => {
@@ -79,13 +77,13 @@ pub(super) fn live<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
 }
 
 /// Maps what was lent, and nothing else of the coordinator's arrays; limits the memory that may be added to that.
-fn prepare<'w, L: Lend, B>(work: &Work<'w, L, B>, withheld: Option<Withheld>) -> Result<Desk<'w>> {
+fn prepare<'w>(work: &Work<'w>, withheld: Option<Withheld>) -> Result<Desk<'w>> {
     withheld
         .map_or(Ok(()), Withheld::blockade)
         .map_err(Error::system("keep a worker away from arrays it was not lent"))?;
-    let desk = Desk::attach(work.lent, work.care)?;
+    let desk = Desk::attach(work.loans, work.care)?;
     if let Some(limit) = work.memory_limit {
-        let private = limit.saturating_add(work.care.private_bytes(&work.loans()) as u64);
+        let private = limit.saturating_add(work.care.private_bytes(work.loans) as u64);
         limits::limit_private_memory(private).map_err(Error::system("limit a worker's memory"))?;
     }
     Ok(desk)

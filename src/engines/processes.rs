@@ -7,24 +7,18 @@
 use super::attend::attend;
 use super::live::{Ways, live};
 use super::toll::Toll;
-use super::work::{Orders, Round, Work};
-use crate::answer::Answer;
+use super::work::{Labour, Orders, Round, Work};
 use crate::error::{Death, Error, Result};
-use crate::lend::Lend;
 use crate::process::{self, Crowd, Nursery};
 use crate::shared::Withheld;
 use crate::sys::{child, limits, shortage};
-use crate::worker::Worker;
 
 /// Runs the job, if this process has one thread.
-pub(crate) fn run_alone<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
-    work: &Work<'_, L, B>,
-    orders: &mut Orders<'_>,
-) -> Result<Vec<Death>> {
+pub(crate) fn run_alone(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>) -> Result<Vec<Death>> {
     // SAFETY: each fork is made by the only thread there is, so no other holds anything that a worker could wait for.
     #[allow(unsafe_code)]
     unsafe {
-        run_rounds(work, orders, process::be_alone)
+        run_rounds(work, labour, orders, process::be_alone)
     }
 }
 
@@ -33,12 +27,13 @@ pub(crate) fn run_alone<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
 /// # Safety
 /// As for [`child::spawn`]: the body uses nothing that another thread may hold at the time of the fork.
 #[allow(unsafe_code)]
-pub(crate) unsafe fn run_beside_threads<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
-    work: &Work<'_, L, B>,
+pub(crate) unsafe fn run_beside_threads(
+    work: &Work<'_>,
+    labour: &dyn Labour,
     orders: &mut Orders<'_>,
 ) -> Result<Vec<Death>> {
     // SAFETY: passed on to the caller.
-    unsafe { run_rounds(work, orders, || Ok(())) }
+    unsafe { run_rounds(work, labour, orders, || Ok(())) }
 }
 
 /// Runs rounds until no slice is missing: all slices first, then, with new workers, those that dead ones left. A slice that
@@ -47,8 +42,9 @@ pub(crate) unsafe fn run_beside_threads<L: Lend, R: Answer, B: Fn(&Worker<'_>, L
 /// # Safety
 /// As for [`child::spawn`], whenever `may_fork` says yes.
 #[allow(unsafe_code)]
-unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
-    work: &Work<'_, L, B>,
+unsafe fn run_rounds(
+    work: &Work<'_>,
+    labour: &dyn Labour,
     orders: &mut Orders<'_>,
     may_fork: impl Fn() -> Result<()>,
 ) -> Result<Vec<Death>> {
@@ -58,11 +54,11 @@ unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     let mut leaving = Vec::new();
     may_fork()?;
     // SAFETY: passed on to the caller.
-    let mut crowd = unsafe { fork_crowd(work, &round) }?;
+    let mut crowd = unsafe { fork_crowd(work, labour, &round) }?;
     // After the workers, which begin the sooner for it. Without one (the limit of processes is reached), this process
     // forks the replacements, if it still may.
     // SAFETY: passed on to the caller; nothing has happened since the forks above that could have started a thread.
-    let mut nursery = if round.goes_on && !work.in_step() { unsafe { open_nursery(work) }.ok() } else { None };
+    let mut nursery = if round.goes_on && !work.in_step() { unsafe { open_nursery(work, labour) }.ok() } else { None };
     loop {
         let done = work.board.done();
         let (deaths, gone) = attend(work, &round, crowd, orders)?;
@@ -94,7 +90,7 @@ unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
                 // SAFETY: as above.
                 unsafe { work.board.clear_for_next_round(&left) };
                 // SAFETY: passed on to the caller.
-                unsafe { fork_crowd(work, &round) }?
+                unsafe { fork_crowd(work, labour, &round) }?
             }
         };
     }
@@ -105,10 +101,7 @@ unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
 /// # Safety
 /// As for [`child::spawn`].
 #[allow(unsafe_code)]
-unsafe fn fork_crowd<'w, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
-    work: &Work<'w, L, B>,
-    round: &Round,
-) -> Result<Crowd<'w>> {
+unsafe fn fork_crowd<'w>(work: &Work<'w>, labour: &dyn Labour, round: &Round) -> Result<Crowd<'w>> {
     let workers = round.dealer.workers;
     child::flush_buffers();
     let mut crowd = Crowd::new(work.board);
@@ -117,7 +110,7 @@ unsafe fn fork_crowd<'w, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     let ways = unsafe { Ways::of(work.threads_per_worker) };
     for rank in 0..workers {
         // SAFETY: passed on to the caller.
-        let born = unsafe { child::spawn(|| live(work, round, rank, &ways, withheld.take())) };
+        let born = unsafe { child::spawn(|| live(work, labour, round, rank, &ways, withheld.take())) };
         let fork = |source| Error::Fork { started: rank, asked: workers, limit: limits::process_limit(), source };
         crowd.add(born.map_err(fork)?);
     }
@@ -129,16 +122,14 @@ unsafe fn fork_crowd<'w, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
 /// # Safety
 /// As for [`child::spawn`].
 #[allow(unsafe_code)]
-unsafe fn open_nursery<'w, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
-    work: &Work<'w, L, B>,
-) -> std::io::Result<Nursery<'w>> {
+unsafe fn open_nursery<'w>(work: &Work<'w>, labour: &dyn Labour) -> std::io::Result<Nursery<'w>> {
     // SAFETY: passed on to the caller.
     let ways = unsafe { Ways::of(work.threads_per_worker) };
     let bear = |crowd: &mut Crowd<'w>| {
         let round = work.next_round();
         for (rank, berth) in work.board.berths().iter().enumerate().take(round.dealer.workers) {
             // SAFETY: the nursery has one thread.
-            let Ok(child) = (unsafe { child::spawn(|| live(work, &round, rank, &ways, None)) }) else { break };
+            let Ok(child) = (unsafe { child::spawn(|| live(work, labour, &round, rank, &ways, None)) }) else { break };
             berth.enter(child.pid());
             crowd.add(child);
         }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 
-use super::withheld;
+use super::withheld::Entry;
 use crate::error::{Error, Result};
 use crate::sys::limits;
 use crate::sys::memory::{Access, Inheritance, Keeping, Mapping, memfd, put};
@@ -28,9 +28,18 @@ unsafe impl Wire for std::sync::atomic::AtomicU8 {}
 /// Anonymous shared memory, mapped in the process that made it; gone when that process drops it and nobody has it attached.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    fd: OwnedFd,
+    /// Struck off before the addresses can become another's.
+    _withheld: Option<Entry>,
     mapping: Mapping,
     kind: Inheritance,
+    backing: Backing,
+}
+
+/// The bytes of a segment, for whoever wants to map them.
+#[derive(Debug)]
+pub(crate) struct Backing {
+    fd: OwnedFd,
+    len: usize,
 }
 
 impl Segment {
@@ -62,10 +71,8 @@ impl Segment {
             Ok((fd, mapping))
         });
         let (fd, mapping) = made.map_err(no_room)?;
-        if kind == Inheritance::Withheld {
-            withheld::enter(mapping.base().addr().get(), mapping.len());
-        }
-        Ok(Self { fd, mapping, kind })
+        let withheld = (kind == Inheritance::Withheld).then(|| Entry::new(mapping.base().addr().get(), mapping.len()));
+        Ok(Self { _withheld: withheld, mapping, kind, backing: Backing { fd, len } })
     }
 
     /// The first byte in this process.
@@ -93,12 +100,28 @@ impl Segment {
         unsafe { std::slice::from_raw_parts(first.cast().as_ptr(), count) }
     }
 
+    /// Its bytes, for whoever wants to map them.
+    pub(crate) fn backing(&self) -> &Backing {
+        &self.backing
+    }
+
+    /// Unmaps it here; its bytes stay.
+    pub(crate) fn into_backing(self) -> Backing {
+        self.backing
+    }
+}
+
+impl Backing {
+    /// How many bytes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Maps the same bytes once more, in this process (a worker), at another address.
     pub(crate) fn attach(&self, keeping: Keeping) -> Result<Attached> {
-        let mapping = Mapping::fenced(&self.fd, self.len(), keeping);
+        let mapping = Mapping::fenced(&self.fd, self.len, keeping);
         let mapping = mapping.map_err(Error::system("map a lent array in a worker"))?;
-        withheld::enter(mapping.base().addr().get(), mapping.len());
-        Ok(Attached { mapping })
+        Ok(Attached { _withheld: Entry::new(mapping.base().addr().get(), mapping.len()), mapping })
     }
 
     /// Writes the bytes `run` of `from` to the same place of this segment.
@@ -109,7 +132,7 @@ impl Segment {
     /// # Panics
     /// If the run is not inside of both.
     pub(crate) unsafe fn put(&self, from: &Attached, run: Range<usize>) -> io::Result<()> {
-        assert!(run.end <= self.len());
+        assert!(run.end <= self.len);
         // SAFETY: readable, as long as said, and passed on to the caller.
         unsafe { put(&self.fd, run.start, from.bytes(run.clone())) }
     }
@@ -124,17 +147,10 @@ fn tightest(len: usize) -> Option<limits::Room> {
     least.filter(|room| room.bytes < len as u64)
 }
 
-impl Drop for Segment {
-    fn drop(&mut self) {
-        if self.kind == Inheritance::Withheld {
-            withheld::strike(self.mapping.base().addr().get());
-        }
-    }
-}
-
 /// A segment as a worker has it.
 #[derive(Debug)]
 pub(crate) struct Attached {
+    _withheld: Entry,
     mapping: Mapping,
 }
 
