@@ -11,8 +11,9 @@ use std::ptr::NonNull;
 use bytemuck::Pod;
 use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, RawArrayViewMut};
 
+use crate::error::{Error, Result};
 use crate::shared::{Backing, Shared, raw_view};
-use crate::slices::{Extent, Region};
+use crate::slices::{Extent, Grid, Region, Split};
 use crate::sys::memory::Access;
 
 /// What may be lent: `&Shared`, `&mut Shared`, and tuples of what may be lent.
@@ -205,4 +206,22 @@ impl<T, D: Dimension> DerefMut for Slice<'_, T, D> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.cells
     }
+}
+
+/// Cuts the first array lent for writing, or else the first (whatever is lent has one at least), and checks that others lent for
+/// writing can be cut alike.
+pub(crate) fn cut(split: Split, loans: &[Loan<'_>]) -> Result<Grid> {
+    let written = || loans.iter().filter(|loan| loan.access == Access::Write);
+    let first = written().next().unwrap_or(&loans[0]).extent.shape;
+    let grid = Grid::new(split, first)?;
+    for other in written() {
+        let other = other.extent.shape;
+        if let Some(axis) = grid.cut_axes().find(|&axis| other.get(axis) != first.get(axis)) {
+            return Err(Error::Shape(format!(
+                "two outputs of shapes {first:?} and {other:?} differ on axis {axis}, which the split `{split}` cuts. Make \
+                 them equally long there, or cut another axis."
+            )));
+        }
+    }
+    Ok(grid)
 }

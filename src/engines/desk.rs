@@ -9,6 +9,8 @@
 
 use std::io;
 use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::lend::{Loan, Seat};
@@ -24,7 +26,7 @@ pub(crate) struct Care {
 }
 
 struct OutputCare {
-    undo: Option<Backing>,
+    undo: Option<Arc<Backing>>,
     guard: Option<Guard>,
 }
 
@@ -43,15 +45,42 @@ impl Care {
     /// # Errors
     /// If there is no memory for the undo copies.
     pub(crate) fn new(loans: &[Loan<'_>], grid: &Grid, undo: bool, guard: bool) -> Result<Self> {
+        Self::with(loans, grid, guard, |loan| {
+            let what = || format!("the undo copy of an output of {} bytes", loan.backing.len());
+            let copy = || Segment::for_data(loan.backing.len(), what).map(Segment::into_backing).map(Arc::new);
+            undo.then(copy).transpose()
+        })
+    }
+
+    /// With undo copies from elsewhere.
+    pub(super) fn with(
+        loans: &[Loan<'_>],
+        grid: &Grid,
+        guard: bool,
+        mut undo: impl FnMut(&Loan<'_>) -> Result<Option<Arc<Backing>>>,
+    ) -> Result<Self> {
         let page = page_size();
         let outputs = loans.iter().filter(|loan| loan.access == Access::Write).map(|loan| {
-            let what = || format!("the undo copy of an output of {} bytes", loan.backing.len());
-            let copy = || Segment::for_data(loan.backing.len(), what).map(Segment::into_backing);
             let alone = |region: Region| loan.extent.whole_pages(&region, page).is_some();
             let how = || if grid.regions().all(alone) { Guard::Pages } else { Guard::Copies };
-            Ok(OutputCare { undo: undo.then(copy).transpose()?, guard: guard.then(how) })
+            Ok(OutputCare { undo: undo(loan)?, guard: guard.then(how) })
         });
         Ok(Self { outputs: outputs.collect::<Result<_>>()? })
+    }
+
+    /// Whether any is taken.
+    pub(super) fn is_taken(&self) -> bool {
+        self.outputs.iter().any(|output| output.undo.is_some() || output.guard.is_some())
+    }
+
+    /// The undo copies, in order, where outputs have one.
+    pub(super) fn undo_copies(&self) -> impl Iterator<Item = &Backing> {
+        self.outputs.iter().filter_map(|output| output.undo.as_deref())
+    }
+
+    /// Whether there is a guard.
+    pub(super) fn guards(&self) -> bool {
+        self.outputs.iter().any(|output| output.guard.is_some())
     }
 
     /// How much private memory the guard takes of a worker at most: the outputs that are worked on in private pages.
@@ -67,13 +96,13 @@ pub(crate) struct Desk<'w> {
     seats: Vec<Seat<'w>>,
     outputs: Vec<Output<'w>>,
     /// Mapped for as long as the worker lives.
-    _inputs: Vec<Attached>,
+    _inputs: Vec<Rc<Attached>>,
 }
 
 /// An output that needs care.
 struct Output<'w> {
     loan: &'w Loan<'w>,
-    mapped: Attached,
+    mapped: Rc<Attached>,
     undo: Option<Attached>,
     guard: Option<Guard>,
 }
@@ -85,18 +114,23 @@ impl<'w> Desk<'w> {
         Self { seats, outputs: Vec::new(), _inputs: Vec::new() }
     }
 
-    /// Maps what was lent, in a worker process.
-    pub(super) fn attach(loans: &'w [Loan<'w>], care: &Care) -> Result<Self> {
+    /// In a worker process, with what was lent mapped by `map`: the loan of a number, kept in a way.
+    pub(super) fn attach(
+        loans: &'w [Loan<'w>],
+        care: &Care,
+        mut map: impl FnMut(usize, Keeping) -> Result<Rc<Attached>>,
+    ) -> Result<Self> {
         let mut desk = Self { seats: Vec::new(), outputs: Vec::new(), _inputs: Vec::new() };
         let mut care = care.outputs.iter();
-        for loan in loans {
+        for (number, loan) in loans.iter().enumerate() {
             let care = if loan.access == Access::Write { care.next() } else { None };
             let guard = care.and_then(|care| care.guard);
-            let mapped = loan.backing.attach(match (loan.access, guard) {
+            let keeping = match (loan.access, guard) {
                 (Access::Read, _) | (_, Some(Guard::Pages)) => Keeping::SharedToRead,
                 (Access::Write, None) => Keeping::SharedToWrite,
                 (Access::Write, Some(Guard::Copies)) => Keeping::PrivateToRead,
-            })?;
+            };
+            let mapped = map(number, keeping)?;
             desk.seats.push(Seat { base: mapped.base(), extent: loan.extent });
             let keeping = if guard.is_some() { Keeping::SharedToRead } else { Keeping::SharedToWrite };
             let undo = care.and_then(|care| care.undo.as_ref()).map(|undo| undo.attach(keeping)).transpose()?;

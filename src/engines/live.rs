@@ -1,12 +1,13 @@
 //! A worker's life in a process of its own, from birth to the status it leaves with.
 
 use std::mem::ManuallyDrop;
+use std::rc::Rc;
 
 use super::desk::Desk;
 use super::work::{Labour, Round, Stopped, Work, note_panic};
 use crate::error::{Error, Result};
 use crate::shared::Withheld;
-use crate::sync::Words;
+use crate::sync::{Berth, Words};
 use crate::sys::pools::Pools;
 use crate::sys::{child, limits, witness};
 
@@ -40,6 +41,27 @@ pub(super) fn live(
     withheld: Option<Withheld>,
 ) -> i32 {
     let berth = &work.board.berths()[rank];
+    be_born(berth, rank, ways);
+    let desk = match prepare(work, withheld) {
+        // Never unmapped: a thread that the body left running may still look at a view.
+        Ok(desk) => ManuallyDrop::new(desk),
+        Err(error) => {
+            berth.say(&Words::Refused { reason: error.to_string() });
+            work.board.give_up(Some(rank));
+            return 1;
+        }
+    };
+    // SAFETY: attached just now with the access each loan asks for, until the process ends; each rank is born once.
+    #[allow(unsafe_code)]
+    let done = unsafe { labour.labour(work, round, rank, &desk) };
+    match done {
+        Err(Stopped) => 1,
+        Ok(()) => work.board.head().end.meet(round.participants(), work.patience).map_or(1, |()| 0),
+    }
+}
+
+/// What a worker does first of all.
+pub(super) fn be_born(berth: &Berth, rank: usize, ways: &Ways) {
     berth.enter(std::process::id());
     berth.obituary.sign();
     child::name(&format!("parfork-w{rank}"));
@@ -55,25 +77,6 @@ pub(super) fn live(
         }
     }
     keep_panics_quiet(rank, ways.backtraces);
-    let desk = match prepare(work, withheld) {
-        // Never unmapped: a thread that the body left running may still look at a view.
-        Ok(desk) => ManuallyDrop::new(desk),
-        Err(error) => {
-            berth.say(&Words::Refused { reason: error.to_string() });
-            work.board.give_up(Some(rank));
-            return 1;
-        }
-    };
-    // SAFETY: attached just now with the access each loan asks for, until the process ends; each rank is born once.
-    #[allow(unsafe_code)]
-    let done = unsafe { labour.labour(work, round, rank, &desk) };
-    match done {
-        Err(Stopped) => 1,
-        Ok(()) => {
-            let participants = round.dealer.workers as u32 + 1;
-            work.board.head().end.meet(participants, work.patience).map_or(1, |()| 0)
-        }
-    }
 }
 
 /// Maps what was lent, and nothing else of the coordinator's arrays; limits the memory that may be added to that.
@@ -81,10 +84,11 @@ fn prepare<'w>(work: &Work<'w>, withheld: Option<Withheld>) -> Result<Desk<'w>> 
     withheld
         .map_or(Ok(()), Withheld::blockade)
         .map_err(Error::system("keep a worker away from arrays it was not lent"))?;
-    let desk = Desk::attach(work.loans, work.care)?;
+    let desk =
+        Desk::attach(work.loans, work.care, |loan, keeping| work.loans[loan].backing.attach(keeping).map(Rc::new))?;
     if let Some(limit) = work.memory_limit {
         let private = limit.saturating_add(work.care.private_bytes(work.loans) as u64);
-        limits::limit_private_memory(private).map_err(Error::system("limit a worker's memory"))?;
+        limits::limit_private_memory(Some(private)).map_err(Error::system("limit a worker's memory"))?;
     }
     Ok(desk)
 }

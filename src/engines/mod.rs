@@ -4,6 +4,7 @@
 //! [`Labour::labour`] and at which addresses the loans are; what is dealt, run, journalled and gathered is the same code.
 
 mod attend;
+mod crew;
 mod desk;
 mod live;
 mod processes;
@@ -13,8 +14,10 @@ mod toll;
 mod whereabouts;
 mod work;
 
+pub(crate) use crew::{Hands, Task, Tender};
 pub(crate) use desk::Care;
 pub(crate) use processes::{run_alone, run_beside_threads};
+pub use work::Progress;
 pub(crate) use work::{Body, Labour, Orders, Work};
 
 use crate::engine::Engine;

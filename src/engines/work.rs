@@ -11,7 +11,6 @@ use super::desk::{Care, Desk};
 use crate::answer::Answer;
 use crate::error::{Cause, Death, Error, Refusal, SliceName};
 use crate::lend::{Lend, Loan};
-use crate::settings::Progress;
 use crate::slices::Grid;
 use crate::stop::Stop;
 use crate::sync::{Board, Dealer, Patience, Words};
@@ -50,16 +49,28 @@ pub(crate) struct Round {
     pub(crate) dealer: Dealer,
     /// Which, if not all.
     pub(crate) slices: Option<Vec<usize>>,
+    /// Whether it is the job's first.
+    pub(crate) first: bool,
     /// Whether the job goes on when a worker dies.
     pub(crate) goes_on: bool,
+    /// How many of the workers are processes of their own: all, but for the coordinator if it works too, as the last rank.
+    pub(crate) processes: usize,
 }
 
 impl Round {
+    /// How many meet at its end: processes and coordinator.
+    pub(crate) fn participants(&self) -> u32 {
+        self.processes as u32 + 1
+    }
+
     /// What the dealer's `number` stands for.
     fn slice(&self, number: usize) -> usize {
         self.slices.as_ref().map_or(number, |slices| slices[number])
     }
 }
+
+/// Called in the coordinator with the number of slices done and of all.
+pub type Progress<'p> = Box<dyn FnMut(usize, usize) + 'p>;
 
 /// What only the coordinator has.
 pub(crate) struct Orders<'o> {
@@ -199,7 +210,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<L, R,
             }
         }
         // Whoever still waits for this worker at a meeting would wait for ever.
-        board.head().meeting.break_for(Some(rank));
+        board.head().meeting.0.break_for(Some(rank));
         if work.measure_memory {
             board.berths()[rank].note_memory(Memory::of_this_process().unwrap_or_default());
         }
@@ -214,7 +225,8 @@ impl Work<'_> {
     /// tried again, for those who did cannot meet again; but they can go on without the dead, if that is wanted.
     pub(crate) fn first_round(&self, survive: bool) -> Round {
         let goes_on = survive && if self.in_step() { self.go_on_without_dead } else { self.retries > 0 };
-        Round { dealer: self.dealer, slices: self.only.map(|slice| vec![slice]), goes_on }
+        let processes = self.dealer.workers;
+        Round { dealer: self.dealer, slices: self.only.map(|slice| vec![slice]), first: true, goes_on, processes }
     }
 
     /// The slices that are to be run and are not done, ascending.
@@ -229,7 +241,7 @@ impl Work<'_> {
     pub(crate) fn next_round(&self) -> Round {
         let free = self.board.free();
         let dealer = Dealer { slices: free.len(), workers: self.dealer.workers.min(free.len()), ..self.dealer };
-        Round { dealer, slices: Some(free), goes_on: true }
+        Round { dealer, slices: Some(free), first: false, goes_on: true, processes: dealer.workers }
     }
 
     /// Whether every worker has exactly one slice, fixed beforehand.

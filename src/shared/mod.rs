@@ -11,5 +11,5 @@ mod withheld;
 
 pub(crate) use array::raw_view;
 pub use array::{Order, Shared};
-pub(crate) use segment::{Attached, Backing, Segment, Wire};
+pub(crate) use segment::{Attached, Backing, Segment, Told, Wire, give_back_at_once, retain_live};
 pub(crate) use withheld::Withheld;

@@ -73,6 +73,10 @@ fn heed_signals() {
 pub(crate) fn play(case: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.env(CASE, case).env("RUST_BACKTRACE", "0").stdin(std::process::Stdio::null());
+    // The watchdog ends a case; what the case has started ends with it.
+    let end_with_parent = || Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?);
+    // SAFETY: it makes a system call and nothing else.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, end_with_parent) };
     command
 }
 
