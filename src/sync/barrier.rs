@@ -10,7 +10,7 @@
 
 use std::time::Instant;
 
-use super::words::{AtomicU32, Ordering, PAUSES, YIELDS, futex, spin_loop, yield_now};
+use super::words::{AtomicU32, Ordering, PAUSES, PAUSES_IN_A_ROW, YIELDS, futex, spin_loop, yield_now};
 
 /// The bits for whom it broke, and of the second word those that count.
 const LOW: u32 = WITHDRAWAL - 1;
@@ -242,13 +242,11 @@ impl Patience {
     /// Waits a moment; false when it is time to sleep.
     pub(crate) fn pause(self, tries: &mut u32) -> bool {
         *tries += 1;
-        if self.cpus {
-            spin_loop();
-            *tries <= PAUSES
-        } else {
-            yield_now();
-            *tries <= YIELDS
+        match self.cpus && *tries % PAUSES_IN_A_ROW != 0 {
+            true => spin_loop(),
+            false => yield_now(),
         }
+        *tries <= if self.cpus { PAUSES } else { YIELDS }
     }
 }
 

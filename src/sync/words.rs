@@ -13,5 +13,9 @@ pub(super) use crate::sys::futex;
 /// wake-up would take.
 pub(super) const PAUSES: u32 = 1000;
 
+/// How many of those to make in a row before giving way once: two that wait for each other may have been put on the same CPU,
+/// where each would wait out all of its pauses (28 us a job instead of 1).
+pub(super) const PAUSES_IN_A_ROW: u32 = 32;
+
 /// How often to give way before that where some have none; each about 130 ns when nobody else wants the CPU.
 pub(super) const YIELDS: u32 = 100;

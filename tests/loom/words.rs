@@ -11,6 +11,7 @@ pub use loom::thread::yield_now;
 
 /// Sleep at once: looking again and again is what loom does anyhow.
 pub const PAUSES: u32 = 0;
+pub const PAUSES_IN_A_ROW: u32 = 1;
 pub const YIELDS: u32 = 0;
 
 loom::thread_local! {
