@@ -154,10 +154,17 @@ impl Hands {
 
     /// Lets all workers be there and be new, if one is missing.
     fn gather(&mut self) -> Result<()> {
-        if self.crowd.as_ref().is_some_and(Crowd::is_whole) {
+        let is_intact = self.nursery.as_ref().is_some_and(Nursery::is_intact);
+        if is_intact && self.crowd.as_ref().is_some_and(Crowd::is_whole) {
             return Ok(());
         }
         self.crowd = None;
+        if !is_intact {
+            // And whoever it made that was not asked for.
+            self.nursery = None;
+        }
+        // One of those who are gone may have written over it: it is not taken for told.
+        self.bill.clear();
         let berths = self.board.laid_out(Layout { workers: self.workers, slices: 0, loans: 0, answer: 0 })?;
         berths.reserve_berths()?;
         loop {
