@@ -75,7 +75,8 @@ impl<L: Lend> Job<'_, L> {
         let _hold = settings.stop.map(|_| Hold::new());
         // However fast its workers would be.
         if orders.are_to_end() {
-            return Err(orders.ended(&board));
+            // What a crew's board says is of the job before.
+            return Err(orders.ended(0, slices));
         }
         let deaths = engine(&work, &mut orders, hands)?;
         let mut report = Report {
