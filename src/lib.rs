@@ -42,7 +42,7 @@ mod worker;
 pub mod workers;
 
 pub use answer::{Answer, Gathered};
-pub use crew::Crew;
+pub use crew::{Crew, CrewSettings};
 pub use engine::{Engine, EngineError, MOST_WORKERS};
 pub use error::{ArrayName, Cause, Death, Error, Fault, Owner, Place, Refusal, Result, SliceName, Touch};
 pub use fork::fork;

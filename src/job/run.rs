@@ -7,7 +7,7 @@ use bytemuck::Zeroable;
 use super::{Job, cpus};
 use crate::answer::{Answer, Gathered};
 use crate::engine::{Engine, MOST_WORKERS};
-use crate::engines::{Care, Hands, Orders, Work};
+use crate::engines::{Care, Hands, Orders, Upbringing, Work};
 use crate::error::{Death, Error, Result};
 use crate::lend::{Lend, Loan, cut};
 use crate::report::Report;
@@ -62,11 +62,12 @@ impl<L: Lend> Job<'_, L> {
             memory_limit: settings.memory_limit,
             stop: settings.stop.filter(|_| !processes || joins_in),
             go_on_without_dead: settings.go_on_without_dead,
-            threads_per_worker: settings.threads_per_worker.unwrap_or(1),
+            upbringing: Upbringing { threads: settings.threads_per_worker.unwrap_or(1), pin: settings.pin },
             only,
         };
         let began = Instant::now();
         let mut orders = Orders {
+            began,
             deadline: settings.deadline.map(|span| (span, began.checked_add(span))),
             slice_deadline: settings.slice_deadline,
             stop: settings.stop,
@@ -104,6 +105,7 @@ fn check(settings: &Settings<'_>, loans: &[Loan<'_>]) -> Result<()> {
         ("a deadline for slices", settings.slice_deadline.is_some()),
         ("a limit of memory", settings.memory_limit.is_some()),
         ("a guard", settings.guard),
+        ("binding to CPUs", settings.pin),
         ("a crew", settings.crew.is_some()),
     ];
     match processes_only.into_iter().find(|(_, asked)| *asked) {

@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering;
 use super::desk::Desk;
 use super::live::Ways;
 use super::processes::{Staff, run_rounds};
-use super::work::{Labour, Orders, Round, Work};
+use super::work::{Labour, Orders, Round, Upbringing, Work};
 use crate::error::{Death, Error, Result};
 use crate::process::{Crowd, Nursery};
 use crate::shared::{Withheld, give_back_at_once, retain_live};
@@ -34,7 +34,7 @@ pub(crate) struct Hands {
     board: Board,
     workers: usize,
     cpus: usize,
-    threads_per_worker: usize,
+    upbringing: Upbringing,
     joins_in: bool,
     may_fork: fn() -> Result<()>,
     crowd: Option<Crowd>,
@@ -69,7 +69,7 @@ impl Hands {
     pub(crate) unsafe fn start(
         workers: usize,
         most: usize,
-        threads_per_worker: usize,
+        upbringing: Upbringing,
         cpus: usize,
         may_fork: fn() -> Result<()>,
     ) -> Result<Self> {
@@ -78,7 +78,7 @@ impl Hands {
             board: Board::for_many(most + 1)?,
             workers,
             cpus,
-            threads_per_worker,
+            upbringing,
             joins_in: false,
             may_fork,
             crowd: None,
@@ -171,7 +171,7 @@ impl Hands {
                 (self.may_fork)()?;
                 // SAFETY: this process may fork, as whoever started the crew has vouched.
                 #[allow(unsafe_code)]
-                let nursery = unsafe { open_nursery(&self.board, self.threads_per_worker, self.cpus) };
+                let nursery = unsafe { open_nursery(&self.board, self.upbringing, self.cpus) };
                 self.nursery = Some(nursery.map_err(|source| self.too_few(0, source))?);
             }
             let Some(nursery) = &mut self.nursery else { unreachable!("opened above") };
@@ -249,7 +249,7 @@ impl Staff for AtTask<'_> {
         hands.call(self.task, work, round)?;
         let own = round.processes;
         if own < round.dealer.workers {
-            work.board.berths()[own].begin_job(work.board.clock());
+            work.board.berths()[own].begin_job(work.timed.then(|| work.board.clock()));
             let desk = Desk::of_coordinator(work.loans);
             // SAFETY: the arrays' own addresses in this process, writable; the last rank is nobody else's. What is lent for
             // reading is only viewed for reading. How it ended is on the board.
@@ -282,9 +282,9 @@ impl Hands {
 /// # Safety
 /// As for [`child::spawn`].
 #[allow(unsafe_code)]
-unsafe fn open_nursery(board: &Board, threads_per_worker: usize, cpus: usize) -> io::Result<Nursery> {
+unsafe fn open_nursery(board: &Board, upbringing: Upbringing, cpus: usize) -> io::Result<Nursery> {
     // SAFETY: passed on to the caller.
-    let ways = unsafe { Ways::of(threads_per_worker) };
+    let ways = unsafe { Ways::of(upbringing) };
     let coordinator = std::process::id();
     let bear = |crowd: &mut Crowd| {
         let head = board.head();
