@@ -3,10 +3,30 @@
 use std::fmt;
 
 use crate::engine::MOST_WORKERS;
-use crate::engines::Hands;
+use crate::engines::{Hands, Upbringing};
 use crate::error::{Error, Result};
 use crate::process;
-use crate::sys::limits;
+use crate::sys::cpu;
+
+/// What is decided when a crew starts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CrewSettings {
+    /// How many workers; as many as there are [`cpus`](crate::cpus) if not given.
+    pub workers: Option<usize>,
+    /// To how many threads libraries are held in each: 1 if not given, 0 leaves them alone; see
+    /// [`Job::threads_per_worker`](crate::Job::threads_per_worker).
+    pub threads_per_worker: Option<usize>,
+    /// Whether each is bound to a CPU; see [`Job::pin`](crate::Job::pin).
+    pub pin: bool,
+}
+
+impl CrewSettings {
+    fn read(self) -> Result<(usize, Upbringing)> {
+        let workers = self.workers.unwrap_or_else(cpu::count);
+        check(workers)?;
+        Ok((workers, Upbringing { threads: self.threads_per_worker.unwrap_or(1), pin: self.pin }))
+    }
+}
 
 /// Worker processes that are forked once and work on many jobs, one after the other.
 ///
@@ -41,36 +61,33 @@ impl Crew {
     /// # Errors
     /// If this process has other threads; if there are to be none or more than [`MOST_WORKERS`]; if the system makes fewer.
     pub fn start(workers: usize) -> Result<Self> {
-        Self::start_with(workers, 1)
+        Self::with(CrewSettings { workers: Some(workers), ..CrewSettings::default() })
     }
 
-    /// Forks so many workers, in which BLAS, OpenMP and rayon are held to so many threads; 0 leaves them as they are. See
-    /// [`Job::threads_per_worker`](crate::Job::threads_per_worker).
+    /// Forks workers as these settings say.
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub fn start_with(workers: usize, threads_per_worker: usize) -> Result<Self> {
-        let cpus = limits::cpus();
-        check(workers)?;
+    pub fn with(settings: CrewSettings) -> Result<Self> {
+        let (workers, upbringing) = settings.read()?;
         // SAFETY: each fork is made by the only thread there is, so no other holds anything that a worker could wait for.
         #[allow(unsafe_code)]
-        let hands = unsafe { Hands::start(workers, MOST_WORKERS, threads_per_worker, cpus, process::be_alone) };
+        let hands = unsafe { Hands::start(workers, MOST_WORKERS, upbringing, cpu::count(), process::be_alone) };
         hands.map(Self)
     }
 
-    /// Forks so many workers even if this process has other threads.
+    /// Forks workers even if this process has other threads.
     ///
     /// # Errors
-    /// As [`start_with`](Self::start_with).
+    /// If there are to be none or more than [`MOST_WORKERS`]; if the system makes fewer.
     ///
     /// # Safety
     /// As for [`Job::run_beside_threads`](crate::Job::run_beside_threads), for every body that the crew will ever run.
     #[allow(unsafe_code)]
-    pub unsafe fn start_beside_threads(workers: usize, threads_per_worker: usize) -> Result<Self> {
-        let cpus = limits::cpus();
-        check(workers)?;
+    pub unsafe fn beside_threads(settings: CrewSettings) -> Result<Self> {
+        let (workers, upbringing) = settings.read()?;
         // SAFETY: passed on to the caller.
-        unsafe { Hands::start(workers, MOST_WORKERS, threads_per_worker, cpus, || Ok(())) }.map(Self)
+        unsafe { Hands::start(workers, MOST_WORKERS, upbringing, cpu::count(), || Ok(())) }.map(Self)
     }
 
     /// How many workers there are; this process is not counted.

@@ -15,12 +15,12 @@ use crate::lend::Lend;
 use crate::settings::{Redo, Settings};
 use crate::slices::{Schedule, Split};
 use crate::stop::Stop;
-use crate::sys::limits;
+use crate::sys::cpu;
 use crate::worker::Worker;
 
 /// How many CPUs this process may use, by affinity and cgroup: the default number of workers.
 pub fn cpus() -> usize {
-    limits::cpus()
+    cpu::count()
 }
 
 /// A job that has not begun.
@@ -150,6 +150,14 @@ impl<'p, L: Lend> Job<'p, L> {
         self
     }
 
+    /// Binds each worker process to a CPU: neighbours in rank to CPUs that share as little as possible (core, cache, memory),
+    /// round and round if there are more workers than CPUs. By default the system moves them as it likes, which is better where
+    /// others want the CPUs too.
+    pub fn pin(mut self, pin: bool) -> Self {
+        self.settings.pin = pin;
+        self
+    }
+
     /// Runs slice `number` alone, by one worker, and leaves all other cells as they are: to look again at a slice on which a
     /// job failed. There is one answer, that slice's.
     pub fn only_slice(mut self, number: usize) -> Self {
@@ -273,10 +281,10 @@ impl<'p, L: Lend> Job<'p, L> {
         if self.settings.engine != Engine::Processes {
             return Err(Error::Engine { what: "a crew", engine: self.settings.engine });
         }
-        if self.settings.threads_per_worker.is_some() {
+        if self.settings.threads_per_worker.is_some() || self.settings.pin {
             return Err(Error::Crew(
-                "to how many threads libraries are held in a crew's workers is decided when it starts. Use \
-                 Crew::start_with, and leave it out here."
+                "to how many threads libraries are held in a crew's workers, and whether these are bound to CPUs, is decided \
+                 when it starts. Use Crew::with, and leave it out here."
                     .to_owned(),
             ));
         }

@@ -42,7 +42,7 @@ mod worker;
 pub mod workers;
 
 pub use answer::{Answer, Gathered};
-pub use crew::Crew;
+pub use crew::{Crew, CrewSettings};
 pub use engine::{Engine, EngineError, MOST_WORKERS};
 pub use error::{ArrayName, Cause, Death, Error, Fault, Owner, Place, Refusal, Result, SliceName, Touch};
 pub use fork::fork;
@@ -50,7 +50,7 @@ pub use job::{Job, cpus};
 pub use lend::{Lend, Slice};
 pub use report::{Memory, Report, WorkerReport};
 pub use settings::{Progress, Redo, Settings};
-pub use shared::{Order, Shared};
+pub use shared::{Order, Shared, keep_memory};
 pub use slices::{Schedule, ScheduleError, Split, SplitError};
 pub use stop::Stop;
 pub use worker::Worker;

@@ -30,6 +30,8 @@ pub struct Settings<'p> {
     /// To how many threads libraries are held in each worker process: 1 if not given, 0 leaves them alone; see
     /// [`Job::threads_per_worker`](crate::Job::threads_per_worker).
     pub threads_per_worker: Option<usize>,
+    /// Whether each worker process is bound to a CPU; see [`Job::pin`](crate::Job::pin).
+    pub pin: bool,
     /// The number of the one slice to run, if not all; see [`Job::only_slice`](crate::Job::only_slice).
     pub only_slice: Option<usize>,
     /// Whether workers that meet go on when one dies; see [`Job::go_on_without_dead`](crate::Job::go_on_without_dead).

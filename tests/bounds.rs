@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ndarray::{Array2, Ix1, Ix2};
-use parfork::{Cause, Engine, Error, Job, Order, Schedule, Settings, Shared, Split, Stop};
+use parfork::{Cause, Crew, CrewSettings, Engine, Error, Job, Order, Schedule, Settings, Shared, Split, Stop};
 use support::{Page, cases, no_children, nothing_left, play};
 
 fn main() -> ExitCode {
@@ -31,6 +31,7 @@ fn main() -> ExitCode {
             replacements_come_though_threads_run_by_then,
             replacements_come_though_the_nursery_is_killed,
             what_only_processes_can_keep_is_refused,
+            pinned_workers_have_a_cpu_each,
             a_worker_that_stands_still_without_a_slice_is_told,
             a_job_that_was_stopped_as_a_whole_is_not_late,
             the_second_signal_ends_at_once,
@@ -46,6 +47,34 @@ const LONG: Duration = Duration::from_millis(300);
 fn signal_me(signal: i32) {
     // SAFETY: a signal to this process, a worker.
     unsafe { libc::kill(std::process::id() as i32, signal) };
+}
+
+/// The CPUs that the calling process may use, as bits.
+fn my_cpus() -> u64 {
+    let set = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)).unwrap();
+    (0..64).filter(|&cpu| set.is_set(cpu).unwrap()).map(|cpu| 1 << cpu).sum()
+}
+
+fn pinned_workers_have_a_cpu_each() {
+    let all = my_cpus();
+    let cpus = all.count_ones() as usize;
+    let one_each = |said: &[u64]| {
+        assert!(said.iter().all(|cpus| cpus.count_ones() == 1 && cpus & all != 0), "{said:?} of {all}");
+        // Nobody shares while there are others.
+        assert_eq!(
+            said[..cpus.min(said.len())].iter().fold(0, |set, cpu| set | cpu).count_ones() as usize,
+            cpus.min(said.len())
+        );
+    };
+    let line = Shared::<u8, _>::zeros(5).unwrap();
+    let job = || Job::new(&line).workers(5).split(Split::rows().into_pieces(5)).schedule(Schedule::Static);
+    one_each(&job().pin(true).run(|_, _| my_cpus()).unwrap());
+    assert!(job().run(|_, _| my_cpus()).unwrap().iter().all(|&cpus| cpus == all));
+    let mut crew = Crew::with(CrewSettings { workers: Some(5), pin: true, ..CrewSettings::default() }).unwrap();
+    one_each(&job().crew(&mut crew).run_with((), |_, (), _| my_cpus()).unwrap());
+    assert_eq!(my_cpus(), all);
+    let refused = job().engine(Engine::Threads).pin(true).run(|_, _| ()).unwrap_err();
+    assert!(matches!(refused, Error::Engine { .. }), "{refused}");
 }
 
 fn loop_for_ever() {

@@ -4,16 +4,18 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use super::desk::Desk;
-use super::work::{Labour, Round, Stopped, Work, note_panic};
+use super::work::{Labour, Round, Stopped, Upbringing, Work, note_panic};
 use crate::error::{Error, Result};
 use crate::shared::Withheld;
 use crate::sync::{Berth, Words};
 use crate::sys::pools::Pools;
-use crate::sys::{child, limits, witness};
+use crate::sys::{child, cpu, limits, witness};
 
 /// What the coordinator looks up before the fork for all its workers.
 pub(super) struct Ways {
     pools: Option<Pools>,
+    /// Which CPUs workers are bound to in turn; none for whichever the system likes.
+    cpus: Vec<usize>,
     /// Whether a panic is to be shown with a backtrace. Asked for before the fork and not after the panic: another thread may
     /// hold the environment's lock at the fork.
     backtraces: bool,
@@ -23,10 +25,13 @@ impl Ways {
     /// # Safety
     /// As for [`Pools::of`].
     #[allow(unsafe_code)]
-    pub(super) unsafe fn of(threads_per_worker: usize) -> Self {
+    pub(super) unsafe fn of(upbringing: Upbringing) -> Self {
         let backtraces = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
         // SAFETY: passed on to the caller.
-        Self { pools: unsafe { Pools::of(threads_per_worker) }, backtraces }
+        let pools = unsafe { Pools::of(upbringing.threads) };
+        // Where the system does not tell which CPUs there are, it does not take them away either.
+        let cpus = if upbringing.pin { cpu::spread().unwrap_or_default() } else { Vec::new() };
+        Self { pools, cpus, backtraces }
     }
 }
 
@@ -65,6 +70,10 @@ pub(super) fn be_born(berth: &Berth, rank: usize, ways: &Ways) {
     berth.enter(std::process::id());
     berth.obituary.sign();
     child::name(&format!("parfork-w{rank}"));
+    if let Some(&cpu) = ways.cpus.get(rank % ways.cpus.len().max(1)) {
+        // One that was taken away since leaves the worker free to run elsewhere.
+        let _ = cpu::pin(cpu);
+    }
     // SAFETY: the board is inherited, and no code here unmaps it in a worker.
     #[allow(unsafe_code)]
     let sworn = unsafe { witness::swear_in(&berth.fault) };

@@ -57,7 +57,7 @@ pub(super) fn run_rounds(
     orders: &mut Orders<'_>,
     staff: &mut dyn Staff,
 ) -> Result<Vec<Death>> {
-    shortage::count();
+    shortage::count(orders.began);
     let (mut round, mut toll) = (work.first_round(true), Toll::new(work.retries));
     loop {
         // Before the first, what the board of a crew says is of another job.
@@ -178,7 +178,7 @@ unsafe fn fork_crowd(work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Res
     let mut crowd = Crowd::new(work.board);
     let mut withheld = Some(Withheld::hold());
     // SAFETY: this process has one thread, or the caller vouches for what the others do to what all have.
-    let ways = unsafe { Ways::of(work.threads_per_worker) };
+    let ways = unsafe { Ways::of(work.upbringing) };
     for rank in 0..workers {
         // SAFETY: passed on to the caller.
         let born = unsafe { child::spawn(|| live(work, labour, round, rank, &ways, withheld.take())) };
@@ -195,7 +195,7 @@ unsafe fn fork_crowd(work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Res
 #[allow(unsafe_code)]
 unsafe fn open_nursery(work: &Work<'_>, labour: &dyn Labour) -> std::io::Result<Nursery> {
     // SAFETY: passed on to the caller.
-    let ways = unsafe { Ways::of(work.threads_per_worker) };
+    let ways = unsafe { Ways::of(work.upbringing) };
     let bear = |crowd: &mut Crowd| {
         let round = work.next_round();
         for (rank, berth) in work.board.berths().iter().enumerate().take(round.dealer.workers) {

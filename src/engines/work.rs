@@ -38,10 +38,18 @@ pub(crate) struct Work<'w> {
     pub(crate) stop: Option<&'w Stop>,
     /// Whether workers that meet go on doing so when one has died.
     pub(crate) go_on_without_dead: bool,
-    /// To how many threads libraries are held in each worker process; 0 leaves them alone.
-    pub(crate) threads_per_worker: usize,
+    pub(crate) upbringing: Upbringing,
     /// The one slice to be run, if not all.
     pub(crate) only: Option<usize>,
+}
+
+/// What is done for worker processes at birth.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Upbringing {
+    /// To how many threads libraries are held in each; 0 leaves them alone.
+    pub(crate) threads: usize,
+    /// Whether each is bound to a CPU.
+    pub(crate) pin: bool,
 }
 
 /// Slices to be dealt: all of a job, or those that are left after workers have died.
@@ -74,6 +82,7 @@ pub type Progress<'p> = Box<dyn FnMut(usize, usize) + 'p>;
 
 /// What only the coordinator has.
 pub(crate) struct Orders<'o> {
+    pub(crate) began: Instant,
     /// How long the job may take, and until when that is.
     pub(crate) deadline: Option<(Duration, Option<Instant>)>,
     /// How long one slice may take.
@@ -187,17 +196,20 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<L, R,
         for (word, seat) in board.addresses(rank).iter().zip(desk.seats()) {
             word.store(seat.base.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
         }
+        let mut began = Instant::now();
         for run in (0..).map_while(|runs| round.dealer.deal(&board.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
                 if board.head().end.broken().is_some() || work.stop.is_some_and(Stop::asked) {
                     return Err(Stopped);
                 }
-                let began = Instant::now();
                 board.take(rank, slice, began);
                 // SAFETY: passed on to the caller.
                 let words = match unsafe { self.work_on(work, rank, slice, desk) } {
                     Ok(answer) => {
-                        board.finish(rank, slice, bytemuck::bytes_of(&answer), began.elapsed());
+                        // Also when the next one begins: reading the clock takes longer than to be dealt a slice.
+                        let now = Instant::now();
+                        board.finish(rank, slice, bytemuck::bytes_of(&answer), now - began);
+                        began = now;
                         continue;
                     }
                     Err(words) => words,

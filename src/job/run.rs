@@ -7,7 +7,7 @@ use bytemuck::Zeroable;
 use super::{Job, cpus};
 use crate::answer::{Answer, Gathered};
 use crate::engine::{Engine, MOST_WORKERS};
-use crate::engines::{Care, Hands, Orders, Work};
+use crate::engines::{Care, Hands, Orders, Upbringing, Work};
 use crate::error::{Death, Error, Result};
 use crate::lend::{Lend, Loan, cut};
 use crate::report::Report;
@@ -20,7 +20,7 @@ impl<L: Lend> Job<'_, L> {
     /// Cuts, makes the board, lets `engine` work, gathers; with a crew's hands if there are any.
     pub(crate) fn run_as<R: Answer>(
         self,
-        hands: Option<&mut Hands>,
+        mut hands: Option<&mut Hands>,
         engine: impl FnOnce(&Work<'_>, &mut Orders<'_>, Option<&mut Hands>) -> Result<Vec<Death>>,
     ) -> Result<Gathered<R::Value>> {
         let settings = self.settings;
@@ -62,11 +62,12 @@ impl<L: Lend> Job<'_, L> {
             memory_limit: settings.memory_limit,
             stop: settings.stop.filter(|_| !processes || joins_in),
             go_on_without_dead: settings.go_on_without_dead,
-            threads_per_worker: settings.threads_per_worker.unwrap_or(1),
+            upbringing: Upbringing { threads: settings.threads_per_worker.unwrap_or(1), pin: settings.pin },
             only,
         };
         let began = Instant::now();
         let mut orders = Orders {
+            began,
             deadline: settings.deadline.map(|span| (span, began.checked_add(span))),
             slice_deadline: settings.slice_deadline,
             stop: settings.stop,
@@ -78,7 +79,7 @@ impl<L: Lend> Job<'_, L> {
             // What a crew's board says is of the job before.
             return Err(orders.ended(0, slices));
         }
-        let deaths = engine(&work, &mut orders, hands)?;
+        let deaths = engine(&work, &mut orders, hands.as_deref_mut())?;
         let mut report = Report {
             engine: settings.engine,
             split,
@@ -89,7 +90,11 @@ impl<L: Lend> Job<'_, L> {
             addresses,
             wall: began.elapsed(),
         };
-        report.read(&board, run.clone())?;
+        if let Err(error) = report.read(&board, run.clone()) {
+            // Whoever has written over the board may be at work, and others with it.
+            hands.into_iter().for_each(Hands::end_workers);
+            return Err(error);
+        }
         let answers = run.map(|slice| {
             let mut answer = R::Value::zeroed();
             board.read_answer(slice, bytemuck::bytes_of_mut(&mut answer));
@@ -105,6 +110,7 @@ fn check(settings: &Settings<'_>, loans: &[Loan<'_>]) -> Result<()> {
         ("a deadline for slices", settings.slice_deadline.is_some()),
         ("a limit of memory", settings.memory_limit.is_some()),
         ("a guard", settings.guard),
+        ("binding to CPUs", settings.pin),
         ("a crew", settings.crew.is_some()),
     ];
     match processes_only.into_iter().find(|(_, asked)| *asked) {

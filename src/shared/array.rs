@@ -12,6 +12,7 @@ use bytemuck::Pod;
 use ndarray::{ArrayBase, ArrayView, ArrayViewMut, Data, Dimension, IntoDimension, RawArrayViewMut, ShapeBuilder};
 
 use super::Segment;
+use super::kept::Held;
 use crate::error::{Error, Result};
 use crate::slices::Extent;
 
@@ -43,7 +44,7 @@ pub enum Order {
 /// # Ok::<(), parfork::Error>(())
 /// ```
 pub struct Shared<T, D> {
-    segment: Segment,
+    segment: Held,
     dim: D,
     order: Order,
     cells: PhantomData<T>,
@@ -64,6 +65,23 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
     /// # Errors
     /// As [`zeros`](Self::zeros).
     pub fn zeros_in(shape: impl IntoDimension<Dim = D>, order: Order) -> Result<Self> {
+        Self::make(shape, order, |bytes, what| Segment::for_data(bytes, what))
+    }
+
+    /// An array whose elements are any, in C order: to be written before they are read. They are zeros, or what was in
+    /// arrays of this process that were dropped, if their memory is [kept](crate::keep_memory).
+    ///
+    /// # Errors
+    /// As [`zeros`](Self::zeros).
+    pub fn unfilled(shape: impl IntoDimension<Dim = D>) -> Result<Self> {
+        Self::make(shape, Order::C, |bytes, what| Segment::for_any_data(bytes, what))
+    }
+
+    fn make(
+        shape: impl IntoDimension<Dim = D>,
+        order: Order,
+        segment: impl FnOnce(usize, &dyn Fn() -> String) -> Result<Segment>,
+    ) -> Result<Self> {
         let dim = shape.into_dimension();
         let bytes = byte_length(dim.slice(), size_of::<T>())?;
         if align_of::<T>() > PAGE {
@@ -75,9 +93,8 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
             )));
         }
         let what = || format!("an array of shape {:?} with elements of {} bytes", dim.slice(), size_of::<T>());
-        let segment =
-            Segment::for_data(bytes, what).map_err(|error| with_what_fits(error, dim.slice(), size_of::<T>()))?;
-        Ok(Self { segment, dim, order, cells: PhantomData })
+        let segment = segment(bytes, &what).map_err(|error| with_what_fits(error, dim.slice(), size_of::<T>()))?;
+        Ok(Self { segment: Held::new(segment), dim, order, cells: PhantomData })
     }
 
     /// An array of zeros with the shape and order of another, whose elements may differ.
@@ -101,7 +118,7 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
     /// # Errors
     /// As [`zeros`](Self::zeros).
     pub fn from_array<S: Data<Elem = T>>(array: &ArrayBase<S, D>) -> Result<Self> {
-        let mut shared = Self::zeros(array.raw_dim())?;
+        let mut shared = Self::unfilled(array.raw_dim())?;
         shared.view_mut().assign(array);
         Ok(shared)
     }
@@ -286,6 +303,34 @@ mod tests {
         let flat = shared.into_shape(6).unwrap();
         assert_eq!(flat.view(), array![1, 2, 3, 4, 5, 6]);
         assert!(flat.into_shape((2, 2)).is_err());
+    }
+
+    /// One test for all of it: what is kept is the process's, and tests share that.
+    #[test]
+    fn kept_memory_is_used_again_and_given_back() {
+        const LEN: usize = (3 << 20) + 12_345;
+        let base = |array: &Shared<u8, ndarray::Ix1>| array.as_slice().as_ptr();
+        crate::keep_memory(2 * LEN as u64);
+        let mut first = Shared::<u8, _>::zeros(LEN).unwrap();
+        first.as_mut_slice().fill(7);
+        let place = base(&first);
+        drop(first);
+        let again = Shared::<u8, _>::unfilled(LEN).unwrap();
+        assert!(base(&again) == place && again.as_slice().iter().all(|&byte| byte == 7));
+        drop(again);
+        let zeros = Shared::<u8, _>::zeros(LEN).unwrap();
+        assert!(base(&zeros) == place && zeros.as_slice().iter().all(|&byte| byte == 0));
+        // Another length gets memory of its own, and the third is too many.
+        let mut others: Vec<_> = (0..2).map(|_| Shared::<u8, _>::zeros(LEN).unwrap()).collect();
+        others.push(zeros);
+        assert!(others.iter().all(|other| other.as_slice().len() == LEN));
+        others[0].as_mut_slice().fill(1);
+        drop(others.remove(0));
+        drop(others.remove(0));
+        drop(others);
+        let kept: Vec<_> = (0..3).map(|_| Shared::<u8, _>::unfilled(LEN).unwrap()).collect();
+        assert!(kept.iter().all(|array| array.as_slice().iter().all(|&byte| byte == 0)), "the oldest was given back");
+        crate::keep_memory(0);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use super::kept;
 use super::withheld::Entry;
 use crate::error::{Error, Result};
 use crate::sys::limits;
@@ -85,8 +86,24 @@ pub(crate) fn give_back_at_once() {
 impl Segment {
     /// Makes `len` zero bytes (1 for none) for array data: reserved, so that no later touch can fail; withheld from
     /// children unless lent. `what` is for the error.
-    pub(crate) fn for_data(len: usize, what: impl FnOnce() -> String) -> Result<Self> {
-        Self::create(len, Inheritance::Withheld, what)
+    pub(crate) fn for_data(len: usize, what: impl Fn() -> String) -> Result<Self> {
+        let Some(kept) = kept::take(len.max(1)) else { return Self::create_in_any_case(len, what) };
+        // SAFETY: mapped writable as long as this, and nobody else's: workers that have it mapped wait for another job.
+        unsafe { kept.base().write_bytes(0, kept.len()) };
+        Ok(kept)
+    }
+
+    /// As [`for_data`](Self::for_data), but the bytes may be any.
+    pub(crate) fn for_any_data(len: usize, what: impl Fn() -> String) -> Result<Self> {
+        kept::take(len.max(1)).map_or_else(|| Self::create_in_any_case(len, what), Ok)
+    }
+
+    /// Also if what is kept has to be given back for it.
+    fn create_in_any_case(len: usize, what: impl Fn() -> String) -> Result<Self> {
+        match Self::create(len, Inheritance::Withheld, &what) {
+            Err(Error::Memory { .. }) if kept::release() => Self::create(len, Inheritance::Withheld, what),
+            done => done,
+        }
     }
 
     /// Makes `len` zero bytes that every forked worker has at the same address, for the board.

@@ -247,7 +247,7 @@ impl Patience {
     /// Waits a moment; false when it is time to sleep.
     pub(crate) fn pause(self, tries: &mut u32) -> bool {
         *tries += 1;
-        match self.cpus && *tries % PAUSES_IN_A_ROW != 0 {
+        match self.cpus && !tries.is_multiple_of(PAUSES_IN_A_ROW) {
             true => spin_loop(),
             false => yield_now(),
         }

@@ -94,8 +94,12 @@ impl Berth {
 
     /// Notes that it has ended the slice it began, which took `busy`.
     pub(super) fn end(&self, busy: Duration) {
-        self.busy.fetch_add(busy.as_nanos() as u64, Ordering::Relaxed);
-        self.since.fetch_add(busy.as_nanos() as u64, Ordering::Relaxed);
+        // Nobody else writes these.
+        let add = |word: &AtomicU64| {
+            word.store(word.load(Ordering::Relaxed).wrapping_add(busy.as_nanos() as u64), Ordering::Relaxed);
+        };
+        add(&self.busy);
+        add(&self.since);
         self.at.store(0, Ordering::Release);
     }
 
@@ -229,9 +233,9 @@ impl Berth {
         (&self.exit, 0)
     }
 
-    /// Notes that its worker begins with another job, at this time of the board's clock.
-    pub(crate) fn begin_job(&self, now: Duration) {
-        self.since.store(now.as_nanos() as u64, Ordering::Relaxed);
+    /// Notes that its worker begins with another job, at this time of the board's clock if anybody wants to know.
+    pub(crate) fn begin_job(&self, now: Option<Duration>) {
+        self.since.store(now.map_or(0, |now| now.as_nanos() as u64), Ordering::Relaxed);
         for word in [&self.at, &self.busy, &self.memory[0]] {
             word.store(0, Ordering::Relaxed);
         }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::unistd::{SysconfVar, sysconf};
@@ -48,12 +47,6 @@ pub(crate) fn address_room() -> Option<Room> {
     let used = super::proc::address_bytes().unwrap_or(0);
     let bytes = soft.saturating_sub(used).saturating_sub(2 << 20);
     (soft != RLIM_INFINITY).then_some(Room { bytes, by: "this process's limit of addresses (ulimit -v)" })
-}
-
-/// How many CPUs this process may use, by affinity and cgroup.
-pub(crate) fn cpus() -> usize {
-    static CPUS: OnceLock<usize> = OnceLock::new();
-    *CPUS.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
 }
 
 /// Lets this process have no more than `bytes` of data beyond what it has (RLIMIT_DATA: private memory that can be written,

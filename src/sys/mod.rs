@@ -4,6 +4,7 @@
 //! no file above this room names a system call. Linux only (5.14 or later; 5.16 for the fast wait).
 
 pub(crate) mod child;
+pub(crate) mod cpu;
 pub(crate) mod file;
 pub(crate) mod futex;
 pub(crate) mod gemm;

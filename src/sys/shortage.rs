@@ -21,11 +21,11 @@ pub(crate) struct Shortage {
     pub(crate) limit: Option<u64>,
 }
 
-/// Counts, for [`killed`] to compare with.
-pub(crate) fn count() {
+/// Counts, for [`killed`] to compare with; `now` is about now.
+pub(crate) fn count(now: Instant) {
     let mut counted = COUNTED.lock().unwrap_or_else(PoisonError::into_inner);
-    if counted.is_none_or(|(_, at)| at.elapsed() > FRESH) {
-        *counted = kills().map(|kills| (kills, Instant::now()));
+    if counted.is_none_or(|(_, at)| now.saturating_duration_since(at) > FRESH) {
+        *counted = kills().map(|kills| (kills, now));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parfork::{Cause, Crew, Error, Gathered, Job, Redo, Schedule, Settings, Shared, Split, Worker};
+use parfork::{Cause, Crew, Error, Gathered, Job, Redo, Settings, Shared, Split, Worker};
 
 use super::support::{Watched, nothing_left};
 use super::{
@@ -120,39 +120,23 @@ fn is_right(made: &[u64], done: &Gathered<u64>) {
     assert!(done.iter().copied().eq(0..40));
 }
 
-const UNDO: Settings<'static> = Settings {
-    workers: None,
-    split: None,
-    schedule: Schedule::DYNAMIC,
-    engine: parfork::Engine::Processes,
-    crew: None,
-    retries: 2,
-    redo: Redo::Undo,
-    threads_per_worker: None,
-    only_slice: None,
-    go_on_without_dead: false,
-    deadline: None,
-    slice_deadline: None,
-    memory_limit: None,
-    guard: false,
-    measure_memory: false,
-    stop: None,
-    progress: None,
-};
+fn undo() -> Settings<'static> {
+    Settings { retries: 2, redo: Redo::Undo, ..Settings::default() }
+}
 
 pub(crate) fn retries_complete_jobs() {
     for workers in [1, 2, 3, 8] {
         with_crew(workers, |crew| {
             for schedule in ["static", "dynamic", "guided"].map(|name| name.parse().unwrap()) {
-                let (made, done) = run(crew, 17, 1, Settings { schedule, ..UNDO });
+                let (made, done) = run(crew, 17, 1, Settings { schedule, ..undo() });
                 let done = done.unwrap();
                 is_right(&made, &done);
                 assert!((1..=3).contains(&done.report().deaths.len()), "{:?}", done.report().deaths);
-                let (made, done) = run(crew, 5, 2, Settings { schedule, ..UNDO });
+                let (made, done) = run(crew, 5, 2, Settings { schedule, ..undo() });
                 is_right(&made, &done.unwrap());
                 is_sound(crew);
             }
-            let (made, done) = run(crew, 39, 99, UNDO);
+            let (made, done) = run(crew, 39, 99, undo());
             let death = death(done.unwrap_err());
             assert_eq!((death.tries, death.done), (3, 38));
             assert!(made[1..39].iter().copied().eq(1001..1039));
@@ -165,7 +149,7 @@ pub(crate) fn undo_copies_put_slices_back() {
     with_crew(3, |crew| {
         for step in 0..10 {
             for guard in [false, true] {
-                let (made, done) = run(crew, 7, step % 3, Settings { guard, ..UNDO });
+                let (made, done) = run(crew, 7, step % 3, Settings { guard, ..undo() });
                 is_right(&made, &done.unwrap());
             }
         }
@@ -184,7 +168,7 @@ pub(crate) fn the_nursery_may_die_between_jobs() {
         // While they die.
         for _ in 0..10 {
             send(nursery(), libc::SIGKILL);
-            let (made, done) = run(crew, 100, 0, UNDO);
+            let (made, done) = run(crew, 100, 0, undo());
             is_right(&made, &done.unwrap());
         }
     });
@@ -223,7 +207,7 @@ pub(crate) fn a_stopped_nursery_is_continued() {
             end(pids(crew)[0]);
             is_sound(crew);
             send(nursery(), libc::SIGSTOP);
-            let (made, done) = run(crew, 6, 2, UNDO);
+            let (made, done) = run(crew, 6, 2, undo());
             is_right(&made, &done.unwrap());
         }
         // Also when it is to leave.
@@ -237,7 +221,7 @@ pub(crate) fn replacements_come_though_there_are_threads() {
         let thread = std::thread::spawn(move || stopped.recv().is_err());
         end(pids(crew)[1]);
         is_sound(crew);
-        let (made, done) = run(crew, 4, 2, UNDO);
+        let (made, done) = run(crew, 4, 2, undo());
         is_right(&made, &done.unwrap());
         crew.resize(5).unwrap();
         is_sound(crew);

@@ -93,6 +93,9 @@ pub struct Common {
     /// To how many threads BLAS, OpenMP and rayon are held in each worker process; 0 leaves them alone
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub threads_per_worker: usize,
+    /// Bind each worker process to a CPU, neighbours far from each other
+    #[arg(long)]
+    pub pin: bool,
     /// Also run serially and compare every bit; exit 1 on a difference
     #[arg(long)]
     pub verify: bool,

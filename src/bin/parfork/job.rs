@@ -25,6 +25,7 @@ impl Common {
             guard: self.guard,
             stop: Stop::at_signals().ok(),
             threads_per_worker: Some(self.threads_per_worker),
+            pin: self.pin,
             only_slice: self.only_slice,
             // One slice of many would never fill the bar.
             progress: output::progress_bar(what, self.quiet || self.only_slice.is_some()),

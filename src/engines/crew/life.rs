@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::super::desk::{Care, Desk};
 use super::super::live::{Ways, be_born};
-use super::super::work::{Labour, Round, Stopped, Work};
+use super::super::work::{Labour, Round, Stopped, Upbringing, Work};
 use super::bill::Bill;
 use super::larder::Larder;
 use super::tender::Tender;
@@ -148,7 +148,7 @@ impl Stayer {
             memory_limit: bill.memory_limit,
             stop: None,
             go_on_without_dead: bill.go_on_without_dead,
-            threads_per_worker: 0,
+            upbringing: Upbringing { threads: 0, pin: false },
             only: None,
         };
         let (slices, goes_on, processes) = (bill.slices.clone(), bill.goes_on, bill.processes);
@@ -190,7 +190,7 @@ fn work_once(
     desk: &Desk<'_>,
     labour: &dyn Labour,
 ) -> Result<Result<(), Stopped>> {
-    work.board.berths()[rank].begin_job(work.board.clock());
+    work.board.berths()[rank].begin_job(work.timed.then(|| work.board.clock()));
     if let Some(limit) = work.memory_limit {
         let private = limit.saturating_add(work.care.private_bytes(work.loans) as u64);
         limits::limit_private_memory(Some(private)).map_err(Error::system("limit a worker's memory"))?;

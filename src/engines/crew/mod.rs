@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::desk::Desk;
 use super::live::Ways;
 use super::processes::{Staff, run_rounds};
-use super::work::{Labour, Orders, Round, Work};
+use super::work::{Labour, Orders, Round, Upbringing, Work};
 use crate::error::{Death, Error, Result};
 use crate::process::{Crowd, Event, Nursery};
 use crate::shared::{Withheld, give_back_at_once, retain_live};
@@ -35,7 +35,7 @@ pub(crate) struct Hands {
     board: Board,
     workers: usize,
     cpus: usize,
-    threads_per_worker: usize,
+    upbringing: Upbringing,
     joins_in: bool,
     may_fork: fn() -> Result<()>,
     crowd: Option<Crowd>,
@@ -70,7 +70,7 @@ impl Hands {
     pub(crate) unsafe fn start(
         workers: usize,
         most: usize,
-        threads_per_worker: usize,
+        upbringing: Upbringing,
         cpus: usize,
         may_fork: fn() -> Result<()>,
     ) -> Result<Self> {
@@ -79,7 +79,7 @@ impl Hands {
             board: Board::for_many(most + 1)?,
             workers,
             cpus,
-            threads_per_worker,
+            upbringing,
             joins_in: false,
             may_fork,
             crowd: None,
@@ -160,6 +160,11 @@ impl Hands {
         run_rounds(work, labour, orders, &mut AtTask { hands: self, task })
     }
 
+    /// Ends all workers; the next job has new ones.
+    pub(crate) fn end_workers(&mut self) {
+        self.crowd = None;
+    }
+
     /// Lets all workers be there and be new, if one is missing.
     fn gather(&mut self) -> Result<()> {
         let is_intact = self.nursery.as_ref().is_some_and(Nursery::is_intact);
@@ -186,7 +191,7 @@ impl Hands {
                 (self.may_fork)()?;
                 // SAFETY: this process may fork, as whoever started the crew has vouched.
                 #[allow(unsafe_code)]
-                let nursery = unsafe { open_nursery(&self.board, self.threads_per_worker, self.cpus) };
+                let nursery = unsafe { open_nursery(&self.board, self.upbringing, self.cpus) };
                 self.nursery = Some(nursery.map_err(|source| self.too_few(0, source))?);
             }
             let Some(nursery) = &mut self.nursery else { unreachable!("opened above") };
@@ -264,7 +269,7 @@ impl Staff for AtTask<'_> {
         hands.call(self.task, work, round)?;
         let own = round.processes;
         if own < round.dealer.workers {
-            work.board.berths()[own].begin_job(work.board.clock());
+            work.board.berths()[own].begin_job(work.timed.then(|| work.board.clock()));
             let Some(crowd) = &hands.crowd else { unreachable!("gathered above") };
             let sleep = |word: &AtomicU32, expected, until| {
                 if let Event::Died { rank } = crowd.wait(&[(word, expected)], until) {
@@ -309,9 +314,9 @@ impl Hands {
 /// # Safety
 /// As for [`child::spawn`].
 #[allow(unsafe_code)]
-unsafe fn open_nursery(board: &Board, threads_per_worker: usize, cpus: usize) -> io::Result<Nursery> {
+unsafe fn open_nursery(board: &Board, upbringing: Upbringing, cpus: usize) -> io::Result<Nursery> {
     // SAFETY: passed on to the caller.
-    let ways = unsafe { Ways::of(threads_per_worker) };
+    let ways = unsafe { Ways::of(upbringing) };
     let coordinator = std::process::id();
     let bear = |crowd: &mut Crowd| {
         let head = board.head();

@@ -1,0 +1,116 @@
+//! Which CPUs there are, how they share caches and memory, and being bound to one.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::sync::OnceLock;
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+
+/// How many CPUs this process may use, by affinity and cgroup.
+pub(crate) fn count() -> usize {
+    static CPUS: OnceLock<usize> = OnceLock::new();
+    *CPUS.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+}
+
+/// Binds the calling thread, and those that it starts from now on, to one CPU.
+pub(crate) fn pin(cpu: usize) -> io::Result<()> {
+    let mut one = CpuSet::new();
+    one.set(cpu)?;
+    Ok(sched_setaffinity(Pid::from_raw(0), &one)?)
+}
+
+/// The CPUs that this process may use, in the order in which workers are to have them: neighbours in rank are as far from each
+/// other as the machine allows, so that few workers have as much cache and memory bandwidth as there is.
+pub(crate) fn spread() -> io::Result<Vec<usize>> {
+    let mine = sched_getaffinity(Pid::from_raw(0))?;
+    let cpus = (0..CpuSet::count()).filter(|&cpu| mine.is_set(cpu).unwrap_or(false));
+    Ok(in_order(cpus.map(Seat::of).collect()))
+}
+
+/// Where a CPU is. What the system does not say is the same for all.
+#[derive(Clone, Debug)]
+struct Seat {
+    cpu: usize,
+    /// Its memory.
+    node: usize,
+    /// The CPUs that it shares its last cache with.
+    cache: String,
+    /// Its core among those of its package.
+    core: (usize, usize),
+}
+
+impl Seat {
+    fn of(cpu: usize) -> Self {
+        let folder = format!("/sys/devices/system/cpu/cpu{cpu}");
+        let text = |name: &str| fs::read_to_string(format!("{folder}/{name}")).unwrap_or_default().trim().to_owned();
+        let number = |name: &str| text(name).parse().ok();
+        let names = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let node = names.filter_map(|name| name.to_str()?.strip_prefix("node")?.parse().ok()).next();
+        Self {
+            cpu,
+            node: node.unwrap_or(0),
+            cache: text("cache/index3/shared_cpu_list"),
+            core: (number("topology/physical_package_id").unwrap_or(0), number("topology/core_id").unwrap_or(cpu)),
+        }
+    }
+}
+
+/// All first threads of cores before all second ones; of those a CPU of each node in turn, and in a node one of each cache.
+fn in_order(seats: Vec<Seat>) -> Vec<usize> {
+    let mut on_core = BTreeMap::new();
+    let mut levels: Vec<BTreeMap<usize, BTreeMap<String, Vec<usize>>>> = Vec::new();
+    for Seat { cpu, node, cache, core } in seats {
+        let thread = on_core.entry((node, core)).or_insert(0);
+        if *thread == levels.len() {
+            levels.push(BTreeMap::new());
+        }
+        levels[*thread].entry(node).or_default().entry(cache).or_default().push(cpu);
+        *thread += 1;
+    }
+    let of_node = |caches: BTreeMap<String, Vec<usize>>| in_turns(caches.into_values().collect());
+    levels.into_iter().flat_map(|nodes| in_turns(nodes.into_values().map(of_node).collect())).collect()
+}
+
+/// The first of each list, then the second of each, and so on.
+fn in_turns(lists: Vec<Vec<usize>>) -> Vec<usize> {
+    let longest = lists.iter().map(Vec::len).max().unwrap_or(0);
+    (0..longest).flat_map(|at| lists.iter().filter_map(move |list| list.get(at).copied())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_may_use_some() {
+        let cpus = spread().unwrap();
+        assert!(!cpus.is_empty());
+        std::thread::spawn(move || {
+            for cpu in cpus {
+                pin(cpu).unwrap();
+                assert_eq!(spread().unwrap(), [cpu]);
+            }
+        })
+        .join()
+        .unwrap();
+    }
+
+    /// Two nodes of two caches of two cores of two threads, numbered as Linux does: first threads of all cores first.
+    #[test]
+    fn neighbours_in_rank_are_far_apart() {
+        let seat = |cpu: usize| {
+            let core = cpu % 8;
+            Seat { cpu, node: core / 4, cache: format!("{}", core / 2), core: (core / 4, core) }
+        };
+        let order = in_order((0..16).map(seat).collect());
+        assert_eq!(order, [0, 4, 2, 6, 1, 5, 3, 7, 8, 12, 10, 14, 9, 13, 11, 15]);
+    }
+
+    #[test]
+    fn nodes_of_unequal_size_run_out_one_by_one() {
+        let seat = |(cpu, node)| Seat { cpu, node, cache: String::new(), core: (node, cpu) };
+        assert_eq!(in_order([(0, 0), (1, 0), (2, 0), (3, 1)].map(seat).to_vec()), [0, 3, 1, 2]);
+    }
+}
