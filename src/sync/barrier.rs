@@ -115,12 +115,15 @@ impl Barrier {
         }
     }
 
-    /// Whether the crossing has happened; an error if it never will. Renews an arrival that a withdrawal has made void.
+    /// Whether the crossing has happened; an error if it never will, or if the word says what cannot be: that more than one
+    /// has happened since. Renews an arrival that a withdrawal has made void.
     pub(crate) fn crossed(&self, arrival: &mut Arrival) -> Result<bool, Broken> {
         loop {
             let word = self.word.load(Ordering::Acquire);
-            if word / CROSSING != arrival.word / CROSSING {
-                return Ok(true);
+            match (word & !(CROSSING - 1)).wrapping_sub(arrival.word & !(CROSSING - 1)) {
+                0 => {}
+                CROSSING => return Ok(true),
+                _ => return Err(Broken { by: None }),
             }
             if let Some(broken) = Broken::of(word) {
                 return Err(broken);
@@ -313,6 +316,18 @@ mod tests {
         let _last = barrier.arrive(2);
         barrier.break_for(None);
         assert_eq!(barrier.crossed(&mut early), Ok(true));
+    }
+
+    /// Else who has come to a barrier that somebody writes over would go on, and be counted at the next meeting as well.
+    #[test]
+    fn what_is_not_the_next_crossing_is_none() {
+        let barrier = Barrier::default();
+        for _ in 0..3 {
+            barrier.meet(1, Patience::new(1, 2)).unwrap();
+        }
+        let mut arrival = barrier.arrive(2);
+        barrier.word.store(0, Ordering::Relaxed);
+        assert_eq!(barrier.crossed(&mut arrival), Err(Broken { by: None }));
     }
 
     #[test]
