@@ -99,7 +99,9 @@ impl Crew {
     /// CPUs: an empty job takes less than a microsecond then.
     ///
     /// For those who trust their code: a body that crashes takes the coordinator with it here, nothing keeps it from writing to
-    /// inputs, and while it works nobody looks at deadlines.
+    /// inputs, and while it works nobody looks at deadlines. A panic in its own part ends the job, also one with
+    /// [retries](crate::Job::retries), which are for workers. No job can [go on without the
+    /// dead](crate::Job::go_on_without_dead) then.
     pub fn join_in(&mut self, joins_in: bool) {
         self.0.join_in(joins_in);
     }

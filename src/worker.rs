@@ -6,7 +6,8 @@ use ndarray::{ArrayView, Axis, Dimension};
 
 use crate::error::{Error, Result};
 use crate::slices::Region;
-use crate::sync::{Absence, Board, Patience, SliceState, Words};
+use crate::sync::{Absence, Board, Patience, Sleep, SliceState, Words};
+use crate::sys::futex;
 
 /// What a body knows of itself: its first argument, on every slice.
 pub struct Worker<'j> {
@@ -18,6 +19,8 @@ pub struct Worker<'j> {
     pub(crate) patience: Patience,
     /// Whether the coordinator wants to know since when it has been at its slice.
     pub(crate) timed: bool,
+    /// How it waits for others, if deaths are its own affair: nobody else looks for them while the coordinator works.
+    pub(crate) sleep: Option<&'j Sleep<'j>>,
 }
 
 impl Worker<'_> {
@@ -98,7 +101,8 @@ impl Worker<'_> {
         // A span without an end in this world's time is none.
         let limit = span.and_then(|span| Instant::now().checked_add(span)).map(|at| (at, self.rank));
         own.pause();
-        let met = self.board.head().meeting.0.meet_until(workers as u32, self.patience, limit);
+        let sleep = self.sleep.unwrap_or(&futex::wait);
+        let met = self.board.head().meeting.0.meet_until(workers as u32, self.patience, limit, sleep);
         // Reading the clock costs more than the meeting itself.
         own.resume(self.timed.then(|| self.board.clock()));
         if met.is_ok() {

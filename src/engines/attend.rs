@@ -85,7 +85,7 @@ pub(super) fn attend(
             // What was missing became done before the end of those who worked on it.
             _ if work.missing().is_empty() => Ok(deaths),
             Some((rank, pid, cause)) => Err(work.failure(rank, pid, cause)),
-            None if orders.are_to_end() => Err(orders.ended(work.board)),
+            None if orders.are_to_end() => Err(orders.ended(work.board.done(), work.grid.slices())),
             // Only the coordinator breaks the barrier for no worker's sake, and it did not.
             None => Err(Error::System {
                 doing: "keep the board as the coordinator left it",

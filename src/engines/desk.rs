@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::lend::{Loan, Seat};
 use crate::shared::{Attached, Backing, Segment};
 use crate::slices::{Grid, Region};
+use crate::sync::Sleep;
 use crate::sys::limits::page_size;
 use crate::sys::memory::{Access, Keeping};
 
@@ -97,6 +98,7 @@ pub(crate) struct Desk<'w> {
     outputs: Vec<Output<'w>>,
     /// Mapped for as long as the worker lives.
     _inputs: Vec<Rc<Attached>>,
+    sleep: Option<&'w Sleep<'w>>,
 }
 
 /// An output that needs care.
@@ -108,10 +110,11 @@ struct Output<'w> {
 }
 
 impl<'w> Desk<'w> {
-    /// For a worker in the coordinator's own process, with no care taken of outputs.
-    pub(super) fn of_coordinator(loans: &'w [Loan<'w>]) -> Self {
+    /// For a worker in the coordinator's own process, with no care taken of outputs. If it is a crew's it waits for others by
+    /// `sleep`.
+    pub(super) fn of_coordinator(loans: &'w [Loan<'w>], sleep: Option<&'w Sleep<'w>>) -> Self {
         let seats = loans.iter().map(|loan| Seat { base: loan.base, extent: loan.extent }).collect();
-        Self { seats, outputs: Vec::new(), _inputs: Vec::new() }
+        Self { seats, outputs: Vec::new(), _inputs: Vec::new(), sleep }
     }
 
     /// In a worker process, with what was lent mapped by `map`: the loan of a number, kept in a way.
@@ -120,7 +123,7 @@ impl<'w> Desk<'w> {
         care: &Care,
         mut map: impl FnMut(usize, Keeping) -> Result<Rc<Attached>>,
     ) -> Result<Self> {
-        let mut desk = Self { seats: Vec::new(), outputs: Vec::new(), _inputs: Vec::new() };
+        let mut desk = Self { seats: Vec::new(), outputs: Vec::new(), _inputs: Vec::new(), sleep: None };
         let mut care = care.outputs.iter();
         for (number, loan) in loans.iter().enumerate() {
             let care = if loan.access == Access::Write { care.next() } else { None };
@@ -146,6 +149,11 @@ impl<'w> Desk<'w> {
     /// Each loan, in order.
     pub(super) fn seats(&self) -> &[Seat<'w>] {
         &self.seats
+    }
+
+    /// How its worker waits for others, if not like all.
+    pub(super) fn sleep(&self) -> Option<&Sleep<'w>> {
+        self.sleep
     }
 
     /// Makes a slice ready for the body: saved if it is not `saved` yet (`note_saved` is then called), put back as it was if

@@ -60,7 +60,8 @@ pub(super) fn run_rounds(
     shortage::count(orders.began);
     let (mut round, mut toll) = (work.first_round(true), Toll::new(work.retries));
     loop {
-        let done = if round.goes_on { work.board.done() } else { 0 };
+        // Before the first, what the board of a crew says is of another job.
+        let done = if round.goes_on && !round.first { work.board.done() } else { 0 };
         let patience = staff.patience();
         let crowd = staff.begin(work, labour, &mut round)?;
         let attended = attend(work, &round, crowd, patience, orders);

@@ -5,7 +5,7 @@ use super::work::{Labour, Orders, Stopped, Work};
 use crate::error::{Death, Result};
 
 pub(super) fn run(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>) -> Result<Vec<Death>> {
-    let desk = Desk::of_coordinator(work.loans);
+    let desk = Desk::of_coordinator(work.loans, None);
     // SAFETY: the arrays' own addresses in this process, writable; one worker, one rank. What is lent for reading is only
     // viewed for reading.
     #[allow(unsafe_code)]
@@ -13,7 +13,9 @@ pub(super) fn run(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>)
     orders.tell(work.board);
     match done {
         Ok(()) => Ok(Vec::new()),
-        Err(Stopped) if work.board.head().end.broken().is_none() => Err(orders.ended(work.board)),
+        Err(Stopped) if work.board.head().end.broken().is_none() => {
+            Err(orders.ended(work.board.done(), work.grid.slices()))
+        }
         Err(Stopped) => Err(work.failure(0, std::process::id(), None)),
     }
 }

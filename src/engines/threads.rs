@@ -13,7 +13,7 @@ pub(super) fn run(work: &Work<'_>, labour: &(dyn Labour + Sync), orders: &mut Or
     let workers = work.dealer.workers;
     let left = AtomicUsize::new(workers);
     let live = |rank: usize, _leaving: Leaving<'_>| {
-        let desk = Desk::of_coordinator(work.loans);
+        let desk = Desk::of_coordinator(work.loans, None);
         // SAFETY: the arrays' own addresses in this process, writable; each rank is spawned once below. What is lent for
         // reading is only viewed for reading.
         #[allow(unsafe_code)]
@@ -43,7 +43,7 @@ pub(super) fn run(work: &Work<'_>, labour: &(dyn Labour + Sync), orders: &mut Or
     match work.board.head().end.broken() {
         None if work.missing().is_empty() => Ok(Vec::new()),
         Some(Broken { by: Some(rank) }) => Err(work.failure(rank, std::process::id(), None)),
-        _ => Err(orders.ended(work.board)),
+        _ => Err(orders.ended(work.board.done(), work.grid.slices())),
     }
 }
 

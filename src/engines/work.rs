@@ -108,9 +108,8 @@ impl Orders<'_> {
         late || self.stop.is_some_and(Stop::asked)
     }
 
-    /// The error of a job that was to end before it was done.
-    pub(crate) fn ended(&self, board: &Board) -> Error {
-        let (done, slices) = (board.done(), board.layout().slices);
+    /// The error of a job that was to end when so many of its slices were done.
+    pub(crate) fn ended(&self, done: usize, slices: usize) -> Error {
         match (self.stop.filter(|stop| stop.asked()), self.deadline) {
             (None, Some((deadline, _))) => Error::Deadline { deadline, done, slices },
             (stop, _) => Error::Stopped { signal: stop.and_then(Stop::signal), done, slices },
@@ -174,7 +173,8 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Body<L, R, B> {
         // of the round before are gone: this is the only part of it.
         let part = unsafe { L::part(&mut desk.seats().iter(), &region) };
         let (in_step, patience, timed) = (work.in_step(), work.patience, work.timed);
-        let worker = Worker { rank, region, board: work.board, in_step, patience, timed };
+        let sleep = desk.sleep();
+        let worker = Worker { rank, region, board: work.board, in_step, patience, timed, sleep };
         let answer = match catch_unwind(AssertUnwindSafe(|| (self.body)(&worker, part).into_answer())) {
             Ok(answer) => answer.map_err(|reason| Words::Refused { reason })?,
             Err(payload) => {

@@ -20,7 +20,7 @@ impl<L: Lend> Job<'_, L> {
     /// Cuts, makes the board, lets `engine` work, gathers; with a crew's hands if there are any.
     pub(crate) fn run_as<R: Answer>(
         self,
-        hands: Option<&mut Hands>,
+        mut hands: Option<&mut Hands>,
         engine: impl FnOnce(&Work<'_>, &mut Orders<'_>, Option<&mut Hands>) -> Result<Vec<Death>>,
     ) -> Result<Gathered<R::Value>> {
         let settings = self.settings;
@@ -76,9 +76,10 @@ impl<L: Lend> Job<'_, L> {
         let _hold = settings.stop.map(|_| Hold::new());
         // However fast its workers would be.
         if orders.are_to_end() {
-            return Err(orders.ended(&board));
+            // What a crew's board says is of the job before.
+            return Err(orders.ended(0, slices));
         }
-        let deaths = engine(&work, &mut orders, hands)?;
+        let deaths = engine(&work, &mut orders, hands.as_deref_mut())?;
         let mut report = Report {
             engine: settings.engine,
             split,
@@ -89,7 +90,11 @@ impl<L: Lend> Job<'_, L> {
             addresses,
             wall: began.elapsed(),
         };
-        report.read(&board, run.clone())?;
+        if let Err(error) = report.read(&board, run.clone()) {
+            // Whoever has written over the board may be at work, and others with it.
+            hands.into_iter().for_each(Hands::end_workers);
+            return Err(error);
+        }
         let answers = run.map(|slice| {
             let mut answer = R::Value::zeroed();
             board.read_answer(slice, bytemuck::bytes_of_mut(&mut answer));

@@ -44,6 +44,9 @@ impl Nursery {
     /// As for [`child::spawn`].
     #[allow(unsafe_code)]
     pub(crate) unsafe fn open(board: &Board, withheld: Withheld, bear: impl FnMut(&mut Crowd)) -> io::Result<Self> {
+        // What the one before it was told and said is not for this one.
+        // SAFETY: who had it before, if anybody, was dropped, and that waits for all that it made.
+        unsafe { board.clear_post() };
         let (lifeline, held) = Lifeline::new()?;
         let life = || {
             let _held = held;
@@ -70,9 +73,19 @@ impl Nursery {
         Ok(crowd)
     }
 
+    /// Whether the board says of orders what it should between two: else it may have taken what somebody wrote there for one,
+    /// and have forked whoever was not asked for.
+    pub(crate) fn is_intact(&self) -> bool {
+        let post = &self.board.head().post.0;
+        [&post.ordered, &post.done].into_iter().all(|word| word.load(Ordering::Acquire) == self.orders)
+    }
+
     /// Gives the next order and waits until it is carried out.
     fn order(&mut self) -> io::Result<()> {
         let post = &self.board.head().post.0;
+        if !self.is_intact() {
+            return Err(io::Error::other("somebody has written over the board"));
+        }
         self.orders += 1;
         post.ordered.store(self.orders, Ordering::Release);
         futex::wake_all(&post.ordered);
@@ -133,6 +146,10 @@ fn serve(board: &Board, mut bear: impl FnMut(&mut Crowd)) -> i32 {
             // Dropping a crowd reaps it.
             return 0;
         } else if ordered != served {
+            if ordered != served + 1 {
+                // Nobody orders that. Who has written over the board has a part in it; let all be replaced.
+                return 1;
+            }
             served = ordered;
             if served % 2 == 1 {
                 leaving.push(std::mem::replace(&mut crowd, Crowd::new(board)));

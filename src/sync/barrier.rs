@@ -54,6 +54,9 @@ pub(crate) struct Barrier {
     count: AtomicU32,
 }
 
+/// How to wait while a word has a value, until a time if one is given, or for a shorter while: as [`futex::wait`] does.
+pub(crate) type Sleep<'s> = dyn Fn(&AtomicU32, u32, Option<Instant>) + 's;
+
 /// A barrier that will not be crossed again, and the rank for which it was broken, if it was for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Broken {
@@ -143,15 +146,17 @@ impl Barrier {
     /// Comes to the barrier and waits for the others. Deaths are not watched for here: whoever does withdraws the dead or
     /// breaks the barrier.
     pub(crate) fn meet(&self, participants: u32, patience: Patience) -> Result<(), Broken> {
-        self.meet_until(participants, patience, None)
+        self.meet_until(participants, patience, None, &futex::wait)
     }
 
-    /// Does so until that time at most; then breaks the barrier for that worker, unless the others have just come.
+    /// Does so until that time at most; then breaks the barrier for that worker, unless the others have just come. Waits by
+    /// `sleep`.
     pub(crate) fn meet_until(
         &self,
         participants: u32,
         patience: Patience,
         limit: Option<(Instant, usize)>,
+        sleep: &Sleep<'_>,
     ) -> Result<(), Broken> {
         let mut arrival = self.arrive(participants);
         let mut tries = 0;
@@ -163,7 +168,7 @@ impl Barrier {
                 Some((at, rank)) if at <= Instant::now() => self.break_off(&arrival, rank),
                 limit => {
                     let (word, expected) = self.lie_down(&arrival);
-                    futex::wait(word, expected, limit.map(|(at, _)| at));
+                    sleep(word, expected, limit.map(|(at, _)| at));
                 }
             }
         }
@@ -348,7 +353,7 @@ mod tests {
         barrier.break_off(&early, 0);
         assert_eq!((barrier.crossed(&mut early), barrier.crossed(&mut last)), (Ok(true), Ok(true)));
         let soon = Instant::now() + std::time::Duration::from_millis(1);
-        assert_eq!(barrier.meet_until(2, patience, Some((soon, 1))), Err(Broken { by: Some(1) }));
+        assert_eq!(barrier.meet_until(2, patience, Some((soon, 1)), &futex::wait), Err(Broken { by: Some(1) }));
         assert_eq!(barrier.meet(2, patience), Err(Broken { by: Some(1) }));
     }
 

@@ -239,7 +239,8 @@ impl Berth {
         for word in [&self.at, &self.busy, &self.memory[0]] {
             word.store(0, Ordering::Relaxed);
         }
-        for word in [&self.waits, &self.meetings, &self.absence] {
+        // A worker that has said something does not come so far; the coordinator's words of an earlier job may be there.
+        for word in [&self.waits, &self.meetings, &self.absence, &self.last_words.kind] {
             word.store(0, Ordering::Relaxed);
         }
     }

@@ -298,6 +298,19 @@ impl Board {
         }
     }
 
+    /// Makes the post new for a nursery that is not born yet.
+    ///
+    /// # Safety
+    /// Nobody uses the post: the nursery before it is gone, and so are those that it made.
+    pub(crate) unsafe fn clear_post(&self) {
+        let post = &self.head().post.0;
+        for word in [&post.ordered, &post.done, &post.wanted] {
+            word.store(0, Ordering::Relaxed);
+        }
+        // SAFETY: passed on to the caller.
+        unsafe { post.obituary.prepare() };
+    }
+
     /// Makes journal, meeting and counter new for another job of workers who stay and wait for it. The end barrier counts on:
     /// they may still be looking at its last crossing.
     pub(crate) fn clear_for_next_job(&self) {

@@ -10,7 +10,7 @@ mod dealer;
 mod journal;
 mod words;
 
-pub(crate) use barrier::{Arrival, Barrier, Broken, Patience};
+pub(crate) use barrier::{Arrival, Barrier, Broken, Patience, Sleep};
 pub(crate) use berth::{Absence, Berth, Words};
 pub(crate) use board::{Board, Layout};
 pub(crate) use call::{Call, Heard};

@@ -32,7 +32,7 @@ pub(crate) type Case = (&'static str, fn());
 
 /// Cases named after their functions.
 macro_rules! cases {
-    ($($case:ident),* $(,)?) => { &[$((stringify!($case), $case as fn())),*] };
+    ($($case:path),* $(,)?) => { &[$((stringify!($case), $case as fn())),*] };
 }
 pub(crate) use cases;
 

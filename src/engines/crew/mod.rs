@@ -15,17 +15,18 @@ pub(crate) use tender::Tender;
 use std::collections::BTreeSet;
 use std::io;
 use std::mem;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::desk::Desk;
 use super::live::Ways;
 use super::processes::{Staff, run_rounds};
 use super::work::{Labour, Orders, Round, Upbringing, Work};
 use crate::error::{Death, Error, Result};
-use crate::process::{Crowd, Nursery};
+use crate::process::{Crowd, Event, Nursery};
 use crate::shared::{Withheld, give_back_at_once, retain_live};
 use crate::slices::Split;
-use crate::sync::{Board, Layout, Patience};
+use crate::stop::Stop;
+use crate::sync::{Absence, Board, Layout, Patience};
 use crate::sys::{child, limits};
 use bill::Particulars;
 
@@ -149,15 +150,34 @@ impl Hands {
         labour: &dyn Labour,
         orders: &mut Orders<'_>,
     ) -> Result<Vec<Death>> {
+        if self.joins_in && work.go_on_without_dead {
+            return Err(Error::Crew(
+                "a coordinator that works cannot meanwhile take the dead off meetings. Leave out Crew::join_in, or \
+                 Job::go_on_without_dead."
+                    .to_owned(),
+            ));
+        }
         run_rounds(work, labour, orders, &mut AtTask { hands: self, task })
+    }
+
+    /// Ends all workers; the next job has new ones.
+    pub(crate) fn end_workers(&mut self) {
+        self.crowd = None;
     }
 
     /// Lets all workers be there and be new, if one is missing.
     fn gather(&mut self) -> Result<()> {
-        if self.crowd.as_ref().is_some_and(Crowd::is_whole) {
+        let is_intact = self.nursery.as_ref().is_some_and(Nursery::is_intact);
+        if is_intact && self.crowd.as_ref().is_some_and(Crowd::is_whole) {
             return Ok(());
         }
         self.crowd = None;
+        if !is_intact {
+            // And whoever it made that was not asked for.
+            self.nursery = None;
+        }
+        // One of those who are gone may have written over it: it is not taken for told.
+        self.bill.clear();
         let berths = self.board.laid_out(Layout { workers: self.workers, slices: 0, loans: 0, answer: 0 })?;
         berths.reserve_berths()?;
         loop {
@@ -250,11 +270,23 @@ impl Staff for AtTask<'_> {
         let own = round.processes;
         if own < round.dealer.workers {
             work.board.berths()[own].begin_job(work.timed.then(|| work.board.clock()));
-            let desk = Desk::of_coordinator(work.loans);
+            let Some(crowd) = &hands.crowd else { unreachable!("gathered above") };
+            let sleep = |word: &AtomicU32, expected, until| {
+                if let Event::Died { rank } = crowd.wait(&[(word, expected)], until) {
+                    work.board.berths()[rank].excuse(Some(Absence::Dead));
+                    work.board.give_up(Some(rank));
+                }
+            };
+            let desk = Desk::of_coordinator(work.loans, Some(&sleep));
             // SAFETY: the arrays' own addresses in this process, writable; the last rank is nobody else's. What is lent for
             // reading is only viewed for reading. How it ended is on the board.
             #[allow(unsafe_code)]
-            let _ = unsafe { labour.labour(work, round, own, &desk) };
+            let done = unsafe { labour.labour(work, round, own, &desk) };
+            if done.is_err() {
+                // Nobody takes up its part, of which there is no undo copy. The reason that is there already stays.
+                let asked = work.stop.is_some_and(Stop::asked);
+                work.board.give_up((!asked).then_some(own));
+            }
         }
         hands.crowd.as_mut().ok_or_else(|| unreachable!("gathered above"))
     }

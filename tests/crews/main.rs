@@ -1,0 +1,183 @@
+//! Crews: workers that stay between jobs get every job right, whatever happens to them in between and meanwhile.
+#![allow(unsafe_code)]
+
+mod arrays;
+mod ends;
+mod faults;
+mod results;
+mod settings;
+#[path = "../support/mod.rs"]
+mod support;
+mod together;
+
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use parfork::{Crew, Error, Schedule, Settings, Shared, Split};
+use support::{Page, Watched, nothing_left};
+
+fn main() -> ExitCode {
+    support::run(
+        support::cases![
+            results::are_those_of_a_loop,
+            results::have_the_bits_of_jobs_without_a_crew,
+            results::arguments_and_answers_of_any_size_arrive_whole,
+            results::boards_grow_and_shrink,
+            results::idle_members_disturb_nobody,
+            results::hundreds_of_workers_do_job_after_job,
+            results::a_smaller_or_larger_crew_does_the_same,
+            arrays::lent_to_read_then_to_write_then_to_read,
+            arrays::the_same_twice_in_one_job,
+            arrays::an_input_cannot_be_written,
+            arrays::each_is_mapped_once,
+            arrays::a_dropped_one_gives_back_its_memory_at_once,
+            arrays::more_of_them_than_there_is_memory_for,
+            arrays::twenty_thousand_jobs_leave_nothing,
+            faults::a_worker_killed_between_jobs_is_replaced,
+            faults::a_worker_that_fails_in_a_job_is_named,
+            faults::retries_complete_jobs,
+            faults::undo_copies_put_slices_back,
+            faults::the_nursery_may_die_between_jobs,
+            faults::the_nursery_may_die_in_a_job,
+            faults::a_stopped_nursery_is_continued,
+            faults::replacements_come_though_there_are_threads,
+            faults::without_nursery_and_with_threads_there_are_none,
+            faults::whoever_scribbles_on_the_board_hangs_nobody,
+            faults::an_order_that_nobody_gave_brings_no_second_worker_of_a_rank,
+            settings::meetings_go_well,
+            settings::a_death_reaches_those_who_meet,
+            settings::the_rest_go_on_without_the_dead,
+            settings::deadlines_are_kept,
+            settings::slice_deadlines_are_kept,
+            settings::a_stop_ends_a_job_and_not_the_crew,
+            settings::a_guard_keeps_stray_writes_out,
+            settings::memory_is_limited_and_the_limit_lifted,
+            settings::one_slice_alone,
+            settings::memory_is_measured,
+            settings::progress_is_told,
+            settings::what_a_crew_cannot_do_is_refused,
+            together::the_coordinator_works_too,
+            together::its_own_panic_is_told_each_time,
+            together::its_own_part_is_not_tried_again,
+            together::its_own_errors_end_the_job,
+            together::a_death_meanwhile_is_told,
+            together::a_death_ends_its_meetings,
+            together::a_stop_ends_its_own_part,
+            ends::idle_workers_sleep,
+            ends::all_go_with_the_coordinator,
+            ends::a_fork_of_the_coordinator_cannot_use_its_crew,
+            ends::whoever_is_dismissed_is_gone,
+        ],
+        support::cases![ends::be_killed],
+    )
+}
+
+/// Words that the case and all its workers share: a body captures nothing, but finds what was there when the crew started.
+fn page() -> &'static Page {
+    static PAGE: OnceLock<Page> = OnceLock::new();
+    PAGE.get_or_init(Page::new)
+}
+
+/// A crew whose workers have the [`page`].
+fn start(workers: usize) -> Crew {
+    page();
+    Crew::start(workers).unwrap()
+}
+
+/// Starts a crew, does that with it, and makes sure that nothing is left when it is dropped.
+fn with_crew<T>(workers: usize, job: impl FnOnce(&mut Crew) -> T) -> T {
+    page();
+    nothing_left(|| job(&mut start(workers)))
+}
+
+/// Settings for one slice each, so that workers may meet.
+fn each_one(workers: usize) -> Settings<'static> {
+    Settings {
+        workers: Some(workers),
+        split: Some(Split::rows().into_pieces(workers)),
+        schedule: Schedule::Static,
+        ..Settings::default()
+    }
+}
+
+/// The processes of a crew's workers, by rank.
+fn pids(crew: &mut Crew) -> Vec<u32> {
+    let workers = crew.workers();
+    let line = Shared::<u8, _>::zeros(workers).unwrap();
+    let settings = Settings { crew: Some(crew), ..each_one(workers) };
+    parfork::Job::with(&line, settings).run_with((), |_, (), _| std::process::id()).unwrap().into_vec()
+}
+
+/// Makes sure that a crew is as good as new: all of its workers do a job.
+fn is_sound(crew: &mut Crew) {
+    let mut cells = Shared::<u64, _>::zeros(100).unwrap();
+    let salt = crew.workers() as u64;
+    let answers = crew.run(&mut cells, salt, |w, salt, mut slice| {
+        slice.fill(w.region().index() as u64 + salt);
+        w.region().index() as u64
+    });
+    assert_eq!(answers.unwrap().sum(), 4950);
+    assert!(cells.view().iter().copied().eq(salt..salt + 100));
+    let pids = pids(crew);
+    assert!(pids.iter().all(|&pid| pid != std::process::id()), "{pids:?}");
+}
+
+/// The process that forks a crew's workers.
+fn nursery() -> u32 {
+    let nurseries: Vec<_> =
+        children(std::process::id()).into_iter().filter(|&pid| name(pid) == "parfork-nursery").collect();
+    let [nursery] = nurseries[..] else { panic!("not one nursery: {nurseries:?}") };
+    nursery
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+    children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+fn name(pid: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned()
+}
+
+fn send(pid: u32, signal: i32) {
+    // SAFETY: a signal to a process that this case has started.
+    unsafe { libc::kill(pid as i32, signal) };
+}
+
+fn kill_me() {
+    send(std::process::id(), libc::SIGKILL);
+}
+
+/// Ends a process, and waits until it is gone.
+fn end(pid: u32) {
+    let watched = Watched::new(pid).unwrap();
+    send(pid, libc::SIGKILL);
+    assert!(watched.ends_within(Duration::from_secs(10)));
+}
+
+/// Whether it is so soon.
+fn soon(mut is: impl FnMut() -> bool) -> bool {
+    let until = Instant::now() + Duration::from_secs(10);
+    while !is() {
+        if Instant::now() > until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
+}
+
+/// Counts one of the page's words up; what it was before.
+fn count(word: usize) -> u64 {
+    page()[word].fetch_add(1, Ordering::Relaxed)
+}
+
+/// The death that a job ended with.
+fn death(error: Error) -> parfork::Death {
+    match error {
+        Error::WorkerDied(death) => *death,
+        error => panic!("{error:?}"),
+    }
+}

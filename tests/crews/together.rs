@@ -1,0 +1,193 @@
+//! The coordinator works too.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use parfork::{Cause, Crew, Error, Gathered, Job, Redo, Schedule, Settings, Shared, Split, Stop};
+
+use super::{count, death, each_one, is_sound, kill_me, page, with_crew};
+
+fn with_both<T>(workers: usize, job: impl FnOnce(&mut Crew) -> T) -> T {
+    with_crew(workers, |crew| {
+        crew.join_in(true);
+        job(crew)
+    })
+}
+
+/// As [`is_sound`], with the coordinator at work; its process is among the others.
+fn is_sound_together(crew: &mut Crew) {
+    crew.join_in(false);
+    is_sound(crew);
+    crew.join_in(true);
+    let all = crew.workers() + 1;
+    let line = Shared::<u8, _>::zeros(all).unwrap();
+    let settings = Settings { crew: Some(crew), ..each_one(all) };
+    let pids = Job::with(&line, settings).run_with((), |_, (), _| std::process::id()).unwrap();
+    assert_eq!(pids.iter().position(|&pid| pid == std::process::id()), Some(all - 1));
+}
+
+pub(crate) fn the_coordinator_works_too() {
+    for workers in [1, 2, 3, 8] {
+        with_both(workers, |crew| {
+            let given = Shared::from_array(&ndarray::Array1::from_shape_fn(1000, |at| at as u64)).unwrap();
+            let mut made = Shared::<u64, _>::zeros(1000).unwrap();
+            for step in 1..=200_u64 {
+                let schedule = if step % 2 == 0 { Schedule::Static } else { Schedule::Guided };
+                let pieces = [1, 2, 10, 100, 1000][step as usize % 5];
+                let job = Job::new((&given, &mut made))
+                    .crew(crew)
+                    .schedule(schedule)
+                    .split(Split::rows().into_pieces(pieces));
+                let sums = job.run_with(step, |w, step, (given, mut slice)| {
+                    slice.assign(&w.share_of(given).mapv(|cell| cell * step));
+                    slice.sum()
+                });
+                assert_eq!(sums.unwrap().sum(), 499_500 * step);
+                assert!(made.as_slice().iter().zip(0..).all(|(&cell, at)| cell == at * step));
+                if step % 50 == 0 {
+                    is_sound_together(crew);
+                    crew.join_in(step % 100 == 0);
+                }
+            }
+        });
+    }
+}
+
+/// A job of 12 slices, of which the one that the coordinator comes to first meets with `deed` half way, so many times.
+fn harm(
+    crew: &mut Crew,
+    times: u64,
+    settings: Settings<'_>,
+    deed: fn(u64) -> Result<(), String>,
+) -> (Vec<u64>, parfork::Result<Gathered<u64>>) {
+    page()[0].store(0, Ordering::Relaxed);
+    let mut cells = Shared::<u64, _>::zeros(12).unwrap();
+    let settings = Settings { crew: Some(crew), schedule: Schedule::Static, ..settings };
+    let argument = [deed as usize as u64, times, u64::from(std::process::id())];
+    let done = Job::with(&mut cells, settings).run_with(argument, |w, [deed, times, coordinator], mut slice| {
+        slice[0] += 1;
+        if u64::from(std::process::id()) == coordinator && count(0) < times {
+            // SAFETY: the address of such a function of this program, as given above.
+            let deed = unsafe { std::mem::transmute::<usize, fn(u64) -> Result<(), String>>(deed as usize) };
+            deed(times)?;
+        }
+        Ok::<u64, String>(w.region().index() as u64)
+    });
+    (cells.as_slice().to_vec(), done)
+}
+
+fn panic(times: u64) -> Result<(), String> {
+    panic!("the coordinator's own, {times}")
+}
+
+pub(crate) fn its_own_panic_is_told_each_time() {
+    with_both(2, |crew| {
+        for times in [1, 7, 9, 3] {
+            let (_, done) = harm(crew, times, Settings::default(), panic);
+            let death = death(done.unwrap_err());
+            assert_eq!((death.rank, death.pid), (2, std::process::id()));
+            let told = format!("the coordinator's own, {times}");
+            assert!(matches!(&death.cause, Cause::Panicked { message, .. } if *message == told), "{death:?}");
+            is_sound_together(crew);
+        }
+    });
+}
+
+pub(crate) fn its_own_part_is_not_tried_again() {
+    with_both(2, |crew| {
+        for times in [1, 2] {
+            let settings = Settings { retries: 2, redo: Redo::Undo, ..Settings::default() };
+            let (made, done) = harm(crew, times, settings, panic);
+            let death = death(done.unwrap_err());
+            let told = format!("the coordinator's own, {times}");
+            assert!(matches!(&death.cause, Cause::Panicked { message, .. } if *message == told), "{death:?}");
+            assert_eq!((death.rank, death.slice.unwrap().0.index()), (2, 8));
+            assert!(made.iter().all(|&cell| cell <= 1), "{made:?}");
+            is_sound_together(crew);
+        }
+    });
+}
+
+pub(crate) fn its_own_errors_end_the_job() {
+    with_both(2, |crew| {
+        for times in [3, 1] {
+            let (_, done) = harm(crew, times, Settings::default(), |times| Err(format!("no {times}")));
+            let Err(Error::Refused(refusal)) = done else { panic!("{done:?}") };
+            assert_eq!((refusal.rank, refusal.reason), (2, format!("no {times}")));
+            is_sound_together(crew);
+        }
+    });
+}
+
+pub(crate) fn a_death_meanwhile_is_told() {
+    with_both(2, |crew| {
+        for retries in [0, 1] {
+            page()[0].store(0, Ordering::Relaxed);
+            let mut line = Shared::<u64, _>::zeros(6).unwrap();
+            let job = Job::new(&mut line).crew(crew).schedule(Schedule::Static).retries(retries).overwrites();
+            let done = job.run_with((), |w, (), mut slice| {
+                match w.rank() {
+                    1 if count(0) == 0 => kill_me(),
+                    2 => std::thread::sleep(Duration::from_millis(20)),
+                    _ => {}
+                }
+                slice.fill(w.region().index() as u64);
+            });
+            match done {
+                Ok(_) => assert!(retries == 1 && line.as_slice().iter().copied().eq(0..6)),
+                Err(error) => assert_eq!((death(error).rank, retries), (1, 0)),
+            }
+            is_sound_together(crew);
+        }
+    });
+}
+
+pub(crate) fn a_death_ends_its_meetings() {
+    with_both(2, |crew| {
+        let cells = Shared::<u64, _>::zeros(3).unwrap();
+        let refused = Job::new(&cells).crew(crew).go_on_without_dead(true).run_with((), |_, (), _| ());
+        assert!(matches!(refused, Err(Error::Crew(_))), "{refused:?}");
+        for _ in 0..3 {
+            let mut line = Shared::<u64, _>::zeros(3).unwrap();
+            let settings = Settings { crew: Some(&mut *crew), ..each_one(3) };
+            let error = Job::with(&mut line, settings).run_with((), |w, (), mut slice| {
+                w.meet().map_err(|error| error.to_string())?;
+                if w.rank() == 1 {
+                    kill_me();
+                }
+                let met = w.meet();
+                slice.fill(1 + u64::from(met.is_err()));
+                Ok::<(), String>(())
+            });
+            assert_eq!(death(error.unwrap_err()).rank, 1);
+            assert_eq!(line.as_slice()[2], 2);
+            is_sound_together(crew);
+        }
+    });
+}
+
+pub(crate) fn a_stop_ends_its_own_part() {
+    for (schedule, others) in [(Schedule::Static, [1, 0]), (Schedule::DYNAMIC, [1, 1])] {
+        with_both(1, |crew| {
+            for others in others {
+                let stop = Arc::new(Stop::new());
+                let asked = stop.clone();
+                let asker = std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_millis(50));
+                    asked.ask();
+                });
+                let mut line = Shared::<u64, _>::zeros(200).unwrap();
+                let job = Job::new(&mut line).crew(crew).schedule(schedule).stop(&stop);
+                // With nothing to do, all others are at the end long before.
+                let error = job.run_with([std::process::id(), others], |_, [coordinator, others], _| {
+                    let slow = if std::process::id() == coordinator { 100 } else { others };
+                    std::thread::sleep(Duration::from_millis(slow.into()));
+                });
+                assert!(matches!(error, Err(Error::Stopped { signal: None, .. })), "{error:?}");
+                asker.join().unwrap();
+                is_sound_together(crew);
+            }
+        });
+    }
+}
