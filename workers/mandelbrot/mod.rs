@@ -206,8 +206,8 @@ mod tests {
     use super::shade::TURN;
     use super::*;
     use ndarray::{Array2, Array3, s};
-    use pulp::Simd;
     use proptest::prelude::{ProptestConfig, Strategy, prop, prop_assert, prop_assert_eq, proptest};
+    use pulp::Simd;
 
     /// The definition, one point at a time, each operation rounded once in the order that [`escape`] has.
     fn steps(view: &View, row: usize, col: usize) -> u32 {
