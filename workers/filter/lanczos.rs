@@ -6,7 +6,7 @@
 //! them to 1/2^22 for 8 bits.
 
 use super::sample::{FRACTION, Weight};
-use super::window::vectorised;
+use super::vectors::vectorised;
 use std::{f64::consts::PI, ops::Range};
 
 /// Lobes of the kernel to each side, in pixels of the coarser of the two pictures.

@@ -54,6 +54,7 @@ macro_rules! with_channels {
 mod border;
 mod convolve;
 mod error;
+mod fixed;
 mod geometry;
 mod job;
 mod lanczos;
@@ -68,6 +69,7 @@ mod sharpen;
 mod sobel;
 #[cfg(test)]
 mod tests;
+mod vectors;
 mod window;
 
 pub use border::Border;

@@ -2,7 +2,7 @@
 
 use super::Sample;
 use super::picture::{Region, Source};
-use super::window::vectorised;
+use super::vectors::vectorised;
 
 pub(super) fn invert<S: Sample>(source: &Source<'_, S>, region: Region<'_, S>) {
     map(

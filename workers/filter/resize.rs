@@ -10,7 +10,7 @@
 use super::Sample;
 use super::lanczos::Weights;
 use super::picture::{Region, Source};
-use super::window::vectorised;
+use super::vectors::vectorised;
 use std::ops::Range;
 
 /// Rows that are resized together.

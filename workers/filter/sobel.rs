@@ -2,7 +2,8 @@
 
 use super::luma::luma;
 use super::picture::{Region, Source};
-use super::window::{slide, strips, vectorised};
+use super::vectors::vectorised;
+use super::window::{slide, strips};
 use super::{Sample, Wide};
 
 pub(super) fn edges<S: Sample>(source: &Source<'_, S>, mut region: Region<'_, S>) {
