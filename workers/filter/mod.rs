@@ -52,6 +52,7 @@ macro_rules! with_channels {
 }
 
 mod border;
+mod bytes;
 mod convolve;
 mod error;
 mod fixed;

@@ -34,6 +34,21 @@ pub(super) trait Vectors: Copy {
     /// must not be negative.
     fn narrow(self, sums: [Self::Sums; 4]) -> [u8; 4 * SUMS];
 
+    /// The lanes in order.
+    fn lanes(self, sums: Self::Sums) -> [i32; SUMS];
+
+    /// `sums + 256 * coarse`; sums wrap.
+    fn add_256_times(self, sums: Self::Sums, coarse: Self::Sums) -> Self::Sums;
+
+    /// Stands bytes side by side, in order.
+    fn interleave(self, one: &[u8; SUMS], other: &[u8; SUMS]) -> [i16; 2 * SUMS];
+
+    /// Stands the bytes of two rows side by side, in an order that [`settle`](Self::settle) knows.
+    fn beside(self, one: &[u8; 4 * SUMS], other: &[u8; 4 * SUMS]) -> [[i16; 2 * SUMS]; 4];
+
+    /// Sums of what [`beside`](Self::beside) gave, divided by 2^`BITS` and rounded down, in order, from 0 to 255.
+    fn settle<const BITS: u32>(self, sums: [Self::Sums; 4]) -> [u8; 4 * SUMS];
+
     /// Runs `work`, and everything inlined into it, with these instructions.
     fn have<W: Work>(self, work: W) -> W::Output;
 }
@@ -126,6 +141,31 @@ impl Vectors for Scalar {
     }
 
     #[inline(always)]
+    fn lanes(self, sums: Self::Sums) -> [i32; SUMS] {
+        sums
+    }
+
+    #[inline(always)]
+    fn add_256_times(self, sums: Self::Sums, coarse: Self::Sums) -> Self::Sums {
+        std::array::from_fn(|i| sums[i].wrapping_add(coarse[i] << 8))
+    }
+
+    #[inline(always)]
+    fn interleave(self, one: &[u8; SUMS], other: &[u8; SUMS]) -> [i16; 2 * SUMS] {
+        std::array::from_fn(|i| i16::from([one, other][i % 2][i / 2]))
+    }
+
+    #[inline(always)]
+    fn beside(self, one: &[u8; 4 * SUMS], other: &[u8; 4 * SUMS]) -> [[i16; 2 * SUMS]; 4] {
+        std::array::from_fn(|n| std::array::from_fn(|i| i16::from([one, other][i % 2][n * SUMS + i / 2])))
+    }
+
+    #[inline(always)]
+    fn settle<const BITS: u32>(self, sums: [Self::Sums; 4]) -> [u8; 4 * SUMS] {
+        std::array::from_fn(|i| (sums[i / SUMS][i % SUMS] >> BITS).clamp(0, 255) as u8)
+    }
+
+    #[inline(always)]
     fn have<W: Work>(self, work: W) -> W::Output {
         pulp::Arch::new().dispatch(Known(work, self))
     }
@@ -215,6 +255,46 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn lanes(self, sums: Self::Sums) -> [i32; SUMS] {
+            cast(sums)
+        }
+
+        #[inline(always)]
+        fn add_256_times(self, sums: Self::Sums, coarse: Self::Sums) -> Self::Sums {
+            self.avx512f._mm512_add_epi32(sums, self.avx512f._mm512_slli_epi32::<8>(coarse))
+        }
+
+        #[inline(always)]
+        fn interleave(self, one: &[u8; SUMS], other: &[u8; SUMS]) -> [i16; 2 * SUMS] {
+            let one = self.avx512f._mm512_cvtepu8_epi32(cast(*one));
+            let other = self.avx512f._mm512_cvtepu8_epi32(cast(*other));
+            cast(self.avx512f._mm512_or_si512(one, self.avx512f._mm512_slli_epi32::<16>(other)))
+        }
+
+        #[inline(always)]
+        fn beside(self, one: &[u8; 4 * SUMS], other: &[u8; 4 * SUMS]) -> [[i16; 2 * SUMS]; 4] {
+            let (one, other, zero) = (cast(*one), cast(*other), self.avx512f._mm512_setzero_si512());
+            let (low, high) =
+                (self.avx512bw._mm512_unpacklo_epi8(one, other), self.avx512bw._mm512_unpackhi_epi8(one, other));
+            cast([
+                self.avx512bw._mm512_unpacklo_epi8(low, zero),
+                self.avx512bw._mm512_unpackhi_epi8(low, zero),
+                self.avx512bw._mm512_unpacklo_epi8(high, zero),
+                self.avx512bw._mm512_unpackhi_epi8(high, zero),
+            ])
+        }
+
+        #[inline(always)]
+        fn settle<const BITS: u32>(self, sums: [Self::Sums; 4]) -> [u8; 4 * SUMS] {
+            let [a, b, c, d] = sums.map(
+                #[inline(always)]
+                |sums| self.avx512f._mm512_srai_epi32::<BITS>(sums),
+            );
+            let (low, high) = (self.avx512bw._mm512_packs_epi32(a, b), self.avx512bw._mm512_packs_epi32(c, d));
+            cast(self.avx512bw._mm512_packus_epi16(low, high))
+        }
+
+        #[inline(always)]
         fn have<W: Work>(self, work: W) -> W::Output {
             self.vectorize(Known(work, self))
         }
@@ -297,6 +377,64 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn lanes(self, sums: Self::Sums) -> [i32; SUMS] {
+            cast(sums)
+        }
+
+        #[inline(always)]
+        fn add_256_times(self, sums: Self::Sums, coarse: Self::Sums) -> Self::Sums {
+            [0, 1].map(
+                #[inline(always)]
+                |n| self.avx2._mm256_add_epi32(sums[n], self.avx2._mm256_slli_epi32::<8>(coarse[n])),
+            )
+        }
+
+        #[inline(always)]
+        fn interleave(self, one: &[u8; SUMS], other: &[u8; SUMS]) -> [i16; 2 * SUMS] {
+            let (one, other) = (cast(*one), cast(*other));
+            let (low, high) = (self.sse2._mm_unpacklo_epi8(one, other), self.sse2._mm_unpackhi_epi8(one, other));
+            cast([self.avx2._mm256_cvtepu8_epi16(low), self.avx2._mm256_cvtepu8_epi16(high)])
+        }
+
+        #[inline(always)]
+        fn beside(self, one: &[u8; 4 * SUMS], other: &[u8; 4 * SUMS]) -> [[i16; 2 * SUMS]; 4] {
+            let (one, other): ([__m256i; 2], [__m256i; 2]) = (cast(*one), cast(*other));
+            let zero = self.avx._mm256_setzero_si256();
+            let [left, right] = [0, 1].map(
+                #[inline(always)]
+                |n| {
+                    let low = self.avx2._mm256_unpacklo_epi8(one[n], other[n]);
+                    let high = self.avx2._mm256_unpackhi_epi8(one[n], other[n]);
+                    [
+                        self.avx2._mm256_unpacklo_epi8(low, zero),
+                        self.avx2._mm256_unpackhi_epi8(low, zero),
+                        self.avx2._mm256_unpacklo_epi8(high, zero),
+                        self.avx2._mm256_unpackhi_epi8(high, zero),
+                    ]
+                },
+            );
+            [0, 1, 2, 3].map(
+                #[inline(always)]
+                |n| cast([left[n], right[n]]),
+            )
+        }
+
+        #[inline(always)]
+        fn settle<const BITS: u32>(self, sums: [Self::Sums; 4]) -> [u8; 4 * SUMS] {
+            cast([0, 1].map(
+                #[inline(always)]
+                |n| {
+                    let [a, b, c, d] = sums.map(
+                        #[inline(always)]
+                        |sums| self.avx2._mm256_sra_epi32(sums[n], cast([u64::from(BITS), 0])),
+                    );
+                    let (low, high) = (self.avx2._mm256_packs_epi32(a, b), self.avx2._mm256_packs_epi32(c, d));
+                    self.avx2._mm256_packus_epi16(low, high)
+                },
+            ))
+        }
+
+        #[inline(always)]
         fn have<W: Work>(self, work: W) -> W::Output {
             self.vectorize(Known(work, self))
         }
@@ -328,7 +466,18 @@ mod tests {
                 *sums = vectors.add_pairs(*sums, pairs, [100, 156]);
                 *sums = vectors.add_pairs(*sums, pairs, [7, 9]);
             }
-            vectors.narrow(sums)
+            let mut settled = vectors.narrow(sums);
+            let mut sums = [vectors.sums_of(1 << 9); 4];
+            for (sums, pairs) in sums.iter_mut().zip(vectors.beside(&self.0, &turned)) {
+                *sums = vectors.add_pairs(*sums, &pairs, [-700, 3000]);
+                *sums = vectors.add_256_times(*sums, vectors.add_pairs(*sums, &pairs, [-5, 7]));
+            }
+            let lanes = vectors.interleave(&self.0.as_chunks().0[1], &turned.as_chunks().0[2]);
+            let lanes = vectors.lanes(vectors.add_pairs(vectors.sums_of(3), &lanes, [2, 4]));
+            for (i, other) in vectors.settle::<22>(sums).into_iter().enumerate() {
+                settled[i] ^= other ^ lanes[i % SUMS] as u8;
+            }
+            settled
         }
     }
 
