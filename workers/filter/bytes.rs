@@ -4,7 +4,7 @@
 //! rest, and the sums of both are put together at the end.
 
 use super::sample::FRACTION_BITS;
-use super::vectors::{SUMS, Vectors};
+use super::vectors::{SUMS, Vectors, put};
 use std::ops::Range;
 
 /// Samples of a row, or a column, that are summed together down the columns.
@@ -97,7 +97,7 @@ pub(super) fn sum_columns<'l, V: Vectors>(
     line: impl Fn(usize, usize) -> &'l [u8; LANES],
     out: &mut [u8],
 ) {
-    for (n, out) in out.chunks_mut(LANES).enumerate() {
+    for n in 0..out.len().div_ceil(LANES) {
         let mut sums = [[vectors.sums_of(0); 4], [vectors.sums_of(HALF); 4]];
         for tap in (0..weights.len()).step_by(2) {
             let next = weights.get(tap + 1);
@@ -113,10 +113,6 @@ pub(super) fn sum_columns<'l, V: Vectors>(
         for (sums, coarse) in whole.iter_mut().zip(coarse) {
             *sums = vectors.add_256_times(*sums, coarse);
         }
-        let settled = vectors.settle::<{ FRACTION_BITS }>(whole);
-        match out.as_chunks_mut::<LANES>() {
-            ([whole], _) => *whole = settled,
-            (_, part) => part.copy_from_slice(&settled[..part.len()]),
-        }
+        put(out, n, &vectors.settle::<{ FRACTION_BITS }>(whole));
     }
 }

@@ -6,7 +6,7 @@
 
 use super::Sample;
 use super::picture::{Region, Source};
-use super::vectors::{SUMS, Vectors, Work, vectors};
+use super::vectors::{SUMS, Vectors, Work, put, vectors};
 use super::window::{Window, strips};
 
 /// Samples of the result computed together.
@@ -148,8 +148,8 @@ impl<S: Sample> Work for Down<'_, S> {
             .zip(self.window.starts())
             .map(|(at, &start)| ([weight(at), weight(at + 1)], [weight(at - 1), weight(at)], start))
             .collect();
-        let [upper, lower] = self.rows;
-        for (n, (upper, lower)) in upper.chunks_mut(LANES).zip(lower.chunks_mut(LANES)).enumerate() {
+        let [upper, lower] = self.rows.map(|row| bytemuck::cast_slice_mut::<S, u8>(row));
+        for n in 0..upper.len().div_ceil(LANES) {
             let mut sums = [[begin; LANES / SUMS]; 2];
             for &(above, below, start) in &pairs {
                 let cells = &self.window.cells()[start + 2 * LANES * n..];
@@ -159,16 +159,9 @@ impl<S: Sample> Work for Down<'_, S> {
                     sums[1][i] = vectors.add_pairs(sums[1][i], pairs, below);
                 }
             }
-            for (out, sums) in [upper, lower].into_iter().zip(sums) {
-                let rounded = vectors.narrow(sums).map(
-                    #[inline(always)]
-                    |byte| S::from_u32(byte.into()),
-                );
-                match out.as_chunks_mut::<LANES>() {
-                    ([whole], _) => *whole = rounded,
-                    (_, part) => part.copy_from_slice(&rounded[..part.len()]),
-                }
-            }
+            let [above, below] = sums;
+            put(upper, n, &vectors.narrow(above));
+            put(lower, n, &vectors.narrow(below));
         }
     }
 }

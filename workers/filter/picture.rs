@@ -60,8 +60,7 @@ impl<'a, S: Sample> Source<'a, S> {
         };
         let (channels, width) = (self.channels(), self.width());
         let pixels = line.len() / channels;
-        let left = usize::try_from(-from).unwrap_or(0).min(pixels);
-        let right = usize::try_from(width as isize - from).unwrap_or(0).clamp(left, pixels);
+        let [_, Range { start: left, end: right }, _] = self.pieces(from, pixels);
         if left < right {
             let start = (from + left as isize) as usize;
             let inside = self.line(y, start..start + (right - left));
@@ -79,12 +78,22 @@ impl<'a, S: Sample> Source<'a, S> {
     /// As [`padded`](Self::padded), but `line` is filled only where the samples do not lie side by side in the picture.
     pub(super) fn stretch<'l>(&'l self, y: isize, from: isize, line: &'l mut [S]) -> &'l [S] {
         let pixels = (line.len() / self.channels()) as isize;
-        let inside = from >= 0 && from + pixels <= self.width() as isize && (0..self.height() as isize).contains(&y);
-        if inside && let Cow::Borrowed(line) = self.line(y as usize, from as usize..(from + pixels) as usize) {
+        let inside = from >= 0 && from + pixels <= self.width() as isize;
+        if inside
+            && let Some(y) = self.border.locate(y, self.height())
+            && let Cow::Borrowed(line) = self.line(y, from as usize..(from + pixels) as usize)
+        {
             return line;
         }
         self.padded(y, from, line);
         line
+    }
+
+    /// Cuts so many columns from `from` on, which may lie beyond the edges, at the edges; counted from `from`.
+    pub(super) fn pieces(&self, from: isize, len: usize) -> [Range<usize>; 3] {
+        let left = usize::try_from(-from).unwrap_or(0).min(len);
+        let right = usize::try_from(self.width() as isize - from).unwrap_or(0).clamp(left, len);
+        [0..left, left..right, right..len]
     }
 
     /// Puts the picture's own alpha into a filtered line of row `y` from column `from` on, if it has any.

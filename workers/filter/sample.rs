@@ -67,6 +67,8 @@ pub trait Sample: sealed::Sealed + bytemuck::Pod + Ord + Send + Sync + Debug {
 pub trait Wide: sealed::Sealed + Copy + Add<Output = Self> + Sub<Output = Self> {
     /// Exact for differences and sums of up to twelve samples.
     fn to_f32(self) -> f32;
+    /// Exact for `i16`.
+    fn to_i16(self) -> i16;
 }
 
 /// The number that [`Sample::Weight`] is.
@@ -163,6 +165,10 @@ macro_rules! sample {
             #[inline(always)]
             fn to_f32(self) -> f32 {
                 self as f32
+            }
+            #[inline(always)]
+            fn to_i16(self) -> i16 {
+                self as i16
             }
         }
 
