@@ -4,7 +4,7 @@
 //! rest, and the sums of both are put together at the end.
 
 use super::sample::FRACTION_BITS;
-use super::vectors::{SUMS, Vectors, put};
+use super::vectors::{SUMS, Vectors, fill};
 use std::ops::Range;
 
 /// Samples of a row, or a column, that are summed together down the columns.
@@ -17,8 +17,8 @@ const HALF: i32 = 1 << (FRACTION_BITS - 1);
 type Pair = [[i16; 2]; 2];
 
 #[inline(always)]
-fn apart(weights: [i32; 2]) -> Pair {
-    [weights.map(|weight| (weight >> 8) as i16), weights.map(|weight| (weight & 255) as i16)]
+fn apart([one, next]: [i32; 2]) -> Pair {
+    [[(one >> 8) as i16, (next >> 8) as i16], [(one & 255) as i16, (next & 255) as i16]]
 }
 
 /// The weights along a row in pairs, the first of which is that of an even pixel.
@@ -97,22 +97,25 @@ pub(super) fn sum_columns<'l, V: Vectors>(
     line: impl Fn(usize, usize) -> &'l [u8; LANES],
     out: &mut [u8],
 ) {
-    for n in 0..out.len().div_ceil(LANES) {
-        let mut sums = [[vectors.sums_of(0); 4], [vectors.sums_of(HALF); 4]];
-        for tap in (0..weights.len()).step_by(2) {
-            let next = weights.get(tap + 1);
-            let weights = apart([weights[tap], next.map_or(0, |&weight| weight)]);
-            let (one, other) = (line(tap, n * LANES), line(tap + usize::from(next.is_some()), n * LANES));
-            for (i, pairs) in vectors.beside(one, other).iter().enumerate() {
-                sums[0][i] = vectors.add_pairs(sums[0][i], pairs, weights[0]);
-                sums[1][i] = vectors.add_pairs(sums[1][i], pairs, weights[1]);
+    fill(
+        [out],
+        #[inline(always)]
+        |n| {
+            let mut sums = [[vectors.sums_of(0); 4], [vectors.sums_of(HALF); 4]];
+            for tap in (0..weights.len()).step_by(2) {
+                let next = weights.get(tap + 1);
+                let weights = apart([weights[tap], next.map_or(0, |&weight| weight)]);
+                let (one, other) = (line(tap, n * LANES), line(tap + usize::from(next.is_some()), n * LANES));
+                for (i, pairs) in vectors.beside(one, other).iter().enumerate() {
+                    sums[0][i] = vectors.add_pairs(sums[0][i], pairs, weights[0]);
+                    sums[1][i] = vectors.add_pairs(sums[1][i], pairs, weights[1]);
+                }
             }
-        }
-        let [coarse, fine] = sums;
-        let mut whole = fine;
-        for (sums, coarse) in whole.iter_mut().zip(coarse) {
-            *sums = vectors.add_256_times(*sums, coarse);
-        }
-        put(out, n, &vectors.settle::<{ FRACTION_BITS }>(whole));
-    }
+            let [coarse, mut whole] = sums;
+            for (sums, coarse) in whole.iter_mut().zip(coarse) {
+                *sums = vectors.add_256_times(*sums, coarse);
+            }
+            [vectors.settle::<{ FRACTION_BITS }>(whole)]
+        },
+    );
 }

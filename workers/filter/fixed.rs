@@ -6,7 +6,7 @@
 
 use super::Sample;
 use super::picture::{Region, Source};
-use super::vectors::{SUMS, Vectors, Work, put, vectors};
+use super::vectors::{SUMS, Vectors, Work, fill, vectors};
 use super::window::{Window, strips};
 
 /// Samples of the result computed together.
@@ -148,20 +148,23 @@ impl<S: Sample> Work for Down<'_, S> {
             .zip(self.window.starts())
             .map(|(at, &start)| ([weight(at), weight(at + 1)], [weight(at - 1), weight(at)], start))
             .collect();
-        let [upper, lower] = self.rows.map(|row| bytemuck::cast_slice_mut::<S, u8>(row));
-        for n in 0..upper.len().div_ceil(LANES) {
-            let mut sums = [[begin; LANES / SUMS]; 2];
-            for &(above, below, start) in &pairs {
-                let cells = &self.window.cells()[start + 2 * LANES * n..];
-                let cells = cells.first_chunk::<{ 2 * LANES }>().expect("rows are padded to whole chunks");
-                for (i, pairs) in cells.as_chunks::<{ 2 * SUMS }>().0.iter().enumerate() {
-                    sums[0][i] = vectors.add_pairs(sums[0][i], pairs, above);
-                    sums[1][i] = vectors.add_pairs(sums[1][i], pairs, below);
+        let [upper, lower] = self.rows;
+        fill(
+            [bytemuck::cast_slice_mut(upper), bytemuck::cast_slice_mut(lower)],
+            #[inline(always)]
+            |n| {
+                let mut sums = [[begin; LANES / SUMS]; 2];
+                for &(above, below, start) in &pairs {
+                    let cells = &self.window.cells()[start + 2 * LANES * n..];
+                    let cells = cells.first_chunk::<{ 2 * LANES }>().expect("rows are padded to whole chunks");
+                    for (i, pairs) in cells.as_chunks::<{ 2 * SUMS }>().0.iter().enumerate() {
+                        sums[0][i] = vectors.add_pairs(sums[0][i], pairs, above);
+                        sums[1][i] = vectors.add_pairs(sums[1][i], pairs, below);
+                    }
                 }
-            }
-            let [above, below] = sums;
-            put(upper, n, &vectors.narrow(above));
-            put(lower, n, &vectors.narrow(below));
-        }
+                let [above, below] = sums;
+                [vectors.narrow(above), vectors.narrow(below)]
+            },
+        );
     }
 }

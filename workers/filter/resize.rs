@@ -115,7 +115,7 @@ fn columns_first<S: Sample, const C: usize>(
     source: &Source<'_, S>,
     region: &mut Region<'_, S>,
 ) {
-    let mut ring = Lines::new(slots, along.read.len() * C);
+    let mut ring = Lines::new(slots, along.lines.len);
     let mut done = Lines::new(TALL, cols.len() * C);
     let rows = down.reach(0..region.rows.len());
     let mut entered = rows.start;

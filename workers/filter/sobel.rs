@@ -3,7 +3,7 @@
 
 use super::luma::luma;
 use super::picture::{Region, Source};
-use super::vectors::{SUMS, Vectors, Work, put, vectors};
+use super::vectors::{SUMS, Vectors, Work, fill, vectors};
 use super::window::{slide, strips};
 use super::{Sample, Wide};
 
@@ -55,31 +55,35 @@ impl<S: Sample> Work for Gradient<'_, S> {
 
     #[inline(always)]
     fn with<V: Vectors>(self, vectors: V) {
-        for n in 0..self.out.len().div_ceil(LANES) {
-            let [above, here, below] = self.rows;
-            let rows = [chunk(above, n), chunk(here, n), chunk(below, n)];
-            let mut lengths = [S::MAX; LANES];
-            if size_of::<S>() == 1 {
-                let mut squares = [0_u16; LANES];
-                for i in 0..LANES {
-                    let [x, y] = derivatives(rows, i);
-                    // From 255 on a derivative alone makes white.
-                    let (x, y) = (x.to_i16().unsigned_abs().min(255), y.to_i16().unsigned_abs().min(255));
-                    squares[i] = (x * x).saturating_add(y * y);
+        let [above, here, below] = self.rows;
+        fill(
+            [self.out],
+            #[inline(always)]
+            |n| {
+                let rows = [chunk(above, n), chunk(here, n), chunk(below, n)];
+                let mut lengths = [S::MAX; LANES];
+                if size_of::<S>() == 1 {
+                    let mut squares = [0_u16; LANES];
+                    for i in 0..LANES {
+                        let [x, y] = derivatives(rows, i);
+                        // From 255 on a derivative alone makes white.
+                        let (x, y) = (x.to_i16().unsigned_abs().min(255), y.to_i16().unsigned_abs().min(255));
+                        squares[i] = (x * x).saturating_add(y * y);
+                    }
+                    let roots = vectors.roots(&squares);
+                    for i in 0..LANES {
+                        lengths[i] = S::from_u32(roots[i].into());
+                    }
+                } else {
+                    for i in 0..LANES {
+                        let [x, y] = derivatives(rows, i);
+                        let (x, y) = (x.to_f32(), y.to_f32());
+                        lengths[i] = S::from_f32((x * x + y * y).sqrt());
+                    }
                 }
-                let roots = vectors.roots(&squares);
-                for i in 0..LANES {
-                    lengths[i] = S::from_u32(roots[i].into());
-                }
-            } else {
-                for i in 0..LANES {
-                    let [x, y] = derivatives(rows, i);
-                    let (x, y) = (x.to_f32(), y.to_f32());
-                    lengths[i] = S::from_f32((x * x + y * y).sqrt());
-                }
-            }
-            put(self.out, n, &lengths);
-        }
+                [lengths]
+            },
+        );
     }
 }
 

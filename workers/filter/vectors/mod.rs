@@ -95,13 +95,26 @@ pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
 }
 
-/// Puts values into place `n` of a row; of the last ones as many as it has room for.
+/// Fills rows, all of the same length, with what `values` gives for each place; of the last as much as there is room for.
 #[inline(always)]
-pub(super) fn put<S: Copy, const LANES: usize>(row: &mut [S], n: usize, values: &[S; LANES]) {
-    let row = &mut row[n * LANES..];
-    match row.first_chunk_mut() {
-        Some(whole) => *whole = *values,
-        None => row.iter_mut().zip(values).for_each(|(place, value)| *place = *value),
+pub(super) fn fill<S: Copy, const LANES: usize, const ROWS: usize>(
+    rows: [&mut [S]; ROWS],
+    values: impl Fn(usize) -> [[S; LANES]; ROWS],
+) {
+    let len = rows[0].len();
+    for n in 0..len / LANES {
+        let values = values(n);
+        for r in 0..ROWS {
+            *rows[r][n * LANES..].first_chunk_mut().expect("whole chunks") = values[r];
+        }
+    }
+    // Apart from the loop, lest all chunks are of unknown length to the compiler, and copied by calls.
+    let done = len - len % LANES;
+    if done < len {
+        let values = values(len / LANES);
+        for r in 0..ROWS {
+            rows[r][done..].copy_from_slice(&values[r][..len - done]);
+        }
     }
 }
 
