@@ -12,6 +12,7 @@ pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod obituary;
 pub(crate) mod pools;
+pub(crate) mod prefetch;
 pub(crate) mod proc;
 pub(crate) mod shortage;
 pub(crate) mod signals;

@@ -2,7 +2,7 @@
 
 use super::picture::{Region, Source};
 use super::{Flip, Sample, Turn};
-use std::{borrow::Cow, ops::Range};
+use std::ops::Range;
 
 /// Side of the squares in which rotated pixels are moved, so that the rows read stay in the cache.
 const BLOCK: usize = 64;
@@ -47,22 +47,33 @@ fn rows<S: Sample>(upward: bool, leftward: bool, source: &Source<'_, S>, mut reg
 }
 
 /// Columns become rows: read upwards and taken from the left (`clockwise`), or downwards and from the right.
+///
+/// Square by square, and each from a copy: where rows are some power of two apart, the pixels of a column fight for a few
+/// places in the cache.
 fn columns<S: Sample, const C: usize>(clockwise: bool, source: &Source<'_, S>, mut region: Region<'_, S>) {
     let (rows, cols) = (region.rows.clone(), region.cols.clone());
-    let from = mirrored(!clockwise, &rows, source.width());
-    for start in cols.clone().step_by(BLOCK) {
-        let block = start..cols.end.min(start + BLOCK);
-        let lines: Vec<Cow<'_, [S]>> =
-            mirrored(clockwise, &block, source.height()).map(|y| source.line(y, from.clone())).collect();
-        let mut pixels: Vec<&[[S; C]]> = lines.iter().map(|line| line.as_chunks().0).collect();
-        if clockwise {
-            pixels.reverse();
-        }
-        for y in rows.clone() {
-            let n = if clockwise { y - rows.start } else { rows.end - 1 - y };
-            region.line(y, block.clone(), |out| {
-                out.as_chunks_mut().0.iter_mut().zip(&pixels).for_each(|(out, line)| *out = line[n]);
-            });
+    let mut square = vec![[S::MAX; C]; BLOCK * BLOCK];
+    for top in rows.clone().step_by(BLOCK) {
+        let down = top..rows.end.min(top + BLOCK);
+        let from = mirrored(!clockwise, &down, source.width());
+        for start in cols.clone().step_by(BLOCK) {
+            let along = start..cols.end.min(start + BLOCK);
+            for (n, y) in mirrored(clockwise, &along, source.height()).enumerate() {
+                let line = source.line(y, from.clone());
+                square[n * BLOCK..][..from.len()].copy_from_slice(line.as_chunks().0);
+            }
+            let square = square[..along.len() * BLOCK].as_chunks::<BLOCK>().0;
+            for y in down.clone() {
+                let n = if clockwise { y - down.start } else { down.end - 1 - y };
+                region.line(y, along.clone(), |out| {
+                    let out = out.as_chunks_mut().0;
+                    if clockwise {
+                        out.iter_mut().zip(square.iter().rev()).for_each(|(out, line)| *out = line[n]);
+                    } else {
+                        out.iter_mut().zip(square).for_each(|(out, line)| *out = line[n]);
+                    }
+                });
+            }
         }
     }
 }

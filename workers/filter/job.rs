@@ -8,6 +8,9 @@ use crate::{Error, Gathered, Job, Redo, Settings, Shared, Split};
 /// Rows of a band unless the settings say otherwise: with the neighbours it reads it stays in a core's own cache.
 const BAND: usize = 64;
 
+/// The same for filters that look further: what neighbouring bands both read is then a small part.
+const HIGH_BAND: usize = 128;
+
 /// Filters `picture` into `result`, whose shape is what [`Filter::output_shape`] says.
 ///
 /// # Errors
@@ -27,8 +30,9 @@ pub fn run<S: Sample>(
             "`{filter}` gives shape {needed:?}, but the result has {shape:?}. Make it {needed:?}."
         )));
     }
+    let band = if filter.halo() > 1 { HIGH_BAND } else { BAND };
     let settings =
-        Settings { split: settings.split.or(Some(Split::rows().of(BAND))), redo: Redo::Overwrites, ..settings };
+        Settings { split: settings.split.or(Some(Split::rows().of(band))), redo: Redo::Overwrites, ..settings };
     Job::with((picture, result), settings).run(|_, (picture, slice): (ArrayView3<S>, _)| {
         filter.apply(picture, border, slice.rows(), slice.cols(), slice.into_view());
     })

@@ -6,7 +6,7 @@
 //! them to 1/2^22 for 8 bits.
 
 use super::sample::{FRACTION, Weight};
-use super::window::vectorised;
+use super::vectors::vectorised;
 use std::{f64::consts::PI, ops::Range};
 
 /// Lobes of the kernel to each side, in pixels of the coarser of the two pictures.
@@ -28,15 +28,16 @@ impl<W: Weight> Weights<W> {
     /// For the pixels `stretch` of `to`, made from `from` pixels.
     pub(super) fn new(stretch: Range<usize>, to: usize, from: usize) -> Self {
         let kernel = Kernel::new(to, from);
-        let mut exact = vec![0.0; kernel.taps().next_multiple_of(LANES)];
-        let apart = exact.len();
+        let apart = kernel.taps().next_multiple_of(LANES);
+        let mut pixel = Pixel { distances: vec![BEYOND; apart], weights: vec![0.0; apart] };
         let mut values = vec![W::default(); stretch.len() * apart];
         let mut spans = Vec::with_capacity(stretch.len());
         vectorised(
             #[inline(always)]
             || {
                 for (n, values) in stretch.zip(values.chunks_exact_mut(apart)) {
-                    let span = kernel.weigh(n, &mut exact);
+                    let span = kernel.weigh(n, &mut pixel);
+                    let exact = &pixel.weights;
                     let counts = |&weight: &f64| weight.abs() * FRACTION >= 0.5;
                     let skip = exact[..span.len()].iter().position(counts).unwrap_or(0);
                     let end = exact[..span.len()].iter().rposition(counts).map_or(span.len(), |last| last + 1);
@@ -70,6 +71,16 @@ impl<W: Weight> Weights<W> {
     }
 }
 
+/// A distance at which nothing counts.
+const BEYOND: f64 = 9.0;
+
+/// How far from the middle of a pixel of the result those of the source are, in units of the kernel, and their weights;
+/// whole vectors.
+struct Pixel {
+    distances: Vec<f64>,
+    weights: Vec<f64>,
+}
+
 /// The kernel for one axis.
 struct Kernel {
     from: usize,
@@ -92,23 +103,32 @@ impl Kernel {
         (2 * self.support.ceil() as usize + 1).min(self.from)
     }
 
-    /// Computes the weights of pixel `n` of the result into `weights`, of whole vectors, and returns whose they are.
+    /// Computes the weights of pixel `n` of the result, where `pixel` is another one, and returns whose they are. Where a
+    /// picture is made smaller by a whole factor, most pixels have the weights of the one before.
     ///
     /// By `sinc(x) * sinc(x/3) = q² (1 - 4/3 z q²)`, where `z = (πx/3)²` and `q = sinc(x/3)` is a short
     /// series in `z`: a few units of 1e-16 from what two sines and a division give, at a tenth of the time. Only where
     /// that might round to another 1/2^22 are they computed as Pillow does.
     #[inline(always)]
-    fn weigh(&self, n: usize, weights: &mut [f64]) -> Range<usize> {
+    fn weigh(&self, n: usize, pixel: &mut Pixel) -> Range<usize> {
         let center = (n as f64 + 0.5) * self.scale;
         let start = (center - self.support + 0.5).max(0.0) as usize;
         let span = start..((center + self.support + 0.5) as usize).min(self.from);
-        let distance = |tap: usize| ((tap + start) as f64 - center + 0.5) * self.unit;
-        let chunks = weights.as_chunks_mut::<LANES>().0;
+        let mut moved = false;
+        for (tap, distance) in pixel.distances.iter_mut().enumerate() {
+            let own = ((tap + start) as f64 - center + 0.5) * self.unit;
+            let own = if tap < span.len() { own } else { BEYOND };
+            moved |= own != *distance;
+            *distance = own;
+        }
+        if !moved {
+            return span;
+        }
+        let chunks = pixel.weights.as_chunks_mut::<LANES>().0;
         let mut totals = [0.0; LANES];
-        for (chunk, weights) in chunks.iter_mut().enumerate() {
+        for (weights, distances) in chunks.iter_mut().zip(pixel.distances.as_chunks::<LANES>().0) {
             for lane in 0..LANES {
-                let tap = chunk * LANES + lane;
-                weights[lane] = if tap < span.len() { bell(distance(tap)) } else { 0.0 };
+                weights[lane] = if distances[lane] < BEYOND { bell(distances[lane]) } else { 0.0 };
                 totals[lane] += weights[lane];
             }
         }
@@ -121,9 +141,8 @@ impl Kernel {
             }
         }
         if doubt.iter().any(|&doubt| doubt < 1e-6) {
-            let weights = &mut weights[..span.len()];
-            for (tap, weight) in weights.iter_mut().enumerate() {
-                let x = distance(tap);
+            let weights = &mut pixel.weights[..span.len()];
+            for (weight, &x) in weights.iter_mut().zip(&pixel.distances) {
                 *weight = if (-3.0..3.0).contains(&x) { sinc(x) * sinc(x / 3.0) } else { 0.0 };
             }
             let total: f64 = weights.iter().sum();

@@ -3,7 +3,7 @@
 
 use super::Sample;
 use super::picture::{Region, Source};
-use super::window::vectorised;
+use super::vectors::vectorised;
 
 /// 0.299, 0.587 and 0.114 times 2^15; they add up to 2^15, so that gray stays the same gray.
 const WEIGHTS: [u32; 3] = [9798, 19235, 3735];

@@ -3,7 +3,8 @@
 
 use super::Sample;
 use super::picture::{Region, Source};
-use super::window::{slide, strips, vectorised};
+use super::vectors::vectorised;
+use super::window::{slide, strips};
 
 pub(super) fn mean<S: Sample>(radius: usize, source: &Source<'_, S>, mut region: Region<'_, S>) {
     let channels = source.channels();

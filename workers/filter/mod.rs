@@ -52,8 +52,10 @@ macro_rules! with_channels {
 }
 
 mod border;
+mod bytes;
 mod convolve;
 mod error;
+mod fixed;
 mod geometry;
 mod job;
 mod lanczos;
@@ -68,6 +70,7 @@ mod sharpen;
 mod sobel;
 #[cfg(test)]
 mod tests;
+mod vectors;
 mod window;
 
 pub use border::Border;

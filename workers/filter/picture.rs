@@ -4,6 +4,16 @@ use super::{Border, Sample};
 use ndarray::{ArrayView3, ArrayViewMut1, ArrayViewMut3, s};
 use std::{borrow::Cow, ops::Range};
 
+/// Bytes that are copied by one call. From here to some 8 kB the C library's `rep movsb` is slow to start.
+const CALL: usize = 2048;
+
+/// Copies a part of a row.
+pub(super) fn copy<S: Copy>(from: &[S], to: &mut [S]) {
+    assert_eq!(from.len(), to.len());
+    let call = CALL / size_of::<S>();
+    from.chunks(call).zip(to.chunks_mut(call)).for_each(|(from, to)| to.copy_from_slice(from));
+}
+
 /// The whole input, with what lies beyond its edges.
 pub(super) struct Source<'a, S> {
     pub(super) pixels: ArrayView3<'a, S>,
@@ -31,6 +41,11 @@ impl<'a, S: Sample> Source<'a, S> {
 
     /// The samples of a stretch of row `y`; copied only where they do not lie side by side.
     pub(super) fn line(&self, y: usize, cols: Range<usize>) -> Cow<'a, [S]> {
+        if let Some(samples) = self.pixels.to_slice() {
+            let channels = self.channels();
+            let row = &samples[y * self.width() * channels..];
+            return Cow::Borrowed(&row[cols.start * channels..cols.end * channels]);
+        }
         let stretch = self.pixels.slice_move(s![y, cols, ..]);
         match stretch.to_slice() {
             Some(line) => Cow::Borrowed(line),
@@ -45,12 +60,11 @@ impl<'a, S: Sample> Source<'a, S> {
         };
         let (channels, width) = (self.channels(), self.width());
         let pixels = line.len() / channels;
-        let left = usize::try_from(-from).unwrap_or(0).min(pixels);
-        let right = usize::try_from(width as isize - from).unwrap_or(0).clamp(left, pixels);
+        let [_, Range { start: left, end: right }, _] = self.pieces(from, pixels);
         if left < right {
             let start = (from + left as isize) as usize;
             let inside = self.line(y, start..start + (right - left));
-            line[left * channels..right * channels].copy_from_slice(&inside);
+            copy(&inside, &mut line[left * channels..right * channels]);
         }
         for n in (0..left).chain(right..pixels) {
             let pixel = &mut line[n * channels..][..channels];
@@ -59,6 +73,27 @@ impl<'a, S: Sample> Source<'a, S> {
                 None => pixel.fill(self.constant),
             }
         }
+    }
+
+    /// As [`padded`](Self::padded), but `line` is filled only where the samples do not lie side by side in the picture.
+    pub(super) fn stretch<'l>(&'l self, y: isize, from: isize, line: &'l mut [S]) -> &'l [S] {
+        let pixels = (line.len() / self.channels()) as isize;
+        let inside = from >= 0 && from + pixels <= self.width() as isize;
+        if inside
+            && let Some(y) = self.border.locate(y, self.height())
+            && let Cow::Borrowed(line) = self.line(y, from as usize..(from + pixels) as usize)
+        {
+            return line;
+        }
+        self.padded(y, from, line);
+        line
+    }
+
+    /// Cuts so many columns from `from` on, which may lie beyond the edges, at the edges; counted from `from`.
+    pub(super) fn pieces(&self, from: isize, len: usize) -> [Range<usize>; 3] {
+        let left = usize::try_from(-from).unwrap_or(0).min(len);
+        let right = usize::try_from(self.width() as isize - from).unwrap_or(0).clamp(left, len);
+        [0..left, left..right, right..len]
     }
 
     /// Puts the picture's own alpha into a filtered line of row `y` from column `from` on, if it has any.
@@ -97,6 +132,11 @@ impl<'a, S: Sample> Region<'a, S> {
     /// Has `write` fill columns `cols` of row `y`, both in the result's coordinates.
     pub(super) fn line(&mut self, y: usize, cols: Range<usize>, write: impl FnOnce(&mut [S])) {
         let first = self.cols.start;
+        let channels = self.out.dim().2;
+        if let Some(samples) = self.out.as_slice_mut() {
+            let row = &mut samples[(y - self.rows.start) * self.cols.len() * channels..];
+            return write(&mut row[(cols.start - first) * channels..(cols.end - first) * channels]);
+        }
         let mut stretch = self.out.slice_mut(s![y - self.rows.start, cols.start - first..cols.end - first, ..]);
         if let Some(line) = stretch.as_slice_mut() {
             return write(line);
@@ -104,5 +144,27 @@ impl<'a, S: Sample> Region<'a, S> {
         self.aside.resize(stretch.len(), S::MAX);
         write(&mut self.aside);
         stretch.iter_mut().zip(&self.aside).for_each(|(sample, value)| *sample = *value);
+    }
+
+    /// As [`line`](Self::line) for rows `y` and the one below it, which is written to `below` if the region ends.
+    pub(super) fn two_lines(
+        &mut self,
+        y: usize,
+        cols: Range<usize>,
+        below: &mut [S],
+        write: impl FnOnce([&mut [S]; 2]),
+    ) {
+        let (first, channels, apart) = (self.cols.start, self.out.dim().2, self.cols.len() * self.out.dim().2);
+        let part = (cols.start - first) * channels..(cols.end - first) * channels;
+        let last = y + 1 == self.rows.end;
+        if let Some(samples) = self.out.as_slice_mut() {
+            let (upper, lower) = samples[(y - self.rows.start) * apart..].split_at_mut(apart);
+            let below = if last { below } else { &mut lower[part.clone()] };
+            return write([&mut upper[part], below]);
+        }
+        self.line(y, cols.clone(), |line| write([line, below]));
+        if !last {
+            self.line(y + 1, cols, |line| line.copy_from_slice(below));
+        }
     }
 }

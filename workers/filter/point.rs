@@ -2,7 +2,7 @@
 
 use super::Sample;
 use super::picture::{Region, Source};
-use super::window::vectorised;
+use super::vectors::{Vectors, Work, vectorised, vectors};
 
 pub(super) fn invert<S: Sample>(source: &Source<'_, S>, region: Region<'_, S>) {
     map(
@@ -35,12 +35,17 @@ pub(super) fn brightness<S: Sample>(by: f32, source: &Source<'_, S>, region: Reg
 
 pub(super) fn contrast<S: Sample>(by: f32, source: &Source<'_, S>, region: Region<'_, S>) {
     let middle = S::MAX_F32 / 2.0;
-    map(
-        source,
-        region,
-        #[inline(always)]
-        move |v| S::from_f32((v.to_f32() - middle) * by + middle),
-    );
+    // A table of bytes fits registers, one of 16 bits does not.
+    if size_of::<S>() == 1 {
+        look_up(source, region, |v| S::from_f32((v.to_f32() - middle) * by + middle));
+    } else {
+        map(
+            source,
+            region,
+            #[inline(always)]
+            move |v| S::from_f32((v.to_f32() - middle) * by + middle),
+        );
+    }
 }
 
 /// `v >= level` for whole v is `v >= ceil(level)`; above white there is none.
@@ -65,21 +70,57 @@ pub(super) fn threshold<S: Sample>(level: f32, source: &Source<'_, S>, region: R
     }
 }
 
-/// From a table of all values, unless the rectangle is smaller than the table.
 pub(super) fn gamma<S: Sample>(gamma: f32, source: &Source<'_, S>, region: Region<'_, S>) {
     let exponent = 1.0 / gamma;
-    let bend = |v: S| S::from_f32(S::MAX_F32 * (v.to_f32() / S::MAX_F32).powf(exponent));
+    look_up(source, region, |v| S::from_f32(S::MAX_F32 * (v.to_f32() / S::MAX_F32).powf(exponent)));
+}
+
+/// From a table of all values, unless the rectangle is smaller than the table.
+fn look_up<S: Sample>(source: &Source<'_, S>, mut region: Region<'_, S>, change: impl Fn(S) -> S) {
     let values = S::MAX.to_u32() + 1;
     if region.samples() < values as usize {
-        map(source, region, bend);
-    } else {
-        let table: Vec<S> = (0..values).map(|v| bend(S::from_u32(v))).collect();
-        map(
+        return map(source, region, change);
+    }
+    let table: Vec<S> = (0..values).map(|v| change(S::from_u32(v))).collect();
+    if size_of::<S>() > 1 {
+        return map(
             source,
             region,
             #[inline(always)]
             |v| table[v.to_u32() as usize],
         );
+    }
+    let table = bytemuck::cast_slice(&table).first_chunk().expect("256 bytes");
+    let cols = region.cols.clone();
+    for y in region.rows.clone() {
+        let line = source.line(y, cols.clone());
+        region.line(y, cols.clone(), |out| {
+            vectors(Bytes { table, from: bytemuck::cast_slice(&line), to: bytemuck::cast_slice_mut(out) });
+            source.keep_alpha(y, cols.start, out);
+        });
+    }
+}
+
+/// Bytes by a table.
+struct Bytes<'a> {
+    table: &'a [u8; 256],
+    from: &'a [u8],
+    to: &'a mut [u8],
+}
+
+impl Work for Bytes<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with<V: Vectors>(self, vectors: V) {
+        let (from, rest) = self.from.as_chunks();
+        let (to, last) = self.to.as_chunks_mut();
+        for (from, to) in from.iter().zip(to) {
+            *to = vectors.look_up(self.table, from);
+        }
+        for (from, to) in rest.iter().zip(last) {
+            *to = self.table[usize::from(*from)];
+        }
     }
 }
 

@@ -8,13 +8,14 @@
 //! summed from a ring of the last ones.
 
 use super::Sample;
+use super::bytes;
 use super::lanczos::Weights;
-use super::picture::{Region, Source};
-use super::window::vectorised;
+use super::picture::{Region, Source, copy};
+use super::vectors::{SUMS, Vectors, Work, vectorised, vectors};
 use std::ops::Range;
 
 /// Rows that are resized together.
-const TALL: usize = 16;
+const TALL: usize = SUMS;
 
 /// Samples of a row, or a column, of as many.
 type Tall<S> = [S; TALL];
@@ -23,7 +24,7 @@ type Tall<S> = [S; TALL];
 const LANES: usize = 64;
 
 /// Bytes for the rows of a strip, before resizing and after: each a fraction of the second-level cache.
-const STRIP: usize = 1 << 17;
+const STRIP: usize = 1 << 16;
 
 pub(super) fn resize<S: Sample>(shape: [usize; 3], source: &Source<'_, S>, mut region: Region<'_, S>) {
     let [height, width, channels] = shape;
@@ -90,18 +91,16 @@ fn rows_first<S: Sample, const C: usize>(
             // What fewer rows leave of the last ones is never read.
             for (n, y) in (entered..rows.end.min(entered + TALL)).enumerate() {
                 let read = along.read.clone();
-                along.lines.line_mut(n)[..read.len() * C].copy_from_slice(&source.line(y, read));
+                copy(&source.line(y, read.clone()), &mut along.lines.line_mut(n)[..read.len() * C]);
             }
             along.resize::<true>(&mut ring, (entered - rows.start) % slots);
             entered += TALL;
         }
         region.line(y, cols.clone(), |out| {
+            vectors(SumColumns { weights, slot: (span.start - rows.start) % slots, ring: &ring, out: &mut *out });
             vectorised(
                 #[inline(always)]
-                || {
-                    sum_columns(weights, (span.start - rows.start) % slots, &ring, out);
-                    by_alpha::<S, C>(out, S::over);
-                },
+                || by_alpha::<S, C>(out, S::over),
             );
         });
     }
@@ -116,7 +115,7 @@ fn columns_first<S: Sample, const C: usize>(
     source: &Source<'_, S>,
     region: &mut Region<'_, S>,
 ) {
-    let mut ring = Lines::new(slots, along.read.len() * C);
+    let mut ring = Lines::new(slots, along.lines.len);
     let mut done = Lines::new(TALL, cols.len() * C);
     let rows = down.reach(0..region.rows.len());
     let mut entered = rows.start;
@@ -128,10 +127,8 @@ fn columns_first<S: Sample, const C: usize>(
                 enter::<S, C>(source, y, along.read.clone(), ring.line_mut((y - rows.start) % slots));
             }
             entered = entered.max(span.end);
-            vectorised(
-                #[inline(always)]
-                || sum_columns(weights, (span.start - rows.start) % slots, &ring, along.lines.line_mut(n)),
-            );
+            let slot = (span.start - rows.start) % slots;
+            vectors(SumColumns { weights, slot, ring: &ring, out: along.lines.line_mut(n) });
         }
         along.resize::<false>(&mut done, 0);
         for (n, y) in together.enumerate() {
@@ -149,7 +146,7 @@ fn columns_first<S: Sample, const C: usize>(
 /// Fills `line` with a stretch of row `y`, its colours times its alpha.
 fn enter<S: Sample, const C: usize>(source: &Source<'_, S>, y: usize, stretch: Range<usize>, line: &mut [S]) {
     let line = &mut line[..stretch.len() * C];
-    line.copy_from_slice(&source.line(y, stretch));
+    copy(&source.line(y, stretch), line);
     vectorised(
         #[inline(always)]
         || by_alpha::<S, C>(line, S::times),
@@ -169,15 +166,26 @@ struct Along<'a, S: Sample, const C: usize> {
     wide: Vec<Tall<S>>,
     /// Those, resized.
     narrow: Vec<Tall<S>>,
+    /// With 8 bits: the weights in pairs, and `wide` so.
+    pairs: Option<(bytes::Pairs, Vec<bytes::Neighbours>)>,
 }
 
 impl<'a, S: Sample, const C: usize> Along<'a, S, C> {
     fn new(weights: &'a Weights<S::Weight>, part: Range<usize>) -> Self {
         let read = weights.reach(part.clone());
-        let lines = Lines::new(TALL, read.len() * C);
+        // A pixel more, that the last one may have a neighbour.
+        let lines = Lines::new(TALL, (read.len() + 1) * C);
         let wide = vec![[S::MAX; TALL]; lines.len];
         let narrow = vec![[S::MAX; TALL]; (part.len() * C).next_multiple_of(TALL)];
-        Along { weights, part, read, lines, wide, narrow }
+        let pairs = (size_of::<S>() == 1).then(|| {
+            let of = |n| {
+                let (span, weights) = weights.of(n);
+                (span, bytemuck::cast_slice(weights))
+            };
+            let weights = bytes::Pairs::new(of, part.clone(), read.start);
+            (weights, vec![[0; 2 * TALL]; wide.len().div_ceil(2 * C) * C])
+        });
+        Along { weights, part, read, lines, wide, narrow, pairs }
     }
 
     /// Resizes [`lines`](Self::lines), their colours times alpha if `MULTIPLY`, into the [`TALL`] lines of `to` from
@@ -202,7 +210,12 @@ impl<'a, S: Sample, const C: usize> Along<'a, S, C> {
                         }
                     }
                 }
-                self.sum_rows();
+            },
+        );
+        vectors(SumRows(self));
+        vectorised(
+            #[inline(always)]
+            || {
                 for (n, block) in self.narrow.as_chunks::<TALL>().0.iter().enumerate() {
                     for (row, samples) in transpose(block).iter().enumerate() {
                         *to.tall_mut(slot + row, n) = *samples;
@@ -211,23 +224,34 @@ impl<'a, S: Sample, const C: usize> Along<'a, S, C> {
             },
         );
     }
+}
 
-    /// The channels one after the other: with the sums of all at once LLVM puts those of a pixel into a vector.
+/// The pass along the rows.
+struct SumRows<'t, 'a, S: Sample, const C: usize>(&'t mut Along<'a, S, C>);
+
+impl<S: Sample, const C: usize> Work for SumRows<'_, '_, S, C> {
+    type Output = ();
+
     #[inline(always)]
-    fn sum_rows(&mut self) {
-        for (n, out) in self.part.clone().zip(self.narrow.as_chunks_mut::<C>().0) {
-            let (span, weights) = self.weights.of(n);
-            let pixels = &self.wide[(span.start - self.read.start) * C..][..span.len() * C];
+    fn with<V: Vectors>(self, vectors: V) {
+        let along = self.0;
+        if let Some((weights, pairs)) = &mut along.pairs {
+            bytes::stand_side_by_side::<V, C>(vectors, bytemuck::cast_slice(&along.wide), pairs);
+            bytes::sum_rows::<V, C>(vectors, weights, pairs, bytemuck::cast_slice_mut(&mut along.narrow));
+            return;
+        }
+        // The channels one after the other: with the sums of all at once LLVM puts those of a pixel into a vector.
+        for (n, out) in along.part.clone().zip(along.narrow.as_chunks_mut::<C>().0) {
+            let (span, weights) = along.weights.of(n);
+            let pixels = &along.wide[(span.start - along.read.start) * C..][..span.len() * C];
             for (c, out) in out.iter_mut().enumerate() {
-                let mut sums = [S::Weight::default(); TALL];
-                for (pixel, &weight) in pixels.as_chunks::<C>().0.iter().zip(weights) {
+                let mut sums = [0.0; TALL];
+                for (pixel, &weight) in pixels.as_chunks::<C>().0.iter().zip(bytemuck::cast_slice::<_, f32>(weights)) {
                     for i in 0..TALL {
-                        sums[i] = sums[i] + pixel[c][i].weigh(weight);
+                        sums[i] += pixel[c][i].to_f32() * weight;
                     }
                 }
-                for i in 0..TALL {
-                    out[i] = S::settle(sums[i]);
-                }
+                *out = sums.map(S::from_f32);
             }
         }
     }
@@ -285,21 +309,40 @@ fn transpose<S: Sample>(block: &[Tall<S>; TALL]) -> [Tall<S>; TALL] {
 }
 
 /// The pass down the columns: the weighted sums of the ring's lines from `slot` on.
-#[inline(always)]
-fn sum_columns<S: Sample>(weights: &[S::Weight], slot: usize, ring: &Lines<S>, out: &mut [S]) {
-    for (n, out) in out.chunks_mut(LANES).enumerate() {
-        let mut sums = [S::Weight::default(); LANES];
-        for (tap, &weight) in weights.iter().enumerate() {
+struct SumColumns<'a, S: Sample> {
+    weights: &'a [S::Weight],
+    slot: usize,
+    ring: &'a Lines<S>,
+    out: &'a mut [S],
+}
+
+impl<S: Sample> Work for SumColumns<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with<V: Vectors>(self, vectors: V) {
+        let SumColumns { weights, slot, ring, out } = self;
+        let samples = |tap: usize, from: usize| {
             let beyond = if slot + tap < ring.count { 0 } else { ring.count };
-            let start = (slot + tap - beyond) * ring.len + n * LANES;
-            let samples = ring.samples[start..].first_chunk::<LANES>().expect("lines are padded to whole chunks");
-            for i in 0..LANES {
-                sums[i] = sums[i] + samples[i].weigh(weight);
-            }
+            let start = (slot + tap - beyond) * ring.len + from;
+            ring.samples[start..].first_chunk::<LANES>().expect("lines are padded to whole chunks")
+        };
+        if size_of::<S>() == 1 {
+            let bytes = |tap, from| bytemuck::cast_ref::<_, [u8; LANES]>(samples(tap, from));
+            return bytes::sum_columns(vectors, bytemuck::cast_slice(weights), bytes, bytemuck::cast_slice_mut(out));
         }
-        match out.as_chunks_mut::<LANES>() {
-            ([whole], _) => (0..LANES).for_each(|i| whole[i] = S::settle(sums[i])),
-            (_, part) => part.iter_mut().zip(sums).for_each(|(out, sum)| *out = S::settle(sum)),
+        for (n, out) in out.chunks_mut(LANES).enumerate() {
+            let mut sums = [0.0; LANES];
+            for (tap, &weight) in bytemuck::cast_slice::<_, f32>(weights).iter().enumerate() {
+                let samples = samples(tap, n * LANES);
+                for i in 0..LANES {
+                    sums[i] += samples[i].to_f32() * weight;
+                }
+            }
+            match out.as_chunks_mut::<LANES>() {
+                ([whole], _) => (0..LANES).for_each(|i| whole[i] = S::from_f32(sums[i])),
+                (_, part) => part.iter_mut().zip(sums).for_each(|(out, sum)| *out = S::from_f32(sum)),
+            }
         }
     }
 }

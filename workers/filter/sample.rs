@@ -48,12 +48,6 @@ pub trait Sample: sealed::Sealed + bytemuck::Pod + Ord + Send + Sync + Debug {
     /// `self - by`, at least 0.
     fn minus(self, by: Self) -> Self;
 
-    /// `self * weight`.
-    #[doc(hidden)]
-    fn weigh(self, weight: Self::Weight) -> Self::Weight;
-    /// A sum of weighed samples as a sample: rounded, and saturated.
-    #[doc(hidden)]
-    fn settle(sum: Self::Weight) -> Self;
     /// `self * by / MAX`, rounded.
     fn times(self, by: Self) -> Self;
     /// `self * MAX / by`, rounded down and saturated; `self` if `by` is 0.
@@ -73,10 +67,12 @@ pub trait Sample: sealed::Sealed + bytemuck::Pod + Ord + Send + Sync + Debug {
 pub trait Wide: sealed::Sealed + Copy + Add<Output = Self> + Sub<Output = Self> {
     /// Exact for differences and sums of up to twelve samples.
     fn to_f32(self) -> f32;
+    /// Exact for `i16`.
+    fn to_i16(self) -> i16;
 }
 
 /// The number that [`Sample::Weight`] is.
-pub trait Weight: sealed::Sealed + Copy + Default + Add<Output = Self> {
+pub trait Weight: sealed::Sealed + bytemuck::Pod + Default + Add<Output = Self> {
     /// Rounds to the nearest.
     fn from_f64(weight: f64) -> Self;
 }
@@ -95,13 +91,7 @@ impl Weight for f32 {
 
 /// What an integer weight counts in, as Pillow's do: sums of weighed bytes then just fit `i32`.
 pub(super) const FRACTION: f64 = (1 << FRACTION_BITS) as f64;
-const FRACTION_BITS: u32 = 22;
-
-/// The nearest byte, halves up.
-#[inline(always)]
-fn settle(sum: i32) -> u8 {
-    ((sum + (1 << (FRACTION_BITS - 1))) >> FRACTION_BITS).clamp(0, 255) as u8
-}
+pub(super) const FRACTION_BITS: u32 = 22;
 
 /// Adding 2^23 to a float in 0..2^22 leaves its nearest integer in the low bits: one addition where a cast
 /// would have to test for NaN and range.
@@ -115,7 +105,7 @@ const ALMOST_HALF: f64 = 0.5 - 1.0 / 131_072.0;
 const WHOLE: f64 = 6_755_399_441_055_744.0;
 
 macro_rules! sample {
-    ($sample:ty, $wide:ty, $step:expr, $weight:ty, $settle:expr) => {
+    ($sample:ty, $wide:ty, $step:expr, $weight:ty) => {
         impl Sample for $sample {
             const MAX: Self = <$sample>::MAX;
             const MAX_F32: f32 = <$sample>::MAX as f32;
@@ -156,14 +146,6 @@ macro_rules! sample {
                 self.saturating_sub(by)
             }
             #[inline(always)]
-            fn weigh(self, weight: $weight) -> $weight {
-                <$weight>::from(self) * weight
-            }
-            #[inline(always)]
-            fn settle(sum: $weight) -> Self {
-                $settle(sum)
-            }
-            #[inline(always)]
             fn times(self, by: Self) -> Self {
                 let product = u32::from(self) * u32::from(by) + (1 << (Self::BITS - 1));
                 (((product >> Self::BITS) + product) >> Self::BITS) as Self
@@ -184,6 +166,10 @@ macro_rules! sample {
             fn to_f32(self) -> f32 {
                 self as f32
             }
+            #[inline(always)]
+            fn to_i16(self) -> i16 {
+                self as i16
+            }
         }
 
         impl sealed::Sealed for $sample {}
@@ -191,8 +177,8 @@ macro_rules! sample {
     };
 }
 
-sample!(u8, i16, 1.0, i32, settle);
-sample!(u16, i32, 257.0, f32, Self::from_f32);
+sample!(u8, i16, 1.0, i32);
+sample!(u16, i32, 257.0, f32);
 
 impl sealed::Sealed for f32 {}
 

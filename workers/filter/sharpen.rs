@@ -2,21 +2,32 @@
 
 use super::Sample;
 use super::picture::{Region, Source};
-use super::window::{slide, strips, vectorised};
+use super::vectors::vectorised;
 
 pub(super) fn sharpen<S: Sample>(source: &Source<'_, S>, mut region: Region<'_, S>) {
     let channels = source.channels();
-    for strip in strips(region.cols.clone(), 1, channels) {
-        let enter = |y, row: &mut [S]| source.padded(y, strip.start as isize - 1, row);
-        slide(region.rows.clone(), 1, (strip.len() + 2) * channels, enter, |y, window| {
-            region.line(y, strip.clone(), |out| {
+    // Away from the edges the rows are read where they are.
+    let inner = 1.clamp(region.cols.start, region.cols.end);
+    let outer = (source.width() - 1).clamp(inner, region.cols.end);
+    let parts = [region.cols.start..inner, inner..outer, outer..region.cols.end];
+    let mut aside = [(); 3].map(|()| vec![S::MAX; (region.cols.len() + 2) * channels]);
+    for y in region.rows.clone() {
+        for cols in &parts {
+            region.line(y, cols.clone(), |out| {
+                let (len, from) = ((cols.len() + 2) * channels, cols.start as isize - 1);
+                let [above, here, below] = &mut aside;
+                let rows = [
+                    source.stretch(y as isize - 1, from, &mut above[..len]),
+                    source.stretch(y as isize, from, &mut here[..len]),
+                    source.stretch(y as isize + 1, from, &mut below[..len]),
+                ];
                 vectorised(
                     #[inline(always)]
-                    || cross(channels, [0, 1, 2].map(|n| window.row(n)), out),
+                    || cross(channels, rows, out),
                 );
-                source.keep_alpha(y, strip.start, out);
+                source.keep_alpha(y, cols.start, out);
             });
-        });
+        }
     }
 }
 

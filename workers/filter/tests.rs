@@ -286,6 +286,17 @@ fn results_are_opencvs_and_pillows() {
     }
 }
 
+/// Halves are rounded up, as OpenCV's are.
+#[test]
+fn halves_of_a_blur_are_rounded_up() {
+    let mut src = Array3::from_elem((1, 41, 1), 0_u8);
+    src[[0, 20, 0]] = 64;
+    let line = whole(filter("gaussian:3"), Border::Replicate, src.view());
+    // 64 times 34, 32, 28, 20, 14, 9, 4, 3, 1 and 0, in 1/256.
+    let want = [9, 8, 7, 5, 4, 2, 1, 1, 0, 0];
+    assert!((0..10).all(|distance| line[[0, 20 + distance, 0]] == want[distance]), "{line}");
+}
+
 /// Whole results of Pillow 13.0: shrunk, enlarged, one axis as it is, the columns first, from and to a single pixel,
 /// with alpha, of the same size.
 ///

@@ -4,7 +4,6 @@
 //! Strips are as wide as the second-level cache allows; where they end does not matter to any sample.
 
 use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
-use pulp::Arch;
 use std::{marker::PhantomData, ops::Range};
 
 /// The largest halo: a row sum of 2*16383+1 samples of 16 bits still fits `i32`, and the window 32 MiB.
@@ -29,7 +28,7 @@ pub(super) struct Window<T> {
 }
 
 impl<T: Pod> Window<T> {
-    fn new(height: usize, width: usize) -> Self {
+    pub(super) fn new(height: usize, width: usize) -> Self {
         let apart = (width * size_of::<T>()).next_multiple_of(size_of::<CacheLine>());
         Window {
             lines: vec![CacheLine::zeroed(); height * apart / size_of::<CacheLine>()],
@@ -40,7 +39,7 @@ impl<T: Pod> Window<T> {
     }
 
     /// The top row makes way for a new one at the bottom.
-    fn advance(&mut self) -> &mut [T] {
+    pub(super) fn advance(&mut self) -> &mut [T] {
         self.starts.rotate_left(1);
         let bottom = self.starts[self.starts.len() - 1];
         &mut cast_slice_mut(&mut self.lines)[bottom..][..self.width]
@@ -87,12 +86,6 @@ pub(super) fn slide<T: Pod>(
 pub(super) fn strips(cols: Range<usize>, halo: usize, channels: usize) -> impl Iterator<Item = Range<usize>> {
     let width = (CELLS / (2 * halo + 1)).clamp(256, 8192) / channels;
     cols.clone().step_by(width).map(move |start| start..cols.end.min(start + width))
-}
-
-/// Runs `work`, and everything inlined into it, with the widest vectors of this CPU.
-#[inline(always)]
-pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
-    Arch::new().dispatch(work)
 }
 
 #[cfg(test)]

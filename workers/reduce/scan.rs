@@ -6,8 +6,22 @@ use std::marker::PhantomData;
 
 use pulp::{Arch, Simd, WithSimd};
 
+use crate::sys::prefetch::prefetch;
+
 /// Independent accumulators: four AVX-512 registers of `f64`, enough to hide the latency of an addition.
 pub(super) const LANES: usize = 32;
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// Bytes that are asked for at a time, whole rounds of lanes of any element.
+const BURST: usize = 512;
+
+/// How far ahead of what is computed memory is asked for, over the end of a block into the next. A core that is to have as many
+/// reads under way as it can must look further ahead than instructions are, and keeping what rounding loses takes many of
+/// them. Without this a sum reads 9.5 GB/s where adding alone reads 15.8; 256 bytes at a time give 12.5, and 512 give 10.9
+/// if 1 KiB ahead, 16.6 if 1.5 or 2, and 13.4 if 3 to 8.
+const AHEAD: usize = 2048;
 
 /// An element type as stored: how its bytes become a number.
 pub(super) trait Stored {
@@ -116,20 +130,36 @@ impl<S: Stored, T: Take<S::Value>> WithSimd for Scan<'_, S, T> {
     fn with_simd<V: Simd>(self, _: V) -> T {
         let mut taker = self.taker;
         let (rounds, rest) = self.elements.as_chunks::<LANES>();
-        for round in rounds {
-            // Decoded in a loop of its own: in one with the taking, some types stay scalar (f4 norms: 9 GB/s, not 30).
-            let mut values = [S::read(round[0]); LANES];
-            for (value, &bytes) in values.iter_mut().zip(round) {
-                *value = S::read(bytes);
+        let bursts = rounds.chunks_exact(BURST / (LANES * size_of::<S::Bytes>()));
+        let after = bursts.remainder();
+        for burst in bursts {
+            for line in (0..BURST).step_by(LINE) {
+                prefetch(burst, AHEAD + line);
             }
-            for (lane, &value) in values.iter().enumerate() {
-                taker.take(lane, value);
+            for round in burst {
+                deal::<S, T>(round, &mut taker);
             }
+        }
+        for round in after {
+            deal::<S, T>(round, &mut taker);
         }
         for (lane, &bytes) in rest.iter().enumerate() {
             taker.take(lane, S::read(bytes));
         }
         taker
+    }
+}
+
+/// A number for each lane.
+#[inline(always)]
+fn deal<S: Stored, T: Take<S::Value>>(round: &[S::Bytes; LANES], taker: &mut T) {
+    // Decoded in a loop of its own: in one with the taking, some types stay scalar (f4 norms: 9 GB/s, not 30).
+    let mut values = [S::read(round[0]); LANES];
+    for (value, &bytes) in values.iter_mut().zip(round) {
+        *value = S::read(bytes);
+    }
+    for (lane, &value) in values.iter().enumerate() {
+        taker.take(lane, value);
     }
 }
 

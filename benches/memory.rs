@@ -1,0 +1,179 @@
+//! What does memory cost that workers are the first to use, and how much of it do processes share? A fresh array of 1 GiB filled
+//! by two workers, in the ways there are, interleaved; an empty job on much memory; the memory of all processes together.
+//!
+//! `cargo bench --bench memory`; method and findings in benches/README.md.
+#![allow(unsafe_code)]
+
+use std::time::Instant;
+
+use ndarray::Ix1;
+use parfork::{Crew, Job, Schedule, Shared, Split};
+
+const GIB: usize = 1 << 30;
+
+/// Runs of each way.
+const ROUNDS: usize = 7;
+
+fn main() -> parfork::Result<()> {
+    let mut crew = Crew::start(2)?;
+    println!("{} CPUs; median (min..max) of {ROUNDS} interleaved runs\n", parfork::cpus());
+    fill_a_fresh_gibibyte(&mut crew)?;
+    lend_much()?;
+    count_memory()
+}
+
+type Way<'w> = (&'static str, Box<dyn FnMut() -> parfork::Result<()> + 'w>);
+
+fn fill_a_fresh_gibibyte(crew: &mut Crew) -> parfork::Result<()> {
+    let crew = std::cell::RefCell::new(crew);
+    let fill = |array: &mut Shared<u8, Ix1>| {
+        let job = Job::new(array).split(Split::rows().into_pieces(2)).schedule(Schedule::Static);
+        job.crew(&mut crew.borrow_mut()).run_with((), |_, (), mut slice| slice.fill(1)).map(drop)
+    };
+    let mut ways: Vec<Way<'_>> = vec![
+        ("a fresh array, a crew fills it", Box::new(|| fill(&mut Shared::zeros(GIB)?))),
+        (
+            "memory kept from the last one, cleared first",
+            Box::new(|| {
+                parfork::keep_memory(GIB as u64);
+                drop(Shared::<u8, _>::zeros(GIB)?);
+                Ok(())
+            }),
+        ),
+        ("", Box::new(|| fill(&mut Shared::zeros(GIB)?))),
+        ("memory kept from the last one, as it is", Box::new(|| fill(&mut Shared::unfilled(GIB)?))),
+        (
+            "",
+            Box::new(|| {
+                parfork::keep_memory(0);
+                Ok(())
+            }),
+        ),
+        ("a plain memfd, two forks fill it", Box::new(|| plain(2, libc::MAP_SHARED))),
+        ("a plain memfd, one process fills it", Box::new(|| plain(1, libc::MAP_SHARED))),
+        ("private memory, two threads fill it", Box::new(two_threads)),
+    ];
+    let mut times = vec![Vec::new(); ways.len()];
+    for _ in 0..ROUNDS {
+        for ((_, way), times) in ways.iter_mut().zip(&mut times) {
+            let began = Instant::now();
+            way()?;
+            times.push(began.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    println!("| first use of 1 GiB | ms |\n|---|---:|");
+    // A way without a name belongs to the one before: what comes first there is made ready and not timed.
+    let names: Vec<_> = ways.iter().map(|(name, _)| *name).collect();
+    for (at, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+        let timed = if names.get(at + 1) == Some(&"") && at == 1 { at + 1 } else { at };
+        println!("| {name} | {} |", cell(&mut times[timed]));
+    }
+    Ok(())
+}
+
+/// Without this crate: a memfd in pages of 4 KiB, filled by forks of this process.
+fn plain(processes: usize, sharing: i32) -> parfork::Result<()> {
+    // SAFETY: a name, and a descriptor that is closed below.
+    let fd = unsafe { libc::memfd_create(c"bench".as_ptr(), libc::MFD_CLOEXEC) };
+    // SAFETY: the descriptor made above.
+    assert_eq!(unsafe { libc::ftruncate(fd, GIB as i64) }, 0);
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: new memory at an address of the kernel's choice.
+    let base = unsafe { libc::mmap(std::ptr::null_mut(), GIB, access, sharing, fd, 0) }.cast::<u8>();
+    let part = GIB / processes;
+    let children: Vec<_> = (0..processes)
+        .map(|rank| {
+            // SAFETY: the child writes to its part and leaves.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                // SAFETY: mapped above.
+                let start = unsafe { base.add(rank * part) };
+                // SAFETY: as above.
+                unsafe { start.write_bytes(1, part) };
+                // SAFETY: ends the child at once.
+                unsafe { libc::_exit(0) };
+            }
+            child
+        })
+        .collect();
+    for child in children {
+        // SAFETY: a child of this process.
+        unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+    }
+    // SAFETY: mapped above and not used again.
+    unsafe { libc::munmap(base.cast(), GIB) };
+    // SAFETY: opened above.
+    unsafe { libc::close(fd) };
+    Ok(())
+}
+
+fn two_threads() -> parfork::Result<()> {
+    let mut bytes: Vec<u8> = Vec::with_capacity(GIB);
+    let (one, two) = bytes.spare_capacity_mut()[..GIB].split_at_mut(GIB / 2);
+    std::thread::scope(|threads| {
+        for half in [one, two] {
+            threads.spawn(|| {
+                half.fill(std::mem::MaybeUninit::new(1));
+            });
+        }
+    });
+    std::hint::black_box(&bytes);
+    Ok(())
+}
+
+fn lend_much() -> parfork::Result<()> {
+    println!("\n| empty job of two forked workers | us |\n|---|---:|");
+    let arrays = [1, GIB, 8 * GIB].map(Shared::<u8, _>::zeros);
+    let mut times = [const { Vec::new() }; 3];
+    for _ in 0..201 {
+        for (array, times) in arrays.iter().zip(&mut times) {
+            let Ok(array) = array else { continue };
+            let job = Job::new(array).workers(2).split(Split::rows().into_pieces(2)).schedule(Schedule::Static);
+            let began = Instant::now();
+            job.run(|_, _| ())?;
+            times.push(began.elapsed().as_secs_f64() * 1e6);
+        }
+    }
+    for (name, mut times) in ["one byte lent", "1 GiB lent", "8 GiB lent"].into_iter().zip(times) {
+        match times.is_empty() {
+            true => println!("| {name} | no memory for it |"),
+            false => println!("| {name} | {} |", cell(&mut times)),
+        }
+    }
+    Ok(())
+}
+
+/// The proportional memory of workers and coordinator, when all workers have read all of 1 GiB.
+fn count_memory() -> parfork::Result<()> {
+    println!(
+        "\n| workers that each read all of 1 GiB | memory of all processes beyond it, MiB | a worker |\n|---:|---:|---:|"
+    );
+    let data = Shared::<u8, _>::zeros(GIB)?;
+    let pss = || {
+        let text = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(f64::NAN) / 1024.0
+    };
+    for workers in [2, 32] {
+        let job = Job::new(&data).workers(workers).split(Split::rows().into_pieces(workers)).schedule(Schedule::Static);
+        let said = job.run(|w, data| {
+            let sum: u64 = data.iter().step_by(4096).map(|&byte| u64::from(byte)).sum();
+            std::hint::black_box(sum);
+            // All have read, and all are there.
+            w.meet()?;
+            let pss = pss();
+            w.meet()?;
+            Ok::<f64, parfork::Error>(pss)
+        })?;
+        let all = said.iter().sum::<f64>() + (pss() - 1024.0).max(0.0);
+        // The coordinator has its share of the data as well: 1 of workers + 1.
+        let share = 1024.0 * workers as f64 / (workers + 1) as f64;
+        println!("| {workers} | {:.1} | {:.2} |", all - share, (said.iter().sum::<f64>() - share) / workers as f64);
+    }
+    Ok(())
+}
+
+fn cell(times: &mut [f64]) -> String {
+    times.sort_by(f64::total_cmp);
+    format!("{:.0} ({:.0}..{:.0})", times[times.len() / 2], times[0], times[times.len() - 1])
+}
