@@ -1,4 +1,4 @@
-//! Barrier, dealer and journal, the files of `src/sync` themselves, in every order in which two and three participants can be
+//! Barrier, call, dealer and journal, the files of `src/sync` themselves, in every order in which two and three participants can be
 //! interrupted, with a death before every step that one of them takes.
 //!
 //! `cargo test --test loom`; `LOOM_LOG=trace` and `LOOM_LOCATION=1` tell the story of a failure.
@@ -6,6 +6,7 @@
 #![allow(clippy::arc_with_non_send_sync, reason = "loom's threads take turns on one")]
 
 mod barriers;
+mod calls;
 mod rounds;
 mod words;
 
@@ -14,8 +15,14 @@ mod words;
 #[path = "../../src/sync/barrier.rs"]
 mod barrier;
 #[allow(dead_code, unused_imports)]
+#[path = "../../src/sync/call.rs"]
+mod call;
+#[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/dealer.rs"]
 mod dealer;
+#[allow(dead_code, unused_imports)]
+#[path = "../../src/sync/ears.rs"]
+mod ears;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/journal.rs"]
 mod journal;
@@ -32,7 +39,7 @@ use libtest_mimic::{Arguments, Trial};
 use loom::thread::JoinHandle;
 
 fn main() -> ExitCode {
-    let trials = barriers::MODELS.iter().chain(rounds::MODELS);
+    let trials = barriers::MODELS.iter().chain(calls::MODELS).chain(rounds::MODELS);
     let trials = trials.map(|&(name, model)| {
         Trial::test(name, move || {
             model();

@@ -107,9 +107,10 @@ macro_rules! atomics {
 
 atomics!(AtomicU8 u8, AtomicU32 u32, AtomicU64 u64);
 
-/// One queue of sleepers for all words, of which a model has one that is slept on. Nobody wakes without being woken, so that
-/// a wake-up that is lost is a deadlock, which loom reports.
+/// Nobody wakes without being woken on the word that it sleeps on, so that a wake-up that is lost is a deadlock, which loom
+/// reports.
 pub mod futex {
+    use std::collections::BTreeMap;
     use std::time::Instant;
 
     use loom::sync::{Condvar, Mutex};
@@ -117,23 +118,34 @@ pub mod futex {
     use super::{AtomicU32, Ordering, step};
 
     loom::lazy_static! {
-        static ref ASLEEP: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
+        /// How often those who sleep on a word, by its address, were woken.
+        static ref ASLEEP: (Mutex<BTreeMap<usize, u32>>, Condvar) = (Mutex::new(BTreeMap::new()), Condvar::new());
     }
 
     pub fn wait(word: &AtomicU32, expected: u32, _: Option<Instant>) {
         step();
         let (lock, woken) = &*ASLEEP;
-        let queue = lock.lock().unwrap();
+        let mut queue = lock.lock().unwrap();
         // As the kernel does: compare and fall asleep in one step.
         if word.0.load(Ordering::Relaxed) == expected {
-            drop(woken.wait(queue).unwrap());
+            let times = *queue.entry(address(word)).or_default();
+            while queue.get(&address(word)) == Some(&times) {
+                queue = woken.wait(queue).unwrap();
+            }
         }
     }
 
-    pub fn wake_all(_: &AtomicU32) {
+    pub fn wake_all(word: &AtomicU32) {
         step();
         let (lock, woken) = &*ASLEEP;
-        let _queue = lock.lock().unwrap();
-        woken.notify_all();
+        let mut queue = lock.lock().unwrap();
+        if let Some(times) = queue.get_mut(&address(word)) {
+            *times += 1;
+            woken.notify_all();
+        }
+    }
+
+    fn address(word: &AtomicU32) -> usize {
+        std::ptr::from_ref(word).addr()
     }
 }

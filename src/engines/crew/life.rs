@@ -2,7 +2,6 @@
 #![allow(unsafe_code)]
 
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering;
 
 use super::super::desk::{Care, Desk};
 use super::super::live::{Ways, be_born};
@@ -12,7 +11,7 @@ use super::larder::Larder;
 use super::tender::Tender;
 use crate::error::{Error, Result};
 use crate::lend::{Loan, cut};
-use crate::sync::{Arrival, Board, Dealer, Heard, Patience, Words};
+use crate::sync::{Board, Dealer, Ears, Heard, Patience, Words};
 use crate::sys::limits;
 use crate::sys::memory::Access;
 
@@ -35,14 +34,14 @@ pub(super) fn live(birth: Birth<'_>) -> i32 {
     let Birth { board, rank, ways, coordinator, workers, cpus, heard, job } = birth;
     be_born(&board.berths()[rank], rank, ways);
     let patience = Patience::new(workers + 1, cpus);
-    let mut ears = Ears { board, patience, heard, job, arrival: None };
-    let mut worker = Stayer { rank, cpus, larder: Larder::new(coordinator) };
-    ears.listen();
+    let ears = Ears::new(patience, heard, job);
+    let mut worker = Stayer { board, rank, cpus, ears, larder: Larder::new(coordinator) };
+    worker.listen();
     loop {
-        let served = match ears.read() {
-            Ok(Some((edition, bill))) => worker.serve(&bill, edition, &mut ears),
+        let served = match worker.read() {
+            Ok(Some((edition, bill))) => worker.serve(&bill, edition),
             Ok(None) => {
-                ears.listen();
+                worker.listen();
                 continue;
             }
             Err(error) => Err(error),
@@ -59,41 +58,24 @@ pub(super) fn live(birth: Birth<'_>) -> i32 {
     }
 }
 
-/// What a worker hears of, and what it has said.
-struct Ears<'b> {
+struct Stayer<'b> {
     board: &'b Board,
-    patience: Patience,
-    heard: Heard,
-    /// The last job that it knows of.
-    job: u64,
-    /// At the end of the last job, as long as not all are known to have come.
-    arrival: Option<Arrival>,
+    rank: usize,
+    cpus: usize,
+    ears: Ears,
+    larder: Larder,
 }
 
-impl Ears<'_> {
-    /// Waits for another job. When somebody dies before the last one's end, all are called to come to it once more.
+impl Stayer<'_> {
+    /// Waits for another job.
     fn listen(&mut self) {
         let head = self.board.head();
-        let mut tries = 0;
-        loop {
-            self.heard = head.call.heard();
-            let job = head.job.load(Ordering::Acquire);
-            if job != self.job {
-                (self.job, self.arrival) = (job, None);
-                return;
-            }
-            if self.arrival.as_mut().is_some_and(|arrival| head.end.crossed(arrival) != Ok(false)) {
-                self.arrival = None;
-            }
-            if !self.patience.pause(&mut tries) {
-                head.call.sleep(self.heard);
-            }
-        }
+        self.ears.listen(&head.call, &head.job, &head.end);
     }
 
     /// The bill of the last job, and which edition that is; `None` if that job is over, for then it was without this worker.
     fn read(&self) -> Result<Option<(u64, Bill)>> {
-        match self.board.bill().filter(|(edition, _)| *edition <= self.job) {
+        match self.board.bill().filter(|(edition, _)| *edition <= self.ears.job()) {
             None => Ok(None),
             Some((edition, words)) => match Bill::read(&words) {
                 Some(bill) => Ok(Some((edition, bill))),
@@ -104,24 +86,16 @@ impl Ears<'_> {
             },
         }
     }
-}
 
-struct Stayer {
-    rank: usize,
-    cpus: usize,
-    larder: Larder,
-}
-
-impl Stayer {
     /// Works on a job, if it has part in it, and on those after it as long as they are told by the same bill; listens for
     /// the next one.
-    fn serve(&mut self, bill: &Bill, edition: u64, ears: &mut Ears<'_>) -> Result<Result<(), Stopped>> {
-        let larder = &mut self.larder;
-        larder.keep_only(&bill.keep);
+    fn serve(&mut self, bill: &Bill, edition: u64) -> Result<Result<(), Stopped>> {
+        self.larder.keep_only(&bill.keep);
         if self.rank >= bill.processes {
-            ears.listen();
+            self.listen();
             return Ok(Ok(()));
         }
+        let Self { ears, larder, .. } = self;
         let backings = bill.loans.iter().map(|told| larder.take(&told.array, told.access));
         let backings = backings.collect::<Result<Vec<_>>>()?;
         // Where the coordinator has them is of no use here.
@@ -132,7 +106,7 @@ impl Stayer {
         let mut copies = bill.undo_copies.iter();
         let mut copy = || copies.next().map(|copy| larder.take(copy, Access::Write)).transpose();
         let care = Care::with(&loans, &grid, bill.guard, |_| copy())?;
-        let board = ears.board.laid_out(bill.layout)?;
+        let board = self.board.laid_out(bill.layout)?;
         let dealt = bill.slices.as_ref().map_or(bill.layout.slices, Vec::len);
         let dealer = Dealer { schedule: bill.schedule, slices: dealt, workers: bill.dealt };
         let work = Work {
@@ -168,8 +142,9 @@ impl Stayer {
                 if care.is_taken() {
                     desk = None;
                 }
-                ears.arrival = Some(board.head().end.arrive(round.participants()));
-                ears.listen();
+                let head = board.head();
+                ears.come(head.end.arrive(round.participants()));
+                ears.listen(&head.call, &head.job, &head.end);
                 if board.edition() != edition {
                     break;
                 }
