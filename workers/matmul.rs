@@ -133,9 +133,12 @@ pub fn run<T: Element>(
     let (rows, cols) = grid(m, n, k);
     let settings =
         Settings { split: settings.split.or(Some(Split::tiles(rows, cols))), redo: Redo::Overwrites, ..settings };
-    Job::with((a, b, c), settings).run(|_, (a, b, slice): (ArrayView2<T>, ArrayView2<T>, Slice<T, Ix2>)| {
-        block(a, b, slice.rows(), slice.cols(), slice.into_view());
-    })
+    Job::with((a, b, c), settings).run_with(
+        (),
+        |_, (), (a, b, slice): (ArrayView2<T>, ArrayView2<T>, Slice<T, Ix2>)| {
+            block(a, b, slice.rows(), slice.cols(), slice.into_view());
+        },
+    )
 }
 
 #[cfg(test)]
