@@ -20,6 +20,7 @@ mod encode;
 mod format;
 mod gray_alpha;
 mod plausible;
+mod png;
 mod pnm;
 mod tiff;
 
@@ -28,7 +29,7 @@ use std::path::Path;
 use ndarray::Ix3;
 
 pub use decode::read;
-pub use encode::{save, write};
+pub use encode::{save, write, write_with};
 pub use format::Format;
 
 use super::source::wrong;
