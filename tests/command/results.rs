@@ -95,12 +95,13 @@ fn a_png_has_the_same_bytes_whoever_wrote_it() {
     let Picture::U8(small) = photo(4) else { unreachable!() };
     // Of several bands each, the last of them shorter.
     let deep = ndarray::Array3::from_shape_fn((197, 330, 4), |(y, x, c)| {
-        257 * u16::from(small.view()[[y % 61, x % 83, c]]) ^ (x * y) as u16
+        (257 * u16::from(small.view()[[y % 61, x % 83, c]])) ^ (x * y) as u16
     });
-    let tall = ndarray::Array3::from_shape_fn((140_001, 1, 1), |(y, ..)| (y / 3) as u8);
+    let tall = ndarray::Array3::from_shape_fn((30_001, 1, 4), |(y, ..)| (y / 3) as u16);
     let wide = ndarray::Array3::from_shape_fn((1, 30_001, 2), |(_, x, _)| (x * x) as u8);
-    let shared = |array: &ndarray::Array3<u8>| Picture::U8(Shared::from_array(array).unwrap());
-    let pictures = [Picture::U16(Shared::from_array(&deep).unwrap()), shared(&tall), shared(&wide)];
+    let deep = [deep, tall].map(|array| Picture::U16(Shared::from_array(&array).unwrap()));
+    let wide = Picture::U8(Shared::from_array(&wide).unwrap());
+    let pictures = deep.into_iter().chain([wide]).collect::<Vec<_>>();
     for picture in &pictures {
         picture::save(desk.path("alone.png"), picture).unwrap();
         for flags in ["-n 1", "-n 2 --schedule static", "-n 5 --guard", "-n 3 --engine threads", "--engine serial"] {
