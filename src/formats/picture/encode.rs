@@ -5,26 +5,22 @@ use std::path::Path;
 
 use bytemuck::{Pod, cast_slice};
 use image::codecs::bmp::BmpEncoder;
-use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder, ImageError};
 use ndarray::Ix3;
 
 use super::super::Landing;
-use super::{Format, Picture, png, pnm, tiff};
+use super::{Format, Picture, jpeg, png, pnm, tiff};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::report::Report;
 use crate::settings::Settings;
 use crate::shared::{Order, Shared};
 
-/// Of 100; what is lost is not seen.
-const JPEG_QUALITY: u8 = 95;
-
 /// Writes a picture to a landing that the caller then [`land`](Landing::land)s, by this process alone.
 ///
 /// PNG is compressed for speed: photographs come out within a few percent of zlib's default level in a tenth of its time or
-/// less, larger by a quarter where a picture is very smooth; of a flat one 1 byte stands for 1000. JPEG has quality 95, TIFF
-/// is not compressed.
+/// less, larger by a quarter where a picture is very smooth; of a flat one 1 byte stands for 1000. JPEG has quality 95 and
+/// colours in full resolution, TIFF is not compressed.
 ///
 /// # Errors
 /// As [`Format::holds`]; [`Error::File`](crate::Error::File) if the disk is full or fails.
@@ -32,12 +28,13 @@ pub fn write(out: &mut Landing, picture: &Picture, format: Format) -> Result<()>
     write_with(Settings { engine: Engine::Serial, ..Settings::default() }, out, picture, format).map(drop)
 }
 
-/// As [`write()`], by workers where the format can be written in pieces: PNG, whose bytes are the same for any number of them.
+/// As [`write()`], by workers where the format is coded, and can be in pieces: PNG and JPEG, whose bytes are the same for any
+/// number of them.
 /// The report is that of their job, if there was one. The settings' split and slice have no say.
 ///
 /// # Errors
 /// As [`write()`] and [`Job::run`](crate::Job::run), and if there is too little memory for what the workers write: as much as
-/// the picture has.
+/// the picture has, for JPEG twice as much.
 pub fn write_with(
     settings: Settings<'_>,
     out: &mut Landing,
@@ -53,11 +50,13 @@ pub fn write_with(
     let coded = match (format, picture) {
         (Format::Png, Picture::U8(samples)) => Some(png::code(settings, samples)?),
         (Format::Png, Picture::U16(samples)) => Some(png::code(settings, samples)?),
+        (Format::Jpeg, Picture::U8(samples)) => Some(jpeg::code(settings, samples)?),
         _ => None,
     };
-    let written = match &coded {
-        Some((coded, _)) => png::encode(out, coded, picture.shape(), picture.bits()),
-        None => encode(out, picture, format),
+    let written = match (&coded, picture) {
+        (Some((bands, _)), Picture::U8(samples)) if format == Format::Jpeg => jpeg::encode(out, bands, samples),
+        (Some((bands, _)), _) => png::encode(out, bands, picture.shape(), picture.bits()),
+        (None, _) => encode(out, picture, format),
     };
     written.map(|()| coded.map(|(_, report)| report)).map_err(|error| out.failed(&error))
 }
@@ -92,10 +91,8 @@ fn encode(out: &mut impl Write, picture: &Picture, format: Format) -> io::Result
     };
     let color = color(channels, picture.bits());
     match format {
-        Format::Png => Err(io::ErrorKind::Unsupported.into()),
-        Format::Jpeg => {
-            JpegEncoder::new_with_quality(out, JPEG_QUALITY).write_image(bytes, wide, high, color).map_err(as_io)
-        }
+        // Those are written in bands, and JPEG has no 16 bits.
+        Format::Png | Format::Jpeg => Err(io::ErrorKind::Unsupported.into()),
         Format::Bmp => BmpEncoder::new(out).write_image(bytes, wide, high, color).map_err(as_io),
         Format::Tiff => tiff::encode(out, picture, bytes),
         Format::Pgm | Format::Ppm | Format::Pnm => pnm::encode(out, picture, pnm::Kind::Classic),

@@ -15,10 +15,12 @@
 //! # Ok::<(), parfork::Error>(())
 //! ```
 
+mod bands;
 mod decode;
 mod encode;
 mod format;
 mod gray_alpha;
+mod jpeg;
 mod plausible;
 mod png;
 mod pnm;

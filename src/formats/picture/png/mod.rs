@@ -1,8 +1,7 @@
-//! PNG, written by workers: each filters and deflates bands of rows, and the coordinator strings them together.
+//! PNG, written by workers: each filters and deflates bands of rows.
 //!
 //! Rows of a band need nothing but the rows above them, which are in the picture; its deflated bytes need nothing of the
-//! others' and end at a byte. So bands in their order are one stream, a chunk of the file each. Where they are cut, the
-//! picture's shape alone decides: the same bytes for any number of workers and any schedule.
+//! others' and end at a byte. So bands in their order are one stream, a chunk of the file each.
 
 mod deflate;
 mod filter;
@@ -12,57 +11,35 @@ use std::io::{self, Write};
 use std::ops::Range;
 
 use bytemuck::{Pod, cast_slice};
-use ndarray::{ArrayView3, Ix2, Ix3};
+use ndarray::Ix3;
 use simd_adler32::Adler32;
 
+use super::bands::Bands;
 use crate::error::Result;
-use crate::job::Job;
 use crate::report::Report;
-use crate::settings::{Redo, Settings};
+use crate::settings::Settings;
 use crate::shared::Shared;
-use crate::slices::Split;
-
-/// Bytes of a band, about: so many that the table of its code is a thousandth of it, so few that it stays in a core's own
-/// cache from its rows to its bits.
-const BAND: usize = 1 << 18;
-
-/// The least page of all machines: bands are written to pages of their own.
-const PAGE: usize = 4096;
 
 /// The most bytes of a chunk, well below what the format allows.
 const CHUNK: usize = 1 << 30;
 
-/// A picture's bands, deflated.
-pub(super) struct Coded {
-    bands: Shared<u8, Ix2>,
-    /// Of each band.
-    lengths: Vec<usize>,
-    /// The Adler-32 of all rows, filtered.
-    sum: u32,
-}
-
-/// Filters and deflates a picture, whose samples are in C order.
-pub(super) fn code<S: Pod + Send + Sync>(settings: Settings<'_>, picture: &Shared<S, Ix3>) -> Result<(Coded, Report)> {
-    let (height, width, channels) = picture.view().dim();
+/// Filters and deflates a picture, whose samples are in C order. The bands' numbers are their Adler-32.
+pub(super) fn code<S: Pod + Send + Sync>(settings: Settings<'_>, picture: &Shared<S, Ix3>) -> Result<(Bands, Report)> {
+    let (_, width, channels) = picture.view().dim();
     let pixel = channels * size_of::<S>();
     let row = width * pixel;
-    let rows = (BAND / (row + 1)).clamp(1, height.max(1));
-    let most = deflate::most(rows * (row + 1)).next_multiple_of(PAGE);
-    let mut bands = Shared::<u8, _>::zeros((height.div_ceil(rows), most))?;
-    let settings = Settings { split: Some(Split::rows().of(1)), redo: Redo::Overwrites, only_slice: None, ..settings };
-    let done = Job::with((picture, &mut bands), settings).run(|_, (picture, mut slice): (ArrayView3<S>, _)| {
-        let samples = picture.as_slice().ok_or("the samples are not in C order")?;
-        let band = slice.rows().start * rows..((slice.rows().start + 1) * rows).min(height);
-        let filtered = filtered(samples, band, row, pixel);
-        let mut sum = Adler32::new();
-        sum.write(&filtered);
-        let out = slice.as_slice_mut().ok_or("a band is not one run of bytes")?;
-        Ok::<_, &str>([deflate::piece(&filtered, out) as u64, sum.finish().into()])
-    })?;
-    let band_len = |band: usize| ((band + 1) * rows).min(height) * (row + 1) - band * rows * (row + 1);
-    let sum = done.iter().enumerate().fold(1, |sum, (band, &[_, next])| join(sum, next as u32, band_len(band)));
-    let lengths = done.iter().map(|&[len, _]| len as usize).collect();
-    Ok((Coded { bands, lengths, sum }, done.report().clone()))
+    Bands::of(
+        settings,
+        picture,
+        1,
+        |rows| deflate::most(rows * (row + 1)),
+        |samples, band, out| {
+            let filtered = filtered(samples, band, row, pixel);
+            let mut sum = Adler32::new();
+            sum.write(&filtered);
+            Ok([deflate::piece(&filtered, out) as u64, sum.finish().into()])
+        },
+    )
 }
 
 /// The rows `band`, filtered; samples of 16 bits with their bytes in the order of the format.
@@ -107,7 +84,7 @@ fn join(sum: u32, next: u32, len: usize) -> u32 {
 /// Writes the file.
 pub(super) fn encode(
     out: &mut impl Write,
-    coded: &Coded,
+    bands: &Bands,
     [height, width, channels]: [usize; 3],
     bits: u32,
 ) -> io::Result<()> {
@@ -119,13 +96,14 @@ pub(super) fn encode(
     head.extend([bits as u8, color, 0, 0, 0]);
     chunk(out, *b"IHDR", &head)?;
     chunk(out, *b"IDAT", &deflate::BEGIN)?;
-    for (band, &len) in coded.bands.view().rows().into_iter().zip(&coded.lengths) {
-        let band = band.to_slice().unwrap_or_default();
-        for some in band.get(..len).ok_or(io::ErrorKind::InvalidData)?.chunks(CHUNK) {
+    let mut sum = 1;
+    for (rows, bytes, next) in bands.iter() {
+        for some in bytes.ok_or(io::ErrorKind::InvalidData)?.chunks(CHUNK) {
             chunk(out, *b"IDAT", some)?;
         }
+        sum = join(sum, next as u32, rows.len() * (width * channels * bits as usize / 8 + 1));
     }
-    chunk(out, *b"IDAT", &[&deflate::END[..], &coded.sum.to_be_bytes()].concat())?;
+    chunk(out, *b"IDAT", &[&deflate::END[..], &sum.to_be_bytes()].concat())?;
     chunk(out, *b"IEND", &[])
 }
 
