@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// The most workers that one job takes.
+pub const MOST_WORKERS: usize = 1024;
+
 /// Who does the work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Engine {

@@ -120,6 +120,10 @@ pub enum Error {
         slices: usize,
     },
 
+    /// Something that a crew cannot do.
+    #[error("{0}")]
+    Crew(String),
+
     /// A setting that this engine cannot keep.
     #[error(
         "{what} needs workers that are processes, and the engine is {engine}. Use Engine::Processes, or leave it out."

@@ -1,7 +1,10 @@
-//! The short form of a one-shot job.
+//! The short forms of a job.
+
+use bytemuck::Pod;
 
 use crate::answer::{Answer, Gathered};
-use crate::engines::{Orders, run_alone};
+use crate::crew::Crew;
+use crate::engines::{Body, run_alone};
 use crate::error::Result;
 use crate::job::Job;
 use crate::lend::Lend;
@@ -48,5 +51,23 @@ where
     L: Lend,
     R: Answer,
 {
-    Job::new(lent).workers(workers).run_with(body, |work, orders: &mut Orders<'_>| run_alone(work, orders))
+    let body = Body::<L, R, _>::new(body);
+    Job::new(lent).workers(workers).run_as::<R>(None, |work, orders, _| run_alone(work, &body, orders))
+}
+
+impl Crew {
+    /// Lets the crew's workers run `body` once for each slice of what is lent, handing it `argument`, and waits for them. The
+    /// short form of [`Job::run_with`] on a crew.
+    ///
+    /// # Errors
+    /// As [`fork`]; what an ended job leaves is the same, and the crew can be used on.
+    pub fn run<L, A, R, B>(&mut self, lent: L, argument: A, body: B) -> Result<Gathered<R::Value>>
+    where
+        L: Lend,
+        A: Pod + Sync,
+        R: Answer,
+        B: Fn(&Worker<'_>, A, L::Part) -> R + Copy + Sync + 'static,
+    {
+        Job::new(lent).crew(self).run_with(argument, body)
+    }
 }

@@ -1,31 +1,26 @@
 //! A job as data: what is lent, how it is cut and dealt, who works on it, for how long at most; then `run`.
 
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+mod run;
 
-use bytemuck::Zeroable;
+use std::time::Duration;
+
+use bytemuck::Pod;
 
 use crate::answer::{Answer, Gathered};
+use crate::crew::Crew;
 use crate::engine::Engine;
-use crate::engines::{self, Care, Orders, Work};
-use crate::error::{Death, Error, Result};
-use crate::lend::{Lend, Loan};
-use crate::report::Report;
+use crate::engines::{self, Body, Task, Tender};
+use crate::error::{Error, Result};
+use crate::lend::Lend;
 use crate::settings::{Redo, Settings};
-use crate::slices::{Grid, Schedule, Split};
+use crate::slices::{Schedule, Split};
 use crate::stop::Stop;
-use crate::sync::{Board, Dealer, Layout, Patience};
-use crate::sys::memory::Access;
-use crate::sys::signals::Hold;
+use crate::sys::limits;
 use crate::worker::Worker;
-
-/// The most workers that one job takes.
-pub const MOST_WORKERS: usize = 1024;
 
 /// How many CPUs this process may use, by affinity and cgroup: the default number of workers.
 pub fn cpus() -> usize {
-    static CPUS: OnceLock<usize> = OnceLock::new();
-    *CPUS.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+    limits::cpus()
 }
 
 /// A job that has not begun.
@@ -88,6 +83,12 @@ impl<'p, L: Lend> Job<'p, L> {
     /// Who works; by default processes.
     pub fn engine(mut self, engine: Engine) -> Self {
         self.settings.engine = engine;
+        self
+    }
+
+    /// Who works, if they are to be workers that stay; then the body is given to [`run_with`](Self::run_with).
+    pub fn crew(mut self, crew: &'p mut Crew) -> Self {
+        self.settings.crew = Some(crew);
         self
     }
 
@@ -219,12 +220,73 @@ impl<'p, L: Lend> Job<'p, L> {
     ///
     /// # Errors
     /// As [`fork`](crate::fork()); also if the array cannot be cut as asked.
-    pub fn run<R: Answer>(self, body: impl Fn(&Worker<'_>, L::Part) -> R + Sync) -> Result<Gathered<R::Value>>
+    pub fn run<R: Answer>(self, body: impl Fn(&Worker<'_>, L::Part) -> R + Sync) -> Result<Gathered<R::Value>> {
+        if self.settings.crew.is_some() && self.settings.engine == Engine::Processes {
+            return Err(Error::Crew(
+                "this body may use what is around it, and a crew's workers were forked before that was there. Use \
+                 Job::run_with, which hands an argument to a body that captures nothing, or leave the crew out."
+                    .to_owned(),
+            ));
+        }
+        let (engine, body) = (self.settings.engine, Body::<L, R, _>::new(body));
+        self.run_as::<R>(None, |work, orders, _| engines::run(engine, work, &body, orders))
+    }
+
+    /// As [`run`](Self::run), for a body that captures nothing and is handed an argument of plain data instead: on a
+    /// [crew](Self::crew) if there is one, else by the engine's own workers.
+    ///
+    /// ```
+    /// use parfork::{Crew, Job, Schedule, Shared};
+    /// let mut crew = Crew::start(2)?;
+    /// let mut powers = Shared::<f64, _>::zeros(1000)?;
+    /// for exponent in 1..4_i32 {
+    ///     let job = Job::new(&mut powers).crew(&mut crew).schedule(Schedule::Guided);
+    ///     job.run_with(exponent, |_, exponent, mut slice| {
+    ///         let start = slice.rows().start;
+    ///         slice.indexed_iter_mut().for_each(|(i, cell)| *cell = ((start + i) as f64).powi(exponent));
+    ///     })?;
+    ///     assert_eq!(powers.view()[10], 10_f64.powi(exponent));
+    /// }
+    /// # Ok::<(), parfork::Error>(())
+    /// ```
+    ///
+    /// A body that captures does not compile:
+    /// ```compile_fail
+    /// # use parfork::{Job, Shared};
+    /// let gain = 2.0;
+    /// let mut cells = Shared::<f64, _>::zeros(1000)?;
+    /// Job::new(&mut cells).run_with((), move |_, (), mut slice| slice.fill(gain))?;
+    /// # Ok::<(), parfork::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); also if the job asks for more workers than the crew has.
+    pub fn run_with<A, R, B>(mut self, argument: A, body: B) -> Result<Gathered<R::Value>>
     where
-        L: Sync,
+        A: Pod + Sync,
+        R: Answer,
+        B: Fn(&Worker<'_>, A, L::Part) -> R + Copy + Sync + 'static,
     {
-        let engine = self.settings.engine;
-        self.run_with(body, |work, orders| engines::run(engine, work, orders))
+        let tender = Tender::of::<L, A, R, B>(body);
+        let crew = self.settings.crew.take();
+        let Some(crew) = crew else { return self.run(move |worker, part| body(worker, argument, part)) };
+        if self.settings.engine != Engine::Processes {
+            return Err(Error::Engine { what: "a crew", engine: self.settings.engine });
+        }
+        if self.settings.threads_per_worker.is_some() {
+            return Err(Error::Crew(
+                "to how many threads libraries are held in a crew's workers is decided when it starts. Use \
+                 Crew::start_with, and leave it out here."
+                    .to_owned(),
+            ));
+        }
+        crew.hands().check()?;
+        let task =
+            Task { tender, argument: bytemuck::bytes_of(&argument), split: self.settings.split.unwrap_or_default() };
+        let body = Body::<L, R, _>::new(move |worker: &Worker<'_>, part| body(worker, argument, part));
+        self.run_as::<R>(Some(crew.hands()), |work, orders, hands| {
+            hands.map_or_else(|| unreachable!("handed over above"), |hands| hands.run(&task, work, &body, orders))
+        })
     }
 
     /// Runs the job in processes even if this process has other threads.
@@ -242,126 +304,8 @@ impl<'p, L: Lend> Job<'p, L> {
         body: impl Fn(&Worker<'_>, L::Part) -> R,
     ) -> Result<Gathered<R::Value>> {
         self.settings.engine = Engine::Processes;
+        let body = Body::<L, R, _>::new(body);
         // SAFETY: passed on to the caller.
-        self.run_with(body, |work, orders| unsafe { engines::run_beside_threads(work, orders) })
+        self.run_as::<R>(None, |work, orders, _| unsafe { engines::run_beside_threads(work, &body, orders) })
     }
-
-    /// Cuts, makes the board, lets `engine` work, gathers.
-    pub(crate) fn run_with<R, B>(
-        self,
-        body: B,
-        engine: impl FnOnce(&Work<'_, L, B>, &mut Orders<'_>) -> Result<Vec<Death>>,
-    ) -> Result<Gathered<R::Value>>
-    where
-        R: Answer,
-        B: Fn(&Worker<'_>, L::Part) -> R,
-    {
-        let settings = self.settings;
-        let asked = settings.workers.unwrap_or_else(cpus);
-        if asked == 0 || asked > MOST_WORKERS {
-            return Err(Error::Workers { asked, most: MOST_WORKERS });
-        }
-        let mut loans = Vec::new();
-        self.lent.loans(&mut loans);
-        let split = settings.split.unwrap_or_default();
-        let grid = cut(split, &loans)?;
-        let addresses = loans.iter().map(|loan| loan.segment.base().addr().get()).collect();
-        check(&settings, &loans)?;
-        let processes = settings.engine == Engine::Processes;
-        let undo = processes && settings.retries > 0 && settings.redo == Redo::Undo;
-        let care = Care::new(&loans, &grid, undo, settings.guard)?;
-        let slices = grid.slices();
-        let only = settings.only_slice;
-        if let Some(slice) = only.filter(|&slice| slice >= slices) {
-            return Err(Error::NoSuchSlice { slice, slices });
-        }
-        let run = only.map_or(0..slices, |slice| slice..slice + 1);
-        let workers = if settings.engine == Engine::Serial { 1 } else { asked.min(run.len()).max(1) };
-        let board = Board::new(Layout { workers, slices, loans: loans.len(), answer: size_of::<R::Value>() })?;
-        drop(loans);
-        let work = Work {
-            lent: &self.lent,
-            body: &body,
-            grid: &grid,
-            board: &board,
-            dealer: Dealer { schedule: settings.schedule, slices: run.len(), workers },
-            patience: Patience::new(workers, cpus()),
-            timed: settings.slice_deadline.is_some(),
-            measure_memory: settings.measure_memory,
-            retries: settings.retries,
-            care: &care,
-            memory_limit: settings.memory_limit,
-            stop: settings.stop.filter(|_| !processes),
-            go_on_without_dead: settings.go_on_without_dead,
-            threads_per_worker: settings.threads_per_worker.unwrap_or(1),
-            only,
-        };
-        let began = Instant::now();
-        let mut orders = Orders {
-            deadline: settings.deadline.map(|span| (span, began.checked_add(span))),
-            slice_deadline: settings.slice_deadline,
-            stop: settings.stop,
-            progress: settings.progress,
-        };
-        let _hold = settings.stop.map(|_| Hold::new());
-        // However fast its workers would be.
-        if orders.are_to_end() {
-            return Err(orders.ended(&board));
-        }
-        let deaths = engine(&work, &mut orders)?;
-        let mut report = Report {
-            engine: settings.engine,
-            split,
-            schedule: settings.schedule,
-            grid: grid.clone(),
-            workers: Vec::new(),
-            deaths,
-            addresses,
-            wall: began.elapsed(),
-        };
-        report.read(&board, run.clone())?;
-        let answers = run.map(|slice| {
-            let mut answer = R::Value::zeroed();
-            board.read_answer(slice, bytemuck::bytes_of_mut(&mut answer));
-            answer
-        });
-        Ok(Gathered::new(answers.collect(), report))
-    }
-}
-
-/// Refuses settings that cannot be kept.
-fn check(settings: &Settings<'_>, loans: &[Loan<'_>]) -> Result<()> {
-    let processes_only = [
-        ("a deadline for slices", settings.slice_deadline.is_some()),
-        ("a limit of memory", settings.memory_limit.is_some()),
-        ("a guard", settings.guard),
-    ];
-    match processes_only.into_iter().find(|(_, asked)| *asked) {
-        Some((what, _)) if settings.engine != Engine::Processes => Err(Error::Engine { what, engine: settings.engine }),
-        _ if settings.engine == Engine::Processes
-            && settings.retries > 0
-            && settings.redo == Redo::Unsafe
-            && loans.iter().any(|loan| loan.access == Access::Write) =>
-        {
-            Err(Error::Redo { retries: settings.retries })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Cuts the first array lent for writing, or else the first (whatever is lent has one at least), and checks that others lent for writing can be cut alike.
-fn cut(split: Split, loans: &[Loan<'_>]) -> Result<Grid> {
-    let written = || loans.iter().filter(|loan| loan.access == Access::Write);
-    let first = written().next().unwrap_or(&loans[0]).extent.shape;
-    let grid = Grid::new(split, first)?;
-    for other in written() {
-        let other = other.extent.shape;
-        if let Some(axis) = grid.cut_axes().find(|&axis| other.get(axis) != first.get(axis)) {
-            return Err(Error::Shape(format!(
-                "two outputs of shapes {first:?} and {other:?} differ on axis {axis}, which the split `{split}` cuts. Make \
-                 them equally long there, or cut another axis."
-            )));
-        }
-    }
-    Ok(grid)
 }

@@ -11,8 +11,9 @@ use std::ptr::NonNull;
 use bytemuck::Pod;
 use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, RawArrayViewMut};
 
-use crate::shared::{Segment, Shared};
-use crate::slices::{Extent, Region};
+use crate::error::{Error, Result};
+use crate::shared::{Backing, Shared, raw_view};
+use crate::slices::{Extent, Grid, Region, Split};
 use crate::sys::memory::Access;
 
 /// What may be lent: `&Shared`, `&mut Shared`, and tuples of what may be lent.
@@ -29,33 +30,51 @@ pub unsafe trait Lend {
     #[doc(hidden)]
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>);
 
-    /// The part of one slice, where `bases` are the addresses in this process of the segments that `loans` names.
+    /// The part of one slice, where `seats` are the loans as this process has them, in the order of `loans`.
     ///
     /// # Safety
-    /// Each address maps its segment with the access that the loan asks for, until the loan ends. While a part lives, no
-    /// other part of the same region, or of one that shares a cell with it, lives in any process.
+    /// `loans` of a value of this type gave these extents; each seat's base maps the loan's segment with the access that the
+    /// loan asks for, until the loan ends. While a part lives, no other part of the same region, or of one that shares a cell
+    /// with it, lives in any process.
     #[doc(hidden)]
-    unsafe fn part(&self, bases: &mut std::slice::Iter<'_, NonNull<u8>>, region: &Region) -> Self::Part;
+    unsafe fn part(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part;
+}
+
+/// One loan as a worker has it.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Seat<'s> {
+    /// Where it is mapped.
+    pub(crate) base: NonNull<u8>,
+    /// How the array lies there.
+    pub(crate) extent: Extent<'s>,
 }
 
 /// One lent array: which memory, to do what, how the array lies in it.
 #[doc(hidden)]
 pub struct Loan<'s> {
-    pub(crate) segment: &'s Segment,
+    pub(crate) backing: &'s Backing,
+    /// Where the coordinator has it mapped.
+    pub(crate) base: NonNull<u8>,
     pub(crate) access: Access,
     pub(crate) extent: Extent<'s>,
 }
+
+// SAFETY: an address is a number here: what may be done with the bytes is for `part` and its callers to prove, and all
+// elements that can be lent are Send and Sync.
+unsafe impl Sync for Loan<'_> {}
 
 // SAFETY: one loan, for reading; the part is a read-only view of the whole array at the one address taken.
 unsafe impl<'a, T: Pod + Send + Sync, D: Dimension> Lend for &'a Shared<T, D> {
     type Part = ArrayView<'a, T, D>;
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
-        list.push(Loan { segment: self.segment(), access: Access::Read, extent: self.extent() });
+        list.push(loan(self, Access::Read));
     }
 
-    unsafe fn part(&self, bases: &mut std::slice::Iter<'_, NonNull<u8>>, _region: &Region) -> Self::Part {
-        let whole = self.raw_view_at(take(bases));
+    unsafe fn part(seats: &mut std::slice::Iter<'_, Seat<'_>>, _region: &Region) -> Self::Part {
+        // SAFETY: the caller vouches for what is mapped there.
+        let whole = unsafe { take(seats) };
         // SAFETY: the caller vouches for the address; the shared borrow `'a` that this loan is keeps out every writer.
         unsafe { whole.deref_into_view() }
     }
@@ -66,19 +85,32 @@ unsafe impl<'a, T: Pod + Send + Sync, D: Dimension> Lend for &'a mut Shared<T, D
     type Part = Slice<'a, T, D>;
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
-        list.push(Loan { segment: self.segment(), access: Access::Write, extent: self.extent() });
+        list.push(loan(self, Access::Write));
     }
 
-    unsafe fn part(&self, bases: &mut std::slice::Iter<'_, NonNull<u8>>, region: &Region) -> Self::Part {
-        let mine = narrow(self.raw_view_at(take(bases)), region);
+    unsafe fn part(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part {
+        // SAFETY: the caller vouches for what is mapped there.
+        let mine = narrow(unsafe { take(seats) }, region);
         // SAFETY: the caller vouches for the address and that no other part has these cells; the exclusive borrow `'a`
         // that this loan is keeps out everybody else.
         Slice { cells: unsafe { mine.deref_into_view_mut() }, region: *region }
     }
 }
 
-fn take(bases: &mut std::slice::Iter<'_, NonNull<u8>>) -> NonNull<u8> {
-    *bases.next().expect("one address for each loan: `loans` and `part` go through the arrays in the same order")
+fn loan<T: Pod, D: Dimension>(array: &Shared<T, D>, access: Access) -> Loan<'_> {
+    let segment = array.segment();
+    Loan { backing: segment.backing(), base: segment.base(), access, extent: array.extent() }
+}
+
+/// The next loan's whole array.
+///
+/// # Safety
+/// As for [`raw_view`].
+unsafe fn take<T: Pod, D: Dimension>(seats: &mut std::slice::Iter<'_, Seat<'_>>) -> RawArrayViewMut<T, D> {
+    let seat =
+        seats.next().expect("one seat for each loan: `loans` and `part` go through the arrays in the same order");
+    // SAFETY: passed on to the caller.
+    unsafe { raw_view(seat.base, seat.extent) }
 }
 
 /// Cuts a raw view down to a region, without ever making a reference to the rest.
@@ -99,9 +131,9 @@ macro_rules! lend_tuples {
                 $(self.$at.loans(list);)+
             }
 
-            unsafe fn part(&self, bases: &mut std::slice::Iter<'_, NonNull<u8>>, region: &Region) -> Self::Part {
-                // SAFETY: the caller vouches for all members' addresses and for the region.
-                ($(unsafe { self.$at.part(bases, region) },)+)
+            unsafe fn part(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part {
+                // SAFETY: the caller vouches for all members' seats and for the region.
+                ($(unsafe { $name::part(seats, region) },)+)
             }
         }
     )+};
@@ -174,4 +206,22 @@ impl<T, D: Dimension> DerefMut for Slice<'_, T, D> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.cells
     }
+}
+
+/// Cuts the first array lent for writing, or else the first (whatever is lent has one at least), and checks that others lent for
+/// writing can be cut alike.
+pub(crate) fn cut(split: Split, loans: &[Loan<'_>]) -> Result<Grid> {
+    let written = || loans.iter().filter(|loan| loan.access == Access::Write);
+    let first = written().next().unwrap_or(&loans[0]).extent.shape;
+    let grid = Grid::new(split, first)?;
+    for other in written() {
+        let other = other.extent.shape;
+        if let Some(axis) = grid.cut_axes().find(|&axis| other.get(axis) != first.get(axis)) {
+            return Err(Error::Shape(format!(
+                "two outputs of shapes {first:?} and {other:?} differ on axis {axis}, which the split `{split}` cuts. Make \
+                 them equally long there, or cut another axis."
+            )));
+        }
+    }
+    Ok(grid)
 }

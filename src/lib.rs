@@ -8,6 +8,7 @@
 //! | slice       | the part of an output that one worker may write at one time                               |
 //! | halo        | the border of neighbours' cells that a slice reads but does not write                     |
 //! | schedule    | how slices are given out: static, dynamic, guided                                         |
+//! | crew        | workers that stay between jobs; otherwise they are forked for each                         |
 //! | gather      | results are in place already; answers come in the order of slices                         |
 //!
 //! [`Shared`] is an array in shared memory. [`fork()`] runs a closure on slices of such arrays in worker processes; a [`Job`] is
@@ -20,6 +21,7 @@
 compile_error!("parfork needs Linux: memfd, futex_waitv and pidfd have no counterpart elsewhere");
 
 mod answer;
+mod crew;
 mod engine;
 mod engines;
 mod error;
@@ -40,10 +42,11 @@ mod worker;
 pub mod workers;
 
 pub use answer::{Answer, Gathered};
-pub use engine::{Engine, EngineError};
+pub use crew::Crew;
+pub use engine::{Engine, EngineError, MOST_WORKERS};
 pub use error::{ArrayName, Cause, Death, Error, Fault, Owner, Place, Refusal, Result, SliceName, Touch};
 pub use fork::fork;
-pub use job::{Job, MOST_WORKERS, cpus};
+pub use job::{Job, cpus};
 pub use lend::{Lend, Slice};
 pub use report::{Memory, Report, WorkerReport};
 pub use settings::{Progress, Redo, Settings};

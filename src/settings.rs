@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use crate::crew::Crew;
 use crate::engine::Engine;
 use crate::slices::{Schedule, Split};
 use crate::stop::Stop;
+
+pub use crate::engines::Progress;
 
 /// The settings of a job, whose fields are what [`Job`](crate::Job)'s methods set one by one; kernels, which bring their own loans and
 /// body, take them whole.
@@ -18,6 +21,8 @@ pub struct Settings<'p> {
     pub schedule: Schedule,
     /// Who works.
     pub engine: Engine,
+    /// The workers, if they are processes that stay; see [`Job::crew`](crate::Job::crew).
+    pub crew: Option<&'p mut Crew>,
     /// How often a slice is tried again after a worker process died on it; see [`Job::retries`](crate::Job::retries).
     pub retries: u32,
     /// What makes it safe to try a slice again. Kernels know that they overwrite theirs.
@@ -44,9 +49,6 @@ pub struct Settings<'p> {
     /// Told now and then how many slices are done, of how many.
     pub progress: Option<Progress<'p>>,
 }
-
-/// Called in the coordinator with the number of slices done and of all.
-pub type Progress<'p> = Box<dyn FnMut(usize, usize) + 'p>;
 
 /// What a second try at a slice finds in it, for a worker that died may have written part of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

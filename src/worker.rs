@@ -98,7 +98,7 @@ impl Worker<'_> {
         // A span without an end in this world's time is none.
         let limit = span.and_then(|span| Instant::now().checked_add(span)).map(|at| (at, self.rank));
         own.pause();
-        let met = self.board.head().meeting.meet_until(workers as u32, self.patience, limit);
+        let met = self.board.head().meeting.0.meet_until(workers as u32, self.patience, limit);
         // Reading the clock costs more than the meeting itself.
         own.resume(self.timed.then(|| self.board.clock()));
         if met.is_ok() {

@@ -484,7 +484,9 @@ fn the_second_signal_ends_at_once() {
     }
     assert_eq!(child.try_wait().unwrap(), None);
     send(&child, libc::SIGTERM);
-    assert_eq!(child.wait().unwrap().code(), Some(128 + libc::SIGTERM));
+    // Two threads may have taken one signal each, and then either is the second.
+    let code = child.wait().unwrap().code();
+    assert!(code == Some(128 + libc::SIGTERM) || code == Some(128 + libc::SIGINT), "{code:?}");
 }
 
 fn a_signal_while_no_job_runs_ends_at_once() {

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
             workers_that_die_before_any_slice_end_the_job,
             a_worker_killed_at_the_end_takes_no_other_along,
             the_deadline_is_for_all_rounds,
+            every_replacement_that_dies_is_heard_of,
             threads_do_not_survive_a_panic,
         ],
         cases![],
@@ -212,6 +213,25 @@ fn the_deadline_is_for_all_rounds() {
         .unwrap_err()
     });
     assert!(matches!(error, Error::Deadline { .. }), "{error:?}");
+}
+
+/// The kernel wakes one of those who wait for a death, and the process that forks replacements waits as well: who was woken
+/// must tell the other, or the coordinator finds out half a second later, 100 times.
+fn every_replacement_that_dies_is_heard_of() {
+    let begun = Page::new();
+    let mut row = Shared::<u64, _>::zeros(1).unwrap();
+    let job = Job::new(&mut row).workers(1).retries(100).overwrites().deadline(Duration::from_secs(20));
+    let done = nothing_left(|| {
+        job.run(|_, mut slice| {
+            if begun[0].fetch_add(1, Ordering::Relaxed) < 100 {
+                // Long enough for all to have gone to sleep.
+                std::thread::sleep(Duration::from_millis(5));
+                kill_me();
+            }
+            slice.fill(1);
+        })
+    });
+    assert_eq!(done.unwrap().report().deaths.len(), 100);
 }
 
 fn threads_do_not_survive_a_panic() {

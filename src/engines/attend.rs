@@ -4,30 +4,31 @@ use std::time::{Duration, Instant};
 
 use super::work::{Orders, Round, Work};
 use crate::error::{Cause, Death, Error, Result};
-use crate::lend::Lend;
-use crate::process::{Crowd, Event, Leaving};
-use crate::sync::{Absence, Broken};
+use crate::process::{Crowd, Event};
+use crate::sync::{Absence, Broken, Patience};
 
-/// Waits until all have met at the end, or the job is over; the deaths among them that the job survives, and those that still
-/// give back their memory. None of them can do anything after that.
-pub(super) fn attend<L: Lend, B>(
-    work: &Work<'_, L, B>,
+/// Waits until all have met at the end, or the job is over; the deaths among them that the job survives. With `patience` it
+/// looks again and again before it goes to sleep. After an error all of them are gone; else they are past their work, and it is
+/// for the caller to end them or not.
+pub(super) fn attend(
+    work: &Work<'_>,
     round: &Round,
-    mut crowd: Crowd<'_>,
+    crowd: &mut Crowd,
+    patience: Option<Patience>,
     orders: &mut Orders<'_>,
-) -> Result<(Vec<Death>, Vec<Leaving>)> {
-    let participants = round.dealer.workers as u32 + 1;
+) -> Result<Vec<Death>> {
     let end = &work.board.head().end;
-    let mut arrival = end.arrive(participants);
-    let mut deaths = Vec::new();
+    let mut arrival = end.arrive(round.participants());
+    let (mut deaths, mut tries) = (Vec::new(), 0);
     let mut vigil = Vigil::new(orders.slice_deadline);
     let ended = loop {
         match end.crossed(&mut arrival) {
             Ok(true) => break Ok(()),
             Err(Broken { by }) => break Err(by),
+            Ok(false) if patience.is_some_and(|patience| patience.pause(&mut tries)) => continue,
             Ok(false) => {}
         }
-        let event = match vigil.look(&crowd, work) {
+        let event = match vigil.look(crowd, work) {
             Overdue::Now { rank, limit } => {
                 crowd.end_stalled(rank, limit);
                 Event::Died { rank }
@@ -42,6 +43,10 @@ pub(super) fn attend<L: Lend, B>(
             Event::Changed => {}
             // It has met all others and left, before this process had looked.
             Event::Died { .. } if end.crossed(&mut arrival) == Ok(true) => break Ok(()),
+            // It had nothing to do.
+            Event::Died { rank } if rank >= round.processes => {
+                crowd.bury(rank);
+            }
             // After its last slice: nothing is missing. But the time that it cost is worth a word.
             Event::Died { rank } if work.missing().is_empty() => {
                 if let (pid, cause @ Cause::Stalled { .. }) = crowd.bury(rank)
@@ -57,7 +62,10 @@ pub(super) fn attend<L: Lend, B>(
                 work.board.withdraw(rank);
                 match work.failure(rank, pid, Some(cause)) {
                     Error::WorkerDied(death) => deaths.push(*death),
-                    refused => return Err(refused),
+                    refused => {
+                        crowd.end();
+                        return Err(refused);
+                    }
                 }
             }
             Event::Died { rank } => {
@@ -71,29 +79,38 @@ pub(super) fn attend<L: Lend, B>(
         }
     };
     orders.tell(work.board);
-    // After the crossing nobody has anything left to do but leave; before it, the job has failed. Either way the end of
-    // each is certain now, even of one that was stopped, so that waiting for it is too.
-    crowd.kill();
     match ended {
-        // Those who take up what is left need not wait until the kernel has torn down the memory of the dead.
-        Ok(()) => Ok((deaths, if work.missing().is_empty() { Vec::new() } else { crowd.leave() })),
-        Err(by) => {
-            let buried = by.map(|rank| rank.min(crowd.len() - 1)).map(|rank| (rank, crowd.bury(rank)));
-            // All are reaped: from here on the journal stays as it is.
-            drop(crowd);
-            match buried {
-                // What was missing became done before the end of those who worked on it.
-                _ if work.missing().is_empty() => Ok((deaths, Vec::new())),
-                Some((rank, (pid, cause))) => Err(work.failure(rank, pid, Some(cause))),
-                None if orders.are_to_end() => Err(orders.ended(work.board)),
-                // Only the coordinator breaks the barrier for no worker's sake, and it did not.
-                None => Err(Error::System {
-                    doing: "keep the board as the coordinator left it",
-                    source: std::io::Error::other("a worker has written over it"),
-                }),
-            }
-        }
+        Ok(()) => Ok(deaths),
+        Err(by) => match over(work, crowd, by) {
+            // What was missing became done before the end of those who worked on it.
+            _ if work.missing().is_empty() => Ok(deaths),
+            Some((rank, pid, cause)) => Err(work.failure(rank, pid, cause)),
+            None if orders.are_to_end() => Err(orders.ended(work.board)),
+            // Only the coordinator breaks the barrier for no worker's sake, and it did not.
+            None => Err(Error::System {
+                doing: "keep the board as the coordinator left it",
+                source: std::io::Error::other("a worker has written over it"),
+            }),
+        },
     }
+}
+
+/// Ends all workers of a job that broke for worker `by`'s sake; its rank, its process, and what ended that. From here on the
+/// journal stays as it is.
+fn over(work: &Work<'_>, crowd: &mut Crowd, by: Option<usize>) -> Option<(usize, u32, Option<Cause>)> {
+    // The job has failed, so that the end of each is certain, even of one that was stopped, and can be waited for.
+    crowd.kill();
+    let culprit = by.map(|rank| match crowd.len() {
+        // This process worked as the last rank.
+        len if rank == len && rank < work.board.layout().workers => (rank, std::process::id(), None),
+        len => {
+            let rank = rank.min(len - 1);
+            let (pid, cause) = crowd.bury(rank);
+            (rank, pid, Some(cause))
+        }
+    });
+    crowd.end();
+    culprit
 }
 
 /// Looks for workers that keep the job waiting, if there is a deadline for slices.
@@ -121,7 +138,7 @@ impl Vigil {
     }
 
     /// Who is late, or until when nobody can be.
-    fn look<L: Lend, B>(&mut self, crowd: &Crowd<'_>, work: &Work<'_, L, B>) -> Overdue {
+    fn look(&mut self, crowd: &Crowd, work: &Work<'_>) -> Overdue {
         let Some(limit) = self.limit else { return Overdue::Later(None) };
         // This process should have looked long ago: it was stopped (Ctrl-Z), and its workers most likely with it.
         if self.next.is_some_and(|next| next.elapsed() > limit / 2) {
@@ -134,7 +151,7 @@ impl Vigil {
 
     /// Somebody may have been at one slice for too long. Or, while all seem to wait for each other (at a meeting, at the end),
     /// one of them was stopped: no slice is late then, but nothing changes any more.
-    fn search<L: Lend, B>(&mut self, crowd: &Crowd<'_>, work: &Work<'_, L, B>, limit: Duration) -> Overdue {
+    fn search(&mut self, crowd: &Crowd, work: &Work<'_>, limit: Duration) -> Overdue {
         if let Some((rank, since)) = crowd.slowest() {
             self.quiet = None;
             let due = since.max(self.resumed).saturating_add(limit);

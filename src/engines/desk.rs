@@ -9,11 +9,12 @@
 
 use std::io;
 use std::ops::Range;
-use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::error::Result;
-use crate::lend::{Lend, Loan};
-use crate::shared::{Attached, Segment};
+use crate::lend::{Loan, Seat};
+use crate::shared::{Attached, Backing, Segment};
 use crate::slices::{Grid, Region};
 use crate::sys::limits::page_size;
 use crate::sys::memory::{Access, Keeping};
@@ -25,7 +26,7 @@ pub(crate) struct Care {
 }
 
 struct OutputCare {
-    undo: Option<Segment>,
+    undo: Option<Arc<Backing>>,
     guard: Option<Guard>,
 }
 
@@ -44,67 +45,93 @@ impl Care {
     /// # Errors
     /// If there is no memory for the undo copies.
     pub(crate) fn new(loans: &[Loan<'_>], grid: &Grid, undo: bool, guard: bool) -> Result<Self> {
+        Self::with(loans, grid, guard, |loan| {
+            let what = || format!("the undo copy of an output of {} bytes", loan.backing.len());
+            let copy = || Segment::for_data(loan.backing.len(), what).map(Segment::into_backing).map(Arc::new);
+            undo.then(copy).transpose()
+        })
+    }
+
+    /// With undo copies from elsewhere.
+    pub(super) fn with(
+        loans: &[Loan<'_>],
+        grid: &Grid,
+        guard: bool,
+        mut undo: impl FnMut(&Loan<'_>) -> Result<Option<Arc<Backing>>>,
+    ) -> Result<Self> {
         let page = page_size();
         let outputs = loans.iter().filter(|loan| loan.access == Access::Write).map(|loan| {
-            let what = || format!("the undo copy of an output of {} bytes", loan.segment.len());
             let alone = |region: Region| loan.extent.whole_pages(&region, page).is_some();
             let how = || if grid.regions().all(alone) { Guard::Pages } else { Guard::Copies };
-            Ok(OutputCare {
-                undo: undo.then(|| Segment::for_data(loan.segment.len(), what)).transpose()?,
-                guard: guard.then(how),
-            })
+            Ok(OutputCare { undo: undo(loan)?, guard: guard.then(how) })
         });
         Ok(Self { outputs: outputs.collect::<Result<_>>()? })
+    }
+
+    /// Whether any is taken.
+    pub(super) fn is_taken(&self) -> bool {
+        self.outputs.iter().any(|output| output.undo.is_some() || output.guard.is_some())
+    }
+
+    /// The undo copies, in order, where outputs have one.
+    pub(super) fn undo_copies(&self) -> impl Iterator<Item = &Backing> {
+        self.outputs.iter().filter_map(|output| output.undo.as_deref())
+    }
+
+    /// Whether there is a guard.
+    pub(super) fn guards(&self) -> bool {
+        self.outputs.iter().any(|output| output.guard.is_some())
     }
 
     /// How much private memory the guard takes of a worker at most: the outputs that are worked on in private pages.
     pub(crate) fn private_bytes(&self, loans: &[Loan<'_>]) -> usize {
         let outputs = loans.iter().filter(|loan| loan.access == Access::Write).zip(&self.outputs);
-        outputs.filter(|(_, care)| care.guard == Some(Guard::Copies)).map(|(loan, _)| loan.segment.len()).sum()
+        outputs.filter(|(_, care)| care.guard == Some(Guard::Copies)).map(|(loan, _)| loan.backing.len()).sum()
     }
 }
 
 /// The loans of one worker.
 pub(crate) struct Desk<'w> {
-    /// Where each loan is mapped, in order.
-    bases: Vec<NonNull<u8>>,
+    /// Each loan, in order.
+    seats: Vec<Seat<'w>>,
     outputs: Vec<Output<'w>>,
     /// Mapped for as long as the worker lives.
-    _inputs: Vec<Attached>,
+    _inputs: Vec<Rc<Attached>>,
 }
 
 /// An output that needs care.
 struct Output<'w> {
-    loan: Loan<'w>,
-    mapped: Attached,
+    loan: &'w Loan<'w>,
+    mapped: Rc<Attached>,
     undo: Option<Attached>,
     guard: Option<Guard>,
 }
 
 impl<'w> Desk<'w> {
     /// For a worker in the coordinator's own process, with no care taken of outputs.
-    pub(super) fn of_coordinator<L: Lend>(lent: &L) -> Self {
-        let mut loans = Vec::new();
-        lent.loans(&mut loans);
-        let bases = loans.iter().map(|loan| loan.segment.base()).collect();
-        Self { bases, outputs: Vec::new(), _inputs: Vec::new() }
+    pub(super) fn of_coordinator(loans: &'w [Loan<'w>]) -> Self {
+        let seats = loans.iter().map(|loan| Seat { base: loan.base, extent: loan.extent }).collect();
+        Self { seats, outputs: Vec::new(), _inputs: Vec::new() }
     }
 
-    /// Maps what was lent, in a worker process.
-    pub(super) fn attach<L: Lend>(lent: &'w L, care: &Care) -> Result<Self> {
-        let mut loans = Vec::new();
-        lent.loans(&mut loans);
-        let mut desk = Self { bases: Vec::new(), outputs: Vec::new(), _inputs: Vec::new() };
+    /// In a worker process, with what was lent mapped by `map`: the loan of a number, kept in a way.
+    pub(super) fn attach(
+        loans: &'w [Loan<'w>],
+        care: &Care,
+        mut map: impl FnMut(usize, Keeping) -> Result<Rc<Attached>>,
+    ) -> Result<Self> {
+        let mut desk = Self { seats: Vec::new(), outputs: Vec::new(), _inputs: Vec::new() };
         let mut care = care.outputs.iter();
-        for loan in loans {
-            let care = care.as_slice().first().filter(|_| loan.access == Access::Write).and_then(|_| care.next());
+        for (number, loan) in loans.iter().enumerate() {
+            let care = if loan.access == Access::Write { care.next() } else { None };
             let guard = care.and_then(|care| care.guard);
-            let mapped = loan.segment.attach(match (loan.access, guard) {
+            let keeping = match (loan.access, guard) {
                 (Access::Read, _) | (_, Some(Guard::Pages)) => Keeping::SharedToRead,
                 (Access::Write, None) => Keeping::SharedToWrite,
                 (Access::Write, Some(Guard::Copies)) => Keeping::PrivateToRead,
-            })?;
-            desk.bases.push(mapped.base());
+            };
+            let mapped = map(number, keeping)?;
+            desk.seats.push(Seat { base: mapped.base(), extent: loan.extent });
             let keeping = if guard.is_some() { Keeping::SharedToRead } else { Keeping::SharedToWrite };
             let undo = care.and_then(|care| care.undo.as_ref()).map(|undo| undo.attach(keeping)).transpose()?;
             if undo.is_some() || guard.is_some() {
@@ -116,9 +143,9 @@ impl<'w> Desk<'w> {
         Ok(desk)
     }
 
-    /// Where each loan is mapped, in order.
-    pub(super) fn bases(&self) -> &[NonNull<u8>] {
-        &self.bases
+    /// Each loan, in order.
+    pub(super) fn seats(&self) -> &[Seat<'w>] {
+        &self.seats
     }
 
     /// Makes a slice ready for the body: saved if it is not `saved` yet (`note_saved` is then called), put back as it was if
@@ -176,7 +203,7 @@ impl Output<'_> {
         for run in self.loan.extent.runs(region) {
             match self.guard {
                 // SAFETY: the slice's bytes, seen by nobody, are this worker's to write.
-                Some(Guard::Copies) => unsafe { self.loan.segment.put(undo, run) }?,
+                Some(Guard::Copies) => unsafe { self.loan.backing.put(undo, run) }?,
                 // SAFETY: as above, and writable: attached so, or opened by the caller.
                 _ => unsafe { undo.copy_to(&self.mapped, run) },
             }
@@ -189,7 +216,7 @@ impl Output<'_> {
         if self.guard == Some(Guard::Copies) {
             for run in self.loan.extent.runs(region) {
                 // SAFETY: the slice's bytes are this worker's to write, and the body's views are gone.
-                unsafe { self.loan.segment.put(&self.mapped, run) }?;
+                unsafe { self.loan.backing.put(&self.mapped, run) }?;
             }
             // SAFETY: nothing refers to these pages: the body's views are gone.
             unsafe { self.mapped.drop_copies(span.clone()) }?;

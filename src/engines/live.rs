@@ -1,17 +1,15 @@
 //! A worker's life in a process of its own, from birth to the status it leaves with.
 
 use std::mem::ManuallyDrop;
+use std::rc::Rc;
 
 use super::desk::Desk;
-use super::work::{Round, Stopped, Work, note_panic};
-use crate::answer::Answer;
+use super::work::{Labour, Round, Stopped, Work, note_panic};
 use crate::error::{Error, Result};
-use crate::lend::Lend;
 use crate::shared::Withheld;
-use crate::sync::Words;
+use crate::sync::{Berth, Words};
 use crate::sys::pools::Pools;
 use crate::sys::{child, limits, witness};
-use crate::worker::Worker;
 
 /// What the coordinator looks up before the fork for all its workers.
 pub(super) struct Ways {
@@ -34,14 +32,36 @@ impl Ways {
 
 /// Signs, attaches, labours, meets the coordinator. `withheld` are the addresses that this process must keep empty, if its
 /// parent has not seen to that.
-pub(super) fn live<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
-    work: &Work<'_, L, B>,
+pub(super) fn live(
+    work: &Work<'_>,
+    labour: &dyn Labour,
     round: &Round,
     rank: usize,
     ways: &Ways,
     withheld: Option<Withheld>,
 ) -> i32 {
     let berth = &work.board.berths()[rank];
+    be_born(berth, rank, ways);
+    let desk = match prepare(work, withheld) {
+        // Never unmapped: a thread that the body left running may still look at a view.
+        Ok(desk) => ManuallyDrop::new(desk),
+        Err(error) => {
+            berth.say(&Words::Refused { reason: error.to_string() });
+            work.board.give_up(Some(rank));
+            return 1;
+        }
+    };
+    // SAFETY: attached just now with the access each loan asks for, until the process ends; each rank is born once.
+    #[allow(unsafe_code)]
+    let done = unsafe { labour.labour(work, round, rank, &desk) };
+    match done {
+        Err(Stopped) => 1,
+        Ok(()) => work.board.head().end.meet(round.participants(), work.patience).map_or(1, |()| 0),
+    }
+}
+
+/// What a worker does first of all.
+pub(super) fn be_born(berth: &Berth, rank: usize, ways: &Ways) {
     berth.enter(std::process::id());
     berth.obituary.sign();
     child::name(&format!("parfork-w{rank}"));
@@ -57,36 +77,18 @@ pub(super) fn live<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
         }
     }
     keep_panics_quiet(rank, ways.backtraces);
-    let desk = match prepare(work, withheld) {
-        // Never unmapped: a thread that the body left running may still look at a view.
-        Ok(desk) => ManuallyDrop::new(desk),
-        Err(error) => {
-            berth.say(&Words::Refused { reason: error.to_string() });
-            work.board.give_up(Some(rank));
-            return 1;
-        }
-    };
-    // SAFETY: attached just now with the access each loan asks for, until the process ends; each rank is born once.
-    #[allow(unsafe_code)]
-    let done = unsafe { work.labour(round, rank, &desk) };
-    match done {
-        Err(Stopped) => 1,
-        Ok(()) => {
-            let participants = round.dealer.workers as u32 + 1;
-            work.board.head().end.meet(participants, work.patience).map_or(1, |()| 0)
-        }
-    }
 }
 
 /// Maps what was lent, and nothing else of the coordinator's arrays; limits the memory that may be added to that.
-fn prepare<'w, L: Lend, B>(work: &Work<'w, L, B>, withheld: Option<Withheld>) -> Result<Desk<'w>> {
+fn prepare<'w>(work: &Work<'w>, withheld: Option<Withheld>) -> Result<Desk<'w>> {
     withheld
         .map_or(Ok(()), Withheld::blockade)
         .map_err(Error::system("keep a worker away from arrays it was not lent"))?;
-    let desk = Desk::attach(work.lent, work.care)?;
+    let desk =
+        Desk::attach(work.loans, work.care, |loan, keeping| work.loans[loan].backing.attach(keeping).map(Rc::new))?;
     if let Some(limit) = work.memory_limit {
-        let private = limit.saturating_add(work.care.private_bytes(&work.loans()) as u64);
-        limits::limit_private_memory(private).map_err(Error::system("limit a worker's memory"))?;
+        let private = limit.saturating_add(work.care.private_bytes(work.loans) as u64);
+        limits::limit_private_memory(Some(private)).map_err(Error::system("limit a worker's memory"))?;
     }
     Ok(desk)
 }

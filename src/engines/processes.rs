@@ -7,25 +7,19 @@
 use super::attend::attend;
 use super::live::{Ways, live};
 use super::toll::Toll;
-use super::work::{Orders, Round, Work};
-use crate::answer::Answer;
+use super::work::{Labour, Orders, Round, Work};
 use crate::error::{Death, Error, Result};
-use crate::lend::Lend;
-use crate::process::{self, Crowd, Nursery};
+use crate::process::{self, Crowd, Leaving, Nursery};
 use crate::shared::Withheld;
+use crate::sync::Patience;
 use crate::sys::{child, limits, shortage};
-use crate::worker::Worker;
 
 /// Runs the job, if this process has one thread.
-pub(crate) fn run_alone<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
-    work: &Work<'_, L, B>,
-    orders: &mut Orders<'_>,
-) -> Result<Vec<Death>> {
+pub(crate) fn run_alone(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>) -> Result<Vec<Death>> {
     // SAFETY: each fork is made by the only thread there is, so no other holds anything that a worker could wait for.
     #[allow(unsafe_code)]
-    unsafe {
-        run_rounds(work, orders, process::be_alone)
-    }
+    let mut staff = unsafe { OneShot::new(&process::be_alone) };
+    run_rounds(work, labour, orders, &mut staff)
 }
 
 /// Runs the job, whatever other threads there are.
@@ -33,42 +27,46 @@ pub(crate) fn run_alone<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
 /// # Safety
 /// As for [`child::spawn`]: the body uses nothing that another thread may hold at the time of the fork.
 #[allow(unsafe_code)]
-pub(crate) unsafe fn run_beside_threads<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
-    work: &Work<'_, L, B>,
+pub(crate) unsafe fn run_beside_threads(
+    work: &Work<'_>,
+    labour: &dyn Labour,
     orders: &mut Orders<'_>,
 ) -> Result<Vec<Death>> {
     // SAFETY: passed on to the caller.
-    unsafe { run_rounds(work, orders, || Ok(())) }
+    let mut staff = unsafe { OneShot::new(&|| Ok(())) };
+    run_rounds(work, labour, orders, &mut staff)
+}
+
+/// Where the workers of rounds come from.
+pub(super) trait Staff {
+    /// Lets workers begin with a round.
+    fn begin(&mut self, work: &Work<'_>, labour: &dyn Labour, round: &mut Round) -> Result<&mut Crowd>;
+
+    /// How long to look for their end before sleeping.
+    fn patience(&self) -> Option<Patience>;
+
+    /// A round is over: all that its workers could do is done. `more` if there may be another one for this job.
+    fn end(&mut self, more: bool);
 }
 
 /// Runs rounds until no slice is missing: all slices first, then, with new workers, those that dead ones left. A slice that
 /// has killed more workers than there are retries is set aside, and ends the job with an error when all others are done.
-///
-/// # Safety
-/// As for [`child::spawn`], whenever `may_fork` says yes.
-#[allow(unsafe_code)]
-unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
-    work: &Work<'_, L, B>,
+pub(super) fn run_rounds(
+    work: &Work<'_>,
+    labour: &dyn Labour,
     orders: &mut Orders<'_>,
-    may_fork: impl Fn() -> Result<()>,
+    staff: &mut dyn Staff,
 ) -> Result<Vec<Death>> {
     shortage::count();
     let (mut round, mut toll) = (work.first_round(true), Toll::new(work.retries));
-    // Who gives back its memory while others go on.
-    let mut leaving = Vec::new();
-    may_fork()?;
-    // SAFETY: passed on to the caller.
-    let mut crowd = unsafe { fork_crowd(work, &round) }?;
-    // After the workers, which begin the sooner for it. Without one (the limit of processes is reached), this process
-    // forks the replacements, if it still may.
-    // SAFETY: passed on to the caller; nothing has happened since the forks above that could have started a thread.
-    let mut nursery = if round.goes_on && !work.in_step() { unsafe { open_nursery(work) }.ok() } else { None };
     loop {
-        let done = work.board.done();
-        let (deaths, gone) = attend(work, &round, crowd, orders)?;
-        leaving.extend(gone);
+        let done = if round.goes_on { work.board.done() } else { 0 };
+        let patience = staff.patience();
+        let crowd = staff.begin(work, labour, &mut round)?;
+        let attended = attend(work, &round, crowd, patience, orders);
         let mut left = work.missing();
-        toll.count(deaths, &left, work.board.done() > done);
+        staff.end(attended.is_ok() && !left.is_empty());
+        toll.count(attended?, &left, work.board.done() > done);
         if left.is_empty() {
             return Ok(toll.into_deaths());
         }
@@ -81,22 +79,90 @@ unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
             return Err(toll.error(work.board.done()));
         }
         // SAFETY: the round has ended and its workers are past their last instruction; the next one's are not born yet.
-        unsafe { work.board.clear_for_next_round(&left) };
+        #[allow(unsafe_code)]
+        unsafe {
+            work.board.clear_for_next_round(&left);
+        }
         round = work.next_round();
-        crowd = match nursery.as_mut().map(|nursery| nursery.bear(round.dealer.workers)) {
-            Some(Ok(crowd)) if crowd.len() == round.dealer.workers => crowd,
-            failed => {
-                // Whoever it made is gone with it.
-                drop(failed);
-                nursery = None;
-                may_fork()?;
-                // Once more: workers of that nursery may have signed there.
-                // SAFETY: as above.
-                unsafe { work.board.clear_for_next_round(&left) };
-                // SAFETY: passed on to the caller.
-                unsafe { fork_crowd(work, &round) }?
-            }
+    }
+}
+
+/// Workers forked for each round.
+struct OneShot<'o> {
+    may_fork: &'o dyn Fn() -> Result<()>,
+    crowd: Option<Crowd>,
+    nursery: Option<Nursery>,
+    /// Who gives back its memory while others go on.
+    leaving: Vec<Leaving>,
+}
+
+impl<'o> OneShot<'o> {
+    /// # Safety
+    /// As for [`child::spawn`], whenever `may_fork` says yes.
+    #[allow(unsafe_code)]
+    unsafe fn new(may_fork: &'o dyn Fn() -> Result<()>) -> Self {
+        Self { may_fork, crowd: None, nursery: None, leaving: Vec::new() }
+    }
+
+    /// The workers of a job's first round, and the process that will fork those of the others if there may be others.
+    fn first(&mut self, work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Result<Crowd> {
+        (self.may_fork)()?;
+        // SAFETY: this process may fork.
+        #[allow(unsafe_code)]
+        let crowd = unsafe { fork_crowd(work, labour, round) }?;
+        // After the workers, which begin the sooner for it. Without one (the limit of processes is reached), this process
+        // forks the replacements, if it still may.
+        if round.goes_on && !work.in_step() {
+            // SAFETY: nothing has happened since the forks above that could have started a thread.
+            #[allow(unsafe_code)]
+            let nursery = unsafe { open_nursery(work, labour) };
+            self.nursery = nursery.ok();
+        }
+        Ok(crowd)
+    }
+
+    /// The workers of a later round.
+    fn replacements(&mut self, work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Result<Crowd> {
+        match self.nursery.as_mut().map(|nursery| nursery.bear(round.processes)) {
+            Some(Ok(crowd)) if crowd.len() == round.processes => return Ok(crowd),
+            // Whoever it made is gone with it.
+            failed => drop(failed),
+        }
+        self.nursery = None;
+        (self.may_fork)()?;
+        // Workers of that nursery may have signed.
+        // SAFETY: they are gone, and no others are born yet.
+        #[allow(unsafe_code)]
+        unsafe {
+            work.board.clear_for_new_workers();
+        }
+        // SAFETY: this process may fork.
+        #[allow(unsafe_code)]
+        unsafe {
+            fork_crowd(work, labour, round)
+        }
+    }
+}
+
+impl Staff for OneShot<'_> {
+    fn begin(&mut self, work: &Work<'_>, labour: &dyn Labour, round: &mut Round) -> Result<&mut Crowd> {
+        let crowd = match round.first {
+            true => self.first(work, labour, round),
+            false => self.replacements(work, labour, round),
         };
+        Ok(self.crowd.insert(crowd?))
+    }
+
+    fn patience(&self) -> Option<Patience> {
+        None
+    }
+
+    fn end(&mut self, more: bool) {
+        // Nobody has anything left to do but leave. Those who take up what is left need not wait until the kernel has torn
+        // down the memory of the dead.
+        if let Some(crowd) = self.crowd.take().filter(|_| more) {
+            self.leaving.extend(crowd.leave());
+        }
     }
 }
 
@@ -105,11 +171,8 @@ unsafe fn run_rounds<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
 /// # Safety
 /// As for [`child::spawn`].
 #[allow(unsafe_code)]
-unsafe fn fork_crowd<'w, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
-    work: &Work<'w, L, B>,
-    round: &Round,
-) -> Result<Crowd<'w>> {
-    let workers = round.dealer.workers;
+unsafe fn fork_crowd(work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Result<Crowd> {
+    let workers = round.processes;
     child::flush_buffers();
     let mut crowd = Crowd::new(work.board);
     let mut withheld = Some(Withheld::hold());
@@ -117,7 +180,7 @@ unsafe fn fork_crowd<'w, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
     let ways = unsafe { Ways::of(work.threads_per_worker) };
     for rank in 0..workers {
         // SAFETY: passed on to the caller.
-        let born = unsafe { child::spawn(|| live(work, round, rank, &ways, withheld.take())) };
+        let born = unsafe { child::spawn(|| live(work, labour, round, rank, &ways, withheld.take())) };
         let fork = |source| Error::Fork { started: rank, asked: workers, limit: limits::process_limit(), source };
         crowd.add(born.map_err(fork)?);
     }
@@ -129,16 +192,14 @@ unsafe fn fork_crowd<'w, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
 /// # Safety
 /// As for [`child::spawn`].
 #[allow(unsafe_code)]
-unsafe fn open_nursery<'w, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
-    work: &Work<'w, L, B>,
-) -> std::io::Result<Nursery<'w>> {
+unsafe fn open_nursery(work: &Work<'_>, labour: &dyn Labour) -> std::io::Result<Nursery> {
     // SAFETY: passed on to the caller.
     let ways = unsafe { Ways::of(work.threads_per_worker) };
-    let bear = |crowd: &mut Crowd<'w>| {
+    let bear = |crowd: &mut Crowd| {
         let round = work.next_round();
         for (rank, berth) in work.board.berths().iter().enumerate().take(round.dealer.workers) {
             // SAFETY: the nursery has one thread.
-            let Ok(child) = (unsafe { child::spawn(|| live(work, &round, rank, &ways, None)) }) else { break };
+            let Ok(child) = (unsafe { child::spawn(|| live(work, labour, &round, rank, &ways, None)) }) else { break };
             berth.enter(child.pid());
             crowd.add(child);
         }

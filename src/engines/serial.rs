@@ -1,21 +1,15 @@
 //! One worker, the calling thread.
 
 use super::desk::Desk;
-use super::work::{Orders, Stopped, Work};
-use crate::answer::Answer;
+use super::work::{Labour, Orders, Stopped, Work};
 use crate::error::{Death, Result};
-use crate::lend::Lend;
-use crate::worker::Worker;
 
-pub(super) fn run<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R>(
-    work: &Work<'_, L, B>,
-    orders: &mut Orders<'_>,
-) -> Result<Vec<Death>> {
-    let desk = Desk::of_coordinator(work.lent);
+pub(super) fn run(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>) -> Result<Vec<Death>> {
+    let desk = Desk::of_coordinator(work.loans);
     // SAFETY: the arrays' own addresses in this process, writable; one worker, one rank. What is lent for reading is only
     // viewed for reading.
     #[allow(unsafe_code)]
-    let done = unsafe { work.labour(&work.first_round(false), 0, &desk) };
+    let done = unsafe { labour.labour(work, &work.first_round(false), 0, &desk) };
     orders.tell(work.board);
     match done {
         Ok(()) => Ok(Vec::new()),

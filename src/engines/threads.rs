@@ -5,27 +5,19 @@ use std::thread::{self, Thread};
 use std::time::Instant;
 
 use super::desk::Desk;
-use super::work::{Orders, Work};
-use crate::answer::Answer;
+use super::work::{Labour, Orders, Work};
 use crate::error::{Death, Error, Result};
-use crate::lend::Lend;
 use crate::sync::Broken;
-use crate::worker::Worker;
 
-pub(super) fn run<L, R, B>(work: &Work<'_, L, B>, orders: &mut Orders<'_>) -> Result<Vec<Death>>
-where
-    L: Lend + Sync,
-    R: Answer,
-    B: Fn(&Worker<'_>, L::Part) -> R + Sync,
-{
+pub(super) fn run(work: &Work<'_>, labour: &(dyn Labour + Sync), orders: &mut Orders<'_>) -> Result<Vec<Death>> {
     let workers = work.dealer.workers;
     let left = AtomicUsize::new(workers);
-    let labour = |rank: usize, _leaving: Leaving<'_>| {
-        let desk = Desk::of_coordinator(work.lent);
+    let live = |rank: usize, _leaving: Leaving<'_>| {
+        let desk = Desk::of_coordinator(work.loans);
         // SAFETY: the arrays' own addresses in this process, writable; each rank is spawned once below. What is lent for
         // reading is only viewed for reading.
         #[allow(unsafe_code)]
-        let _ = unsafe { work.labour(&work.first_round(false), rank, &desk) };
+        let _ = unsafe { labour.labour(work, &work.first_round(false), rank, &desk) };
     };
     // Joined one by one, not only known to have ended: a later job may fork only when they are gone from the process.
     let ran = thread::scope(|scope| {
@@ -39,10 +31,8 @@ where
                 // Broadcast: each thread takes one share and never another's, which a thread that waits in rayon for its
                 // body's sake would otherwise do.
                 let coordinator = thread::current();
-                let (labour, left) = (&labour, &left);
-                jobs.spawn_broadcast(move |_, it| {
-                    labour(it.index(), Leaving { left, coordinator: coordinator.clone() })
-                });
+                let (live, left) = (&live, &left);
+                jobs.spawn_broadcast(move |_, it| live(it.index(), Leaving { left, coordinator: coordinator.clone() }));
                 watch(work, orders, left);
             });
         });
@@ -59,7 +49,7 @@ where
 
 /// Tells progress until all have left, and when the job is to end lets nobody begin another slice. A thread cannot be ended
 /// in the middle of one.
-fn watch<L: Lend, B>(work: &Work<'_, L, B>, orders: &mut Orders<'_>, left: &AtomicUsize) {
+fn watch(work: &Work<'_>, orders: &mut Orders<'_>, left: &AtomicUsize) {
     while left.load(Ordering::Acquire) > 0 {
         orders.tell(work.board);
         let broken = work.board.head().end.broken().is_some();

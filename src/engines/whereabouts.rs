@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::work::Work;
 use crate::error::{ArrayName, Cause, Fault, Owner, Place};
-use crate::lend::{Lend, Loan};
+use crate::lend::Loan;
 use crate::shared::Withheld;
 use crate::slices::Extent;
 use crate::sync::SliceState;
@@ -23,7 +23,7 @@ const NEAR: u64 = 2 << 20;
 /// How far beyond an array's end nothing else can be: a worker has a page there that is nobody's.
 const GUARD: u64 = 4096;
 
-impl<L: Lend, B> Work<'_, L, B> {
+impl Work<'_> {
     /// Says more of what ended worker `rank` than the system does, where more is known.
     pub(super) fn explain(&self, rank: usize, exit: Cause) -> Cause {
         let Cause::Signalled { signal } = exit else { return exit };
@@ -50,8 +50,8 @@ impl<L: Lend, B> Work<'_, L, B> {
     }
 
     fn place(&self, rank: usize, address: u64, seen: &Seen) -> Place {
-        let loans = self.loans();
-        let names = names(&loans);
+        let loans = self.loans;
+        let names = names(loans);
         let attached = self.board.addresses(rank).iter().map(|word| word.load(Ordering::Relaxed));
         let attached: Vec<_> = loans.iter().zip(names.iter().copied()).zip(attached).collect();
         for &((loan, array), base) in &attached {
@@ -72,7 +72,7 @@ impl<L: Lend, B> Work<'_, L, B> {
         if let Some((..GUARD, place @ Place::Past { .. })) = near {
             return place;
         }
-        let own = loans.iter().position(|loan| index(loan, loan.segment.base().addr().get() as u64, address).is_some());
+        let own = loans.iter().position(|loan| index(loan, loan.base.addr().get() as u64, address).is_some());
         if own.is_some() || Withheld::hold().holds(address as usize) {
             return Place::Coordinators { array: own.map(|loan| names[loan]) };
         }

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::io;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,6 @@ use super::desk::{Care, Desk};
 use crate::answer::Answer;
 use crate::error::{Cause, Death, Error, Refusal, SliceName};
 use crate::lend::{Lend, Loan};
-use crate::settings::Progress;
 use crate::slices::Grid;
 use crate::stop::Stop;
 use crate::sync::{Board, Dealer, Patience, Words};
@@ -18,9 +18,8 @@ use crate::sys::proc::Memory;
 use crate::worker::Worker;
 
 /// What all workers of a job share.
-pub(crate) struct Work<'w, L, B> {
-    pub(crate) lent: &'w L,
-    pub(crate) body: &'w B,
+pub(crate) struct Work<'w> {
+    pub(crate) loans: &'w [Loan<'w>],
     pub(crate) grid: &'w Grid,
     pub(crate) board: &'w Board,
     pub(crate) dealer: Dealer,
@@ -50,16 +49,28 @@ pub(crate) struct Round {
     pub(crate) dealer: Dealer,
     /// Which, if not all.
     pub(crate) slices: Option<Vec<usize>>,
+    /// Whether it is the job's first.
+    pub(crate) first: bool,
     /// Whether the job goes on when a worker dies.
     pub(crate) goes_on: bool,
+    /// How many of the workers are processes of their own: all, but for the coordinator if it works too, as the last rank.
+    pub(crate) processes: usize,
 }
 
 impl Round {
+    /// How many meet at its end: processes and coordinator.
+    pub(crate) fn participants(&self) -> u32 {
+        self.processes as u32 + 1
+    }
+
     /// What the dealer's `number` stands for.
     fn slice(&self, number: usize) -> usize {
         self.slices.as_ref().map_or(number, |slices| slices[number])
     }
 }
+
+/// Called in the coordinator with the number of slices done and of all.
+pub type Progress<'p> = Box<dyn FnMut(usize, usize) + 'p>;
 
 /// What only the coordinator has.
 pub(crate) struct Orders<'o> {
@@ -117,77 +128,44 @@ pub(crate) fn note_panic(location: String) {
     PANICKED_AT.set(location);
 }
 
-impl<L: Lend, B> Work<'_, L, B> {
-    /// The loans, in order.
-    pub(crate) fn loans(&self) -> Vec<Loan<'_>> {
-        let mut loans = Vec::new();
-        self.lent.loans(&mut loans);
-        loans
-    }
-
+/// What a worker does with its slices, whoever it is. Engines need to know no more of a body than this.
+#[allow(unsafe_code)]
+pub(crate) trait Labour {
     /// Works as worker `rank` until no slices are left, with the loans on its `desk`.
     ///
     /// # Safety
-    /// The desk is of these loans, and of this process; no other worker of this job has this rank.
-    #[allow(unsafe_code)]
-    pub(crate) unsafe fn labour<R: Answer>(&self, round: &Round, rank: usize, desk: &Desk<'_>) -> Result<(), Stopped>
-    where
-        B: Fn(&Worker<'_>, L::Part) -> R,
-    {
-        for (rank, address) in self.board.addresses(rank).iter().zip(desk.bases()) {
-            rank.store(address.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
-        }
-        for run in (0..).map_while(|runs| round.dealer.deal(&self.board.head().dealt.0, rank, runs)) {
-            for slice in run.map(|number| round.slice(number)) {
-                if self.board.head().end.broken().is_some() || self.stop.is_some_and(Stop::asked) {
-                    return Err(Stopped);
-                }
-                let began = Instant::now();
-                self.board.take(rank, slice, began);
-                // SAFETY: passed on to the caller.
-                let words = match unsafe { self.work_on(rank, slice, desk) } {
-                    Ok(answer) => {
-                        self.board.finish(rank, slice, bytemuck::bytes_of(&answer), began.elapsed());
-                        continue;
-                    }
-                    Err(words) => words,
-                };
-                self.board.berths()[rank].say(&words);
-                if !(round.goes_on && matches!(words, Words::Panicked { .. })) {
-                    self.board.give_up(Some(rank));
-                }
-                return Err(Stopped);
-            }
-        }
-        // Whoever still waits for this worker at a meeting would wait for ever.
-        self.board.head().meeting.break_for(Some(rank));
-        if self.measure_memory {
-            self.board.berths()[rank].note_memory(Memory::of_this_process().unwrap_or_default());
-        }
-        // The last thing that it may be late for.
-        self.board.berths()[rank].leave();
-        Ok(())
+    /// The desk is of the work's loans, those of the body's parts, and of this process; no other worker of this job has this
+    /// rank.
+    unsafe fn labour(&self, work: &Work<'_>, round: &Round, rank: usize, desk: &Desk<'_>) -> Result<(), Stopped>;
+}
+
+/// A body, which gets parts of loans `L` and returns an `R`.
+pub(crate) struct Body<L, R, B> {
+    body: B,
+    types: PhantomData<fn(L) -> R>,
+}
+
+impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Body<L, R, B> {
+    pub(crate) fn new(body: B) -> Self {
+        Self { body, types: PhantomData }
     }
 
     /// Lets the body work on one slice: its answer, or the last words of a worker that cannot go on.
     ///
     /// # Safety
-    /// As [`labour`](Self::labour); the slice is this worker's.
+    /// As [`labour`](Labour::labour); the slice is this worker's.
     #[allow(unsafe_code)]
-    unsafe fn work_on<R: Answer>(&self, rank: usize, slice: usize, desk: &Desk<'_>) -> Result<R::Value, Words>
-    where
-        B: Fn(&Worker<'_>, L::Part) -> R,
-    {
-        let region = self.grid.region(slice);
+    unsafe fn work_on(&self, work: &Work<'_>, rank: usize, slice: usize, desk: &Desk<'_>) -> Result<R::Value, Words> {
+        let region = work.grid.region(slice);
         let refused =
             |doing| move |error: io::Error| Words::Refused { reason: Error::system(doing)(error).to_string() };
-        desk.open(&region, self.board.is_saved(slice), || self.board.note_saved(slice))
+        desk.open(&region, work.board.is_saved(slice), || work.board.note_saved(slice))
             .map_err(refused("make a slice ready to be written"))?;
-        // SAFETY: the caller vouches for the addresses. Each slice is dealt once a round, slices are disjoint, and all workers
+        // SAFETY: the caller vouches for the seats. Each slice is dealt once a round, slices are disjoint, and all workers
         // of the round before are gone: this is the only part of it.
-        let part = unsafe { self.lent.part(&mut desk.bases().iter(), &region) };
-        let (in_step, patience, timed) = (self.in_step(), self.patience, self.timed);
-        let worker = Worker { rank, region, board: self.board, in_step, patience, timed };
+        let part = unsafe { L::part(&mut desk.seats().iter(), &region) };
+        let (in_step, patience, timed) = (work.in_step(), work.patience, work.timed);
+        let worker = Worker { rank, region, board: work.board, in_step, patience, timed };
         let answer = match catch_unwind(AssertUnwindSafe(|| (self.body)(&worker, part).into_answer())) {
             Ok(answer) => answer.map_err(|reason| Words::Refused { reason })?,
             Err(payload) => {
@@ -200,12 +178,55 @@ impl<L: Lend, B> Work<'_, L, B> {
         desk.close(&region).map_err(refused("publish a slice"))?;
         Ok(answer)
     }
+}
 
+#[allow(unsafe_code)]
+impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<L, R, B> {
+    unsafe fn labour(&self, work: &Work<'_>, round: &Round, rank: usize, desk: &Desk<'_>) -> Result<(), Stopped> {
+        let board = work.board;
+        for (word, seat) in board.addresses(rank).iter().zip(desk.seats()) {
+            word.store(seat.base.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
+        }
+        for run in (0..).map_while(|runs| round.dealer.deal(&board.head().dealt.0, rank, runs)) {
+            for slice in run.map(|number| round.slice(number)) {
+                if board.head().end.broken().is_some() || work.stop.is_some_and(Stop::asked) {
+                    return Err(Stopped);
+                }
+                let began = Instant::now();
+                board.take(rank, slice, began);
+                // SAFETY: passed on to the caller.
+                let words = match unsafe { self.work_on(work, rank, slice, desk) } {
+                    Ok(answer) => {
+                        board.finish(rank, slice, bytemuck::bytes_of(&answer), began.elapsed());
+                        continue;
+                    }
+                    Err(words) => words,
+                };
+                board.berths()[rank].say(&words);
+                if !(round.goes_on && matches!(words, Words::Panicked { .. })) {
+                    board.give_up(Some(rank));
+                }
+                return Err(Stopped);
+            }
+        }
+        // Whoever still waits for this worker at a meeting would wait for ever.
+        board.head().meeting.0.break_for(Some(rank));
+        if work.measure_memory {
+            board.berths()[rank].note_memory(Memory::of_this_process().unwrap_or_default());
+        }
+        // The last thing that it may be late for.
+        board.berths()[rank].leave();
+        Ok(())
+    }
+}
+
+impl Work<'_> {
     /// The first round: all slices. Only processes can `survive` the death of a worker. Where workers may meet nothing is
     /// tried again, for those who did cannot meet again; but they can go on without the dead, if that is wanted.
     pub(crate) fn first_round(&self, survive: bool) -> Round {
         let goes_on = survive && if self.in_step() { self.go_on_without_dead } else { self.retries > 0 };
-        Round { dealer: self.dealer, slices: self.only.map(|slice| vec![slice]), goes_on }
+        let processes = self.dealer.workers;
+        Round { dealer: self.dealer, slices: self.only.map(|slice| vec![slice]), first: true, goes_on, processes }
     }
 
     /// The slices that are to be run and are not done, ascending.
@@ -220,7 +241,7 @@ impl<L: Lend, B> Work<'_, L, B> {
     pub(crate) fn next_round(&self) -> Round {
         let free = self.board.free();
         let dealer = Dealer { slices: free.len(), workers: self.dealer.workers.min(free.len()), ..self.dealer };
-        Round { dealer, slices: Some(free), goes_on: true }
+        Round { dealer, slices: Some(free), first: false, goes_on: true, processes: dealer.workers }
     }
 
     /// Whether every worker has exactly one slice, fixed beforehand.

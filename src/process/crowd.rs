@@ -22,8 +22,8 @@ pub(crate) enum Event {
 }
 
 /// Workers in order of rank.
-pub(crate) struct Crowd<'b> {
-    board: &'b Board,
+pub(crate) struct Crowd {
+    board: Board,
     members: Vec<Member>,
     /// When all were last asked for.
     asked: Cell<Instant>,
@@ -49,7 +49,7 @@ enum Process {
     Fostered(Ward),
 }
 
-impl<'b> Crowd<'b> {
+impl Crowd {
     /// How often to ask the system for deaths that no obituary can tell: of workers that died before they signed theirs,
     /// and of those beyond the number of words that can be waited on at once (or all, before Linux 5.16).
     const ROUND: Duration = Duration::from_millis(10);
@@ -60,8 +60,8 @@ impl<'b> Crowd<'b> {
     /// one that has unmapped the board or scribbled on it dies unheard.
     const SLOW_ROUND: Duration = Duration::from_millis(500);
 
-    pub(crate) fn new(board: &'b Board) -> Self {
-        Self { board, members: Vec::new(), asked: Cell::new(Instant::now()), made: Instant::now() }
+    pub(crate) fn new(board: &Board) -> Self {
+        Self { board: board.clone(), members: Vec::new(), asked: Cell::new(Instant::now()), made: Instant::now() }
     }
 
     /// Adds a child of this process as the next rank.
@@ -99,6 +99,8 @@ impl<'b> Crowd<'b> {
             let obituary = berth.obituary.word();
             let value = obituary.load(Ordering::Acquire);
             if Obituary::says_dead(value) {
+                // The kernel has woken one of those who wait for this: coordinator or nursery.
+                futex::wake_all(obituary);
                 return Event::Died { rank };
             }
             // Also if it has not signed yet: signing changes the word and wakes nobody, but whoever sleeps there by then is
@@ -125,7 +127,7 @@ impl<'b> Crowd<'b> {
     }
 
     /// Those that are not known to be dead.
-    fn living(&self) -> impl Iterator<Item = (usize, &Member, &'b Berth)> {
+    fn living(&self) -> impl Iterator<Item = (usize, &Member, &Berth)> {
         let all = self.members.iter().zip(self.board.berths()).enumerate();
         all.map(|(rank, (member, berth))| (rank, member, berth)).filter(|(_, member, _)| !member.buried)
     }
@@ -171,11 +173,27 @@ impl<'b> Crowd<'b> {
         self.members.iter().for_each(|member| member.process.kill());
     }
 
+    /// Ends and reaps them all. Their ranks still stand for them.
+    pub(crate) fn end(&mut self) {
+        self.kill();
+        for member in &mut self.members {
+            member.process.wait_for_end();
+            member.buried = true;
+        }
+    }
+
+    /// Whether none of them is known or seen to be dead.
+    pub(crate) fn is_whole(&self) -> bool {
+        let lives = |berth: &Berth| !Obituary::says_dead(berth.obituary.word().load(Ordering::Acquire));
+        self.members.iter().zip(self.board.berths()).all(|(member, berth)| !member.buried && lives(berth))
+    }
+
     /// Ends them all, whose work is over, and returns those that may still have to give back their memory, which can take
     /// long: dropping them waits for that. None can execute another instruction, and the kernel has written all obituaries.
     pub(crate) fn leave(mut self) -> Vec<Leaving> {
         self.kill();
-        let members = std::mem::take(&mut self.members).into_iter().zip(self.board.berths());
+        let members = std::mem::take(&mut self.members);
+        let members = members.into_iter().zip(self.board.berths());
         let process = |(member, berth): (Member, &Berth)| {
             if member.process.past(berth).is_none() {
                 member.process.wait_for_end();
@@ -194,7 +212,7 @@ impl<'b> Crowd<'b> {
         member.process.kill();
         member.buried = true;
         let exit = member.process.past(berth).unwrap_or_else(|| member.process.wait(berth));
-        let nursery = self.board.head().post.obituary.word().load(Ordering::Acquire);
+        let nursery = self.board.head().post.0.obituary.word().load(Ordering::Acquire);
         let fostered = matches!(member.process, Process::Fostered(_));
         let cause = match (member.stalled.take(), exit) {
             (Some(stalled), Exit::Signal(libc::SIGKILL)) => stalled,
@@ -230,7 +248,7 @@ impl<'b> Crowd<'b> {
     }
 }
 
-impl Drop for Crowd<'_> {
+impl Drop for Crowd {
     fn drop(&mut self) {
         self.kill();
         self.members.iter().for_each(|member| member.process.wait_for_end());

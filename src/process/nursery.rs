@@ -17,8 +17,8 @@ use crate::sys::futex;
 use crate::sys::obituary::Obituary;
 
 /// The fork server of a job, as the coordinator holds it. Dropping it ends it, and waits until all that it made are gone.
-pub(crate) struct Nursery<'b> {
-    board: &'b Board,
+pub(crate) struct Nursery {
+    board: Board,
     child: Child,
     orders: u32,
     _lifeline: Lifeline,
@@ -36,18 +36,14 @@ const SOON: Duration = Duration::from_millis(1);
 /// How often to look whether it is still there.
 const ROUND: Duration = Duration::from_millis(10);
 
-impl<'b> Nursery<'b> {
+impl Nursery {
     /// Forks it. For each order it calls `bear` with an empty crowd to be filled; it and whoever it makes keep away from what
     /// is `withheld`.
     ///
     /// # Safety
     /// As for [`child::spawn`].
     #[allow(unsafe_code)]
-    pub(crate) unsafe fn open(
-        board: &'b Board,
-        withheld: Withheld,
-        bear: impl FnMut(&mut Crowd<'b>),
-    ) -> io::Result<Self> {
+    pub(crate) unsafe fn open(board: &Board, withheld: Withheld, bear: impl FnMut(&mut Crowd)) -> io::Result<Self> {
         let (lifeline, held) = Lifeline::new()?;
         let life = || {
             let _held = held;
@@ -55,7 +51,7 @@ impl<'b> Nursery<'b> {
         };
         // SAFETY: passed on to the caller.
         let child = unsafe { child::spawn(life) }?;
-        Ok(Self { board, child, orders: 0, _lifeline: lifeline })
+        Ok(Self { board: board.clone(), child, orders: 0, _lifeline: lifeline })
     }
 
     /// Lets it fork the workers of a round.
@@ -63,9 +59,10 @@ impl<'b> Nursery<'b> {
     /// # Errors
     /// If it is gone, or does not answer; whoever it made is gone when it is dropped. If the system makes no more processes:
     /// the crowd is smaller than asked for then.
-    pub(crate) fn bear(&mut self, workers: usize) -> io::Result<Crowd<'b>> {
+    pub(crate) fn bear(&mut self, workers: usize) -> io::Result<Crowd> {
+        self.board.head().post.0.wanted.store(workers as u32, Ordering::Relaxed);
         self.order()?;
-        let mut crowd = Crowd::new(self.board);
+        let mut crowd = Crowd::new(&self.board);
         for pid in self.board.berths()[..workers].iter().map_while(|berth| berth.pid()) {
             crowd.foster(pid, self.child.pid())?;
         }
@@ -75,7 +72,7 @@ impl<'b> Nursery<'b> {
 
     /// Gives the next order and waits until it is carried out.
     fn order(&mut self) -> io::Result<()> {
-        let post = &self.board.head().post;
+        let post = &self.board.head().post.0;
         self.orders += 1;
         post.ordered.store(self.orders, Ordering::Release);
         futex::wake_all(&post.ordered);
@@ -102,10 +99,10 @@ impl<'b> Nursery<'b> {
     }
 }
 
-impl Drop for Nursery<'_> {
+impl Drop for Nursery {
     /// Lets it reap whom it made and leave; what it does not reap would be left to nobody knows whom.
     fn drop(&mut self) {
-        let post = &self.board.head().post;
+        let post = &self.board.head().post.0;
         post.ordered.store(CLOSE, Ordering::Release);
         futex::wake_all(&post.ordered);
         let until = Instant::now() + PATIENCE;
@@ -122,13 +119,13 @@ impl Drop for Nursery<'_> {
 }
 
 /// The nursery's own life.
-fn serve<'b>(board: &'b Board, mut bear: impl FnMut(&mut Crowd<'b>)) -> i32 {
+fn serve(board: &Board, mut bear: impl FnMut(&mut Crowd)) -> i32 {
     child::name("parfork-nursery");
-    let post = &board.head().post;
+    let post = &board.head().post.0;
     post.obituary.sign();
     let (mut served, mut crowd) = (0, Crowd::new(board));
     // Of earlier rounds: dead, but the kernel may still be taking their memory apart.
-    let mut leaving: Vec<Crowd<'b>> = Vec::new();
+    let mut leaving: Vec<Crowd> = Vec::new();
     loop {
         let ordered = post.ordered.load(Ordering::Acquire);
         let met = served % 2 == 0;

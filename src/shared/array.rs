@@ -110,13 +110,13 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
     pub fn view(&self) -> ArrayView<'_, T, D> {
         // SAFETY: the view is of this array's own segment; `&self` for its lifetime keeps every writer out: `view_mut`
         // and lending for writing both need `&mut self`, and workers of an ended job are gone.
-        unsafe { self.raw_view_at(self.segment.base()).deref_into_view() }
+        unsafe { self.raw_view().deref_into_view() }
     }
 
     /// The whole array, to write.
     pub fn view_mut(&mut self) -> ArrayViewMut<'_, T, D> {
         // SAFETY: as in `view`; `&mut self` for its lifetime keeps out readers too.
-        unsafe { self.raw_view_at(self.segment.base()).deref_into_view_mut() }
+        unsafe { self.raw_view().deref_into_view_mut() }
     }
 
     /// All elements in the order of memory.
@@ -181,14 +181,27 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
         Extent { shape: self.shape(), first_is_fastest: self.order == Order::F, element: size_of::<T>() }
     }
 
-    /// The array as it lies at `base`, where this array's segment is mapped. Not a reference: using it is for whoever
-    /// knows who else does.
-    pub(crate) fn raw_view_at(&self, base: NonNull<u8>) -> RawArrayViewMut<T, D> {
-        let shape = self.dim.clone().set_f(self.order == Order::F);
-        // SAFETY: `zeros_in` made the segment as long as this shape needs, contiguous in this order, and checked that the
-        // length fits an isize; a mapping starts on a page, which is aligned for any `T`.
-        unsafe { RawArrayViewMut::from_shape_ptr(shape, base.cast().as_ptr()) }
+    /// The whole array. Not a reference: using it is for whoever knows who else does.
+    fn raw_view(&self) -> RawArrayViewMut<T, D> {
+        // SAFETY: this array's own segment is mapped there.
+        unsafe { raw_view(self.segment.base(), self.extent()) }
     }
+}
+
+/// The array that lies at `base` as `extent` says. Not a reference: using it is for whoever knows who else does.
+///
+/// # Panics
+/// If it has another number of axes than `D`, or elements of another size than `T`.
+///
+/// # Safety
+/// A segment that `Shared` made for such an array of elements `T` is mapped at `base`.
+pub(crate) unsafe fn raw_view<T: Pod, D: Dimension>(base: NonNull<u8>, extent: Extent<'_>) -> RawArrayViewMut<T, D> {
+    assert_eq!(extent.element, size_of::<T>());
+    let mut dim = D::zeros(extent.shape.len());
+    dim.slice_mut().copy_from_slice(extent.shape);
+    // SAFETY: `zeros_in` made the segment as long as this shape needs, contiguous in this order, and checked that the
+    // length fits an isize; a mapping starts on a page, which is aligned for any `T`.
+    unsafe { RawArrayViewMut::from_shape_ptr(dim.set_f(extent.first_is_fastest), base.cast().as_ptr()) }
 }
 
 impl<T: Pod, D: Dimension> fmt::Debug for Shared<T, D> {

@@ -9,6 +9,7 @@ mod array;
 mod segment;
 mod withheld;
 
+pub(crate) use array::raw_view;
 pub use array::{Order, Shared};
-pub(crate) use segment::{Attached, Segment, Wire};
+pub(crate) use segment::{Attached, Backing, Segment, Told, Wire, give_back_at_once, retain_live};
 pub(crate) use withheld::Withheld;

@@ -1,15 +1,18 @@
 //! A run of bytes that processes share: created and reserved by one, attached by others.
 #![allow(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::withheld;
+use super::withheld::Entry;
 use crate::error::{Error, Result};
 use crate::sys::limits;
-use crate::sys::memory::{Access, Inheritance, Keeping, Mapping, memfd, put};
+use crate::sys::memory::{Access, Inheritance, Keeping, Mapping, allocate, inode_of, memfd, punch, put, reopen};
 
 /// Words that any number of processes may use at the same time.
 ///
@@ -28,9 +31,55 @@ unsafe impl Wire for std::sync::atomic::AtomicU8 {}
 /// Anonymous shared memory, mapped in the process that made it; gone when that process drops it and nobody has it attached.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    fd: OwnedFd,
+    /// Struck off before the addresses can become another's.
+    _withheld: Option<Entry>,
     mapping: Mapping,
     kind: Inheritance,
+    backing: Backing,
+}
+
+/// The bytes of a segment, for whoever wants to map them.
+#[derive(Debug)]
+pub(crate) struct Backing {
+    fd: OwnedFd,
+    len: usize,
+    /// Whether this is how the process that made it has it, and where it stands among all that were made.
+    made: Option<Made>,
+}
+
+#[derive(Debug)]
+struct Made {
+    by: u32,
+    number: u64,
+    inode: OnceLock<u64>,
+}
+
+/// What a process needs to know of a segment that was made after it was forked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// No two segments of a program have the same.
+    pub(crate) number: u64,
+    /// In the process that made it.
+    pub(crate) fd: u64,
+    pub(crate) len: usize,
+    pub(crate) inode: u64,
+}
+
+/// The numbers of all segments that this process has made and not dropped.
+static LIVE: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
+
+/// Which of these segments this process has not dropped.
+pub(crate) fn retain_live(numbers: &mut BTreeSet<u64>) {
+    let live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+    numbers.retain(|number| live.contains(number));
+}
+
+/// Whether other processes may have segments open, or mapped, that this one drops.
+static KEPT_ELSEWHERE: AtomicBool = AtomicBool::new(false);
+
+/// From now on the memory of a segment is given back when it is dropped here, whoever else has it.
+pub(crate) fn give_back_at_once() {
+    KEPT_ELSEWHERE.store(true, Ordering::Relaxed);
 }
 
 impl Segment {
@@ -43,6 +92,21 @@ impl Segment {
     /// Makes `len` zero bytes that every forked worker has at the same address, for the board.
     pub(crate) fn for_board(len: usize) -> Result<Self> {
         Self::create(len, Inheritance::Inherited, || "the board of the job".to_owned())
+    }
+
+    /// Makes room for `len` zero bytes that every forked worker has at the same address, without memory for them yet.
+    pub(crate) fn for_boards(len: usize) -> Result<Self> {
+        let mapped = memfd(c"parfork", len).and_then(|fd| {
+            let mapping = Mapping::new(&fd, len, Keeping::SharedToWrite, Inheritance::Inherited)?;
+            Ok((fd, mapping))
+        });
+        let (fd, mapping) = mapped.map_err(Error::system("make a board"))?;
+        Ok(Self { _withheld: None, mapping, kind: Inheritance::Inherited, backing: Backing::made(fd, len) })
+    }
+
+    /// Takes memory for a part of it, if it has none.
+    pub(crate) fn reserve(&self, part: Range<usize>) -> Result<()> {
+        allocate(&self.backing.fd, part).map_err(Error::system("reserve memory for the board"))
     }
 
     fn create(len: usize, kind: Inheritance, what: impl FnOnce() -> String) -> Result<Self> {
@@ -62,10 +126,8 @@ impl Segment {
             Ok((fd, mapping))
         });
         let (fd, mapping) = made.map_err(no_room)?;
-        if kind == Inheritance::Withheld {
-            withheld::enter(mapping.base().addr().get(), mapping.len());
-        }
-        Ok(Self { fd, mapping, kind })
+        let withheld = (kind == Inheritance::Withheld).then(|| Entry::new(mapping.base().addr().get(), mapping.len()));
+        Ok(Self { _withheld: withheld, mapping, kind, backing: Backing::made(fd, len) })
     }
 
     /// The first byte in this process.
@@ -93,12 +155,64 @@ impl Segment {
         unsafe { std::slice::from_raw_parts(first.cast().as_ptr(), count) }
     }
 
+    /// Its bytes, for whoever wants to map them.
+    pub(crate) fn backing(&self) -> &Backing {
+        &self.backing
+    }
+
+    /// Unmaps it here; its bytes stay.
+    pub(crate) fn into_backing(self) -> Backing {
+        self.backing
+    }
+}
+
+impl Backing {
+    fn made(fd: OwnedFd, len: usize) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        LIVE.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
+        Self { fd, len, made: Some(Made { by: std::process::id(), number, inode: OnceLock::new() }) }
+    }
+
+    /// What another process needs to know to [`open`](Self::open) it.
+    ///
+    /// # Panics
+    /// If it was not made here but opened.
+    pub(crate) fn told(&self) -> Result<Told> {
+        let made = self.made.as_ref().expect("only who made a segment tells of it");
+        let inode = match made.inode.get() {
+            Some(inode) => *inode,
+            None => {
+                let inode = inode_of(&self.fd).map_err(Error::system("look at a segment"))?;
+                *made.inode.get_or_init(|| inode)
+            }
+        };
+        Ok(Told { number: made.number, fd: self.fd.as_raw_fd() as u64, len: self.len, inode })
+    }
+
+    /// Opens what process `owner` has told of, to read or also to write.
+    ///
+    /// # Errors
+    /// If it is not there, or something else is.
+    pub(crate) fn open(told: &Told, owner: u32, access: Access) -> Result<Self> {
+        let fd = reopen(owner, told.fd, access == Access::Write).and_then(|fd| match inode_of(&fd)? {
+            inode if inode == told.inode => Ok(fd),
+            _ => Err(io::Error::other("another file has its descriptor")),
+        });
+        let fd = fd.map_err(Error::system("open an array that the coordinator has lent"))?;
+        Ok(Self { fd, len: told.len, made: None })
+    }
+
+    /// How many bytes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Maps the same bytes once more, in this process (a worker), at another address.
     pub(crate) fn attach(&self, keeping: Keeping) -> Result<Attached> {
-        let mapping = Mapping::fenced(&self.fd, self.len(), keeping);
+        let mapping = Mapping::fenced(&self.fd, self.len, keeping);
         let mapping = mapping.map_err(Error::system("map a lent array in a worker"))?;
-        withheld::enter(mapping.base().addr().get(), mapping.len());
-        Ok(Attached { mapping })
+        Ok(Attached { _withheld: Entry::new(mapping.base().addr().get(), mapping.len()), mapping })
     }
 
     /// Writes the bytes `run` of `from` to the same place of this segment.
@@ -109,9 +223,21 @@ impl Segment {
     /// # Panics
     /// If the run is not inside of both.
     pub(crate) unsafe fn put(&self, from: &Attached, run: Range<usize>) -> io::Result<()> {
-        assert!(run.end <= self.len());
+        assert!(run.end <= self.len);
         // SAFETY: readable, as long as said, and passed on to the caller.
         unsafe { put(&self.fd, run.start, from.bytes(run.clone())) }
+    }
+}
+
+impl Drop for Backing {
+    fn drop(&mut self) {
+        let Some(made) = &self.made else { return };
+        LIVE.lock().unwrap_or_else(PoisonError::into_inner).remove(&made.number);
+        // Not in a fork of the process that made it, whose array it still is.
+        if KEPT_ELSEWHERE.load(Ordering::Relaxed) && made.by == std::process::id() {
+            // What is kept if it fails is given back when the last who has it is gone.
+            let _ = punch(&self.fd, self.len);
+        }
     }
 }
 
@@ -124,17 +250,10 @@ fn tightest(len: usize) -> Option<limits::Room> {
     least.filter(|room| room.bytes < len as u64)
 }
 
-impl Drop for Segment {
-    fn drop(&mut self) {
-        if self.kind == Inheritance::Withheld {
-            withheld::strike(self.mapping.base().addr().get());
-        }
-    }
-}
-
 /// A segment as a worker has it.
 #[derive(Debug)]
 pub(crate) struct Attached {
+    _withheld: Entry,
     mapping: Mapping,
 }
 

@@ -18,12 +18,21 @@ fn list() -> MutexGuard<'static, BTreeMap<usize, usize>> {
     WITHHELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(super) fn enter(base: usize, len: usize) {
-    list().insert(base, len);
+/// An address on the list, for as long as this value lives.
+#[derive(Debug)]
+pub(super) struct Entry(usize);
+
+impl Entry {
+    pub(super) fn new(base: usize, len: usize) -> Self {
+        list().insert(base, len);
+        Self(base)
+    }
 }
 
-pub(super) fn strike(base: usize) {
-    list().remove(&base);
+impl Drop for Entry {
+    fn drop(&mut self) {
+        list().remove(&self.0);
+    }
 }
 
 /// The list, held by the coordinator while it forks: were another thread to hold it, no worker would ever get it.

@@ -25,6 +25,24 @@ impl Schedule {
     /// One slice at a time.
     pub const DYNAMIC: Self = Self::Dynamic { chunk: NonZeroUsize::MIN };
 
+    /// As a number, for another process of the same program.
+    pub(crate) fn word(self) -> u64 {
+        match self {
+            Self::Static => 0,
+            Self::Guided => u64::MAX,
+            Self::Dynamic { chunk } => (chunk.get() as u64).min(u64::MAX - 1),
+        }
+    }
+
+    /// What a number stands for.
+    pub(crate) fn of_word(word: u64) -> Self {
+        match NonZeroUsize::new(word as usize) {
+            None => Self::Static,
+            Some(_) if word == u64::MAX => Self::Guided,
+            Some(chunk) => Self::Dynamic { chunk },
+        }
+    }
+
     /// Static: the slices of worker `rank` of `workers`, nearly equal runs in order of rank. Else nothing is fixed.
     pub fn fixed(self, slices: usize, workers: usize, rank: usize) -> Option<Range<usize>> {
         let at = |rank: usize| rank * (slices / workers) + rank.min(slices % workers);

@@ -37,6 +37,28 @@ pub(super) enum By {
 }
 
 impl Split {
+    /// As numbers, for another process of the same program.
+    pub(crate) fn words(self) -> [u64; 4] {
+        let (kind, one, two) = match self.cut {
+            Cut::Axis { axis, by: By::Length(length) } => (0, axis, length),
+            Cut::Axis { axis, by: By::Number(number) } => (1, axis, number),
+            Cut::Tiles { height, width } => (2, height, width),
+        };
+        [kind, one as u64, two as u64, self.halo as u64]
+    }
+
+    /// What numbers stand for, if they stand for a split.
+    pub(crate) fn of_words([kind, one, two, halo]: [u64; 4]) -> Option<Self> {
+        let (one, two) = (one as usize, two as usize);
+        let cut = match kind {
+            0 => Cut::Axis { axis: one, by: By::Length(two) },
+            1 => Cut::Axis { axis: one, by: By::Number(two) },
+            2 => Cut::Tiles { height: one, width: two },
+            _ => return None,
+        };
+        Some(Self { cut, halo: halo as usize })
+    }
+
     /// How many slices an axis is cut into unless [`of`](Self::of) or [`into_pieces`](Self::into_pieces) says otherwise:
     /// this many, or one for each row if there are fewer. Enough to share out evenly among some hundred workers, few enough to cost nothing.
     pub const PIECES: usize = 1024;

@@ -240,7 +240,7 @@ impl Patience {
     }
 
     /// Waits a moment; false when it is time to sleep.
-    fn pause(self, tries: &mut u32) -> bool {
+    pub(crate) fn pause(self, tries: &mut u32) -> bool {
         *tries += 1;
         if self.cpus {
             spin_loop();

@@ -229,6 +229,17 @@ impl Berth {
         (&self.exit, 0)
     }
 
+    /// Notes that its worker begins with another job, at this time of the board's clock.
+    pub(crate) fn begin_job(&self, now: Duration) {
+        self.since.store(now.as_nanos() as u64, Ordering::Relaxed);
+        for word in [&self.at, &self.busy, &self.memory[0]] {
+            word.store(0, Ordering::Relaxed);
+        }
+        for word in [&self.waits, &self.meetings, &self.absence] {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Makes room for another worker of this rank, which begins now; the time spent in bodies adds up.
     pub(super) fn forget(&self, now: Duration) {
         self.since.store(now.as_nanos() as u64, Ordering::Relaxed);

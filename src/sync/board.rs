@@ -5,12 +5,14 @@
 
 #![allow(unsafe_code)]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::bill::BillAt;
 use super::journal::Journal;
-use super::{Absence, Barrier, Berth, SliceState};
-use crate::error::Result;
+use super::{Absence, Barrier, Berth, Call, SliceState};
+use crate::error::{Error, Result};
 use crate::shared::{Segment, Wire};
 use crate::sys::obituary::Obituary;
 
@@ -26,18 +28,24 @@ pub(crate) struct Layout {
 }
 
 /// Words for the whole job.
+///
+/// What a job begins and ends with shares a cache line; what workers do to each other in between has lines of its own.
 #[repr(C, align(128))]
 pub(crate) struct Head {
-    /// What the coordinator and its nursery say to each other.
-    pub(crate) post: Post,
     /// Where coordinator and workers meet when all slices are dealt out.
     pub(crate) end: Barrier,
+    /// Tells workers who stay that there is something to do.
+    pub(crate) call: Call,
+    /// The number of the job that was called for last; 0 for none.
+    pub(crate) job: AtomicU64,
+    /// Where the bill of this job is.
+    pub(crate) bill: BillAt,
     /// Where workers meet within a body.
-    pub(crate) meeting: Barrier,
+    pub(crate) meeting: Alone<Barrier>,
     /// How far the slices are dealt out.
-    pub(crate) dealt: Alone,
-    /// Slices done.
-    pub(crate) done: Alone,
+    pub(crate) dealt: Alone<AtomicU64>,
+    /// What the coordinator and its nursery say to each other.
+    pub(crate) post: Alone<Post>,
 }
 
 /// Orders to the nursery, and its word that they are done.
@@ -45,58 +53,139 @@ pub(crate) struct Head {
 pub(crate) struct Post {
     /// How many orders there have been: odd ones are for workers, even ones say that those have been met.
     pub(crate) ordered: AtomicU32,
+    /// How many workers, where that is not for the journal to say.
+    pub(crate) wanted: AtomicU32,
     /// The last order that was carried out.
     pub(crate) done: AtomicU32,
     /// The nursery's end.
     pub(crate) obituary: Obituary,
 }
 
-/// A counter that all workers write: on a cache line of its own.
+/// Words on cache lines of their own.
 #[repr(C, align(128))]
-pub(crate) struct Alone(pub(crate) AtomicU64);
+pub(crate) struct Alone<W>(pub(crate) W);
 
 // SAFETY: atomics, barriers made of atomics, an Obituary, which is made for shared use, and padding that nobody reads.
 unsafe impl Wire for Head {}
 
 /// A board in shared memory, the same for coordinator and workers.
+#[derive(Clone)]
 pub(crate) struct Board {
-    segment: Segment,
+    segment: Arc<Segment>,
     layout: Layout,
+    /// How many berths there is room for; a job may have fewer workers.
+    berths: usize,
     at: Offsets,
     /// When the clock that times slices began; every process forked from the coordinator reads the same.
     epoch: Instant,
 }
 
+#[derive(Clone, Copy)]
 struct Offsets {
-    berths: usize,
     addresses: usize,
     states: usize,
     answers: usize,
     end: usize,
 }
 
+/// Where the berths are.
+const BERTHS: usize = size_of::<Head>();
+
 impl Layout {
-    fn offsets(self) -> Offsets {
-        // No overflow: workers, loans and slices are bounded by the coordinator, and an answer is a value of the program.
-        let berths = size_of::<Head>();
-        let addresses = berths + self.workers * size_of::<Berth>();
-        let states = addresses + self.workers * self.loans * size_of::<AtomicU64>();
-        let answers = states + self.slices * size_of::<AtomicU32>();
-        Offsets { berths, addresses, states, answers, end: answers + self.slices * self.answer }
+    /// No board is as large.
+    const MOST: usize = 1 << 40;
+
+    /// On a board with room for so many `berths`; `None` if no board is large enough.
+    fn offsets(self, berths: usize) -> Option<Offsets> {
+        let after = |start: usize, count: usize, size: usize| start.checked_add(count.checked_mul(size)?);
+        let addresses = after(BERTHS, berths, size_of::<Berth>())?;
+        let states = after(addresses, self.workers.checked_mul(self.loans)?, size_of::<AtomicU64>())?;
+        let answers = after(states, self.slices, size_of::<AtomicU32>())?;
+        let end = after(answers, self.slices, self.answer)?;
+        (end < Self::MOST).then_some(Offsets { addresses, states, answers, end })
     }
 }
 
 impl Board {
+    /// A board for one job.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
     pub(crate) fn new(layout: Layout) -> Result<Self> {
-        let at = layout.offsets();
-        let board = Self { segment: Segment::for_board(at.end)?, layout, at, epoch: Instant::now() };
+        let berths = layout.workers;
+        let at = layout.offsets(berths).ok_or_else(|| too_large(layout, Layout::MOST))?;
+        let segment = Arc::new(Segment::for_board(at.end)?);
+        let board = Self { segment, layout, berths, at, epoch: Instant::now() };
         // SAFETY: the segment was made just now and no other process or thread has it.
-        unsafe { board.head().post.obituary.prepare() };
-        for berth in board.berths() {
-            // SAFETY: the segment was made just now and no other process or thread has it.
+        unsafe { board.prepare() };
+        Ok(board)
+    }
+
+    /// A board for many jobs, one after the other, of at most so many workers. There is memory for its head only.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn for_many(workers: usize) -> Result<Self> {
+        let layout = Layout { workers, slices: 0, loans: 0, answer: 0 };
+        let at = layout.offsets(workers).ok_or_else(|| too_large(layout, ROOM))?;
+        let segment = Arc::new(Segment::for_boards(ROOM)?);
+        segment.reserve(0..BERTHS)?;
+        let board = Self { segment, layout, berths: workers, at, epoch: Instant::now() };
+        // SAFETY: as in `new`.
+        unsafe { board.head().post.0.obituary.prepare() };
+        Ok(board)
+    }
+
+    /// The same board as it is laid out for another job.
+    ///
+    /// # Errors
+    /// If there is no room for it on the board.
+    pub(crate) fn laid_out(&self, layout: Layout) -> Result<Self> {
+        let at = layout.offsets(self.berths).filter(|at| at.end <= self.segment.len());
+        let at = at.ok_or_else(|| too_large(layout, self.segment.len()))?;
+        Ok(Self { segment: self.segment.clone(), layout, at, ..*self })
+    }
+
+    /// Sees to it that there is memory for the berths of this layout, for its journal, and for `more` bytes after that.
+    ///
+    /// # Errors
+    /// If there is none, or no room on the board.
+    pub(super) fn reserve(&self, more: usize) -> Result<()> {
+        self.reserve_berths()?;
+        let end = self.at.end.checked_next_multiple_of(size_of::<u64>()).and_then(|end| end.checked_add(more));
+        let end = end.filter(|&end| end <= self.segment.len());
+        self.segment.reserve(self.at.addresses..end.ok_or_else(|| too_large(self.layout, self.segment.len()))?)
+    }
+
+    /// Sees to it that there is memory for the berths of this layout.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn reserve_berths(&self) -> Result<()> {
+        self.segment.reserve(0..BERTHS + self.layout.workers * size_of::<Berth>())
+    }
+
+    /// Makes all obituaries.
+    ///
+    /// # Safety
+    /// Nobody else uses the board.
+    unsafe fn prepare(&self) {
+        // SAFETY: passed on to the caller.
+        unsafe { self.head().post.0.obituary.prepare() };
+        for berth in self.berths() {
+            // SAFETY: passed on to the caller.
             unsafe { berth.obituary.prepare() };
         }
-        Ok(board)
+    }
+
+    /// All of its bytes.
+    pub(super) fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
+    /// Where there is room after this layout, in bytes.
+    pub(super) fn room(&self) -> usize {
+        self.at.end.next_multiple_of(size_of::<u64>())
     }
 
     pub(crate) fn layout(&self) -> Layout {
@@ -108,7 +197,7 @@ impl Board {
     }
 
     pub(crate) fn berths(&self) -> &[Berth] {
-        self.segment.words(self.at.berths, self.layout.workers)
+        self.segment.words(BERTHS, self.layout.workers)
     }
 
     /// Where worker `rank` has each loan mapped.
@@ -158,7 +247,6 @@ impl Board {
     pub(crate) fn finish(&self, rank: usize, slice: usize, answer: &[u8], busy: Duration) {
         self.journal().finish(rank, slice, answer);
         self.berths()[rank].end(busy);
-        self.head().done.0.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Copies the answer of a slice that is done.
@@ -166,9 +254,9 @@ impl Board {
         self.journal().read_answer(slice, into);
     }
 
-    /// How many slices are done; at most as many as there are, whatever a worker wrote.
+    /// How many slices the journal calls done.
     pub(crate) fn done(&self) -> usize {
-        (self.head().done.0.load(Ordering::Relaxed) as usize).min(self.layout.slices)
+        self.journal().done()
     }
 
     /// The slices that the journal does not call done, ascending.
@@ -191,9 +279,18 @@ impl Board {
             let state = if to_be_tried.binary_search(&slice).is_ok() { SliceState::Free } else { SliceState::Aside };
             self.journal().enter(slice, state);
         }
-        self.head().end.mend();
-        self.head().meeting.mend();
+        // SAFETY: passed on to the caller.
+        unsafe { self.clear_for_new_workers() };
+        self.head().meeting.0.mend();
         self.head().dealt.0.store(0, Ordering::Relaxed);
+    }
+
+    /// Makes the end barrier and the berths new.
+    ///
+    /// # Safety
+    /// No worker uses the board.
+    pub(crate) unsafe fn clear_for_new_workers(&self) {
+        self.head().end.mend();
         for berth in self.berths() {
             // SAFETY: passed on to the caller.
             unsafe { berth.obituary.prepare() };
@@ -201,19 +298,40 @@ impl Board {
         }
     }
 
+    /// Makes journal, meeting and counter new for another job of workers who stay and wait for it. The end barrier counts on:
+    /// they may still be looking at its last crossing.
+    pub(crate) fn clear_for_next_job(&self) {
+        self.journal().clear();
+        self.head().meeting.0.mend();
+        self.head().dealt.0.store(0, Ordering::Relaxed);
+    }
+
     /// Lets all others go on without worker `rank`, which has been reaped.
     pub(crate) fn withdraw(&self, rank: usize) {
         self.berths()[rank].excuse(Some(Absence::Dead));
         self.head().end.withdraw();
-        self.head().meeting.withdraw();
+        self.head().meeting.0.withdraw();
+        // Workers who stay wait for the next call when they have come to the end, and are to come once more.
+        self.head().call.out();
     }
 
     /// Ends the job because of worker `rank`, or for the coordinator's reasons: breaks every barrier. The end barrier
     /// first, so that its reason is the cause and not what a worker makes of a broken meeting.
     pub(crate) fn give_up(&self, rank: Option<usize>) {
         self.head().end.break_for(rank);
-        self.head().meeting.break_for(rank);
+        self.head().meeting.0.break_for(rank);
     }
+}
+
+/// Bytes of addresses that a board for many jobs takes; memory only as it is needed.
+const ROOM: usize = 1 << 30;
+
+fn too_large(layout: Layout, room: usize) -> Error {
+    let Layout { workers, slices, answer, .. } = layout;
+    Error::Shape(format!(
+        "the journal of {slices} slices with answers of {answer} bytes each, worked on by {workers} workers, does not fit the \
+         {room} bytes that a board has. Cut into fewer slices, or write results to an array instead of returning them."
+    ))
 }
 
 #[cfg(test)]
@@ -241,9 +359,8 @@ mod tests {
     #[test]
     fn nonsense_on_the_board_is_harmless() {
         let board = board();
-        board.head().done.0.store(u64::MAX, Ordering::Relaxed);
         board.journal().states[0].store(u32::MAX, Ordering::Relaxed);
-        assert_eq!(board.done(), 5);
+        assert_eq!(board.done(), 1);
         assert!(matches!(board.state(0), SliceState::Done { .. }));
     }
 }

@@ -101,6 +101,16 @@ impl<'w> Journal<'w> {
         }
     }
 
+    /// Makes all slices free, with no undo copy.
+    pub(super) fn clear(&self) {
+        self.states.iter().for_each(|state| state.store(SliceState::Free.word(), Ordering::Relaxed));
+    }
+
+    /// How many slices are done.
+    pub(super) fn done(&self) -> usize {
+        (0..self.states.len()).filter(|&slice| matches!(self.state(slice), SliceState::Done { .. })).count()
+    }
+
     /// The slices that are free, ascending.
     pub(super) fn free(&self) -> Vec<usize> {
         (0..self.states.len()).filter(|&slice| self.state(slice) == SliceState::Free).collect()

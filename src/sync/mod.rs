@@ -3,13 +3,16 @@
 
 mod barrier;
 mod berth;
+mod bill;
 mod board;
+mod call;
 mod dealer;
 mod journal;
 mod words;
 
-pub(crate) use barrier::{Barrier, Broken, Patience};
+pub(crate) use barrier::{Arrival, Barrier, Broken, Patience};
 pub(crate) use berth::{Absence, Berth, Words};
 pub(crate) use board::{Board, Layout};
+pub(crate) use call::{Call, Heard};
 pub(crate) use dealer::Dealer;
 pub(crate) use journal::SliceState;

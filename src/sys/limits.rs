@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::unistd::{SysconfVar, sysconf};
@@ -49,13 +50,21 @@ pub(crate) fn address_room() -> Option<Room> {
     (soft != RLIM_INFINITY).then_some(Room { bytes, by: "this process's limit of addresses (ulimit -v)" })
 }
 
+/// How many CPUs this process may use, by affinity and cgroup.
+pub(crate) fn cpus() -> usize {
+    static CPUS: OnceLock<usize> = OnceLock::new();
+    *CPUS.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+}
+
 /// Lets this process have no more than `bytes` of data beyond what it has (RLIMIT_DATA: private memory that can be written,
-/// touched or not).
-pub(crate) fn limit_private_memory(bytes: u64) -> io::Result<()> {
-    let most = super::proc::data_bytes()?.saturating_add(bytes);
+/// touched or not), or as much as it may at most.
+pub(crate) fn limit_private_memory(bytes: Option<u64>) -> io::Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_DATA)?;
-    let most = most.min(hard);
-    Ok(setrlimit(Resource::RLIMIT_DATA, most, most)?)
+    let most = match bytes {
+        Some(bytes) => super::proc::data_bytes()?.saturating_add(bytes).min(hard),
+        None => hard,
+    };
+    Ok(setrlimit(Resource::RLIMIT_DATA, most, hard)?)
 }
 
 /// `MemAvailable` and free swap of /proc/meminfo, in bytes: what can be had without pushing anybody out.

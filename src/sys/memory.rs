@@ -60,6 +60,30 @@ pub(crate) fn memfd(name: &CStr, len: usize) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
+/// Makes the kernel give memory for these bytes of a file, where it has none yet.
+pub(crate) fn allocate(fd: impl AsFd, bytes: Range<usize>) -> io::Result<()> {
+    let (start, len) = (i64::try_from(bytes.start), i64::try_from(bytes.len()));
+    let (start, len) = (start.map_err(io::Error::other)?, len.map_err(io::Error::other)?);
+    Ok(fallocate(fd, FallocateFlags::empty(), start, len)?)
+}
+
+/// Gives back the memory of the first `len` bytes of a file, which are zero then.
+pub(crate) fn punch(fd: impl AsFd, len: usize) -> io::Result<()> {
+    let how = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    Ok(fallocate(fd, how, 0, i64::try_from(len).map_err(io::Error::other)?)?)
+}
+
+/// Opens once more what another process of this user has open.
+pub(crate) fn reopen(pid: u32, fd: u64, write: bool) -> io::Result<OwnedFd> {
+    let file = std::fs::File::options().read(true).write(write).open(format!("/proc/{pid}/fd/{fd}"))?;
+    Ok(file.into())
+}
+
+/// The number that tells a file from all others of its file system.
+pub(crate) fn inode_of(fd: impl AsFd) -> io::Result<u64> {
+    Ok(nix::sys::stat::fstat(fd)?.st_ino)
+}
+
 /// Writes bytes to a file at `offset`, all of them.
 ///
 /// # Safety
@@ -184,8 +208,7 @@ impl Mapping {
         let collapsed = if huge > 0 && self.collapse(huge) { huge } else { 0 };
         let rest = self.len() - collapsed;
         if rest > 0 {
-            let (start, rest) = (collapsed as i64, rest as i64);
-            fallocate(fd, FallocateFlags::empty(), start, rest)?;
+            allocate(fd, collapsed..collapsed + rest)?;
         }
         Ok(())
     }

@@ -30,7 +30,9 @@ pub(crate) fn note_in(word: &'static AtomicU32) -> io::Result<()> {
     if NOTED.set(word).is_err() {
         return Ok(());
     }
-    let action = SigAction::new(SigHandler::Handler(note), SaFlags::empty(), SigSet::empty());
+    // No other one in the middle of the first, which would be the second then.
+    let others = SigSet::from_iter(ENDING);
+    let action = SigAction::new(SigHandler::Handler(note), SaFlags::empty(), others);
     for signal in ENDING {
         // SAFETY: the handler does nothing but atomics and system calls, which may be done at any moment.
         let before = unsafe { sigaction(signal, &action) }?;

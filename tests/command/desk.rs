@@ -1,6 +1,8 @@
 //! A folder of its own for a test, with the command run in it under a watchdog.
+#![allow(unsafe_code)]
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
@@ -25,6 +27,16 @@ impl Desk {
 
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_parfork"));
+        // What a shell's `&` and `nohup` let a program ignore is heeded, also when the tests run in the background.
+        let heed = || {
+            [libc::SIGINT, libc::SIGHUP, libc::SIGTERM].iter().for_each(|&signal| {
+                // SAFETY: the default, for the signals of a process that has just been made.
+                unsafe { libc::signal(signal, libc::SIG_DFL) };
+            });
+            Ok(())
+        };
+        // SAFETY: it makes system calls only.
+        unsafe { command.pre_exec(heed) };
         command.args(line.split_whitespace()).current_dir(self.0.path()).stdin(Stdio::null());
         command
     }

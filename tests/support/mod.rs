@@ -48,6 +48,7 @@ pub(crate) fn run(cases: &'static [Case], parts: &'static [Case]) -> ExitCode {
 
 /// Runs a case in this process, and makes sure that none of its workers comes back here.
 fn run_here(case: fn()) -> ExitCode {
+    heed_signals();
     // Workers that end by SIGSEGV are expected; their core files are not.
     nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0).unwrap();
     let coordinator = std::process::id();
@@ -60,10 +61,22 @@ fn run_here(case: fn()) -> ExitCode {
     if ran.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Heeds what a shell's `&` and `nohup` let a program ignore: whoever runs the tests in the background runs all of them.
+fn heed_signals() {
+    for signal in [libc::SIGINT, libc::SIGHUP, libc::SIGTERM] {
+        // SAFETY: the default, set before this process has other threads.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
 /// This program once more, to run `case`.
 pub(crate) fn play(case: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.env(CASE, case).env("RUST_BACKTRACE", "0").stdin(std::process::Stdio::null());
+    // The watchdog ends a case; what the case has started ends with it.
+    let end_with_parent = || Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?);
+    // SAFETY: it makes a system call and nothing else.
+    unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, end_with_parent) };
     command
 }
 

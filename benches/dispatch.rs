@@ -1,0 +1,83 @@
+//! What does it cost to have an empty job done by workers that are there? A crew beside rayon's broadcast, and beside workers
+//! forked for each job; interleaved, medians over single jobs.
+//!
+//! `cargo bench --bench dispatch`; method and findings in benches/README.md.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use parfork::{Crew, Engine, Job, Schedule, Settings, Shared, Split, Worker};
+
+/// Times that each takes its turn.
+const ROUNDS: usize = 7;
+
+fn main() -> parfork::Result<()> {
+    println!(
+        "{} CPUs; us a job, median (least) of {ROUNDS} interleaved turns; each worker has a slice and says so",
+        parfork::cpus()
+    );
+    println!("\n| job | workers | back to back | after 5 ms of idleness |");
+    println!("|---|---:|---:|---:|");
+    // Forked before there are threads.
+    let mut crews = Vec::new();
+    for workers in [1, 2, 8, 32] {
+        crews.push(Crew::start(workers)?);
+    }
+    for (crew, workers) in crews.iter_mut().zip([2, 2, 8, 32]) {
+        let joins_in = crew.workers() < workers;
+        crew.join_in(joins_in);
+        let line = &Shared::<u8, _>::zeros(workers)?;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).build().expect("threads");
+        let (mut ours, mut rayons) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+        for _ in 0..ROUNDS {
+            for (idle, times) in [None, Some(Duration::from_millis(5))].into_iter().zip(&mut ours) {
+                times.push(median(idle, || said(line, Settings { crew: Some(&mut *crew), ..each_one(workers) })));
+            }
+            for (idle, times) in [None, Some(Duration::from_millis(5))].into_iter().zip(&mut rayons) {
+                times.push(median(idle, || assert!(pool.broadcast(|it| it.index()).into_iter().eq(0..workers))));
+            }
+        }
+        let name = if joins_in { "crew, the coordinator works too" } else { "crew, the coordinator waits" };
+        println!("| {name} | {workers} | {} | {} |", cell(&mut ours[0]), cell(&mut ours[1]));
+        println!("| rayon::broadcast | {workers} | {} | {} |", cell(&mut rayons[0]), cell(&mut rayons[1]));
+    }
+    Ok(())
+}
+
+/// One slice for each worker.
+fn each_one(workers: usize) -> Settings<'static> {
+    Settings {
+        workers: Some(workers),
+        split: Some(Split::rows().into_pieces(workers)),
+        schedule: Schedule::Static,
+        engine: Engine::Processes,
+        ..Settings::default()
+    }
+}
+
+/// A job whose slices answer who worked on them.
+fn said(line: &Shared<u8, ndarray::Ix1>, settings: Settings<'_>) {
+    let workers = settings.workers.unwrap_or_default();
+    let said = Job::with(line, settings).run_with((), |w: &Worker<'_>, (), _| w.rank()).expect("all live");
+    assert!(said.iter().copied().eq(0..workers));
+}
+
+/// Microseconds of a job, after so much idleness.
+fn median(idle: Option<Duration>, mut job: impl FnMut()) -> f64 {
+    let count = if idle.is_some() { 40 } else { 2000 };
+    let mut times: Vec<f64> = (0..count)
+        .map(|_| {
+            idle.into_iter().for_each(sleep);
+            let began = Instant::now();
+            job();
+            began.elapsed().as_secs_f64() * 1e6
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[count / 2]
+}
+
+fn cell(times: &mut [f64]) -> String {
+    times.sort_by(f64::total_cmp);
+    format!("{:.2} ({:.2})", times[times.len() / 2], times[0])
+}

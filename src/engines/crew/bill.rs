@@ -1,0 +1,218 @@
+//! What workers who stay are told of a job: numbers on the board.
+//!
+//! They were forked before the job was known, so that nothing of it is in their memory but the program's code. Everything that
+//! they read is copied first and checked, and what it says of memory is asked of the kernel.
+
+use std::collections::BTreeSet;
+use std::ptr::NonNull;
+
+use super::super::work::{Round, Work};
+use crate::error::Result;
+use crate::lend::Loan;
+use crate::shared::{Backing, Told};
+use crate::slices::{Extent, Schedule, Split};
+use crate::sync::Layout;
+use crate::sys::memory::Access;
+
+/// A job as it is told.
+pub(super) struct Bill {
+    /// Where the code is that makes a body of an argument.
+    pub(super) tender: usize,
+    pub(super) argument: Vec<u8>,
+    pub(super) layout: Layout,
+    pub(super) split: Split,
+    pub(super) schedule: Schedule,
+    /// How many workers are dealt slices, and how many of them are processes of their own.
+    pub(super) dealt: usize,
+    pub(super) processes: usize,
+    /// Which slices, if not all.
+    pub(super) slices: Option<Vec<usize>>,
+    pub(super) goes_on: bool,
+    pub(super) timed: bool,
+    pub(super) measure_memory: bool,
+    pub(super) go_on_without_dead: bool,
+    pub(super) memory_limit: Option<u64>,
+    pub(super) guard: bool,
+    pub(super) loans: Vec<ToldLoan>,
+    /// For each output, if there are any.
+    pub(super) undo_copies: Vec<Told>,
+    /// The arrays that may be lent again.
+    pub(super) keep: Vec<u64>,
+}
+
+/// A loan as it is told.
+pub(super) struct ToldLoan {
+    pub(super) array: Told,
+    pub(super) access: Access,
+    element: usize,
+    first_is_fastest: bool,
+    shape: Vec<usize>,
+}
+
+impl ToldLoan {
+    /// The loan of this array, which the coordinator has mapped at `base`.
+    pub(super) fn loan<'l>(&'l self, backing: &'l Backing, base: NonNull<u8>) -> Loan<'l> {
+        let extent = Extent { shape: &self.shape, first_is_fastest: self.first_is_fastest, element: self.element };
+        Loan { backing, base, access: self.access, extent }
+    }
+}
+
+/// What of a bill is not in work and round.
+pub(super) struct Particulars<'b> {
+    pub(super) tender: usize,
+    pub(super) argument: &'b [u8],
+    pub(super) split: Split,
+    pub(super) keep: &'b BTreeSet<u64>,
+}
+
+const TIMED: u64 = 1;
+const MEASURE_MEMORY: u64 = 2;
+const GO_ON_WITHOUT_DEAD: u64 = 4;
+const GOES_ON: u64 = 8;
+const GUARD: u64 = 16;
+
+/// Writes what there is to be told.
+///
+/// # Errors
+/// If the system does not say which files the arrays are.
+pub(super) fn write(words: &mut Vec<u64>, work: &Work<'_>, round: &Round, more: Particulars<'_>) -> Result<()> {
+    let Layout { workers, slices, loans, answer } = work.board.layout();
+    let flags = [
+        (TIMED, work.timed),
+        (MEASURE_MEMORY, work.measure_memory),
+        (GO_ON_WITHOUT_DEAD, work.go_on_without_dead),
+        (GOES_ON, round.goes_on),
+        (GUARD, work.care.guards()),
+    ];
+    let flags = flags.into_iter().filter(|(_, is)| *is).map(|(flag, _)| flag).sum();
+    words.clear();
+    words.extend([more.tender as u64, flags, workers as u64, slices as u64, loans as u64, answer as u64]);
+    words.extend(more.split.words());
+    words.extend([round.dealer.schedule.word(), round.dealer.workers as u64, round.processes as u64]);
+    words.extend([u64::from(work.memory_limit.is_some()), work.memory_limit.unwrap_or(0)]);
+    words.push(more.argument.len() as u64);
+    words.extend(more.argument.chunks(8).map(|bytes| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        u64::from_le_bytes(word)
+    }));
+    for loan in work.loans {
+        let Extent { shape, first_is_fastest, element } = loan.extent;
+        words.extend(of_told(loan.backing.told()?));
+        words.extend([u64::from(loan.access == Access::Write), u64::from(first_is_fastest), element as u64]);
+        words.push(shape.len() as u64);
+        words.extend(shape.iter().map(|&length| length as u64));
+    }
+    list(words, |words| {
+        for copy in work.care.undo_copies() {
+            words.extend(of_told(copy.told()?));
+        }
+        Ok(())
+    })?;
+    words.push(u64::from(round.slices.is_some()));
+    list(words, |words| {
+        words.extend(round.slices.iter().flatten().map(|&slice| slice as u64));
+        Ok(())
+    })?;
+    list(words, |words| {
+        words.extend(more.keep.iter());
+        Ok(())
+    })
+}
+
+/// Writes how many words follow, and those.
+fn list(words: &mut Vec<u64>, write: impl FnOnce(&mut Vec<u64>) -> Result<()>) -> Result<()> {
+    let at = words.len();
+    words.push(0);
+    write(words)?;
+    words[at] = (words.len() - at - 1) as u64;
+    Ok(())
+}
+
+fn of_told(told: Told) -> [u64; 4] {
+    [told.number, told.fd, told.len as u64, told.inode]
+}
+
+impl Bill {
+    /// Reads what [`write`] wrote; `None` if it is not that.
+    pub(super) fn read(words: &[u64]) -> Option<Self> {
+        let mut words = Words(words);
+        let (tender, flags) = (words.one()?, words.next()?);
+        let layout = Layout { workers: words.one()?, slices: words.one()?, loans: words.one()?, answer: words.one()? };
+        let split = Split::of_words(words.several()?)?;
+        let schedule = Schedule::of_word(words.next()?);
+        let (dealt, processes) = (words.one()?, words.one()?);
+        let memory_limit = Some(words.several::<2>()?).filter(|[is, _]| *is != 0).map(|[_, limit]| limit);
+        let bytes = words.one()?;
+        let argument = words.take(bytes.div_ceil(8))?.iter().flat_map(|word| word.to_le_bytes()).take(bytes).collect();
+        let loans = (0..layout.loans).map(|_| words.loan()).collect::<Option<_>>()?;
+        let undo_copies = words.list()?.chunks_exact(4).map(to_told).collect::<Option<_>>()?;
+        let some = words.next()? != 0;
+        let slices: Vec<usize> = words.list()?.iter().map(|&slice| slice as usize).collect();
+        let slices = (some && slices.iter().all(|&slice| slice < layout.slices)).then_some(slices);
+        let is = |flag| flags & flag != 0;
+        Some(Self {
+            tender,
+            argument,
+            layout,
+            split,
+            schedule,
+            dealt,
+            processes,
+            slices,
+            goes_on: is(GOES_ON),
+            timed: is(TIMED),
+            measure_memory: is(MEASURE_MEMORY),
+            go_on_without_dead: is(GO_ON_WITHOUT_DEAD),
+            memory_limit,
+            guard: is(GUARD),
+            loans,
+            undo_copies,
+            keep: words.list()?.to_vec(),
+        })
+    }
+}
+
+fn to_told(words: &[u64]) -> Option<Told> {
+    let &[number, fd, len, inode] = words else { return None };
+    Some(Told { number, fd, len: len as usize, inode })
+}
+
+/// Words yet to be read.
+struct Words<'w>(&'w [u64]);
+
+impl<'w> Words<'w> {
+    fn take(&mut self, count: usize) -> Option<&'w [u64]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn next(&mut self) -> Option<u64> {
+        self.take(1).map(|word| word[0])
+    }
+
+    fn one(&mut self) -> Option<usize> {
+        self.next().map(|word| word as usize)
+    }
+
+    fn several<const N: usize>(&mut self) -> Option<[u64; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    fn list(&mut self) -> Option<&'w [u64]> {
+        let count = self.one()?;
+        self.take(count)
+    }
+
+    /// A loan whose array fits its bytes.
+    fn loan(&mut self) -> Option<ToldLoan> {
+        let array = to_told(self.take(4)?)?;
+        let [write, first_is_fastest, element] = self.several()?;
+        let shape: Vec<usize> = self.list()?.iter().map(|&length| length as usize).collect();
+        let bytes = shape.iter().try_fold(element as usize, |bytes, &length| bytes.checked_mul(length))?;
+        let access = if write != 0 { Access::Write } else { Access::Read };
+        let (element, first_is_fastest) = (element as usize, first_is_fastest != 0);
+        (bytes <= array.len).then_some(ToldLoan { array, access, element, first_is_fastest, shape })
+    }
+}

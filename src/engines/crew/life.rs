@@ -1,0 +1,205 @@
+//! A worker who stays: it waits for calls, reads what the job is, labours, says that it is done, and waits again.
+#![allow(unsafe_code)]
+
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
+
+use super::super::desk::{Care, Desk};
+use super::super::live::{Ways, be_born};
+use super::super::work::{Labour, Round, Stopped, Work};
+use super::bill::Bill;
+use super::larder::Larder;
+use super::tender::Tender;
+use crate::error::{Error, Result};
+use crate::lend::{Loan, cut};
+use crate::sync::{Arrival, Board, Dealer, Heard, Patience, Words};
+use crate::sys::limits;
+use crate::sys::memory::Access;
+
+/// What a worker who stays knows from birth.
+pub(super) struct Birth<'b> {
+    pub(super) board: &'b Board,
+    pub(super) rank: usize,
+    pub(super) ways: &'b Ways,
+    pub(super) coordinator: u32,
+    /// How many workers there are, on how many CPUs.
+    pub(super) workers: usize,
+    pub(super) cpus: usize,
+    /// The last call before its birth, and the job of that.
+    pub(super) heard: Heard,
+    pub(super) job: u64,
+}
+
+/// Lives until it is ended, or cannot go on. The status to leave with.
+pub(super) fn live(birth: Birth<'_>) -> i32 {
+    let Birth { board, rank, ways, coordinator, workers, cpus, heard, job } = birth;
+    be_born(&board.berths()[rank], rank, ways);
+    let patience = Patience::new(workers + 1, cpus);
+    let mut ears = Ears { board, patience, heard, job, arrival: None };
+    let mut worker = Stayer { rank, cpus, larder: Larder::new(coordinator) };
+    ears.listen();
+    loop {
+        let served = match ears.read() {
+            Ok(Some((edition, bill))) => worker.serve(&bill, edition, &mut ears),
+            Ok(None) => {
+                ears.listen();
+                continue;
+            }
+            Err(error) => Err(error),
+        };
+        match served {
+            Ok(Ok(())) => {}
+            Ok(Err(Stopped)) => return 1,
+            Err(error) => {
+                board.berths()[rank].say(&Words::Refused { reason: error.to_string() });
+                board.give_up(Some(rank));
+                return 1;
+            }
+        }
+    }
+}
+
+/// What a worker hears of, and what it has said.
+struct Ears<'b> {
+    board: &'b Board,
+    patience: Patience,
+    heard: Heard,
+    /// The last job that it knows of.
+    job: u64,
+    /// At the end of the last job, as long as not all are known to have come.
+    arrival: Option<Arrival>,
+}
+
+impl Ears<'_> {
+    /// Waits for another job. When somebody dies before the last one's end, all are called to come to it once more.
+    fn listen(&mut self) {
+        let head = self.board.head();
+        let mut tries = 0;
+        loop {
+            self.heard = head.call.heard();
+            let job = head.job.load(Ordering::Acquire);
+            if job != self.job {
+                (self.job, self.arrival) = (job, None);
+                return;
+            }
+            if self.arrival.as_mut().is_some_and(|arrival| head.end.crossed(arrival) != Ok(false)) {
+                self.arrival = None;
+            }
+            if !self.patience.pause(&mut tries) {
+                head.call.sleep(self.heard);
+            }
+        }
+    }
+
+    /// The bill of the last job, and which edition that is; `None` if that job is over, for then it was without this worker.
+    fn read(&self) -> Result<Option<(u64, Bill)>> {
+        match self.board.bill().filter(|(edition, _)| *edition <= self.job) {
+            None => Ok(None),
+            Some((edition, words)) => match Bill::read(&words) {
+                Some(bill) => Ok(Some((edition, bill))),
+                None => Err(Error::System {
+                    doing: "read what is to be done",
+                    source: std::io::Error::other("somebody has written over the board"),
+                }),
+            },
+        }
+    }
+}
+
+struct Stayer {
+    rank: usize,
+    cpus: usize,
+    larder: Larder,
+}
+
+impl Stayer {
+    /// Works on a job, if it has part in it, and on those after it as long as they are told by the same bill; listens for
+    /// the next one.
+    fn serve(&mut self, bill: &Bill, edition: u64, ears: &mut Ears<'_>) -> Result<Result<(), Stopped>> {
+        let larder = &mut self.larder;
+        larder.keep_only(&bill.keep);
+        if self.rank >= bill.processes {
+            ears.listen();
+            return Ok(Ok(()));
+        }
+        let backings = bill.loans.iter().map(|told| larder.take(&told.array, told.access));
+        let backings = backings.collect::<Result<Vec<_>>>()?;
+        // Where the coordinator has them is of no use here.
+        let nowhere = NonNull::dangling();
+        let loans: Vec<Loan<'_>> =
+            bill.loans.iter().zip(&backings).map(|(told, backing)| told.loan(backing, nowhere)).collect();
+        let grid = cut(bill.split, &loans)?;
+        let mut copies = bill.undo_copies.iter();
+        let mut copy = || copies.next().map(|copy| larder.take(copy, Access::Write)).transpose();
+        let care = Care::with(&loans, &grid, bill.guard, |_| copy())?;
+        let board = ears.board.laid_out(bill.layout)?;
+        let dealt = bill.slices.as_ref().map_or(bill.layout.slices, Vec::len);
+        let dealer = Dealer { schedule: bill.schedule, slices: dealt, workers: bill.dealt };
+        let work = Work {
+            loans: &loans,
+            grid: &grid,
+            board: &board,
+            dealer,
+            patience: Patience::new(bill.layout.workers, self.cpus),
+            timed: bill.timed,
+            measure_memory: bill.measure_memory,
+            retries: 0,
+            care: &care,
+            memory_limit: bill.memory_limit,
+            stop: None,
+            go_on_without_dead: bill.go_on_without_dead,
+            threads_per_worker: 0,
+            only: None,
+        };
+        let (slices, goes_on, processes) = (bill.slices.clone(), bill.goes_on, bill.processes);
+        let round = Round { dealer, slices, first: true, goes_on, processes };
+        let desk = Desk::attach(&loans, &care, |loan, keeping| larder.map(bill.loans[loan].array.number, keeping))?;
+        let mut desk = Some(desk);
+        let mut done = Ok(());
+        // SAFETY: the coordinator, of whose program this process is a copy, wrote the address of a tender there.
+        let tender = unsafe { Tender::at(bill.tender) };
+        // Again and again, until there is another bill; once if what is mapped is for this job alone.
+        let mut at_work = |labour: &dyn Labour| {
+            while let Some(at) = &desk {
+                done = self::work_once(&work, &round, self.rank, at, labour)?;
+                if done.is_err() {
+                    break;
+                }
+                if care.is_taken() {
+                    desk = None;
+                }
+                ears.arrival = Some(board.head().end.arrive(round.participants()));
+                ears.listen();
+                if board.edition() != edition {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        // SAFETY: and its argument.
+        unsafe { tender.tend(&bill.argument, &mut at_work) }?;
+        Ok(done)
+    }
+}
+
+/// Works on one job.
+fn work_once(
+    work: &Work<'_>,
+    round: &Round,
+    rank: usize,
+    desk: &Desk<'_>,
+    labour: &dyn Labour,
+) -> Result<Result<(), Stopped>> {
+    work.board.berths()[rank].begin_job(work.board.clock());
+    if let Some(limit) = work.memory_limit {
+        let private = limit.saturating_add(work.care.private_bytes(work.loans) as u64);
+        limits::limit_private_memory(Some(private)).map_err(Error::system("limit a worker's memory"))?;
+    }
+    // SAFETY: mapped with the access that each loan asks for until the desk is dropped, and told of by the coordinator, whose
+    // loans are of the types of this labour; each rank is one process.
+    let done = unsafe { labour.labour(work, round, rank, desk) };
+    if work.memory_limit.is_some() {
+        limits::limit_private_memory(None).map_err(Error::system("lift the limit of a worker's memory"))?;
+    }
+    Ok(done)
+}

@@ -1,0 +1,303 @@
+//! Workers who stay between jobs, as the coordinator has them.
+//!
+//! They are forked by a nursery, one process of one thread that was itself forked when the crew was started. A job is told to
+//! them by a bill on the board (`bill.rs`) and a call; they map what they do not have yet (`larder.rs`), labour, come to the end
+//! barrier and wait for the next call (`life.rs`). When one dies, or a job fails, all are ended and the next job has new ones: a
+//! worker that has been in a job that failed may be anywhere.
+
+mod bill;
+mod larder;
+mod life;
+mod tender;
+
+pub(crate) use tender::Tender;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::mem;
+use std::sync::atomic::Ordering;
+
+use super::desk::Desk;
+use super::live::Ways;
+use super::processes::{Staff, run_rounds};
+use super::work::{Labour, Orders, Round, Work};
+use crate::error::{Death, Error, Result};
+use crate::process::{Crowd, Nursery};
+use crate::shared::{Withheld, give_back_at_once, retain_live};
+use crate::slices::Split;
+use crate::sync::{Board, Layout, Patience};
+use crate::sys::{child, limits};
+use bill::Particulars;
+
+/// A crew's workers, and what they have been told.
+pub(crate) struct Hands {
+    board: Board,
+    workers: usize,
+    cpus: usize,
+    threads_per_worker: usize,
+    joins_in: bool,
+    may_fork: fn() -> Result<()>,
+    crowd: Option<Crowd>,
+    nursery: Option<Nursery>,
+    /// The number of the last job.
+    job: u64,
+    /// What was told last, and room to write what comes next.
+    bill: Vec<u64>,
+    next: Vec<u64>,
+    /// The arrays that workers may have mapped.
+    known: BTreeSet<u64>,
+    /// Which of all forks of the program has this crew.
+    fork: u32,
+}
+
+/// A job for a crew, besides what every engine knows of it.
+pub(crate) struct Task<'t> {
+    pub(crate) tender: Tender,
+    pub(crate) argument: &'t [u8],
+    pub(crate) split: Split,
+}
+
+impl Hands {
+    /// Forks so many workers, whenever `may_fork` says yes, of at most as many as `most` there will ever be.
+    ///
+    /// # Errors
+    /// If there is no memory for the board, or the system makes fewer processes.
+    ///
+    /// # Safety
+    /// As for [`child::spawn`], whenever `may_fork` says yes.
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn start(
+        workers: usize,
+        most: usize,
+        threads_per_worker: usize,
+        cpus: usize,
+        may_fork: fn() -> Result<()>,
+    ) -> Result<Self> {
+        let mut hands = Self {
+            // One more, for the coordinator if it works too.
+            board: Board::for_many(most + 1)?,
+            workers,
+            cpus,
+            threads_per_worker,
+            joins_in: false,
+            may_fork,
+            crowd: None,
+            nursery: None,
+            job: 0,
+            bill: Vec::new(),
+            next: Vec::new(),
+            known: BTreeSet::new(),
+            fork: child::generation(),
+        };
+        give_back_at_once();
+        hands.gather()?;
+        Ok(hands)
+    }
+
+    /// How many workers there are, the coordinator not counted.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// How many can work on a job.
+    pub(crate) fn ranks(&self) -> usize {
+        self.workers + usize::from(self.joins_in)
+    }
+
+    /// Whether the coordinator works too.
+    pub(crate) fn joins_in(&self) -> bool {
+        self.joins_in
+    }
+
+    /// Lets the coordinator work too, or not.
+    pub(crate) fn join_in(&mut self, joins_in: bool) {
+        self.joins_in = joins_in;
+    }
+
+    /// Lets there be another number of workers.
+    pub(crate) fn resize(&mut self, workers: usize) -> Result<()> {
+        self.check()?;
+        if workers != self.workers {
+            self.crowd = None;
+            self.workers = workers;
+        }
+        self.gather()
+    }
+
+    /// Refuses to be used in a process that has only a copy of it.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.fork == child::generation() {
+            true => Ok(()),
+            false => Err(Error::Crew(
+                "this process was forked from the one that started the crew, whose workers they are. Start a crew of its own \
+                 here."
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// The board as it is laid out for a job.
+    pub(crate) fn board(&self, layout: Layout) -> Result<Board> {
+        self.board.laid_out(layout)
+    }
+
+    /// Runs a job.
+    pub(crate) fn run(
+        &mut self,
+        task: &Task<'_>,
+        work: &Work<'_>,
+        labour: &dyn Labour,
+        orders: &mut Orders<'_>,
+    ) -> Result<Vec<Death>> {
+        run_rounds(work, labour, orders, &mut AtTask { hands: self, task })
+    }
+
+    /// Lets all workers be there and be new, if one is missing.
+    fn gather(&mut self) -> Result<()> {
+        if self.crowd.as_ref().is_some_and(Crowd::is_whole) {
+            return Ok(());
+        }
+        self.crowd = None;
+        let berths = self.board.laid_out(Layout { workers: self.workers, slices: 0, loans: 0, answer: 0 })?;
+        berths.reserve_berths()?;
+        loop {
+            // SAFETY: all workers are gone.
+            #[allow(unsafe_code)]
+            unsafe {
+                berths.clear_for_new_workers();
+            }
+            let is_new = self.nursery.is_none();
+            if is_new {
+                (self.may_fork)()?;
+                // SAFETY: this process may fork, as whoever started the crew has vouched.
+                #[allow(unsafe_code)]
+                let nursery = unsafe { open_nursery(&self.board, self.threads_per_worker, self.cpus) };
+                self.nursery = Some(nursery.map_err(|source| self.too_few(0, source))?);
+            }
+            let Some(nursery) = &mut self.nursery else { unreachable!("opened above") };
+            match nursery.bear(self.workers) {
+                Ok(crowd) if crowd.len() == self.workers => {
+                    self.crowd = Some(crowd);
+                    return Ok(());
+                }
+                Ok(crowd) => return Err(self.too_few(crowd.len(), io::Error::from_raw_os_error(libc::EAGAIN))),
+                Err(source) if is_new => {
+                    self.nursery = None;
+                    return Err(self.too_few(0, source));
+                }
+                // Somebody has killed it, and its workers with it.
+                Err(_) => self.nursery = None,
+            }
+        }
+    }
+
+    fn too_few(&self, started: usize, source: io::Error) -> Error {
+        Error::Fork { started, asked: self.workers, limit: limits::process_limit(), source }
+    }
+
+    /// Tells what is to be done, if that is not what was done last, and calls.
+    fn call(&mut self, task: &Task<'_>, work: &Work<'_>, round: &Round) -> Result<()> {
+        for loan in work.loans {
+            self.known.insert(loan.backing.told()?.number);
+        }
+        let (tender, argument, split) = (task.tender.address(), task.argument, task.split);
+        let more = Particulars { tender, argument, split, keep: &self.known };
+        bill::write(&mut self.next, work, round, more)?;
+        if self.next != self.bill {
+            // Those that were dropped since are no longer kept.
+            retain_live(&mut self.known);
+            let more = Particulars { tender, argument, split, keep: &self.known };
+            bill::write(&mut self.next, work, round, more)?;
+            work.board.post_bill(self.job + 1, &self.next)?;
+            mem::swap(&mut self.next, &mut self.bill);
+        }
+        self.job += 1;
+        if round.first {
+            work.board.clear_for_next_job();
+        }
+        let head = work.board.head();
+        // Release: who hears of the job finds journal and bill ready.
+        head.job.store(self.job, Ordering::Release);
+        head.call.out();
+        Ok(())
+    }
+}
+
+impl Drop for Hands {
+    fn drop(&mut self) {
+        if self.fork != child::generation() {
+            // Another process's children, which are not for this one to end.
+            mem::forget(self.crowd.take());
+            mem::forget(self.nursery.take());
+        }
+        // Workers before the one that reaps them.
+        self.crowd = None;
+    }
+}
+
+/// A crew at a job.
+struct AtTask<'t> {
+    hands: &'t mut Hands,
+    task: &'t Task<'t>,
+}
+
+impl Staff for AtTask<'_> {
+    fn begin(&mut self, work: &Work<'_>, labour: &dyn Labour, round: &mut Round) -> Result<&mut Crowd> {
+        let hands = &mut *self.hands;
+        hands.gather()?;
+        round.processes = round.dealer.workers.min(hands.workers);
+        hands.call(self.task, work, round)?;
+        let own = round.processes;
+        if own < round.dealer.workers {
+            work.board.berths()[own].begin_job(work.board.clock());
+            let desk = Desk::of_coordinator(work.loans);
+            // SAFETY: the arrays' own addresses in this process, writable; the last rank is nobody else's. What is lent for
+            // reading is only viewed for reading. How it ended is on the board.
+            #[allow(unsafe_code)]
+            let _ = unsafe { labour.labour(work, round, own, &desk) };
+        }
+        hands.crowd.as_mut().ok_or_else(|| unreachable!("gathered above"))
+    }
+
+    fn patience(&self) -> Option<Patience> {
+        Some(self.hands.patience())
+    }
+
+    fn end(&mut self, more: bool) {
+        let hands = &mut *self.hands;
+        if more || !hands.crowd.as_ref().is_some_and(Crowd::is_whole) {
+            hands.crowd = None;
+        }
+    }
+}
+
+impl Hands {
+    fn patience(&self) -> Patience {
+        Patience::new(self.workers + 1, self.cpus)
+    }
+}
+
+/// Forks the process that forks the workers.
+///
+/// # Safety
+/// As for [`child::spawn`].
+#[allow(unsafe_code)]
+unsafe fn open_nursery(board: &Board, threads_per_worker: usize, cpus: usize) -> io::Result<Nursery> {
+    // SAFETY: passed on to the caller.
+    let ways = unsafe { Ways::of(threads_per_worker) };
+    let coordinator = std::process::id();
+    let bear = |crowd: &mut Crowd| {
+        let head = board.head();
+        let wanted = (head.post.0.wanted.load(Ordering::Acquire) as usize).min(board.berths().len());
+        let (heard, job) = (head.call.heard(), head.job.load(Ordering::Acquire));
+        for rank in 0..wanted {
+            let birth = life::Birth { board, rank, ways: &ways, coordinator, workers: wanted, cpus, heard, job };
+            // SAFETY: the nursery has one thread.
+            let Ok(child) = (unsafe { child::spawn(|| life::live(birth)) }) else { break };
+            board.berths()[rank].enter(child.pid());
+            crowd.add(child);
+        }
+    };
+    // SAFETY: passed on to the caller.
+    unsafe { Nursery::open(board, Withheld::hold(), bear) }
+}

@@ -1,0 +1,120 @@
+//! How a job is put together: cut, board, work, answers.
+
+use std::time::Instant;
+
+use bytemuck::Zeroable;
+
+use super::{Job, cpus};
+use crate::answer::{Answer, Gathered};
+use crate::engine::{Engine, MOST_WORKERS};
+use crate::engines::{Care, Hands, Orders, Work};
+use crate::error::{Death, Error, Result};
+use crate::lend::{Lend, Loan, cut};
+use crate::report::Report;
+use crate::settings::{Redo, Settings};
+use crate::sync::{Board, Dealer, Layout, Patience};
+use crate::sys::memory::Access;
+use crate::sys::signals::Hold;
+
+impl<L: Lend> Job<'_, L> {
+    /// Cuts, makes the board, lets `engine` work, gathers; with a crew's hands if there are any.
+    pub(crate) fn run_as<R: Answer>(
+        self,
+        hands: Option<&mut Hands>,
+        engine: impl FnOnce(&Work<'_>, &mut Orders<'_>, Option<&mut Hands>) -> Result<Vec<Death>>,
+    ) -> Result<Gathered<R::Value>> {
+        let settings = self.settings;
+        let (usual, most) = hands.as_ref().map_or((cpus(), MOST_WORKERS), |hands| (hands.ranks(), hands.ranks()));
+        let asked = settings.workers.unwrap_or(usual);
+        if asked == 0 || asked > most {
+            return Err(Error::Workers { asked, most });
+        }
+        let mut loans = Vec::new();
+        self.lent.loans(&mut loans);
+        let split = settings.split.unwrap_or_default();
+        let grid = cut(split, &loans)?;
+        let addresses = loans.iter().map(|loan| loan.base.addr().get()).collect();
+        check(&settings, &loans)?;
+        let processes = settings.engine == Engine::Processes;
+        let undo = processes && settings.retries > 0 && settings.redo == Redo::Undo;
+        let care = Care::new(&loans, &grid, undo, settings.guard)?;
+        let slices = grid.slices();
+        let only = settings.only_slice;
+        if let Some(slice) = only.filter(|&slice| slice >= slices) {
+            return Err(Error::NoSuchSlice { slice, slices });
+        }
+        let run = only.map_or(0..slices, |slice| slice..slice + 1);
+        let workers = if settings.engine == Engine::Serial { 1 } else { asked.min(run.len()).max(1) };
+        let layout = Layout { workers, slices, loans: loans.len(), answer: size_of::<R::Value>() };
+        let board = hands.as_ref().map_or_else(|| Board::new(layout), |hands| hands.board(layout))?;
+        // Whether a process that is not to be killed works: it looks at requests to stop between slices.
+        let joins_in = hands.as_ref().is_some_and(|hands| hands.joins_in());
+        let work = Work {
+            loans: &loans,
+            grid: &grid,
+            board: &board,
+            dealer: Dealer { schedule: settings.schedule, slices: run.len(), workers },
+            patience: Patience::new(workers, cpus()),
+            timed: settings.slice_deadline.is_some(),
+            measure_memory: settings.measure_memory,
+            retries: settings.retries,
+            care: &care,
+            memory_limit: settings.memory_limit,
+            stop: settings.stop.filter(|_| !processes || joins_in),
+            go_on_without_dead: settings.go_on_without_dead,
+            threads_per_worker: settings.threads_per_worker.unwrap_or(1),
+            only,
+        };
+        let began = Instant::now();
+        let mut orders = Orders {
+            deadline: settings.deadline.map(|span| (span, began.checked_add(span))),
+            slice_deadline: settings.slice_deadline,
+            stop: settings.stop,
+            progress: settings.progress,
+        };
+        let _hold = settings.stop.map(|_| Hold::new());
+        // However fast its workers would be.
+        if orders.are_to_end() {
+            return Err(orders.ended(&board));
+        }
+        let deaths = engine(&work, &mut orders, hands)?;
+        let mut report = Report {
+            engine: settings.engine,
+            split,
+            schedule: settings.schedule,
+            grid: grid.clone(),
+            workers: Vec::new(),
+            deaths,
+            addresses,
+            wall: began.elapsed(),
+        };
+        report.read(&board, run.clone())?;
+        let answers = run.map(|slice| {
+            let mut answer = R::Value::zeroed();
+            board.read_answer(slice, bytemuck::bytes_of_mut(&mut answer));
+            answer
+        });
+        Ok(Gathered::new(answers.collect(), report))
+    }
+}
+
+/// Refuses settings that cannot be kept.
+fn check(settings: &Settings<'_>, loans: &[Loan<'_>]) -> Result<()> {
+    let processes_only = [
+        ("a deadline for slices", settings.slice_deadline.is_some()),
+        ("a limit of memory", settings.memory_limit.is_some()),
+        ("a guard", settings.guard),
+        ("a crew", settings.crew.is_some()),
+    ];
+    match processes_only.into_iter().find(|(_, asked)| *asked) {
+        Some((what, _)) if settings.engine != Engine::Processes => Err(Error::Engine { what, engine: settings.engine }),
+        _ if settings.engine == Engine::Processes
+            && settings.retries > 0
+            && settings.redo == Redo::Unsafe
+            && loans.iter().any(|loan| loan.access == Access::Write) =>
+        {
+            Err(Error::Redo { retries: settings.retries })
+        }
+        _ => Ok(()),
+    }
+}

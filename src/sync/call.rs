@@ -1,0 +1,86 @@
+//! The call to work: a number that workers who stay sleep on between jobs, and that the coordinator counts up.
+//!
+//! Nobody is counted here. A worker that has not heard a call hears the next one instead; whoever must take part is missed at
+//! the barrier where the job ends.
+
+use super::words::{AtomicU32, Ordering, futex};
+
+/// Set in the word while somebody may be asleep on it.
+const SLEEPERS: u32 = 1;
+
+/// What a call adds to the word.
+const CALL: u32 = 2;
+
+/// | bits 1..32               | bit 0                           |
+/// |--------------------------|---------------------------------|
+/// | how often workers were called | somebody may be asleep on this value |
+///
+/// Calls wrap: who slept through two thousand million of them would miss one more.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct Call(AtomicU32);
+
+/// A call that a worker has heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Heard(u32);
+
+impl Call {
+    /// Calls all workers. Only for the coordinator.
+    pub(crate) fn out(&self) {
+        let mut word = self.0.load(Ordering::Relaxed);
+        // Release: who hears the call finds what it is about. Only sleepers' bits come in between.
+        while let Err(changed) = self.0.compare_exchange_weak(
+            word,
+            (word & !SLEEPERS).wrapping_add(CALL),
+            Ordering::Release,
+            Ordering::Relaxed,
+        ) {
+            word = changed;
+        }
+        if word & SLEEPERS != 0 {
+            futex::wake_all(&self.0);
+        }
+    }
+
+    /// The last call.
+    pub(crate) fn heard(&self) -> Heard {
+        Heard(self.0.load(Ordering::Acquire) & !SLEEPERS)
+    }
+
+    /// Sleeps until the call after `last`. May return early: listen again.
+    pub(crate) fn sleep(&self, last: Heard) {
+        let asleep = last.0 | SLEEPERS;
+        // Relaxed: it publishes nothing. If it fails the bit is there already, or there was a call.
+        let _ = self.0.compare_exchange(last.0, asleep, Ordering::Relaxed, Ordering::Relaxed);
+        futex::wait(&self.0, asleep, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_is_heard_by_those_who_wait_for_it() {
+        let (call, back) = (Call::default(), Call::default());
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                for _ in 0..1000 {
+                    let last = back.heard();
+                    call.out();
+                    while back.heard() == last {
+                        back.sleep(last);
+                    }
+                }
+            });
+            let mut last = Heard(0);
+            for _ in 0..1000 {
+                while call.heard() == last {
+                    call.sleep(last);
+                }
+                last = call.heard();
+                back.out();
+            }
+        });
+    }
+}
