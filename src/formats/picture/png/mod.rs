@@ -1,4 +1,4 @@
-//! PNG, written by workers: each filters and deflates bands of rows.
+//! PNG: written by workers, each of which filters and deflates bands of rows; read by `read.rs` where it is plain.
 //!
 //! Rows of a band need nothing but the rows above them, which are in the picture; its deflated bytes need nothing of the
 //! others' and end at a byte. So bands in their order are one stream, a chunk of the file each.
@@ -6,6 +6,10 @@
 mod deflate;
 mod filter;
 mod huffman;
+#[cfg(target_arch = "x86_64")]
+mod read;
+#[cfg(target_arch = "x86_64")]
+mod unfilter;
 
 use std::io::{self, Write};
 use std::ops::Range;
@@ -15,6 +19,9 @@ use ndarray::Ix3;
 use simd_adler32::Adler32;
 
 use super::bands::Bands;
+#[cfg(target_arch = "x86_64")]
+pub(super) use read::Plain;
+
 use crate::error::Result;
 use crate::report::Report;
 use crate::settings::Settings;
