@@ -182,8 +182,34 @@ def pictures():
     check("12-megapixel JPEG gaussian:3,sobel", worst <= 1, f"differs by at most {worst:g}")
 
 
+def codings():
+    """What we write as PNG, read by libpng in OpenCV and by Pillow."""
+    photo = load_sample_image("china.jpg")
+    alpha = photo[:, ::-1, 1]
+    rng = np.random.default_rng(3)
+    noise = rng.integers(0, 256, photo.shape, dtype=np.uint8)
+    flat = np.full((900, 1300, 3), 7, np.uint8)
+    for name, rgb in [("photo", photo), ("noise", noise), ("flat", flat), ("one row", photo[:1]), ("one column", photo[:, :1]), ("one pixel", photo[:1, :1])]:
+        with_alpha = np.dstack([rgb, np.resize(alpha, rgb.shape[:2])])
+        for kind, image in [("gray", rgb[:, :, 0]), ("RGB", rgb), ("RGBA", with_alpha)]:
+            for deep in (False, True):
+                image = image.astype(np.uint16) * 251 + 3 if deep else image
+                swapped = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
+                cv2.imwrite("in.png", swapped)
+                run("image", "in.png", "-o", "out.png", "--filter", "flip,flip", "-n", 2, "-q")
+                same = np.array_equal(cv2.imread("out.png", cv2.IMREAD_UNCHANGED), swapped)
+                if not deep:
+                    same = same and np.array_equal(np.array(Image.open("out.png")), image)
+                check(f"PNG of {name}, {kind}, {'16' if deep else '8'} bits, written and read", same)
+        gray_alpha = Image.fromarray(with_alpha).convert("LA")
+        gray_alpha.save("in.png")
+        run("image", "in.png", "-o", "out.png", "--filter", "flip,flip", "-n", 2, "-q")
+        check(f"PNG of {name}, gray with alpha, written and read", np.array_equal(np.array(Image.open("out.png")), np.array(gray_alpha)))
+
+
 products()
 reductions()
 pictures()
+codings()
 print(f"{'references agree' if failures == 0 else f'{failures} comparisons FAILED'}")
 sys.exit(failures > 0)

@@ -1,4 +1,4 @@
-//! What does a process cost over a thread? The same kernels on all three engines, interleaved in one run; medians.
+//! What does a process cost over a thread? The same kernels on all three engines and by a crew, interleaved in one run; medians.
 //!
 //! `cargo bench --bench engines`; method and findings in benches/README.md.
 
@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2, Array3};
 use parfork::workers::filter::{self, Border};
 use parfork::workers::mandelbrot::{self, View};
 use parfork::workers::{matmul, reduce};
-use parfork::{Engine, Job, Settings, Shared, Split};
+use parfork::{Crew, Engine, Job, Settings, Shared, Split};
 
 /// Runs of each engine. They take turns, so that a noisy moment hits all alike.
 const ROUNDS: usize = 15;
@@ -18,21 +18,25 @@ const WORKERS: usize = 2;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{WORKERS} workers, {} CPUs; median of {ROUNDS} interleaved runs, ms\n", parfork::cpus());
-    println!("{:<38} {:>9} {:>9} {:>9}  processes/threads", "job", "serial", "threads", "processes");
+    println!(
+        "{:<38} {:>9} {:>9} {:>9} {:>9}  processes/threads  crew/threads",
+        "job", "serial", "threads", "processes", "crew"
+    );
+    let crew = &mut Crew::start(WORKERS)?;
 
     let mut small = Shared::<u8, _>::zeros(WORKERS)?;
-    compare("empty job, 1 slice a worker", |settings| {
-        Job::with(&mut small, settings).split(Split::rows()).run(|_, _| ()).map(drop)
+    compare(crew, "empty job, 1 slice a worker", |settings| {
+        Job::with(&mut small, settings).split(Split::rows()).run_with((), |_, (), _| ()).map(drop)
     })?;
     let large = Shared::<u8, _>::zeros(1 << 30)?;
-    compare("empty job on 1 GiB lent to read", |settings| {
-        Job::with(&large, settings).split(Split::rows().into_pieces(WORKERS)).run(|_, _| ()).map(drop)
+    compare(crew, "empty job on 1 GiB lent to read", |settings| {
+        Job::with(&large, settings).split(Split::rows().into_pieces(WORKERS)).run_with((), |_, (), _| ()).map(drop)
     })?;
     drop(large);
 
     let view = View::new((-0.5, 0.0), 1.0, (2048, 2048), 256)?;
     let mut picture = Shared::zeros((2048, 2048, 3))?;
-    compare("mandelbrot 2048x2048, 256 iterations", |settings| {
+    compare(crew, "mandelbrot 2048x2048, 256 iterations", |settings| {
         mandelbrot::run(settings, &view, &mut picture).map(drop)
     })?;
 
@@ -40,7 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut result = Shared::zeros_like(&photo)?;
     for name in ["gaussian:3", "sharpen", "invert"] {
         let filter = name.parse()?;
-        compare(&format!("{name}, 4096x4096 RGB 8-bit"), |settings| {
+        compare(crew, &format!("{name}, 4096x4096 RGB 8-bit"), |settings| {
             filter::run(settings, filter, Border::default(), &photo, &mut result).map(drop)
         })?;
     }
@@ -50,28 +54,36 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Shared::from_array(&Array2::from_shape_fn((2048, 2048), |(i, j)| ((i * 7 + j * seed) % 100) as f32))
     };
     let (a, b, mut c) = (matrix(3)?, matrix(5)?, Shared::zeros((2048, 2048))?);
-    compare("product 2048 f32", |settings| matmul::run(settings, &a, &b, &mut c).map(drop))?;
+    compare(crew, "product 2048 f32", |settings| matmul::run(settings, &a, &b, &mut c).map(drop))?;
 
     let numbers = Shared::from_array(&Array1::from_shape_fn(1 << 25, |i| (i % 1000) as f64))?;
     let bytes = Shared::<u8, _>::from_array(&Array1::from(bytemuck::cast_slice(numbers.as_slice()).to_vec()))?;
     drop(numbers);
     let dtype = "=f8".parse()?;
-    compare("sum of 256 MiB f64", |settings| reduce::run(settings, reduce::Op::Sum, dtype, &bytes).map(drop))?;
+    compare(crew, "sum of 256 MiB f64", |settings| reduce::run(settings, reduce::Op::Sum, dtype, &bytes).map(drop))?;
     Ok(())
 }
 
 /// Times a job on each engine, in turns.
-fn compare(name: &str, mut job: impl FnMut(Settings<'static>) -> parfork::Result<()>) -> parfork::Result<()> {
-    let mut times = [const { Vec::new() }; 3];
+fn compare(
+    crew: &mut Crew,
+    name: &str,
+    mut job: impl FnMut(Settings<'_>) -> parfork::Result<()>,
+) -> parfork::Result<()> {
+    let mut times = [const { Vec::new() }; 4];
     for _ in 0..ROUNDS {
         for (engine, times) in Engine::ALL.into_iter().zip(&mut times) {
             let began = Instant::now();
             job(Settings { workers: Some(WORKERS), engine, ..Settings::default() })?;
             times.push(began.elapsed());
         }
+        let began = Instant::now();
+        job(Settings { workers: Some(WORKERS), crew: Some(&mut *crew), ..Settings::default() })?;
+        times[3].push(began.elapsed());
     }
-    let [serial, threads, processes] = times.map(median);
-    println!("{name:<38} {serial:>9.3} {threads:>9.3} {processes:>9.3}  {:.2}", processes / threads);
+    let [serial, threads, processes, stay] = times.map(median);
+    let (ratio, crew) = (processes / threads, stay / threads);
+    println!("{name:<38} {serial:>9.3} {threads:>9.3} {processes:>9.3} {stay:>9.3}  {ratio:>17.2}  {crew:>12.2}");
     Ok(())
 }
 

@@ -54,3 +54,8 @@ pub use shared::{Order, Shared, keep_memory};
 pub use slices::{Schedule, ScheduleError, Split, SplitError};
 pub use stop::Stop;
 pub use worker::Worker;
+
+/// The README's programs are run with the other examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

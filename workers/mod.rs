@@ -1,7 +1,8 @@
 //! Kernels: what runs inside workers.
 //!
 //! Each is a pure function from whole inputs to one region of the output, on ndarray views, and its wiring: a `run` that
-//! lends the arrays and cuts the output as suits the kernel. None has unsafe code of its own. A region's bits never depend on
+//! lends the arrays and cuts the output as suits the kernel. It hands parameters over as plain data, so that
+//! a crew can do it as well. None has unsafe code of its own. A region's bits never depend on
 //! how the output is cut. To add a kernel, add a file here and a line to [`KERNELS`].
 //!
 //! ```
@@ -18,6 +19,7 @@ pub mod filter;
 pub mod mandelbrot;
 pub mod matmul;
 pub mod reduce;
+mod told;
 
 /// What a kernel is, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

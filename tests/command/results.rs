@@ -90,6 +90,35 @@ fn pictures_of_every_kind_go_through_filters() {
 }
 
 #[test]
+fn a_png_has_the_same_bytes_whoever_wrote_it() {
+    let desk = Desk::new();
+    let Picture::U8(small) = photo(4) else { unreachable!() };
+    // Of several bands each, the last of them shorter.
+    let deep = ndarray::Array3::from_shape_fn((197, 330, 4), |(y, x, c)| {
+        (257 * u16::from(small.view()[[y % 61, x % 83, c]])) ^ (x * y) as u16
+    });
+    let tall = ndarray::Array3::from_shape_fn((30_001, 1, 4), |(y, ..)| (y / 3) as u16);
+    let wide = ndarray::Array3::from_shape_fn((1, 30_001, 2), |(_, x, _)| (x * x) as u8);
+    let deep = [deep, tall].map(|array| Picture::U16(Shared::from_array(&array).unwrap()));
+    let wide = Picture::U8(Shared::from_array(&wide).unwrap());
+    let pictures = deep.into_iter().chain([wide]).collect::<Vec<_>>();
+    for picture in &pictures {
+        picture::save(desk.path("alone.png"), picture).unwrap();
+        for flags in ["-n 1", "-n 2 --schedule static", "-n 5 --guard", "-n 3 --engine threads", "--engine serial"] {
+            let report = desk.ok(&format!("image alone.png -o out.png --filter flip,flip --json {flags}"));
+            let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+            assert!(report["filing"]["slices"].as_u64().unwrap() > 0, "{report}");
+            assert!(fs::read(desk.path("alone.png")).unwrap() == fs::read(desk.path("out.png")).unwrap(), "{flags}");
+        }
+        match (picture::read(desk.path("out.png")).unwrap(), picture) {
+            (Picture::U8(read), Picture::U8(written)) => assert_eq!(read.view(), written.view()),
+            (Picture::U16(read), Picture::U16(written)) => assert_eq!(read.view(), written.view()),
+            _ => panic!("another depth"),
+        }
+    }
+}
+
+#[test]
 fn a_filter_gives_what_the_library_gives() {
     let desk = Desk::new();
     let Picture::U8(source) = photo(3) else { unreachable!() };

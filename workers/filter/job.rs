@@ -3,6 +3,7 @@
 use ndarray::{ArrayView3, Ix3};
 
 use super::{Border, Filter, Sample};
+use crate::workers::told::Told;
 use crate::{Error, Gathered, Job, Redo, Settings, Shared, Split};
 
 /// Rows of a band unless the settings say otherwise: with the neighbours it reads it stays in a core's own cache.
@@ -33,7 +34,12 @@ pub fn run<S: Sample>(
     let band = if filter.halo() > 1 { HIGH_BAND } else { BAND };
     let settings =
         Settings { split: settings.split.or(Some(Split::rows().of(band))), redo: Redo::Overwrites, ..settings };
-    Job::with((picture, result), settings).run(|_, (picture, slice): (ArrayView3<S>, _)| {
-        filter.apply(picture, border, slice.rows(), slice.cols(), slice.into_view());
-    })
+    let told = [Told::of(&filter), Told::of(&border)];
+    Job::with((picture, result), settings).run_with(
+        told,
+        |_, [filter, border], (picture, slice): (ArrayView3<S>, _)| {
+            let (filter, border): (Filter, Border) = (filter.read(), border.read());
+            filter.apply(picture, border, slice.rows(), slice.cols(), slice.into_view());
+        },
+    )
 }

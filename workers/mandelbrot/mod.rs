@@ -12,6 +12,7 @@ mod trap;
 
 use std::ops::Range;
 
+use bytemuck::{Pod, Zeroable};
 use ndarray::{ArrayView2, ArrayViewMut2, ArrayViewMut3, Axis, Ix3, aview1};
 use pulp::Arch;
 
@@ -197,7 +198,31 @@ pub fn run(settings: Settings<'_>, view: &View, picture: &mut Shared<u8, Ix3>) -
     }
     let settings =
         Settings { split: settings.split.or(Some(Split::rows().of(BAND))), redo: Redo::Overwrites, ..settings };
-    Job::with(picture, settings).run(|_, slice| block(view, slice.rows(), slice.cols(), slice.into_view()))
+    let told = Told::of(view);
+    Job::with(picture, settings)
+        .run_with(told, |_, told, slice| block(&told.read(), slice.rows(), slice.cols(), slice.into_view()))
+}
+
+/// A view as plain data.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Told {
+    center: [f64; 2],
+    zoom: f64,
+    size: [u64; 2],
+    iterations: u64,
+}
+
+impl Told {
+    fn of(view: &View) -> Self {
+        let (size, iterations) = ([view.width as u64, view.height as u64], u64::from(view.iterations));
+        Self { center: view.center.into(), zoom: view.zoom, size, iterations }
+    }
+
+    fn read(self) -> View {
+        let [width, height] = self.size.map(|pixels| pixels as usize);
+        View { center: self.center.into(), zoom: self.zoom, width, height, iterations: self.iterations as u32 }
+    }
 }
 
 #[cfg(test)]

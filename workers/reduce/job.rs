@@ -3,6 +3,7 @@
 use ndarray::{Ix1, Ix2};
 
 use super::{BLOCK, Dtype, Number, Op, Partial, ReduceError, block, fold};
+use crate::workers::told::Told;
 use crate::{Error, Gathered, Job, Redo, Settings, Shared};
 
 /// Blocks in a row of the table of partial results.
@@ -43,7 +44,10 @@ pub fn run(
     }
     let mut table = Shared::<Partial, Ix2>::zeros((blocks.div_ceil(ACROSS), ACROSS.min(blocks)))?;
     let settings = Settings { redo: Redo::Overwrites, ..settings };
-    let done = Job::with((bytes, &mut table), settings).run(|_, (bytes, mut slice)| {
+    let told = [Told::of(&op), Told::of(&dtype)];
+    let done = Job::with((bytes, &mut table), settings).run_with(told, |_, [op, dtype], (bytes, mut slice)| {
+        let (op, dtype): (Op, Dtype) = (op.read(), dtype.read());
+        let blocks = (bytes.len() / dtype.size).div_ceil(BLOCK);
         let bytes = bytes.to_slice().expect("a flat array is in one piece");
         let (first_row, first_col) = (slice.rows().start, slice.cols().start);
         for ((row, col), partial) in slice.indexed_iter_mut() {

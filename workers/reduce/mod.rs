@@ -25,6 +25,7 @@ mod sum;
 mod twofold;
 
 use std::fmt;
+use std::str::FromStr;
 
 pub use dtype::{Dtype, DtypeError, Endian, Kind};
 use extremum::{Ordered, extremum};
@@ -66,6 +67,20 @@ impl Op {
     /// Whether it is not defined for an array without elements.
     pub fn needs_elements(self) -> bool {
         !matches!(self, Op::Sum | Op::Norm)
+    }
+}
+
+/// There is no reduction of this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no reduction {0:?}. Use sum, mean, min, max or norm.")]
+pub struct OpError(String);
+
+impl FromStr for Op {
+    type Err = OpError;
+
+    fn from_str(name: &str) -> Result<Self, OpError> {
+        let all = [Op::Sum, Op::Mean, Op::Min, Op::Max, Op::Norm];
+        all.into_iter().find(|op| op.name() == name).ok_or_else(|| OpError(name.to_owned()))
     }
 }
 

@@ -63,6 +63,15 @@ impl Failure {
         })
     }
 
+    /// The output could not be written: a request to stop is still one, and a slice on which a worker died is none that the
+    /// command could run alone.
+    pub fn filing(error: Error) -> Self {
+        match error {
+            Error::Stopped { .. } => error.into(),
+            other => Self::job(other),
+        }
+    }
+
     /// Prints what is wrong and what to do, on stderr; the exit code.
     pub fn tell(self) -> ExitCode {
         let (code, text) = match self {

@@ -35,8 +35,10 @@ pub fn run(args: Image) -> Result<(), Failure> {
         }
     };
     Failure::if_stopped()?;
+    let mut filing = None;
     if args.common.only_slice.is_none() {
-        picture::write(&mut landing, &output, format).map_err(Failure::job)?;
+        let settings = args.common.settings("writing");
+        filing = picture::write_with(settings, &mut landing, &output, format).map_err(Failure::filing)?;
         landing.land().map_err(Failure::job)?;
     }
     let names: Vec<String> = filters.iter().map(ToString::to_string).collect();
@@ -53,6 +55,7 @@ pub fn run(args: Image) -> Result<(), Failure> {
         facts,
         line: format!("{} of {}x{} {kind} {bits}-bit", names.join(", "), result[1], result[0]),
         reports,
+        filing,
         wall: began.elapsed(),
         verified: args.common.verify.then_some(true),
     }

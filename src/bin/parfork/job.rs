@@ -65,6 +65,8 @@ pub struct Summary {
     pub line: String,
     /// One for each job run.
     pub reports: Vec<Report>,
+    /// Of the job that coded the output, if one did.
+    pub filing: Option<Report>,
     /// From the start of the command to the result on disk.
     pub wall: Duration,
     /// The result of `--verify`, if asked.
@@ -78,7 +80,7 @@ impl Summary {
             return output::print_json(&self.to_json(common.only_slice));
         }
         if !common.quiet {
-            for death in self.reports.iter().flat_map(|report| &report.deaths) {
+            for death in self.reports.iter().chain(&self.filing).flat_map(|report| &report.deaths) {
                 let place = death.slice.map_or("between slices".to_owned(), |slice| format!("on slice {slice}"));
                 eprintln!("worker {} (pid {}) {} {place}; others did its work", death.rank, death.pid, death.cause);
             }
@@ -115,6 +117,7 @@ impl Summary {
         report.insert("only_slice".into(), json!(only_slice));
         report.insert("verified".into(), json!(self.verified));
         report.insert("jobs".into(), self.reports.iter().map(job_json).collect());
+        report.insert("filing".into(), self.filing.as_ref().map_or(Value::Null, job_json));
         Value::Object(report)
     }
 }

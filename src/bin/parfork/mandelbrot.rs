@@ -29,8 +29,10 @@ pub fn run(args: Mandelbrot) -> Result<(), Failure> {
         verify(output.as_slice(), serial.as_slice())?;
     }
     Failure::if_stopped()?;
+    let mut filing = None;
     if args.common.only_slice.is_none() {
-        picture::write(&mut landing, &Picture::U8(output), format).map_err(Failure::job)?;
+        let settings = args.common.settings("writing");
+        filing = picture::write_with(settings, &mut landing, &Picture::U8(output), format).map_err(Failure::filing)?;
         landing.land().map_err(Failure::job)?;
     }
     let mut facts = Map::new();
@@ -44,6 +46,7 @@ pub fn run(args: Mandelbrot) -> Result<(), Failure> {
         facts,
         line: format!("Mandelbrot set, {width}x{height}, {} iterations", args.iterations),
         reports: vec![done.report().clone()],
+        filing,
         wall: began.elapsed(),
         verified: args.common.verify.then_some(true),
     }

@@ -73,6 +73,7 @@ fn product<T: Element + npy::Element>(args: Matmul, dtype: &str) -> Result<(), F
         facts,
         line: format!("{m}x{k} times {k}x{n} {dtype}"),
         reports: vec![done.report().clone()],
+        filing: None,
         wall: began.elapsed(),
         verified: args.common.verify.then_some(true),
     }

@@ -35,6 +35,7 @@ pub fn run(op: Op, args: Reduce) -> Result<(), Failure> {
         facts: facts(&args, &header, whole.then_some(number)),
         line: format!("{op} of {:?} {dtype}", header.shape),
         reports: vec![done.report().clone()],
+        filing: None,
         wall: began.elapsed(),
         verified: verified.map(|_| true),
     }

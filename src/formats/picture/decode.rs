@@ -5,6 +5,8 @@ use std::io::{self, BufReader, Cursor};
 use std::path::Path;
 
 use bytemuck::{Pod, cast_slice_mut};
+#[cfg(target_arch = "x86_64")]
+use image::ExtendedColorType;
 use image::codecs::bmp::BmpDecoder;
 use image::error::UnsupportedErrorKind;
 use image::metadata::Orientation;
@@ -15,6 +17,8 @@ use super::super::source::Source;
 use super::Picture;
 use super::gray_alpha::GrayAlpha;
 use super::plausible::{Claim, least_file};
+#[cfg(target_arch = "x86_64")]
+use super::png;
 use crate::error::{Error, Result};
 use crate::shared::Shared;
 use crate::sys::limits;
@@ -49,6 +53,10 @@ pub fn read(path: impl AsRef<Path>) -> Result<Picture> {
         }
         ImageFormat::Bmp => bitmap(&source, &head),
         format => {
+            if let Some(picture) = plain_png(format, &source, &head)? {
+                return Ok(picture);
+            }
+            source.rewind()?;
             if let Some(decoder) = GrayAlpha::of(format, source.buffered()?) {
                 return decode(&source, &head, format, Ok(decoder));
             }
@@ -75,6 +83,27 @@ fn known_format(source: &Source, head: &[u8]) -> Result<ImageFormat> {
 
 fn name(format: ImageFormat) -> String {
     format!("{format:?}").to_uppercase()
+}
+
+/// The commonest kind of PNG is read by a reader of our own. `None` for what that leaves to `image`.
+#[cfg(target_arch = "x86_64")]
+fn plain_png(format: ImageFormat, source: &Source, head: &[u8]) -> Result<Option<Picture>> {
+    if format != ImageFormat::Png {
+        return Ok(None);
+    }
+    let Some(plain) = png::Plain::of(source.buffered()?) else { return Ok(None) };
+    let [height, width, channels] = plain.shape();
+    let claim = Claim { width: width as u64, height: height as u64, channels: channels as u64, bits: 8 };
+    if source.len < least_file(format, head, ExtendedColorType::Unknown(0), claim) {
+        return Ok(None);
+    }
+    let mut samples = Shared::zeros((height, width, channels))?;
+    Ok(plain.read(samples.as_mut_slice()).map(|()| Picture::U8(samples)))
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn plain_png(_: ImageFormat, _: &Source, _: &[u8]) -> Result<Option<Picture>> {
+    Ok(None)
 }
 
 /// BMP has no gray but by a palette of grays: such a picture gets one channel.

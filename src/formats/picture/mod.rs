@@ -15,11 +15,14 @@
 //! # Ok::<(), parfork::Error>(())
 //! ```
 
+mod bands;
 mod decode;
 mod encode;
 mod format;
 mod gray_alpha;
+mod jpeg;
 mod plausible;
+mod png;
 mod pnm;
 mod tiff;
 
@@ -28,7 +31,7 @@ use std::path::Path;
 use ndarray::Ix3;
 
 pub use decode::read;
-pub use encode::{save, write};
+pub use encode::{save, write, write_with};
 pub use format::Format;
 
 use super::source::wrong;

@@ -1,0 +1,140 @@
+"""End to end: whole commands from file to file, wall clock, against scripts and commands that do the same.
+
+Usage: ends.py PARFORK FOLDER [ROUNDS]; benches/peers/run ends makes both.
+"""
+
+import importlib.util
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+parfork, folder = os.path.abspath(sys.argv[1]), sys.argv[2]
+rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 11
+os.chdir(folder)
+
+OPENCV = "import cv2; cv2.imwrite('out.png', cv2.GaussianBlur(cv2.imread('big.png', cv2.IMREAD_UNCHANGED), (0, 0), 3))"
+PYVIPS = "import pyvips; pyvips.Image.new_from_file('big.png', access='sequential').gaussblur(3).write_to_file('out.png')"
+NUMPY = "import numpy as np; np.save('c.npy', np.load('a.npy') @ np.load('b.npy'))"
+
+
+def has(module):
+    return importlib.util.find_spec(module) is not None
+
+
+def photograph():
+    """4096 x 4096 RGB, mirrored four times, with a sensor's noise; a file as Pillow writes it."""
+    import numpy as np
+    from PIL import Image
+    from skimage import data
+
+    quarter = np.asarray(Image.fromarray(data.astronaut()).resize((2048, 2048), Image.BICUBIC))
+    half = np.hstack([quarter, quarter[:, ::-1]])
+    whole = np.vstack([half, half[::-1]])
+    noise = np.random.default_rng(0).normal(0, 2, whole.shape)
+    Image.fromarray(np.clip(whole + noise, 0, 255).astype(np.uint8)).save("big.png")
+
+
+def matrices():
+    import numpy as np
+
+    rng = np.random.default_rng(1)
+    for name in ["a.npy", "b.npy"]:
+        np.save(name, rng.standard_normal((4096, 4096), dtype=np.float32))
+
+
+def imagemagick():
+    for name in ["magick", "convert-im6.q16", "convert"]:
+        said = subprocess.run([name, "-version"], capture_output=True, text=True).stdout if shutil.which(name) else ""
+        if "ImageMagick" in said:
+            return name
+    return None
+
+
+def run(command, output, environment):
+    """Seconds of one run, from the start of the process to its end; the output is not there before."""
+    if output and os.path.exists(output):
+        os.remove(output)
+    began = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **environment})
+    return time.perf_counter() - began
+
+
+def contest(title, output, contestants, rounds, same=None):
+    """Runs all in turns. The first is ours; each is a name, a command and its environment."""
+    seconds, sizes = {name: [] for name, *_ in contestants}, {}
+    for turn in range(rounds + 1):
+        for name, command, environment in contestants:
+            # A contestant that takes as long as all others together need not be known to a percent.
+            if turn > 2 and statistics.median(seconds[name]) > 3:
+                continue
+            taken = run(command, output, environment)
+            if turn == 0:
+                sizes[name] = os.path.getsize(output) if output else 0
+                if same:
+                    same(name)
+            else:
+                seconds[name].append(taken)
+    ours = contestants[0][0]
+    print(f"\n{title}\n| | ms, median (min..max) | output, MB | time / ours, medians | minima |\n|---|---:|---:|---:|---:|")
+    for name, *_ in contestants:
+        mine = [1e3 * second for second in seconds[name]]
+        ratios = [f(seconds[name]) / f(seconds[ours]) for f in (statistics.median, min)]
+        size = f"{sizes[name] / 1e6:.1f}" if output else "-"
+        print(f"| {name} | {statistics.median(mine):.1f} ({min(mine):.1f}..{max(mine):.1f}) | {size} | {ratios[0]:.2f} | {ratios[1]:.2f} |")
+
+
+def pictures():
+    if not (has("skimage") and has("PIL")):
+        print("no picture without scikit-image and Pillow")
+        return
+    photograph()
+    contestants = [("parfork", [parfork, "image", "big.png", "--filter", "gaussian:3", "-o", "out.png", "-q"], {})]
+    if shutil.which("vips"):
+        contestants.append(("vips", ["vips", "gaussblur", "big.png", "out.png", "3"], {}))
+    if has("pyvips"):
+        contestants.append(("pyvips, a script", [sys.executable, "-c", PYVIPS], {}))
+    if has("cv2"):
+        contestants.append(("OpenCV, a script", [sys.executable, "-c", OPENCV], {}))
+    if magick := imagemagick():
+        contestants.append(("ImageMagick", [magick, "big.png", "-blur", "0x3", "out.png"], {}))
+    first = []
+
+    def same(name):
+        import numpy as np
+        from PIL import Image
+
+        Image.MAX_IMAGE_PIXELS = None
+        picture = np.asarray(Image.open("out.png")).astype(np.int16)
+        first.append(picture)
+        # Weights are rounded and cut off in as many ways as there are libraries: libvips does where they fall below a fifth.
+        differs = np.abs(picture - first[0])
+        print(f"{name}: differs from ours by {differs.mean():.2f} levels, {differs.max()} at most")
+        assert differs.mean() < 2, f"{name} computes something else"
+
+    contest("gaussian:3 of a PNG of 4096x4096 RGB, to PNG", "out.png", contestants, rounds, same)
+
+
+def products():
+    if not has("numpy"):
+        print("no product without NumPy")
+        return
+    matrices()
+    contestants = [
+        ("parfork", [parfork, "matmul", "a.npy", "b.npy", "-o", "c.npy", "-q"], {}),
+        ("NumPy, a script", [sys.executable, "-c", NUMPY], {}),
+        ("NumPy, OPENBLAS_CORETYPE=SkylakeX", [sys.executable, "-c", NUMPY], {"OPENBLAS_CORETYPE": "SkylakeX"}),
+    ]
+    contest("product of two .npy of 4096x4096 f32, to .npy", "c.npy", contestants, rounds)
+
+
+def starts():
+    contestants = [("parfork --version", [parfork, "--version"], {}), ("true", ["true"], {})]
+    contest("start of a command", None, contestants, 20 * rounds)
+
+
+pictures()
+products()
+starts()

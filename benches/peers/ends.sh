@@ -1,0 +1,7 @@
+# Whole commands from file to file, beside scripts and commands that do the same.
+want numpy opencv-python-headless pillow scikit-image 'pyvips[binary]'
+want_debian libvips-tools imagemagick
+cargo build --release --quiet
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$PYTHON" benches/peers/ends.py "${CARGO_TARGET_DIR:-target}/release/parfork" "$work"

@@ -1,0 +1,50 @@
+//! Parameters of kernels as plain data, which is what a crew's workers can be handed.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use bytemuck::{Pod, Zeroable};
+
+/// Parameters in their own words: what they are shown as, and read from.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct Told {
+    text: [u8; Told::ROOM],
+    length: u64,
+}
+
+impl Told {
+    /// Bytes that words may have: more than any parameters of a kernel take.
+    const ROOM: usize = 64;
+
+    /// # Panics
+    /// If the words do not fit.
+    pub(crate) fn of(parameters: &impl Display) -> Self {
+        let words = parameters.to_string();
+        let mut told = Self { text: [0; Self::ROOM], length: words.len() as u64 };
+        told.text[..words.len()].copy_from_slice(words.as_bytes());
+        told
+    }
+
+    /// The parameters.
+    ///
+    /// # Panics
+    /// If these are not words that such parameters are shown as.
+    pub(crate) fn read<P: FromStr>(&self) -> P {
+        let words = self.text.get(..self.length as usize).and_then(|words| std::str::from_utf8(words).ok());
+        words.and_then(|words| words.parse().ok()).expect("told by the coordinator in the same words")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_read() {
+        for number in [0.1, -1e-300, f64::MAX, 2.5] {
+            assert_eq!(Told::of(&number).read::<f64>(), number);
+        }
+        assert_eq!(Told::of(&"x".repeat(64)).read::<String>(), "x".repeat(64));
+    }
+}
