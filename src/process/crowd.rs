@@ -45,8 +45,8 @@ struct Member {
 enum Process {
     /// This process made it.
     Own(Child),
-    /// The nursery made it.
-    Fostered(Ward),
+    /// The nursery made it, whose end is on the board.
+    Fostered(Ward, Board),
 }
 
 impl Crowd {
@@ -74,7 +74,7 @@ impl Crowd {
     /// # Errors
     /// If there is no such process, or it is not the nursery's.
     pub(crate) fn foster(&mut self, pid: u32, nursery: u32) -> io::Result<()> {
-        self.push(Process::Fostered(Ward::hold(pid, nursery)?));
+        self.push(Process::Fostered(Ward::hold(pid, nursery)?, self.board.clone()));
         Ok(())
     }
 
@@ -213,7 +213,7 @@ impl Crowd {
         member.buried = true;
         let exit = member.process.past(berth).unwrap_or_else(|| member.process.wait(berth));
         let nursery = self.board.head().post.0.obituary.word().load(Ordering::Acquire);
-        let fostered = matches!(member.process, Process::Fostered(_));
+        let fostered = matches!(member.process, Process::Fostered(..));
         let cause = match (member.stalled.take(), exit) {
             (Some(stalled), Exit::Signal(libc::SIGKILL)) => stalled,
             (_, Exit::Signal(libc::SIGKILL) | Exit::Unknown) if fostered && Obituary::says_dead(nursery) => {
@@ -271,14 +271,14 @@ impl Process {
     fn pid(&self) -> u32 {
         match self {
             Self::Own(child) => child.pid(),
-            Self::Fostered(ward) => ward.pid(),
+            Self::Fostered(ward, _) => ward.pid(),
         }
     }
 
     fn kill(&self) {
         match self {
             Self::Own(child) => child.kill(),
-            Self::Fostered(ward) => ward.kill(),
+            Self::Fostered(ward, _) => ward.kill(),
         }
     }
 
@@ -286,7 +286,7 @@ impl Process {
     fn ended(&self, berth: &Berth) -> Option<Exit> {
         match self {
             Self::Own(child) => child.ended(),
-            Self::Fostered(ward) => ward.is_dead().then(|| Self::told(berth)),
+            Self::Fostered(ward, board) => ward.is_dead().then(|| Self::told(berth, board)),
         }
     }
 
@@ -294,7 +294,7 @@ impl Process {
     fn foretold(&self) -> Option<Exit> {
         match self {
             Self::Own(child) => child.foretold(),
-            Self::Fostered(ward) => ward.foretold(),
+            Self::Fostered(ward, _) => ward.foretold(),
         }
     }
 
@@ -319,7 +319,7 @@ impl Process {
             Self::Own(child) => {
                 child.wait();
             }
-            Self::Fostered(ward) => ward.wait(),
+            Self::Fostered(ward, _) => ward.wait(),
         }
     }
 
@@ -328,18 +328,21 @@ impl Process {
         self.wait_for_end();
         match self {
             Self::Own(child) => child.wait(),
-            Self::Fostered(_) => Self::told(berth),
+            Self::Fostered(_, board) => Self::told(berth, board),
         }
     }
 
     /// What the nursery says of a worker that is dead. Only for the error's text: that it is dead is for its pidfd to say.
-    fn told(berth: &Berth) -> Exit {
+    fn told(berth: &Berth, board: &Board) -> Exit {
         let until = Instant::now() + Self::TOLD;
         loop {
+            // Asked for first: what it had said before its end is there then.
+            let nursery = board.head().post.0.obituary.word().load(Ordering::Acquire);
+            let is_late = || Instant::now() > until || Obituary::says_dead(nursery);
             match berth.exit() {
                 Some(exit) => return exit,
-                None if Instant::now() > until => return Exit::Unknown,
-                None => futex::wait(berth.exit_word().0, berth.exit_word().1, Some(until)),
+                None if is_late() => return Exit::Unknown,
+                None => futex::wait(berth.exit_word().0, berth.exit_word().1, Some(Instant::now() + Crowd::ROUND)),
             }
         }
     }
