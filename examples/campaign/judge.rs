@@ -27,6 +27,9 @@ pub(crate) struct Case<'c> {
     pub(crate) plan: &'c Plan,
     pub(crate) grid: &'c Grid,
     pub(crate) words: &'c Words,
+    /// When the job began and ended.
+    pub(crate) began: u64,
+    pub(crate) ended: u64,
 }
 
 impl Case<'_> {
@@ -40,10 +43,10 @@ impl Case<'_> {
     /// Of a job that was not. `others_right`: whether all slices are right but those that are fatal in this plan.
     pub(crate) fn failed(&self, error: &Error, others_right: bool) -> Verdict {
         let wrong = |why: &str| Verdict::Wrong(format!("{why}: {error:?}"));
-        let ended = self.words.ended.load(std::sync::atomic::Ordering::SeqCst);
+        let Self { began, ended, .. } = *self;
         let fault = match error {
             Error::Deadline { deadline, done, slices } => {
-                let took = span(self.words.began.load(std::sync::atomic::Ordering::SeqCst), ended);
+                let took = span(began, ended);
                 let after = took.checked_sub(*deadline);
                 let exact = self.plan.deadline == Some(*deadline) && *slices == self.grid.slices() && done <= slices;
                 return match after {
@@ -72,6 +75,16 @@ impl Case<'_> {
                 return match self.faults().find(|(_, fault)| exact && asked(fault)) {
                     Some((number, _)) => Verdict::Failed { after: Some(span(self.words.at(number), ended)) },
                     None => wrong("nobody has asked it to stop"),
+                };
+            }
+            // The fork server itself, or all that it made, before there was a job.
+            Error::Fork { .. } if self.plan.crew.is_some() => {
+                return match self
+                    .faults()
+                    .any(|(number, fault)| fault.befalls_births(self.words.victims(number).count()))
+                {
+                    true => Verdict::Failed { after: None },
+                    false => wrong("nobody was killed at birth"),
                 };
             }
             _ => None,
@@ -136,6 +149,12 @@ impl Case<'_> {
 }
 
 impl Fault {
+    /// Whether it has befallen so many, and may have kept workers from being made.
+    fn befalls_births(&self, victims: usize) -> bool {
+        // In its first moments the fork server looks like a worker.
+        victims > 0 && matches!(self.place, Place::Birth { .. } | Place::Nursery { .. } | Place::Worker { .. })
+    }
+
     /// The slice it waits in.
     pub(crate) fn slice(&self) -> Option<usize> {
         match self.place {

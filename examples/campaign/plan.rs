@@ -6,7 +6,7 @@ use std::time::Duration;
 use parfork::slices::Grid;
 use parfork::{Redo, Schedule, Settings, Split};
 
-use crate::chance::Chance;
+use crate::chance::{Chance, mix};
 use crate::deed::Deed;
 use crate::page::MOST_FAULTS;
 
@@ -34,8 +34,20 @@ pub(crate) struct Plan {
     /// How long all bodies together take, about.
     pub(crate) busy: Duration,
     pub(crate) faults: Vec<Fault>,
+    /// Whether workers stay, to do so many jobs one after the other, of which each may fail.
+    pub(crate) crew: Option<Stay>,
     /// What decides the values of cells.
     pub(crate) salt: u64,
+}
+
+/// How workers stay.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stay {
+    pub(crate) jobs: u64,
+    /// How long nothing is done between two jobs.
+    pub(crate) pause: Duration,
+    /// Whether the coordinator works too.
+    pub(crate) joins_in: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +104,7 @@ impl Plan {
             meets: if chance.in_a_hundred(15) { chance.within(1..6) } else { 0 },
             busy: Duration::from_micros(chance.one(&[0, 500, 2000, 6000])),
             faults: Vec::new(),
+            crew: None,
             salt: chance.next(),
             shape,
         };
@@ -115,7 +128,34 @@ impl Plan {
                 false => plan.slice_deadline = Some(Duration::from_millis(400)),
             }
         }
+        if chance.in_a_hundred(35) {
+            plan.stay(chance);
+        }
         plan
+    }
+
+    /// Lets workers stay, and what befalls them from outside do so in any of their jobs, or between two.
+    fn stay(&mut self, chance: &mut Chance) {
+        let jobs = chance.within(1..6) as u64;
+        let pause = Duration::from_micros(chance.one(&[0, 0, 100, 1000]));
+        for fault in &mut self.faults {
+            let late = chance.within(0..jobs as usize) as u32;
+            match &mut fault.place {
+                Place::Worker { after, .. } | Place::Nursery { after } | Place::Coordinator { after } => {
+                    *after = *after * (late + 1) + pause * late;
+                }
+                Place::Slice { .. } | Place::Birth { .. } => {}
+            }
+        }
+        // What befalls a body would befall the coordinator; and while it works it looks at no deadline.
+        let others_alone = self.faults.iter().all(|fault| fault.slice().is_none() && fault.deed.is_lethal());
+        let joins_in = others_alone && self.workers > 1 && chance.in_a_hundred(40);
+        self.crew = Some(Stay { jobs, pause, joins_in });
+    }
+
+    /// The same for one of the jobs of a crew: other values.
+    pub(crate) fn of_job(&self, job: u64) -> Self {
+        Self { salt: if job == 0 { self.salt } else { mix(self.salt ^ mix(job)) }, ..self.clone() }
     }
 
     /// The job's settings.
@@ -156,6 +196,15 @@ impl Plan {
 
     /// What this trial is about, as a row of the table.
     pub(crate) fn kind(&self) -> String {
+        let what = self.what();
+        match self.crew {
+            // All kinds of deeds in one row.
+            Some(_) => format!("a crew, {}", what.split(':').next().unwrap_or_default()),
+            None => what,
+        }
+    }
+
+    fn what(&self) -> String {
         match self.faults[..] {
             [] => "nothing".to_owned(),
             [Fault { place: Place::Slice { times: 2.., .. }, .. }] => "in a row on the same slice".to_owned(),

@@ -10,17 +10,17 @@ use bytemuck::Pod;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use nix::sys::signal::{SigSet, Signal};
 use parfork::slices::Region;
-use parfork::{Gathered, Job, Shared, Slice, Stop, Worker};
+use parfork::{Crew, Gathered, Job, Shared, Slice, Stop, Worker};
 
 use crate::chance::mix;
 use crate::deed::Deed;
 use crate::judge::{Case, Verdict};
 use crate::page::{Page, Victim, Words, now};
-use crate::plan::{Element, Fault, Place, Plan};
+use crate::plan::{Element, Fault, Place, Plan, Stay};
 use crate::support::nothing_left;
 
-/// The plan's faults and the shared words, for a fork handler, which is given nothing.
-static FAULTS: OnceLock<(Vec<Fault>, Page)> = OnceLock::new();
+/// The plan and the shared words, for a fork handler and for the bodies of a crew, which are given nothing.
+static TOLD: OnceLock<(Plan, Page)> = OnceLock::new();
 
 /// Forks of this process so far.
 static FORKS: AtomicU64 = AtomicU64::new(0);
@@ -33,17 +33,17 @@ pub(crate) fn play(seed: u64, number: u64) -> ExitCode {
     let mut mark = SigSet::empty();
     mark.add(Signal::SIGURG);
     mark.thread_block().expect("a signal that nobody sends");
-    let plan = Plan::new(seed, number);
-    let (_, words) = FAULTS.get_or_init(|| (plan.faults.clone(), Page::given().expect("the page as standard input")));
+    let told = || (Plan::new(seed, number), Page::given().expect("the page as standard input"));
+    let (plan, words) = TOLD.get_or_init(told);
     // SAFETY: the handlers use atomics and what ends the process.
     unsafe { libc::pthread_atfork(Some(count_fork), None, Some(be_born)) };
     let verdict = match (plan.element, plan.answer) {
-        (Element::U8, 0) => run::<u8, 0>(&plan, words),
-        (Element::U8, _) => run::<u8, 1>(&plan, words),
-        (Element::I32, 0) => run::<i32, 0>(&plan, words),
-        (Element::I32, _) => run::<i32, 1>(&plan, words),
-        (Element::F64, 0) => run::<f64, 0>(&plan, words),
-        (Element::F64, _) => run::<f64, 5>(&plan, words),
+        (Element::U8, 0) => run::<u8, 0>(plan, words),
+        (Element::U8, _) => run::<u8, 1>(plan, words),
+        (Element::I32, 0) => run::<i32, 0>(plan, words),
+        (Element::I32, _) => run::<i32, 1>(plan, words),
+        (Element::F64, 0) => run::<f64, 0>(plan, words),
+        (Element::F64, _) => run::<f64, 5>(plan, words),
     };
     println!("{}", verdict.told());
     ExitCode::SUCCESS
@@ -55,8 +55,8 @@ extern "C" fn count_fork() {
 
 /// In a new process: the fault that befalls it before it is anything.
 extern "C" fn be_born() {
-    let Some((faults, words)) = FAULTS.get() else { return };
-    for (number, fault) in faults.iter().enumerate() {
+    let Some((plan, words)) = TOLD.get() else { return };
+    for (number, fault) in plan.faults.iter().enumerate() {
         if matches!(fault.place, Place::Birth { fork } if fork == FORKS.load(SeqCst)) {
             befall(words, number, None);
             let _ = fault.deed.happen();
@@ -109,77 +109,138 @@ fn answer<const N: usize>(plan: &Plan, slice: usize) -> [u64; N] {
     std::array::from_fn(|at| mix(plan.salt ^ (slice * 8 + at) as u64))
 }
 
-/// Runs the job, looks at what it left, and judges.
+/// Runs the job, or those of a crew, looks at what was left, and judges.
 fn run<T: Cell, const N: usize>(plan: &Plan, words: &Words) -> Verdict
 where
     [u64; N]: Pod,
 {
+    let mut arrays = Arrays::<T>::new(plan);
+    let play = || {
+        FORKS.store(0, SeqCst);
+        words.began.store(now(), SeqCst);
+        println!("begun");
+        let verdict = match plan.crew {
+            None => arrays.job::<N>(plan, words, None),
+            Some(stay) => crew::<T, N>(plan, words, stay, &mut arrays),
+        };
+        words.ended.store(now(), SeqCst);
+        verdict
+    };
+    catch_unwind(AssertUnwindSafe(|| nothing_left(play))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+        if text.contains("left") || text.contains("traces") {
+            Verdict::Left(text)
+        } else {
+            Verdict::Wrong(format!("panicked: {text}"))
+        }
+    })
+}
+
+/// Runs job after job on a crew, also after one that failed. The last failure, if all that failed did so as they should.
+fn crew<T: Cell, const N: usize>(plan: &Plan, words: &Words, stay: Stay, arrays: &mut Arrays<T>) -> Verdict
+where
+    [u64; N]: Pod,
+{
     let grid = plan.grid();
-    let case = Case { plan, grid: &grid, words };
-    let mut output = Shared::<T, IxDyn>::zeros(IxDyn(&plan.shape)).expect("a small array");
-    let mut input = Shared::<T, IxDyn>::zeros_like(&output).expect("a small array");
-    let given = |at: usize| T::of(mix(plan.salt ^ at as u64));
-    input.as_mut_slice().iter_mut().enumerate().for_each(|(at, cell)| *cell = given(at));
+    let mut crew = match Crew::start(plan.workers - usize::from(stay.joins_in)) {
+        Ok(crew) => crew,
+        Err(error) => return Case { plan, grid: &grid, words, began: 0, ended: now() }.failed(&error, true),
+    };
+    crew.join_in(stay.joins_in);
+    let mut verdict = Verdict::Completed;
+    for job in 0..stay.jobs {
+        match arrays.job::<N>(&plan.of_job(job), words, Some(&mut crew)) {
+            Verdict::Completed => {}
+            failed @ Verdict::Failed { .. } => verdict = failed,
+            lost => return lost,
+        }
+        std::thread::sleep(stay.pause);
+    }
+    verdict
+}
 
-    output.as_mut_slice().iter_mut().enumerate().for_each(|(at, cell)| *cell = earlier(plan, at));
-    let before = output.view().to_owned();
+/// What a job works on.
+struct Arrays<T> {
+    input: Shared<T, IxDyn>,
+    output: Shared<T, IxDyn>,
+}
 
+impl<T: Cell> Arrays<T> {
+    fn new(plan: &Plan) -> Self {
+        let zeros = || Shared::zeros(IxDyn(&plan.shape)).expect("a small array");
+        Self { input: zeros(), output: zeros() }
+    }
+
+    /// Runs a job, looks at what it left in the arrays, and judges.
+    fn job<const N: usize>(&mut self, plan: &Plan, words: &Words, crew: Option<&mut Crew>) -> Verdict
+    where
+        [u64; N]: Pod,
+    {
+        let grid = plan.grid();
+        let Self { input, output } = self;
+        let given = |at: usize| T::of(mix(plan.salt ^ at as u64));
+        input.as_mut_slice().iter_mut().enumerate().for_each(|(at, cell)| *cell = given(at));
+        output.as_mut_slice().iter_mut().enumerate().for_each(|(at, cell)| *cell = earlier(plan, at));
+        let before = output.view().to_owned();
+        let began = now();
+        let done = run_job::<T, N>(plan, words, input, output, crew);
+        let case = Case { plan, grid: &grid, words, began, ended: now() };
+        if !input.as_slice().iter().enumerate().all(|(at, cell)| *cell == given(at)) {
+            return Verdict::Wrong("the input has changed".to_owned());
+        }
+        let (given, after) = (input.view(), output.view());
+        let right = ArrayD::from_shape_fn(IxDyn(&plan.shape), |index| {
+            after[&index] == value(plan, ndarray::Dimension::slice(&index), given[&index], before[&index])
+        });
+        let is_right = |region: &Region| {
+            let mut cells = right.view();
+            region.ranges().for_each(|(axis, range)| cells.slice_axis_inplace(ndarray::Axis(axis), range.into()));
+            cells.iter().all(|&right| right)
+        };
+        match done {
+            Ok(gathered) => {
+                let wrong =
+                    grid.regions().find(|region| !is_right(region)).map(|region| format!("slice {region} is wrong"));
+                case.completed(&gathered.report().deaths, wrong.or_else(|| complaint::<N>(plan, &gathered)))
+            }
+            Err(error) => {
+                let fatal = |slice| plan.faults.iter().any(|fault| fault.slice() == Some(slice));
+                case.failed(&error, grid.regions().all(|region| fatal(region.index()) || is_right(&region)))
+            }
+        }
+    }
+}
+
+fn run_job<T: Cell, const N: usize>(
+    plan: &Plan,
+    words: &Words,
+    input: &Shared<T, IxDyn>,
+    output: &mut Shared<T, IxDyn>,
+    crew: Option<&mut Crew>,
+) -> parfork::Result<Gathered<[u64; N]>>
+where
+    [u64; N]: Pod,
+{
     let mut told = 0;
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        nothing_left(|| {
-            let mut settings = plan.settings();
-            if plan.progress {
-                settings.progress = Some(Box::new(|done, of| {
-                    assert!(told <= done && done <= of, "progress goes on: {told}, {done} of {of}");
-                    told = done;
-                }));
-            }
-            if plan.graceful {
-                settings.stop = Some(Stop::at_signals().expect("handlers"));
-            }
-            let job = Job::with((&input, &mut output), settings);
-            FORKS.store(0, SeqCst);
-            words.began.store(now(), SeqCst);
-            println!("begun");
-            let done = job.run(|w, (input, slice)| labour::<T, N>(plan, words, w, input, slice));
-            words.ended.store(now(), SeqCst);
-            done
-        })
-    }));
-    let done = match outcome {
-        Ok(done) => done,
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
-            return if text.contains("left") || text.contains("traces") {
-                Verdict::Left(text)
-            } else {
-                Verdict::Wrong(format!("panicked: {text}"))
-            };
-        }
-    };
-    if !input.as_slice().iter().enumerate().all(|(at, cell)| *cell == given(at)) {
-        return Verdict::Wrong("the input has changed".to_owned());
+    let mut settings = plan.settings();
+    if plan.progress {
+        settings.progress = Some(Box::new(|done, of| {
+            assert!(told <= done && done <= of, "progress goes on: {told}, {done} of {of}");
+            told = done;
+        }));
     }
-    let (given, after) = (input.view(), output.view());
-    let right = ArrayD::from_shape_fn(IxDyn(&plan.shape), |index| {
-        after[&index] == value(plan, ndarray::Dimension::slice(&index), given[&index], before[&index])
-    });
-    let is_right = |region: &Region| {
-        let mut cells = right.view();
-        region.ranges().for_each(|(axis, range)| cells.slice_axis_inplace(ndarray::Axis(axis), range.into()));
-        cells.iter().all(|&right| right)
-    };
-    match done {
-        Ok(gathered) => {
-            let wrong =
-                grid.regions().find(|region| !is_right(region)).map(|region| format!("slice {region} is wrong"));
-            case.completed(&gathered.report().deaths, wrong.or_else(|| complaint::<N>(plan, &gathered)))
-        }
-        Err(error) => {
-            let fatal = |slice| plan.faults.iter().any(|fault| fault.slice() == Some(slice));
-            case.failed(&error, grid.regions().all(|region| fatal(region.index()) || is_right(&region)))
-        }
+    if plan.graceful {
+        settings.stop = Some(Stop::at_signals().expect("handlers"));
     }
+    if crew.is_none() {
+        let job = Job::with((input, output), settings);
+        return job.run(|w, (input, slice)| labour::<T, N>(plan, words, w, input, slice));
+    }
+    settings.crew = crew;
+    Job::with((input, output), settings).run_with(plan.salt, |w, salt, (input, slice)| {
+        let (plan, words) = TOLD.get().expect("told before the crew was started");
+        labour::<T, N>(&Plan { salt, ..plan.clone() }, words, w, input, slice)
+    })
 }
 
 /// What is wrong with the answers and the report of a job that was completed.

@@ -197,6 +197,24 @@ pub(crate) fn the_nursery_may_die_in_a_job() {
     });
 }
 
+/// Nobody else could say how they ended, and each was waited for.
+pub(crate) fn the_nursery_may_die_with_a_hundred_workers() {
+    with_crew(100, |crew| {
+        page()[1].store(u64::from(nursery()), Ordering::Relaxed);
+        let mut cells = Shared::<u64, _>::zeros(300).unwrap();
+        let job = Job::new(&mut cells).crew(crew).retries(1).overwrites();
+        let done = job.run_with((), |w, (), mut slice| {
+            slice.fill(w.region().index() as u64);
+            if w.region().index() == 200 && count(0) == 0 {
+                send(page()[1].load(Ordering::Relaxed) as u32, libc::SIGKILL);
+                std::thread::sleep(Duration::from_secs(5));
+            }
+        });
+        assert!(done.unwrap().report().deaths.iter().all(|death| death.cause == Cause::NurseryDied));
+        assert!(cells.as_slice().iter().copied().eq(0..300));
+    });
+}
+
 pub(crate) fn a_stopped_nursery_is_continued() {
     with_crew(2, |crew| {
         for _ in 0..3 {

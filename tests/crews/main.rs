@@ -43,6 +43,7 @@ fn main() -> ExitCode {
             faults::undo_copies_put_slices_back,
             faults::the_nursery_may_die_between_jobs,
             faults::the_nursery_may_die_in_a_job,
+            faults::the_nursery_may_die_with_a_hundred_workers,
             faults::a_stopped_nursery_is_continued,
             faults::replacements_come_though_there_are_threads,
             faults::without_nursery_and_with_threads_there_are_none,
