@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Cause;
 use crate::sync::{Berth, Board};
-use crate::sys::child::{Child, Exit, Ward};
+use crate::sys::child::{self, Child, Exit, Ward};
 use crate::sys::futex;
 use crate::sys::obituary::Obituary;
 use crate::sys::proc;
@@ -45,8 +45,8 @@ struct Member {
 enum Process {
     /// This process made it.
     Own(Child),
-    /// The nursery made it, whose end is on the board.
-    Fostered(Ward, Board),
+    /// The nursery made it: which process that is, whose end is on the board.
+    Fostered(Ward, u32, Board),
 }
 
 impl Crowd {
@@ -74,7 +74,7 @@ impl Crowd {
     /// # Errors
     /// If there is no such process, or it is not the nursery's.
     pub(crate) fn foster(&mut self, pid: u32, nursery: u32) -> io::Result<()> {
-        self.push(Process::Fostered(Ward::hold(pid, nursery)?, self.board.clone()));
+        self.push(Process::Fostered(Ward::hold(pid, nursery)?, nursery, self.board.clone()));
         Ok(())
     }
 
@@ -271,14 +271,14 @@ impl Process {
     fn pid(&self) -> u32 {
         match self {
             Self::Own(child) => child.pid(),
-            Self::Fostered(ward, _) => ward.pid(),
+            Self::Fostered(ward, ..) => ward.pid(),
         }
     }
 
     fn kill(&self) {
         match self {
             Self::Own(child) => child.kill(),
-            Self::Fostered(ward, _) => ward.kill(),
+            Self::Fostered(ward, ..) => ward.kill(),
         }
     }
 
@@ -286,7 +286,7 @@ impl Process {
     fn ended(&self, berth: &Berth) -> Option<Exit> {
         match self {
             Self::Own(child) => child.ended(),
-            Self::Fostered(ward, board) => ward.is_dead().then(|| Self::told(berth, board)),
+            Self::Fostered(ward, nursery, board) => ward.is_dead().then(|| Self::told(berth, *nursery, board)),
         }
     }
 
@@ -294,7 +294,7 @@ impl Process {
     fn foretold(&self) -> Option<Exit> {
         match self {
             Self::Own(child) => child.foretold(),
-            Self::Fostered(ward, _) => ward.foretold(),
+            Self::Fostered(ward, ..) => ward.foretold(),
         }
     }
 
@@ -319,7 +319,7 @@ impl Process {
             Self::Own(child) => {
                 child.wait();
             }
-            Self::Fostered(ward, _) => ward.wait(),
+            Self::Fostered(ward, ..) => ward.wait(),
         }
     }
 
@@ -328,21 +328,25 @@ impl Process {
         self.wait_for_end();
         match self {
             Self::Own(child) => child.wait(),
-            Self::Fostered(_, board) => Self::told(berth, board),
+            Self::Fostered(_, nursery, board) => Self::told(berth, *nursery, board),
         }
     }
 
     /// What the nursery says of a worker that is dead. Only for the error's text: that it is dead is for its pidfd to say.
-    fn told(berth: &Berth, board: &Board) -> Exit {
+    fn told(berth: &Berth, nursery: u32, board: &Board) -> Exit {
         let until = Instant::now() + Self::TOLD;
         loop {
             // Asked for first: what it had said before its end is there then.
-            let nursery = board.head().post.0.obituary.word().load(Ordering::Acquire);
-            let is_late = || Instant::now() > until || Obituary::says_dead(nursery);
+            let end = board.head().post.0.obituary.word().load(Ordering::Acquire);
+            let is_late = || Instant::now() > until || Obituary::says_dead(end);
             match berth.exit() {
                 Some(exit) => return exit,
                 None if is_late() => return Exit::Unknown,
-                None => futex::wait(berth.exit_word().0, berth.exit_word().1, Some(Instant::now() + Crowd::ROUND)),
+                None => {
+                    // Somebody may have stopped it.
+                    child::resume(nursery);
+                    futex::wait(berth.exit_word().0, berth.exit_word().1, Some(Instant::now() + Crowd::ROUND));
+                }
             }
         }
     }

@@ -209,6 +209,11 @@ fn foretold(pid: u32) -> Option<Exit> {
     }
 }
 
+/// Lets a process go on if it was stopped.
+pub(crate) fn resume(pid: u32) {
+    let _ = kill(Pid::from_raw(pid as i32), Signal::SIGCONT);
+}
+
 /// A process that a child of this one made and will reap, held by its pidfd.
 #[derive(Debug)]
 pub(crate) struct Ward {
