@@ -226,6 +226,17 @@ pub(crate) fn a_stopped_nursery_is_continued() {
             let (made, done) = run(crew, 6, 2, undo());
             is_right(&made, &done.unwrap());
         }
+        // While it could say how a worker has ended.
+        page()[1].store(u64::from(nursery()), Ordering::Relaxed);
+        let mut cells = Shared::<u64, _>::zeros(4).unwrap();
+        let job = Job::new(&mut cells).crew(crew).split(Split::rows().of(1));
+        let error = job.run_with((), |w, (), _| {
+            if w.region().index() == 2 {
+                send(page()[1].load(Ordering::Relaxed) as u32, libc::SIGSTOP);
+                kill_me();
+            }
+        });
+        assert_eq!(death(error.unwrap_err()).cause, Cause::Signalled { signal: libc::SIGKILL });
         // Also when it is to leave.
         send(nursery(), libc::SIGSTOP);
     });

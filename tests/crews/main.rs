@@ -53,6 +53,7 @@ fn main() -> ExitCode {
             settings::a_death_reaches_those_who_meet,
             settings::the_rest_go_on_without_the_dead,
             settings::deadlines_are_kept,
+            settings::a_deadline_that_comes_with_the_end_is_for_this_job_alone,
             settings::slice_deadlines_are_kept,
             settings::a_stop_ends_a_job_and_not_the_crew,
             settings::a_guard_keeps_stray_writes_out,

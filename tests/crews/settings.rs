@@ -94,6 +94,35 @@ pub(crate) fn deadlines_are_kept() {
     });
 }
 
+/// Time is up just when all have come to the end: the job is done, and what was said to end it is not for the next one.
+pub(crate) fn a_deadline_that_comes_with_the_end_is_for_this_job_alone() {
+    with_crew(2, |crew| {
+        let mut line = Shared::<u64, _>::zeros(2).unwrap();
+        let (mut counts, mut span) = ([0, 0], Duration::from_micros(300));
+        for step in 1..=3000_u64 {
+            let settings = Settings { crew: Some(&mut *crew), deadline: Some(span), ..each_one(2) };
+            let done = Job::with(&mut line, settings).run_with(step, |_, step, mut slice| {
+                std::thread::sleep(Duration::from_micros(100));
+                slice.fill(step);
+            });
+            counts[usize::from(done.is_ok())] += 1;
+            // Nearer and nearer to how long a job takes, whatever that is.
+            match done {
+                Ok(_) => {
+                    assert_eq!(line.as_slice(), [step; 2]);
+                    span -= span / 100;
+                }
+                Err(error) => {
+                    assert!(matches!(error, Error::Deadline { .. }), "{error:?}");
+                    span += span / 30;
+                }
+            }
+        }
+        println!("{counts:?} jobs not done, done");
+        is_sound(crew);
+    });
+}
+
 pub(crate) fn slice_deadlines_are_kept() {
     with_crew(2, |crew| {
         let mut cells = Shared::<u64, _>::zeros(10).unwrap();

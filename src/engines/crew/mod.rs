@@ -168,7 +168,9 @@ impl Hands {
     /// Lets all workers be there and be new, if one is missing.
     fn gather(&mut self) -> Result<()> {
         let is_intact = self.nursery.as_ref().is_some_and(Nursery::is_intact);
-        if is_intact && self.crowd.as_ref().is_some_and(Crowd::is_whole) {
+        // It breaks also when time is up just after all have come to the end of a job, which is done then.
+        let is_whole = self.board.head().end.broken().is_none();
+        if is_intact && is_whole && self.crowd.as_ref().is_some_and(Crowd::is_whole) {
             return Ok(());
         }
         self.crowd = None;
