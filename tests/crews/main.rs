@@ -65,6 +65,7 @@ fn main() -> ExitCode {
             together::the_coordinator_works_too,
             together::its_own_panic_is_told_each_time,
             together::its_own_part_is_not_tried_again,
+            together::what_the_dead_left_is_put_back,
             together::its_own_errors_end_the_job,
             together::a_death_meanwhile_is_told,
             together::a_death_ends_its_meetings,

@@ -109,6 +109,30 @@ pub(crate) fn its_own_part_is_not_tried_again() {
     });
 }
 
+/// The coordinator has no undo copies: what a dead worker has half changed is for workers to put back.
+pub(crate) fn what_the_dead_left_is_put_back() {
+    with_both(2, |crew| {
+        for step in 0..20 {
+            page()[0].store(0, Ordering::Relaxed);
+            let mut cells = Shared::<u64, _>::zeros(60).unwrap();
+            let schedule = if step % 2 == 0 { Schedule::Static } else { "dynamic=12".parse().unwrap() };
+            let job = Job::new(&mut cells).crew(crew).schedule(schedule).retries(1).undo_copies();
+            let done = job.run_with(std::process::id(), |w, coordinator, mut slice| {
+                slice[0] += 1;
+                if std::process::id() != coordinator && count(0) == 0 {
+                    kill_me();
+                }
+                // So that each has a part.
+                std::thread::sleep(Duration::from_micros(200));
+                w.rank()
+            });
+            assert_eq!(done.unwrap().report().deaths.len(), 1);
+            assert_eq!(cells.as_slice(), [1; 60]);
+        }
+        is_sound_together(crew);
+    });
+}
+
 pub(crate) fn its_own_errors_end_the_job() {
     with_both(2, |crew| {
         for times in [3, 1] {

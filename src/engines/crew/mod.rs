@@ -268,6 +268,10 @@ impl Staff for AtTask<'_> {
         let hands = &mut *self.hands;
         hands.gather()?;
         round.processes = round.dealer.workers.min(hands.workers);
+        if !round.first {
+            // What the dead left half changed is put back by those who have undo copies, which this process has not.
+            round.dealer.workers = round.processes;
+        }
         hands.call(self.task, work, round)?;
         let own = round.processes;
         if own < round.dealer.workers {
