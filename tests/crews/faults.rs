@@ -105,7 +105,7 @@ fn run(
     let done = Job::with(&mut cells, settings).run_with([every as u64, times], |w, [every, times], mut slice| {
         let number = w.region().index();
         slice[0] += number as u64;
-        if number as u64 % every == 0 && count(number) < times {
+        if (number as u64).is_multiple_of(every) && count(number) < times {
             kill_me();
         }
         number as u64
