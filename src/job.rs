@@ -212,7 +212,7 @@ impl<'p, L: Lend> Job<'p, L> {
         self
     }
 
-    /// Lets each worker read its own memory when it is done, for the [`Report`]. Costs some milliseconds.
+    /// Lets each worker read its own memory when it is done, for the [`Report`](crate::Report). Costs some milliseconds.
     pub fn measure_memory(mut self, measure: bool) -> Self {
         self.settings.measure_memory = measure;
         self

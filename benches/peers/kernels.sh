@@ -1,6 +1,6 @@
 # The bench `kernels` with NumPy as it comes, and with its OpenBLAS told that the CPU has AVX-512, where it has.
 want numpy
-if "$PYTHON" -c "import numpy" 2>&-; then
+if "$PYTHON" -c "import numpy" 2>/dev/null; then
     numpy="env OPENBLAS_NUM_THREADS=2 $PYTHON benches/peers/kernels.py"
     PARFORK_BENCH_PEERS="numpy	$numpy"
     if grep -q avx512dq /proc/cpuinfo; then

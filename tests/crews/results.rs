@@ -22,6 +22,9 @@ macro_rules! cells {
 
 cells!(u8 i16 u32 f32 f64 i128);
 
+/// A shape, and two arrays of it that are older than the crew: one given, one made.
+type Early<T> = (Vec<usize>, Shared<T, IxDyn>, Shared<T, IxDyn>);
+
 fn mix(value: u64) -> u64 {
     (value ^ (value >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
@@ -67,7 +70,7 @@ fn array<T: Cell>(shape: &[usize]) -> Shared<T, IxDyn> {
     array
 }
 
-fn checks<T: Cell>(crew: &mut Crew, early: &mut [(Vec<usize>, Shared<T, IxDyn>, Shared<T, IxDyn>)]) {
+fn checks<T: Cell>(crew: &mut Crew, early: &mut [Early<T>]) {
     let schedules = ["static", "dynamic", "dynamic=3", "guided"].map(|name| name.parse().unwrap());
     for (shape, given, made) in early {
         let (last, mut splits) = (shape.len() - 1, vec![Split::rows(), Split::rows().into_pieces(3)]);
@@ -84,7 +87,7 @@ fn checks<T: Cell>(crew: &mut Crew, early: &mut [(Vec<usize>, Shared<T, IxDyn>, 
     }
 }
 
-fn early<T: Cell>() -> Vec<(Vec<usize>, Shared<T, IxDyn>, Shared<T, IxDyn>)> {
+fn early<T: Cell>() -> Vec<Early<T>> {
     let shapes = [vec![1], vec![1000], vec![40, 33], vec![1, 700], vec![5, 6, 7]];
     shapes.into_iter().map(|shape| (shape.clone(), array(&shape), array(&shape))).collect()
 }

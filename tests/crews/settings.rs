@@ -303,7 +303,7 @@ pub(crate) fn what_a_crew_cannot_do_is_refused() {
             assert!(matches!(refused, Err(Error::Engine { what: "a crew", .. })), "{refused:?}");
         }
         let refused = Job::new(&cells).crew(crew).threads_per_worker(2).run_with((), |_, (), _| ());
-        assert!(matches!(&refused, Err(Error::Crew(why)) if why.contains("start_with")), "{refused:?}");
+        assert!(matches!(&refused, Err(Error::Crew(why)) if why.contains("Crew::with")), "{refused:?}");
         let refused = Job::new(&cells).crew(crew).workers(3).run_with((), |_, (), _| ());
         assert!(matches!(refused, Err(Error::Workers { asked: 3, most: 2 })), "{refused:?}");
         let refused = Job::new(&cells).crew(crew).split(Split::cols()).run_with((), |_, (), _| ());

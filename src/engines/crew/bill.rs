@@ -134,7 +134,7 @@ fn of_told(told: Told) -> [u64; 4] {
 }
 
 impl Bill {
-    /// Reads what [`write`] wrote; `None` if it is not that.
+    /// Reads what [`write()`] wrote; `None` if it is not that.
     pub(super) fn read(words: &[u64]) -> Option<Self> {
         let mut words = Words(words);
         let (tender, flags) = (words.one()?, words.next()?);
