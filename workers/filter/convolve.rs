@@ -123,7 +123,7 @@ fn weigh(weights: &[f32], cells: &[f32], pair: impl Fn(usize) -> (usize, usize))
         let (one, other) = pair(distance);
         let (one, other) = (lanes(one), lanes(other));
         for i in 0..LANES {
-            sums[i] = sums[i] + weight * (one[i] + other[i]);
+            sums[i] += weight * (one[i] + other[i]);
         }
     }
     sums

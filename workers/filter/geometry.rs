@@ -52,7 +52,7 @@ fn rows<S: Sample>(upward: bool, leftward: bool, source: &Source<'_, S>, mut reg
 /// places in the cache.
 fn columns<S: Sample, const C: usize>(clockwise: bool, source: &Source<'_, S>, mut region: Region<'_, S>) {
     let (rows, cols) = (region.rows.clone(), region.cols.clone());
-    let mut square = vec![[S::MAX; C]; BLOCK * BLOCK];
+    let mut square = [[S::MAX; C]; BLOCK * BLOCK];
     for top in rows.clone().step_by(BLOCK) {
         let down = top..rows.end.min(top + BLOCK);
         let from = mirrored(!clockwise, &down, source.width());
