@@ -65,21 +65,21 @@ impl<S: Sample> Work for Gradient<'_, S> {
                 let mut lengths = [S::MAX; LANES];
                 if size_of::<S>() == 1 {
                     let mut squares = [0_u16; LANES];
-                    for i in 0..LANES {
+                    for (i, square) in squares.iter_mut().enumerate() {
                         let [x, y] = derivatives(rows, i);
                         // From 255 on a derivative alone makes white.
                         let (x, y) = (x.to_i16().unsigned_abs().min(255), y.to_i16().unsigned_abs().min(255));
-                        squares[i] = (x * x).saturating_add(y * y);
+                        *square = (x * x).saturating_add(y * y);
                     }
                     let roots = vectors.roots(&squares);
                     for i in 0..LANES {
                         lengths[i] = S::from_u32(roots[i].into());
                     }
                 } else {
-                    for i in 0..LANES {
+                    for (i, length) in lengths.iter_mut().enumerate() {
                         let [x, y] = derivatives(rows, i);
                         let (x, y) = (x.to_f32(), y.to_f32());
-                        lengths[i] = S::from_f32((x * x + y * y).sqrt());
+                        *length = S::from_f32((x * x + y * y).sqrt());
                     }
                 }
                 [lengths]
