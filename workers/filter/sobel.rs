@@ -59,7 +59,6 @@ impl<S: Sample> Work for Gradient<'_, S> {
         fill(
             [self.out],
             #[inline(always)]
-            #[expect(clippy::needless_range_loop, reason = "as vectors, which an iterator is not for certain")]
             |n| {
                 let rows = [chunk(above, n), chunk(here, n), chunk(below, n)];
                 let mut lengths = [S::MAX; LANES];
