@@ -18,12 +18,18 @@ fn main() -> parfork::Result<()> {
     );
     println!("\n| job | workers | back to back | after 5 ms of idleness |");
     println!("|---|---:|---:|---:|");
+    for workers in [2, 8, 32, 128, 256] {
+        let line = &Shared::<u8, _>::zeros(workers)?;
+        let mut times: Vec<f64> =
+            (0..ROUNDS).map(|_| median(None, 1000 / workers, || said(line, each_one(workers)))).collect();
+        println!("| workers forked for each job | {workers} | {} | |", cell(&mut times));
+    }
     // Forked before there are threads.
     let mut crews = Vec::new();
-    for workers in [1, 2, 8, 32] {
+    for workers in [1, 2, 8, 32, 128, 256] {
         crews.push(Crew::start(workers)?);
     }
-    for (crew, workers) in crews.iter_mut().zip([2, 2, 8, 32]) {
+    for (crew, workers) in crews.iter_mut().zip([2, 2, 8, 32, 128, 256]) {
         let joins_in = crew.workers() < workers;
         crew.join_in(joins_in);
         let line = &Shared::<u8, _>::zeros(workers)?;
@@ -31,10 +37,14 @@ fn main() -> parfork::Result<()> {
         let (mut ours, mut rayons) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
         for _ in 0..ROUNDS {
             for (idle, times) in [None, Some(Duration::from_millis(5))].into_iter().zip(&mut ours) {
-                times.push(median(idle, || said(line, Settings { crew: Some(&mut *crew), ..each_one(workers) })));
+                times.push(median(idle, jobs(idle), || {
+                    said(line, Settings { crew: Some(&mut *crew), ..each_one(workers) })
+                }));
             }
             for (idle, times) in [None, Some(Duration::from_millis(5))].into_iter().zip(&mut rayons) {
-                times.push(median(idle, || assert!(pool.broadcast(|it| it.index()).into_iter().eq(0..workers))));
+                times.push(median(idle, jobs(idle), || {
+                    assert!(pool.broadcast(|it| it.index()).into_iter().eq(0..workers))
+                }));
             }
         }
         let name = if joins_in { "crew, the coordinator works too" } else { "crew, the coordinator waits" };
@@ -42,6 +52,11 @@ fn main() -> parfork::Result<()> {
         println!("| rayon::broadcast | {workers} | {} | {} |", cell(&mut rayons[0]), cell(&mut rayons[1]));
     }
     Ok(())
+}
+
+/// How many jobs a median is of.
+fn jobs(idle: Option<Duration>) -> usize {
+    if idle.is_some() { 40 } else { 2000 }
 }
 
 /// One slice for each worker.
@@ -62,9 +77,8 @@ fn said(line: &Shared<u8, ndarray::Ix1>, settings: Settings<'_>) {
     assert!(said.iter().copied().eq(0..workers));
 }
 
-/// Microseconds of a job, after so much idleness.
-fn median(idle: Option<Duration>, mut job: impl FnMut()) -> f64 {
-    let count = if idle.is_some() { 40 } else { 2000 };
+/// Microseconds of a job, after so much idleness: the median of so many.
+fn median(idle: Option<Duration>, count: usize, mut job: impl FnMut()) -> f64 {
     let mut times: Vec<f64> = (0..count)
         .map(|_| {
             idle.into_iter().for_each(sleep);
