@@ -14,8 +14,8 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// Bytes that words may have: the longest number takes 343, and no kernel has more than two.
-    const ROOM: usize = 1024;
+    /// Bytes that words may have: a number takes 343 at most, and no kernel has more than eight.
+    const ROOM: usize = 4096;
 
     /// # Panics
     /// If the words do not fit.
@@ -45,6 +45,6 @@ mod tests {
         for number in [0.1, -5e-324, f64::MAX, 2.5] {
             assert_eq!(Told::of(&number).read::<f64>(), number);
         }
-        assert_eq!(Told::of(&"x".repeat(1024)).read::<String>(), "x".repeat(1024));
+        assert_eq!(Told::of(&"x".repeat(4096)).read::<String>(), "x".repeat(4096));
     }
 }

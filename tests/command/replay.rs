@@ -67,3 +67,23 @@ fn one_slice_alone_writes_nothing() {
     desk.ok("image photo.png -o same.png -f gray -q");
     assert_eq!(fs::read(desk.path("one.png")).unwrap(), fs::read(desk.path("same.png")).unwrap());
 }
+
+#[test]
+fn neighbours_in_a_chain_share_a_job_and_leave_the_same_bits() {
+    let desk = Desk::new();
+    picture::save(desk.path("photo.png"), &photo(3)).unwrap();
+    let chain = ["invert", "gaussian:2", "gamma:2.2", "brightness:-9", "sobel", "threshold:40"];
+    let line = format!("image photo.png -o out.png -f {} -n 2 --verify", chain.join(","));
+    let json: serde_json::Value = serde_json::from_str(&desk.ok(&format!("{line} --json"))).unwrap();
+    assert_eq!(json["jobs"].as_array().unwrap().len(), 2, "one that ends before sobel, and one that begins with it");
+    let mut last = "photo.png".to_owned();
+    for (n, filter) in chain.iter().enumerate() {
+        desk.ok(&format!("image {last} -o {n}.png -f {filter} -q"));
+        last = format!("{n}.png");
+    }
+    assert_eq!(fs::read(desk.path("out.png")).unwrap(), fs::read(desk.path(&last)).unwrap());
+    // A slice of the first job is one of what the chain up to its end ends with.
+    desk.ok(
+        "image photo.png -o out.png -f invert,gaussian:2,gamma:2.2,brightness:-9,sobel --until 4 --only-slice 0 -q",
+    );
+}

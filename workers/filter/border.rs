@@ -1,7 +1,7 @@
 //! What lies beyond the edge of a picture.
 
 use super::{FilterError, parse::number};
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::Range, str::FromStr};
 
 /// Which pixels a filter sees beyond the edge of the picture. For a row `abcd`:
 ///
@@ -51,6 +51,16 @@ impl Border {
                 at.min(there_and_back - at)
             }
         } as usize)
+    }
+}
+
+impl Border {
+    /// The shortest stretch of a line of `len > 0` pixels in which all is found that lies at most `halo` from `stretch`.
+    pub(super) fn reach(self, stretch: Range<usize>, halo: usize, len: usize) -> Range<usize> {
+        let around = stretch.start as isize - halo as isize..stretch.end as isize + halo as isize;
+        let found = || around.clone().filter_map(|at| self.locate(at, len));
+        let (first, last) = (found().min().unwrap_or(0), found().max().unwrap_or(0));
+        first..last + 1
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayView3, Ix3};
 
-use super::{Border, Filter, Sample};
+use super::{Border, Filter, Run, Sample};
 use crate::workers::told::Told;
 use crate::{Error, Gathered, Job, Redo, Settings, Shared, Split};
 
@@ -23,23 +23,38 @@ pub fn run<S: Sample>(
     picture: &Shared<S, Ix3>,
     result: &mut Shared<S, Ix3>,
 ) -> Result<Gathered<()>, Error> {
+    let [together] = &Run::split(&[filter])[..] else { unreachable!("one filter is one run") };
+    run_together(settings, together, border, picture, result)
+}
+
+/// Filters `picture` into `result`, whose shape is what [`Run::output_shape`] says, by several filters in one pass.
+///
+/// # Errors
+/// If the result has another shape, and as [`Job::run`].
+pub fn run_together<S: Sample>(
+    settings: Settings<'_>,
+    together: &Run,
+    border: Border,
+    picture: &Shared<S, Ix3>,
+    result: &mut Shared<S, Ix3>,
+) -> Result<Gathered<()>, Error> {
     let (height, width, channels) = picture.view().dim();
-    let needed = filter.output_shape([height, width, channels]).map_err(|error| Error::Shape(error.to_string()))?;
+    let needed = together.output_shape([height, width, channels]).map_err(|error| Error::Shape(error.to_string()))?;
     if result.shape() != needed {
         let shape = result.shape();
         return Err(Error::Shape(format!(
-            "`{filter}` gives shape {needed:?}, but the result has {shape:?}. Make it {needed:?}."
+            "`{together}` gives shape {needed:?}, but the result has {shape:?}. Make it {needed:?}."
         )));
     }
-    let band = if filter.halo() > 1 { HIGH_BAND } else { BAND };
+    let band = if together.halo() > 1 { HIGH_BAND } else { BAND };
     let settings =
         Settings { split: settings.split.or(Some(Split::rows().of(band))), redo: Redo::Overwrites, ..settings };
-    let told = [Told::of(&filter), Told::of(&border)];
+    let told = [Told::of(together), Told::of(&border)];
     Job::with((picture, result), settings).run_with(
         told,
-        |_, [filter, border], (picture, slice): (ArrayView3<S>, _)| {
-            let (filter, border): (Filter, Border) = (filter.read(), border.read());
-            filter.apply(picture, border, slice.rows(), slice.cols(), slice.into_view());
+        |_, [together, border], (picture, slice): (ArrayView3<S>, _)| {
+            let (together, border): (Run, Border) = (together.read(), border.read());
+            together.apply(picture, border, slice.rows(), slice.cols(), slice.into_view());
         },
     )
 }

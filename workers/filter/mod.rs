@@ -65,6 +65,7 @@ mod parse;
 mod picture;
 mod point;
 mod resize;
+mod run;
 mod sample;
 mod sharpen;
 mod sobel;
@@ -75,10 +76,11 @@ mod window;
 
 pub use border::Border;
 pub use error::FilterError;
-pub use job::run;
+pub use job::{run, run_together};
+pub use run::Run;
 pub use sample::{Sample, Weight, Wide};
 
-use ndarray::{ArrayView3, ArrayViewMut3, Axis};
+use ndarray::{ArrayView3, ArrayViewMut3};
 use picture::{Region, Source};
 use std::ops::Range;
 
@@ -278,27 +280,26 @@ impl Filter {
         if out.is_empty() {
             return;
         }
-        S::compute(self, border, src, Region::new(rows, cols, out));
+        S::compute(self, &Source::new(src, border), Region::new(rows, cols, out));
     }
 
     /// What [`apply`](Self::apply) does when all is checked. Generic code is compiled in the crate that names the types;
     /// [`Sample::compute`] names them here, so that users of this crate do not compile every filter again.
-    fn compute<S: Sample>(&self, border: Border, src: ArrayView3<'_, S>, region: Region<'_, S>) {
-        let source = Source::new(src, border);
+    fn compute<S: Sample>(&self, source: &Source<'_, S>, region: Region<'_, S>) {
         match *self {
-            Filter::Gaussian { sigma } => convolve::blur(sigma, &source, region),
-            Filter::Box { radius } => mean::mean(radius, &source, region),
-            Filter::Sharpen => sharpen::sharpen(&source, region),
-            Filter::Sobel => sobel::edges(&source, region),
-            Filter::Gray => luma::gray(&source, region),
-            Filter::Invert => point::invert(&source, region),
-            Filter::Brightness(by) => point::brightness(by, &source, region),
-            Filter::Contrast(by) => point::contrast(by, &source, region),
-            Filter::Gamma(gamma) => point::gamma(gamma, &source, region),
-            Filter::Threshold(level) => point::threshold(level, &source, region),
-            Filter::Resize { width, height } => resize::resize([height, width, src.len_of(Axis(2))], &source, region),
-            Filter::Flip(flip) => geometry::flip(flip, &source, region),
-            Filter::Rotate(turn) => geometry::rotate(turn, &source, region),
+            Filter::Gaussian { sigma } => convolve::blur(sigma, source, region),
+            Filter::Box { radius } => mean::mean(radius, source, region),
+            Filter::Sharpen => sharpen::sharpen(source, region),
+            Filter::Sobel => sobel::edges(source, region),
+            Filter::Gray => luma::gray(source, region),
+            Filter::Invert => point::invert(source, region),
+            Filter::Brightness(by) => point::brightness(by, source, region),
+            Filter::Contrast(by) => point::contrast(by, source, region),
+            Filter::Gamma(gamma) => point::gamma(gamma, source, region),
+            Filter::Threshold(level) => point::threshold(level, source, region),
+            Filter::Resize { width, height } => resize::resize([height, width, source.channels()], source, region),
+            Filter::Flip(flip) => geometry::flip(flip, source, region),
+            Filter::Rotate(turn) => geometry::rotate(turn, source, region),
         }
     }
 }

@@ -14,25 +14,35 @@ pub(super) fn copy<S: Copy>(from: &[S], to: &mut [S]) {
     from.chunks(call).zip(to.chunks_mut(call)).for_each(|(from, to)| to.copy_from_slice(from));
 }
 
-/// The whole input, with what lies beyond its edges.
-pub(super) struct Source<'a, S> {
-    pub(super) pixels: ArrayView3<'a, S>,
+/// The whole input, with what lies beyond its edges; or as much of it as is read.
+pub struct Source<'a, S> {
+    pixels: ArrayView3<'a, S>,
+    /// Where in the picture the first of the pixels stands: row and column.
+    first: [usize; 2],
+    /// Height and width of the picture.
+    size: [usize; 2],
     border: Border,
     constant: S,
 }
 
 impl<'a, S: Sample> Source<'a, S> {
     pub(super) fn new(pixels: ArrayView3<'a, S>, border: Border) -> Self {
+        let (height, width, _) = pixels.dim();
+        Source::part(pixels, [0, 0], [height, width], border)
+    }
+
+    /// For a picture of which there is but a part; no other pixels must be asked for.
+    pub(super) fn part(pixels: ArrayView3<'a, S>, first: [usize; 2], size: [usize; 2], border: Border) -> Self {
         let constant = if let Border::Constant(level) = border { S::from_level(level) } else { S::MAX };
-        Source { pixels, border, constant }
+        Source { pixels, first, size, border, constant }
     }
 
     pub(super) fn height(&self) -> usize {
-        self.pixels.dim().0
+        self.size[0]
     }
 
     pub(super) fn width(&self) -> usize {
-        self.pixels.dim().1
+        self.size[1]
     }
 
     pub(super) fn channels(&self) -> usize {
@@ -41,9 +51,11 @@ impl<'a, S: Sample> Source<'a, S> {
 
     /// The samples of a stretch of row `y`; copied only where they do not lie side by side.
     pub(super) fn line(&self, y: usize, cols: Range<usize>) -> Cow<'a, [S]> {
+        let [y, left] = [y - self.first[0], self.first[1]];
+        let cols = cols.start - left..cols.end - left;
         if let Some(samples) = self.pixels.to_slice() {
-            let channels = self.channels();
-            let row = &samples[y * self.width() * channels..];
+            let (_, width, channels) = self.pixels.dim();
+            let row = &samples[y * width * channels..];
             return Cow::Borrowed(&row[cols.start * channels..cols.end * channels]);
         }
         let stretch = self.pixels.slice_move(s![y, cols, ..]);
@@ -69,7 +81,10 @@ impl<'a, S: Sample> Source<'a, S> {
         for n in (0..left).chain(right..pixels) {
             let pixel = &mut line[n * channels..][..channels];
             match self.border.locate(from + n as isize, width) {
-                Some(x) => self.pixels.slice(s![y, x, ..]).assign_to(ArrayViewMut1::from(pixel)),
+                Some(x) => self
+                    .pixels
+                    .slice(s![y - self.first[0], x - self.first[1], ..])
+                    .assign_to(ArrayViewMut1::from(pixel)),
                 None => pixel.fill(self.constant),
             }
         }

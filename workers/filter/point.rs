@@ -1,8 +1,9 @@
 //! Filters of one sample at a time: the cheapest exact form of each, so that memory is the limit, not arithmetic.
 
-use super::Sample;
 use super::picture::{Region, Source};
 use super::vectors::{Vectors, Work, vectorised, vectors};
+use super::{Filter, Sample};
+use ndarray::ArrayViewMut3;
 
 pub(super) fn invert<S: Sample>(source: &Source<'_, S>, region: Region<'_, S>) {
     map(
@@ -34,45 +35,139 @@ pub(super) fn brightness<S: Sample>(by: f32, source: &Source<'_, S>, region: Reg
 }
 
 pub(super) fn contrast<S: Sample>(by: f32, source: &Source<'_, S>, region: Region<'_, S>) {
-    let middle = S::MAX_F32 / 2.0;
     // A table of bytes fits registers, one of 16 bits does not.
     if size_of::<S>() == 1 {
-        look_up(source, region, |v| S::from_f32((v.to_f32() - middle) * by + middle));
+        look_up(source, region, |v| stretched(v, by));
     } else {
         map(
             source,
             region,
             #[inline(always)]
-            move |v| S::from_f32((v.to_f32() - middle) * by + middle),
+            move |v| stretched(v, by),
         );
     }
 }
 
-/// `v >= level` for whole v is `v >= ceil(level)`; above white there is none.
 pub(super) fn threshold<S: Sample>(level: f32, source: &Source<'_, S>, region: Region<'_, S>) {
     let black = S::from_u32(0);
-    let steps = (f64::from(level) * S::STEP).ceil();
-    if steps > f64::from(S::MAX_F32) {
-        map(
+    match first_white(level) {
+        None => map(
             source,
             region,
             #[inline(always)]
             move |_| black,
-        );
-    } else {
-        let from = S::from_f32(steps as f32);
-        map(
+        ),
+        Some(from) => map(
             source,
             region,
             #[inline(always)]
             move |v| if v >= from { S::MAX } else { black },
-        );
+        ),
     }
 }
 
 pub(super) fn gamma<S: Sample>(gamma: f32, source: &Source<'_, S>, region: Region<'_, S>) {
-    let exponent = 1.0 / gamma;
-    look_up(source, region, |v| S::from_f32(S::MAX_F32 * (v.to_f32() / S::MAX_F32).powf(exponent)));
+    look_up(source, region, |v| bent(v, gamma));
+}
+
+/// What contrast makes of a sample.
+#[inline(always)]
+fn stretched<S: Sample>(v: S, by: f32) -> S {
+    let middle = S::MAX_F32 / 2.0;
+    S::from_f32((v.to_f32() - middle) * by + middle)
+}
+
+/// What gamma makes of a sample.
+fn bent<S: Sample>(v: S, gamma: f32) -> S {
+    S::from_f32(S::MAX_F32 * (v.to_f32() / S::MAX_F32).powf(1.0 / gamma))
+}
+
+/// The sample of the first white, if there is one: `v >= level` for whole v is `v >= ceil(level)`.
+fn first_white<S: Sample>(level: f32) -> Option<S> {
+    let steps = (f64::from(level) * S::STEP).ceil();
+    (steps <= f64::from(S::MAX_F32)).then(|| S::from_f32(steps as f32))
+}
+
+/// What filters of single samples make of one.
+fn changed<S: Sample>(filters: &[Filter], v: S) -> S {
+    filters.iter().fold(v, |v, filter| match *filter {
+        Filter::Invert => S::MAX.minus(v),
+        Filter::Brightness(by) if by < 0.0 => v.minus(S::from_level(-by)),
+        Filter::Brightness(by) => v.plus(S::from_level(by)),
+        Filter::Contrast(by) => stretched(v, by),
+        Filter::Gamma(gamma) => bent(v, gamma),
+        Filter::Threshold(level) if first_white(level).is_some_and(|from| v >= from) => S::MAX,
+        Filter::Threshold(_) => S::from_u32(0),
+        ref other => unreachable!("{other} is no filter of single samples"),
+    })
+}
+
+/// What several filters of single samples make of each sample, together.
+pub(super) struct Table<'a, S> {
+    filters: &'a [Filter],
+    /// Of all samples, unless so few are to be changed that it would not pay.
+    values: Vec<S>,
+}
+
+impl<'a, S: Sample> Table<'a, S> {
+    /// For about so many samples.
+    pub(super) fn of(filters: &'a [Filter], samples: usize) -> Self {
+        let all = S::MAX.to_u32() + 1;
+        let wanted = if samples < all as usize { 0 } else { all };
+        Table { filters, values: (0..wanted).map(|v| changed(filters, S::from_u32(v))).collect() }
+    }
+
+    /// Changes colours in place.
+    pub(super) fn change(&self, mut pixels: ArrayViewMut3<'_, S>) {
+        let (height, _, channels) = pixels.dim();
+        for y in 0..height {
+            let mut row = pixels.index_axis_mut(ndarray::Axis(0), y);
+            if let Some(row) = row.as_slice_mut()
+                && !channels.is_multiple_of(2)
+            {
+                self.change_line(row);
+            } else {
+                for colour in row.slice_mut(ndarray::s![.., ..channels - usize::from(channels.is_multiple_of(2))]) {
+                    *colour = self.look_up(*colour);
+                }
+            }
+        }
+    }
+
+    fn change_line(&self, line: &mut [S]) {
+        match self.values.first_chunk::<256>() {
+            Some(table) if size_of::<S>() == 1 => {
+                let (table, line) = (bytemuck::cast_slice(table), bytemuck::cast_slice_mut(line));
+                vectors(InPlace { table: table.first_chunk().expect("256 bytes"), line });
+            }
+            _ => line.iter_mut().for_each(|v| *v = self.look_up(*v)),
+        }
+    }
+
+    fn look_up(&self, v: S) -> S {
+        self.values.get(v.to_u32() as usize).copied().unwrap_or_else(|| changed(self.filters, v))
+    }
+}
+
+/// Bytes by a table, where they are.
+struct InPlace<'a> {
+    table: &'a [u8; 256],
+    line: &'a mut [u8],
+}
+
+impl Work for InPlace<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with<V: Vectors>(self, vectors: V) {
+        let (whole, rest) = self.line.as_chunks_mut();
+        for bytes in whole {
+            *bytes = vectors.look_up(self.table, bytes);
+        }
+        for byte in rest {
+            *byte = self.table[usize::from(*byte)];
+        }
+    }
 }
 
 /// From a table of all values, unless the rectangle is smaller than the table.

@@ -6,10 +6,8 @@
 use std::fmt::Debug;
 use std::ops::{Add, Sub};
 
-use ndarray::ArrayView3;
-
-use super::picture::Region;
-use super::{Border, Filter};
+use super::Filter;
+use super::picture::{Region, Source};
 
 /// A sample of a picture: `u8` or `u16`. Sealed: the filters know these two.
 ///
@@ -55,7 +53,7 @@ pub trait Sample: sealed::Sealed + bytemuck::Pod + Ord + Send + Sync + Debug {
 
     /// Filters a region; compiled once for each type.
     #[doc(hidden)]
-    fn compute(filter: &Filter, border: Border, src: ArrayView3<'_, Self>, region: Region<'_, Self>);
+    fn compute(filter: &Filter, source: &Source<'_, Self>, region: Region<'_, Self>);
 
     /// Scales a value in 8-bit levels to this type, rounded and saturated.
     fn from_level(level: f32) -> Self {
@@ -156,8 +154,8 @@ macro_rules! sample {
                 let quotient = (f64::from(self) * max / f64::from(by)).min(max);
                 (quotient - ALMOST_HALF + WHOLE).to_bits() as Self
             }
-            fn compute(filter: &Filter, border: Border, src: ArrayView3<'_, Self>, region: Region<'_, Self>) {
-                filter.compute(border, src, region);
+            fn compute(filter: &Filter, source: &Source<'_, Self>, region: Region<'_, Self>) {
+                filter.compute(source, region);
             }
         }
 

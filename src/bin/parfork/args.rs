@@ -74,7 +74,7 @@ pub struct Common {
     /// How often a slice is tried again after a worker process died on it
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub retries: u32,
-    /// Time for the whole job, as in 90s or 1.5h; for a chain of filters, for each of them
+    /// Time for the whole job, as in 90s or 1.5h; for a chain of filters, for each pass over the picture
     #[arg(long, value_name = "TIME", value_parser = quantity::time)]
     pub deadline: Option<Duration>,
     /// Time for one slice; a worker that takes longer is killed and counts as dead

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytemuck::Pod;
 use ndarray::{Array2, Dimension, Ix2, Ix3};
 use parfork::formats::picture::{self, Picture};
-use parfork::workers::filter::{Border, Filter, Sample};
+use parfork::workers::filter::{self, Border, Filter, Sample};
 use parfork::workers::mandelbrot::{self, View};
 use parfork::workers::matmul;
 use parfork::{Engine, Memory, Report, Settings, Shared, Stop, cpus};
@@ -73,7 +73,7 @@ impl Stage {
             picture.shape()[0]
         );
         self.three_ways(&title, &["source", "result"], |settings| {
-            image::chain(|_, _| settings(), &filters, Border::default(), picture)
+            image::chain(|_, _| settings(), &filter::Run::split(&filters), Border::default(), picture)
         })
     }
 

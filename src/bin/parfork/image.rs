@@ -6,7 +6,7 @@ use std::time::Instant;
 use ndarray::Ix3;
 use parfork::formats::Landing;
 use parfork::formats::picture::{self, Picture};
-use parfork::workers::filter::{self, Border, Filter, Sample};
+use parfork::workers::filter::{self, Border, Filter, Run, Sample};
 use parfork::{Report, Settings, Shared};
 use serde_json::{Map, json};
 
@@ -74,46 +74,47 @@ fn checked_chain<S: Sample>(
     border: Border,
     picture: Shared<S, Ix3>,
 ) -> Result<(Shared<S, Ix3>, Vec<Report>), Failure> {
-    // A slice that is to be run alone is the last filter's.
+    let runs = Run::split(filters);
+    // A slice that is to be run alone is the last job's.
     let of_last = |at: usize, settings: Settings<'static>| {
-        let only_slice = settings.only_slice.filter(|_| at + 1 == filters.len());
+        let only_slice = settings.only_slice.filter(|_| at + 1 == runs.len());
         Settings { only_slice, ..settings }
     };
     let begun = Cell::new(0);
     let settings = |at: usize, name: &str| {
-        begun.set(at + 1);
+        begun.set(begun.get() + runs[at].filters().len());
         of_last(at, common.settings(name))
     };
-    let (output, reports) = chain(settings, filters, border, &picture).map_err(|error| match error {
+    let (output, reports) = chain(settings, &runs, border, &picture).map_err(|error| match error {
         parfork::Error::WorkerDied(death) => {
             Failure::died(&death, Some(begun.get()).filter(|&begun| begun < filters.len()))
         }
         other => other.into(),
     })?;
     if common.verify {
-        let (serial, _) = chain(|at, _| of_last(at, common.serially()), filters, border, &picture)?;
+        let (serial, _) = chain(|at, _| of_last(at, common.serially()), &runs, border, &picture)?;
         verify(output.as_slice(), serial.as_slice())?;
     }
     Ok((output, reports))
 }
 
-/// Runs one job a filter, each on the result of the one before, with settings for its place in the chain and its name.
+/// Runs one job for each run of filters, on the result of the one before, with settings for its place and its filters.
 pub fn chain<S: Sample>(
     settings: impl Fn(usize, &str) -> Settings<'static>,
-    filters: &[Filter],
+    runs: &[Run],
     border: Border,
     picture: &Shared<S, Ix3>,
 ) -> parfork::Result<(Shared<S, Ix3>, Vec<Report>)> {
     let mut current: Option<Shared<S, Ix3>> = None;
     let mut reports = Vec::new();
-    for (at, filter) in filters.iter().enumerate() {
+    for (at, run) in runs.iter().enumerate() {
         let source = current.as_ref().unwrap_or(picture);
         let shape = source.shape();
-        let shape = filter
+        let shape = run
             .output_shape([shape[0], shape[1], shape[2]])
             .map_err(|error| parfork::Error::Shape(error.to_string()))?;
         let mut result = Shared::zeros(shape)?;
-        let done = filter::run(settings(at, &filter.to_string()), *filter, border, source, &mut result)?;
+        let done = filter::run_together(settings(at, &run.to_string()), run, border, source, &mut result)?;
         reports.push(done.report().clone());
         current = Some(result);
     }
