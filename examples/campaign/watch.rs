@@ -205,15 +205,16 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// Continues the workers that a fault of this plan stopped at birth; whether there are any. Those still have signals
-    /// blocked, as their coordinator has, and a worker unblocks all when it has asked to be ended with it.
+    /// Continues the workers that a fault of this plan stopped at birth; whether there are any. Those that the coordinator made
+    /// still have signals blocked, as it has, and a worker unblocks all when it has asked to be ended with it. Those that the
+    /// nursery made are still called as it is, and it is not there any more: that has asked.
     fn continue_the_unborn(&self) -> io::Result<bool> {
         let mut any = false;
         for pid in tagged(self.tag) {
             let held = pidfd(pid)?;
             let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
             let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap_or_default();
-            let is_unborn = blocked.chars().any(|digit| ('1'..='f').contains(&digit));
+            let is_unborn = blocked.chars().any(|digit| ('1'..='f').contains(&digit)) || is_nursery(pid);
             let stops = self.plan.faults.iter().enumerate().filter(|(_, fault)| fault.deed == Deed::Stop);
             let is_victim =
                 stops.into_iter().any(|(fault, _)| self.page.victims(fault).any(|victim| victim.pid == pid));
