@@ -287,9 +287,33 @@ impl Lifeline {
     }
 }
 
+impl Lifeline {
+    /// How long to wait before looking who is still there.
+    const PATIENCE: i32 = 100;
+
+    /// Continues whoever holds the line and was stopped. A process that was stopped at birth has not asked yet to be ended with
+    /// its parent, and may be known to nobody if that was killed meanwhile: continued, it finds its parent gone and leaves.
+    fn resume_holders(&self) {
+        let Ok(inode) = nix::sys::stat::fstat(&self.0).map(|it| it.st_ino) else { return };
+        let line = std::path::PathBuf::from(format!("pipe:[{inode}]"));
+        let own = std::process::id();
+        let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+        for pid in std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(number) {
+            let stopped = |pid| super::proc::state(pid).is_ok_and(|state| state == super::proc::STOPPED);
+            let Ok(held) = pidfd_open(Pid::from_raw(pid as i32)) else { continue };
+            let mut fds = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+            if pid != own && stopped(pid) && fds.any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to == line)) {
+                send(&held, libc::SIGCONT);
+            }
+        }
+    }
+}
+
 impl Drop for Lifeline {
     fn drop(&mut self) {
-        while !comes(&self.0, 0, -1) {}
+        while !comes(&self.0, 0, Self::PATIENCE) {
+            self.resume_holders();
+        }
     }
 }
 
