@@ -1,4 +1,4 @@
-//! What do picture filters take in two processes, in two threads, and in other libraries' hands? Medians, interleaved.
+//! What do picture filters take with a crew of two, in two processes, in two threads, and in other libraries' hands? Medians, interleaved.
 //!
 //! `cargo bench --bench filters` compares the engines. Given the argument `serve`, it runs what standard input asks for, so
 //! that `benches/peers/run filters` can take turns with peers: those in Python, and fast_image_resize with `--features peers`.
@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use ndarray::{Array3, Ix3};
 use parfork::workers::filter::{self, Border, Filter};
-use parfork::{Engine, Settings, Shared};
+use parfork::{Crew, Engine, Settings, Shared};
 
 const SIDE: usize = 4096;
 const WORKERS: usize = 2;
@@ -40,23 +40,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     if std::env::args().any(|argument| argument == "serve") {
         for line in std::io::stdin().lock().lines() {
             let line = line?;
-            let (who, filter) = line.split_once(' ').ok_or("give an engine and a filter, as in: processes sobel")?;
+            let (who, filter) =
+                line.split_once(' ').ok_or("give an engine or crew, and a filter, as in: processes sobel")?;
             println!("{}", desk.milliseconds(who, filter)?);
             std::io::stdout().flush()?;
         }
         return Ok(());
     }
     println!("{WORKERS} workers, {} CPUs; median of {ROUNDS} interleaved runs, ms\n", parfork::cpus());
-    println!("{:<20} {:>9} {:>9}  processes/threads", "filter", "threads", "processes");
+    println!("{:<20} {:>9} {:>9} {:>9}  processes/threads  crew/threads", "filter", "threads", "processes", "crew");
     for filter in FILTERS {
-        let [threads, processes] = desk.compare(["threads", "processes"], filter)?;
-        println!("{filter:<20} {threads:>9.2} {processes:>9.2}  {:.2}", processes / threads);
+        let [threads, processes, crew] = desk.compare(["threads", "processes", "crew"], filter)?;
+        let [forked, stay] = [processes / threads, crew / threads];
+        println!("{filter:<20} {threads:>9.2} {processes:>9.2} {crew:>9.2}  {forked:>17.2}  {stay:>12.2}");
     }
     Ok(())
 }
 
 /// The picture, and a result for each filter, made and touched before.
 struct Desk {
+    crew: Crew,
     picture: Shared<u8, Ix3>,
     results: HashMap<String, Shared<u8, Ix3>>,
     #[cfg(feature = "peers")]
@@ -71,6 +74,7 @@ impl Desk {
             ((y * x / 64 + c * 31) as u8).wrapping_add((noise >> 60) as u8)
         });
         Ok(Desk {
+            crew: Crew::start(WORKERS)?,
             #[cfg(feature = "peers")]
             peer: None,
             picture: Shared::from_array(&picture)?,
@@ -103,14 +107,17 @@ impl Desk {
             return self.peer.as_mut().ok_or("made above")?.milliseconds();
         }
         let filter: Filter = text.parse()?;
-        let engine = who.parse::<Engine>().map_err(|error| error.to_string())?;
+        let (engine, crew) = match who {
+            "crew" => (Engine::Processes, Some(&mut self.crew)),
+            _ => (who.parse::<Engine>().map_err(|error| error.to_string())?, None),
+        };
         if !self.results.contains_key(text) {
             let mut result = Shared::zeros(filter.output_shape([SIDE, SIDE, 3])?)?;
             result.view_mut().fill(1);
             self.results.insert(text.to_owned(), result);
         }
         let result = self.results.get_mut(text).ok_or("made above")?;
-        let settings = Settings { workers: Some(WORKERS), engine, ..Settings::default() };
+        let settings = Settings { workers: Some(WORKERS), engine, crew, ..Settings::default() };
         let began = Instant::now();
         filter::run(settings, filter, Border::default(), &self.picture, result)?;
         Ok(began.elapsed().as_secs_f64() * 1e3)

@@ -12,6 +12,8 @@ mod reduce;
 use std::error::Error;
 use std::time::Duration;
 
+use parfork::{Crew, Engine, Settings};
+
 /// What runs something once and says how long it took.
 type Run = Box<dyn FnMut() -> Result<Duration, Box<dyn Error>>>;
 
@@ -42,7 +44,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The settings of ours.
-fn settings(engine: parfork::Engine) -> parfork::Settings<'static> {
-    parfork::Settings { workers: Some(WORKERS), engine, ..parfork::Settings::default() }
+/// Who works on ours: an engine, or a crew that was there before.
+enum Hands {
+    Of(Engine),
+    Stay(Box<Crew>),
+}
+
+impl Hands {
+    /// By the name of a contestant; `None` if it is none of ours.
+    fn named(who: &str) -> parfork::Result<Option<Self>> {
+        match who {
+            "crew" => Ok(Some(Self::Stay(Crew::start(WORKERS)?.into()))),
+            _ => Ok(who.parse().ok().map(Self::Of)),
+        }
+    }
+
+    fn settings(&mut self) -> Settings<'_> {
+        let (engine, crew) = match self {
+            Self::Of(engine) => (*engine, None),
+            Self::Stay(crew) => (Engine::Processes, Some(&mut **crew)),
+        };
+        Settings { workers: Some(WORKERS), engine, crew, ..Settings::default() }
+    }
 }

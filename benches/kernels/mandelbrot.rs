@@ -4,11 +4,11 @@ use std::error::Error;
 
 use ndarray::Ix2;
 use parfork::workers::mandelbrot::{self, View};
-use parfork::{Engine, Job, Schedule, Settings, Shared, Slice, Split};
+use parfork::{Job, Schedule, Settings, Shared, Slice, Split};
 use rayon::prelude::*;
 
 use super::contest::{contest, timed};
-use super::{Run, WORKERS};
+use super::{Hands, Run, WORKERS};
 
 /// The part of the plane, both from -2 to 0.5 on the real axis: symmetric around it, or from -1.25 i to 0.25 i, where nearly all
 /// work is in one half of the rows.
@@ -61,12 +61,13 @@ impl Window {
 
 pub fn section() -> Result<(), Box<dyn Error>> {
     for window in ["symmetric", "skewed"] {
-        let who = ["processes", "threads", "serial", "processes-static", "rayon-plain-loop"];
-        for (what, who, rounds) in [("counts", &who[..], 7), ("picture", &who[..3], 15)] {
+        let counts = ["processes", "threads", "serial", "processes-static", "rayon-plain-loop"];
+        let picture = ["processes", "threads", "serial", "crew"];
+        for (what, who, rounds) in [("counts", &counts[..], 7), ("picture", &picture[..], 15)] {
             let outcome = contest("mandelbrot", &[what, window], who, rounds)?;
             let size = format!("{WIDTH}x{}", Window::named(window).height);
             outcome.print(&format!("mandelbrot, {what}, {window}, {size}"), "processes", |_| String::new());
-            for who in ["processes", "threads", "processes-static"] {
+            for who in ["processes", "threads", "processes-static", "crew"] {
                 if let Some(share) = outcome.ratio("serial", who) {
                     let ideal = WORKERS as f64;
                     println!("    {who}: {:.3} / {:.3} of the ideal speed", share.least / ideal, share.median / ideal);
@@ -85,23 +86,23 @@ pub fn contestant(case: &[&str], who: &str) -> Result<Run, Box<dyn Error>> {
         let mut counts = vec![0; height * WIDTH];
         return Ok(Box::new(move || Ok(timed(|| pool.install(|| window.plain(&mut counts))).1)));
     }
-    let (engine, schedule) = match who.strip_suffix("-static") {
-        Some(engine) => (engine, Schedule::Static),
+    let (who, schedule) = match who.strip_suffix("-static") {
+        Some(who) => (who, Schedule::Static),
         None => (who, Schedule::default()),
     };
-    let engine: Engine = engine.parse()?;
-    let settings = move || Settings { schedule, ..super::settings(engine) };
+    let mut hands = Hands::named(who)?.ok_or("no such contestant")?;
     if case[0] == "picture" {
         let mut picture = Shared::zeros((height, WIDTH, 3))?;
         return Ok(Box::new(move || {
-            let (done, time) = timed(|| mandelbrot::run(settings(), &view, &mut picture));
+            let (done, time) =
+                timed(|| mandelbrot::run(Settings { schedule, ..hands.settings() }, &view, &mut picture));
             done?;
             Ok(time)
         }));
     }
     let mut counts = Shared::<u32, Ix2>::zeros((height, WIDTH))?;
     Ok(Box::new(move || {
-        let job = Job::with(&mut counts, settings()).split(Split::rows().of(8));
+        let job = Job::with(&mut counts, Settings { schedule, ..hands.settings() }).split(Split::rows().of(8));
         let body =
             |slice: Slice<u32, Ix2>| mandelbrot::iterations(&view, slice.rows(), slice.cols(), slice.into_view());
         let (done, time) = timed(|| job.run(|_, slice| body(slice)));

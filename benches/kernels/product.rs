@@ -9,7 +9,7 @@ use parfork::workers::matmul::{self, Element};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::contest::{contest, timed};
-use super::{Run, WORKERS};
+use super::{Hands, Run, WORKERS};
 
 /// (m, n, k): squares, tall, wide, flat and odd.
 const SHAPES: [[usize; 3]; 7] = [
@@ -32,10 +32,10 @@ pub fn section() -> Result<(), Box<dyn Error>> {
             let case = [kind, &words[0], &words[1], &words[2]];
             let flop = 2.0 * shape.iter().product::<usize>() as f64;
             let rounds = if flop > 1e11 { 7 } else { 21 };
-            let who = ["processes", "threads", "serial", "gemm", "faer"];
-            let who = &who[..if cfg!(feature = "peers") { 5 } else { 3 }];
+            let who = ["crew", "processes", "threads", "serial", "gemm", "faer"];
+            let who = &who[..if cfg!(feature = "peers") { 6 } else { 4 }];
             let outcome = contest("product", &case, who, rounds)?;
-            outcome.print(&format!("product {kind} {}", words.join(" x ")), "processes", |times| {
+            outcome.print(&format!("product {kind} {}", words.join(" x ")), "crew", |times| {
                 let rate = flop / times.least / 1e6;
                 format!("{rate:>5.0} GFLOP/s, {:.2} of the most", rate / peak)
             });
@@ -76,9 +76,9 @@ fn product<T: Peers + From<f32>>(shape: &[usize], who: &str) -> Result<Run, Box<
     let &[m, n, k] = shape else { return Err("a shape has three sizes".into()) };
     let (a, b) = (noise((m, k), T::from)?, noise((k, n), T::from)?);
     let mut c = Shared::<T, _>::zeros((m, n))?;
-    if let Ok(engine) = who.parse() {
+    if let Some(mut hands) = Hands::named(who)? {
         return Ok(Box::new(move || {
-            let (done, time) = timed(|| matmul::run(super::settings(engine), &a, &b, &mut c));
+            let (done, time) = timed(|| matmul::run(hands.settings(), &a, &b, &mut c));
             black_box(done?);
             Ok(time)
         }));

@@ -8,7 +8,7 @@ use parfork::workers::reduce::{self, Op};
 use rayon::prelude::*;
 
 use super::contest::{contest, timed};
-use super::{Run, WORKERS};
+use super::{Hands, Run, WORKERS};
 
 /// Of `f64`.
 const ELEMENTS: usize = 1 << 27;
@@ -17,9 +17,9 @@ const OPS: [Op; 4] = [Op::Sum, Op::Min, Op::Max, Op::Norm];
 
 pub fn section() -> Result<(), Box<dyn Error>> {
     for op in OPS {
-        let who = ["processes", "rayon-32-lanes", "reading", "threads", "serial"];
+        let who = ["crew", "rayon-32-lanes", "reading", "processes", "threads", "serial"];
         let outcome = contest("reduce", &[op.name()], &who, 15)?;
-        outcome.print(&format!("{op} of 1 GiB f64"), "processes", |times| {
+        outcome.print(&format!("{op} of 1 GiB f64"), "crew", |times| {
             format!("{:>5.1} GB/s", (ELEMENTS * size_of::<f64>()) as f64 / times.least / 1e6)
         });
     }
@@ -33,10 +33,10 @@ pub fn contestant(case: &[&str], who: &str) -> Result<Run, Box<dyn Error>> {
         // Within -1..1, without a pattern.
         *number = f64::from((i as u32).wrapping_mul(0x9e37_79b9) >> 8) / f64::from(1 << 23) - 1.0;
     }
-    if let Ok(engine) = who.parse() {
+    if let Some(mut hands) = Hands::named(who)? {
         let dtype = "=f8".parse()?;
         return Ok(Box::new(move || {
-            let (done, time) = timed(|| reduce::run(super::settings(engine), op, dtype, &bytes));
+            let (done, time) = timed(|| reduce::run(hands.settings(), op, dtype, &bytes));
             black_box(done?);
             Ok(time)
         }));

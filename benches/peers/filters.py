@@ -125,7 +125,7 @@ def main():
             calls["fast_image_resize"] = lambda: threads("fast_image_resize", name)
         times = {"ours": [], **{peer: [] for peer in calls}}
         for n in range(rounds + 1):
-            for peer, call in [("ours", lambda: ours("processes", name)), *calls.items()]:
+            for peer, call in [("ours", lambda: ours("crew", name)), *calls.items()]:
                 passed = call()
                 if n:
                     times[peer].append(passed)

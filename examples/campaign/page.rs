@@ -50,9 +50,10 @@ impl Words {
     pub(crate) fn mark(&self, fault: usize, victim: Victim) {
         let words = &self.faults[fault];
         let value = (u64::from(victim.pid) << 32) + victim.rank.map_or(0, |rank| rank as u64 + 1);
+        // Before the name: who is ended between the two is no victim yet.
+        words.at.store(now(), SeqCst);
         let free = words.victims.iter().find(|word| word.compare_exchange(0, value, SeqCst, SeqCst).is_ok());
         assert!(free.is_some(), "a fault happens {LANDINGS} times at most");
-        words.at.store(now(), SeqCst);
     }
 
     /// Counts that a fault has befallen somebody before the job's end.

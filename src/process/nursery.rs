@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::crowd::{Crowd, Event};
 use crate::shared::Withheld;
-use crate::sync::Board;
+use crate::sync::{Berth, Board};
 use crate::sys::child::{self, Child, Lifeline};
 use crate::sys::futex;
 use crate::sys::obituary::Obituary;
@@ -153,6 +153,8 @@ fn serve(board: &Board, mut bear: impl FnMut(&mut Crowd)) -> i32 {
             served = ordered;
             if served % 2 == 1 {
                 leaving.push(std::mem::replace(&mut crowd, Crowd::new(board)));
+                // The end of one before may have been noted just after the coordinator had made the berths new.
+                board.berths().iter().for_each(Berth::forget_exit);
                 bear(&mut crowd);
             }
             post.done.store(served, Ordering::Release);

@@ -228,6 +228,11 @@ impl Berth {
         Exit::of(self.exit.load(Ordering::Acquire))
     }
 
+    /// Takes back what was noted, which was of another worker. Only for who notes.
+    pub(crate) fn forget_exit(&self) {
+        self.exit.store(0, Ordering::Release);
+    }
+
     /// The word to sleep on until [`exit`](Self::exit) is noted, and its value until then.
     pub(crate) fn exit_word(&self) -> (&AtomicU32, u32) {
         (&self.exit, 0)
