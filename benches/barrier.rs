@@ -22,7 +22,7 @@ fn main() -> parfork::Result<()> {
     println!("{} CPUs; microseconds a crossing, median of {ROUNDS} interleaved runs (min..max)\n", parfork::cpus());
     println!("| participants | ours, processes | pthread, processes | std, threads | ours/pthread | ours/std |");
     println!("|---:|---:|---:|---:|---:|---:|");
-    for participants in [2, 4, 8, 32] {
+    for participants in [2, 4, 8, 32, 128, 256] {
         let mut times = [const { Vec::new() }; 3];
         for _ in 0..ROUNDS {
             let [ours, pthread, std] = &mut times;

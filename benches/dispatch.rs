@@ -29,6 +29,7 @@ fn main() -> parfork::Result<()> {
     for workers in [1, 2, 8, 32, 128, 256] {
         crews.push(Crew::start(workers)?);
     }
+    let dealt = deal_many(&mut crews[1]);
     for (crew, workers) in crews.iter_mut().zip([2, 2, 8, 32, 128, 256]) {
         let joins_in = crew.workers() < workers;
         crew.join_in(joins_in);
@@ -51,7 +52,29 @@ fn main() -> parfork::Result<()> {
         println!("| {name} | {workers} | {} | {} |", cell(&mut ours[0]), cell(&mut ours[1]));
         println!("| rayon::broadcast | {workers} | {} | {} |", cell(&mut rayons[0]), cell(&mut rayons[1]));
     }
+    println!("\n| slices, dealt one by one to a crew of 2 | us a job | ns a slice |\n|---:|---:|---:|");
+    for (slices, mut times) in dealt {
+        let job = cell(&mut times);
+        println!("| {slices} | {job} | {:.0} |", times[ROUNDS / 2] * 1e3 / slices as f64);
+    }
     Ok(())
+}
+
+/// Microseconds of jobs whose slices are empty, by how many those are.
+fn deal_many(crew: &mut Crew) -> Vec<(usize, Vec<f64>)> {
+    let line = &Shared::<u8, _>::zeros(1_000_000).expect("a megabyte");
+    let mut deal = |slices: usize| {
+        let settings = Settings {
+            split: Some(Split::rows().into_pieces(slices)),
+            schedule: Schedule::DYNAMIC,
+            crew: Some(&mut *crew),
+            ..each_one(2)
+        };
+        Job::with(line, settings).run_with((), |_, (), _| ()).expect("all live");
+    };
+    let count = |slices: usize| (100_000 / slices).clamp(5, 2000);
+    let mut times = |slices| (0..ROUNDS).map(|_| median(None, count(slices), || deal(slices))).collect();
+    [2, 100, 10_000, 1_000_000].into_iter().map(|slices| (slices, times(slices))).collect()
 }
 
 /// How many jobs a median is of.

@@ -222,7 +222,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<L, R,
             }
         }
         // Whoever still waits for this worker at a meeting would wait for ever.
-        board.head().meeting.0.break_for(Some(rank));
+        board.head().meeting.0.leave(rank);
         if work.measure_memory {
             board.berths()[rank].note_memory(Memory::of_this_process().unwrap_or_default());
         }

@@ -10,7 +10,8 @@
 
 use std::time::Instant;
 
-use super::words::{AtomicU32, Ordering, PAUSES, PAUSES_IN_A_ROW, YIELDS, futex, spin_loop, yield_now};
+use super::patience::Patience;
+use super::words::{AtomicU32, Ordering, futex};
 
 /// The bits for whom it broke, and of the second word those that count.
 const LOW: u32 = WITHDRAWAL - 1;
@@ -51,8 +52,13 @@ pub(crate) struct Barrier {
     /// |---------------------|--------|------------|-------------------------------------------------------|
     /// | as in `word`        | 0      | n          | n have come, and not the last                         |
     /// | as once in `word`   | 0      | n          | nobody has come since the last crossing or withdrawal |
-    count: AtomicU32,
+    count: Count,
 }
+
+/// On a cache line of its own: those who wait look at the other word again and again.
+#[derive(Default)]
+#[repr(C, align(128))]
+struct Count(AtomicU32);
 
 /// How to wait while a word has a value, until a time if one is given, or for a shorter while: as [`futex::wait`] does.
 pub(crate) type Sleep<'s> = dyn Fn(&AtomicU32, u32, Option<Instant>) + 's;
@@ -76,7 +82,7 @@ impl Barrier {
     /// Comes to the barrier and says so; the last of `participants` lets all go on. How many there were at first: those
     /// withdrawn are taken off here.
     pub(crate) fn arrive(&self, participants: u32) -> Arrival {
-        let mut count = self.count.load(Ordering::Acquire);
+        let mut count = self.count.0.load(Ordering::Acquire);
         loop {
             // Read after the count, so that it is no older than its copy there: a copy that differs is an old one.
             let word = self.word.load(Ordering::Acquire);
@@ -94,7 +100,7 @@ impl Barrier {
                 return here;
             }
             // AcqRel: what each participant wrote before it came is visible to the last, and by its crossing to all.
-            match self.count.compare_exchange_weak(count, tag | come, Ordering::AcqRel, Ordering::Acquire) {
+            match self.count.0.compare_exchange_weak(count, tag | come, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return here,
                 Err(changed) => count = changed,
             }
@@ -180,7 +186,8 @@ impl Barrier {
 
     /// Breaks it for worker `rank`, unless the crossing that it waits for has happened.
     pub(super) fn break_off(&self, arrival: &Arrival, rank: usize) {
-        self.break_if(Some(rank), |word| word / CROSSING == arrival.word / CROSSING);
+        let _ = self.break_if(Some(rank), |word| word / CROSSING == arrival.word / CROSSING);
+        futex::wake_all(&self.word);
     }
 
     /// Lets the others go on for ever without one that has died: once for each, and only when it cannot run another
@@ -194,21 +201,30 @@ impl Barrier {
     /// Ends all meetings here because of worker `rank`, or for the coordinator's reasons; those who wait go on with an
     /// error. The first reason stays.
     pub(crate) fn break_for(&self, rank: Option<usize>) {
-        self.break_if(rank, |_| true);
-    }
-
-    fn break_if(&self, rank: Option<usize>, still: impl Fn(u32) -> bool) {
-        let by = rank.map_or(COORDINATOR, |rank| (rank as u32 + 1) & LOW);
-        let broken = |word| (word & LOW == 0 && still(word)).then_some(word | by);
-        let _ = self.word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, broken);
+        let _ = self.break_if(rank, |_| true);
         // In any case: who changed the word before may have died before it woke anybody.
         futex::wake_all(&self.word);
+    }
+
+    /// Ends all meetings here because worker `rank` comes to no more of them. Wakes others only if somebody sleeps, as a crossing
+    /// does: whoever dies before it has woken those is for the coordinator to notice, who does so in any case.
+    pub(crate) fn leave(&self, rank: usize) {
+        if self.break_if(Some(rank), |_| true).is_ok_and(|word| word & SLEEPERS != 0) {
+            futex::wake_all(&self.word);
+        }
+    }
+
+    /// Breaks it if it is whole and its word is `still` what it should be: what it was before; an error if not.
+    fn break_if(&self, rank: Option<usize>, still: impl Fn(u32) -> bool) -> Result<u32, u32> {
+        let by = rank.map_or(COORDINATOR, |rank| (rank as u32 + 1) & LOW);
+        let broken = |word| (word & LOW == 0 && still(word)).then_some(word | by);
+        self.word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, broken)
     }
 
     /// Makes it new. For when nobody is near it.
     pub(super) fn mend(&self) {
         self.word.store(0, Ordering::Release);
-        self.count.store(0, Ordering::Release);
+        self.count.0.store(0, Ordering::Release);
     }
 
     /// Whether it is broken, and for whom.
@@ -230,32 +246,6 @@ impl Broken {
 /// How many participants a word says are withdrawn.
 fn withdrawals(word: u32) -> u32 {
     word % SLEEPERS / WITHDRAWAL
-}
-
-/// How long to try before going to sleep.
-///
-/// Spinning pays while every participant has a CPU: a crossing costs 0.07 us instead of 10. With more participants than
-/// CPUs it keeps the others from running (1 ms a crossing at 8 on 2 CPUs); giving way does not, and still beats sleeping.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
-    cpus: bool,
-}
-
-impl Patience {
-    /// For this many participants on this many CPUs.
-    pub(crate) fn new(participants: usize, cpus: usize) -> Self {
-        Self { cpus: participants <= cpus }
-    }
-
-    /// Waits a moment; false when it is time to sleep.
-    pub(crate) fn pause(self, tries: &mut u32) -> bool {
-        *tries += 1;
-        match self.cpus && !tries.is_multiple_of(PAUSES_IN_A_ROW) {
-            true => spin_loop(),
-            false => yield_now(),
-        }
-        *tries <= if self.cpus { PAUSES } else { YIELDS }
-    }
 }
 
 #[cfg(test)]
@@ -376,7 +366,7 @@ mod tests {
     fn nonsense_in_its_words_ends_no_meeting_in_a_panic() {
         for lie in [1, 2, 0xfff, 0x1000, 0x7fff_fffe, u32::MAX] {
             let barrier = Barrier::default();
-            for word in [&barrier.word, &barrier.count] {
+            for word in [&barrier.word, &barrier.count.0] {
                 word.store(lie, Ordering::Relaxed);
             }
             let mut arrival = barrier.arrive(2);

@@ -33,6 +33,8 @@ pub(crate) struct Berth {
     memory: [AtomicU64; 3],
     /// Its process; 0 if it is none.
     pid: AtomicU32,
+    /// The CPU that it was seen on last, + 1; 0 for none.
+    cpu: AtomicU32,
     /// Whether it waits for others at a meeting: 1 if it does.
     waits: AtomicU32,
     /// How many meetings it has come to. May wrap: nobody lags more than one behind.
@@ -228,6 +230,16 @@ impl Berth {
         Exit::of(self.exit.load(Ordering::Acquire))
     }
 
+    /// Notes the CPU that it is on.
+    pub(crate) fn note_cpu(&self, cpu: usize) {
+        self.cpu.store(cpu as u32 + 1, Ordering::Relaxed);
+    }
+
+    /// The CPU that it was seen on last.
+    pub(crate) fn cpu(&self) -> Option<usize> {
+        self.cpu.load(Ordering::Relaxed).checked_sub(1).map(|cpu| cpu as usize)
+    }
+
     /// Takes back what was noted, which was of another worker. Only for who notes.
     pub(crate) fn forget_exit(&self) {
         self.exit.store(0, Ordering::Release);
@@ -254,7 +266,9 @@ impl Berth {
     pub(super) fn forget(&self, now: Duration) {
         self.since.store(now.as_nanos() as u64, Ordering::Relaxed);
         self.at.store(0, Ordering::Relaxed);
-        for word in [&self.exit, &self.pid, &self.waits, &self.meetings, &self.absence, &self.last_words.kind] {
+        let words =
+            [&self.exit, &self.pid, &self.cpu, &self.waits, &self.meetings, &self.absence, &self.last_words.kind];
+        for word in words {
             word.store(0, Ordering::Relaxed);
         }
         self.fault.forget();

@@ -3,8 +3,9 @@
 //! At the end it does not sleep on the barrier, so that it is woken once a job. What it then does not hear of, a withdrawal that
 //! makes its arrival void, must be called out as well.
 
-use super::barrier::{Arrival, Barrier, Patience};
+use super::barrier::{Arrival, Barrier};
 use super::call::{Call, Heard};
+use super::patience::Patience;
 use super::words::{AtomicU64, Ordering};
 
 /// What a worker hears of, and what it has said.

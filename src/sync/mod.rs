@@ -9,12 +9,14 @@ mod call;
 mod dealer;
 mod ears;
 mod journal;
+mod patience;
 mod words;
 
-pub(crate) use barrier::{Barrier, Broken, Patience, Sleep};
+pub(crate) use barrier::{Barrier, Broken, Sleep};
 pub(crate) use berth::{Absence, Berth, Words};
 pub(crate) use board::{Board, Layout};
 pub(crate) use call::{Call, Heard};
 pub(crate) use dealer::Dealer;
 pub(crate) use ears::Ears;
 pub(crate) use journal::SliceState;
+pub(crate) use patience::Patience;

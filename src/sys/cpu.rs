@@ -21,6 +21,23 @@ pub(crate) fn pin(cpu: usize) -> io::Result<()> {
     Ok(sched_setaffinity(Pid::from_raw(0), &one)?)
 }
 
+/// The CPU that the calling thread is on.
+pub(crate) fn current() -> io::Result<usize> {
+    Ok(nix::sched::sched_getcpu()?)
+}
+
+/// Moves the calling thread to a CPU that it may use and that is none of those `taken`, if there is one. It may be moved on from
+/// there as from anywhere.
+pub(crate) fn move_from(taken: &[usize]) -> io::Result<()> {
+    let mine = sched_getaffinity(Pid::from_raw(0))?;
+    let free = (0..CpuSet::count()).find(|&cpu| mine.is_set(cpu).unwrap_or(false) && !taken.contains(&cpu));
+    if let Some(free) = free {
+        pin(free)?;
+        sched_setaffinity(Pid::from_raw(0), &mine)?;
+    }
+    Ok(())
+}
+
 /// The CPUs that this process may use, in the order in which workers are to have them: neighbours in rank are as far from each
 /// other as the machine allows, so that few workers have as much cache and memory bandwidth as there is.
 pub(crate) fn spread() -> io::Result<Vec<usize>> {
@@ -91,6 +108,20 @@ mod tests {
             for cpu in cpus {
                 pin(cpu).unwrap();
                 assert_eq!(spread().unwrap(), [cpu]);
+            }
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn who_moves_away_may_be_moved_on() {
+        let cpus = spread().unwrap();
+        std::thread::spawn(move || {
+            move_from(&cpus).unwrap();
+            for cpu in &cpus {
+                move_from(&[*cpu]).unwrap();
+                assert_eq!(spread().unwrap(), cpus);
             }
         })
         .join()

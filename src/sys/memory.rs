@@ -1,7 +1,7 @@
 //! Shared memory as the kernel gives it: an anonymous file ([`memfd`]) and maps of it ([`Mapping`]).
 //!
 //! A mapping of 2 MiB or more starts on a 2 MiB boundary, so that its pages can be collapsed into huge ones:
-//! first use of 1 GiB costs about 72 ms that way, against 650 ms in 4 KiB pages.
+//! see `reserve.rs`.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_void};
@@ -18,7 +18,7 @@ use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonym
 use nix::unistd::ftruncate;
 
 /// Size of a huge page on x86-64, and on aarch64 with 4 KiB base pages.
-const HUGE: usize = 2 << 20;
+pub(super) const HUGE: usize = 2 << 20;
 
 /// What may be done with some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,35 +196,6 @@ impl Mapping {
         let start = range.start - range.start % super::limits::page_size();
         // SAFETY: inside of the mapping, as just checked.
         (unsafe { self.base().add(start) }, range.end - start)
-    }
-
-    /// Makes the kernel give every page of `fd`, which this maps whole and nobody has touched yet, now rather than
-    /// at first touch: in huge pages where it can, else in small ones.
-    ///
-    /// # Errors
-    /// The kernel's, when there is no room; nothing is killed and nothing faults.
-    pub(crate) fn reserve(&self, fd: impl AsFd) -> io::Result<()> {
-        let huge = self.len() / HUGE * HUGE;
-        let collapsed = if huge > 0 && self.collapse(huge) { huge } else { 0 };
-        let rest = self.len() - collapsed;
-        if rest > 0 {
-            allocate(fd, collapsed..collapsed + rest)?;
-        }
-        Ok(())
-    }
-
-    /// Turns the first `huge` bytes into 2 MiB pages; false where the kernel cannot (before 6.1, no memory in one piece).
-    fn collapse(&self, huge: usize) -> bool {
-        // A block without any page cannot be collapsed (EINVAL), so each gets one first.
-        for block in (0..huge).step_by(HUGE) {
-            // SAFETY: `block` is below the mapping's length, which `huge` does not exceed.
-            let first = unsafe { self.base().as_ptr().add(block) };
-            // SAFETY: the byte is mapped writable and, as the contract of `reserve` says, nobody else uses it yet;
-            // the write is volatile because its purpose is the page fault.
-            unsafe { first.write_volatile(0) };
-        }
-        // SAFETY: the range is inside this mapping; a collapse changes how bytes are held, never what they are.
-        unsafe { libc::madvise(self.base().as_ptr().cast(), huge, libc::MADV_COLLAPSE) == 0 }
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod obituary;
 pub(crate) mod pools;
 pub(crate) mod prefetch;
 pub(crate) mod proc;
+mod reserve;
 pub(crate) mod shortage;
 pub(crate) mod signals;
 pub(crate) mod symbol;

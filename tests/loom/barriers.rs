@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
 
-use crate::barrier::{Barrier, Broken, Patience};
+use crate::barrier::{Barrier, Broken};
+use crate::patience::Patience;
 use crate::words::{futex, step};
 use crate::{Model, at_every_step, explore, models, spawn, spawn_watched};
 
@@ -19,6 +20,7 @@ pub const MODELS: &[Model] = models![
     one_of_two_dies_and_it_breaks,
     one_of_three_dies_and_it_breaks,
     one_dies_while_it_breaks_it,
+    one_dies_while_it_leaves,
     a_coordinator_that_does_not_wait_arrives_again,
     time_is_up_just_when_the_last_comes,
 ];
@@ -192,6 +194,23 @@ fn one_dies_while_it_breaks_it() {
             own.barrier.break_for(Some(0));
         };
         let doomed = spawn_watched(Some(steps), fail, move || its.barrier.break_for(Some(0)));
+        assert_eq!(place.meet(), Err(Broken { by: Some(0) }));
+        doomed.join().unwrap()
+    });
+}
+
+/// A worker that comes to no more meetings, after one at which the other may have gone to sleep: that is woken, by whoever left
+/// or, if it died before it could, by who looks after deaths.
+fn one_dies_while_it_leaves() {
+    at_every_step(Some(3), |steps| {
+        let place = Place::new(2);
+        let (own, its) = (place.clone(), place.clone());
+        let leave = move || {
+            own.meet().unwrap();
+            own.barrier.leave(0);
+        };
+        let doomed = spawn_watched(Some(steps), leave, move || its.barrier.break_for(Some(0)));
+        let _ = place.meet();
         assert_eq!(place.meet(), Err(Broken { by: Some(0) }));
         doomed.join().unwrap()
     });

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
 
-use crate::barrier::{Barrier, Patience};
+use crate::barrier::Barrier;
 use crate::call::Call;
 use crate::ears::Ears;
+use crate::patience::Patience;
 use crate::words::{AtomicU64, Ordering, futex, step};
 use crate::{Model, at_every_step, explore, models, spawn};
 

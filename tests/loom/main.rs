@@ -11,7 +11,7 @@ mod rounds;
 mod words;
 
 // With their unit tests, which are not for loom's atomics and not called here.
-#[allow(dead_code, unused_imports, clippy::absurd_extreme_comparisons)]
+#[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/barrier.rs"]
 mod barrier;
 #[allow(dead_code, unused_imports)]
@@ -26,6 +26,9 @@ mod ears;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/journal.rs"]
 mod journal;
+#[allow(dead_code, clippy::absurd_extreme_comparisons)]
+#[path = "../../src/sync/patience.rs"]
+mod patience;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/slices/schedule.rs"]
 mod slices;

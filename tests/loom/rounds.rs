@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
 
-use crate::barrier::{Barrier, Patience};
+use crate::barrier::Barrier;
 use crate::dealer::Dealer;
 use crate::journal::{Journal, SliceState};
+use crate::patience::Patience;
 use crate::slices::Schedule;
 use crate::words::{AtomicU8, AtomicU32, AtomicU64, futex, step};
 use crate::{Model, at_every_step, explore, models, spawn};

@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use super::super::desk::{Care, Desk};
 use super::super::live::{Ways, be_born};
 use super::super::work::{Labour, Round, Stopped, Upbringing, Work};
+use super::apart::Apart;
 use super::bill::Bill;
 use super::larder::Larder;
 use super::tender::Tender;
@@ -35,7 +36,7 @@ pub(super) fn live(birth: Birth<'_>) -> i32 {
     be_born(&board.berths()[rank], rank, ways);
     let patience = Patience::new(workers + 1, cpus);
     let ears = Ears::new(patience, heard, job);
-    let mut worker = Stayer { board, rank, cpus, ears, larder: Larder::new(coordinator) };
+    let mut worker = Stayer { board, rank, cpus, ears, larder: Larder::new(coordinator), apart: Apart::default() };
     worker.listen();
     loop {
         let served = match worker.read() {
@@ -64,6 +65,7 @@ struct Stayer<'b> {
     cpus: usize,
     ears: Ears,
     larder: Larder,
+    apart: Apart,
 }
 
 impl Stayer<'_> {
@@ -95,7 +97,9 @@ impl Stayer<'_> {
             self.listen();
             return Ok(Ok(()));
         }
-        let Self { ears, larder, .. } = self;
+        // Each can have a CPU of its own.
+        let can_part = bill.dealt <= self.cpus;
+        let Self { ears, larder, apart, .. } = self;
         let backings = bill.loans.iter().map(|told| larder.take(&told.array, told.access));
         let backings = backings.collect::<Result<Vec<_>>>()?;
         // Where the coordinator has them is of no use here.
@@ -135,6 +139,9 @@ impl Stayer<'_> {
         // Again and again, until there is another bill; once if what is mapped is for this job alone.
         let mut at_work = |labour: &dyn Labour| {
             while let Some(at) = &desk {
+                if can_part {
+                    apart.keep(&board, ears.job(), self.rank, bill.dealt);
+                }
                 done = self::work_once(&work, &round, self.rank, at, labour)?;
                 if done.is_err() {
                     break;

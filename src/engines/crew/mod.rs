@@ -5,6 +5,7 @@
 //! barrier and wait for the next call (`life.rs`). When one dies, or a job fails, all are ended and the next job has new ones: a
 //! worker that has been in a job that failed may be anywhere.
 
+mod apart;
 mod bill;
 mod larder;
 mod life;
@@ -276,6 +277,7 @@ impl Staff for AtTask<'_> {
         let own = round.processes;
         if own < round.dealer.workers {
             work.board.berths()[own].begin_job(work.timed.then(|| work.board.clock()));
+            apart::note_in(work.board, hands.job, own);
             let Some(crowd) = &hands.crowd else { unreachable!("gathered above") };
             let sleep = |word: &AtomicU32, expected, until| {
                 if let Event::Died { rank } = crowd.wait(&[(word, expected)], until) {

@@ -1,0 +1,83 @@
+//! Memory that is there before it is touched: the kernel gives all of an array's pages when it is made, or says that it cannot.
+//!
+//! In huge pages where it can: first use of 1 GiB costs about 72 ms that way on one CPU, against 650 ms in pages of 4 KiB.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::thread;
+
+use nix::sys::signal::{SigSet, SigmaskHow};
+
+use super::cpu;
+use super::memory::{HUGE, Mapping, allocate};
+
+/// Bytes for which it pays to start another thread: some milliseconds of work.
+const PORTION: usize = 64 << 20;
+
+/// More threads than this would not clear memory any faster.
+const MOST_THREADS: usize = 8;
+
+impl Mapping {
+    /// Makes the kernel give every page of `fd`, which this maps whole and nobody has touched yet, now rather than
+    /// at first touch: in huge pages where it can, else in small ones.
+    ///
+    /// # Errors
+    /// The kernel's, when there is no room; nothing is killed and nothing faults.
+    pub(crate) fn reserve(&self, fd: impl AsFd) -> io::Result<()> {
+        let huge = self.len() / HUGE * HUGE;
+        let collapsed = if huge > 0 && self.collapse(huge) { huge } else { 0 };
+        let rest = self.len() - collapsed;
+        if rest > 0 {
+            allocate(fd, collapsed..collapsed + rest)?;
+        }
+        Ok(())
+    }
+
+    /// Turns the first `huge` bytes into 2 MiB pages; false where the kernel cannot (before 6.1, no memory in one piece).
+    ///
+    /// On as many CPUs as there is enough to do for: two take 0.6 of the time of one. Their threads are gone when it returns.
+    fn collapse(&self, huge: usize) -> bool {
+        let others = (huge / PORTION).clamp(1, cpu::count().min(MOST_THREADS)) - 1;
+        let portion = (huge / HUGE).div_ceil(others + 1) * HUGE;
+        let mut portions = (0..huge).step_by(portion).map(|start| start..huge.min(start + portion));
+        let own = portions.next();
+        // What a signal is to do is not to be done by a thread that is about to end.
+        let blocked = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK);
+        let done = thread::scope(|scope| {
+            let spawn = |blocks: Range<usize>| {
+                let thread = thread::Builder::new().stack_size(64 << 10);
+                let run = blocks.clone();
+                thread.spawn_scoped(scope, move || self.collapse_blocks(run)).map_err(|_| blocks)
+            };
+            let others: Vec<_> = portions.map(spawn).collect();
+            let own = own.is_none_or(|blocks| self.collapse_blocks(blocks));
+            others.into_iter().fold(own, |done, other| match other {
+                Ok(thread) => thread.join().unwrap_or(false) && done,
+                // There can be no more threads.
+                Err(blocks) => self.collapse_blocks(blocks) && done,
+            })
+        });
+        if let Ok(before) = blocked {
+            let _ = before.thread_set_mask();
+        }
+        done
+    }
+
+    /// The same for blocks of 2 MiB, on this thread.
+    fn collapse_blocks(&self, blocks: Range<usize>) -> bool {
+        // A block without any page cannot be collapsed (EINVAL), so each gets one first.
+        for block in blocks.clone().step_by(HUGE) {
+            // SAFETY: `block` is below the mapping's length, which the range does not exceed.
+            let first = unsafe { self.base().as_ptr().add(block) };
+            // SAFETY: the byte is mapped writable and, as the contract of `reserve` says, nobody else uses it yet;
+            // the write is volatile because its purpose is the page fault.
+            unsafe { first.write_volatile(0) };
+        }
+        // SAFETY: as above.
+        let start = unsafe { self.base().as_ptr().add(blocks.start) };
+        // SAFETY: the range is inside this mapping; a collapse changes how bytes are held, never what they are.
+        unsafe { libc::madvise(start.cast(), blocks.len(), libc::MADV_COLLAPSE) == 0 }
+    }
+}
