@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::desk::{Care, Desk};
+use super::notes::Notes;
 use crate::answer::Answer;
 use crate::error::{Cause, Death, Error, Refusal, SliceName};
 use crate::lend::{Lend, Loan};
@@ -196,6 +197,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<L, R,
         for (word, seat) in board.addresses(rank).iter().zip(desk.seats()) {
             word.store(seat.base.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
         }
+        let mut notes = Notes::begin(board, rank, desk.whose());
         let mut began = Instant::now();
         for run in (0..).map_while(|runs| round.dealer.deal(&board.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
@@ -203,12 +205,14 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<L, R,
                     return Err(Stopped);
                 }
                 board.take(rank, slice, began);
+                notes.takes(slice, began);
                 // SAFETY: passed on to the caller.
                 let words = match unsafe { self.work_on(work, rank, slice, desk) } {
                     Ok(answer) => {
                         // Also when the next one begins: reading the clock takes longer than to be dealt a slice.
                         let now = Instant::now();
                         board.finish(rank, slice, bytemuck::bytes_of(&answer), now - began);
+                        notes.finishes(slice, now);
                         began = now;
                         continue;
                     }
@@ -223,9 +227,11 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<L, R,
         }
         // Whoever still waits for this worker at a meeting would wait for ever.
         board.head().meeting.0.break_for(Some(rank));
+        notes.leaves();
         if work.measure_memory {
             board.berths()[rank].note_memory(Memory::of_this_process().unwrap_or_default());
         }
+        notes.measured();
         // The last thing that it may be late for.
         board.berths()[rank].leave();
         Ok(())

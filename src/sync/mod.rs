@@ -9,6 +9,7 @@ mod call;
 mod dealer;
 mod ears;
 mod journal;
+mod tape;
 mod words;
 
 pub(crate) use barrier::{Barrier, Broken, Patience, Sleep};
@@ -18,3 +19,4 @@ pub(crate) use call::{Call, Heard};
 pub(crate) use dealer::Dealer;
 pub(crate) use ears::Ears;
 pub(crate) use journal::SliceState;
+pub(crate) use tape::{Mark, Tape};
