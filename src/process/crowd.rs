@@ -161,9 +161,12 @@ impl Crowd {
         stopped.or_else(|| self.living().next()).map(|(rank, ..)| rank)
     }
 
-    /// What one that is not reaped yet has cost, if the system tells.
+    /// What one has cost, if the system tells: not of one that the nursery has reaped.
     pub(crate) fn usage(&self, rank: usize) -> Option<Usage> {
-        Usage::of_process(self.members.get(rank)?.process.pid()).ok()
+        match &self.members.get(rank)?.process {
+            Process::Own(child) => child.usage(),
+            Process::Fostered(ward, ..) => Usage::of_process(ward.pid()).ok(),
+        }
     }
 
     /// Ends one that has kept the job waiting for longer than `limit`.

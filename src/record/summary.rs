@@ -9,12 +9,9 @@ use super::{Part, Record, Waterfall};
 /// Beyond this workers are shown in groups.
 const MOST_LINES: usize = 16;
 
-/// How many causes of loss are named.
-const MOST_CAUSES: usize = 4;
-
 impl Record {
     /// For a terminal of so many columns: a bar of each worker's time (`#` computing, `~` in page faults, `.` waiting), with more
-    /// than 16 workers one of each group; and the parts in which most was lost.
+    /// than 16 workers one of each group; and what was lost to what, the most first.
     pub fn summary(&self, columns: usize) -> String {
         let shares = self.shares();
         let mut slices = vec![0; shares.len()];
@@ -40,15 +37,16 @@ impl Record {
         let mut lost: Vec<(Part, Duration)> = waterfall.parts().filter(|(part, _)| *part != Part::Computing).collect();
         lost.sort_by(|one, other| other.1.cmp(&one.1));
         lost.retain(|&(part, _)| waterfall.share_of(part) >= 0.001);
-        let causes: Vec<String> = lost
-            .iter()
-            .take(MOST_CAUSES)
-            .map(|&(part, _)| format!("{part} {}", percent(waterfall.share_of(part))))
-            .collect();
-        if !causes.is_empty() {
-            let all = 1.0 - waterfall.share_of(Part::Computing);
-            let _ = writeln!(text, "  lost {}: {}", percent(all), causes.join(", "));
+        let mut line = format!("  lost {}", percent(1.0 - waterfall.share_of(Part::Computing)));
+        for (number, (part, _)) in lost.into_iter().enumerate() {
+            let cause = format!("{} {part} {}", if number == 0 { ":" } else { "," }, percent(waterfall.share_of(part)));
+            if number > 0 && line.len() + cause.len() > columns {
+                break;
+            }
+            line.push_str(&cause);
         }
+        text.push_str(&line);
+        text.push('\n');
         text
     }
 }
@@ -76,7 +74,6 @@ impl Bar {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{record, with_death};
-    use super::*;
 
     #[test]
     fn a_bar_for_each_worker() {

@@ -49,21 +49,25 @@ impl Usage {
             Whose::Thread => UsageWho::RUSAGE_THREAD,
         };
         // It fails only for a `who` that there is not.
-        let Ok(usage) = getrusage(who) else { return Self::default() };
-        let time = |time: nix::sys::time::TimeVal| Duration::new(time.tv_sec() as u64, time.tv_usec() as u32 * 1000);
+        getrusage(who).map_or_else(|_| Self::default(), |usage| Self::of(usage.as_ref()))
+    }
+
+    /// As the kernel tells it.
+    pub(crate) fn of(usage: &libc::rusage) -> Self {
+        let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
         Self {
-            user: time(usage.user_time()),
-            system: time(usage.system_time()),
-            minor_faults: usage.minor_page_faults() as u64,
-            major_faults: usage.major_page_faults() as u64,
-            voluntary_switches: usage.voluntary_context_switches() as u64,
-            involuntary_switches: usage.involuntary_context_switches() as u64,
-            peak_resident: usage.max_rss() as u64 * 1024,
+            user: time(usage.ru_utime),
+            system: time(usage.ru_stime),
+            minor_faults: usage.ru_minflt as u64,
+            major_faults: usage.ru_majflt as u64,
+            voluntary_switches: usage.ru_nvcsw as u64,
+            involuntary_switches: usage.ru_nivcsw as u64,
+            peak_resident: usage.ru_maxrss as u64 * 1024,
         }
     }
 
     /// What a process that is dead, or as good as that, and not reaped yet has cost, as /proc says: times in steps of some
-    /// milliseconds. `wait4` would tell more, but not before the memory is torn down, nor of processes that another reaps.
+    /// milliseconds. Reaping it would tell more, but not before the memory is torn down, nor of processes that another reaps.
     ///
     /// # Errors
     /// If there is no such process any more.
