@@ -64,8 +64,9 @@ fn is_consistent<A>(done: &Gathered<A>) -> &Record {
         assert!(lives.windows(2).all(|two| two[0].born <= two[1].born));
         assert!(!lives.is_empty(), "worker {rank} was never born");
         for life in lives {
-            let moments: Vec<Duration> =
-                [Some(life.born), life.began, life.left, life.measured].into_iter().flatten().collect();
+            let measured = life.measured.map(|span| [span.begin, span.end]);
+            let moments = [Some(life.born), life.began, life.left].into_iter().flatten();
+            let moments: Vec<Duration> = moments.chain(measured.into_iter().flatten()).collect();
             assert!(moments.is_sorted() && moments.iter().all(|&at| at <= record.wall), "{life:?}");
             assert!(life.left.is_some() != life.died.is_some() || life.left <= life.died, "{life:?}");
         }

@@ -25,11 +25,11 @@ const COUNT: Duration = Duration::from_micros(30);
 
 impl<'b> Notes<'b> {
     /// Notes that a worker begins to work, and what it has cost until then.
-    pub(super) fn begin(board: &'b Board, rank: usize, whose: Whose) -> Self {
+    pub(super) fn begin(board: &'b Board, rank: usize, whose: Whose, now: Instant) -> Self {
         Self(board.tape(rank).map(|tape| {
+            tape.note(board.clock_at(now), Mark::Begins);
             let before = Usage::now(whose);
-            tape.note(board.clock(), Mark::Begins);
-            At { board, tape, whose, before, counted: Instant::now(), faults: before.minor_faults }
+            At { board, tape, whose, before, counted: now, faults: before.minor_faults }
         }))
     }
 
@@ -50,16 +50,23 @@ impl<'b> Notes<'b> {
         }
     }
 
-    /// It takes no more slices.
-    pub(super) fn leaves(&mut self) {
-        if let Some(at) = &mut self.0 {
+    /// It takes no more slices, and has had none since then.
+    pub(super) fn leaves(&self, since: Instant) {
+        if let Some(at) = &self.0 {
+            at.tape.note(at.board.clock_at(since), Mark::Leaves);
+        }
+    }
+
+    /// It measures what it is to measure: what it has cost, and maybe more.
+    pub(super) fn measures(&self) {
+        if let Some(at) = &self.0 {
             let now = at.board.clock();
-            at.tape.note(now, Mark::Leaves);
+            at.tape.note(now, Mark::Measures);
             at.tape.note_cost(now, &Usage::now(at.whose).since(&at.before));
         }
     }
 
-    /// It has measured whatever it was to measure, and does nothing more.
+    /// It has measured that, and does nothing more.
     pub(super) fn measured(&self) {
         if let Some(at) = &self.0 {
             at.tape.note(at.board.clock(), Mark::Measured);

@@ -197,8 +197,8 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<L, R,
         for (word, seat) in board.addresses(rank).iter().zip(desk.seats()) {
             word.store(seat.base.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
         }
-        let mut notes = Notes::begin(board, rank, desk.whose());
         let mut began = Instant::now();
+        let mut notes = Notes::begin(board, rank, desk.whose(), began);
         for run in (0..).map_while(|runs| round.dealer.deal(&board.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
                 if board.head().end.broken().is_some() || work.stop.is_some_and(Stop::asked) {
@@ -225,9 +225,10 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<L, R,
                 return Err(Stopped);
             }
         }
+        notes.leaves(began);
         // Whoever still waits for this worker at a meeting would wait for ever.
         board.head().meeting.0.break_for(Some(rank));
-        notes.leaves();
+        notes.measures();
         if work.measure_memory {
             board.berths()[rank].note_memory(Memory::of_this_process().unwrap_or_default());
         }

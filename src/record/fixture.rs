@@ -32,7 +32,7 @@ pub(super) fn record() -> Record {
         born: ms(born),
         began: Some(ms(began)),
         left: Some(ms(left)),
-        measured: Some(ms(left + 1)),
+        measured: Some(Span { begin: ms(left), end: ms(left + 1) }),
         died: None,
         usage: Some(Usage { user: ms(cpu), minor_faults: faults, ..Usage::default() }),
     };
@@ -103,13 +103,13 @@ pub(super) fn with_death() -> Record {
     record.attempts[2] = Attempt { slice: 2, worker: 0, begin: ms(80), end: ms(85), ..record.attempts[0].clone() };
     record.attempts.push(Attempt { slice: 1, number: 2, begin: ms(93), end: ms(95), ..record.attempts[0].clone() });
     record.workers[0].lives[0].left = Some(ms(85));
-    record.workers[0].lives[0].measured = Some(ms(86));
+    record.workers[0].lives[0].measured = Some(Span { begin: ms(85), end: ms(86) });
     record.workers[0].lives.push(Life {
         pid: 102,
         born: ms(91),
         began: Some(ms(93)),
         left: Some(ms(95)),
-        measured: Some(ms(95)),
+        measured: None,
         died: None,
         usage: None,
     });

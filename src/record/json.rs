@@ -108,7 +108,7 @@ fn life(life: &Life) -> Value {
         "born_seconds": seconds(life.born),
         "began_seconds": life.began.map(seconds),
         "left_seconds": life.left.map(seconds),
-        "measured_seconds": life.measured.map(seconds),
+        "measured": life.measured.as_ref().map(span),
         "died_seconds": life.died.map(seconds),
         "usage": life.usage.map(usage),
     })

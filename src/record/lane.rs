@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Doing, Life, Record};
+use super::{Doing, Life, Record, Span};
 
 /// What the time of a worker goes into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -198,7 +198,7 @@ fn lane_among(record: &Record, rank: usize, scenes: &[Scene], attempts: &[usize]
         if let Some(began) = life.began {
             own.push(Piece { begin: life.born, end: began, part: Part::StartUp, attempt: None });
         }
-        if let (Some(begin), Some(end)) = (life.left, life.measured) {
+        if let Some(Span { begin, end }) = life.measured {
             own.push(Piece { begin, end, part: Part::Measuring, attempt: None });
         }
     }

@@ -194,8 +194,8 @@ pub struct Life {
     pub began: Option<Duration>,
     /// When there were no more.
     pub left: Option<Duration>,
-    /// When it had measured what it was to measure, which is the record's own cost.
-    pub measured: Option<Duration>,
+    /// When it measured what it was to measure: the record's own cost.
+    pub measured: Option<Span>,
     /// When the coordinator heard of its death.
     pub died: Option<Duration>,
     /// What it has cost: from `began` to `left` as it says itself, to the end if it died, as the kernel says, in steps of some

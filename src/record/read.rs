@@ -196,7 +196,8 @@ impl Lane {
             }
             Mark::Begins => self.live(|life| life.began = Some(now)),
             Mark::Leaves => self.live(|life| life.left = Some(now)),
-            Mark::Measured => self.live(|life| life.measured = Some(now)),
+            Mark::Measures => self.live(|life| life.measured = Some(Span { begin: now, end: now })),
+            Mark::Measured => self.live(|life| life.measured.iter_mut().for_each(|span| span.end = now)),
             _ => {}
         }
     }

@@ -1,5 +1,6 @@
 //! A record in some lines of text: a bar for each worker, and what was lost to what.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ impl Record {
         }
         let waterfall = self.waterfall();
         let mut lost: Vec<(Part, Duration)> = waterfall.parts().filter(|(part, _)| *part != Part::Computing).collect();
-        lost.sort_by(|one, other| other.1.cmp(&one.1));
+        lost.sort_by_key(|&(_, time)| Reverse(time));
         lost.retain(|&(part, _)| waterfall.share_of(part) >= 0.001);
         let mut line = format!("  lost {}", percent(1.0 - waterfall.share_of(Part::Computing)));
         for (number, (part, _)) in lost.into_iter().enumerate() {

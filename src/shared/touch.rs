@@ -30,10 +30,11 @@ pub(crate) fn touch_cost(backing: &Backing, access: Access) -> Option<Duration> 
             // thread writes there.
             let byte = unsafe { byte.as_ref() };
             let began = Instant::now();
-            match access {
-                Access::Read => std::hint::black_box(byte.load(Ordering::Relaxed)),
-                Access::Write => byte.fetch_or(0, Ordering::Relaxed),
-            };
+            std::hint::black_box(match access {
+                Access::Read => byte.load(Ordering::Relaxed),
+                // A zero that the compiler does not know of: it would make a read of this, and of that nothing.
+                Access::Write => byte.fetch_add(std::hint::black_box(0), Ordering::Relaxed),
+            });
             began.elapsed()
         })
         .collect();

@@ -31,6 +31,8 @@ pub(crate) enum Mark {
     Met,
     /// It takes no more slices.
     Leaves,
+    /// It looks at what it has cost.
+    Measures,
     /// It has looked at what it has cost, which is noted just before.
     Measured,
     /// A number of what it has cost since its birth, or the one that has died; see [`Usage::words`].
@@ -69,6 +71,7 @@ impl Mark {
             Self::Met => (7, 0),
             Self::Leaves => (8, 0),
             Self::Measured => (9, 0),
+            Self::Measures => (10, 0),
             Self::Prepares => (32, 0),
             Self::Forks { rank } => (33, rank as u64),
             Self::OpensNursery => (34, 0),
@@ -94,6 +97,7 @@ impl Mark {
             7 => Self::Met,
             8 => Self::Leaves,
             9 => Self::Measured,
+            10 => Self::Measures,
             32 => Self::Prepares,
             33 => Self::Forks { rank: number as usize },
             34 => Self::OpensNursery,
@@ -258,6 +262,7 @@ mod tests {
             Mark::Meets,
             Mark::Met,
             Mark::Leaves,
+            Mark::Measures,
             Mark::Measured,
             Mark::Prepares,
             Mark::Forks { rank: 1023 },
@@ -300,7 +305,10 @@ mod tests {
         for (workers, slices) in [(1, 0), (2, 5), (1024, 1 << 28), (1, usize::MAX)] {
             let entries = Tape::entries(workers, slices);
             let bytes = Tape::bytes(workers, entries).unwrap();
-            assert!(entries % 8 == 0 && bytes % Tape::ALIGN == 0 && bytes <= 65 << 20, "{workers} {slices} {bytes}");
+            assert!(
+                entries.is_multiple_of(8) && bytes.is_multiple_of(Tape::ALIGN) && bytes <= 65 << 20,
+                "{workers} {slices} {bytes}"
+            );
         }
         assert_eq!((Tape::bytes(3, 0), Tape::bytes(3, usize::MAX)), (Some(0), None));
     }

@@ -29,6 +29,14 @@ struct Owner {
     retried: bool,
 }
 
+/// Some rows and columns of one owner, out of so many.
+struct Block {
+    owner: Owner,
+    rows: Range<usize>,
+    cols: Range<usize>,
+    of: (usize, usize),
+}
+
 /// How the array lies on the paper.
 struct Paper<'r> {
     record: &'r Record,
@@ -47,18 +55,17 @@ pub(super) fn write(record: &Record, html: &mut String) {
     let paper = Paper::new(record);
     let (width, height) = (paper.width, paper.height);
     let slices = record.grid.slices();
-    let _ = write!(
+    let _ = writeln!(
         html,
         "<figure><svg class=\"array\" viewBox=\"-1 -1 {:.1} {:.1}\" role=\"img\" aria-label=\"The array in {}, \
-         by worker\">\n",
+         by worker\">",
         width + 2.0,
         height + 2.0,
         count(slices, "slice"),
     );
-    if slices <= MOST_SLICES {
-        paper.each_slice(html);
-    } else {
-        paper.raster(html);
+    let numbered = slices <= MOST_SLICES && paper.each_slice(html);
+    if !numbered {
+        paper.raster(html, slices > MOST_SLICES);
     }
     let _ = writeln!(
         html,
@@ -100,16 +107,26 @@ impl<'r> Paper<'r> {
         Self { record, owners, down, across, rows, cols, width: least(cols, WIDTH), height: least(rows, HEIGHT) }
     }
 
-    fn each_slice(&self, html: &mut String) {
+    /// Draws all slices, each with its number if there is room for those; whether there is.
+    fn each_slice(&self, html: &mut String) -> bool {
+        let mut numbered = true;
         for region in self.record.grid.regions() {
             let cells = |axis: Option<usize>, all: usize| axis.and_then(|axis| region.range(axis)).unwrap_or(0..all);
             let (rows, cols) = (cells(self.down, self.rows), cells(self.across, self.cols));
-            self.block(html, self.owners[region.index()], &rows, &cols, (self.rows, self.cols), Some(&region));
+            let block = Block { owner: self.owners[region.index()], rows, cols, of: (self.rows, self.cols) };
+            self.rect(html, &block, Some(&region));
+            let [_, _, w, h] = self.place(&block);
+            // The first of them are the largest.
+            numbered &= region.index() > 0 || (w > 17.0 && h > 8.5);
+            if numbered {
+                self.number(html, &block);
+            }
         }
+        numbered
     }
 
-    /// Who owns the cells at the middles of a raster, in rectangles.
-    fn raster(&self, html: &mut String) {
+    /// Who owns the cells at the middles of a raster: rectangles, if they are to be drawn, and numbers where there is room.
+    fn raster(&self, html: &mut String, drawn: bool) {
         let (lines, columns) = (self.rows.clamp(1, RASTER), self.cols.clamp(1, RASTER));
         let middle = |place: usize, places: usize, length: usize| (2 * place + 1) * length / (2 * places);
         let axes = self.record.grid.shape().len();
@@ -138,28 +155,31 @@ impl<'r> Paper<'r> {
                     runs.remove(&run);
                     open.insert(run, (since, own));
                 } else {
-                    self.block(html, own, &(since..line), &(run.0..run.1), (lines, columns), None);
+                    let block = Block { owner: own, rows: since..line, cols: run.0..run.1, of: (lines, columns) };
+                    if drawn {
+                        self.rect(html, &block, None);
+                    }
+                    self.number(html, &block);
                 }
             }
             open.extend(runs.into_iter().map(|(run, own)| (run, (line, own))));
         }
     }
 
-    /// Draws one rectangle, of so many rows and columns, with its worker's number if there is room.
-    fn block(
-        &self,
-        html: &mut String,
-        owner: Owner,
-        rows: &Range<usize>,
-        cols: &Range<usize>,
-        (all_rows, all_cols): (usize, usize),
-        slice: Option<&Region>,
-    ) {
+    /// Where a block is, and how large.
+    fn place(&self, block: &Block) -> [f64; 4] {
         let place = |range: &Range<usize>, all: usize, length: f64| {
             let scale = length / all.max(1) as f64;
             (range.start as f64 * scale, range.len() as f64 * scale)
         };
-        let ((y, h), (x, w)) = (place(rows, all_rows, self.height), place(cols, all_cols, self.width));
+        let ((y, h), (x, w)) =
+            (place(&block.rows, block.of.0, self.height), place(&block.cols, block.of.1, self.width));
+        [x, y, w, h]
+    }
+
+    /// Draws a block, which is a slice, or several of one worker.
+    fn rect(&self, html: &mut String, block: &Block, slice: Option<&Region>) {
+        let ([x, y, w, h], owner) = (self.place(block), block.owner);
         let class = owner.rank.map_or("none".to_owned(), |rank| format!("w{}", rank % COLOURS));
         let cell = match slice {
             Some(_) if owner.retried => " cell retried",
@@ -174,11 +194,16 @@ impl<'r> Paper<'r> {
             let _ = write!(html, "<title>slice {} {region}: {who}{again}</title>", region.index());
         }
         html.push_str("</rect>\n");
-        if let Some(rank) =
-            owner.rank.filter(|rank| h > 8.5 && w > 4.0 * (1 + rank.checked_ilog10().unwrap_or(0)) as f64 + 5.0)
-        {
-            let (x, y, mark) = (x + w / 2.0, y + h / 2.0, if owner.retried { "*" } else { "" });
-            let _ = writeln!(html, "<text class=\"w{}\" x=\"{x:.1}\" y=\"{y:.1}\">{rank}{mark}</text>", rank % COLOURS);
+    }
+
+    /// Writes the worker's number on a block, if there is room.
+    fn number(&self, html: &mut String, block: &Block) {
+        let [x, y, w, h] = self.place(block);
+        let Some(rank) = block.owner.rank else { return };
+        let digits = 1 + rank.checked_ilog10().unwrap_or(0);
+        if h > 8.5 && w > f64::from(4 * digits + 5) {
+            let (x, y, colour) = (x + w / 2.0, y + h / 2.0, rank % COLOURS);
+            let _ = writeln!(html, "<text class=\"w{colour}\" x=\"{x:.1}\" y=\"{y:.1}\">{rank}</text>");
         }
     }
 }
