@@ -218,6 +218,15 @@ impl<'p, L: Lend> Job<'p, L> {
         self
     }
 
+    /// Keeps a record of who did what when, and of what it cost, for the [`Report`](crate::Report): [`crate::record`] has the
+    /// views of it. Costs less than a hundredth of a job whose slices take 30 us or more, and some 0.1 ms after it.
+    ///
+    /// Only of jobs that succeed, also after deaths that they [survive](Self::retries).
+    pub fn record(mut self, record: bool) -> Self {
+        self.settings.record = record;
+        self
+    }
+
     /// Calls `progress` in the coordinator now and then with the number of slices done and of all.
     pub fn progress(mut self, progress: impl FnMut(usize, usize) + 'p) -> Self {
         self.settings.progress = Some(Box::new(progress));

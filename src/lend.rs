@@ -58,6 +58,8 @@ pub struct Loan<'s> {
     pub(crate) base: NonNull<u8>,
     pub(crate) access: Access,
     pub(crate) extent: Extent<'s>,
+    /// The type of its elements, for people; empty where only its bytes are known.
+    pub(crate) dtype: &'static str,
 }
 
 // SAFETY: an address is a number here: what may be done with the bytes is for `part` and its callers to prove, and all
@@ -99,7 +101,8 @@ unsafe impl<'a, T: Pod + Send + Sync, D: Dimension> Lend for &'a mut Shared<T, D
 
 fn loan<T: Pod, D: Dimension>(array: &Shared<T, D>, access: Access) -> Loan<'_> {
     let segment = array.segment();
-    Loan { backing: segment.backing(), base: segment.base(), access, extent: array.extent() }
+    let dtype = std::any::type_name::<T>();
+    Loan { backing: segment.backing(), base: segment.base(), access, extent: array.extent(), dtype }
 }
 
 /// The next loan's whole array.

@@ -30,6 +30,7 @@ pub mod formats;
 mod job;
 mod lend;
 mod process;
+pub mod record;
 mod report;
 mod settings;
 mod shared;

@@ -1,10 +1,12 @@
 //! Who did what in a job, and what it cost.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::error::{Death, Error, Result};
+use crate::record::Record;
 use crate::slices::{Grid, Schedule, Split};
 use crate::sync::{Board, SliceState};
 
@@ -29,6 +31,7 @@ pub struct Report {
     pub addresses: Vec<usize>,
     /// From before the first worker was made until after the last was gone.
     pub wall: Duration,
+    pub(crate) record: Option<Arc<Record>>,
 }
 
 /// One worker's part.
@@ -45,6 +48,11 @@ pub struct WorkerReport {
 }
 
 impl Report {
+    /// Who did what when, if the job was [recorded](crate::Job::record).
+    pub fn record(&self) -> Option<&Record> {
+        self.record.as_deref()
+    }
+
     /// Enters what each worker did, from the board of a job that has ended, and checks that every slice
     /// of those that were to be run is done.
     pub(crate) fn read(&mut self, board: &Board, slices: Range<usize>) -> Result<()> {

@@ -46,6 +46,8 @@ pub struct Settings<'p> {
     pub guard: bool,
     /// Whether each worker reads its own memory when it is done.
     pub measure_memory: bool,
+    /// Whether the job is recorded; see [`Job::record`](crate::Job::record).
+    pub record: bool,
     /// A request to stop that the job looks at.
     pub stop: Option<&'p Stop>,
     /// Told now and then how many slices are done, of how many.

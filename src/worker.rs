@@ -6,7 +6,7 @@ use ndarray::{ArrayView, Axis, Dimension};
 
 use crate::error::{Error, Result};
 use crate::slices::Region;
-use crate::sync::{Absence, Board, Patience, Sleep, SliceState, Words};
+use crate::sync::{Absence, Board, Mark, Patience, Sleep, SliceState, Words};
 use crate::sys::futex;
 
 /// What a body knows of itself: its first argument, on every slice.
@@ -101,10 +101,12 @@ impl Worker<'_> {
         // A span without an end in this world's time is none.
         let limit = span.and_then(|span| Instant::now().checked_add(span)).map(|at| (at, self.rank));
         own.pause();
+        self.board.note(self.rank, Mark::Meets);
         let sleep = self.sleep.unwrap_or(&futex::wait);
         let met = self.board.head().meeting.0.meet_until(workers as u32, self.patience, limit, sleep);
         // Reading the clock costs more than the meeting itself.
         own.resume(self.timed.then(|| self.board.clock()));
+        self.board.note(self.rank, Mark::Met);
         if met.is_ok() {
             own.excuse(None);
         }

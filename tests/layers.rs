@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["shared", "stop"],
     &["sync"],
     &["process", "lend", "worker"],
+    &["record"],
     &["report"],
     &["answer"],
     &["engines"],

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::work::{Orders, Round, Work};
 use crate::error::{Cause, Death, Error, Result};
 use crate::process::{Crowd, Event};
-use crate::sync::{Absence, Broken, Patience};
+use crate::sync::{Absence, Broken, Mark, Patience};
 
 /// Waits until all have met at the end, or the job is over; the deaths among them that the job survives. With `patience` it
 /// looks again and again before it goes to sleep. After an error all of them are gone; else they are past their work, and it is
@@ -17,6 +17,7 @@ pub(super) fn attend(
     patience: Option<Patience>,
     orders: &mut Orders<'_>,
 ) -> Result<Vec<Death>> {
+    work.board.note_own(Mark::Attends);
     let end = &work.board.head().end;
     let mut arrival = end.arrive(round.participants());
     let (mut deaths, mut tries) = (Vec::new(), 0);
@@ -39,6 +40,9 @@ pub(super) fn attend(
                 crowd.wait(&words, orders.next_look(at))
             }
         };
+        if let Event::Died { rank } = event {
+            note_death(work, crowd, rank);
+        }
         match event {
             Event::Changed => {}
             // It has met all others and left, before this process had looked.
@@ -92,6 +96,17 @@ pub(super) fn attend(
                 source: std::io::Error::other("a worker has written over it"),
             }),
         },
+    }
+}
+
+/// Notes a death, and what the dead has cost, before anybody reaps it.
+fn note_death(work: &Work<'_>, crowd: &Crowd, rank: usize) {
+    if let Some(tape) = work.board.own_tape() {
+        let now = work.board.clock();
+        tape.note(now, Mark::Dies { rank });
+        if let Some(usage) = crowd.usage(rank) {
+            tape.note_cost(now, &usage);
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::slices::{Grid, Region};
 use crate::sync::Sleep;
 use crate::sys::limits::page_size;
 use crate::sys::memory::{Access, Keeping};
+use crate::sys::usage::Whose;
 
 /// How outputs are looked after in a job, decided before the fork.
 pub(crate) struct Care {
@@ -99,6 +100,8 @@ pub(crate) struct Desk<'w> {
     /// Mapped for as long as the worker lives.
     _inputs: Vec<Rc<Attached>>,
     sleep: Option<&'w Sleep<'w>>,
+    /// Whether its worker is a process of its own, or a thread of the coordinator's.
+    whose: Whose,
 }
 
 /// An output that needs care.
@@ -114,7 +117,7 @@ impl<'w> Desk<'w> {
     /// `sleep`.
     pub(super) fn of_coordinator(loans: &'w [Loan<'w>], sleep: Option<&'w Sleep<'w>>) -> Self {
         let seats = loans.iter().map(|loan| Seat { base: loan.base, extent: loan.extent }).collect();
-        Self { seats, outputs: Vec::new(), _inputs: Vec::new(), sleep }
+        Self { seats, outputs: Vec::new(), _inputs: Vec::new(), sleep, whose: Whose::Thread }
     }
 
     /// In a worker process, with what was lent mapped by `map`: the loan of a number, kept in a way.
@@ -123,7 +126,8 @@ impl<'w> Desk<'w> {
         care: &Care,
         mut map: impl FnMut(usize, Keeping) -> Result<Rc<Attached>>,
     ) -> Result<Self> {
-        let mut desk = Self { seats: Vec::new(), outputs: Vec::new(), _inputs: Vec::new(), sleep: None };
+        let mut desk =
+            Self { seats: Vec::new(), outputs: Vec::new(), _inputs: Vec::new(), sleep: None, whose: Whose::Process };
         let mut care = care.outputs.iter();
         for (number, loan) in loans.iter().enumerate() {
             let care = if loan.access == Access::Write { care.next() } else { None };
@@ -154,6 +158,11 @@ impl<'w> Desk<'w> {
     /// How its worker waits for others, if not like all.
     pub(super) fn sleep(&self) -> Option<&Sleep<'w>> {
         self.sleep
+    }
+
+    /// Whose cost is its worker's.
+    pub(super) fn whose(&self) -> Whose {
+        self.whose
     }
 
     /// Makes a slice ready for the body: saved if it is not `saved` yet (`note_saved` is then called), put back as it was if

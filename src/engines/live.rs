@@ -7,7 +7,7 @@ use super::desk::Desk;
 use super::work::{Labour, Round, Stopped, Upbringing, Work, note_panic};
 use crate::error::{Error, Result};
 use crate::shared::Withheld;
-use crate::sync::{Berth, Words};
+use crate::sync::{Berth, Mark, Words};
 use crate::sys::pools::Pools;
 use crate::sys::{child, cpu, limits, witness};
 
@@ -45,6 +45,7 @@ pub(super) fn live(
     ways: &Ways,
     withheld: Option<Withheld>,
 ) -> i32 {
+    work.board.note(rank, Mark::Born { pid: std::process::id() });
     let berth = &work.board.berths()[rank];
     be_born(berth, rank, ways);
     let desk = match prepare(work, withheld) {

@@ -7,6 +7,7 @@ mod attend;
 mod crew;
 mod desk;
 mod live;
+mod notes;
 mod processes;
 mod serial;
 mod threads;

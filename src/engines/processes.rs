@@ -11,7 +11,7 @@ use super::work::{Labour, Orders, Round, Work};
 use crate::error::{Death, Error, Result};
 use crate::process::{self, Crowd, Leaving, Nursery};
 use crate::shared::Withheld;
-use crate::sync::Patience;
+use crate::sync::{Mark, Patience};
 use crate::sys::{child, limits, shortage};
 
 /// Runs the job, if this process has one thread.
@@ -62,9 +62,11 @@ pub(super) fn run_rounds(
     loop {
         // Before the first, what the board of a crew says is of another job.
         let done = if round.goes_on && !round.first { work.board.done() } else { 0 };
+        work.board.note_own(Mark::Prepares);
         let patience = staff.patience();
         let crowd = staff.begin(work, labour, &mut round)?;
         let attended = attend(work, &round, crowd, patience, orders);
+        work.board.note_own(Mark::Ends);
         let mut left = work.missing();
         staff.end(attended.is_ok() && !left.is_empty());
         toll.count(attended?, &left, work.board.done() > done);
@@ -114,6 +116,7 @@ impl<'o> OneShot<'o> {
         // After the workers, which begin the sooner for it. Without one (the limit of processes is reached), this process
         // forks the replacements, if it still may.
         if round.goes_on && !work.in_step() {
+            work.board.note_own(Mark::OpensNursery);
             // SAFETY: nothing has happened since the forks above that could have started a thread.
             #[allow(unsafe_code)]
             let nursery = unsafe { open_nursery(work, labour) };
@@ -124,6 +127,7 @@ impl<'o> OneShot<'o> {
 
     /// The workers of a later round.
     fn replacements(&mut self, work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Result<Crowd> {
+        work.board.note_own(Mark::Forks { rank: 0 });
         match self.nursery.as_mut().map(|nursery| nursery.bear(round.processes)) {
             Some(Ok(crowd)) if crowd.len() == round.processes => return Ok(crowd),
             // Whoever it made is gone with it.
@@ -180,6 +184,7 @@ unsafe fn fork_crowd(work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Res
     // SAFETY: this process has one thread, or the caller vouches for what the others do to what all have.
     let ways = unsafe { Ways::of(work.upbringing) };
     for rank in 0..workers {
+        work.board.note_own(Mark::Forks { rank });
         // SAFETY: passed on to the caller.
         let born = unsafe { child::spawn(|| live(work, labour, round, rank, &ways, withheld.take())) };
         let fork = |source| Error::Fork { started: rank, asked: workers, limit: limits::process_limit(), source };

@@ -3,13 +3,17 @@
 use super::desk::Desk;
 use super::work::{Labour, Orders, Stopped, Work};
 use crate::error::{Death, Result};
+use crate::sync::Mark;
 
 pub(super) fn run(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>) -> Result<Vec<Death>> {
+    work.board.note_own(Mark::Works);
+    work.board.note(0, Mark::Born { pid: std::process::id() });
     let desk = Desk::of_coordinator(work.loans, None);
     // SAFETY: the arrays' own addresses in this process, writable; one worker, one rank. What is lent for reading is only
     // viewed for reading.
     #[allow(unsafe_code)]
     let done = unsafe { labour.labour(work, &work.first_round(false), 0, &desk) };
+    work.board.note_own(Mark::Ends);
     orders.tell(work.board);
     match done {
         Ok(()) => Ok(Vec::new()),

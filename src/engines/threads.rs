@@ -7,12 +7,13 @@ use std::time::Instant;
 use super::desk::Desk;
 use super::work::{Labour, Orders, Work};
 use crate::error::{Death, Error, Result};
-use crate::sync::Broken;
+use crate::sync::{Broken, Mark};
 
 pub(super) fn run(work: &Work<'_>, labour: &(dyn Labour + Sync), orders: &mut Orders<'_>) -> Result<Vec<Death>> {
     let workers = work.dealer.workers;
     let left = AtomicUsize::new(workers);
     let live = |rank: usize, _leaving: Leaving<'_>| {
+        work.board.note(rank, Mark::Born { pid: std::process::id() });
         let desk = Desk::of_coordinator(work.loans, None);
         // SAFETY: the arrays' own addresses in this process, writable; each rank is spawned once below. What is lent for
         // reading is only viewed for reading.
@@ -23,6 +24,7 @@ pub(super) fn run(work: &Work<'_>, labour: &(dyn Labour + Sync), orders: &mut Or
     let ran = thread::scope(|scope| {
         let mut threads = Vec::with_capacity(workers);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).spawn_handler(|thread| {
+            work.board.note_own(Mark::Forks { rank: thread.index() });
             threads.push(thread::Builder::new().spawn_scoped(scope, || thread.run())?);
             Ok(())
         });
@@ -33,7 +35,9 @@ pub(super) fn run(work: &Work<'_>, labour: &(dyn Labour + Sync), orders: &mut Or
                 let coordinator = thread::current();
                 let (live, left) = (&live, &left);
                 jobs.spawn_broadcast(move |_, it| live(it.index(), Leaving { left, coordinator: coordinator.clone() }));
+                work.board.note_own(Mark::Attends);
                 watch(work, orders, left);
+                work.board.note_own(Mark::Ends);
             });
         });
         threads.into_iter().for_each(|thread| drop(thread.join()));

@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::desk::{Care, Desk};
+use super::notes::Notes;
 use crate::answer::Answer;
 use crate::error::{Cause, Death, Error, Refusal, SliceName};
 use crate::lend::{Lend, Loan};
@@ -197,18 +198,21 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<L, R,
             word.store(seat.base.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
         }
         let mut began = Instant::now();
+        let mut notes = Notes::begin(board, rank, desk.whose(), began);
         for run in (0..).map_while(|runs| round.dealer.deal(&board.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
                 if board.head().end.broken().is_some() || work.stop.is_some_and(Stop::asked) {
                     return Err(Stopped);
                 }
                 board.take(rank, slice, began);
+                notes.takes(slice, began);
                 // SAFETY: passed on to the caller.
                 let words = match unsafe { self.work_on(work, rank, slice, desk) } {
                     Ok(answer) => {
                         // Also when the next one begins: reading the clock takes longer than to be dealt a slice.
                         let now = Instant::now();
                         board.finish(rank, slice, bytemuck::bytes_of(&answer), now - began);
+                        notes.finishes(slice, now);
                         began = now;
                         continue;
                     }
@@ -221,11 +225,14 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<L, R,
                 return Err(Stopped);
             }
         }
+        notes.leaves(began);
         // Whoever still waits for this worker at a meeting would wait for ever.
         board.head().meeting.0.leave(rank);
+        notes.measures();
         if work.measure_memory {
             board.berths()[rank].note_memory(Memory::of_this_process().unwrap_or_default());
         }
+        notes.measured();
         // The last thing that it may be late for.
         board.berths()[rank].leave();
         Ok(())

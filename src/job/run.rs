@@ -1,6 +1,7 @@
 //! How a job is put together: cut, board, work, answers.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytemuck::Zeroable;
 
@@ -10,9 +11,11 @@ use crate::engine::{Engine, MOST_WORKERS};
 use crate::engines::{Care, Hands, Orders, Upbringing, Work};
 use crate::error::{Death, Error, Result};
 use crate::lend::{Lend, Loan, cut};
-use crate::report::Report;
+use crate::record::{ArrayRecord, Facts, Options, Record};
+use crate::report::{Memory, Report};
 use crate::settings::{Redo, Settings};
-use crate::sync::{Board, Dealer, Layout, Patience};
+use crate::shared::touch_cost;
+use crate::sync::{Board, Dealer, Layout, Patience, Tape};
 use crate::sys::memory::Access;
 use crate::sys::signals::Hold;
 
@@ -23,6 +26,7 @@ impl<L: Lend> Job<'_, L> {
         mut hands: Option<&mut Hands>,
         engine: impl FnOnce(&Work<'_>, &mut Orders<'_>, Option<&mut Hands>) -> Result<Vec<Death>>,
     ) -> Result<Gathered<R::Value>> {
+        let (called, started) = (Instant::now(), SystemTime::now());
         let settings = self.settings;
         let (usual, most) = hands.as_ref().map_or((cpus(), MOST_WORKERS), |hands| (hands.ranks(), hands.ranks()));
         let asked = settings.workers.unwrap_or(usual);
@@ -45,8 +49,13 @@ impl<L: Lend> Job<'_, L> {
         }
         let run = only.map_or(0..slices, |slice| slice..slice + 1);
         let workers = if settings.engine == Engine::Serial { 1 } else { asked.min(run.len()).max(1) };
-        let layout = Layout { workers, slices, loans: loans.len(), answer: size_of::<R::Value>() };
+        let tape = if settings.record { Tape::entries(workers, run.len()) } else { 0 };
+        let layout = Layout { workers, slices, loans: loans.len(), answer: size_of::<R::Value>(), tape };
         let board = hands.as_ref().map_or_else(|| Board::new(layout), |hands| hands.board(layout))?;
+        if hands.is_some() {
+            board.clear_tapes()?;
+        }
+        let options = settings.record.then(|| options(&settings, workers, hands.is_some()));
         // Whether a process that is not to be killed works: it looks at requests to stop between slices.
         let joins_in = hands.as_ref().is_some_and(|hands| hands.joins_in());
         let work = Work {
@@ -89,7 +98,9 @@ impl<L: Lend> Job<'_, L> {
             deaths,
             addresses,
             wall: began.elapsed(),
+            record: None,
         };
+        let ended = Instant::now();
         if let Err(error) = report.read(&board, run.clone()) {
             // Whoever has written over the board may be at work, and others with it.
             hands.into_iter().for_each(Hands::end_workers);
@@ -100,8 +111,70 @@ impl<L: Lend> Job<'_, L> {
             board.read_answer(slice, bytemuck::bytes_of_mut(&mut answer));
             answer
         });
-        Ok(Gathered::new(answers.collect(), report))
+        let answers = answers.collect();
+        if let Some(options) = options {
+            let facts = Facts {
+                options,
+                grid: grid.clone(),
+                started: started + (began - called),
+                began: board.clock_at(began),
+                wall: report.wall,
+                preparing: began - called,
+                gathering: ended.elapsed(),
+                arrays: arrays(&loans, &report)?,
+                memories: report.workers.iter().map(|worker| worker.memory).collect(),
+                coordinator_memory: work.measure_memory.then(|| Memory::of_this_process().unwrap_or_default()),
+                deaths: &report.deaths,
+                fault_cost: fault_cost(&loans),
+            };
+            report.record = Some(Arc::new(Record::read(&board, facts)));
+        }
+        Ok(Gathered::new(answers, report))
     }
+}
+
+/// What of the settings is recorded.
+fn options(settings: &Settings<'_>, workers: usize, crew: bool) -> Options {
+    Options {
+        engine: settings.engine,
+        crew,
+        workers,
+        split: settings.split.unwrap_or_default(),
+        schedule: settings.schedule,
+        retries: settings.retries,
+        guard: settings.guard,
+        pin: settings.pin,
+        threads_per_worker: settings.threads_per_worker.unwrap_or(1),
+        deadline: settings.deadline,
+        slice_deadline: settings.slice_deadline,
+        memory_limit: settings.memory_limit,
+        only_slice: settings.only_slice,
+    }
+}
+
+/// What was lent, and where everybody had it.
+fn arrays(loans: &[Loan<'_>], report: &Report) -> Result<Vec<ArrayRecord>> {
+    let array = |(number, loan): (usize, &Loan<'_>)| {
+        Ok(ArrayRecord {
+            output: loan.access == Access::Write,
+            dtype: loan.dtype,
+            shape: loan.extent.shape.to_vec(),
+            bytes: loan.extent.bytes(),
+            segment: loan.backing.told()?.inode,
+            coordinator: report.addresses[number],
+            workers: report.workers.iter().map(|worker| worker.addresses[number]).collect(),
+        })
+    };
+    loans.iter().enumerate().map(array).collect()
+}
+
+/// What a page fault costs in what was lent: the mean over the first arrays.
+fn fault_cost(loans: &[Loan<'_>]) -> Duration {
+    /// More arrays tell no more.
+    const MOST: usize = 4;
+    let costs: Vec<Duration> =
+        loans.iter().take(MOST).filter_map(|loan| touch_cost(loan.backing, loan.access)).collect();
+    costs.iter().sum::<Duration>() / costs.len().max(1) as u32
 }
 
 /// Refuses settings that cannot be kept.

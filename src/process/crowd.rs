@@ -11,6 +11,7 @@ use crate::sys::child::{self, Child, Exit, Ward};
 use crate::sys::futex;
 use crate::sys::obituary::Obituary;
 use crate::sys::proc;
+use crate::sys::usage::Usage;
 
 /// Why a wait ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -158,6 +159,14 @@ impl Crowd {
         let stopped = |member: &Member| proc::state(member.process.pid()).is_ok_and(|state| state == proc::STOPPED);
         let stopped = self.living().find(|(_, member, _)| stopped(member));
         stopped.or_else(|| self.living().next()).map(|(rank, ..)| rank)
+    }
+
+    /// What one has cost, if the system tells: not of one that the nursery has reaped.
+    pub(crate) fn usage(&self, rank: usize) -> Option<Usage> {
+        match &self.members.get(rank)?.process {
+            Process::Own(child) => child.usage(),
+            Process::Fostered(ward, ..) => Usage::of_process(ward.pid()).ok(),
+        }
     }
 
     /// Ends one that has kept the job waiting for longer than `limit`.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::bill::BillAt;
 use super::journal::Journal;
-use super::{Absence, Barrier, Berth, Call, SliceState};
+use super::{Absence, Barrier, Berth, Call, SliceState, Tape};
 use crate::error::{Error, Result};
 use crate::shared::{Segment, Wire};
 use crate::sys::obituary::Obituary;
@@ -25,6 +25,8 @@ pub(crate) struct Layout {
     pub(crate) loans: usize,
     /// Bytes of one answer.
     pub(crate) answer: usize,
+    /// Entries of each tape; 0 if the job is not recorded.
+    pub(crate) tape: usize,
 }
 
 /// Words for the whole job.
@@ -85,6 +87,7 @@ struct Offsets {
     addresses: usize,
     states: usize,
     answers: usize,
+    tapes: usize,
     end: usize,
 }
 
@@ -101,8 +104,9 @@ impl Layout {
         let addresses = after(BERTHS, berths, size_of::<Berth>())?;
         let states = after(addresses, self.workers.checked_mul(self.loans)?, size_of::<AtomicU64>())?;
         let answers = after(states, self.slices, size_of::<AtomicU32>())?;
-        let end = after(answers, self.slices, self.answer)?;
-        (end < Self::MOST).then_some(Offsets { addresses, states, answers, end })
+        let tapes = after(answers, self.slices, self.answer)?.checked_next_multiple_of(Tape::ALIGN)?;
+        let end = tapes.checked_add(Tape::bytes(self.workers, self.tape)?)?;
+        (end < Self::MOST).then_some(Offsets { addresses, states, answers, tapes, end })
     }
 }
 
@@ -126,7 +130,7 @@ impl Board {
     /// # Errors
     /// If there is none.
     pub(crate) fn for_many(workers: usize) -> Result<Self> {
-        let layout = Layout { workers, slices: 0, loans: 0, answer: 0 };
+        let layout = Layout { workers, slices: 0, loans: 0, answer: 0, tape: 0 };
         let at = layout.offsets(workers).ok_or_else(|| too_large(layout, ROOM))?;
         let segment = Arc::new(Segment::for_boards(ROOM)?);
         segment.reserve(0..BERTHS)?;
@@ -188,6 +192,11 @@ impl Board {
         self.at.end.next_multiple_of(size_of::<u64>())
     }
 
+    /// Where the tapes are, and how many bytes they have.
+    pub(super) fn tapes_at(&self) -> (usize, usize) {
+        (self.at.tapes, self.at.end - self.at.tapes)
+    }
+
     pub(crate) fn layout(&self) -> Layout {
         self.layout
     }
@@ -229,13 +238,18 @@ impl Board {
 
     /// Enters that worker `rank` begins a slice now.
     pub(crate) fn take(&self, rank: usize, slice: usize, now: Instant) {
-        self.berths()[rank].begin(slice, now.saturating_duration_since(self.epoch));
+        self.berths()[rank].begin(slice, self.clock_at(now));
         self.journal().take(rank, slice);
     }
 
     /// What the clock that times slices shows.
     pub(crate) fn clock(&self) -> Duration {
         self.epoch.elapsed()
+    }
+
+    /// What the clock showed at that moment.
+    pub(crate) fn clock_at(&self, moment: Instant) -> Duration {
+        moment.saturating_duration_since(self.epoch)
     }
 
     /// When the clock showed this.
@@ -352,7 +366,7 @@ mod tests {
     use super::*;
 
     fn board() -> Board {
-        Board::new(Layout { workers: 3, slices: 5, loans: 2, answer: 12 }).unwrap()
+        Board::new(Layout { workers: 3, slices: 5, loans: 2, answer: 12, tape: 64 }).unwrap()
     }
 
     #[test]

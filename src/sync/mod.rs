@@ -10,6 +10,7 @@ mod dealer;
 mod ears;
 mod journal;
 mod patience;
+mod tape;
 mod words;
 
 pub(crate) use barrier::{Barrier, Broken, Sleep};
@@ -20,3 +21,4 @@ pub(crate) use dealer::Dealer;
 pub(crate) use ears::Ears;
 pub(crate) use journal::SliceState;
 pub(crate) use patience::Patience;
+pub(crate) use tape::{Mark, Tape};

@@ -10,6 +10,8 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
+use super::usage::Usage;
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -55,6 +57,8 @@ pub(crate) struct Child {
     pid: Pid,
     pidfd: Option<OwnedFd>,
     exit: OnceLock<Exit>,
+    /// What it has cost, once it is reaped.
+    usage: OnceLock<Usage>,
 }
 
 /// Forks; the child runs `life` and leaves by `_exit` with the status it returns.
@@ -68,7 +72,9 @@ pub(crate) unsafe fn spawn(life: impl FnOnce() -> i32) -> io::Result<Child> {
     let parent = getpid();
     // SAFETY: the caller vouches for the child's use of what it inherits; the child ends by _exit below.
     match unsafe { fork() }? {
-        ForkResult::Parent { child } => Ok(Child { pid: child, pidfd: pidfd_open(child).ok(), exit: OnceLock::new() }),
+        ForkResult::Parent { child } => {
+            Ok(Child { pid: child, pidfd: pidfd_open(child).ok(), exit: OnceLock::new(), usage: OnceLock::new() })
+        }
         ForkResult::Child => {
             // An unwinding out of `life` would go on in the parent's code, a second time.
             let _stop = LeaveOnUnwind;
@@ -176,11 +182,14 @@ impl Child {
             Some(pidfd) => (libc::P_PIDFD, pidfd.as_raw_fd() as libc::id_t),
             None => (libc::P_PID, self.pid.as_raw() as libc::id_t),
         };
-        // Not nix's waitid, which reaps a child that a real-time signal ended and then has no name for the signal.
+        // Not nix's waitid, which reaps a child that a real-time signal ended and then has no name for the signal; and not
+        // libc's, which does not pass on what the kernel tells of its cost.
         // SAFETY: plain integers and pointers, for which all zero is a value.
         let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-        // SAFETY: `info` is live for the kernel to fill.
-        let failed = unsafe { libc::waitid(kind, id, &mut info, how) } != 0;
+        // SAFETY: as above.
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+        // SAFETY: `info` and `usage` are live for the kernel to fill.
+        let failed = unsafe { libc::syscall(libc::SYS_waitid, kind, id, &mut info, how, &mut usage) } != 0;
         if failed && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
             return None;
         }
@@ -192,7 +201,15 @@ impl Child {
             libc::CLD_EXITED => Exit::Status(status),
             _ => Exit::Signal(status),
         };
+        if !failed {
+            let _ = self.usage.set(Usage::of(&usage));
+        }
         Some(*self.exit.get_or_init(|| exit))
+    }
+
+    /// What it has cost: all of it if it is reaped, else what the system tells of it until now, if anything.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        self.usage.get().copied().or_else(|| Usage::of_process(self.pid()).ok())
     }
 }
 

@@ -66,7 +66,7 @@ fn meminfo() -> Option<u64> {
     Some(kib_field(&text, "MemAvailable:")? + kib_field(&text, "SwapFree:").unwrap_or(0))
 }
 
-fn kib_field(text: &str, name: &str) -> Option<u64> {
+pub(super) fn kib_field(text: &str, name: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(name))?;
     Some(value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }

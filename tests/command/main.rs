@@ -1,7 +1,9 @@
 //! The command as a user types it: results, reports, and what it says and leaves when something is wrong.
 
+mod browser;
 mod desk;
 mod ends;
 mod refusals;
 mod replay;
 mod results;
+mod views;

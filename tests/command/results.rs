@@ -145,7 +145,10 @@ fn reports_for_programs_are_json() {
     desk.save("x.npy", &noise((300, 1000), 5));
     let report: serde_json::Value =
         serde_json::from_str(&desk.ok("norm x.npy --json --verify -n 2 --split rows/2")).unwrap();
-    assert_eq!((&report["schema"], &report["command"], &report["verified"]), (&1.into(), &"norm".into(), &true.into()));
+    assert_eq!(
+        (&report["schema"], &report["command"], &report["verified"]),
+        (&"parfork/1".into(), &"norm".into(), &true.into())
+    );
     let workers = report["jobs"][0]["workers"].as_array().unwrap();
     let slices: usize = workers.iter().map(|worker| worker["slices"].as_array().unwrap().len()).sum();
     assert_eq!(slices as u64, report["jobs"][0]["slices"].as_u64().unwrap());

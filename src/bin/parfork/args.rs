@@ -99,6 +99,12 @@ pub struct Common {
     /// Also run serially and compare every bit; exit 1 on a difference
     #[arg(long)]
     pub verify: bool,
+    /// Write a page on the run to this HTML file: who did what when, and where the time went
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub report: Option<PathBuf>,
+    /// Write a trace of the run to this JSON file, for ui.perfetto.dev or chrome://tracing
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub trace: Option<PathBuf>,
     /// Print one machine-readable report on stdout
     #[arg(long)]
     pub json: bool,

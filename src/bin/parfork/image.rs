@@ -24,6 +24,7 @@ pub fn run(args: Image) -> Result<(), Failure> {
     let result = final_shape(filters, shape).map_err(Failure::usage)?;
     format.holds(result, bits).map_err(Failure::usage)?;
     let mut landing = Landing::at(&args.output).map_err(Failure::job)?;
+    let mut views = args.common.views()?;
     let (output, reports) = match input {
         Picture::U8(picture) => {
             let (output, reports) = checked_chain(&args.common, filters, args.border, picture)?;
@@ -36,6 +37,7 @@ pub fn run(args: Image) -> Result<(), Failure> {
     };
     Failure::if_stopped()?;
     let mut filing = None;
+    views.keep_picture(&output);
     if args.common.only_slice.is_none() {
         let settings = args.common.settings("writing");
         filing = picture::write_with(settings, &mut landing, &output, format).map_err(Failure::filing)?;
@@ -55,9 +57,11 @@ pub fn run(args: Image) -> Result<(), Failure> {
         facts,
         line: format!("{} of {}x{} {kind} {bits}-bit", names.join(", "), result[1], result[0]),
         reports,
+        names: Run::split(filters).iter().map(ToString::to_string).collect(),
         filing,
         wall: began.elapsed(),
         verified: args.common.verify.then_some(true),
+        views,
     }
     .tell(&args.common)
 }

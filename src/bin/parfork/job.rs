@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use parfork::record::Record;
 use parfork::{Engine, Report, Settings, Stop};
 use serde_json::{Map, Value, json};
 
 use crate::args::Common;
 use crate::failure::Failure;
 use crate::output;
+use crate::views::{self, Views};
 
 impl Common {
     /// The settings of one job, which says on a terminal how far it is.
@@ -23,6 +25,9 @@ impl Common {
             slice_deadline: self.slice_deadline,
             memory_limit: self.mem_limit,
             guard: self.guard,
+            record: self.is_recorded(),
+            // It takes its time, which who reads only the summary would not be told.
+            measure_memory: self.report.is_some() || self.json,
             stop: Stop::at_signals().ok(),
             threads_per_worker: Some(self.threads_per_worker),
             pin: self.pin,
@@ -55,6 +60,9 @@ pub fn verify<T: bytemuck::Pod>(ours: &[T], serial: &[T]) -> Result<(), Failure>
     }
 }
 
+/// What the reports for programs are: docs/json.md. What breaks their readers changes the number.
+pub const SCHEMA: &str = "parfork/1";
+
 /// What is told of a job when it is done.
 pub struct Summary {
     /// The subcommand.
@@ -65,19 +73,26 @@ pub struct Summary {
     pub line: String,
     /// One for each job run.
     pub reports: Vec<Report>,
+    /// What each of them did.
+    pub names: Vec<String>,
     /// Of the job that coded the output, if one did.
     pub filing: Option<Report>,
     /// From the start of the command to the result on disk.
     pub wall: Duration,
     /// The result of `--verify`, if asked.
     pub verified: Option<bool>,
+    /// What else is to be left.
+    pub views: Views,
 }
 
 impl Summary {
     /// Prints it as the flags ask: JSON on stdout, or a line on stderr, or nothing.
-    pub fn tell(&self, common: &Common) -> Result<(), Failure> {
-        if common.json {
-            return output::print_json(&self.to_json(common.only_slice));
+    pub fn tell(self, common: &Common) -> Result<(), Failure> {
+        let json = common.json.then(|| self.to_json(common.only_slice));
+        let jobs: Vec<(String, &Report)> = self.names.iter().cloned().zip(&self.reports).collect();
+        self.views.write(self.command, &self.line, &jobs, self.filing.as_ref())?;
+        if let Some(json) = json {
+            return output::print_json(&json);
         }
         if !common.quiet {
             for death in self.reports.iter().chain(&self.filing).flat_map(|report| &report.deaths) {
@@ -105,13 +120,14 @@ impl Summary {
                 output::count(slices, "slice"),
                 output::duration(self.wall)
             );
+            views::show(common, &self.reports);
         }
         Ok(())
     }
 
     fn to_json(&self, only_slice: Option<usize>) -> Value {
         let mut report = self.facts.clone();
-        report.insert("schema".into(), json!(1));
+        report.insert("schema".into(), json!(SCHEMA));
         report.insert("command".into(), json!(self.command));
         report.insert("wall_seconds".into(), json!(self.wall.as_secs_f64()));
         report.insert("only_slice".into(), json!(only_slice));
@@ -138,5 +154,6 @@ fn job_json(report: &Report) -> Value {
         "wall_seconds": report.wall.as_secs_f64(),
         "workers": workers,
         "deaths": report.deaths.iter().map(|death| format!("{death:#}")).collect::<Vec<_>>(),
+        "record": report.record().map(Record::json),
     })
 }

@@ -14,6 +14,7 @@ mod quantity;
 mod reduce;
 mod replay;
 mod shell;
+mod views;
 
 use std::process::ExitCode;
 

@@ -21,6 +21,7 @@ pub fn run(args: Mandelbrot) -> Result<(), Failure> {
     let (height, width) = view.shape();
     format.holds([height, width, 3], 8).map_err(Failure::usage)?;
     let mut landing = Landing::at(&args.output).map_err(Failure::job)?;
+    let mut views = args.common.views()?;
     let mut output = Shared::<u8, Ix3>::zeros((height, width, 3))?;
     let done = mandelbrot::run(args.common.settings("mandelbrot"), &view, &mut output)?;
     if args.common.verify {
@@ -29,10 +30,11 @@ pub fn run(args: Mandelbrot) -> Result<(), Failure> {
         verify(output.as_slice(), serial.as_slice())?;
     }
     Failure::if_stopped()?;
-    let mut filing = None;
+    let (mut filing, output) = (None, Picture::U8(output));
+    views.keep_picture(&output);
     if args.common.only_slice.is_none() {
         let settings = args.common.settings("writing");
-        filing = picture::write_with(settings, &mut landing, &Picture::U8(output), format).map_err(Failure::filing)?;
+        filing = picture::write_with(settings, &mut landing, &output, format).map_err(Failure::filing)?;
         landing.land().map_err(Failure::job)?;
     }
     let mut facts = Map::new();
@@ -46,9 +48,11 @@ pub fn run(args: Mandelbrot) -> Result<(), Failure> {
         facts,
         line: format!("Mandelbrot set, {width}x{height}, {} iterations", args.iterations),
         reports: vec![done.report().clone()],
+        names: vec!["mandelbrot".to_owned()],
         filing,
         wall: began.elapsed(),
         verified: args.common.verify.then_some(true),
+        views,
     }
     .tell(&args.common)
 }

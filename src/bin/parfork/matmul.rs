@@ -49,6 +49,7 @@ fn product<T: Element + npy::Element>(args: Matmul, dtype: &str) -> Result<(), F
     }
     let mut landing = Landing::at(&args.output).map_err(Failure::job)?;
     landing.reserve((m * n * size_of::<T>()) as u64).map_err(Failure::job)?;
+    let views = args.common.views()?;
     let mut c = Shared::<T, Ix2>::zeros((m, n))?;
     let done = matmul::run(args.common.settings("matmul"), &a, &b, &mut c)?;
     if args.common.verify {
@@ -73,9 +74,11 @@ fn product<T: Element + npy::Element>(args: Matmul, dtype: &str) -> Result<(), F
         facts,
         line: format!("{m}x{k} times {k}x{n} {dtype}"),
         reports: vec![done.report().clone()],
+        names: vec!["matmul".to_owned()],
         filing: None,
         wall: began.elapsed(),
         verified: args.common.verify.then_some(true),
+        views,
     }
     .tell(&args.common)
 }

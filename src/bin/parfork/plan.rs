@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::args::Plan;
 use crate::drawing::Drawing;
 use crate::failure::Failure;
+use crate::job::SCHEMA;
 use crate::output;
 
 /// Slices beyond which a table or a drawing of each is of no use to anybody, and takes long.
@@ -126,7 +127,7 @@ fn to_json(args: &Plan, grid: &Grid, turns: &[Turn]) -> Value {
         })
         .collect();
     json!({
-        "schema": 1,
+        "schema": SCHEMA,
         "command": "plan",
         "shape": grid.shape(),
         "split": args.split.to_string(),

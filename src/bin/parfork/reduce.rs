@@ -17,6 +17,7 @@ pub fn run(op: Op, args: Reduce) -> Result<(), Failure> {
     let (header, bytes) = npy::read_bytes(&args.input)?;
     let input = args.input.display();
     let dtype = header.dtype.parse().map_err(|error| Failure::input(format!("{input}: {error}")))?;
+    let views = args.common.views()?;
     let (number, done) = reduce::run(args.common.settings(&op.to_string()), op, dtype, &bytes)?;
     let verified = args.common.verify.then(|| reduce::run(args.common.serially(), op, dtype, &bytes)).transpose()?;
     if let Some((serial, _)) = &verified
@@ -35,9 +36,11 @@ pub fn run(op: Op, args: Reduce) -> Result<(), Failure> {
         facts: facts(&args, &header, whole.then_some(number)),
         line: format!("{op} of {:?} {dtype}", header.shape),
         reports: vec![done.report().clone()],
+        names: vec![op.name().to_owned()],
         filing: None,
         wall: began.elapsed(),
         verified: verified.map(|_| true),
+        views,
     }
     .tell(&args.common)
 }

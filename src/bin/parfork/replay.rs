@@ -15,7 +15,7 @@ pub fn command(arguments: impl Iterator<Item = OsString>, slice: usize, until: O
 }
 
 /// A word as a shell has to be given it.
-fn quote(word: &str) -> String {
+pub fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

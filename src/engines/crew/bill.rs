@@ -53,7 +53,7 @@ impl ToldLoan {
     /// The loan of this array, which the coordinator has mapped at `base`.
     pub(super) fn loan<'l>(&'l self, backing: &'l Backing, base: NonNull<u8>) -> Loan<'l> {
         let extent = Extent { shape: &self.shape, first_is_fastest: self.first_is_fastest, element: self.element };
-        Loan { backing, base, access: self.access, extent }
+        Loan { backing, base, access: self.access, extent, dtype: "" }
     }
 }
 
@@ -76,7 +76,7 @@ const GUARD: u64 = 16;
 /// # Errors
 /// If the system does not say which files the arrays are.
 pub(super) fn write(words: &mut Vec<u64>, work: &Work<'_>, round: &Round, more: Particulars<'_>) -> Result<()> {
-    let Layout { workers, slices, loans, answer } = work.board.layout();
+    let Layout { workers, slices, loans, answer, tape } = work.board.layout();
     let flags = [
         (TIMED, work.timed),
         (MEASURE_MEMORY, work.measure_memory),
@@ -86,7 +86,8 @@ pub(super) fn write(words: &mut Vec<u64>, work: &Work<'_>, round: &Round, more: 
     ];
     let flags = flags.into_iter().filter(|(_, is)| *is).map(|(flag, _)| flag).sum();
     words.clear();
-    words.extend([more.tender as u64, flags, workers as u64, slices as u64, loans as u64, answer as u64]);
+    words.extend([more.tender as u64, flags]);
+    words.extend([workers, slices, loans, answer, tape].map(|number| number as u64));
     words.extend(more.split.words());
     words.extend([round.dealer.schedule.word(), round.dealer.workers as u64, round.processes as u64]);
     words.extend([u64::from(work.memory_limit.is_some()), work.memory_limit.unwrap_or(0)]);
@@ -138,7 +139,8 @@ impl Bill {
     pub(super) fn read(words: &[u64]) -> Option<Self> {
         let mut words = Words(words);
         let (tender, flags) = (words.one()?, words.next()?);
-        let layout = Layout { workers: words.one()?, slices: words.one()?, loans: words.one()?, answer: words.one()? };
+        let [workers, slices, loans, answer, tape] = words.several()?.map(|number| number as usize);
+        let layout = Layout { workers, slices, loans, answer, tape };
         let split = Split::of_words(words.several()?)?;
         let schedule = Schedule::of_word(words.next()?);
         let (dealt, processes) = (words.one()?, words.one()?);

@@ -12,7 +12,7 @@ use super::larder::Larder;
 use super::tender::Tender;
 use crate::error::{Error, Result};
 use crate::lend::{Loan, cut};
-use crate::sync::{Board, Dealer, Ears, Heard, Patience, Words};
+use crate::sync::{Board, Dealer, Ears, Heard, Mark, Patience, Words};
 use crate::sys::limits;
 use crate::sys::memory::Access;
 
@@ -172,6 +172,7 @@ fn work_once(
     desk: &Desk<'_>,
     labour: &dyn Labour,
 ) -> Result<Result<(), Stopped>> {
+    work.board.note(rank, Mark::Born { pid: std::process::id() });
     work.board.berths()[rank].begin_job(work.timed.then(|| work.board.clock()));
     if let Some(limit) = work.memory_limit {
         let private = limit.saturating_add(work.care.private_bytes(work.loans) as u64);

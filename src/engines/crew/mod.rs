@@ -27,7 +27,7 @@ use crate::process::{Crowd, Event, Nursery};
 use crate::shared::{Withheld, give_back_at_once, retain_live};
 use crate::slices::Split;
 use crate::stop::Stop;
-use crate::sync::{Absence, Board, Layout, Patience};
+use crate::sync::{Absence, Board, Layout, Mark, Patience};
 use crate::sys::{child, limits};
 use bill::Particulars;
 
@@ -181,7 +181,7 @@ impl Hands {
         }
         // One of those who are gone may have written over it: it is not taken for told.
         self.bill.clear();
-        let berths = self.board.laid_out(Layout { workers: self.workers, slices: 0, loans: 0, answer: 0 })?;
+        let berths = self.board.laid_out(Layout { workers: self.workers, slices: 0, loans: 0, answer: 0, tape: 0 })?;
         berths.reserve_berths()?;
         loop {
             // SAFETY: all workers are gone.
@@ -273,9 +273,12 @@ impl Staff for AtTask<'_> {
             // What the dead left half changed is put back by those who have undo copies, which this process has not.
             round.dealer.workers = round.processes;
         }
+        work.board.note_own(Mark::Calls);
         hands.call(self.task, work, round)?;
         let own = round.processes;
         if own < round.dealer.workers {
+            work.board.note_own(Mark::Works);
+            work.board.note(own, Mark::Born { pid: std::process::id() });
             work.board.berths()[own].begin_job(work.timed.then(|| work.board.clock()));
             apart::note_in(work.board, hands.job, own);
             let Some(crowd) = &hands.crowd else { unreachable!("gathered above") };

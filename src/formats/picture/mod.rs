@@ -24,6 +24,7 @@ mod jpeg;
 mod plausible;
 mod png;
 mod pnm;
+mod thumbnail;
 mod tiff;
 
 use std::path::Path;
@@ -33,6 +34,7 @@ use ndarray::Ix3;
 pub use decode::read;
 pub use encode::{save, write, write_with};
 pub use format::Format;
+pub use thumbnail::thumbnail;
 
 use super::source::wrong;
 use crate::error::{Error, Result};

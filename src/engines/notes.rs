@@ -1,0 +1,88 @@
+//! What a worker notes on its tape between slices, if its job is recorded.
+
+use std::time::{Duration, Instant};
+
+use crate::sync::{Board, Mark, Tape};
+use crate::sys::usage::{Usage, Whose};
+
+/// A worker's pencil. Every method is one branch if the job is not recorded.
+pub(super) struct Notes<'b>(Option<At<'b>>);
+
+struct At<'b> {
+    board: &'b Board,
+    tape: Tape<'b>,
+    whose: Whose,
+    /// What it had cost when it began: a thread, or a worker who stays, has done other things before.
+    before: Usage,
+    /// When faults were last counted, and how many there were.
+    counted: Instant,
+    faults: u64,
+}
+
+/// How often to ask for faults at most: that takes 0.3 us, so that a hundredth of the time goes into it with slices of 30 us, and
+/// no more with shorter ones.
+const COUNT: Duration = Duration::from_micros(30);
+
+impl<'b> Notes<'b> {
+    /// Notes that a worker begins to work, and what it has cost until then.
+    pub(super) fn begin(board: &'b Board, rank: usize, whose: Whose, now: Instant) -> Self {
+        Self(board.tape(rank).map(|tape| {
+            tape.note(board.clock_at(now), Mark::Begins);
+            let before = Usage::now(whose);
+            At { board, tape, whose, before, counted: now, faults: before.minor_faults }
+        }))
+    }
+
+    /// It begins with a slice.
+    pub(super) fn takes(&self, slice: usize, now: Instant) {
+        if let Some(at) = &self.0 {
+            at.tape.note(at.board.clock_at(now), Mark::Takes { slice });
+        }
+    }
+
+    /// It has finished a slice.
+    pub(super) fn finishes(&mut self, slice: usize, now: Instant) {
+        if let Some(at) = &mut self.0 {
+            at.tape.note(at.board.clock_at(now), Mark::Finishes { slice });
+            if now - at.counted > COUNT {
+                at.count(now);
+            }
+        }
+    }
+
+    /// It takes no more slices, and has had none since then.
+    pub(super) fn leaves(&self, since: Instant) {
+        if let Some(at) = &self.0 {
+            at.tape.note(at.board.clock_at(since), Mark::Leaves);
+        }
+    }
+
+    /// It measures what it is to measure: what it has cost, and maybe more.
+    pub(super) fn measures(&self) {
+        if let Some(at) = &self.0 {
+            let now = at.board.clock();
+            at.tape.note(now, Mark::Measures);
+            at.tape.note_cost(now, &Usage::now(at.whose).since(&at.before));
+        }
+    }
+
+    /// It has measured that, and does nothing more.
+    pub(super) fn measured(&self) {
+        if let Some(at) = &self.0 {
+            at.tape.note(at.board.clock(), Mark::Measured);
+        }
+    }
+}
+
+impl At<'_> {
+    /// Counts faults, and notes them if there are new ones.
+    fn count(&mut self, now: Instant) {
+        let faults = Usage::now(self.whose).minor_faults;
+        self.counted = now;
+        if faults != self.faults {
+            self.faults = faults;
+            let minor = faults.saturating_sub(self.before.minor_faults);
+            self.tape.note(self.board.clock_at(now), Mark::Faults { minor });
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! A record made by hand, for tests of what is made of records.
+
+use std::time::{Duration, SystemTime};
+
+use super::*;
+
+pub(super) fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// Two workers, 100 ms, three slices of rows of a 6 x 4 array.
+///
+/// | from | to | coordinator | worker 0      | worker 1                       |
+/// |-----:|---:|-------------|---------------|--------------------------------|
+/// |    0 |  2 | gets ready  |               |                                |
+/// |    2 |  8 | forks       | born at 4     |                                |
+/// |    8 | 93 | waits       | slice 0 to 80, then measures for 1 | born at 9, begins at 12, slice 1 to 40, nothing for 1, slice 2 to 90, meeting 50 to 55 |
+/// |   93 |100 | ends        |               |                                |
+pub(super) fn record() -> Record {
+    let attempt = |slice, worker, begin, end, meetings| Attempt {
+        slice,
+        worker,
+        number: 1,
+        begin: ms(begin),
+        end: ms(end),
+        done: true,
+        faults: 0,
+        meetings,
+    };
+    let life = |pid, born, began, left, cpu, faults| Life {
+        pid,
+        born: ms(born),
+        began: Some(ms(began)),
+        left: Some(ms(left)),
+        measured: Some(Span { begin: ms(left), end: ms(left + 1) }),
+        died: None,
+        usage: Some(Usage { user: ms(cpu), minor_faults: faults, ..Usage::default() }),
+    };
+    let stretch = |what, begin, end| Stretch { what, begin: ms(begin), end: ms(end) };
+    Record {
+        options: Options {
+            engine: Engine::Processes,
+            crew: false,
+            workers: 2,
+            split: Split::rows().of(2),
+            schedule: Schedule::DYNAMIC,
+            retries: 0,
+            guard: false,
+            pin: false,
+            threads_per_worker: 1,
+            deadline: None,
+            slice_deadline: None,
+            memory_limit: None,
+            only_slice: None,
+        },
+        grid: Grid::new(Split::rows().of(2), &[6, 4]).unwrap(),
+        machine: Machine::this().clone(),
+        started: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+        wall: ms(100),
+        preparing: ms(1),
+        gathering: ms(1),
+        arrays: vec![ArrayRecord {
+            output: true,
+            dtype: "f64",
+            shape: vec![6, 4],
+            bytes: 192,
+            segment: 4711,
+            coordinator: 0x7000,
+            workers: vec![0x8000, 0x9000],
+        }],
+        attempts: vec![
+            attempt(0, 0, 8, 80, Vec::new()),
+            attempt(1, 1, 12, 40, Vec::new()),
+            attempt(2, 1, 41, 90, vec![Span { begin: ms(50), end: ms(55) }]),
+        ],
+        workers: vec![
+            WorkerRecord {
+                lives: vec![life(100, 4, 8, 80, 70, 1500)],
+                memory: Some(Memory { private: 1 << 20, shared: 3 << 20, proportional: 2 << 20 }),
+            },
+            WorkerRecord { lives: vec![life(101, 9, 12, 90, 90, 0)], memory: None },
+        ],
+        coordinator: vec![
+            stretch(Doing::Preparing, 0, 2),
+            stretch(Doing::Forking { rank: 0 }, 2, 5),
+            stretch(Doing::Forking { rank: 1 }, 5, 8),
+            stretch(Doing::Attending, 8, 93),
+            stretch(Doing::Ending, 93, 100),
+        ],
+        coordinator_pid: 99,
+        coordinator_memory: None,
+        deaths: Vec::new(),
+        fault_cost: Duration::from_micros(2),
+        lost_marks: 0,
+    }
+}
+
+/// The same with a death: worker 1 dies at 30 on slice 1, and another takes its place and does it at 95.
+pub(super) fn with_death() -> Record {
+    let mut record = record();
+    record.attempts[1].done = false;
+    record.attempts[1].end = ms(30);
+    record.attempts[2] = Attempt { slice: 2, worker: 0, begin: ms(80), end: ms(85), ..record.attempts[0].clone() };
+    record.attempts.push(Attempt { slice: 1, number: 2, begin: ms(93), end: ms(95), ..record.attempts[0].clone() });
+    record.workers[0].lives[0].left = Some(ms(85));
+    record.workers[0].lives[0].measured = Some(Span { begin: ms(85), end: ms(86) });
+    record.workers[0].lives.push(Life {
+        pid: 102,
+        born: ms(91),
+        began: Some(ms(93)),
+        left: Some(ms(95)),
+        measured: None,
+        died: None,
+        usage: None,
+    });
+    record.workers[1].lives[0] =
+        Life { pid: 101, born: ms(9), began: Some(ms(12)), died: Some(ms(30)), ..Life::default() };
+    let stretch = |what, begin, end| Stretch { what, begin: ms(begin), end: ms(end) };
+    record.coordinator.truncate(3);
+    record.coordinator.extend([
+        stretch(Doing::Attending, 8, 88),
+        stretch(Doing::Ending, 88, 89),
+        stretch(Doing::Preparing, 89, 90),
+        stretch(Doing::Forking { rank: 0 }, 90, 92),
+        stretch(Doing::Attending, 92, 96),
+        stretch(Doing::Ending, 96, 100),
+    ]);
+    let cause = "panicked at a<b.rs: \"no & no\"".to_owned();
+    record.deaths.push(DeathRecord { at: ms(30), worker: 1, pid: 101, slice: Some(1), cause });
+    record
+}

@@ -1,0 +1,305 @@
+//! The record of a job: who did what when, and what it cost; plain data, from which all views are made.
+//!
+//! | view                              | for                                                                 |
+//! |-----------------------------------|---------------------------------------------------------------------|
+//! | [`Record::waterfall`]             | where the time of all workers went                                  |
+//! | [`Record::summary`]               | a terminal, after a run                                             |
+//! | [`Page`]                          | people, in a browser: one HTML file                                 |
+//! | [`trace()`]                       | Perfetto and chrome://tracing                                       |
+//! | [`Record::json`]                  | programs; docs/json.md has the schema                               |
+//!
+//! A job is recorded if it is asked for ([`Job::record`](crate::Job::record)); the [`Report`](crate::Report) has the record then.
+//!
+//! ```
+//! use parfork::record::{Page, Part};
+//! use parfork::{Job, Shared};
+//! let mut squares = Shared::<u64, _>::zeros((100, 100))?;
+//! let done = Job::new(&mut squares).workers(2).record(true).run(|_, mut slice| slice.fill(7))?;
+//! let record = done.report().record().expect("it was asked for");
+//! assert_eq!(record.attempts.len(), 100);
+//! let waterfall = record.waterfall();
+//! assert_eq!(waterfall.parts().map(|(_, time)| time).sum::<std::time::Duration>(), waterfall.total);
+//! println!("computing: {:?} of {:?}", waterfall.of(Part::Computing), waterfall.total);
+//! let page = Page::new("squares").job("fill", record).html();
+//! # assert!(page.starts_with("<!DOCTYPE html>"));
+//! # Ok::<(), parfork::Error>(())
+//! ```
+
+#[cfg(test)]
+mod fixture;
+mod json;
+mod lane;
+mod page;
+mod read;
+mod summary;
+mod trace;
+pub mod units;
+mod waterfall;
+
+use std::time::{Duration, SystemTime};
+
+use crate::engine::Engine;
+use crate::slices::{Grid, Schedule, Split};
+
+pub use crate::sys::machine::Machine;
+pub use crate::sys::proc::Memory;
+pub use crate::sys::usage::Usage;
+pub use lane::{Part, Piece};
+pub use page::Page;
+pub(crate) use read::Facts;
+pub use trace::trace;
+pub use waterfall::Waterfall;
+
+/// All that a job's tapes and its report say. Moments are times since the job began.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Record {
+    /// What was asked for.
+    pub options: Options,
+    /// How the array was cut.
+    pub grid: Grid,
+    /// What it ran on.
+    pub machine: Machine,
+    /// When it began.
+    pub started: SystemTime,
+    /// From before the first worker was made until after the last was gone.
+    pub wall: Duration,
+    /// What went before that: cutting the array, making the board.
+    pub preparing: Duration,
+    /// What came after that: reading the journal.
+    pub gathering: Duration,
+    /// What was lent, in order.
+    pub arrays: Vec<ArrayRecord>,
+    /// Each time that a worker began with a slice, in the order of the beginnings.
+    pub attempts: Vec<Attempt>,
+    /// Each worker, in order of rank.
+    pub workers: Vec<WorkerRecord>,
+    /// What the coordinator did, one thing after the other from the beginning to the end.
+    pub coordinator: Vec<Stretch>,
+    /// The coordinator's process.
+    pub coordinator_pid: u32,
+    /// The coordinator's own memory after the job, if the job was asked to measure it.
+    pub coordinator_memory: Option<Memory>,
+    /// Workers that died, in the order in which the coordinator heard of it.
+    pub deaths: Vec<DeathRecord>,
+    /// What a page fault took in arrays that were lent: measured after the job, on these arrays. Zero if there were none.
+    pub fault_cost: Duration,
+    /// Marks for which there was no room: so much is missing here.
+    pub lost_marks: u64,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// Who worked.
+    pub engine: Engine,
+    /// Whether they were a crew's workers, who stay.
+    pub crew: bool,
+    /// How many workers.
+    pub workers: usize,
+    /// How the array was to be cut.
+    pub split: Split,
+    /// How slices were given out.
+    pub schedule: Schedule,
+    /// How often a slice is tried again.
+    pub retries: u32,
+    /// Whether workers could write to nothing but their slice.
+    pub guard: bool,
+    /// Whether they were bound to CPUs.
+    pub pin: bool,
+    /// To how many threads libraries were held in each; 0 if they were left alone.
+    pub threads_per_worker: usize,
+    /// How long the job might take.
+    pub deadline: Option<Duration>,
+    /// How long a slice might take.
+    pub slice_deadline: Option<Duration>,
+    /// How many bytes of its own a worker might add.
+    pub memory_limit: Option<u64>,
+    /// The one slice that was to be run.
+    pub only_slice: Option<usize>,
+}
+
+/// An array that was lent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ArrayRecord {
+    /// Whether workers could write to it.
+    pub output: bool,
+    /// The type of its elements, as Rust calls it.
+    pub dtype: &'static str,
+    /// The lengths of its axes.
+    pub shape: Vec<usize>,
+    /// Its bytes: those of the segment that it is in.
+    pub bytes: usize,
+    /// The segment's inode: the same in every process that has it mapped.
+    pub segment: u64,
+    /// Where the coordinator has it mapped.
+    pub coordinator: usize,
+    /// Where each worker had it mapped, by rank; 0 if it never had.
+    pub workers: Vec<usize>,
+}
+
+/// One time that a worker was at a slice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// The slice's number.
+    pub slice: usize,
+    /// The worker's rank.
+    pub worker: usize,
+    /// 1 if nobody had tried it before.
+    pub number: u32,
+    /// When it began.
+    pub begin: Duration,
+    /// When it had finished, or its end was known.
+    pub end: Duration,
+    /// Whether it finished; else it died on it.
+    pub done: bool,
+    /// Minor page faults that were counted at its end: its own, and those of slices just before it that were too short for a
+    /// count of their own.
+    pub faults: u64,
+    /// Whether it waited for others in its body, and when.
+    pub meetings: Vec<Span>,
+}
+
+/// From when to when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The beginning.
+    pub begin: Duration,
+    /// The end, not before the beginning.
+    pub end: Duration,
+}
+
+/// One rank: one worker after the other, where some died.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerRecord {
+    /// Each that had this rank, in order.
+    pub lives: Vec<Life>,
+    /// The memory of the last of them when it had finished, if the job was asked to measure it.
+    pub memory: Option<Memory>,
+}
+
+/// One worker's life in a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Life {
+    /// Its process, the coordinator's own if it was a thread there.
+    pub pid: u32,
+    /// Its first instruction; of one who stays, the call.
+    pub born: Duration,
+    /// When it had attached what was lent and asked for slices.
+    pub began: Option<Duration>,
+    /// When there were no more.
+    pub left: Option<Duration>,
+    /// When it measured what it was to measure: the record's own cost.
+    pub measured: Option<Span>,
+    /// When the coordinator heard of its death.
+    pub died: Option<Duration>,
+    /// What it has cost: from `began` to `left` as it says itself, to the end if it died, as the kernel says, in steps of some
+    /// milliseconds.
+    pub usage: Option<Usage>,
+}
+
+/// Something that the coordinator did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stretch {
+    /// What.
+    pub what: Doing,
+    /// The beginning.
+    pub begin: Duration,
+    /// The end: the beginning of the next.
+    pub end: Duration,
+}
+
+/// What a coordinator does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Doing {
+    /// It gets a round ready. With each a round begins.
+    Preparing,
+    /// It makes the worker of this rank; of replacements, all of them.
+    Forking {
+        /// Which.
+        rank: usize,
+    },
+    /// It makes the process that would make replacements.
+    OpeningNursery,
+    /// It calls workers who stay.
+    Calling,
+    /// It works itself.
+    Working,
+    /// It waits for workers.
+    Attending,
+    /// It ends a round: looks what is missing, ends and reaps workers.
+    Ending,
+}
+
+/// The death of a worker that the job survived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeathRecord {
+    /// When the coordinator heard of it.
+    pub at: Duration,
+    /// Its rank.
+    pub worker: usize,
+    /// Its process.
+    pub pid: u32,
+    /// The slice that it was at.
+    pub slice: Option<usize>,
+    /// What ended it.
+    pub cause: String,
+}
+
+impl Doing {
+    /// In words.
+    pub fn words(self) -> String {
+        match self {
+            Self::Preparing => "get ready".to_owned(),
+            Self::Forking { rank } => format!("fork worker {rank}"),
+            Self::OpeningNursery => "fork the nursery".to_owned(),
+            Self::Calling => "call".to_owned(),
+            Self::Working => "work".to_owned(),
+            Self::Attending => "wait for workers".to_owned(),
+            Self::Ending => "end and reap".to_owned(),
+        }
+    }
+}
+
+impl Record {
+    /// How long workers were in bodies, and finished there.
+    pub fn busy(&self) -> Duration {
+        self.attempts.iter().filter(|attempt| attempt.done).map(Attempt::time).sum()
+    }
+
+    /// What a rank has cost, all of its lives together; `None` if nobody says.
+    pub fn usage(&self, rank: usize) -> Option<Usage> {
+        let lives = self.workers.get(rank)?.lives.iter();
+        lives.filter_map(|life| life.usage).reduce(|one, other| one.and(&other))
+    }
+
+    /// What a worker did, and when, from the beginning of the job to its end, without gaps.
+    ///
+    /// # Panics
+    /// If there is no worker of this rank.
+    pub fn lane(&self, rank: usize) -> Vec<Piece> {
+        lane::lane(self, rank)
+    }
+}
+
+impl Attempt {
+    /// How long it took.
+    pub fn time(&self) -> Duration {
+        self.end - self.begin
+    }
+}
+
+impl Span {
+    /// How long it is.
+    pub fn time(&self) -> Duration {
+        self.end - self.begin
+    }
+}

@@ -1,0 +1,261 @@
+//! From tapes to a record. A tape's bytes may be anything: times are clamped to the job and to their order, marks that make no
+//! sense where they stand are passed over.
+
+use std::time::{Duration, SystemTime};
+
+use super::{
+    ArrayRecord, Attempt, DeathRecord, Doing, Life, Machine, Memory, Options, Record, Span, Stretch, Usage,
+    WorkerRecord,
+};
+use crate::error::Death;
+use crate::slices::Grid;
+use crate::sync::{Board, Mark};
+
+/// What a job knows of itself besides its tapes.
+pub(crate) struct Facts<'f> {
+    pub(crate) options: Options,
+    pub(crate) grid: Grid,
+    pub(crate) started: SystemTime,
+    /// When it began, on the board's clock.
+    pub(crate) began: Duration,
+    pub(crate) wall: Duration,
+    pub(crate) preparing: Duration,
+    pub(crate) gathering: Duration,
+    pub(crate) arrays: Vec<ArrayRecord>,
+    /// Of each worker, and of the coordinator.
+    pub(crate) memories: Vec<Option<Memory>>,
+    pub(crate) coordinator_memory: Option<Memory>,
+    pub(crate) deaths: &'f [Death],
+    pub(crate) fault_cost: Duration,
+}
+
+/// A death as the coordinator's tape has it.
+struct Heard {
+    at: Duration,
+    rank: usize,
+    usage: Option<Usage>,
+}
+
+impl Record {
+    /// Reads the tapes of a job that has ended.
+    pub(crate) fn read(board: &Board, facts: Facts<'_>) -> Self {
+        let read = |tape: Option<crate::sync::Tape<'_>>| tape.map_or((Vec::new(), 0), |tape| tape.read());
+        let clock = Clock { zero: facts.began, wall: facts.wall, last: Duration::ZERO };
+        let (marks, mut lost_marks) = read(board.own_tape());
+        let (coordinator, heard) = of_coordinator(clock, &marks);
+        let (mut workers, mut attempts) = (Vec::new(), Vec::new());
+        for rank in 0..board.layout().workers {
+            let (marks, lost) = read(board.tape(rank));
+            lost_marks = lost_marks.saturating_add(lost);
+            let mut lane = Lane::new(clock, rank, facts.grid.slices());
+            marks.into_iter().for_each(|(at, mark)| lane.read(at, mark));
+            let memory = facts.memories.get(rank).copied().flatten();
+            workers.push(WorkerRecord { lives: lane.end(&heard, &mut attempts), memory });
+        }
+        attempts.sort_by_key(|attempt| (attempt.begin, attempt.worker));
+        number(&mut attempts, facts.grid.slices());
+        Self {
+            deaths: deaths(facts.deaths, heard, facts.wall),
+            options: facts.options,
+            grid: facts.grid,
+            machine: Machine::this().clone(),
+            started: facts.started,
+            wall: facts.wall,
+            preparing: facts.preparing,
+            gathering: facts.gathering,
+            arrays: facts.arrays,
+            attempts,
+            workers,
+            coordinator,
+            coordinator_pid: std::process::id(),
+            coordinator_memory: facts.coordinator_memory,
+            fault_cost: facts.fault_cost,
+            lost_marks,
+        }
+    }
+}
+
+/// From the board's clock to times since the job began, none before the last.
+#[derive(Clone, Copy)]
+struct Clock {
+    zero: Duration,
+    wall: Duration,
+    last: Duration,
+}
+
+impl Clock {
+    fn time(&mut self, at: Duration) -> Duration {
+        self.last = at.saturating_sub(self.zero).clamp(self.last, self.wall);
+        self.last
+    }
+}
+
+/// What the coordinator did, without a gap, and which deaths it heard of.
+fn of_coordinator(mut clock: Clock, marks: &[(Duration, Mark)]) -> (Vec<Stretch>, Vec<Heard>) {
+    let wall = clock.wall;
+    let (mut stretches, mut heard) = (Vec::<Stretch>::new(), Vec::<Heard>::new());
+    let mut words = [0; Usage::WORDS];
+    for &(at, mark) in marks {
+        let now = clock.time(at);
+        let what = match mark {
+            Mark::Prepares => Doing::Preparing,
+            Mark::Forks { rank } => Doing::Forking { rank },
+            Mark::OpensNursery => Doing::OpeningNursery,
+            Mark::Calls => Doing::Calling,
+            Mark::Works => Doing::Working,
+            Mark::Attends => Doing::Attending,
+            Mark::Ends => Doing::Ending,
+            Mark::Dies { rank } => {
+                heard.push(Heard { at: now, rank, usage: None });
+                continue;
+            }
+            Mark::Cost { which, value } => {
+                words[which] = value;
+                if let Some(last) = heard.last_mut().filter(|_| which + 1 == Usage::WORDS) {
+                    last.usage = Some(Usage::of_words(words));
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        if let Some(last) = stretches.last_mut() {
+            last.end = now;
+        }
+        // Whatever comes before the first mark is a matter of microseconds.
+        let begin = if stretches.is_empty() { Duration::ZERO } else { now };
+        stretches.push(Stretch { what, begin, end: wall });
+    }
+    if stretches.is_empty() {
+        stretches.push(Stretch { what: Doing::Attending, begin: Duration::ZERO, end: wall });
+    }
+    (stretches, heard)
+}
+
+/// A worker's tape as far as it is read.
+struct Lane {
+    clock: Clock,
+    rank: usize,
+    slices: usize,
+    lives: Vec<Life>,
+    attempts: Vec<Attempt>,
+    /// The slice that it is at, as far as it is known.
+    open: Option<Attempt>,
+    /// Since when it waits for others.
+    waits: Option<Duration>,
+    /// The faults of this life that belong to earlier slices.
+    counted: u64,
+    words: [u64; Usage::WORDS],
+}
+
+impl Lane {
+    fn new(clock: Clock, rank: usize, slices: usize) -> Self {
+        let words = [0; Usage::WORDS];
+        let (lives, attempts) = (Vec::new(), Vec::new());
+        Self { clock, rank, slices, lives, attempts, open: None, waits: None, counted: 0, words }
+    }
+
+    fn read(&mut self, at: Duration, mark: Mark) {
+        let now = self.clock.time(at);
+        match mark {
+            Mark::Born { pid } => {
+                self.give_up();
+                self.lives.push(Life { pid, born: now, ..Life::default() });
+                self.counted = 0;
+            }
+            Mark::Takes { slice } if slice < self.slices => {
+                self.give_up();
+                let worker = self.rank;
+                let (begin, end) = (now, self.clock.wall);
+                let meetings = Vec::new();
+                self.open = Some(Attempt { slice, worker, number: 1, begin, end, done: false, faults: 0, meetings });
+            }
+            Mark::Finishes { slice } => {
+                if let Some(attempt) = self.open.take_if(|open| open.slice == slice) {
+                    self.attempts.push(Attempt { end: now, done: true, ..attempt });
+                    self.waits = None;
+                }
+            }
+            Mark::Faults { minor } => {
+                if let Some(last) = self.attempts.last_mut() {
+                    last.faults = last.faults.saturating_add(minor.saturating_sub(self.counted));
+                    self.counted = minor;
+                }
+            }
+            Mark::Meets => self.waits = self.open.is_some().then_some(now),
+            Mark::Met => {
+                if let (Some(begin), Some(open)) = (self.waits.take(), &mut self.open) {
+                    open.meetings.push(Span { begin, end: now });
+                }
+            }
+            Mark::Cost { which, value } => {
+                self.words[which] = value;
+                if which + 1 == Usage::WORDS {
+                    let usage = Usage::of_words(self.words);
+                    self.live(|life| life.usage = Some(usage));
+                }
+            }
+            Mark::Begins => self.live(|life| life.began = Some(now)),
+            Mark::Leaves => self.live(|life| life.left = Some(now)),
+            Mark::Measures => self.live(|life| life.measured = Some(Span { begin: now, end: now })),
+            Mark::Measured => self.live(|life| life.measured.iter_mut().for_each(|span| span.end = now)),
+            _ => {}
+        }
+    }
+
+    fn live(&mut self, note: impl FnOnce(&mut Life)) {
+        if let Some(life) = self.lives.last_mut() {
+            note(life);
+        }
+    }
+
+    /// Nothing more will be heard of what it is at.
+    fn give_up(&mut self) {
+        self.waits = None;
+        self.attempts.extend(self.open.take());
+    }
+
+    /// All lives, and into `attempts` all slices, with the ends that the coordinator has `heard` of.
+    fn end(mut self, heard: &[Heard], attempts: &mut Vec<Attempt>) -> Vec<Life> {
+        self.give_up();
+        let mine: Vec<&Heard> = heard.iter().filter(|death| death.rank == self.rank).collect();
+        for at in 0..self.lives.len() {
+            let next = self.lives.get(at + 1).map(|next| next.born);
+            let life = &mut self.lives[at];
+            let ends_it = |death: &&&Heard| death.at >= life.born && next.is_none_or(|next| death.at <= next);
+            if let Some(death) = mine.iter().find(ends_it) {
+                life.died = Some(death.at);
+                life.usage = life.usage.or(death.usage);
+            }
+        }
+        let mut next = self.clock.wall;
+        for attempt in self.attempts.iter_mut().rev() {
+            if !attempt.done {
+                let death = mine.iter().map(|death| death.at).find(|&at| at >= attempt.begin);
+                attempt.end = death.unwrap_or(next).min(next);
+            }
+            next = attempt.begin;
+        }
+        attempts.append(&mut self.attempts);
+        self.lives
+    }
+}
+
+/// Numbers the attempts at each slice.
+fn number(attempts: &mut [Attempt], slices: usize) {
+    let mut tries = vec![0; slices];
+    for attempt in attempts {
+        tries[attempt.slice] += 1;
+        attempt.number = tries[attempt.slice];
+    }
+}
+
+/// The deaths that the job has survived, with when each was heard of.
+fn deaths(deaths: &[Death], mut heard: Vec<Heard>, wall: Duration) -> Vec<DeathRecord> {
+    let record = |death: &Death| {
+        let found = heard.iter().position(|heard| heard.rank == death.rank);
+        let at = found.map_or(wall, |found| heard.remove(found).at);
+        let slice = death.slice.map(|slice| slice.0.index());
+        DeathRecord { at, worker: death.rank, pid: death.pid, slice, cause: death.cause.to_string() }
+    };
+    deaths.iter().map(record).collect()
+}

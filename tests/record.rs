@@ -1,0 +1,287 @@
+//! Records of real jobs: whatever the engine, the schedule and the deaths, what is recorded fits together and adds up.
+#![allow(unsafe_code)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use parfork::record::{Page, Part, Record, trace};
+use parfork::{Crew, Engine, Gathered, Job, Redo, Schedule, Settings, Shared, Split, Worker};
+use support::{Page as Words, cases, nothing_left};
+
+fn main() -> ExitCode {
+    support::run(
+        cases![
+            every_engine_and_schedule_is_recorded,
+            a_crew_is_recorded_job_by_job,
+            deaths_and_retries_are_recorded,
+            meetings_are_recorded,
+            one_slice_alone_is_recorded,
+            a_mad_worker_spoils_no_more_than_its_record,
+            memory_and_faults_are_those_of_the_worker,
+            what_is_not_recorded_has_no_record,
+        ],
+        cases![],
+    )
+}
+
+const SLICES: usize = 60;
+
+fn schedules() -> [Schedule; 4] {
+    ["static", "dynamic", "dynamic=7", "guided"].map(|name| name.parse().unwrap())
+}
+
+fn recorded(workers: usize, schedule: Schedule, engine: Engine) -> Settings<'static> {
+    let (workers, split) = (Some(workers), Some(Split::rows().of(1)));
+    Settings { workers, schedule, engine, split, record: true, redo: Redo::Overwrites, ..Settings::default() }
+}
+
+/// What must hold of every record.
+fn is_consistent<A>(done: &Gathered<A>) -> &Record {
+    let report = done.report();
+    let record = report.record().expect("it was recorded");
+    assert_eq!((record.wall, record.lost_marks), (report.wall, 0));
+    assert_eq!((record.workers.len(), record.deaths.len()), (report.workers.len(), report.deaths.len()));
+    let mut numbers = vec![0; record.grid.slices()];
+    for attempt in &record.attempts {
+        assert!(attempt.begin <= attempt.end && attempt.end <= record.wall, "{attempt:?}");
+        numbers[attempt.slice] += 1;
+        assert_eq!(attempt.number, numbers[attempt.slice], "{attempt:?}");
+        let inside = |span: &parfork::record::Span| attempt.begin <= span.begin && span.end <= attempt.end;
+        assert!(attempt.meetings.iter().all(inside), "{attempt:?}");
+    }
+    let mut done_by = vec![Vec::new(); record.workers.len()];
+    record.attempts.iter().filter(|it| it.done).for_each(|it| done_by[it.worker].push(it.slice));
+    for (rank, (slices, worker)) in done_by.iter_mut().zip(&report.workers).enumerate() {
+        slices.sort_unstable();
+        assert_eq!(*slices, worker.slices, "each slice is finished once, by the worker that the journal names");
+        let mine: Vec<_> = record.attempts.iter().filter(|attempt| attempt.worker == rank).collect();
+        assert!(mine.windows(2).all(|two| two[0].end <= two[1].begin), "worker {rank} was at two slices at a time");
+        let lives = &record.workers[rank].lives;
+        assert!(lives.windows(2).all(|two| two[0].born <= two[1].born));
+        assert!(!lives.is_empty(), "worker {rank} was never born");
+        for life in lives {
+            let measured = life.measured.map(|span| [span.begin, span.end]);
+            let moments = [Some(life.born), life.began, life.left].into_iter().flatten();
+            let moments: Vec<Duration> = moments.chain(measured.into_iter().flatten()).collect();
+            assert!(moments.is_sorted() && moments.iter().all(|&at| at <= record.wall), "{life:?}");
+            assert!(life.left.is_some() != life.died.is_some() || life.left <= life.died, "{life:?}");
+        }
+        let mut at = Duration::ZERO;
+        for piece in record.lane(rank) {
+            assert!(piece.begin == at && piece.end > at, "a lane has no gaps: {piece:?}");
+            at = piece.end;
+        }
+        assert_eq!(at, record.wall);
+    }
+    assert!(record.coordinator.windows(2).all(|two| two[0].end == two[1].begin));
+    let waterfall = record.waterfall();
+    assert_eq!(waterfall.total, record.wall * record.workers.len() as u32);
+    assert_eq!(waterfall.parts().map(|(_, time)| time).sum::<Duration>(), waterfall.total);
+    assert_eq!(record.arrays.len(), report.addresses.len());
+    // None of the views fails on it.
+    let html = Page::new("a job").job("job", record).html();
+    assert!(html.ends_with("</html>\n") && record.json()["attempts"].is_array() && !record.summary(80).is_empty());
+    assert!(trace([("job", record)]).contains("\"traceEvents\""));
+    record
+}
+
+fn fill(w: &Worker<'_>, mut slice: parfork::Slice<'_, u64, ndarray::Ix2>) {
+    slice.fill(w.region().index() as u64);
+}
+
+fn every_engine_and_schedule_is_recorded() {
+    for engine in Engine::ALL {
+        for (workers, schedule) in [1, 2, 3, 8].into_iter().flat_map(|workers| schedules().map(|it| (workers, it))) {
+            for retries in [0, 2] {
+                let input = Shared::<u8, _>::zeros(100_000).unwrap();
+                let mut rows = Shared::<u64, _>::zeros((SLICES, 300)).unwrap();
+                let settings = Settings { retries, ..recorded(workers, schedule, engine) };
+                let done =
+                    nothing_left(|| Job::with((&input, &mut rows), settings).run(|w, (_, slice)| fill(w, slice)));
+                let done = done.unwrap();
+                let record = is_consistent(&done);
+                assert_eq!((record.attempts.len(), record.options.engine), (SLICES, engine));
+                assert!(record.attempts.iter().all(|attempt| attempt.done && attempt.number == 1));
+                let [input, output] = &record.arrays[..] else { panic!("{:?}", record.arrays) };
+                assert_eq!((input.dtype, input.output, output.dtype, output.output), ("u8", false, "u64", true));
+                assert_eq!((&output.shape[..], output.bytes), (&[SLICES, 300][..], SLICES * 300 * 8));
+                let pids: BTreeSet<u32> = record.workers.iter().flat_map(|it| &it.lives).map(|life| life.pid).collect();
+                match engine {
+                    Engine::Processes => {
+                        assert!(pids.len() == record.workers.len() && !pids.contains(&std::process::id()))
+                    }
+                    _ => assert!(pids.into_iter().eq([std::process::id()])),
+                }
+            }
+        }
+    }
+}
+
+fn a_crew_is_recorded_job_by_job() {
+    nothing_left(|| {
+        let mut crew = Crew::start(3).unwrap();
+        let mut rows = Shared::<u64, _>::zeros((SLICES, 10)).unwrap();
+        for (joins_in, record) in [(false, true), (false, false), (true, true), (false, true), (true, true)] {
+            crew.join_in(joins_in);
+            for schedule in schedules() {
+                let settings = Settings { record, ..recorded(3 + usize::from(joins_in), schedule, Engine::Processes) };
+                let settings = Settings { crew: Some(&mut crew), ..settings };
+                let done = Job::with(&mut rows, settings).run_with((), |w, (), slice| fill(w, slice)).unwrap();
+                if !record {
+                    assert!(done.report().record().is_none());
+                    continue;
+                }
+                let record = is_consistent(&done);
+                assert_eq!(record.attempts.len(), SLICES);
+                assert!(record.options.crew);
+            }
+        }
+    });
+}
+
+fn kill_me() {
+    // SAFETY: a signal to this process, a worker.
+    unsafe { libc::kill(std::process::id() as i32, libc::SIGKILL) };
+}
+
+fn deaths_and_retries_are_recorded() {
+    for (workers, schedule) in [1, 2, 5].into_iter().flat_map(|workers| schedules().map(|it| (workers, it))) {
+        let begun = Words::new();
+        let mut rows = Shared::<u64, _>::zeros((SLICES, 3)).unwrap();
+        let settings = Settings { retries: 2, ..recorded(workers, schedule, Engine::Processes) };
+        let deadly = [7, 8, 41];
+        let done = nothing_left(|| {
+            Job::with(&mut rows, settings).run(|w, slice| {
+                let number = w.region().index();
+                if deadly.contains(&number) && begun[number].fetch_add(1, Ordering::Relaxed) == 0 {
+                    kill_me();
+                }
+                fill(w, slice);
+            })
+        });
+        let done = done.unwrap();
+        let record = is_consistent(&done);
+        assert_eq!(record.attempts.len(), SLICES + deadly.len());
+        for slice in deadly {
+            let tries: Vec<_> = record.attempts.iter().filter(|attempt| attempt.slice == slice).collect();
+            let [failed, done] = tries[..] else { panic!("{tries:?}") };
+            assert!(!failed.done && done.done && failed.end <= done.begin, "{tries:?}");
+            let death = record.deaths.iter().find(|death| death.slice == Some(slice)).expect("a death on it");
+            assert_eq!((death.worker, death.at), (failed.worker, failed.end));
+            assert!(death.cause.contains("signal 9"), "{death:?}");
+            let life = record.workers[death.worker].lives.iter().find(|life| life.pid == death.pid).unwrap();
+            assert_eq!(life.died, Some(death.at));
+            assert!(life.usage.is_none_or(|usage| usage.minor_faults > 0), "{life:?}");
+        }
+        assert!(!record.waterfall().of(Part::Deaths).is_zero());
+        // The nursery may have reaped those that it has made, but not the first.
+        let first = record.deaths[0].pid;
+        let mut lives = record.workers.iter().flat_map(|worker| &worker.lives);
+        assert!(lives.any(|life| life.pid == first && life.usage.is_some()), "{:?}", record.workers);
+    }
+}
+
+fn meetings_are_recorded() {
+    for engine in [Engine::Threads, Engine::Processes] {
+        let mut cells = Shared::<u64, _>::zeros(3).unwrap();
+        let split = Some(Split::rows().into_pieces(3));
+        let settings = Settings { split, ..recorded(3, Schedule::Static, engine) };
+        let meet = |w: &Worker<'_>, _: parfork::Slice<'_, u64, ndarray::Ix1>| (0..20).try_for_each(|_| w.meet());
+        let done = Job::with(&mut cells, settings).run(meet).unwrap();
+        let record = is_consistent(&done);
+        assert!(record.attempts.iter().all(|attempt| attempt.meetings.len() == 20), "{engine}");
+        assert!(!record.waterfall().of(Part::Meetings).is_zero());
+        // More than there is room for: counted, and the rest is as it should be.
+        let mut cells = Shared::<u64, _>::zeros(3).unwrap();
+        let settings = Settings { split, ..recorded(3, Schedule::Static, engine) };
+        let meet = |w: &Worker<'_>, _: parfork::Slice<'_, u64, ndarray::Ix1>| (0..5000).try_for_each(|_| w.meet());
+        let done = Job::with(&mut cells, settings).run(meet).unwrap();
+        let record = done.report().record().unwrap();
+        assert!(record.lost_marks >= 3 * 9000, "{}", record.lost_marks);
+        let waterfall = record.waterfall();
+        assert_eq!(waterfall.parts().map(|(_, time)| time).sum::<Duration>(), waterfall.total);
+        assert!(Page::new("a job").job("job", record).html().contains("had no room"));
+    }
+}
+
+fn one_slice_alone_is_recorded() {
+    let mut rows = Shared::<u64, _>::zeros((SLICES, 3)).unwrap();
+    let settings = Settings { only_slice: Some(17), ..recorded(4, Schedule::DYNAMIC, Engine::Processes) };
+    let done = Job::with(&mut rows, settings).run(fill).unwrap();
+    let record = is_consistent(&done);
+    assert_eq!(record.attempts.iter().map(|attempt| attempt.slice).collect::<Vec<_>>(), [17]);
+}
+
+/// Where the board ends, which is what a worker has at the coordinator's own address.
+fn end_of_board() -> usize {
+    let segments = |pid: String| -> BTreeSet<String> {
+        let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+        let lines = maps.lines().filter(|line| line.contains("memfd:parfork") && line.contains("rw-s"));
+        lines.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+    };
+    let (own, coordinators) = (segments("self".to_owned()), segments(std::os::unix::process::parent_id().to_string()));
+    let range = own.intersection(&coordinators).next().expect("the board");
+    usize::from_str_radix(range.split_once('-').unwrap().1, 16).unwrap()
+}
+
+/// Writes over the end of the board, where the tapes are: more than these bytes, and nothing follows them.
+fn a_mad_worker_spoils_no_more_than_its_record() {
+    for lie in [0, 1, 77, u64::MAX] {
+        let mut rows = Shared::<u64, _>::zeros((4, 3)).unwrap();
+        let settings = recorded(2, Schedule::Static, Engine::Processes);
+        let done = nothing_left(|| {
+            Job::with(&mut rows, settings).run(|w, slice| {
+                if w.region().index() == 3 {
+                    let end = end_of_board();
+                    for word in (end - 8192..end).step_by(8) {
+                        // SAFETY: none. It is mapped, and what it is for is to be spoilt.
+                        unsafe { (word as *mut u64).write_volatile(lie) };
+                    }
+                }
+                fill(w, slice);
+            })
+        });
+        // Whatever that was, the job is done or says why not.
+        if let Ok(done) = done {
+            let record = done.report().record().unwrap();
+            let waterfall = record.waterfall();
+            assert_eq!(waterfall.parts().map(|(_, time)| time).sum::<Duration>(), waterfall.total);
+            let _ = (Page::new("a job").job("job", record).html(), trace([("job", record)]), record.json());
+        }
+    }
+}
+
+fn memory_and_faults_are_those_of_the_worker() {
+    const PAGES: usize = 4096;
+    let mut rows = Shared::<u64, _>::zeros((2, 3)).unwrap();
+    let settings = Settings { measure_memory: true, ..recorded(2, Schedule::Static, Engine::Processes) };
+    let done = Job::with(&mut rows, settings).run(|w, slice| {
+        if w.rank() == 1 {
+            let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).unwrap().unwrap() as usize;
+            let own = Box::leak(vec![0_u8; PAGES * page].into_boxed_slice());
+            own.iter_mut().step_by(page).for_each(|byte| *byte = std::hint::black_box(1));
+        }
+        fill(w, slice);
+    });
+    let done = done.unwrap();
+    let record = is_consistent(&done);
+    let usage = |rank| record.usage(rank).unwrap();
+    let private = |rank: usize| record.workers[rank].memory.unwrap().private;
+    assert!(private(1) > private(0) + (PAGES * 4096 / 2) as u64, "{:?}", record.workers);
+    assert!(usage(1).minor_faults > usage(0).minor_faults, "{:?}", record.workers);
+    assert!(usage(1).peak_resident > usage(0).peak_resident);
+    assert!(record.attempts.iter().map(|it| it.faults).sum::<u64>() <= usage(0).minor_faults + usage(1).minor_faults);
+    assert!(record.coordinator_memory.is_some());
+}
+
+fn what_is_not_recorded_has_no_record() {
+    for engine in Engine::ALL {
+        let mut rows = Shared::<u64, _>::zeros((SLICES, 3)).unwrap();
+        let settings = Settings { record: false, ..recorded(2, Schedule::DYNAMIC, engine) };
+        assert!(Job::with(&mut rows, settings).run(fill).unwrap().report().record().is_none());
+    }
+}
