@@ -72,7 +72,7 @@ impl Choice {
 /// One or two sentences.
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list: Vec<String> = self.weights.iter().map(|(law, weight)| format!("{law} {weight:.2}")).collect();
+        let list: Vec<String> = self.weights.iter().map(|(law, weight)| format!("{law} {weight:.3}")).collect();
         match (&self.weights[..], self.clear()) {
             ([], _) => {
                 write!(f, "There is nothing to compare: {} runs are too few, or no law could be fitted.", self.runs)?

@@ -67,17 +67,21 @@ impl Measured {
         median(&self.seconds)
     }
 
-    /// The median with an interval, by the bootstrap: the repetitions are drawn again with replacement, `resamples` times.
+    /// The median with an interval, by the bootstrap: repetitions but outliers are drawn again with replacement, `resamples` times.
     /// Two times or fewer say nothing of how far they may be off; the interval is then no better than their range.
     pub fn estimate(&self, chance: &mut Chance, resamples: usize) -> Estimate {
         Estimate::of(self.median(), self.medians(chance, resamples))
     }
 
-    /// The medians of samples drawn from the repetitions.
+    /// The medians of samples drawn from the repetitions that do not stand apart: of few, a sample would too often have
+    /// a chance event in its middle.
     pub fn medians(&self, chance: &mut Chance, resamples: usize) -> Vec<f64> {
-        let mut sample = self.seconds.clone();
+        let apart = self.outliers();
+        let times = self.seconds.iter().enumerate().filter(|(place, _)| !apart.contains(place));
+        let times: Vec<f64> = times.map(|(_, time)| *time).collect();
+        let mut sample = times.clone();
         let draw = |_| {
-            sample.iter_mut().for_each(|time| *time = self.seconds[chance.below(self.seconds.len())]);
+            sample.iter_mut().for_each(|time| *time = times[chance.below(times.len())]);
             median_of(&mut sample)
         };
         (0..resamples).map(draw).collect()

@@ -21,12 +21,12 @@ fn curve(law: Law, lambda: f64, sigma: f64, kappa: f64) -> Curve {
     Curve { law, lambda, sigma, kappa: if law == Law::Usl { kappa } else { 0.0 } }
 }
 
-/// In how many of 400 trials the intervals of lambda, sigma, kappa and of throughput at 4 times the measured range contain the truth.
+/// In how many of 200 trials the intervals of lambda, sigma, kappa and of throughput at 4 times the measured range contain the truth.
 fn hits(truth: Curve, workers: &[usize], repetitions: usize, seed: u64) -> [usize; 4] {
     let (mut chance, mut hits) = (Chance::seeded(seed), [0; 4]);
-    for trial in 0..400 {
+    for trial in 0..200 {
         let measured = planted(truth, workers, repetitions, 0.02, &mut chance);
-        let fit = fit(truth.law, &measured, How { resamples: 300, seed: trial, ..How::default() }).unwrap();
+        let fit = fit(truth.law, &measured, How { resamples: 200, seed: trial, ..How::default() }).unwrap();
         let far = 4.0 * workers[workers.len() - 1] as f64;
         let inside = [
             fit.lambda.contains(truth.lambda),
@@ -39,17 +39,16 @@ fn hits(truth: Curve, workers: &[usize], repetitions: usize, seed: u64) -> [usiz
     hits
 }
 
-/// 95 of 100 is 380 of 400, with a deviation of 4.4 by chance alone. Intervals from repetitions are widened whenever the medians
+/// 95 of 100 is 190 of 200, with a deviation of 3.1 by chance alone. Intervals from repetitions are widened whenever the medians
 /// happen to lie a little further from the curve, so they contain the truth somewhat more often; bounds have the same effect.
 #[test]
 fn intervals_contain_the_truth_in_95_of_100_cases() {
     for (number, law) in LAWS.into_iter().enumerate() {
-        for (workers, repetitions) in
-            [(&[1, 2, 4, 8][..], 10), (&[1, 2, 3, 4, 6, 8, 12, 16], 10), (&[1, 2, 4, 8, 16], 3)]
-        {
+        for (workers, repetitions) in [(&[1, 2, 4, 8, 12, 16][..], 10), (&[1, 2, 4, 8, 16], 3)] {
             let seed = 10 * number as u64 + repetitions as u64;
             let hits = hits(curve(law, 5.0, 0.05, 0.002), workers, repetitions, seed);
-            assert!(hits.iter().all(|hits| (366..=400).contains(hits)), "{law} {workers:?} x {repetitions}: {hits:?}");
+            eprintln!("{law} {workers:?} x {repetitions}: {hits:?}");
+            assert!(hits.iter().all(|hits| (181..=200).contains(hits)), "{law} {workers:?} x {repetitions}: {hits:?}");
         }
     }
 }

@@ -198,14 +198,19 @@ fn stopped_it_goes_on_where_it_was() {
 }
 
 impl Desk {
-    /// Runs a command that must fail so, and change nothing in a folder.
-    fn fails_in_folder(&self, folder: &str, line: &str, code: i32, words: &str) {
-        let read = || fs::read(self.path(folder).join("runs.jsonl")).unwrap_or_default();
-        let before = read();
+    /// Runs a command that must fail so.
+    fn refuses(&self, line: &str, code: i32, words: &str) {
         let output = self.run(line);
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "parfork {line}: {text}");
         assert!(text.contains(words) && !text.contains("panicked"), "parfork {line}: {text} lacks {words}");
+    }
+
+    /// Runs one that must fail so, and change no runs in a folder.
+    fn fails_in_folder(&self, folder: &str, line: &str, code: i32, words: &str) {
+        let read = || fs::read_to_string(self.path(folder).join("runs.jsonl")).unwrap_or_default();
+        let before = read();
+        self.refuses(line, code, words);
         assert_eq!(read(), before, "parfork {line} changed runs");
     }
 }
@@ -344,11 +349,13 @@ fn what_cannot_be_run_is_refused() {
         ("scale sum --split diagonals -q -o out4", 2, "rows=64"),
         ("scale mandelbrot --sizes 9x9 --zoom -1 -q -o out5 --workers 1", 2, "zoom"),
     ] {
-        desk.fails_in_folder("out", line, code, words);
+        desk.refuses(line, code, words);
     }
     nix::unistd::mkfifo(&desk.path("gate"), Mode::S_IRWXU).unwrap();
     let line = "scale --workers 1 -q --deadline 50ms -o late exec -- cat gate";
-    desk.fails_in_folder("late", line, 1, "did not end within 50ms and was killed");
+    desk.refuses(line, 1, "did not end within 50ms and was killed");
+    // No run was made there, so nothing keeps another job out.
+    desk.ok("scale sum --sizes 10 --workers 1 --repeat 1 -q -o late");
 }
 
 /// In a real browser, where there is one: nothing is fetched, nothing is wider than a telephone, and something is to be seen.

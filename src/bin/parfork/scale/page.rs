@@ -91,7 +91,7 @@ fn table(study: &Study) -> String {
     }
     table.push_str(
         "Noise: the deviation that a normal distribution with the same median absolute deviation has. Outliers: runs more than 3.5 such \
-         deviations from the median; they count for medians as all do. Also as <a href=\"table.txt\">text</a>, \
+         deviations from the median; the median is of all, intervals are of the others. Also as <a href=\"table.txt\">text</a>, \
          <a href=\"scaling.csv\">CSV</a> and <a href=\"scaling.json\">JSON</a>; every run is in <a href=\"runs.jsonl\">runs.jsonl</a>.</p>\n",
     );
     table

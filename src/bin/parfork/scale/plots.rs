@@ -70,7 +70,7 @@ impl<'s> View<'s> {
         numbers
     }
 
-    fn legend(&self, ideal: Option<&str>) -> Vec<Entry> {
+    fn legend(&self, ideal: Option<&str>, more: Vec<Entry>) -> Vec<Entry> {
         let mut legend: Vec<Entry> = Vec::new();
         for (number, series) in lines(self.study) {
             let law = (self.fit)(series).map_or(String::new(), |fit| format!(", {}", fit.curve.law));
@@ -92,6 +92,7 @@ impl<'s> View<'s> {
                 Sample::Line { ink: Ink::Faint, dash: Some([0.0, 99.0]), dot: Some(Shape::Circle), hollow: true };
             legend.push((hollow, format!("more workers than the {} CPUs", self.study.cpus)));
         }
+        legend.extend(more);
         legend
     }
 
@@ -103,10 +104,12 @@ impl<'s> View<'s> {
         }
         for (number, series) in lines(self.study) {
             let ink = Ink::Series(number);
+            // Beside each other, so that none hides another.
+            let aside = 11.0 * (number as f64 - (lines(self.study).len() - 1) as f64 / 2.0);
             for point in &series.points {
                 let estimate @ Estimate { value, low, high } = (self.point)(series, point);
-                let ((x, bottom), (_, top)) =
-                    (frame.at(point.workers as f64, low), frame.at(point.workers as f64, high));
+                let (middle, bottom) = frame.at(point.workers as f64, low);
+                let (x, (_, top)) = (middle + aside, frame.at(point.workers as f64, high));
                 sheet.line(
                     vec![(x - 4.0, top), (x + 4.0, top), (x, top), (x, bottom), (x - 4.0, bottom), (x + 4.0, bottom)],
                     ink,
@@ -115,7 +118,7 @@ impl<'s> View<'s> {
                 );
                 let tip =
                     format!("{}, {} workers: {} ({})", series.name, point.workers, digits(value), range(estimate));
-                let (at, shape) = (frame.at(point.workers as f64, value), Shape::of(number));
+                let (at, shape) = ((x, frame.at(point.workers as f64, value).1), Shape::of(number));
                 sheet.marks.push(Mark::Dot { at, size: 5.0, shape, ink, hollow: point.oversubscribed, tip });
             }
         }
@@ -178,10 +181,11 @@ fn speedup(study: &Study) -> Plot {
     let view = View { study, point: &point, curve: &curve, fit: &|series| series.best() };
     let numbers = view.numbers();
     let (least, most) = numbers.iter().fold((1.0_f64, 2.0_f64), |(low, high), &one| (low.min(one), high.max(one)));
-    let axes = (Axis::doubling(1.0, reach(study)), Axis::doubling(least.max(1.0 / 64.0), most));
+    let axes = (Axis::doubling(1.0, reach(study)).roomy(), Axis::doubling(least.max(1.0 / 64.0), most));
     let title = if study.weak { "Scaled speed-up" } else { "Speed-up" };
     let description = describe(study, title, &point);
-    let (mut sheet, frame) = Frame::new(title, &about(study), description, &view.legend(Some("linear")), axes, 58.0);
+    let (mut sheet, frame) =
+        Frame::new(title, &about(study), description, &view.legend(Some("linear"), Vec::new()), axes, 58.0);
     view.shade(&mut sheet, &frame);
     frame.axes(&mut sheet, Some("workers"), &format!("speed-up over {}", shorter(&reference(study))));
     let end = frame.y.high().min(frame.x.high());
@@ -205,9 +209,10 @@ fn efficiency(study: &Study) -> Plot {
     let curve = |series: &Series, workers: f64, throughput: f64| throughput * series.unit() / workers;
     let view = View { study, point: &point, curve: &curve, fit: &|series| series.best() };
     let most = view.numbers().into_iter().fold(1.0, f64::max);
-    let axes = (Axis::doubling(1.0, reach(study)), Axis::even(1.02 * most));
+    let axes = (Axis::doubling(1.0, reach(study)).roomy(), Axis::even(1.02 * most));
     let description = describe(study, "Efficiency", &point);
-    let (mut sheet, frame) = Frame::new("Efficiency", &about(study), description, &view.legend(Some("1")), axes, 58.0);
+    let (mut sheet, frame) =
+        Frame::new("Efficiency", &about(study), description, &view.legend(Some("all of it"), Vec::new()), axes, 58.0);
     view.shade(&mut sheet, &frame);
     frame.axes(&mut sheet, Some("workers"), "speed-up / workers");
     sheet.line(vec![frame.at(1.0, 1.0), frame.at(frame.x.high(), 1.0)], Ink::Text, 1.6, Some(IDEAL));
@@ -222,15 +227,23 @@ fn throughput(study: &Study) -> Plot {
         Estimate { value: work / point.seconds.value, low: work / point.seconds.high, high: work / point.seconds.low }
     };
     let curve = |_: &Series, _: f64, throughput: f64| throughput;
-    let view = View { study, point: &point, curve: &curve, fit: &universal };
+    let view = View { study, point: &point, curve: &curve, fit: &|series| universal(series).or_else(|| series.best()) };
+    let peaks = lines(study).into_iter().filter(|(_, series)| !series.fits.is_empty()).map(|(number, series)| {
+        let words = match universal(series).map(|fit| (fit, fit.curve.peak())) {
+            Some((fit, Some(peak))) => format!("peak at {} workers ({})", digits(peak), range(fit.peak)),
+            Some((_, None)) => "no peak".to_owned(),
+            None => "no USL: 3 numbers of workers would have to be fitted".to_owned(),
+        };
+        (Sample::Line { ink: Ink::Series(number), dash: Some(IDEAL), dot: None, hollow: false }, words)
+    });
     let most = view.numbers().into_iter().fold(0.0, f64::max);
-    let axes = (Axis::even(reach(study)), Axis::even(1.02 * most));
+    let axes = (Axis::up_to(reach(study)), Axis::even(1.02 * most));
     let description = describe(study, "Jobs a second", &point);
     let (mut sheet, frame) = Frame::new(
         "Throughput and the Universal Scalability Law",
         &about(study),
         description,
-        &view.legend(None),
+        &view.legend(None, peaks.collect()),
         axes,
         58.0,
     );
@@ -242,26 +255,12 @@ fn throughput(study: &Study) -> Plot {
     );
     view.draw(&mut sheet, &frame);
     let (_, bottom) = frame.ends();
-    let mut below = bottom - 14.0;
     for (number, series) in lines(study) {
-        let ink = Ink::Series(number);
-        match universal(series) {
-            Some(fit) => {
-                let Some(peak) = fit.curve.peak() else { continue };
-                let words = format!("{}: peak at {} workers ({})", series.name, digits(peak), range(fit.peak));
-                if peak <= frame.x.high() {
-                    let (x, y) = frame.at(peak, fit.curve.throughput(peak));
-                    sheet.line(vec![(x, y), (x, bottom)], ink, 1.4, Some(IDEAL));
-                }
-                sheet.text((frame.at(frame.x.high(), 0.0).0 - 10.0, below), words, WORDS, Align::End, ink);
-                below -= 20.0;
-            }
-            None if !series.fits.is_empty() => {
-                let words = format!("{}: no USL, for which 3 numbers of workers have to be fitted", series.name);
-                sheet.text((frame.at(frame.x.high(), 0.0).0 - 10.0, below), words, WORDS, Align::End, ink);
-                below -= 20.0;
-            }
-            None => {}
+        if let Some((fit, peak)) =
+            universal(series).and_then(|fit| Some((fit, fit.curve.peak()?))).filter(|(_, peak)| *peak <= frame.x.high())
+        {
+            let (x, y) = frame.at(peak, fit.curve.throughput(peak));
+            sheet.line(vec![(x, y), (x, bottom)], Ink::Series(number), 1.6, Some(IDEAL));
         }
     }
     let caption = "Jobs done in a second, on even axes. The Universal Scalability Law bends down where workers cost each other more than \

@@ -4,7 +4,7 @@
 //! not whole, the machine stopped just then, and it is taken away.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -101,31 +101,32 @@ impl Runs {
             _ => wrong(error),
         })?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        if whole < text.len() {
-            file.set_len(whole as u64).and_then(|()| file.seek(SeekFrom::End(0))).map_err(wrong)?;
-        }
+        let (head, lines) = text[..whole].split_once('\n').unwrap_or_default();
         let mut runs = Self { path, file, made: Vec::new() };
-        match text[..whole].split_once('\n') {
-            None => runs.append(&json!({ "schema": SCHEMA, "runs_of": plan.identity }))?,
-            Some((head, lines)) => {
-                runs.check(head, &plan.identity)?;
-                runs.made = lines
-                    .lines()
-                    .enumerate()
-                    .map(|(number, line)| read(line).ok_or_else(|| not_ours(&runs.path, number + 2)))
-                    .collect::<Result<_, _>>()?;
-            }
+        if lines.is_empty() && (head.is_empty() || runs.check(head, &plan.identity).is_err()) && !foreign(head) {
+            // Nothing is lost with what no run was made of: a command that was mistyped, for one.
+            runs.cut(0)?;
+            runs.append(&json!({ "schema": SCHEMA, "runs_of": plan.identity }))?;
+            return Ok(runs);
         }
+        runs.check(head, &plan.identity)?;
+        if whole < text.len() {
+            runs.cut(whole)?;
+        }
+        runs.made = lines
+            .lines()
+            .enumerate()
+            .map(|(number, line)| read(line).ok_or_else(|| not_ours(&runs.path, number + 2)))
+            .collect::<Result<_, _>>()?;
         Ok(runs)
     }
 
     /// Whether the runs that are there are of the same job on the same machine.
     fn check(&self, head: &str, identity: &Value) -> Result<(), Failure> {
-        let head: Value = serde_json::from_str(head).unwrap_or_default();
-        let (schema, theirs) = (&head["schema"], &head["runs_of"]);
-        if schema.as_u64() != Some(SCHEMA) || !theirs.is_object() {
+        if foreign(head) {
             return Err(not_ours(&self.path, 1));
         }
+        let theirs = &serde_json::from_str::<Value>(head).unwrap_or_default()["runs_of"];
         let parts = [
             ("job", "another job"),
             ("scaling", "another kind of scaling"),
@@ -154,11 +155,24 @@ impl Runs {
         Ok(())
     }
 
+    /// Leaves only so many bytes.
+    fn cut(&mut self, length: usize) -> Result<(), Failure> {
+        self.file.set_len(length as u64).map_err(|error| {
+            Failure::job(format!("{} cannot be cut off ({error}). Give another folder with -o.", self.path.display()))
+        })
+    }
+
     fn append(&mut self, line: &Value) -> Result<(), Failure> {
         self.file.write_all(format!("{line}\n").as_bytes()).map_err(|error| {
             Failure::job(format!("a run cannot be written to {} ({error}). Look at the disk.", self.path.display()))
         })
     }
+}
+
+/// Whether there is a first line, and it is none of ours.
+fn foreign(head: &str) -> bool {
+    let json: Value = serde_json::from_str(head).unwrap_or_default();
+    !head.is_empty() && (json["schema"].as_u64() != Some(SCHEMA) || !json["runs_of"].is_object())
 }
 
 fn read(line: &str) -> Option<Run> {

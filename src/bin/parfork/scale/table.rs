@@ -84,7 +84,8 @@ pub fn sentences(series: &Series) -> Vec<String> {
         Err(error) => format!("{law} cannot be fitted: {error}"),
     });
     let numbers: Vec<String> = series.fitted.iter().map(ToString::to_string).collect();
-    let what = format!("Fitted to {} workers.", numbers.join(", "));
+    let mut what = format!("Fitted to {} workers", numbers.join(", "));
+    what.push_str(if series.fitted.len() < series.points.len() { ", which have a CPU each." } else { "." });
     fits.chain([series.choice.to_string(), what]).collect()
 }
 
@@ -110,7 +111,8 @@ fn told(fit: &Fit) -> String {
             None => text.push_str(", no peak"),
         }
     } else if let Some(limit) = fit.curve.limit() {
-        let _ = write!(text, ", never more than {} times one", digits(limit));
+        let limits = Estimate { value: limit, low: 1.0 / fit.sigma.high, high: 1.0 / fit.sigma.low };
+        let _ = write!(text, ", never more than {} times one ({})", digits(limit), range(limits));
     }
     text.push_str(match fit.basis {
         Basis::Repetitions { widening } if widening > 3.0 => {

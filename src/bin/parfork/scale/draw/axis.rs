@@ -15,10 +15,21 @@ impl Axis {
         Self { low: 0.0, high: (high / step).ceil() * step, doubling: false }
     }
 
+    /// Even, from 0 to just beyond `high`.
+    pub fn up_to(high: f64) -> Self {
+        Self { low: 0.0, high: 1.03 * high, doubling: false }
+    }
+
     /// Each power of two as far from the last; from the one below `low` to the one above `high`.
     pub fn doubling(low: f64, high: f64) -> Self {
         let (below, above) = (low.log2().floor(), high.log2().ceil());
         Self { low: below.exp2(), high: above.max(below + 1.0).exp2(), doubling: true }
+    }
+
+    /// With some room at both ends, for what is drawn around the first and the last number.
+    pub fn roomy(self) -> Self {
+        let room = 0.12_f64.exp2();
+        Self { low: self.low / room, high: self.high * room, ..self }
     }
 
     /// The last number.
@@ -48,20 +59,20 @@ impl Axis {
     /// Numbers to be marked, not more than a dozen, with their words.
     pub fn ticks(&self) -> Vec<(f64, String)> {
         let numbers: Vec<f64> = if self.doubling {
-            let (low, high) = (self.low.log2() as i32, self.high.log2() as i32);
+            let (low, high) = (self.low.log2().ceil() as i32, self.high.log2().floor() as i32);
             let every = ((high - low) / 12 + 1) as usize;
             (low..=high).step_by(every).map(|power| f64::from(power).exp2()).collect()
         } else {
             let step = step(self.high);
-            (0..=(self.high / step).round() as usize).map(|number| number as f64 * step).collect()
+            (0..=(self.high / step + 1e-9) as usize).map(|number| number as f64 * step).collect()
         };
         numbers.into_iter().map(|number| (number, words(number))).collect()
     }
 }
 
-/// 1, 2 or 5 times a power of ten, so that there are 4 to 9 steps.
+/// 1, 2 or 5 times a power of ten, so that there are 3 to 8 steps.
 fn step(high: f64) -> f64 {
-    let rough = (high / 5.0).max(f64::MIN_POSITIVE);
+    let rough = (high / 7.0).max(f64::MIN_POSITIVE);
     let power = 10_f64.powf(rough.log10().floor());
     let times = [1.0, 2.0, 5.0, 10.0].into_iter().find(|times| times * power >= rough * 0.999).unwrap_or(10.0);
     times * power
@@ -87,12 +98,14 @@ mod tests {
 
     #[test]
     fn ticks_are_round_numbers() {
-        assert_eq!(told(Axis::even(1.13)), ["0", "0.5", "1", "1.5"]);
+        assert_eq!(told(Axis::even(1.13)), ["0", "0.2", "0.4", "0.6", "0.8", "1", "1.2"]);
         assert_eq!(told(Axis::even(87.0)), ["0", "20", "40", "60", "80", "100"]);
         assert_eq!(told(Axis::doubling(1.0, 32.0)), ["1", "2", "4", "8", "16", "32"]);
         assert_eq!(told(Axis::doubling(0.3, 1.0)), ["0.25", "0.5", "1"]);
         assert!(told(Axis::doubling(1.0, 1e6)).len() <= 12 && told(Axis::even(1e-9)).len() < 12);
         assert!(told(Axis::doubling(1.0, 1.0)).len() == 2);
+        assert_eq!(told(Axis::doubling(1.0, 8.0).roomy()), ["1", "2", "4", "8"]);
+        assert_eq!(told(Axis::up_to(32.0)), ["0", "5", "10", "15", "20", "25", "30"]);
     }
 
     #[test]
