@@ -115,8 +115,8 @@ mod tests {
                 Curve { sigma: 0.07 + step, ..curve },
                 Curve { kappa: curve.kappa + step, ..curve },
             ];
-            for number in 0..law.parameters() {
-                let slope = (moved[number].throughput(9.0) - curve.throughput(9.0)) / step;
+            for (number, moved) in moved.iter().enumerate().take(law.parameters()) {
+                let slope = (moved.throughput(9.0) - curve.throughput(9.0)) / step;
                 let told = curve.slopes(9.0)[number];
                 assert!((slope - told).abs() < 1e-4 * told.abs(), "{law} {number}: {slope} {told}");
             }

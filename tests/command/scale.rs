@@ -48,6 +48,7 @@ fn everything_is_left_in_the_folder_and_agrees() {
 
     let json = json(&desk, "out/scaling.json");
     assert_eq!((json["schema"].as_u64(), json["scaling"].as_str()), (Some(1), Some("strong")));
+    assert!(json["others_cpus"].as_f64().is_some_and(|others| others >= 0.0));
     let series = json["series"].as_array().unwrap();
     let engines: Vec<&str> = series.iter().map(|series| series["engine"].as_str().unwrap()).collect();
     assert_eq!(engines, ["serial", "threads", "processes"]);
@@ -234,13 +235,14 @@ fn runs_of_different_things_do_not_mix() {
         (ours.replacen("\"schema\":1", "\"schema\":9", 1), "line 1 of out/runs.jsonl is not what"),
         (ours.replacen("\"seconds\":", "\"second\":", 1), "line 2 of out/runs.jsonl is not what"),
         ("something else\n".to_owned(), "line 1 of out/runs.jsonl is not what"),
+        ("something else".to_owned(), "line 1 of out/runs.jsonl is not what"),
     ] {
         fs::write(desk.path("out/runs.jsonl"), theirs).unwrap();
         desk.fails_in_folder("out", &format!("{SMALL} -o out"), 3, words);
     }
     // Other numbers of workers, sizes and engines are more of the same.
     fs::write(desk.path("out/runs.jsonl"), &ours).unwrap();
-    desk.ok(&format!("{} --engines serial,threads -o out", SMALL.replace("60x40", "60x40,30x20")));
+    desk.ok(&format!("{} --engines serial,threads,serial -o out", SMALL.replace("60x40", "60x40,30x20,60x40")));
     assert_eq!(lines(&desk, "out/runs.jsonl").len(), 1 + 15 + 5 + 10 + 10);
 }
 

@@ -24,9 +24,9 @@ use crate::quantity;
   parfork scale image photo.jpg --filter gaussian:3 --compare before/scaling.json
   parfork scale --workers 1,2,4 exec -- ./prog --threads {workers}
 
-Every run is a process of its own, in an order that is new for each round. Runs are kept in DIR/runs.jsonl as they come: stop it,
-and the same command goes on from there; with a larger --repeat, or more workers, only what is missing is run. DIR gets table.txt,
-scaling.csv, scaling.json, the plots as SVG and PNG, and index.html."
+Every run is a process of its own, in an order that is new for each round. Runs are kept in DIR/runs.jsonl as they come: stop it, \
+     and the same command goes on from there; with a larger --repeat, or more workers, only what is missing is run. DIR gets \
+     table.txt, scaling.csv, scaling.json, the plots as SVG and PNG, and index.html."
 )]
 pub struct Scale {
     #[command(flatten)]
@@ -38,7 +38,7 @@ pub struct Scale {
 /// What may stand before the job's name or behind it.
 #[derive(Debug, Clone, Args)]
 pub struct Flags {
-    /// Numbers of workers [default: 1, 2, 4 and so on, as many as there are CPUs]
+    /// Numbers of workers [default: 1, 2, 4 and so on, up to the number of CPUs]
     #[arg(short = 'n', long, global = true, value_name = "N,...", value_delimiter = ',', value_parser = number_of_workers)]
     pub workers: Vec<usize>,
     /// Who works: serial (the run that speed-up is over), threads, processes [default: serial,processes]

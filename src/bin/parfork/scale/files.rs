@@ -44,6 +44,7 @@ fn to_json(study: &Study) -> Value {
         "scaling": if study.weak { "weak" } else { "strong" },
         "cpus": study.cpus,
         "repeat": study.repeat,
+        "others_cpus": study.others_cpus,
         "seed": study.seed,
         "warnings": study.warnings,
         "series": study.series.iter().map(series).collect::<Vec<_>>(),

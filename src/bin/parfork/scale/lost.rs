@@ -66,3 +66,16 @@ impl Lost {
         Self { start_up, page_faults, imbalance, barrier, serial, slower, rest }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_go_to_files_and_back() {
+        let lost = Lost { start_up: 1.0, imbalance: 0.25, rest: 3.5, ..Lost::default() };
+        assert_eq!(Lost::of_json(&lost.to_json()), lost);
+        assert_eq!(lost.seconds().iter().sum::<f64>(), 4.75);
+        assert_eq!(Lost::of_json(&json!({ "rest": 2.0, "unheard_of": 1.0 })), Lost { rest: 2.0, ..Lost::default() });
+    }
+}

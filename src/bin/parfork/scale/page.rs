@@ -6,6 +6,7 @@ use super::draw::{escape, style};
 use super::plots::Plot;
 use super::study::{Point, Series, Study};
 use super::table::{range, sentences, subtitle, time};
+use crate::output;
 
 /// Colours of the page come from the plots' inks; wide things scroll in themselves, so that the page never does sideways.
 const STYLE: &str = "
@@ -87,7 +88,7 @@ fn table(study: &Study) -> String {
     table.extend(rows);
     table.push_str("</tbody>\n</table>\n</div>\n<p class=\"small\">");
     if study.oversubscribed() {
-        let _ = write!(table, "* more workers than the {} CPUs. ", study.cpus);
+        let _ = write!(table, "* more workers than the {}. ", output::count(study.cpus, "CPU"));
     }
     table.push_str(
         "Noise: the deviation that a normal distribution with the same median absolute deviation has. Outliers: runs more than 3.5 such \

@@ -1,5 +1,6 @@
 //! Which runs there are to make, and in what order.
 
+use std::collections::HashSet;
 use std::fs;
 
 use parfork::scaling::Chance;
@@ -70,7 +71,7 @@ impl Plan {
         let job = Job::from(job);
         let (mut workers, mut engines) = (flags.workers.clone(), flags.engines.clone());
         if workers.is_empty() {
-            workers = (0..).map(|power| 1 << power).take_while(|&number| number <= cpus()).collect();
+            workers = (0..).map(|power| 1 << power).take_while(|&number| number < cpus()).chain([cpus()]).collect();
         }
         workers.sort_unstable();
         workers.dedup();
@@ -83,7 +84,6 @@ impl Plan {
         if engines.is_empty() {
             engines = vec![Engine::Serial, Engine::Processes];
         }
-        engines.dedup();
         if workers[0] != 1 && (exec || !engines.contains(&Engine::Serial)) {
             return Err(Failure::usage(format!(
                 "the least number of workers is {}, and speed-up is over the time of one. Add 1 to --workers{}.",
@@ -92,33 +92,12 @@ impl Plan {
             )));
         }
         let mut schedules = flags.schedules.clone();
-        schedules.dedup();
         if schedules.is_empty() {
             schedules.push(Schedule::default());
         }
         let sizes = job.sizes(&flags.sizes, flags.weak)?;
-        let serial = engines.contains(&Engine::Serial) && !exec;
-        let crowds: Vec<Option<Engine>> = match exec {
-            true => vec![None],
-            false => engines.into_iter().filter(|&engine| engine != Engine::Serial).map(Some).collect(),
-        };
-        let mut setups = Vec::new();
-        for size in &sizes {
-            let size = || size.clone();
-            if serial {
-                setups.push(Setup {
-                    engine: Some(Engine::Serial),
-                    workers: 1,
-                    size: size(),
-                    schedule: Schedule::default(),
-                });
-            }
-            for &schedule in &schedules {
-                for &engine in &crowds {
-                    setups.extend(workers.iter().map(|&workers| Setup { engine, workers, size: size(), schedule }));
-                }
-            }
-        }
+        let engines: Vec<Option<Engine>> = if exec { vec![None] } else { engines.into_iter().map(Some).collect() };
+        let setups = setups(&sizes, &schedules, &engines, &workers);
         for rule in &flags.fail_if {
             if !setups.iter().any(|setup| rule.concerns(setup.engine, setup.workers)) {
                 return Err(Failure::usage(format!(
@@ -163,6 +142,26 @@ impl Plan {
         order["parent"] = json!(std::process::id());
         Ok(order)
     }
+}
+
+/// All combinations, each once, serial first; schedules and numbers of workers are nothing to serial runs.
+fn setups(sizes: &[Option<Size>], schedules: &[Schedule], engines: &[Option<Engine>], workers: &[usize]) -> Vec<Setup> {
+    let serial = Some(Engine::Serial);
+    let mut setups = Vec::new();
+    for size in sizes {
+        let setup = |engine, workers, schedule| Setup { engine, workers, size: size.clone(), schedule };
+        if engines.contains(&serial) {
+            setups.push(setup(serial, 1, Schedule::default()));
+        }
+        for &schedule in schedules {
+            for &engine in engines.iter().filter(|&&engine| engine != serial) {
+                setups.extend(workers.iter().map(|&workers| setup(engine, workers, schedule)));
+            }
+        }
+    }
+    let mut seen = HashSet::new();
+    setups.retain(|setup| seen.insert(setup.clone()));
+    setups
 }
 
 /// What all runs have in common besides the job.

@@ -6,6 +6,7 @@ use super::draw::{Align, Axis, Entry, Frame, Ink, Mark, Sample, Shape, Sheet, WO
 use super::lost::Lost;
 use super::study::{Point, Series, Study};
 use super::table::{digits, range, subtitle, time};
+use crate::output;
 
 /// A plot.
 pub struct Plot {
@@ -90,7 +91,7 @@ impl<'s> View<'s> {
         if self.study.oversubscribed() {
             let hollow =
                 Sample::Line { ink: Ink::Faint, dash: Some([0.0, 99.0]), dot: Some(Shape::Circle), hollow: true };
-            legend.push((hollow, format!("more workers than the {} CPUs", self.study.cpus)));
+            legend.push((hollow, format!("more workers than the {}", output::count(self.study.cpus, "CPU"))));
         }
         legend.extend(more);
         legend
@@ -105,7 +106,7 @@ impl<'s> View<'s> {
         for (number, series) in lines(self.study) {
             let ink = Ink::Series(number);
             // Beside each other, so that none hides another.
-            let aside = 11.0 * (number as f64 - (lines(self.study).len() - 1) as f64 / 2.0);
+            let aside = 8.0 * (number as f64 - (lines(self.study).len() - 1) as f64 / 2.0);
             for point in &series.points {
                 let estimate @ Estimate { value, low, high } = (self.point)(series, point);
                 let (middle, bottom) = frame.at(point.workers as f64, low);
@@ -344,7 +345,7 @@ fn lost(study: &Study) -> Plot {
         slot += 1.0;
     }
     if study.oversubscribed() {
-        let words = format!("* more workers than the {} CPUs", study.cpus);
+        let words = format!("* more workers than the {}", output::count(study.cpus, "CPU"));
         sheet.text((frame.at(0.0, 0.0).0, bottom + 58.0), words, WORDS, Align::Start, Ink::Faint);
     }
     let caption = "Workers times time of the run in the middle, so that bars of equal height are perfect scaling, and what stands above the \

@@ -53,8 +53,10 @@ pub fn run(plan: &Plan, runs: &mut Runs) -> Result<(), Failure> {
     for (done, (round, setup)) in missing.iter().enumerate() {
         line.show(plan.job.name(), setup, done, missing.len());
         let here = all - missing.len() + done;
+        let before = Load::now();
         let outcome = once(plan, setup)?.ok_or_else(|| stopped(plan, here, all))?;
-        runs.keep(Run { round: *round, setup: setup.clone(), outcome })?;
+        let others_cpus = Load::now().others_since(&before);
+        runs.keep(Run { round: *round, setup: setup.clone(), outcome, others_cpus })?;
     }
     Ok(())
 }
@@ -157,6 +159,37 @@ fn failed(setup: &Setup, status: ExitStatus, errors: &str) -> Failure {
 fn words(setup: &Setup) -> String {
     let size = setup.size.as_ref().map_or(String::new(), |size| format!(", size {size}"));
     format!("{} ({}{size})", output::count(setup.workers, "worker"), setup.engine_name())
+}
+
+/// CPU time that was used until now, by all and by us, in seconds.
+struct Load {
+    all: f64,
+    ours: f64,
+    clock: f64,
+}
+
+impl Load {
+    fn now() -> Self {
+        // The first line of proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal, in hundredths of seconds.
+        let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let fields: Vec<f64> =
+            stat.lines().next().unwrap_or_default().split(' ').filter_map(|field| field.parse().ok()).collect();
+        let busy: f64 = fields
+            .iter()
+            .enumerate()
+            .filter(|(number, _)| ![3, 4].contains(number))
+            .take(6)
+            .map(|(_, field)| field)
+            .sum();
+        let ours = cpu_seconds(UsageWho::RUSAGE_SELF) + cpu_seconds(UsageWho::RUSAGE_CHILDREN);
+        Self { all: busy / 100.0, ours, clock: now() }
+    }
+
+    /// How many CPUs others have used on average.
+    fn others_since(&self, before: &Self) -> f64 {
+        let others = (self.all - before.all) - (self.ours - before.ours);
+        others / (self.clock - before.clock).max(0.001)
+    }
 }
 
 /// What a run says on stderr; the file is gone with this.

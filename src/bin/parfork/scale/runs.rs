@@ -61,6 +61,8 @@ pub struct Run {
     pub setup: Setup,
     /// What it took.
     pub outcome: Outcome,
+    /// How many CPUs other programs used meanwhile, on average, as far as the system's hundredths of seconds tell.
+    pub others_cpus: f64,
 }
 
 /// The runs of a folder.
@@ -102,6 +104,10 @@ impl Runs {
         })?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let (head, lines) = text[..whole].split_once('\n').unwrap_or_default();
+        // A first line that was cut off is ours to write anew, and nothing else is.
+        if whole == 0 && !text.is_empty() && !text.starts_with("{\"runs_of\":") {
+            return Err(not_ours(&path, 1));
+        }
         let mut runs = Self { path, file, made: Vec::new() };
         if lines.is_empty() && (head.is_empty() || runs.check(head, &plan.identity).is_err()) && !foreign(head) {
             // Nothing is lost with what no run was made of: a command that was mistyped, for one.
@@ -150,6 +156,7 @@ impl Runs {
         let mut line = run.setup.to_json();
         line["round"] = json!(run.round);
         line["outcome"] = run.outcome.to_json();
+        line["others_cpus"] = json!(run.others_cpus);
         self.append(&line)?;
         self.made.push(run);
         Ok(())
@@ -177,8 +184,8 @@ fn foreign(head: &str) -> bool {
 
 fn read(line: &str) -> Option<Run> {
     let json: Value = serde_json::from_str(line).ok()?;
-    let round = json["round"].as_u64()?.try_into().ok()?;
-    Some(Run { round, setup: Setup::of_json(&json)?, outcome: Outcome::of_json(&json["outcome"])? })
+    let (round, others_cpus) = (json["round"].as_u64()?.try_into().ok()?, json["others_cpus"].as_f64()?);
+    Some(Run { round, setup: Setup::of_json(&json)?, outcome: Outcome::of_json(&json["outcome"])?, others_cpus })
 }
 
 fn not_ours(path: &Path, line: usize) -> Failure {

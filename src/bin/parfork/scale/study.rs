@@ -12,6 +12,9 @@ use crate::output;
 /// How often repetitions are drawn again for intervals.
 const RESAMPLES: usize = 2000;
 
+/// More CPUs used by others are told of, on average.
+const DISTURBED: f64 = 0.15;
+
 /// Times that scatter more are told of.
 const NOISY: f64 = 0.05;
 
@@ -27,6 +30,8 @@ pub struct Study {
     pub identity: Value,
     /// Runs of each setup.
     pub repeat: u32,
+    /// How many CPUs other programs used while runs were made, on average.
+    pub others_cpus: f64,
     /// Where chance began.
     pub seed: u64,
     /// Engines, sizes and schedules, each with all its numbers of workers.
@@ -115,6 +120,7 @@ impl Study {
             cpus: cpus(),
             identity: plan.identity.clone(),
             repeat: plan.flags.repeat,
+            others_cpus: others(plan, runs),
             seed: plan.flags.seed,
             series,
             warnings: Vec::new(),
@@ -127,13 +133,20 @@ impl Study {
         let points = || self.series.iter().flat_map(|series| series.points.iter().map(move |point| (series, point)));
         let mut warnings = Vec::new();
         warnings.extend(oversubscription(points().map(|(_, point)| point.workers).max().unwrap_or(1), fitted));
+        if self.others_cpus > DISTURBED {
+            warnings.push(format!(
+                "Other programs used {:.1} CPUs while this was measured, on average. If they were any of the {} that this program may use, \
+                 what is said of scaling is worth little: measure again when the machine is quiet.",
+                self.others_cpus,
+                output::count(self.cpus, "CPU")
+            ));
+        }
         if let Some((series, point)) =
             points().max_by(|one, other| one.1.measured.noise().total_cmp(&other.1.measured.noise()))
             && point.measured.noise() > NOISY
         {
             warnings.push(format!(
-                "Times scatter: by {:.0} % for {} with {}. Other programs may be at work on this machine; more runs (--repeat) help, \
-                 quiet helps more.",
+                "Times scatter: by {:.0} % for {} with {}. More runs (--repeat) help; larger sizes may, too.",
                 100.0 * point.measured.noise(),
                 series.name,
                 output::count(point.workers, "worker")
@@ -243,6 +256,13 @@ impl Series {
     pub fn unit(&self) -> f64 {
         self.reference.0.median() / self.reference.0.work
     }
+}
+
+/// The mean of what others used.
+fn others(plan: &Plan, runs: &Runs) -> f64 {
+    let used = plan.setups.iter().flat_map(|setup| repetitions(runs, plan, setup).map(|run| run.others_cpus));
+    let (count, sum) = used.fold((0, 0.0), |(count, sum), one| (count + 1, sum + one));
+    (sum / f64::from(count.max(1))).max(0.0)
 }
 
 /// The repetitions of a setup.

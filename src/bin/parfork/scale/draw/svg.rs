@@ -110,3 +110,18 @@ fn element(mark: &Mark) -> String {
 fn title(tip: &str) -> String {
     if tip.is_empty() { String::new() } else { format!("<title>{}</title>", escape(tip)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_cannot_break_out() {
+        let mut sheet =
+            Sheet { size: (10.0, 10.0), title: "a < b".into(), description: "\"&\"".into(), marks: Vec::new() };
+        sheet.text((1.0, 2.0), "</text><script>", 9.0, Align::End, Ink::Series(7));
+        let svg = sheet.svg_file();
+        assert!(svg.contains("a &lt; b") && svg.contains("&quot;&amp;&quot;") && !svg.contains("<script>"), "{svg}");
+        assert!(svg.contains("class=\"s1\"") && svg.contains(".s1{color:#"), "colours go round: {svg}");
+    }
+}
