@@ -349,7 +349,7 @@ fn what_cannot_be_run_is_refused() {
         ("scale --workers 1 -q -o out2 exec -- sh -c false", 1, "failed (exit status: 1). It said nothing."),
         ("scale image a.npy --workers 1 -q -o out3", 3, "a.npy"),
         ("scale sum --split diagonals -q -o out4", 2, "rows=64"),
-        ("scale mandelbrot --sizes 9x9 --zoom -1 -q -o out5 --workers 1", 2, "zoom"),
+        ("scale mandelbrot --sizes 9x9 --zoom 0 -q -o out5 --workers 1", 2, "zoom"),
     ] {
         desk.refuses(line, code, words);
     }
