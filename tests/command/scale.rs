@@ -93,16 +93,12 @@ fn every_kernel_can_be_measured_on_made_up_and_on_given_inputs() {
     desk.save("a.npy", &noise((40, 40), 1));
     picture::save(desk.path("photo.png"), &photo(3)).unwrap();
     for job in [
-        "matmul --sizes 64",
         "matmul --sizes 40x30x20 --dtype f32 --split tiles=8x8",
         "matmul a.npy a.npy",
         "image --sizes 40x30 --filter gaussian:1,sobel",
         "image photo.png --filter gray",
-        "mandelbrot --sizes 40x30 --iterations 20 --center=-0.7,0.1 --zoom 3",
-        "sum --sizes 200000",
         "mean a.npy",
-        "min --sizes 70000",
-        "max a.npy",
+        "max --sizes 70000",
         "norm --sizes 70000 --schedules static,guided",
     ] {
         let folder = job.replace([' ', '/', '.', ',', ':', '='], "_");
