@@ -32,6 +32,7 @@ mod lend;
 mod process;
 pub mod record;
 mod report;
+pub mod scaling;
 mod settings;
 mod shared;
 pub mod slices;
@@ -53,7 +54,7 @@ pub use report::{Memory, Report, WorkerReport};
 pub use settings::{Progress, Redo, Settings};
 pub use shared::{Order, Shared, keep_memory};
 pub use slices::{Schedule, ScheduleError, Split, SplitError};
-pub use stop::Stop;
+pub use stop::{Hold, Stop};
 pub use worker::Worker;
 
 /// The README's programs are run with the other examples.

@@ -7,3 +7,4 @@ mod refusals;
 mod replay;
 mod results;
 mod views;
+mod scale;
