@@ -21,6 +21,8 @@
 compile_error!("parfork needs Linux: memfd, futex_waitv and pidfd have no counterpart elsewhere");
 
 mod answer;
+#[cfg(feature = "cli")]
+pub mod calls;
 mod crew;
 mod engine;
 mod engines;
@@ -37,6 +39,7 @@ pub mod slices;
 mod stop;
 mod sync;
 mod sys;
+pub mod watch;
 mod worker;
 #[path = "../workers/mod.rs"]
 pub mod workers;
@@ -52,7 +55,7 @@ pub use report::{Memory, Report, WorkerReport};
 pub use settings::{Progress, Redo, Settings};
 pub use shared::{Order, Shared, keep_memory};
 pub use slices::{Schedule, ScheduleError, Split, SplitError};
-pub use stop::Stop;
+pub use stop::{Hold, Stop};
 pub use worker::Worker;
 
 /// The README's programs are run with the other examples.

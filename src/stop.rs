@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::error::{Error, Result};
 use crate::sys::{futex, signals};
 
+pub use crate::sys::signals::Hold;
+
 /// A request to stop, which jobs look at that were given it with [`Job::stop`](crate::Job::stop).
 ///
 /// ```
@@ -63,6 +65,12 @@ impl Stop {
         static ASKED: Stop = Stop::new();
         signals::note_in(&ASKED.word).map_err(Error::system("handle SIGINT, SIGTERM and SIGHUP"))?;
         Ok(&ASKED)
+    }
+
+    /// While what it returns lives, the first such signal is only a request, also when no job runs: for programs that have
+    /// something of their own to tidy up (a terminal, a file) and look at [`asked`](Self::asked) now and then.
+    pub fn hold() -> Hold {
+        Hold::new()
     }
 
     /// The word to sleep on, and its value as long as nobody has asked.

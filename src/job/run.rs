@@ -12,7 +12,7 @@ use crate::error::{Death, Error, Result};
 use crate::lend::{Lend, Loan, cut};
 use crate::report::Report;
 use crate::settings::{Redo, Settings};
-use crate::sync::{Board, Dealer, Layout, Patience};
+use crate::sync::{Board, Dealer, Layout, Patience, Sign};
 use crate::sys::memory::Access;
 use crate::sys::signals::Hold;
 
@@ -73,6 +73,14 @@ impl<L: Lend> Job<'_, L> {
             stop: settings.stop,
             progress: settings.progress,
         };
+        let _shown = board.show(&Sign {
+            name: settings.name.as_deref(),
+            engine: settings.engine,
+            schedule: settings.schedule,
+            run: run.clone(),
+            lent: loans.iter().map(|loan| loan.backing.len() as u64).sum(),
+            began,
+        });
         let _hold = settings.stop.map(|_| Hold::new());
         // However fast its workers would be.
         if orders.are_to_end() {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::bill::BillAt;
 use super::journal::Journal;
+use super::plate::Plate;
 use super::{Absence, Barrier, Berth, Call, SliceState};
 use crate::error::{Error, Result};
 use crate::shared::{Segment, Wire};
@@ -32,6 +33,8 @@ pub(crate) struct Layout {
 /// What a job begins and ends with shares a cache line; what workers do to each other in between has lines of its own.
 #[repr(C, align(128))]
 pub(crate) struct Head {
+    /// What others may know.
+    pub(crate) plate: Plate,
     /// Where coordinator and workers meet when all slices are dealt out.
     pub(crate) end: Barrier,
     /// Tells workers who stay that there is something to do.
@@ -81,22 +84,22 @@ pub(crate) struct Board {
 }
 
 #[derive(Clone, Copy)]
-struct Offsets {
+pub(super) struct Offsets {
     addresses: usize,
-    states: usize,
+    pub(super) states: usize,
     answers: usize,
-    end: usize,
+    pub(super) end: usize,
 }
 
 /// Where the berths are.
-const BERTHS: usize = size_of::<Head>();
+pub(super) const BERTHS: usize = size_of::<Head>();
 
 impl Layout {
     /// No board is as large.
     const MOST: usize = 1 << 40;
 
     /// On a board with room for so many `berths`; `None` if no board is large enough.
-    fn offsets(self, berths: usize) -> Option<Offsets> {
+    pub(super) fn offsets(self, berths: usize) -> Option<Offsets> {
         let after = |start: usize, count: usize, size: usize| start.checked_add(count.checked_mul(size)?);
         let addresses = after(BERTHS, berths, size_of::<Berth>())?;
         let states = after(addresses, self.workers.checked_mul(self.loans)?, size_of::<AtomicU64>())?;
@@ -118,6 +121,7 @@ impl Board {
         let board = Self { segment, layout, berths, at, epoch: Instant::now() };
         // SAFETY: the segment was made just now and no other process or thread has it.
         unsafe { board.prepare() };
+        board.head().plate.put_up();
         Ok(board)
     }
 
@@ -133,6 +137,7 @@ impl Board {
         let board = Self { segment, layout, berths: workers, at, epoch: Instant::now() };
         // SAFETY: as in `new`.
         unsafe { board.head().post.0.obituary.prepare() };
+        board.head().plate.put_up();
         Ok(board)
     }
 
@@ -229,8 +234,18 @@ impl Board {
 
     /// Enters that worker `rank` begins a slice now.
     pub(crate) fn take(&self, rank: usize, slice: usize, now: Instant) {
-        self.berths()[rank].begin(slice, now.saturating_duration_since(self.epoch));
+        self.berths()[rank].begin(slice, self.on_clock(now));
         self.journal().take(rank, slice);
+    }
+
+    /// How many berths there is room for.
+    pub(super) fn room_for_berths(&self) -> usize {
+        self.berths
+    }
+
+    /// What the clock that times slices showed at this moment.
+    pub(super) fn on_clock(&self, moment: Instant) -> Duration {
+        moment.saturating_duration_since(self.epoch)
     }
 
     /// What the clock that times slices shows.

@@ -14,6 +14,8 @@ pub(crate) mod obituary;
 pub(crate) mod pools;
 pub(crate) mod prefetch;
 pub(crate) mod proc;
+#[cfg(feature = "cli")]
+pub(crate) mod ptrace;
 pub(crate) mod shortage;
 pub(crate) mod signals;
 pub(crate) mod symbol;

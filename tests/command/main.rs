@@ -2,6 +2,10 @@
 
 mod desk;
 mod ends;
+mod explain;
+mod plans;
 mod refusals;
 mod replay;
 mod results;
+mod terminal;
+mod top;

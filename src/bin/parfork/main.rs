@@ -3,6 +3,7 @@
 mod args;
 mod demo;
 mod drawing;
+mod explain;
 mod failure;
 mod image;
 mod job;
@@ -13,7 +14,9 @@ mod plan;
 mod quantity;
 mod reduce;
 mod replay;
+mod screen;
 mod shell;
+mod top;
 
 use std::process::ExitCode;
 
@@ -45,6 +48,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Max(args) => reduce::run(Op::Max, args),
         Command::Norm(args) => reduce::run(Op::Norm, args),
         Command::Plan(args) => plan::run(args),
+        Command::Top(args) => top::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man => shell::man(),
     }
