@@ -62,6 +62,13 @@ impl<'p, L: Lend> Job<'p, L> {
         Self { lent, settings }
     }
 
+    /// What to call it to those who look at what runs ([`watch`](crate::watch), `parfork top`), in 64 bytes; by default the
+    /// name of the program.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = Some(name.into());
+        self
+    }
+
     /// How many workers; by default as many as there are [`cpus`]. Never more are made than there are slices.
     pub fn workers(mut self, workers: usize) -> Self {
         self.settings.workers = Some(workers);

@@ -21,6 +21,8 @@
 compile_error!("parfork needs Linux: memfd, futex_waitv and pidfd have no counterpart elsewhere");
 
 mod answer;
+#[cfg(feature = "cli")]
+pub mod calls;
 mod crew;
 mod engine;
 mod engines;
@@ -39,6 +41,7 @@ pub mod slices;
 mod stop;
 mod sync;
 mod sys;
+pub mod watch;
 mod worker;
 #[path = "../workers/mod.rs"]
 pub mod workers;

@@ -13,6 +13,8 @@ pub use crate::engines::Progress;
 /// body, take them whole.
 #[derive(Default)]
 pub struct Settings<'p> {
+    /// What to call it to those who [`watch`](crate::watch); the name of the program if not given.
+    pub name: Option<String>,
     /// How many workers; as many as there are [`cpus`](crate::cpus) if not given.
     pub workers: Option<usize>,
     /// How the array is cut; if not given into rows, or as the kernel likes it best.

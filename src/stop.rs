@@ -5,11 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::error::{Error, Result};
 use crate::sys::{futex, signals};
 
-/// While it lives, the first Ctrl-C, SIGTERM or SIGHUP is a request ([`Stop::at_signals`]) and the second ends the process.
-#[derive(Debug)]
-pub struct Hold {
-    _hold: signals::Hold,
-}
+pub use crate::sys::signals::Hold;
 
 /// A request to stop, which jobs look at that were given it with [`Job::stop`](crate::Job::stop).
 ///
@@ -71,14 +67,10 @@ impl Stop {
         Ok(&ASKED)
     }
 
-    /// For programs that have something of their own to finish or to tidy up: while the [`Hold`] lives, the first signal of
-    /// those of [`at_signals`](Self::at_signals) is only noted there, and it is for the holder to look.
-    ///
-    /// # Errors
-    /// As [`at_signals`](Self::at_signals).
-    pub fn hold() -> Result<Hold> {
-        Self::at_signals()?;
-        Ok(Hold { _hold: signals::Hold::new() })
+    /// While what it returns lives, the first such signal is only a request, also when no job runs: for programs that have
+    /// something of their own to tidy up (a terminal, a file) and look at [`asked`](Self::asked) now and then.
+    pub fn hold() -> Hold {
+        Hold::new()
     }
 
     /// The word to sleep on, and its value as long as nobody has asked.

@@ -15,7 +15,7 @@ use crate::record::{ArrayRecord, Facts, Options, Record};
 use crate::report::{Memory, Report};
 use crate::settings::{Redo, Settings};
 use crate::shared::touch_cost;
-use crate::sync::{Board, Dealer, Layout, Patience, Tape};
+use crate::sync::{Board, Dealer, Layout, Patience, Sign, Tape};
 use crate::sys::memory::Access;
 use crate::sys::signals::Hold;
 
@@ -82,6 +82,14 @@ impl<L: Lend> Job<'_, L> {
             stop: settings.stop,
             progress: settings.progress,
         };
+        let _shown = board.show(&Sign {
+            name: settings.name.as_deref(),
+            engine: settings.engine,
+            schedule: settings.schedule,
+            run: run.clone(),
+            lent: loans.iter().map(|loan| loan.backing.len() as u64).sum(),
+            began,
+        });
         let _hold = settings.stop.map(|_| Hold::new());
         // However fast its workers would be.
         if orders.are_to_end() {

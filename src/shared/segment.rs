@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::collections::BTreeSet;
+use std::ffi::CStr;
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -14,6 +15,9 @@ use super::withheld::Entry;
 use crate::error::{Error, Result};
 use crate::sys::limits;
 use crate::sys::memory::{Access, Inheritance, Keeping, Mapping, allocate, inode_of, memfd, punch, put, reopen};
+
+/// How /proc names the memory of boards, to whoever looks for them.
+pub(crate) const BOARD: &CStr = c"parfork-board";
 
 /// Words that any number of processes may use at the same time.
 ///
@@ -113,7 +117,7 @@ impl Segment {
 
     /// Makes room for `len` zero bytes that every forked worker has at the same address, without memory for them yet.
     pub(crate) fn for_boards(len: usize) -> Result<Self> {
-        let mapped = memfd(c"parfork", len).and_then(|fd| {
+        let mapped = memfd(BOARD, len).and_then(|fd| {
             let mapping = Mapping::new(&fd, len, Keeping::SharedToWrite, Inheritance::Inherited)?;
             Ok((fd, mapping))
         });
@@ -131,13 +135,14 @@ impl Segment {
         if let Some(limits::Room { bytes, by }) = tightest(len) {
             return Err(Error::Memory { what: what(), need: len as u64, room: bytes, by, fits: None });
         }
+        let name = if kind == Inheritance::Inherited { BOARD } else { c"parfork" };
         let no_room = |_| {
             let kernel =
                 || limits::Room { bytes: limits::memory_room().map_or(0, |room| room.bytes), by: "the kernel" };
             let limits::Room { bytes, by } = limits::address_room().unwrap_or_else(kernel);
             Error::Memory { what: what(), need: len as u64, room: bytes, by, fits: None }
         };
-        let made = memfd(c"parfork", len).and_then(|fd| {
+        let made = memfd(name, len).and_then(|fd| {
             let mapping = Mapping::new(&fd, len, Keeping::SharedToWrite, kind)?;
             mapping.reserve(&fd)?;
             Ok((fd, mapping))

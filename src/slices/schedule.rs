@@ -57,6 +57,15 @@ impl Schedule {
             Self::Guided => left.div_ceil(workers),
         }
     }
+
+    /// The run of slices that follows `dealt` of them, of `slices` in all for so many `workers`; `None` if that is all of them.
+    /// Not for [`Static`](Self::Static), whose runs are [`fixed`](Self::fixed).
+    ///
+    /// Asked by who deals in a job, from a counter that workers share, and by who only works out what would be dealt (`plan`).
+    pub fn run(self, dealt: usize, slices: usize, workers: usize) -> Option<Range<usize>> {
+        let left = slices.checked_sub(dealt).filter(|&left| left > 0)?;
+        Some(dealt..dealt + self.portion(left, workers))
+    }
 }
 
 impl Default for Schedule {

@@ -1,6 +1,7 @@
 //! A worker's own words on the board: what it is doing, what it cost, and what it says when it cannot go on.
 #![allow(unsafe_code)]
 
+use std::mem::offset_of;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -86,7 +87,51 @@ pub(crate) enum Words {
     Refused { reason: String },
 }
 
+/// What another process reads of a berth.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Glimpse {
+    at: u64,
+    /// Nanoseconds on the board's clock.
+    pub(crate) since: u64,
+    /// Time spent in bodies.
+    pub(crate) busy: Duration,
+    /// As the coordinator calls it; 0 if it is no process.
+    pub(crate) pid: u32,
+    /// Whether it waits for others at a meeting.
+    pub(crate) waits: bool,
+    pub(crate) dead: bool,
+}
+
+impl Glimpse {
+    /// The slice it works on, if it is one of `slices`.
+    pub(crate) fn slice(&self, slices: usize) -> Option<usize> {
+        (self.at as usize).checked_sub(1).filter(|&slice| slice < slices)
+    }
+
+    /// Whether it will take no more slices.
+    pub(crate) fn has_left(&self) -> bool {
+        self.at == LEFT
+    }
+}
+
 impl Berth {
+    /// How many bytes it takes to [`glimpse`](Self::glimpse).
+    pub(super) const GLIMPSED: usize = offset_of!(Self, last_words);
+
+    /// Reads a berth of which there are only bytes.
+    pub(super) fn glimpse(bytes: &[u8; Self::GLIMPSED]) -> Glimpse {
+        let word = |offset: usize| u64::from_ne_bytes(std::array::from_fn(|i| bytes[offset + i]));
+        let half = |offset: usize| u32::from_ne_bytes(std::array::from_fn(|i| bytes[offset + i]));
+        Glimpse {
+            at: word(offset_of!(Self, at)),
+            since: word(offset_of!(Self, since)),
+            busy: Duration::from_nanos(word(offset_of!(Self, busy))),
+            pid: half(offset_of!(Self, pid)),
+            waits: half(offset_of!(Self, waits)) != 0,
+            dead: half(offset_of!(Self, absence)) == 1,
+        }
+    }
+
     /// Notes that it begins a slice, at this time of the board's clock.
     pub(super) fn begin(&self, slice: usize, now: Duration) {
         self.since.store(now.as_nanos() as u64, Ordering::Relaxed);

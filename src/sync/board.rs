@@ -11,29 +11,20 @@ use std::time::{Duration, Instant};
 
 use super::bill::BillAt;
 use super::journal::Journal;
-use super::{Absence, Barrier, Berth, Call, SliceState, Tape};
+use super::layout::{Layout, Offsets};
+use super::plate::Plate;
+use super::{Absence, Barrier, Berth, Call, SliceState};
 use crate::error::{Error, Result};
 use crate::shared::{Segment, Wire};
 use crate::sys::obituary::Obituary;
-
-/// Numbers that fix the layout of a board.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Layout {
-    pub(crate) workers: usize,
-    pub(crate) slices: usize,
-    /// How many arrays are lent.
-    pub(crate) loans: usize,
-    /// Bytes of one answer.
-    pub(crate) answer: usize,
-    /// Entries of each tape; 0 if the job is not recorded.
-    pub(crate) tape: usize,
-}
 
 /// Words for the whole job.
 ///
 /// What a job begins and ends with shares a cache line; what workers do to each other in between has lines of its own.
 #[repr(C, align(128))]
 pub(crate) struct Head {
+    /// What others may know.
+    pub(crate) plate: Plate,
     /// Where coordinator and workers meet when all slices are dealt out.
     pub(crate) end: Barrier,
     /// Tells workers who stay that there is something to do.
@@ -82,33 +73,8 @@ pub(crate) struct Board {
     epoch: Instant,
 }
 
-#[derive(Clone, Copy)]
-struct Offsets {
-    addresses: usize,
-    states: usize,
-    answers: usize,
-    tapes: usize,
-    end: usize,
-}
-
 /// Where the berths are.
-const BERTHS: usize = size_of::<Head>();
-
-impl Layout {
-    /// No board is as large.
-    const MOST: usize = 1 << 40;
-
-    /// On a board with room for so many `berths`; `None` if no board is large enough.
-    fn offsets(self, berths: usize) -> Option<Offsets> {
-        let after = |start: usize, count: usize, size: usize| start.checked_add(count.checked_mul(size)?);
-        let addresses = after(BERTHS, berths, size_of::<Berth>())?;
-        let states = after(addresses, self.workers.checked_mul(self.loans)?, size_of::<AtomicU64>())?;
-        let answers = after(states, self.slices, size_of::<AtomicU32>())?;
-        let tapes = after(answers, self.slices, self.answer)?.checked_next_multiple_of(Tape::ALIGN)?;
-        let end = tapes.checked_add(Tape::bytes(self.workers, self.tape)?)?;
-        (end < Self::MOST).then_some(Offsets { addresses, states, answers, tapes, end })
-    }
-}
+pub(super) const BERTHS: usize = size_of::<Head>();
 
 impl Board {
     /// A board for one job.
@@ -122,6 +88,7 @@ impl Board {
         let board = Self { segment, layout, berths, at, epoch: Instant::now() };
         // SAFETY: the segment was made just now and no other process or thread has it.
         unsafe { board.prepare() };
+        board.head().plate.put_up();
         Ok(board)
     }
 
@@ -137,6 +104,7 @@ impl Board {
         let board = Self { segment, layout, berths: workers, at, epoch: Instant::now() };
         // SAFETY: as in `new`.
         unsafe { board.head().post.0.obituary.prepare() };
+        board.head().plate.put_up();
         Ok(board)
     }
 
@@ -242,6 +210,10 @@ impl Board {
         self.journal().take(rank, slice);
     }
 
+    /// How many berths there is room for.
+    pub(super) fn room_for_berths(&self) -> usize {
+        self.berths
+    }
     /// What the clock that times slices shows.
     pub(crate) fn clock(&self) -> Duration {
         self.epoch.elapsed()

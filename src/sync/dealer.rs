@@ -27,20 +27,18 @@ impl Dealer {
                 // No more than there are, so that the counter cannot wrap and deal a slice twice: it passes the end by one
                 // chunk a worker at most, for nobody asks again after None.
                 let chunk = chunk.get().min(self.slices);
-                let start = counter.fetch_add(chunk as u64, Ordering::Relaxed).min(self.slices as u64) as usize;
-                (start < self.slices).then(|| start..(start + chunk).min(self.slices))
+                self.after(counter.fetch_add(chunk as u64, Ordering::Relaxed))
             }
             Schedule::Guided => {
-                let portion = |start: u64| {
-                    let left = (self.slices as u64).checked_sub(start).filter(|&left| left > 0)? as usize;
-                    Some(self.schedule.portion(left, self.workers) as u64)
-                };
-                let start = counter
-                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |start| Some(start + portion(start)?))
-                    .ok()?;
-                portion(start).map(|portion| start as usize..(start + portion) as usize)
+                let next = |dealt| Some(self.after(dealt)?.end as u64);
+                self.after(counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?)
             }
         }
+    }
+
+    /// The run that follows so many.
+    fn after(&self, dealt: u64) -> Option<Range<usize>> {
+        self.schedule.run(usize::try_from(dealt).ok()?, self.slices, self.workers)
     }
 }
 

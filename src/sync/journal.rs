@@ -37,6 +37,11 @@ impl SliceState {
             Some(word) => Self::Done { rank: word as usize / 2 },
         }
     }
+
+    /// What the word of a slice says.
+    pub(super) fn of_shared(word: u32) -> Self {
+        Self::of(word & !SAVED)
+    }
 }
 
 /// The journal's words, wherever they are.
@@ -57,7 +62,7 @@ pub(super) struct Journal<'w> {
 impl<'w> Journal<'w> {
     pub(super) fn state(&self, slice: usize) -> SliceState {
         // Acquire: with Done comes all that its worker wrote before.
-        SliceState::of(self.states[slice].load(Ordering::Acquire) & !SAVED)
+        SliceState::of_shared(self.states[slice].load(Ordering::Acquire))
     }
 
     pub(super) fn take(&self, rank: usize, slice: usize) {

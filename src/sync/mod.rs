@@ -9,16 +9,48 @@ mod call;
 mod dealer;
 mod ears;
 mod journal;
+mod layout;
 mod patience;
+mod plate;
 mod tape;
 mod words;
 
 pub(crate) use barrier::{Barrier, Broken, Sleep};
 pub(crate) use berth::{Absence, Berth, Words};
-pub(crate) use board::{Board, Layout};
+pub(crate) use board::Board;
 pub(crate) use call::{Call, Heard};
 pub(crate) use dealer::Dealer;
 pub(crate) use ears::Ears;
 pub(crate) use journal::SliceState;
+pub(crate) use layout::Layout;
 pub(crate) use patience::Patience;
+pub(crate) use plate::{Bytes, Seat, Sighting, Sign, Unreadable, look};
 pub(crate) use tape::{Mark, Tape};
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use proptest::prelude::*;
+
+    use super::Dealer;
+    use crate::slices::{Schedule, plan};
+
+    proptest! {
+        /// What a plan says is what a job's dealer gives to workers that come in the order of the plan.
+        #[test]
+        fn plans_deal_as_jobs_do(costs in prop::collection::vec(0.0..9.0, 0..200), workers in 1..20_usize, which in 0..4_usize) {
+            let schedule: Schedule = ["static", "dynamic", "dynamic=7", "guided"][which].parse().unwrap();
+            let dealer = Dealer { schedule, slices: costs.len(), workers };
+            let (counter, mut asked) = (AtomicU64::new(0), vec![0; workers]);
+            let turns = plan(schedule, &costs, workers);
+            for run in turns.chunk_by(|one, next| one.run == next.run) {
+                let rank = run[0].rank;
+                let dealt = dealer.deal(&counter, rank, asked[rank]).unwrap();
+                asked[rank] += 1;
+                prop_assert!(run.iter().map(|turn| turn.slice).eq(dealt));
+            }
+            prop_assert!((0..workers).all(|rank| dealer.deal(&counter, rank, asked[rank]).is_none()));
+        }
+    }
+}

@@ -81,10 +81,15 @@ fn timespec(span: Duration) -> libc::timespec {
 }
 
 fn monotonic_in(span: Duration) -> libc::timespec {
+    timespec(monotonic().saturating_add(span))
+}
+
+/// What the clock shows by which this room tells time: the same in all processes since the machine was started.
+pub(crate) fn monotonic() -> Duration {
     let mut now = timespec(Duration::ZERO);
     // SAFETY: `now` is a live timespec for the kernel to fill; CLOCK_MONOTONIC always exists on Linux.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
-    timespec(Duration::new(now.tv_sec as u64, now.tv_nsec as u32).saturating_add(span))
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
 #[cfg(test)]

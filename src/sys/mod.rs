@@ -15,6 +15,8 @@ pub(crate) mod obituary;
 pub(crate) mod pools;
 pub(crate) mod prefetch;
 pub(crate) mod proc;
+#[cfg(feature = "cli")]
+pub(crate) mod ptrace;
 mod reserve;
 pub(crate) mod shortage;
 pub(crate) mod signals;

@@ -19,6 +19,9 @@ pub(crate) fn parent(pid: u32) -> io::Result<u32> {
 /// What is said of a process that somebody has stopped.
 pub(crate) const STOPPED: &str = "stopped";
 
+/// What is said of a process that is about to end, or has ended and was not reaped.
+pub(crate) const ENDING: &str = "ending";
+
 /// What a process is doing, in words.
 pub(crate) fn state(pid: u32) -> io::Result<&'static str> {
     Ok(match field(&pid.to_string(), 3)?.as_str() {
@@ -26,8 +29,37 @@ pub(crate) fn state(pid: u32) -> io::Result<&'static str> {
         "S" => "asleep in a system call",
         "D" => "in a system call that cannot be interrupted",
         "T" | "t" => STOPPED,
-        _ => "ending",
+        _ => ENDING,
     })
+}
+
+/// The numbers of all processes that there are.
+pub(crate) fn all() -> io::Result<impl Iterator<Item = u32>> {
+    Ok(fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()))
+}
+
+/// Whose process it is: a number of a user.
+pub(crate) fn owner(pid: u32) -> io::Result<u32> {
+    Ok(fs::metadata(format!("/proc/{pid}"))?.uid())
+}
+
+/// A process's own number for itself; another than ours where it lives in a namespace of its own.
+pub(crate) fn own_number(pid: u32) -> io::Result<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    let number = line.map_or(Some(pid), |line| line.split_whitespace().next_back()?.parse().ok());
+    number.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The descriptors of a process that lead to memory of this name: number, and inode.
+pub(crate) fn memory_named(pid: u32, name: &str) -> io::Result<Vec<(u64, u64)>> {
+    let target = std::path::PathBuf::from(format!("/memfd:{name} (deleted)"));
+    let found = |entry: fs::DirEntry| {
+        let leads_there = fs::read_link(entry.path()).is_ok_and(|leads| leads == target);
+        let number = entry.file_name().to_str()?.parse().ok().filter(|_| leads_there)?;
+        Some((number, fs::metadata(entry.path()).ok()?.ino()))
+    };
+    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.flatten().filter_map(found).collect())
 }
 
 /// The status of a process as `wait` would give it, if all of its threads are in the kernel for good.
@@ -86,8 +118,16 @@ impl Memory {
     /// # Errors
     /// Where /proc is not mounted, or the kernel is older than 4.14.
     pub fn of_this_process() -> io::Result<Self> {
+        Self::of(std::process::id())
+    }
+
+    /// As [`of_this_process`](Self::of_this_process), of another one of the same user.
+    ///
+    /// # Errors
+    /// Also if there is no such process, or it is not for this one to look at.
+    pub fn of(pid: u32) -> io::Result<Self> {
         let mut memory = Self::default();
-        for line in BufReader::new(fs::File::open("/proc/self/smaps_rollup")?).lines() {
+        for line in BufReader::new(fs::File::open(format!("/proc/{pid}/smaps_rollup"))?).lines() {
             let line = line?;
             let mut words = line.split_whitespace();
             let (Some(name), Some(Ok(kib))) = (words.next(), words.next().map(str::parse::<u64>)) else { continue };

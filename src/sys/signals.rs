@@ -79,9 +79,10 @@ pub(super) fn be_a_worker() {
     }
 }
 
-/// While it lives, the first signal is only noted.
+/// While it lives, the first signal is only noted. See [`Stop::hold`](crate::Stop::hold).
 #[derive(Debug)]
-pub(crate) struct Hold(());
+#[must_use = "dropped at once it holds nothing"]
+pub struct Hold(());
 
 impl Hold {
     pub(crate) fn new() -> Self {

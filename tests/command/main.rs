@@ -3,8 +3,12 @@
 mod browser;
 mod desk;
 mod ends;
+mod explain;
+mod plans;
 mod refusals;
 mod replay;
 mod results;
-mod views;
 mod scale;
+mod terminal;
+mod top;
+mod views;

@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use parfork::workers::filter::{Border, Filter};
 use parfork::{Engine, MOST_WORKERS, Schedule, Split};
 
+use crate::plan::Cost;
 use crate::quantity;
 use crate::scale::args::Scale;
 
@@ -46,13 +47,17 @@ pub enum Command {
     Max(Reduce),
     /// Euclidean norm of an array: the root of the sum of squares
     Norm(Reduce),
-    /// Show who would get which slice, without running anything
+    /// Show who would get which slice, and how long it would take, without running anything
     Plan(Plan),
     /// Measure how a job scales with the number of workers, and fit the laws of scaling
     Scale(Box<Scale>),
     /// One run of `scale`, which tells by `order` what to run
     #[command(hide = true)]
     Measure { order: String },
+    /// Watch the jobs that run on this machine
+    Top(Top),
+    /// Run one tiny job and show step by step how its processes share memory
+    Explain(Explain),
     /// Print the completions of a shell
     #[command(after_help = "Example:\n  parfork completions bash > ~/.local/share/bash-completion/completions/parfork")]
     Completions { shell: Shell },
@@ -235,14 +240,19 @@ pub struct Reduce {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   parfork plan 1080x1920 -n 4 --split tiles=256x256
-  parfork plan 64x64 -n 3 --split rows=8 --schedule guided --halo 2 -o plan.svg")]
+  parfork plan 64x64 -n 3 --split rows=8 --schedule guided --halo 2 -o plan.svg
+  parfork plan 1080x1920 -n 64 --cost mandelbrot
+  parfork plan 1080x1920 -n 6 --split rows=20 --cost linear --animate
+
+--cost and --animate simulate: every virtual worker is equally fast, and asking for slices takes no time. What is dealt to
+whom is worked out by the code that deals in real jobs.")]
 pub struct Plan {
     /// Shape of the array: lengths with x between them
     #[arg(value_name = "SHAPE", value_parser = shape)]
     pub shape: Shape,
-    /// How many workers [default: CPUs available to this process]
-    #[arg(short = 'n', long, value_name = "N", value_parser = number_of_workers)]
-    pub workers: Option<usize>,
+    /// How many workers; for a plan any number will do [default: CPUs available to this process]
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub workers: Option<u32>,
     /// How the array is cut: rows, rows=64, cols, cols=64, tiles=HxW
     #[arg(long, value_name = "SPLIT", default_value_t)]
     pub split: Split,
@@ -252,12 +262,49 @@ pub struct Plan {
     /// Cells that a slice reads beyond its own
     #[arg(long, value_name = "H", default_value_t = 0)]
     pub halo: usize,
+    /// Compare the schedules for uneven work: uniform, linear, mandelbrot, or FILE.npy with a number for each cell or slice
+    #[arg(long, value_name = "COST")]
+    pub cost: Option<Cost>,
+    /// Show slices being dealt under each schedule, on a terminal as they would be over time
+    #[arg(long)]
+    pub animate: bool,
     /// Draw it in colour to this SVG file
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
     /// Print one machine-readable report on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Keys: arrows select a worker (up, down) and a job (left, right), s sorts the workers, k kills one, q quits.
+
+Examples:
+  parfork top
+  parfork top --once --json
+
+Only looks: the jobs do not notice. To kill a worker asks first; a job with --retries goes on without it."
+)]
+pub struct Top {
+    /// Print what runs now, and end
+    #[arg(long)]
+    pub once: bool,
+    /// With --once: print one machine-readable report on stdout
+    #[arg(long, requires = "once")]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  parfork explain
+  parfork explain --step
+
+The job is a real one: addresses, process numbers and system calls are those of the run, which is watched with ptrace.")]
+pub struct Explain {
+    /// Wait for Enter between the steps
+    #[arg(long)]
+    pub step: bool,
 }
 
 pub fn number_of_workers(text: &str) -> Result<usize, String> {

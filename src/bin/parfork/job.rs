@@ -16,6 +16,7 @@ impl Common {
     /// The settings of one job, which says on a terminal how far it is.
     pub fn settings(&self, what: &str) -> Settings<'static> {
         Settings {
+            name: Some(what.to_owned()),
             workers: self.workers,
             split: self.split,
             schedule: self.schedule,

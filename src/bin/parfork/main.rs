@@ -3,6 +3,7 @@
 mod args;
 mod demo;
 mod drawing;
+mod explain;
 mod failure;
 mod image;
 mod job;
@@ -14,7 +15,10 @@ mod quantity;
 mod reduce;
 mod replay;
 mod scale;
+mod screen;
 mod shell;
+mod shell;
+mod top;
 mod views;
 
 use std::process::ExitCode;
@@ -49,6 +53,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Plan(args) => plan::run(args),
         Command::Scale(args) => scale::run(*args),
         Command::Measure { order } => scale::measure::run(&order),
+        Command::Top(args) => top::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man => shell::man(),
     }

@@ -27,7 +27,8 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Makes them.
 pub fn run(plan: &Plan, runs: &mut Runs) -> Result<(), Failure> {
-    let _hold = Stop::hold()?;
+    Stop::at_signals()?;
+    let _hold = Stop::hold();
     let rounds = plan.flags.repeat;
     let made: HashSet<(u32, Setup)> = runs.made.iter().map(|run| (run.round, run.setup.clone())).collect();
     let missing: Vec<(u32, Setup)> = (0..rounds)

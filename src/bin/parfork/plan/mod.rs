@@ -1,10 +1,17 @@
-//! `parfork plan`: who would get which slice, as a table, as characters, as SVG.
+//! `parfork plan`: who would get which slice, as a table, as characters, as SVG; and how long it would take under each schedule.
+
+mod animate;
+mod compare;
+mod cost;
 
 use std::fmt::Write as _;
 
 use parfork::slices::{Grid, Turn, plan};
-use parfork::{Schedule, cpus};
+use parfork::{MOST_WORKERS, Schedule, cpus};
 use serde_json::{Value, json};
+
+use compare::Comparison;
+pub use cost::Cost;
 
 use crate::args::Plan;
 use crate::drawing::Drawing;
@@ -28,26 +35,45 @@ pub fn run(args: Plan) -> Result<(), Failure> {
             "{slices} slices are too many to show (at most {MOST_SLICES}). Make them larger."
         )));
     }
-    let workers = args.workers.unwrap_or_else(cpus).min(grid.slices()).max(1);
-    let turns = deal(&grid, args.schedule, workers);
-    let shares: Vec<Share> = (0..workers).map(|rank| Share::of(&grid, &turns, rank)).collect();
+    let asked = args.workers.map_or_else(cpus, |workers| workers as usize);
+    let simulates = args.cost.is_some() || args.animate;
+    if asked > MOST_WORKERS && !simulates {
+        return Err(parfork::Error::Workers { asked, most: MOST_WORKERS }.into());
+    }
+    let workers = asked.min(grid.slices()).max(1);
+    let cost = args.cost.as_ref().unwrap_or(&Cost::Uniform);
+    let costs = cost.of(&grid)?;
+    let turns = plan(args.schedule, &costs, workers);
     if let Some(path) = &args.output {
         write_svg(path, &Drawing::of(&grid, &turns).svg(workers))?;
+    }
+    if simulates {
+        let what = what_is_dealt(&args, &grid, cost, workers);
+        let comparison = Comparison::of(what, cost.unit(), costs, workers, args.schedule);
+        return match (args.json, args.animate) {
+            (true, _) => {
+                let mut json = to_json(&args, &grid, &turns);
+                json["cost"] = json!(cost.to_string());
+                json["comparison"] = comparison.to_json();
+                output::print_json(&json)
+            }
+            (false, true) => animate::show(&comparison),
+            (false, false) => output::print(&comparison.table()),
+        };
     }
     if args.json {
         return output::print_json(&to_json(&args, &grid, &turns));
     }
+    let shares: Vec<Share> = (0..workers).map(|rank| Share::of(&grid, &turns, rank)).collect();
     output::print(&text(&args, &grid, cells, &shares, &Drawing::of(&grid, &turns)))
 }
 
-/// Deals the slices as if each cell took as long as any other.
-fn deal(grid: &Grid, schedule: Schedule, workers: usize) -> Vec<Turn> {
-    let costs: Vec<f64> = grid.regions().map(|region| cells_of(region.ranges()) as f64).collect();
-    plan(schedule, &costs, workers)
-}
-
-fn cells_of(ranges: impl Iterator<Item = (usize, std::ops::Range<usize>)>) -> usize {
-    ranges.map(|(_, range)| range.len()).product()
+/// A line that says what a simulation is of.
+fn what_is_dealt(args: &Plan, grid: &Grid, cost: &Cost, workers: usize) -> String {
+    let shape: Vec<String> = grid.shape().iter().map(usize::to_string).collect();
+    let workers = output::count(workers, "virtual worker");
+    let slices = output::count(grid.slices(), "slice");
+    format!("{} by {}, cost {cost}: {slices}, {workers} (a simulation)", shape.join("x"), args.split)
 }
 
 /// One worker's share of a plan.
@@ -63,8 +89,9 @@ impl Share {
     fn of(grid: &Grid, turns: &[Turn], rank: usize) -> Self {
         let slices: Vec<usize> = turns.iter().filter(|turn| turn.rank == rank).map(|turn| turn.slice).collect();
         let sum = |count: &dyn Fn(usize) -> usize| slices.iter().map(|&slice| count(slice)).sum();
-        let cells: usize = sum(&|slice| cells_of(grid.region(slice).ranges()));
-        let all: usize = sum(&|slice| cells_of(grid.region(slice).ranges_with_halo()));
+        let cells: usize = sum(&|slice| cost::cells(&grid.region(slice)));
+        let all: usize =
+            sum(&|slice| grid.region(slice).ranges_with_halo().map(|(_, range)| range.len()).product::<usize>());
         Self { slices, cells, halo: all - cells }
     }
 }
@@ -80,7 +107,7 @@ fn text(args: &Plan, grid: &Grid, cells: usize, shares: &[Share], drawing: &Draw
         output::count(slices, "slice"),
         args.schedule,
         output::count(shares.len(), "worker"),
-        if shares.len() < args.workers.unwrap_or(0) { " (the others would have none)" } else { "" },
+        if (shares.len() as u64) < args.workers.unwrap_or(0).into() { " (the others would have none)" } else { "" },
     );
     if args.schedule != Schedule::Static {
         let _ = writeln!(text, "dealt as if every cell took equally long; a real run gives slices to whoever is free");

@@ -1,0 +1,182 @@
+//! The terminal as a screen to draw on and keys to press, given back as it was however the command ends.
+
+use std::io::{self, IsTerminal, Stdout};
+use std::os::fd::AsFd;
+use std::panic;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use parfork::{Hold, Stop};
+use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::cursor::Show;
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use ratatui::{Frame, Terminal};
+
+use crate::failure::Failure;
+
+/// A key that somebody pressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    Letter(char),
+    Up,
+    Down,
+    Left,
+    Right,
+    Tab,
+    Enter,
+    Escape,
+}
+
+/// The terminal while it is a screen. Dropping it gives it back.
+pub struct Screen {
+    terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Signals are looked at here, and end the process only when the terminal is what it was.
+    _hold: Hold,
+}
+
+/// Whether the terminal is to be given back.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether there is a terminal to read keys from and to draw on.
+pub fn is_there() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+/// Whether colours are welcome (<https://no-color.org>).
+pub fn has_colours() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+impl Screen {
+    /// Takes the terminal.
+    pub fn open() -> Result<Self, Failure> {
+        let hold = Stop::hold();
+        // A panic's message is for the terminal as it was.
+        let told = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            give_back();
+            told(info);
+        }));
+        TAKEN.store(true, Ordering::Release);
+        let opened = enable_raw_mode()
+            .and_then(|()| execute!(io::stdout(), EnterAlternateScreen))
+            .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
+        let mut screen =
+            opened.map(|terminal| Self { terminal, _hold: hold }).map_err(gone).inspect_err(|_| give_back())?;
+        screen.terminal.clear().map_err(gone)?;
+        Ok(screen)
+    }
+
+    /// Draws a frame.
+    pub fn draw(&mut self, frame: impl FnOnce(&mut Frame<'_>)) -> Result<(), Failure> {
+        self.terminal.draw(frame).map(drop).map_err(gone)
+    }
+
+    /// The keys that were pressed, once there are some, or none after so long.
+    ///
+    /// Fails when a signal has asked to stop, or the terminal is gone.
+    pub fn keys(&self, patience: Duration) -> Result<Vec<Key>, Failure> {
+        if let Some(signal) = Stop::at_signals()?.signal() {
+            return Err(Failure::Stopped { signal, text: "stopped by a signal.".to_owned() });
+        }
+        let mut bytes = [0; 256];
+        let mut read = match await_input(patience)? {
+            true => read(&mut bytes)?,
+            false => return Ok(Vec::new()),
+        };
+        // The rest of a sequence may be on its way.
+        while bytes[..read].ends_with(b"\x1b") && read < bytes.len() && await_input(Duration::from_millis(20))? {
+            read += self::read(&mut bytes[read..])?;
+        }
+        Ok(understand(&bytes[..read]))
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        give_back();
+    }
+}
+
+/// Makes the terminal what it was; once.
+fn give_back() {
+    if TAKEN.swap(false, Ordering::AcqRel) {
+        // If there is no terminal any more, there is nothing to give back.
+        let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+        let _ = disable_raw_mode();
+    }
+}
+
+/// What drawing may fail with.
+fn gone(error: io::Error) -> Failure {
+    Failure::job(format!("the terminal cannot be drawn on ({error}). Use a terminal, or --once or --json for scripts."))
+}
+
+/// Whether there is input within some time; false also after a signal. Not through crossterm, which reads a terminal that was
+/// closed again and again, for ever.
+fn await_input(patience: Duration) -> Result<bool, Failure> {
+    let stdin = io::stdin();
+    let mut ready = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    let patience = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+    match poll(&mut ready, patience) {
+        Ok(0) | Err(Errno::EINTR) => Ok(false),
+        Ok(_) => Ok(true),
+        Err(error) => Err(gone(error.into())),
+    }
+}
+
+/// What was typed, which there is.
+fn read(bytes: &mut [u8]) -> Result<usize, Failure> {
+    match nix::unistd::read(io::stdin(), bytes) {
+        Ok(0) | Err(Errno::EIO) => Err(gone(io::Error::other("it was closed"))),
+        Ok(many) => Ok(many),
+        Err(Errno::EINTR | Errno::EAGAIN) => Ok(0),
+        Err(error) => Err(gone(error.into())),
+    }
+}
+
+/// The keys that some bytes stand for. Ctrl-C, which is no signal on a raw terminal, is `q`.
+fn understand(mut bytes: &[u8]) -> Vec<Key> {
+    let sequences: [(&[u8], Key); 13] = [
+        (b"\x1b[A", Key::Up),
+        (b"\x1b[B", Key::Down),
+        (b"\x1b[C", Key::Right),
+        (b"\x1b[D", Key::Left),
+        (b"\x1bOA", Key::Up),
+        (b"\x1bOB", Key::Down),
+        (b"\x1bOC", Key::Right),
+        (b"\x1bOD", Key::Left),
+        (b"\x1b", Key::Escape),
+        (b"\t", Key::Tab),
+        (b"\r", Key::Enter),
+        (b"\n", Key::Enter),
+        (b"\x03", Key::Letter('q')),
+    ];
+    let mut keys = Vec::new();
+    while let [first, rest @ ..] = bytes {
+        if let Some((sequence, key)) = sequences.iter().find(|(sequence, _)| bytes.starts_with(sequence)) {
+            keys.push(*key);
+            bytes = &bytes[sequence.len()..];
+        } else {
+            keys.extend((first.is_ascii_graphic() || *first == b' ').then_some(Key::Letter(char::from(*first))));
+            bytes = rest;
+        }
+    }
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_understood() {
+        use Key::{Down, Enter, Escape, Left, Letter, Right, Tab, Up};
+        assert_eq!(understand(b"qk "), [Letter('q'), Letter('k'), Letter(' ')]);
+        assert_eq!(understand(b"\x1b[A\x1b[B\x1bOC\x1b[D\t\r\x1b"), [Up, Down, Right, Left, Tab, Enter, Escape]);
+        assert_eq!(understand(b"\x03\xff\x00"), [Letter('q')]);
+    }
+}

@@ -1,0 +1,28 @@
+//! `parfork top`: the jobs that run on this machine, and who works on what.
+
+mod json;
+mod live;
+mod table;
+mod view;
+
+use parfork::watch;
+
+use crate::args::Top;
+use crate::failure::Failure;
+use crate::{output, screen};
+
+/// Shows what runs: once, or until somebody has seen enough.
+pub fn run(args: Top) -> Result<(), Failure> {
+    if !args.once {
+        if !screen::is_there() {
+            let what = "there is no terminal to show jobs on. Print what runs now with --once, for programs with --once --json.";
+            return Err(Failure::usage(what));
+        }
+        return live::run();
+    }
+    let look = watch::look()?;
+    match args.json {
+        true => output::print_json(&json::of(&look)),
+        false => output::print(&table::all(&look)),
+    }
+}

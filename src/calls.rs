@@ -1,0 +1,137 @@
+//! Which system calls a piece of code makes, it and all processes that it forks: for showing what a job asks of the system.
+//!
+//! The code runs in a child that is watched with ptrace(2), one stop before and one after each call, so that it takes many times
+//! as long as it would alone; but what is written down are the calls of the real thing.
+//!
+//! ```no_run
+//! use parfork::calls::{self, Event};
+//! let events = calls::record(|| {
+//!     let mut cells = parfork::Shared::<u64, _>::zeros(4).expect("32 bytes");
+//!     calls::mark("before the job");
+//!     parfork::fork(2, &mut cells, |_, mut slice| slice.fill(7)).expect("two workers");
+//! })?;
+//! for call in events.iter().filter_map(Event::call) {
+//!     println!("{} {call}", call.pid); // 4711 memfd_create("parfork", MFD_CLOEXEC|MFD_ALLOW_SEALING) = 3
+//! }
+//! # Ok::<(), parfork::Error>(())
+//! ```
+
+mod show;
+
+use std::fmt;
+
+use crate::error::{Error, Result};
+use crate::process;
+use crate::sys::child::Exit;
+use crate::sys::ptrace::{self, MARK};
+
+/// What was seen, in the order in which it was. Calls stand where they began.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A process forked another.
+    Born {
+        /// The new process.
+        pid: u32,
+        /// Who made it.
+        parent: u32,
+    },
+    /// A process made a system call.
+    Call(Call),
+    /// A process called [`mark`].
+    Mark {
+        /// Which.
+        pid: u32,
+        /// What it said.
+        text: String,
+    },
+    /// A process ended.
+    Ended {
+        /// Which.
+        pid: u32,
+        /// The status it left with; `None` if a signal ended it.
+        status: Option<i32>,
+        /// The signal that ended it, if one did.
+        signal: Option<i32>,
+    },
+}
+
+impl Event {
+    /// The call, if it is one.
+    pub fn call(&self) -> Option<&Call> {
+        if let Self::Call(call) = self { Some(call) } else { None }
+    }
+
+    /// Which process it is about.
+    pub fn pid(&self) -> u32 {
+        match self {
+            Self::Born { pid, .. } | Self::Mark { pid, .. } | Self::Ended { pid, .. } => *pid,
+            Self::Call(call) => call.pid,
+        }
+    }
+}
+
+/// A system call. Shown as strace would: `munmap(0x7f51c8e5c000, 128) = 0`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Call {
+    /// Who made it.
+    pub pid: u32,
+    /// Its name; `call 449` if it is none that jobs are known to make.
+    pub name: String,
+    /// Its arguments, as many as there can be.
+    pub arguments: [u64; 6],
+    /// What came back, an error as its negative number; `None` if the process ended in it.
+    pub result: Option<i64>,
+    text: String,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+/// Runs `code` in a child of this process and writes down what it and all that it forks do, until the last has ended. What it
+/// has to tell it tells with [`mark`].
+///
+/// # Errors
+/// If this process has other threads, as for a job; if it has other children, whose ends would be taken for those of `code`; if
+/// the system does not let processes be watched (containers, `kernel.yama.ptrace_scope` of 2 or more, a debugger that watches
+/// already). `code` was not run then.
+pub fn record(code: impl FnOnce()) -> Result<Vec<Event>> {
+    process::be_alone()?;
+    // SAFETY: this process has one thread, which makes the fork.
+    #[allow(unsafe_code)]
+    let events = unsafe { ptrace::watch(show::wanted, code) };
+    let events = events.map_err(Error::system("let a process be watched (ptrace)"))?;
+    Ok(events.into_iter().map(read).collect())
+}
+
+/// Says something to whoever [`record`]s this process. It is a system call that fails, and nothing else happens.
+pub fn mark(text: &str) {
+    ptrace::mark(text);
+}
+
+fn read(event: ptrace::Event) -> Event {
+    match event {
+        ptrace::Event::Born { pid, parent } => Event::Born { pid, parent },
+        ptrace::Event::Ended { pid, exit: Exit::Signal(signal) } => {
+            Event::Ended { pid, status: None, signal: Some(signal) }
+        }
+        ptrace::Event::Ended { pid, exit } => {
+            let status = if let Exit::Status(status) = exit { Some(status) } else { None };
+            Event::Ended { pid, status, signal: None }
+        }
+        ptrace::Event::Call(call) if show::is_mark(&call) => {
+            Event::Mark { pid: call.pid, text: String::from_utf8_lossy(&call.bytes).into_owned() }
+        }
+        ptrace::Event::Call(call) => Event::Call(Call {
+            pid: call.pid,
+            name: show::name(call.number),
+            arguments: call.arguments,
+            result: call.result,
+            text: show::text(&call),
+        }),
+    }
+}

@@ -1,0 +1,45 @@
+//! Where things are on a board.
+
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use super::board::BERTHS;
+use super::{Berth, Tape};
+
+/// Numbers that fix the layout of a board.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    pub(crate) workers: usize,
+    pub(crate) slices: usize,
+    /// How many arrays are lent.
+    pub(crate) loans: usize,
+    /// Bytes of one answer.
+    pub(crate) answer: usize,
+    /// Entries of each tape; 0 if the job is not recorded.
+    pub(crate) tape: usize,
+}
+
+/// Where things are on a board, in bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Offsets {
+    pub(super) addresses: usize,
+    pub(super) states: usize,
+    pub(super) answers: usize,
+    pub(super) tapes: usize,
+    pub(super) end: usize,
+}
+
+impl Layout {
+    /// No board is as large.
+    pub(super) const MOST: usize = 1 << 40;
+
+    /// On a board with room for so many `berths`; `None` if no board is large enough.
+    pub(super) fn offsets(self, berths: usize) -> Option<Offsets> {
+        let after = |start: usize, count: usize, size: usize| start.checked_add(count.checked_mul(size)?);
+        let addresses = after(BERTHS, berths, size_of::<Berth>())?;
+        let states = after(addresses, self.workers.checked_mul(self.loans)?, size_of::<AtomicU64>())?;
+        let answers = after(states, self.slices, size_of::<AtomicU32>())?;
+        let tapes = after(answers, self.slices, self.answer)?.checked_next_multiple_of(Tape::ALIGN)?;
+        let end = tapes.checked_add(Tape::bytes(self.workers, self.tape)?)?;
+        (end < Self::MOST).then_some(Offsets { addresses, states, answers, tapes, end })
+    }
+}

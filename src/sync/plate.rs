@@ -1,0 +1,394 @@
+//! What a board says of itself to processes that have no part in the job: whose it is, how it is laid out, how far it is.
+//!
+//! The coordinator writes it when a job begins, a few words that nobody in the job reads. Who looks from outside has copies of
+//! bytes that change under it, of a process that it need not trust: every number is checked against the length of the board and
+//! against what a job can be before it is used.
+
+use std::io;
+use std::mem::offset_of;
+use std::ops::Range;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::time::{Duration, Instant};
+
+use super::berth::{Berth, Glimpse};
+use super::board::{BERTHS, Board, Head};
+use super::journal::SliceState;
+use super::layout::Layout;
+use crate::engine::{Engine, MOST_WORKERS};
+use crate::slices::{Grid, Schedule};
+use crate::sys::futex;
+
+/// `parfork`, and the version of everything that is read of a board from outside.
+const MAGIC: u64 = u64::from_le_bytes(*b"parfork\x01");
+
+/// The words by which a board is known.
+#[repr(C, align(128))]
+pub(crate) struct Plate {
+    /// [`MAGIC`], when all else is there.
+    magic: AtomicU64,
+    /// How many bytes [`Head`] and [`Berth`] have: another build may have others.
+    sizes: [AtomicU64; 2],
+    /// The coordinator, as it calls itself.
+    pid: AtomicU64,
+    /// When the board's clock began: nanoseconds of CLOCK_MONOTONIC.
+    epoch: AtomicU64,
+    /// Odd while the words below change.
+    edition: AtomicU64,
+    /// 1 while a job runs.
+    runs: AtomicU64,
+    /// How many jobs have begun.
+    jobs: AtomicU64,
+    /// When the last one did, in nanoseconds of the board's clock.
+    began: AtomicU64,
+    /// Of the last one: room for berths; workers, slices, loans, bytes of an answer.
+    layout: [AtomicU64; 6],
+    /// The first slice that is to be run, and the one after the last.
+    run: [AtomicU64; 2],
+    /// Its place in [`Engine::ALL`].
+    engine: AtomicU64,
+    schedule: AtomicU64,
+    /// Bytes of all arrays lent.
+    lent: AtomicU64,
+    /// UTF-8, and zeros.
+    name: [AtomicU64; Sign::NAME / 8],
+}
+
+/// What is to be told of a job.
+pub(crate) struct Sign<'s> {
+    /// What is running; the program's name if nobody has said.
+    pub(crate) name: Option<&'s str>,
+    pub(crate) engine: Engine,
+    pub(crate) schedule: Schedule,
+    /// The slices that are to be run.
+    pub(crate) run: Range<usize>,
+    /// Bytes of all arrays lent.
+    pub(crate) lent: u64,
+    pub(crate) began: Instant,
+}
+
+impl Sign<'_> {
+    /// Bytes of a name that are kept.
+    const NAME: usize = 64;
+}
+
+/// While it lives, the board says that its job runs.
+pub(crate) struct Shown<'b>(&'b Plate);
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        self.0.runs.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Plate {
+    /// Says whose board it is, on one that was just made.
+    pub(super) fn put_up(&self) {
+        self.sizes[0].store(size_of::<Head>() as u64, Ordering::Relaxed);
+        self.sizes[1].store(size_of::<Berth>() as u64, Ordering::Relaxed);
+        self.pid.store(u64::from(std::process::id()), Ordering::Relaxed);
+        self.epoch.store(futex::monotonic().as_nanos() as u64, Ordering::Relaxed);
+        self.magic.store(MAGIC, Ordering::Release);
+    }
+}
+
+impl Board {
+    /// Tells whoever looks that a job has begun.
+    pub(crate) fn show(&self, sign: &Sign<'_>) -> Shown<'_> {
+        let plate = &self.head().plate;
+        let (Layout { workers, slices, loans, answer, tape }, word) = (self.layout(), |number: usize| number as u64);
+        let edition = plate.edition.load(Ordering::Relaxed);
+        plate.edition.store(edition + 1, Ordering::Relaxed);
+        // Who reads one of the words below also reads that edition.
+        fence(Ordering::Release);
+        plate.jobs.store(plate.jobs.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        plate.began.store(self.clock_at(sign.began).as_nanos() as u64, Ordering::Relaxed);
+        for (place, number) in plate.layout.iter().zip([self.room_for_berths(), workers, slices, loans, answer, tape]) {
+            place.store(word(number), Ordering::Relaxed);
+        }
+        plate.run[0].store(word(sign.run.start), Ordering::Relaxed);
+        plate.run[1].store(word(sign.run.end), Ordering::Relaxed);
+        let engine = Engine::ALL.iter().position(|&engine| engine == sign.engine).unwrap_or_default();
+        plate.engine.store(word(engine), Ordering::Relaxed);
+        plate.schedule.store(sign.schedule.word(), Ordering::Relaxed);
+        plate.lent.store(sign.lent, Ordering::Relaxed);
+        let mut name = sign.name.unwrap_or_else(|| program()).as_bytes().chunks(8);
+        for place in &plate.name {
+            let mut bytes = [0; 8];
+            let piece = name.next().unwrap_or_default();
+            bytes[..piece.len()].copy_from_slice(piece);
+            place.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
+        }
+        plate.runs.store(1, Ordering::Relaxed);
+        plate.edition.store(edition + 2, Ordering::Release);
+        Shown(plate)
+    }
+}
+
+/// The name of this program.
+fn program() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        let path = std::env::args_os().next().unwrap_or_default();
+        std::path::Path::new(&path).file_name().unwrap_or_default().to_string_lossy().into_owned()
+    })
+}
+
+/// The bytes of a board, from outside.
+pub(crate) trait Bytes {
+    /// How many there are.
+    fn len(&self) -> u64;
+
+    /// Copies those from `at` on.
+    fn copy(&self, at: u64, into: &mut [u8]) -> io::Result<()>;
+}
+
+/// What a board says, as far as it can be.
+#[derive(Clone, Debug)]
+pub(crate) struct Sighting {
+    pub(crate) pid: u32,
+    pub(crate) name: String,
+    pub(crate) engine: Engine,
+    pub(crate) schedule: Schedule,
+    /// Whether a job runs; else all is of the last one.
+    pub(crate) runs: bool,
+    pub(crate) jobs: u64,
+    /// How long ago the last job began.
+    pub(crate) elapsed: Duration,
+    /// Bytes of all arrays lent.
+    pub(crate) lent: u64,
+    /// The slices that are to be run.
+    pub(crate) run: Range<usize>,
+    /// How many of those were set aside.
+    pub(crate) aside: usize,
+    pub(crate) berths: Vec<Seat>,
+}
+
+/// One worker, as the board has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seat {
+    pub(crate) glimpse: Glimpse,
+    /// How many slices it has done, and has now.
+    pub(crate) done: usize,
+    pub(crate) taken: usize,
+    /// How long it has been at what it is at.
+    pub(crate) since: Duration,
+}
+
+/// Why a board cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    /// Nobody has used it yet.
+    #[error("no job has begun on it")]
+    Blank,
+    #[error("it is of another version of parfork")]
+    Version,
+    #[error("what it says cannot be: {0}")]
+    Absurd(&'static str),
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
+/// How often to read a plate that changes before giving up: jobs of a crew may follow each other every microsecond.
+const TRIES: usize = 100;
+
+/// Reads a board.
+pub(crate) fn look(board: &dyn Bytes) -> Result<Sighting, Unreadable> {
+    let words = read_plate(board)?;
+    let word = |offset: usize| words[offset / 8];
+    let now = futex::monotonic();
+    let clock =
+        |nanos: u64| now.saturating_sub(Duration::from_nanos(word(offset_of!(Plate, epoch)).saturating_add(nanos)));
+    let layout: [usize; 6] = std::array::from_fn(|i| word(offset_of!(Plate, layout) + 8 * i) as usize);
+    let [room, workers, slices, loans, answer, tape] = layout;
+    let run = word(offset_of!(Plate, run)) as usize..word(offset_of!(Plate, run) + 8) as usize;
+    // One more than can be asked for: the coordinator, if it works too.
+    if workers > room || room > MOST_WORKERS + 1 || slices > Grid::MOST || run.start > run.end || run.end > slices {
+        return Err(Unreadable::Absurd("it has more workers or slices than a job can have"));
+    }
+    let at = Layout { workers, slices, loans, answer, tape }.offsets(room).filter(|at| at.end as u64 <= board.len());
+    let at = at.ok_or(Unreadable::Absurd("it is longer than its memory"))?;
+    let mut berths = Vec::with_capacity(workers);
+    let mut bytes = [0; Berth::GLIMPSED];
+    for rank in 0..workers {
+        board.copy((BERTHS + rank * size_of::<Berth>()) as u64, &mut bytes)?;
+        let glimpse = Berth::glimpse(&bytes);
+        berths.push(Seat { done: 0, taken: 0, since: clock(glimpse.since), glimpse });
+    }
+    let aside = count(board, at.states, run.clone(), &mut berths)?;
+    let engine = Engine::ALL.get(word(offset_of!(Plate, engine)) as usize);
+    let name: Vec<u8> = (0..Sign::NAME).map(|i| (word(offset_of!(Plate, name) + i) >> (i % 8 * 8)) as u8).collect();
+    let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+    Ok(Sighting {
+        pid: u32::try_from(word(offset_of!(Plate, pid)))
+            .map_err(|_| Unreadable::Absurd("no process has such a number"))?,
+        name: printable(name),
+        engine: *engine.ok_or(Unreadable::Absurd("there is no such engine"))?,
+        schedule: Schedule::of_word(word(offset_of!(Plate, schedule))),
+        runs: word(offset_of!(Plate, runs)) != 0,
+        jobs: word(offset_of!(Plate, jobs)),
+        elapsed: clock(word(offset_of!(Plate, began))),
+        lent: word(offset_of!(Plate, lent)),
+        run,
+        aside,
+        berths,
+    })
+}
+
+/// A text that moves no cursor, whoever wrote it.
+fn printable(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// The words of a plate, all of one edition.
+fn read_plate(board: &dyn Bytes) -> Result<[u64; size_of::<Plate>() / 8], Unreadable> {
+    let word = |bytes: &[u8], offset: usize| {
+        let mut word = [0; 8];
+        word.copy_from_slice(&bytes[offset..offset + 8]);
+        u64::from_ne_bytes(word)
+    };
+    if board.len() < size_of::<Head>() as u64 {
+        return Err(Unreadable::Blank);
+    }
+    for _ in 0..TRIES {
+        let mut bytes = [0; size_of::<Plate>()];
+        board.copy(0, &mut bytes)?;
+        let sizes = [0, 8].map(|i| word(&bytes, offset_of!(Plate, sizes) + i));
+        match word(&bytes, offset_of!(Plate, magic)) {
+            0 => return Err(Unreadable::Blank),
+            MAGIC if sizes == [size_of::<Head>() as u64, size_of::<Berth>() as u64] => {}
+            _ => return Err(Unreadable::Version),
+        }
+        let edition = word(&bytes, offset_of!(Plate, edition));
+        let mut again = [0; 8];
+        board.copy(offset_of!(Plate, edition) as u64, &mut again)?;
+        match edition {
+            0 => return Err(Unreadable::Blank),
+            _ if edition.is_multiple_of(2) && u64::from_ne_bytes(again) == edition => {
+                return Ok(std::array::from_fn(|i| word(&bytes, 8 * i)));
+            }
+            _ => {}
+        }
+    }
+    Err(Unreadable::Absurd("its jobs change faster than it can be read"))
+}
+
+/// Counts for each worker the slices of `run` that the journal says it has; how many are set aside.
+fn count(board: &dyn Bytes, states: usize, run: Range<usize>, berths: &mut [Seat]) -> io::Result<usize> {
+    let (mut aside, mut next) = (0, run.start);
+    let mut bytes = [0; 4096];
+    while next < run.end {
+        let many = (run.end - next).min(bytes.len() / 4);
+        let piece = &mut bytes[..4 * many];
+        board.copy((states + 4 * next) as u64, piece)?;
+        for state in piece.as_chunks::<4>().0.iter().map(|word| SliceState::of_shared(u32::from_ne_bytes(*word))) {
+            match state {
+                SliceState::Free => {}
+                SliceState::Aside => aside += 1,
+                SliceState::Taken { rank } => berths.get_mut(rank).into_iter().for_each(|seat| seat.taken += 1),
+                SliceState::Done { rank } => berths.get_mut(rank).into_iter().for_each(|seat| seat.done += 1),
+            }
+        }
+        next += many;
+    }
+    Ok(aside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::atomic::AtomicU8;
+
+    struct Frozen(Vec<u8>);
+
+    impl Bytes for Frozen {
+        fn len(&self) -> u64 {
+            self.0.len() as u64
+        }
+
+        fn copy(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
+            let there = self.0.get(at as usize..at as usize + into.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+            into.copy_from_slice(there);
+            Ok(())
+        }
+    }
+
+    fn sign(name: Option<&str>) -> Sign<'_> {
+        let began = Instant::now();
+        Sign { name, engine: Engine::Threads, schedule: Schedule::Guided, run: 1..5, lent: 4096, began }
+    }
+
+    fn board() -> Board {
+        Board::new(Layout { workers: 3, slices: 5, loans: 2, answer: 12, tape: 0 }).unwrap()
+    }
+
+    fn freeze(board: &Board) -> Frozen {
+        let len = board.segment().len();
+        Frozen(board.segment().words::<AtomicU8>(0, len).iter().map(|byte| byte.load(Ordering::Relaxed)).collect())
+    }
+
+    #[test]
+    fn what_is_shown_is_seen() {
+        let board = board();
+        assert!(matches!(look(&freeze(&board)), Err(Unreadable::Blank)));
+        let shown = board.show(&sign(Some("a job \x1b[31m of mine")));
+        board.berths()[2].enter(77);
+        board.take(2, 4, Instant::now());
+        board.take(0, 1, Instant::now());
+        board.finish(0, 1, &[0; 12], Duration::from_millis(5));
+        let seen = look(&freeze(&board)).unwrap();
+        assert_eq!((seen.pid, seen.name.as_str()), (std::process::id(), "a job ?[31m of mine"));
+        assert_eq!((seen.engine, seen.schedule, seen.run), (Engine::Threads, Schedule::Guided, 1..5));
+        assert_eq!((seen.runs, seen.jobs, seen.lent, seen.aside), (true, 1, 4096, 0));
+        let [first, _, last] = seen.berths.as_slice() else { panic!("three berths") };
+        assert_eq!((first.done, first.taken, first.glimpse.busy), (1, 0, Duration::from_millis(5)));
+        assert_eq!((last.done, last.taken, last.glimpse.pid), (0, 1, 77));
+        assert_eq!((last.glimpse.slice(5), first.glimpse.slice(5)), (Some(4), None));
+        drop(shown);
+        assert!(!look(&freeze(&board)).unwrap().runs);
+        let _shown = board.show(&sign(None));
+        let seen = look(&freeze(&board)).unwrap();
+        assert!(seen.jobs == 2 && !seen.name.is_empty());
+    }
+
+    #[test]
+    fn other_versions_and_sizes_are_refused() {
+        let board = board();
+        let _shown = board.show(&sign(None));
+        let good = freeze(&board).0;
+        let with = |offset: usize, word: u64| {
+            let mut bytes = good.clone();
+            bytes[offset..offset + 8].copy_from_slice(&word.to_ne_bytes());
+            look(&Frozen(bytes))
+        };
+        assert!(matches!(with(offset_of!(Plate, magic), MAGIC + (1 << 56)), Err(Unreadable::Version)));
+        assert!(matches!(with(offset_of!(Plate, sizes), 8), Err(Unreadable::Version)));
+        for huge in [6, 1 << 20, 1 << 40, u64::MAX] {
+            for word in 0..5 {
+                let seen = with(offset_of!(Plate, layout) + 8 * word, huge);
+                // More than 5 slices may fit the page that the board is on; all else cannot be.
+                assert!(
+                    matches!(seen, Err(Unreadable::Absurd(_)) | Ok(_)) && (huge == 6 || seen.is_err()),
+                    "{word} {huge}"
+                );
+            }
+        }
+        assert!(matches!(with(offset_of!(Plate, edition), 3), Err(Unreadable::Absurd(_))));
+        assert!(matches!(look(&Frozen(good[..100].to_vec())), Err(Unreadable::Blank)));
+    }
+
+    proptest! {
+        /// Whatever the bytes are, and however they are cut off.
+        #[test]
+        fn nonsense_is_harmless(spots in prop::collection::vec((0..2000_usize, any::<u8>()), 0..20), length in 0..30_000_usize) {
+            let board = board();
+            let _shown = board.show(&sign(None));
+            let mut bytes = freeze(&board).0;
+            let len = bytes.len();
+            spots.into_iter().for_each(|(at, byte)| bytes[at % len] = byte);
+            bytes.truncate(length);
+            let _ = look(&Frozen(bytes));
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Looking at the jobs that run on this machine, from outside: who works on what, how far they are.
+//!
+//! A job's board is anonymous memory that its coordinator has open; `/proc` leads to it, for processes of the same user. It is
+//! opened for reading and copied, a few kilobytes a look: nothing is mapped, no lock is taken and nobody in the job notices. What
+//! a board says is believed only as far as it can be: a process is one of a job if it has that job's board open.
+//!
+//! ```
+//! use parfork::{Job, Shared, watch};
+//! let mut cells = Shared::<u64, _>::zeros(4)?;
+//! Job::new(&mut cells).workers(2).name("a job that looks at itself").run(|w, mut slice| {
+//!     let look = watch::look().expect("/proc can be read");
+//!     let own = Some(std::process::id());
+//!     let job = look.jobs.iter().find(|job| job.workers.iter().any(|worker| worker.pid == own)).expect("this one");
+//!     assert_eq!(job.name, "a job that looks at itself");
+//!     assert_eq!(job.workers[w.rank()].slice, Some(w.region().index()));
+//!     slice.fill(job.slices as u64);
+//! })?;
+//! assert_eq!(cells.as_slice(), [4, 4, 4, 4]);
+//! # Ok::<(), parfork::Error>(())
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::shared::BOARD;
+use crate::slices::Schedule;
+use crate::sync::{self, Bytes, Sighting, Unreadable};
+use crate::sys::child::Ward;
+use crate::sys::memory::{inode_of, reopen};
+use crate::sys::proc::{self, Memory};
+
+/// What there was to be seen at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// Jobs, and crews between two jobs, in the order of their coordinators' numbers.
+    pub jobs: Vec<Watched>,
+    /// Coordinators whose boards cannot be read, and why.
+    pub unreadable: Vec<(u32, String)>,
+}
+
+/// A job that somebody runs, as it was at the moment of the look.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// The coordinator.
+    pub pid: u32,
+    /// What is running: [`Job::name`](crate::Job::name), or else the name of the program.
+    pub name: String,
+    /// Who works.
+    pub engine: Engine,
+    /// How slices are given out.
+    pub schedule: Schedule,
+    /// Whether a job runs now. A crew is there between jobs too; the numbers are those of its last one then.
+    pub running: bool,
+    /// How many jobs have begun: 1, or more for a crew.
+    pub jobs: u64,
+    /// How many slices the job has.
+    pub slices: usize,
+    /// How many of them are done.
+    pub done: usize,
+    /// How many workers have at the moment.
+    pub taken: usize,
+    /// How many are not to be tried again, for workers died on them.
+    pub aside: usize,
+    /// How long ago the job began.
+    pub elapsed: Duration,
+    /// Bytes of all arrays that are lent: memory that coordinator and workers share.
+    pub shared: u64,
+    /// In order of rank.
+    pub workers: Vec<WatchedWorker>,
+    /// The inode of its board: no other job has the same.
+    pub board: u64,
+}
+
+/// A worker of a job that somebody runs.
+#[derive(Clone, Debug)]
+pub struct WatchedWorker {
+    /// Its number in the job.
+    pub rank: usize,
+    /// Its process, if it is one.
+    pub pid: Option<u32>,
+    /// What it does.
+    pub state: State,
+    /// The slice that it works on.
+    pub slice: Option<usize>,
+    /// For how long it has been at that slice.
+    pub since: Duration,
+    /// How many slices it has done; those of a dead worker of this rank too.
+    pub done: usize,
+    /// Time spent in bodies, without the slice that it works on.
+    pub busy: Duration,
+}
+
+/// What a worker does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum State {
+    /// It works on a slice.
+    Working,
+    /// It waits for others in the middle of one ([`Worker::meet`](crate::Worker::meet)).
+    Meeting,
+    /// It is between two slices, or begins.
+    Between,
+    /// It has no more slices to do in this job, and waits for its end.
+    Finished,
+    /// It stays and waits for a job.
+    Idle,
+    /// Somebody has stopped its process (SIGSTOP, a debugger).
+    Stopped,
+    /// It is dead or about to be, and nobody has taken its place yet.
+    Gone,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Working => "working",
+            Self::Meeting => "meeting",
+            Self::Between => "between",
+            Self::Finished => "finished",
+            Self::Idle => "idle",
+            Self::Stopped => "stopped",
+            Self::Gone => "gone",
+        })
+    }
+}
+
+impl Watched {
+    /// How many slices are neither done nor set aside.
+    pub fn left(&self) -> usize {
+        self.slices.saturating_sub(self.done).saturating_sub(self.aside)
+    }
+
+    /// Slices a second, from the job's beginning until now.
+    pub fn rate(&self) -> f64 {
+        if self.elapsed.is_zero() { 0.0 } else { self.done as f64 / self.elapsed.as_secs_f64() }
+    }
+
+    /// How long it will take still if what is left takes as long as what is done; `None` before the first slice is done, and
+    /// between jobs.
+    pub fn time_left(&self) -> Option<Duration> {
+        let rate = Some(self.rate()).filter(|&rate| rate > 0.0 && self.running)?;
+        Duration::try_from_secs_f64(self.left() as f64 / rate).ok()
+    }
+
+    /// The coordinator's memory. See [`WatchedWorker::memory`].
+    pub fn memory(&self) -> Option<Memory> {
+        Memory::of(self.pid).ok()
+    }
+
+    /// Kills the process of a worker, to see what the job makes of it.
+    ///
+    /// It is made sure before that the process is still the one that the look was at: a child of the coordinator (or of the
+    /// process that forks for it) that has the job's board open.
+    ///
+    /// # Errors
+    /// If there is no such process any more.
+    ///
+    /// # Panics
+    /// If the job has no such worker.
+    pub fn kill(&self, rank: usize) -> Result<()> {
+        let kill = || {
+            let pid = self.workers[rank].pid.ok_or(io::ErrorKind::NotFound)?;
+            let parent = proc::parent(pid)?;
+            if parent != self.pid && proc::parent(parent)? != self.pid {
+                return Err(io::Error::other("it is no child of the coordinator any more"));
+            }
+            // From here on the number is this process's, whatever happens to it.
+            let ward = Ward::hold(pid, parent)?;
+            if !boards_of(pid)?.iter().any(|&(_, inode)| inode == self.board) {
+                return Err(io::Error::other("it has no part in the job any more"));
+            }
+            ward.kill();
+            Ok(())
+        };
+        kill().map_err(Error::system("kill a worker"))
+    }
+}
+
+impl WatchedWorker {
+    /// Its memory now, if it is a process. It takes the kernel as long as the process has pages; meanwhile the process can run,
+    /// but not change its mappings.
+    pub fn memory(&self) -> Option<Memory> {
+        Memory::of(self.pid?).ok()
+    }
+}
+
+/// Looks at all jobs of this user on this machine.
+///
+/// # Errors
+/// If /proc cannot be read.
+pub fn look() -> Result<Look> {
+    let found = find().map_err(Error::system("look for jobs in /proc"))?;
+    let mut look = Look::default();
+    for (inode, members) in found {
+        let board = members.iter().find_map(|member| Some((member, Reader::open(member, inode).ok()?)));
+        // Gone since.
+        let Some((first, reader)) = board else { continue };
+        match sync::look(&reader) {
+            Ok(seen) => look.jobs.extend(watched(seen, &members, inode)),
+            // Just made, or its processes are about to end.
+            Err(Unreadable::Blank | Unreadable::System(_)) => {}
+            Err(reason) => look.unreadable.push((first.pid, reason.to_string())),
+        }
+    }
+    look.jobs.sort_by_key(|job| job.pid);
+    Ok(look)
+}
+
+/// A process that has a board open, under this descriptor.
+struct Member {
+    pid: u32,
+    /// As it calls itself.
+    own_number: u32,
+    fd: u64,
+}
+
+/// All boards of this user, by inode, and who has them open.
+fn find() -> io::Result<BTreeMap<u64, Vec<Member>>> {
+    let user = proc::owner(std::process::id())?;
+    let mut found: BTreeMap<u64, Vec<Member>> = BTreeMap::new();
+    // Of processes that end meanwhile nothing can be read any more.
+    for pid in proc::all()?.filter(|&pid| proc::owner(pid).is_ok_and(|owner| owner == user)) {
+        let Ok(boards) = boards_of(pid) else { continue };
+        for (fd, inode) in boards {
+            let Ok(own_number) = proc::own_number(pid) else { break };
+            found.entry(inode).or_default().push(Member { pid, own_number, fd });
+        }
+    }
+    Ok(found)
+}
+
+/// The boards that a process has open: descriptor and inode of each.
+fn boards_of(pid: u32) -> io::Result<Vec<(u64, u64)>> {
+    proc::memory_named(pid, &BOARD.to_string_lossy())
+}
+
+/// A board, to be read.
+struct Reader {
+    file: File,
+    len: u64,
+}
+
+impl Reader {
+    fn open(member: &Member, inode: u64) -> io::Result<Self> {
+        let file = File::from(reopen(member.pid, member.fd, false)?);
+        // The number may be another process's by now, or the descriptor lead elsewhere.
+        match inode_of(&file)? == inode {
+            true => Ok(Self { len: file.metadata()?.len(), file }),
+            false => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+}
+
+impl Bytes for Reader {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Read and not mapped: a read takes no memory where there is none yet, and cannot fault if the file is not what it seems.
+    fn copy(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(into, at)
+    }
+}
+
+/// A job, if its coordinator is among those who have its board open.
+fn watched(seen: Sighting, members: &[Member], inode: u64) -> Option<Watched> {
+    let with_number = |number| members.iter().find(|member| member.own_number == number).map(|member| member.pid);
+    let pid = with_number(seen.pid)?;
+    let slices = seen.run.len();
+    let workers = seen.berths.iter().enumerate().map(|(rank, seat)| {
+        let pid = Some(seat.glimpse.pid).filter(|&number| number != 0).and_then(with_number);
+        let slice = seat.glimpse.slice(seen.run.end).filter(|_| seen.runs);
+        let is_process = seen.engine == Engine::Processes && seat.glimpse.pid != 0;
+        let state = match pid.map(proc::state) {
+            None | Some(Err(_)) if is_process => State::Gone,
+            Some(Ok(proc::STOPPED)) => State::Stopped,
+            Some(Ok(proc::ENDING)) => State::Gone,
+            _ if seat.glimpse.dead => State::Gone,
+            _ if !seen.runs => State::Idle,
+            _ if seat.glimpse.has_left() => State::Finished,
+            _ if slice.is_none() => State::Between,
+            _ if seat.glimpse.waits => State::Meeting,
+            _ => State::Working,
+        };
+        let since = if slice.is_some() { seat.since } else { Duration::ZERO };
+        WatchedWorker { rank, pid, state, slice, since, done: seat.done, busy: seat.glimpse.busy }
+    });
+    let sum = |count: fn(&sync::Seat) -> usize| seen.berths.iter().map(count).sum::<usize>().min(slices);
+    Some(Watched {
+        pid,
+        engine: seen.engine,
+        schedule: seen.schedule,
+        running: seen.runs,
+        jobs: seen.jobs,
+        slices,
+        done: sum(|seat| seat.done),
+        taken: sum(|seat| seat.taken),
+        aside: seen.aside,
+        elapsed: seen.elapsed,
+        shared: seen.lent,
+        workers: workers.collect(),
+        name: seen.name,
+        board: inode,
+    })
+}

@@ -1,0 +1,163 @@
+//! A terminal for a command: somebody who sees its screen and presses keys.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::num::NonZeroU16;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use crate::desk::{until, watched};
+
+/// A command on a terminal of its own.
+pub(crate) struct Terminal {
+    master: File,
+    /// Reads until the other end is dropped.
+    reader: Option<(JoinHandle<()>, PipeWriter)>,
+    child: Option<Child>,
+    screen: Arc<Mutex<vt100::Parser>>,
+    before: libc::termios,
+}
+
+impl Terminal {
+    /// Runs a command on a terminal of so many rows and columns, which it controls as a shell's terminal would.
+    pub(crate) fn run(mut command: Command, rows: u16, columns: u16) -> Self {
+        let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let (mut master, mut slave) = (-1, -1);
+        // SAFETY: two live integers to fill, no name wanted, no attributes given, and a live size.
+        let failed =
+            unsafe { libc::openpty(&mut master, &mut slave, std::ptr::null_mut(), std::ptr::null(), &size) } != 0;
+        assert!(!failed, "no terminal to be had");
+        // SAFETY: the call above has just made both for us alone.
+        let (master, slave) = unsafe { (File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
+        // Else the command has the other end too, and never sees the terminal closed.
+        // SAFETY: an integer and a flag.
+        unsafe { libc::fcntl(master.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
+        let take_control = || {
+            // SAFETY: two calls on descriptors of this process, which is about to run the command.
+            let failed = unsafe { libc::setsid() < 0 || libc::ioctl(0, libc::TIOCSCTTY, 0) < 0 };
+            if failed { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+        };
+        // SAFETY: it makes system calls only.
+        unsafe { command.pre_exec(take_control) };
+        let before = attributes(&master);
+        let end = || Stdio::from(slave.try_clone().unwrap());
+        let child = command.stdin(end()).stdout(end()).stderr(end()).env("TERM", "xterm-256color").spawn().unwrap();
+        drop(command);
+        drop(slave);
+        let [tall, wide] = [rows, columns].map(|length| NonZeroU16::new(length).unwrap());
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(tall, wide, 1000)));
+        let (mut from, seen) = (master.try_clone().unwrap(), screen.clone());
+        let (stop, stopped) = std::io::pipe().unwrap();
+        let reader = std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while readable(&from, &stop) {
+                let Ok(many @ 1..) = from.read(&mut bytes) else { break };
+                seen.lock().unwrap().process(&bytes[..many]);
+            }
+        });
+        Self { master, reader: Some((reader, stopped)), child: Some(child), screen, before }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// What is on the screen now.
+    pub(crate) fn text(&self) -> String {
+        self.screen.lock().unwrap().screen().contents()
+    }
+
+    /// Whether anything on the screen has a colour.
+    pub(crate) fn has_colours(&self) -> bool {
+        let parser = self.screen.lock().unwrap();
+        let (rows, columns) = parser.screen().size();
+        let mut cells = (0..rows.get()).flat_map(|row| (0..columns.get()).map(move |column| (row, column)));
+        cells.any(|(row, column)| {
+            parser.screen().cell(row, column).is_some_and(|cell| cell.fgcolor() != vt100::Color::Default)
+        })
+    }
+
+    /// Waits until the screen is as it should be.
+    pub(crate) fn shows(&self, mut what: impl FnMut(&str) -> bool) {
+        let last = std::cell::RefCell::new(String::new());
+        let told = Told(&last);
+        until(|| {
+            let text = self.text();
+            let is = what(&text);
+            *last.borrow_mut() = text;
+            is
+        });
+        std::mem::forget(told);
+    }
+
+    /// Presses keys.
+    pub(crate) fn press(&self, keys: &str) {
+        (&self.master).write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Whether the terminal is as it was before: the usual screen, a cursor, letters that are echoed.
+    fn is_given_back(&self) -> bool {
+        let parser = self.screen.lock().unwrap();
+        let now = attributes(&self.master);
+        let flags = |it: &libc::termios| (it.c_iflag, it.c_oflag, it.c_cflag, it.c_lflag);
+        !parser.screen().alternate_screen() && !parser.screen().hide_cursor() && flags(&now) == flags(&self.before)
+    }
+
+    /// Waits for the end of the command; the terminal must be what it was then.
+    pub(crate) fn end(mut self) -> ExitStatus {
+        let status = watched("on a terminal", self.child.take().unwrap()).status;
+        // What it wrote last is on its way.
+        until(|| self.is_given_back());
+        status
+    }
+
+    /// Closes the terminal and waits for the end of the command.
+    pub(crate) fn close(mut self) -> ExitStatus {
+        let child = self.child.take().unwrap();
+        drop(self);
+        watched("on a terminal that was closed", child).status
+    }
+}
+
+/// Waits until there is something to read, or the other end of `stop` is gone: false then.
+fn readable(from: &File, stop: &PipeReader) -> bool {
+    let poll = |fd: i32| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let mut both = [poll(from.as_raw_fd()), poll(stop.as_raw_fd())];
+    // SAFETY: two live records, and their number.
+    unsafe { libc::poll(both.as_mut_ptr(), 2, -1) };
+    both[1].revents == 0
+}
+
+/// Shows the screen if the test fails while it waits.
+struct Told<'t>(&'t std::cell::RefCell<String>);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        eprintln!("the screen was:\n{}", self.0.borrow());
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if let Some((reader, stopped)) = self.reader.take() {
+            drop(stopped);
+            let _ = reader.join();
+        }
+    }
+}
+
+fn attributes(terminal: &File) -> libc::termios {
+    // SAFETY: plain integers, for which all zero is a value.
+    let mut attributes = unsafe { std::mem::zeroed() };
+    // SAFETY: a descriptor of this process and a live record to fill.
+    assert_eq!(unsafe { libc::tcgetattr(terminal.as_raw_fd(), &mut attributes) }, 0);
+    attributes
+}
