@@ -17,7 +17,6 @@ mod replay;
 mod scale;
 mod screen;
 mod shell;
-mod shell;
 mod top;
 mod views;
 
