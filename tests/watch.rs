@@ -137,7 +137,7 @@ fn one_slice_alone_is_seen_as_one() {
 fn a_job_is_gone_when_it_is_over() {
     let mut cells = Shared::<u64, _>::zeros(12).unwrap();
     parfork::fork(2, &mut cells, |_, mut slice| slice.fill(7)).unwrap();
-    let failed = Job::new(&mut cells).workers(2).run(|_, _| panic!("of no use"));
+    let failed = Job::new(&mut cells).workers(2).run(|_, _| -> () { panic!("of no use") });
     assert!(failed.is_err());
     assert!(nothing_left(|| jobs_of(std::process::id())).is_empty());
 }

@@ -97,7 +97,7 @@ const KNOWN: &[(c_long, &str, &[Kind])] = &[
 ];
 
 fn known(number: i64) -> Option<&'static (c_long, &'static str, &'static [Kind])> {
-    KNOWN.iter().find(|(known, ..)| i64::from(*known) == number)
+    KNOWN.iter().find(|(known, ..)| *known == number)
 }
 
 /// What bytes are wanted of a call: a name, or what is written to nowhere.
@@ -117,7 +117,7 @@ pub(super) fn is_mark(call: &Call) -> bool {
 }
 
 fn is_mark_of(number: i64, arguments: &[u64; 6]) -> bool {
-    number == i64::from(libc::SYS_write) && arguments[0] as i32 == MARK
+    number == libc::SYS_write && arguments[0] as i32 == MARK
 }
 
 /// The name of a call.
@@ -141,7 +141,7 @@ pub(super) fn text(call: &Call) -> String {
         Some(error @ -4095..0) => {
             let _ = write!(text, " = -1 {:?}", Errno::from_raw(-error as i32));
         }
-        Some(address) if [libc::SYS_mmap, libc::SYS_brk].map(i64::from).contains(&call.number) => {
+        Some(address) if [libc::SYS_mmap, libc::SYS_brk].contains(&call.number) => {
             let _ = write!(text, " = {address:#x}");
         }
         Some(result) => {
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     fn call(number: c_long, arguments: [u64; 6], bytes: &[u8], result: Option<i64>) -> String {
-        text(&Call { pid: 1, number: number.into(), arguments, bytes: bytes.to_vec(), result })
+        text(&Call { pid: 1, number, arguments, bytes: bytes.to_vec(), result })
     }
 
     #[test]
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn only_marks_are_marks() {
-        let write = i64::from(libc::SYS_write);
+        let write = libc::SYS_write;
         assert!(is_mark_of(write, &[u64::MAX, 0, 0, 0, 0, 0]) && is_mark_of(write, &[0xffff_ffff, 0, 0, 0, 0, 0]));
         assert!(!is_mark_of(write, &[1, 0, 0, 0, 0, 0]));
         assert_eq!(wanted(write, &[u64::MAX, 0, 99, 0, 0, 0]), Some((1, 99)));

@@ -106,8 +106,14 @@ impl Watch {
     /// Waits for something to happen, writes it down, and lets its process go on.
     fn next(&mut self) -> io::Result<()> {
         let (pid, signal) = match waitpid(None, Some(WaitPidFlag::__WALL)) {
-            Ok(WaitStatus::Exited(pid, status)) => return Ok(self.ended(pid, Exit::Status(status))),
-            Ok(WaitStatus::Signaled(pid, signal, _)) => return Ok(self.ended(pid, Exit::Signal(signal as i32))),
+            Ok(WaitStatus::Exited(pid, status)) => {
+                self.ended(pid, Exit::Status(status));
+                return Ok(());
+            }
+            Ok(WaitStatus::Signaled(pid, signal, _)) => {
+                self.ended(pid, Exit::Signal(signal as i32));
+                return Ok(());
+            }
             Ok(WaitStatus::PtraceSyscall(pid)) => {
                 self.call(pid);
                 (pid, None)

@@ -31,14 +31,17 @@ impl Terminal {
         let failed =
             unsafe { libc::openpty(&mut master, &mut slave, std::ptr::null_mut(), std::ptr::null(), &size) } != 0;
         assert!(!failed, "no terminal to be had");
-        // SAFETY: the call above has just made both for us alone.
-        let (master, slave) = unsafe { (File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
+        // SAFETY: the call above has just made it for us alone.
+        let master = unsafe { File::from_raw_fd(master) };
+        // SAFETY: as above.
+        let slave = unsafe { OwnedFd::from_raw_fd(slave) };
         // Else the command has the other end too, and never sees the terminal closed.
         // SAFETY: an integer and a flag.
         unsafe { libc::fcntl(master.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
         let take_control = || {
-            // SAFETY: two calls on descriptors of this process, which is about to run the command.
-            let failed = unsafe { libc::setsid() < 0 || libc::ioctl(0, libc::TIOCSCTTY, 0) < 0 };
+            nix::unistd::setsid()?;
+            // SAFETY: a descriptor of this process, which is about to run the command, and a number.
+            let failed = unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) } < 0;
             if failed { Err(std::io::Error::last_os_error()) } else { Ok(()) }
         };
         // SAFETY: it makes system calls only.

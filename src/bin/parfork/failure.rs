@@ -1,7 +1,7 @@
 //! How the command fails: an exit code, what is wrong, what to do.
 
 use std::fmt::Display;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use parfork::{Death, Error, Stop};
@@ -81,7 +81,8 @@ impl Failure {
             Self::Stopped { signal, text } => (128 + signal as u8, text),
             Self::Unheard => return ExitCode::SUCCESS,
         };
-        eprintln!("parfork: {text}");
+        // Not eprintln, which panics where stderr was a terminal that is closed by now.
+        let _ = writeln!(io::stderr(), "parfork: {text}");
         ExitCode::from(code)
     }
 }

@@ -64,10 +64,7 @@ impl Screen {
         let opened = enable_raw_mode()
             .and_then(|()| execute!(io::stdout(), EnterAlternateScreen))
             .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
-        let mut screen =
-            opened.map(|terminal| Self { terminal, _hold: hold }).map_err(gone).inspect_err(|_| give_back())?;
-        screen.terminal.clear().map_err(gone)?;
-        Ok(screen)
+        opened.map(|terminal| Self { terminal, _hold: hold }).map_err(gone).inspect_err(|_| give_back())
     }
 
     /// Draws a frame.

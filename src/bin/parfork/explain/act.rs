@@ -65,6 +65,7 @@ pub const END: &str = "end";
 
 /// Runs it. `mark` is told where in it the coordinator is.
 pub fn play(mark: &dyn Fn(&str)) -> parfork::Result<Facts> {
+    let coordinator = std::process::id().into();
     mark(MAKE_A);
     let mut a = Shared::<u64, Ix2>::zeros((N, N))?;
     mark(FILL_A);
@@ -85,7 +86,7 @@ pub fn play(mark: &dyn Fn(&str)) -> parfork::Result<Facts> {
         Ok::<u64, parfork::Error>(std::process::id().into())
     })?;
     mark(GATHER);
-    let mut facts = Facts { coordinator: std::process::id().into(), ..Facts::default() };
+    let mut facts = Facts { coordinator, ..Facts::default() };
     facts.a.copy_from_slice(a.as_slice());
     facts.b.copy_from_slice(b.as_slice());
     facts.own = std::array::from_fn(|array| done.report().addresses[array] as u64);

@@ -4,9 +4,11 @@
 
 mod act;
 mod story;
+mod words;
 
 use std::io::{self, IsTerminal, Write};
 
+use parfork::Error;
 use parfork::calls::{self, Event};
 
 use crate::args::Explain;
@@ -25,7 +27,7 @@ pub fn run(args: Explain) -> Result<(), Failure> {
             output::print("[Enter: go on]")?;
             io::stdout().flush()?;
             if io::stdin().read_line(&mut String::new())? == 0 {
-                return Ok(output::print("\n")?);
+                return output::print("\n");
             }
         }
     }
@@ -44,7 +46,13 @@ fn perform() -> Result<(act::Facts, Vec<Event>, Option<String>), Failure> {
     let events = match watched {
         Ok(events) => events,
         // Not allowed, or already watched by somebody else.
-        Err(error) => return Ok((act::play(&|_| ())?, Vec::new(), Some(error.to_string()))),
+        Err(error) => {
+            let reason = match error {
+                Error::System { doing, source } => format!("the system refused to {doing}: {source}."),
+                other => other.to_string(),
+            };
+            return Ok((act::play(&|_| ())?, Vec::new(), Some(reason)));
+        }
     };
     let last =
         events.iter().rev().find_map(|event| if let Event::Mark { text, .. } = event { Some(text) } else { None });

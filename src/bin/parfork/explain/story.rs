@@ -6,10 +6,8 @@ use std::fmt::Write as _;
 use parfork::calls::{Call, Event};
 
 use super::act::{self, Facts, N, WORKERS};
+use super::words::{BIRTH, CHANNELS, END, MAKING, MEMORY, WAITING, gloss, wrapped};
 use crate::output;
-
-/// Columns of the text.
-const WIDTH: usize = 80;
 
 /// All steps, each as it is printed.
 pub fn tell(facts: &Facts, events: &[Event], unwatched: Option<&str>) -> Vec<String> {
@@ -47,7 +45,7 @@ impl Tale<'_> {
         match unwatched {
             None => self.say(
                 "It ran a moment ago, watched call by call with ptrace. Addresses, process numbers and system calls are those of \
-                 that run; it takes some thousand times as long as one that nobody watches.",
+                 that run; such a run takes many times as long as one that nobody watches.",
             ),
             Some(reason) => self.say(&format!(
                 "It ran a moment ago; addresses and process numbers are those of that run. Its system calls could not be seen, so \
@@ -95,9 +93,8 @@ impl Tale<'_> {
              coordinator forks. A worker is a copy of it, but of A and B it finds nothing: MADV_DONTFORK has kept them out.",
         );
         let all = self.of_coordinator(act::JOB, act::GATHER);
-        let forks = all.iter().rposition(|call| call.name.starts_with("clone")).map_or(0, |last| last + 1);
-        let before = all[..forks].to_vec();
-        self.show("coordinator", &before, &[MEMORY, BIRTH].concat());
+        let forks = end_of_forks(&all);
+        self.show("coordinator", &all[..forks], &[MAKING, BIRTH].concat());
         for rank in 0..WORKERS {
             self.say(&format!("worker {rank} is process {}", self.facts.workers[rank][0]));
         }
@@ -125,7 +122,10 @@ impl Tale<'_> {
             table.push_str(&row(&format!("worker {rank}"), format!("{a:#x}"), format!("{b:#x}")));
         }
         self.page.push_str(&table);
-        self.say("Three addresses each, and one page of memory behind them: what one writes, the others read.");
+        self.say(
+            "Whatever the addresses are (workers begin as copies and may come to the same ones), behind those of A is one page of \
+             memory in all processes, and behind those of B another: what one writes, the others read.",
+        );
     }
 
     fn worked(&mut self) {
@@ -157,12 +157,11 @@ impl Tale<'_> {
         );
         for rank in 0..WORKERS {
             let calls = self.of_worker(rank, Some(act::WRITTEN), Some(act::MET));
-            match calls.iter().any(|call| call.name.starts_with("futex")) {
-                true => self.show(&format!("worker {rank}"), &calls, WAITING),
-                false if self.events.is_empty() => {}
-                false => self.say(&format!(
+            self.show(&format!("worker {rank}"), &calls, WAITING);
+            if calls.is_empty() && !self.events.is_empty() {
+                self.say(&format!(
                     "worker {rank} made no system call there: it had not to sleep, nor to wake anybody."
-                )),
+                ));
             }
         }
     }
@@ -181,7 +180,7 @@ impl Tale<'_> {
             }
         }
         let all = self.of_coordinator(act::JOB, act::GATHER);
-        let forks = all.iter().rposition(|call| call.name.starts_with("clone")).map_or(0, |last| last + 1);
+        let forks = end_of_forks(&all);
         self.show("coordinator", &all[forks..], &[WAITING, END].concat());
     }
 
@@ -265,12 +264,16 @@ impl Tale<'_> {
     /// How a worker ended.
     fn end_of(&self, rank: usize) -> Option<String> {
         let pid = self.facts.workers[rank][0] as u32;
+        let leaves = self.of_worker(rank, None, None).iter().any(|call| call.name == "exit_group");
         self.events.iter().find_map(|event| match event {
-            Event::Ended { pid: ended, signal: Some(_), .. } if *ended == pid => {
-                Some(format!("worker {rank} was ended by the coordinator before it had left by itself."))
-            }
             Event::Ended { pid: ended, status: Some(status), .. } if *ended == pid => {
                 Some(format!("worker {rank} has left with status {status}."))
+            }
+            Event::Ended { pid: ended, .. } if *ended == pid && leaves => {
+                Some(format!("worker {rank} was leaving when the coordinator ended it."))
+            }
+            Event::Ended { pid: ended, .. } if *ended == pid => {
+                Some(format!("worker {rank} was ended by the coordinator before it had left."))
             }
             _ => None,
         })
@@ -283,12 +286,15 @@ impl Tale<'_> {
         }
         let _ = writeln!(self.page, "   {who}:");
         let mut others: BTreeMap<&str, usize> = BTreeMap::new();
-        for call in calls {
-            if !names.contains(&call.name.as_str()) {
-                *others.entry(&call.name).or_default() += 1;
+        for same in calls.chunk_by(|one, next| one.to_string() == next.to_string()) {
+            let (call, times) = (&same[0], same.len());
+            // Of fcntl's many uses one is about memory.
+            if !names.contains(&call.name.as_str()) || call.name == "fcntl" && !call.to_string().contains("SEALS") {
+                *others.entry(&call.name).or_default() += times;
                 continue;
             }
-            self.page.push_str(&wrapped(&call.to_string(), "     ", "         "));
+            let again = if times > 1 { format!("  ({times} times)") } else { String::new() };
+            self.page.push_str(&wrapped(&format!("{call}{again}"), "     ", "         "));
             if let Some(gloss) = gloss(call, self.facts).filter(|gloss| self.glossed.insert(gloss)) {
                 self.page.push_str(&wrapped(gloss, "       # ", "       # "));
             }
@@ -322,85 +328,15 @@ impl Tale<'_> {
     }
 }
 
-/// Calls that are about memory.
-const MEMORY: &[&str] =
-    &["memfd_create", "ftruncate", "fallocate", "fcntl", "mmap", "mprotect", "madvise", "munmap", "close"];
-/// Calls that make processes.
-const BIRTH: &[&str] = &["clone", "clone3", "fork", "pidfd_open"];
-/// Calls by which one waits for others.
-const WAITING: &[&str] = &["futex", "futex_waitv", "sched_yield"];
-/// Calls by which processes end.
-const END: &[&str] = &["exit", "exit_group", "waitid", "wait4", "kill", "pidfd_send_signal"];
-/// Calls by which bytes can be sent.
-const CHANNELS: &[&str] =
-    &["write", "pwrite64", "writev", "sendto", "sendmsg", "splice", "vmsplice", "process_vm_writev"];
-
-/// What a call is for.
-fn gloss(call: &Call, facts: &Facts) -> Option<&'static str> {
-    let text = call.to_string();
-    let has = |word: &str| text.contains(word);
-    Some(match call.name.as_str() {
-        "memfd_create" if has("board") => "the board has a name by which `parfork top` finds it",
-        "memfd_create" => "a file in memory, with no name in any folder; here is its descriptor",
-        "ftruncate" => "so long it is",
-        "fcntl" if has("F_ADD_SEALS") => {
-            "and so long it stays: were it shorter one day, whoever reads its end would be killed (SIGBUS)"
-        }
-        "fallocate" => "memory for all of it now, so that no later write can fail for want of it",
-        "mmap" if has("PROT_NONE") && facts.own.iter().any(|own| *own == call.arguments[0]) => {
-            "where the coordinator has an array there shall be nothing here"
-        }
-        "mmap" if has("PROT_NONE") => "some addresses, for what comes next",
-        "mmap" if has("MAP_SHARED") && has("PROT_WRITE") => "from now on the file is memory here, to read and to write",
-        "mmap" if has("MAP_SHARED") => "to read only: a write would end this process (SIGSEGV)",
-        "madvise" if has("MADV_DONTFORK") => "processes that are forked shall not have it",
-        "clone" => "a fork; what comes back is the new process's number",
-        "pidfd_open" => "a descriptor of that process, which cannot be mistaken for another one",
-        "futex_waitv" => "sleeps until one of several words changes: the barrier's, or one that tells of a death",
-        "futex" if has("FUTEX_WAIT") => "sleeps until the word changes",
-        "futex" if has("FUTEX_WAKE") => "wakes who sleeps on the word",
-        "exit_group" | "exit" => "leaves at once: nothing that it inherited is tidied up a second time",
-        "waitid" => "takes note of the end of a worker, which is gone from then on",
-        "pidfd_send_signal" => "ends a worker that has nothing more to do",
-        "munmap" => "the addresses are free again",
-        "close" => "the last one that had the file open: its memory goes back to the kernel",
-        _ => return None,
-    })
-}
-
-/// A text in lines of at most [`WIDTH`]; the first with one indent, the others with another.
-fn wrapped(text: &str, first: &str, others: &str) -> String {
-    let mut lines = String::new();
-    let mut line = first.to_owned();
-    let mut is_empty = true;
-    for word in text.split(' ') {
-        if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines.extend([line.as_str(), "\n"]);
-            line = others.to_owned();
-            is_empty = true;
-        }
-        if !is_empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        is_empty = false;
-    }
-    lines.extend([line.as_str(), "\n"]);
-    lines
+/// After how many of the calls all workers were forked.
+fn end_of_forks(calls: &[Call]) -> usize {
+    calls.iter().rposition(|call| BIRTH.contains(&call.name.as_str())).map_or(0, |last| last + 1)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::words::WIDTH;
     use super::*;
-
-    #[test]
-    fn lines_are_not_too_long() {
-        let text = "word ".repeat(50);
-        let lines = wrapped(text.trim(), "   ", "     ");
-        assert!(lines.lines().all(|line| line.len() <= WIDTH) && lines.lines().count() > 2);
-        assert!(lines.starts_with("   word") && lines.lines().nth(1).unwrap().starts_with("     word"));
-        assert_eq!(wrapped(&"x".repeat(100), "  ", ""), format!("  {}\n", "x".repeat(100)));
-    }
 
     #[test]
     fn without_a_watch_there_are_no_calls() {

@@ -13,7 +13,7 @@ const ROUND: Duration = Duration::from_millis(500);
 
 /// Until somebody has seen enough.
 pub fn run() -> Result<(), Failure> {
-    let mut view = View { colours: screen::has_colours(), ..View::default() };
+    let mut view = View::new(screen::has_colours());
     view.see(watch::look()?);
     let mut screen = Screen::open()?;
     let mut seen = Instant::now();

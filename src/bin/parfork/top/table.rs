@@ -137,12 +137,12 @@ fn by(job: &Watched) -> String {
 
 fn percent(job: &Watched) -> String {
     // Not before the last one is done.
-    format!("{}%", if job.slices == 0 { 100 } else { 100 * job.done / job.slices })
+    format!("{}%", (100 * job.done).checked_div(job.slices).unwrap_or(100))
 }
 
 /// Part of a whole, in so many characters.
 pub fn bar(part: usize, whole: usize, width: usize) -> String {
-    let full = if whole == 0 { 0 } else { (part.min(whole) * width + whole / 2) / whole };
+    let full = (part.min(whole) * width + whole / 2).checked_div(whole).unwrap_or(0);
     format!("{}{}", "#".repeat(full), ".".repeat(width - full))
 }
 
@@ -159,7 +159,7 @@ fn clock(time: Option<Duration>) -> String {
     let Some(seconds) = time.map(|time| time.as_secs()) else { return "-".to_owned() };
     match seconds {
         ..3600 => format!("{}:{:02}", seconds / 60, seconds % 60),
-        ..360_000 => format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60),
+        3600..360_000 => format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60),
         _ => format!("{} d", seconds / 86_400),
     }
 }

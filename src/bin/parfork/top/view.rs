@@ -28,7 +28,7 @@ pub struct View {
     doomed: Option<(u32, usize, u32)>,
     /// What is to be said until the next key.
     message: Option<String>,
-    pub colours: bool,
+    colours: bool,
 }
 
 /// By what workers are sorted.
@@ -55,6 +55,11 @@ pub enum Act {
 }
 
 impl View {
+    /// A view of nothing yet.
+    pub fn new(colours: bool) -> Self {
+        Self { colours, ..Self::default() }
+    }
+
     /// Shows another look from now on, with the memory of the workers of the selected job.
     pub fn see(&mut self, look: Look) {
         self.look = look;
@@ -318,7 +323,7 @@ mod tests {
             assert!(lines.iter().all(|line| line.chars().count() <= usize::from(width)));
             if (width, height) == (40, 24) {
                 assert!(
-                    lines[2].starts_with("> 4711  a name that is rathe~") && lines[2].ends_with("60%"),
+                    lines[2].starts_with("> 4711  a name that is rath~") && lines[2].ends_with("60%  0:39"),
                     "{}",
                     lines[2]
                 );
@@ -381,7 +386,9 @@ mod tests {
         assert!(lines[0] == "parfork top: no jobs" && lines[2] == "no jobs of this user run on this machine");
         view.press(Key::Letter('k'));
         assert_eq!(drawn(&view, 80, 24)[23], "there is nobody to kill");
-        [Key::Up, Key::Down, Key::Left, Key::Right, Key::Enter].map(|key| assert_eq!(view.press(key), Act::Nothing));
+        for key in [Key::Up, Key::Down, Key::Left, Key::Right, Key::Enter] {
+            assert_eq!(view.press(key), Act::Nothing);
+        }
     }
 
     #[test]
