@@ -31,6 +31,7 @@ mod job;
 mod lend;
 mod process;
 mod report;
+pub mod scaling;
 mod settings;
 mod shared;
 pub mod slices;
@@ -52,7 +53,7 @@ pub use report::{Memory, Report, WorkerReport};
 pub use settings::{Progress, Redo, Settings};
 pub use shared::{Order, Shared, keep_memory};
 pub use slices::{Schedule, ScheduleError, Split, SplitError};
-pub use stop::Stop;
+pub use stop::{Hold, Stop};
 pub use worker::Worker;
 
 /// The README's programs are run with the other examples.

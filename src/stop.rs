@@ -5,6 +5,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::error::{Error, Result};
 use crate::sys::{futex, signals};
 
+/// While it lives, the first Ctrl-C, SIGTERM or SIGHUP is a request ([`Stop::at_signals`]) and the second ends the process.
+#[derive(Debug)]
+pub struct Hold {
+    _hold: signals::Hold,
+}
+
 /// A request to stop, which jobs look at that were given it with [`Job::stop`](crate::Job::stop).
 ///
 /// ```
@@ -63,6 +69,16 @@ impl Stop {
         static ASKED: Stop = Stop::new();
         signals::note_in(&ASKED.word).map_err(Error::system("handle SIGINT, SIGTERM and SIGHUP"))?;
         Ok(&ASKED)
+    }
+
+    /// For programs that have something of their own to finish or to tidy up: while the [`Hold`] lives, the first signal of
+    /// those of [`at_signals`](Self::at_signals) is only noted there, and it is for the holder to look.
+    ///
+    /// # Errors
+    /// As [`at_signals`](Self::at_signals).
+    pub fn hold() -> Result<Hold> {
+        Self::at_signals()?;
+        Ok(Hold { _hold: signals::Hold::new() })
     }
 
     /// The word to sleep on, and its value as long as nobody has asked.

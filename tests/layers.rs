@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms from the ground up. A room may name those below it; rooms on one line do not name each other.
 const LAYERS: &[&[&str]] = &[
-    &["sys", "slices", "engine"],
+    &["sys", "slices", "scaling", "engine"],
     &["error"],
     &["shared", "stop"],
     &["sync"],
