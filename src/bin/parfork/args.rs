@@ -9,6 +9,7 @@ use parfork::workers::filter::{Border, Filter};
 use parfork::{Engine, MOST_WORKERS, Schedule, Split};
 
 use crate::quantity;
+use crate::scale::args::Scale;
 
 /// Split work on arrays across processes that share memory.
 ///
@@ -47,6 +48,11 @@ pub enum Command {
     Norm(Reduce),
     /// Show who would get which slice, without running anything
     Plan(Plan),
+    /// Measure how a job scales with the number of workers, and fit the laws of scaling
+    Scale(Box<Scale>),
+    /// One run of `scale`, which tells by `order` what to run
+    #[command(hide = true)]
+    Measure { order: String },
     /// Print the completions of a shell
     #[command(after_help = "Example:\n  parfork completions bash > ~/.local/share/bash-completion/completions/parfork")]
     Completions { shell: Shell },
@@ -248,7 +254,7 @@ pub struct Plan {
     pub json: bool,
 }
 
-fn number_of_workers(text: &str) -> Result<usize, String> {
+pub fn number_of_workers(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=MOST_WORKERS).contains(number));
     number.ok_or_else(|| format!("a job takes 1 to {MOST_WORKERS} workers. Give a number in between."))
 }
@@ -267,7 +273,7 @@ fn size(text: &str) -> Result<(usize, usize), String> {
     parts.ok_or_else(|| "a size is width x height in pixels. Write it as in 1920x1080.".to_owned())
 }
 
-fn complex(text: &str) -> Result<(f64, f64), String> {
+pub fn complex(text: &str) -> Result<(f64, f64), String> {
     let parts = text.split_once(',').and_then(|(re, im)| Some((re.trim().parse().ok()?, im.trim().parse().ok()?)));
     parts.ok_or_else(|| {
         "a complex number is two numbers with a comma between them. Write it as in -0.75,0.1.".to_owned()

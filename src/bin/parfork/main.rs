@@ -13,6 +13,7 @@ mod plan;
 mod quantity;
 mod reduce;
 mod replay;
+mod scale;
 mod shell;
 
 use std::process::ExitCode;
@@ -45,6 +46,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Max(args) => reduce::run(Op::Max, args),
         Command::Norm(args) => reduce::run(Op::Norm, args),
         Command::Plan(args) => plan::run(args),
+        Command::Scale(args) => scale::run(*args),
+        Command::Measure { order } => scale::measure::run(&order),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man => shell::man(),
     }

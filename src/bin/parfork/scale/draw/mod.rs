@@ -1,0 +1,15 @@
+//! Drawings of lines, areas, dots and words, as SVG and as pixels; and what plots are made of: axes, frames, legends.
+
+mod axis;
+mod font;
+mod frame;
+mod ink;
+mod raster;
+mod sheet;
+mod svg;
+
+pub use axis::Axis;
+pub use frame::{Entry, Frame, Sample, WORDS, shorten};
+pub use ink::{Ink, style};
+pub use sheet::{Align, Mark, Shape, Sheet};
+pub use svg::escape;
