@@ -5,3 +5,4 @@ mod ends;
 mod refusals;
 mod replay;
 mod results;
+mod scale;
