@@ -168,7 +168,7 @@ fn describe(study: &Study, what: &str, point: &dyn Fn(&Series, &Point) -> Estima
 }
 
 fn about(study: &Study) -> String {
-    format!("{}: {}", study.title, subtitle(study))
+    format!("{}: {}", subtitle(study), study.title)
 }
 
 /// Whose time is one.

@@ -55,7 +55,10 @@ impl Axis {
         let numbers: Vec<f64> = if self.doubling {
             let (low, high) = (self.low.log2().ceil() as i32, self.high.log2().floor() as i32);
             let every = ((high - low) / 12 + 1) as usize;
-            (low..=high).step_by(every).map(|power| f64::from(power).exp2()).collect()
+            let powers = (low..=high).step_by(every).map(|power| f64::from(power).exp2());
+            // Of few, also those in between that are whole: 3, 6, 12.
+            let more = |&power: &f64| high - low < 4 && power >= 2.0 && 1.5 * power <= self.high;
+            powers.flat_map(|power| [power].into_iter().chain(Some(1.5 * power).filter(|_| more(&power)))).collect()
         } else {
             let step = step(self.high);
             (0..=(self.high / step + 1e-9) as usize).map(|number| number as f64 * step).collect()
@@ -98,7 +101,7 @@ mod tests {
         assert_eq!(told(Axis::doubling(0.25, 1.0)), ["0.25", "0.5", "1"]);
         assert!(told(Axis::doubling(1.0, 1e6)).len() <= 12 && told(Axis::even(1e-9)).len() < 12);
         assert!(told(Axis::doubling(1.0, 1.0)).len() == 2);
-        assert_eq!(told(Axis::doubling(0.97, 7.5)), ["1", "2", "4", "8"]);
+        assert_eq!(told(Axis::doubling(0.97, 7.5)), ["1", "2", "3", "4", "6", "8"]);
         assert_eq!(told(Axis::up_to(32.0)), ["0", "5", "10", "15", "20", "25", "30"]);
     }
 
