@@ -5,7 +5,7 @@ use parfork::scaling::{Estimate, Fit, Law};
 use super::draw::{Align, Axis, Entry, Frame, Ink, Mark, Sample, Shape, Sheet, WORDS};
 use super::lost::Lost;
 use super::study::{Point, Series, Study};
-use super::table::{digits, range, subtitle, time};
+use super::table::{describes, digits, range, subtitle, time};
 use crate::output;
 
 /// A plot.
@@ -74,7 +74,9 @@ impl<'s> View<'s> {
     fn legend(&self, ideal: Option<&str>, more: Vec<Entry>) -> Vec<Entry> {
         let mut legend: Vec<Entry> = Vec::new();
         for (number, series) in lines(self.study) {
-            let law = (self.fit)(series).map_or(String::new(), |fit| format!(", {}", fit.curve.law));
+            let law = (self.fit)(series).map_or(String::new(), |fit| {
+                format!(", {}{}", fit.curve.law, if describes(fit) { "" } else { " (does not describe it)" })
+            });
             let sample =
                 Sample::Line { ink: Ink::Series(number), dash: None, dot: Some(Shape::of(number)), hollow: false };
             legend.push((sample, format!("{}{law}", series.name)));
@@ -166,7 +168,7 @@ fn describe(study: &Study, what: &str, point: &dyn Fn(&Series, &Point) -> Estima
 }
 
 fn about(study: &Study) -> String {
-    format!("{}: {}", study.title, subtitle(study))
+    format!("{}: {}", subtitle(study), study.title)
 }
 
 /// Whose time is one.
@@ -182,7 +184,7 @@ fn speedup(study: &Study) -> Plot {
     let view = View { study, point: &point, curve: &curve, fit: &|series| series.best() };
     let numbers = view.numbers();
     let (least, most) = numbers.iter().fold((1.0_f64, 2.0_f64), |(low, high), &one| (low.min(one), high.max(one)));
-    let axes = (Axis::doubling(1.0, reach(study)).roomy(), Axis::doubling(least.max(1.0 / 64.0), most));
+    let axes = (Axis::doubling(1.0, reach(study)), Axis::doubling(least.max(1.0 / 64.0), most));
     let title = if study.weak { "Scaled speed-up" } else { "Speed-up" };
     let description = describe(study, title, &point);
     let (mut sheet, frame) =
@@ -210,7 +212,7 @@ fn efficiency(study: &Study) -> Plot {
     let curve = |series: &Series, workers: f64, throughput: f64| throughput * series.unit() / workers;
     let view = View { study, point: &point, curve: &curve, fit: &|series| series.best() };
     let most = view.numbers().into_iter().fold(1.0, f64::max);
-    let axes = (Axis::doubling(1.0, reach(study)).roomy(), Axis::even(1.02 * most));
+    let axes = (Axis::doubling(1.0, reach(study)), Axis::even(1.02 * most));
     let description = describe(study, "Efficiency", &point);
     let (mut sheet, frame) =
         Frame::new("Efficiency", &about(study), description, &view.legend(Some("all of it"), Vec::new()), axes, 58.0);

@@ -21,7 +21,7 @@ pub fn range(estimate: Estimate) -> String {
 /// Three digits, or what is needed of a small number.
 pub fn digits(number: f64) -> String {
     match number.abs() {
-        size if size == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         size if !size.is_finite() => "unbounded".to_owned(),
         size if size < 1e-3 => format!("{number:.1e}"),
         size if size < 1.0 => format!("{number:.3}"),
@@ -115,14 +115,17 @@ fn told(fit: &Fit) -> String {
         let _ = write!(text, ", never more than {} times one ({})", digits(limit), range(limits));
     }
     text.push_str(match fit.basis {
-        Basis::Repetitions { widening } if widening > 3.0 => {
-            ". It does not describe these times: they lie further from it than they scatter."
-        }
-        Basis::Repetitions { .. } => ".",
+        Basis::Repetitions { .. } if describes(fit) => ".",
+        Basis::Repetitions { .. } => ". It does not describe these times: they lie further from it than they scatter.",
         Basis::Residuals => " (intervals from deviations from the curve).",
         Basis::Nothing => " (too few runs for intervals).",
     });
     text
+}
+
+/// Whether times lie about as far from the curve as they scatter, as far as can be told.
+pub fn describes(fit: &Fit) -> bool {
+    !matches!(fit.basis, Basis::Repetitions { widening } if widening > 3.0)
 }
 
 /// One line for each number of workers of each series.

@@ -20,16 +20,10 @@ impl Axis {
         Self { low: 0.0, high: 1.03 * high, doubling: false }
     }
 
-    /// Each power of two as far from the last; from the one below `low` to the one above `high`.
+    /// Each power of two as far from the last; with some room at both ends, for what is drawn around the first and the last number.
     pub fn doubling(low: f64, high: f64) -> Self {
-        let (below, above) = (low.log2().floor(), high.log2().ceil());
-        Self { low: below.exp2(), high: above.max(below + 1.0).exp2(), doubling: true }
-    }
-
-    /// With some room at both ends, for what is drawn around the first and the last number.
-    pub fn roomy(self) -> Self {
-        let room = 0.12_f64.exp2();
-        Self { low: self.low / room, high: self.high * room, ..self }
+        const ROOM: f64 = 1.09;
+        Self { low: low / ROOM, high: high.max(2.0 * low) * ROOM, doubling: true }
     }
 
     /// The last number.
@@ -61,7 +55,10 @@ impl Axis {
         let numbers: Vec<f64> = if self.doubling {
             let (low, high) = (self.low.log2().ceil() as i32, self.high.log2().floor() as i32);
             let every = ((high - low) / 12 + 1) as usize;
-            (low..=high).step_by(every).map(|power| f64::from(power).exp2()).collect()
+            let powers = (low..=high).step_by(every).map(|power| f64::from(power).exp2());
+            // Of few, also those in between that are whole: 3, 6, 12.
+            let more = |&power: &f64| high - low < 4 && power >= 2.0 && 1.5 * power <= self.high;
+            powers.flat_map(|power| [power].into_iter().chain(Some(1.5 * power).filter(|_| more(&power)))).collect()
         } else {
             let step = step(self.high);
             (0..=(self.high / step + 1e-9) as usize).map(|number| number as f64 * step).collect()
@@ -101,10 +98,10 @@ mod tests {
         assert_eq!(told(Axis::even(1.13)), ["0", "0.2", "0.4", "0.6", "0.8", "1", "1.2"]);
         assert_eq!(told(Axis::even(87.0)), ["0", "20", "40", "60", "80", "100"]);
         assert_eq!(told(Axis::doubling(1.0, 32.0)), ["1", "2", "4", "8", "16", "32"]);
-        assert_eq!(told(Axis::doubling(0.3, 1.0)), ["0.25", "0.5", "1"]);
+        assert_eq!(told(Axis::doubling(0.25, 1.0)), ["0.25", "0.5", "1"]);
         assert!(told(Axis::doubling(1.0, 1e6)).len() <= 12 && told(Axis::even(1e-9)).len() < 12);
         assert!(told(Axis::doubling(1.0, 1.0)).len() == 2);
-        assert_eq!(told(Axis::doubling(1.0, 8.0).roomy()), ["1", "2", "4", "8"]);
+        assert_eq!(told(Axis::doubling(0.97, 7.5)), ["1", "2", "3", "4", "6", "8"]);
         assert_eq!(told(Axis::up_to(32.0)), ["0", "5", "10", "15", "20", "25", "30"]);
     }
 

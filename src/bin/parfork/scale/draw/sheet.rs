@@ -88,6 +88,6 @@ impl Sheet {
 
     /// How wide a text is, with some room for other fonts than ours.
     pub fn width_of(text: &str, size: f64) -> f64 {
-        1.12 * super::font::width(text, size)
+        1.22 * super::font::width(text, size)
     }
 }
