@@ -71,7 +71,7 @@ pub(crate) fn the_same_twice_in_one_job() {
             });
             let done = done.unwrap();
             assert!(done.report().workers.iter().all(|worker| worker.addresses[0] == worker.addresses[1]));
-            assert_eq!(done.sum(), (0..1000).map(|at| (at * at) as f64).sum());
+            assert_eq!(done.sum(), (0..1000).map(|at| (at * at) as f64).sum::<f64>());
         }
     });
 }

@@ -102,7 +102,7 @@ pub(crate) fn whoever_is_dismissed_is_gone() {
             let all: Vec<_> = pids(&mut crew).into_iter().chain([nursery()]).collect();
             crew.dismiss();
             assert!(all.iter().all(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()));
-            assert_eq!(children(std::process::id()), []);
+            assert_eq!(children(std::process::id()), Vec::<u32>::new());
         }
         // Two at a time, one of which is dropped while the other works on.
         let (mut one, other) = (start(2), start(3));
