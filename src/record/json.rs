@@ -3,79 +3,82 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Map, Value, json};
-
+use super::value::{Json, object};
 use super::{Attempt, DeathRecord, Life, Machine, Memory, Options, Part, Record, Span, Stretch, Usage, Waterfall};
 
 impl Record {
-    /// As JSON, times in seconds: the object `record` of the schema `parfork/1`, which docs/json.md describes.
-    pub fn json(&self) -> Value {
+    /// As the text of JSON, times in seconds: the object `record` of the schema `parfork/1`, which docs/json.md describes.
+    pub fn json(&self) -> String {
+        self.value().to_string()
+    }
+
+    fn value(&self) -> Json {
         let shares = self.shares();
         let since_1970 = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let workers: Vec<Value> = shares.iter().enumerate().map(|(rank, share)| self.worker(rank, share)).collect();
-        json!({
+        let workers: Json = shares.iter().enumerate().map(|(rank, share)| self.worker(rank, share)).collect();
+        object! {
             "options": options(&self.options),
             "machine": machine(&self.machine),
-            "started_unix_seconds": seconds(since_1970),
-            "wall_seconds": seconds(self.wall),
-            "preparing_seconds": seconds(self.preparing),
-            "gathering_seconds": seconds(self.gathering),
-            "arrays": self.arrays.iter().map(|array| json!({
+            "started_unix_seconds": since_1970,
+            "wall_seconds": self.wall,
+            "preparing_seconds": self.preparing,
+            "gathering_seconds": self.gathering,
+            "arrays": self.arrays.iter().map(|array| object! {
                 "output": array.output,
                 "dtype": array.dtype,
-                "shape": array.shape,
+                "shape": array.shape.iter().copied().collect::<Json>(),
                 "bytes": array.bytes,
                 "segment_inode": array.segment,
                 "address_in_coordinator": address(array.coordinator),
-                "address_in_workers": array.workers.iter().map(|&at| address(at)).collect::<Vec<_>>(),
-            })).collect::<Vec<_>>(),
-            "attempts": self.attempts.iter().map(|attempt| self.attempt(attempt)).collect::<Vec<_>>(),
+                "address_in_workers": array.workers.iter().map(|&at| address(at)).collect::<Json>(),
+            }).collect::<Json>(),
+            "attempts": self.attempts.iter().map(|attempt| self.attempt(attempt)).collect::<Json>(),
             "workers": workers,
-            "coordinator": {
+            "coordinator": object! {
                 "pid": self.coordinator_pid,
                 "memory": memory(self.coordinator_memory),
-                "stretches": self.coordinator.iter().map(stretch).collect::<Vec<_>>(),
+                "stretches": self.coordinator.iter().map(stretch).collect::<Json>(),
             },
-            "deaths": self.deaths.iter().map(death).collect::<Vec<_>>(),
+            "deaths": self.deaths.iter().map(death).collect::<Json>(),
             "waterfall": waterfall(&self.waterfall()),
-            "fault_cost_seconds": seconds(self.fault_cost),
+            "fault_cost_seconds": self.fault_cost,
             "lost_marks": self.lost_marks,
-        })
+        }
     }
 
-    fn worker(&self, rank: usize, share: &Waterfall) -> Value {
+    fn worker(&self, rank: usize, share: &Waterfall) -> Json {
         let worker = &self.workers[rank];
-        json!({
+        object! {
             "rank": rank,
-            "lives": worker.lives.iter().map(life).collect::<Vec<_>>(),
+            "lives": worker.lives.iter().map(life).collect::<Json>(),
             "memory": memory(worker.memory),
             "waterfall": waterfall(share),
-        })
+        }
     }
 
-    fn attempt(&self, attempt: &Attempt) -> Value {
-        let region: Vec<Value> = self
+    fn attempt(&self, attempt: &Attempt) -> Json {
+        let region: Json = self
             .grid
             .region(attempt.slice)
             .ranges()
-            .map(|(axis, range)| json!({ "axis": axis, "start": range.start, "end": range.end }))
+            .map(|(axis, range)| object! { "axis": axis, "start": range.start, "end": range.end })
             .collect();
-        json!({
+        object! {
             "slice": attempt.slice,
             "region": region,
             "worker": attempt.worker,
             "attempt": attempt.number,
-            "begin_seconds": seconds(attempt.begin),
-            "end_seconds": seconds(attempt.end),
+            "begin_seconds": attempt.begin,
+            "end_seconds": attempt.end,
             "done": attempt.done,
             "minor_faults": attempt.faults,
-            "meetings": attempt.meetings.iter().map(span).collect::<Vec<_>>(),
-        })
+            "meetings": attempt.meetings.iter().map(span).collect::<Json>(),
+        }
     }
 }
 
-fn options(options: &Options) -> Value {
-    json!({
+fn options(options: &Options) -> Json {
+    object! {
         "engine": options.engine.to_string(),
         "crew": options.crew,
         "workers": options.workers,
@@ -85,80 +88,80 @@ fn options(options: &Options) -> Value {
         "guard": options.guard,
         "pin": options.pin,
         "threads_per_worker": options.threads_per_worker,
-        "deadline_seconds": options.deadline.map(seconds),
-        "slice_deadline_seconds": options.slice_deadline.map(seconds),
+        "deadline_seconds": options.deadline,
+        "slice_deadline_seconds": options.slice_deadline,
         "memory_limit_bytes": options.memory_limit,
         "only_slice": options.only_slice,
-    })
+    }
 }
 
-fn machine(machine: &Machine) -> Value {
-    json!({
-        "cpu": machine.cpu,
+fn machine(machine: &Machine) -> Json {
+    object! {
+        "cpu": machine.cpu.as_str(),
         "cpus": machine.cpus,
         "memory_bytes": machine.memory,
         "page_bytes": machine.page,
-        "kernel": machine.kernel,
-    })
+        "kernel": machine.kernel.as_str(),
+    }
 }
 
-fn life(life: &Life) -> Value {
-    json!({
+fn life(life: &Life) -> Json {
+    object! {
         "pid": life.pid,
-        "born_seconds": seconds(life.born),
-        "began_seconds": life.began.map(seconds),
-        "left_seconds": life.left.map(seconds),
+        "born_seconds": life.born,
+        "began_seconds": life.began,
+        "left_seconds": life.left,
         "measured": life.measured.as_ref().map(span),
-        "died_seconds": life.died.map(seconds),
+        "died_seconds": life.died,
         "usage": life.usage.map(usage),
-    })
+    }
 }
 
-fn usage(usage: Usage) -> Value {
-    json!({
-        "user_seconds": seconds(usage.user),
-        "system_seconds": seconds(usage.system),
+fn usage(usage: Usage) -> Json {
+    object! {
+        "user_seconds": usage.user,
+        "system_seconds": usage.system,
         "minor_faults": usage.minor_faults,
         "major_faults": usage.major_faults,
         "voluntary_switches": usage.voluntary_switches,
         "involuntary_switches": usage.involuntary_switches,
         "peak_resident_bytes": usage.peak_resident,
-    })
+    }
 }
 
-fn memory(memory: Option<Memory>) -> Value {
-    memory.map_or(Value::Null, |memory| {
-        json!({
+fn memory(memory: Option<Memory>) -> Json {
+    memory.map_or(Json::Null, |memory| {
+        object! {
             "private_bytes": memory.private,
             "shared_bytes": memory.shared,
             "proportional_bytes": memory.proportional,
-        })
+        }
     })
 }
 
-fn span(span: &Span) -> Value {
-    json!({ "begin_seconds": seconds(span.begin), "end_seconds": seconds(span.end) })
+fn span(span: &Span) -> Json {
+    object! { "begin_seconds": span.begin, "end_seconds": span.end }
 }
 
-fn stretch(stretch: &Stretch) -> Value {
-    json!({ "what": stretch.what.words(), "begin_seconds": seconds(stretch.begin), "end_seconds": seconds(stretch.end) })
+fn stretch(stretch: &Stretch) -> Json {
+    object! { "what": stretch.what.words(), "begin_seconds": stretch.begin, "end_seconds": stretch.end }
 }
 
-fn death(death: &DeathRecord) -> Value {
-    json!({
-        "at_seconds": seconds(death.at),
+fn death(death: &DeathRecord) -> Json {
+    object! {
+        "at_seconds": death.at,
         "worker": death.worker,
         "pid": death.pid,
         "slice": death.slice,
-        "cause": death.cause,
-    })
+        "cause": death.cause.as_str(),
+    }
 }
 
-fn waterfall(waterfall: &Waterfall) -> Value {
-    let parts = waterfall.parts().map(|(part, time)| (key(part), seconds(time)));
-    let mut object: Map<String, Value> = parts.collect();
-    object.insert("total_seconds".into(), seconds(waterfall.total));
-    Value::Object(object)
+fn waterfall(waterfall: &Waterfall) -> Json {
+    let parts = waterfall.parts().map(|(part, time)| (key(part), time));
+    let mut object: Vec<(String, Json)> = parts.collect();
+    object.push(("total_seconds".to_owned(), waterfall.total));
+    Json::Object(object)
 }
 
 /// A part's name as a key: `page_faults_seconds`.
@@ -166,19 +169,15 @@ fn key(part: Part) -> String {
     format!("{}_seconds", part.to_string().replace([' ', '-'], "_").to_lowercase())
 }
 
-fn seconds(time: Duration) -> Value {
-    json!(time.as_secs_f64())
-}
-
 /// As text: numbers that large are not exact in every reader. Null for none.
-fn address(address: usize) -> Value {
-    if address == 0 { Value::Null } else { json!(format!("{address:#x}")) }
+fn address(address: usize) -> Json {
+    if address == 0 { Json::Null } else { Json::from(format!("{address:#x}")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::fixture::with_death;
-    use super::*;
+    use serde_json::Value;
 
     /// Every key of a value and of all in it.
     fn keys(value: &Value, found: &mut std::collections::BTreeSet<String>) {
@@ -194,18 +193,22 @@ mod tests {
         }
     }
 
+    fn parsed() -> Value {
+        serde_json::from_str(&with_death().json()).unwrap()
+    }
+
     #[test]
     fn every_field_is_documented() {
         let document = include_str!("../../docs/json.md");
         let mut found = std::collections::BTreeSet::new();
-        keys(&with_death().json(), &mut found);
+        keys(&parsed(), &mut found);
         let missing: Vec<_> = found.iter().filter(|key| !document.contains(&format!("`{key}`"))).collect();
         assert!(missing.is_empty(), "docs/json.md does not tell of {missing:?}");
     }
 
     #[test]
     fn numbers_are_those_of_the_record() {
-        let json = with_death().json();
+        let json = parsed();
         assert_eq!(json["attempts"][1]["done"], false);
         assert_eq!(json["attempts"][3]["region"][0]["start"], 2);
         assert_eq!(json["deaths"][0]["cause"], "panicked at a<b.rs: \"no & no\"");

@@ -34,6 +34,7 @@ mod read;
 mod summary;
 mod trace;
 pub mod units;
+mod value;
 mod waterfall;
 
 use std::time::{Duration, SystemTime};

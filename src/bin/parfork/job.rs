@@ -139,6 +139,11 @@ impl Summary {
     }
 }
 
+/// The library writes JSON as text; here it becomes part of a larger one.
+fn record_json(record: &Record) -> Value {
+    serde_json::from_str(&record.json()).expect("the library writes JSON")
+}
+
 fn job_json(report: &Report) -> Value {
     let workers: Vec<Value> = report
         .workers
@@ -155,6 +160,6 @@ fn job_json(report: &Report) -> Value {
         "wall_seconds": report.wall.as_secs_f64(),
         "workers": workers,
         "deaths": report.deaths.iter().map(|death| format!("{death:#}")).collect::<Vec<_>>(),
-        "record": report.record().map(Record::json),
+        "record": report.record().map(record_json),
     })
 }

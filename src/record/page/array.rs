@@ -78,9 +78,11 @@ pub(super) fn write(record: &Record, html: &mut String) {
         .collect();
     let shape: Vec<String> = record.grid.shape().iter().map(ToString::to_string).collect();
     let drawn = if slices > MOST_SLICES { "; drawn by its owners, without the edges of slices" } else { "" };
+    let retried = record.attempts.iter().any(|attempt| attempt.number > 1);
+    let again = if retried { "; with a star and a dashed edge: tried again" } else { "" };
     let _ = writeln!(
         html,
-        "<figcaption>Shape {}: {}. {}{drawn}. Numbers are workers.</figcaption></figure>",
+        "<figcaption>Shape {}: {}. {}{drawn}. Numbers are workers{again}.</figcaption></figure>",
         Text(&shape.join("x")),
         names.join(", "),
         count(slices, "slice"),
@@ -117,7 +119,7 @@ impl<'r> Paper<'r> {
             self.rect(html, &block, Some(&region));
             let [_, _, w, h] = self.place(&block);
             // The first of them are the largest.
-            numbered &= region.index() > 0 || (w > 17.0 && h > 8.5);
+            numbered &= region.index() > 0 || (w > 18.0 && h > 11.0);
             if numbered {
                 self.number(html, &block);
             }
@@ -201,9 +203,10 @@ impl<'r> Paper<'r> {
         let [x, y, w, h] = self.place(block);
         let Some(rank) = block.owner.rank else { return };
         let digits = 1 + rank.checked_ilog10().unwrap_or(0);
-        if h > 8.5 && w > f64::from(4 * digits + 5) {
+        if h > 11.0 && w > f64::from(6 * digits + 6) {
             let (x, y, colour) = (x + w / 2.0, y + h / 2.0, rank % COLOURS);
-            let _ = writeln!(html, "<text class=\"w{colour}\" x=\"{x:.1}\" y=\"{y:.1}\">{rank}</text>");
+            let again = if block.owner.retried { "*" } else { "" };
+            let _ = writeln!(html, "<text class=\"w{colour}\" x=\"{x:.1}\" y=\"{y:.1}\">{rank}{again}</text>");
         }
     }
 }
