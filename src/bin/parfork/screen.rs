@@ -1,6 +1,7 @@
 //! The terminal as a screen to draw on and keys to press, given back as it was however the command ends.
 
 use std::io::{self, IsTerminal, Stdout};
+use std::mem::ManuallyDrop;
 use std::os::fd::AsFd;
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +33,8 @@ pub enum Key {
 
 /// The terminal while it is a screen. Dropping it gives it back.
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Never dropped: it would show the cursor, and panic where the terminal is gone.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
     /// Signals are looked at here, and end the process only when the terminal is what it was.
     _hold: Hold,
 }
@@ -64,7 +66,10 @@ impl Screen {
         let opened = enable_raw_mode()
             .and_then(|()| execute!(io::stdout(), EnterAlternateScreen))
             .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
-        opened.map(|terminal| Self { terminal, _hold: hold }).map_err(gone).inspect_err(|_| give_back())
+        opened
+            .map(|terminal| Self { terminal: ManuallyDrop::new(terminal), _hold: hold })
+            .map_err(gone)
+            .inspect_err(|_| give_back())
     }
 
     /// Draws a frame.
