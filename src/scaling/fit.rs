@@ -76,8 +76,8 @@ pub struct Fit {
 pub enum FitError {
     /// Too few different numbers of workers.
     #[error(
-        "{law} has {} parameters, and there are measurements of {}. Measure with more numbers of workers; at least {} \
-         to see whether it holds.", .law.parameters(), numbers(.has), .law.parameters() + 1
+        "{law} has {} parameters, and there are measurements of {}. Measure with at least {} to see whether it holds.",
+        .law.parameters(), numbers(.has), .law.parameters() + 1
     )]
     TooFew {
         /// The law.

@@ -98,10 +98,10 @@ impl Board {
         let plate = &self.head().plate;
         let (Layout { workers, slices, loans, answer, tape }, word) = (self.layout(), |number: usize| number as u64);
         let edition = plate.edition.load(Ordering::Relaxed);
-        plate.edition.store(edition + 1, Ordering::Relaxed);
+        plate.edition.store(edition.wrapping_add(1), Ordering::Relaxed);
         // Who reads one of the words below also reads that edition.
         fence(Ordering::Release);
-        plate.jobs.store(plate.jobs.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        plate.jobs.store(plate.jobs.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         plate.began.store(self.clock_at(sign.began).as_nanos() as u64, Ordering::Relaxed);
         for (place, number) in plate.layout.iter().zip([self.room_for_berths(), workers, slices, loans, answer, tape]) {
             place.store(word(number), Ordering::Relaxed);

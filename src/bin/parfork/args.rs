@@ -51,8 +51,8 @@ pub enum Command {
     Plan(Plan),
     /// Measure how a job scales with the number of workers, and fit the laws of scaling
     Scale(Box<Scale>),
-    /// One run of `scale`, which tells by `order` what to run
-    #[command(hide = true)]
+    /// One run of `scale`, which tells by `order` what to run: not for users, nor in help, completions and manual
+    #[command(skip)]
     Measure { order: String },
     /// Watch the jobs that run on this machine
     Top(Top),

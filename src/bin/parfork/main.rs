@@ -29,7 +29,8 @@ use parfork::Stop;
 use parfork::workers::reduce::Op;
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let measure = scale::measure::order(std::env::args_os()).map(|order| Command::Measure { order });
+    let command = measure.unwrap_or_else(|| Cli::parse().command);
     // From here on Ctrl-C ends jobs first and then the command.
     let done = Stop::at_signals().map_err(Failure::from).and_then(|_| run(command));
     match done {

@@ -4,6 +4,7 @@
 //! happen to lie in memory is then drawn anew for each run, instead of favouring one engine for all of them.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::process::{CommandExt, parent_id};
@@ -101,6 +102,12 @@ impl Order {
         }
         Ok(job(self.settings())?)
     }
+}
+
+/// What is to be run, if this process was started to make a run: `parfork measure ORDER`.
+pub fn order(mut arguments: impl Iterator<Item = OsString>) -> Option<String> {
+    let asked = arguments.nth(1)? == "measure";
+    arguments.next().filter(|_| asked)?.into_string().ok()
 }
 
 /// Makes the run that `text` tells of, and prints what it took.

@@ -71,6 +71,11 @@ impl<'s> View<'s> {
         numbers
     }
 
+    /// Bands of more lines would be one grey.
+    fn bands(&self) -> bool {
+        lines(self.study).len() <= 4
+    }
+
     fn legend(&self, ideal: Option<&str>, more: Vec<Entry>) -> Vec<Entry> {
         let mut legend: Vec<Entry> = Vec::new();
         for (number, series) in lines(self.study) {
@@ -88,7 +93,9 @@ impl<'s> View<'s> {
         if lines(self.study).iter().any(|(_, series)| (self.fit)(series).is_some()) {
             let dashed = Sample::Line { ink: Ink::Faint, dash: Some(BEYOND), dot: None, hollow: false };
             legend.push((dashed, "beyond the runs that were fitted".to_owned()));
-            legend.push((Sample::Box { ink: Ink::Series(0), opacity: 0.2 }, "95 % band".to_owned()));
+            if self.bands() {
+                legend.push((Sample::Box { ink: Ink::Series(0), opacity: 0.2 }, "95 % band".to_owned()));
+            }
         }
         if self.study.oversubscribed() {
             let hollow =
@@ -132,12 +139,14 @@ impl<'s> View<'s> {
         let ink = Ink::Series(number);
         let (first, last) = (series.fitted[0] as f64, series.fitted[series.fitted.len() - 1] as f64);
         let of = |workers: f64, throughput: f64| frame.at(workers, (self.curve)(series, workers, throughput));
-        let places = frame.across(1.0, 4.0 * last);
-        let band: Vec<(f64, Estimate)> =
-            places.iter().filter_map(|&workers| Some((workers, fit.throughput(workers)?))).collect();
-        let upper = band.iter().map(|&(workers, estimate)| of(workers, estimate.high));
-        let lower = band.iter().rev().map(|&(workers, estimate)| of(workers, estimate.low));
-        sheet.area(upper.chain(lower).collect(), ink, 0.18, String::new());
+        if self.bands() {
+            let places = frame.across(1.0, 4.0 * last);
+            let band: Vec<(f64, Estimate)> =
+                places.iter().filter_map(|&workers| Some((workers, fit.throughput(workers)?))).collect();
+            let upper = band.iter().map(|&(workers, estimate)| of(workers, estimate.high));
+            let lower = band.iter().rev().map(|&(workers, estimate)| of(workers, estimate.low));
+            sheet.area(upper.chain(lower).collect(), ink, 0.18, String::new());
+        }
         let line = |from: f64, to: f64| {
             frame
                 .across(from, to)
@@ -196,7 +205,7 @@ fn speedup(study: &Study) -> Plot {
     view.draw(&mut sheet, &frame);
     let caption = format!(
         "How many times as much is done in the same time as by {}. Dots are medians with 95 % intervals; a curve is the law that \
-         fits best, with its 95 % band, and dashed where nothing was fitted: up to 4 times as far, and worth as much as the law.",
+         fits best, with its 95 % band if there are not too many, and dashed where nothing was fitted: up to 4 times as far, and worth as much as the law.",
         reference(study)
     );
     Plot { name: "speedup", sheet, caption }
@@ -309,9 +318,16 @@ fn lost(study: &Study) -> Plot {
     });
     let description = format!("Worker-seconds by cause. {}.", told.clone().collect::<Vec<_>>().join("; "));
     let slots = bars.len() + study.series.len();
+    let words = study.series.iter().map(|series| series.name.split(' ').count()).max().unwrap_or(1);
     let axes = (Axis::even(slots as f64), Axis::even(1.02 * factor * most));
-    let (mut sheet, frame) =
-        Frame::new("Where the workers' time went", &about(study), description, &legend, axes, 66.0);
+    let (mut sheet, frame) = Frame::new(
+        "Where the workers' time went",
+        &about(study),
+        description,
+        &legend,
+        axes,
+        50.0 + 17.0 * words as f64,
+    );
     frame.axes(&mut sheet, None, unit);
     let (_, bottom) = frame.ends();
     let place = |slot: f64| frame.at(slot * frame.x.high() / slots as f64, 0.0).0;
@@ -340,15 +356,15 @@ fn lost(study: &Study) -> Plot {
             );
             slot += 1.0;
         }
-        let (left, right) = (place(begin), place(slot));
-        let room = right - left + 0.8 * (place(1.0) - place(0.0));
-        let name = super::draw::shorten(&series.name, room);
-        sheet.text(((left + right) / 2.0, bottom + 40.0), name, WORDS, Align::Middle, Ink::Text);
+        let middle = (place(begin) + place(slot)) / 2.0;
+        for (line, word) in series.name.split(' ').enumerate() {
+            sheet.text((middle, bottom + 39.0 + 17.0 * line as f64), word, 12.0, Align::Middle, Ink::Text);
+        }
         slot += 1.0;
     }
     if study.oversubscribed() {
         let words = format!("* more workers than the {}", output::count(study.cpus, "CPU"));
-        sheet.text((frame.at(0.0, 0.0).0, bottom + 58.0), words, WORDS, Align::Start, Ink::Faint);
+        sheet.text((frame.at(0.0, 0.0).0, sheet.size.1 - 8.0), words, WORDS, Align::Start, Ink::Faint);
     }
     let caption = "Workers times time of the run in the middle, so that bars of equal height are perfect scaling, and what stands above the \
                    work of one is lost. Slower work: bodies took longer, taken together, than those of the run that speed-up is over, \

@@ -1,5 +1,7 @@
 //! What the runs say: medians, speed-ups, fits, lost time.
 
+use std::collections::HashSet;
+
 use parfork::scaling::{Chance, Choice, Estimate, Fit, FitError, How, Law, Measured, choose, fit};
 use parfork::{Engine, cpus};
 use serde_json::Value;
@@ -90,30 +92,9 @@ impl Study {
                 heads.push(setup.clone());
             }
         }
-        let several = |differs: &dyn Fn(&Setup) -> bool| heads.iter().any(differs);
-        let (sizes, schedules) = (
-            several(&|head| head.size != heads[0].size),
-            several(&|head| {
-                head.engine != Some(Engine::Serial)
-                    && heads.iter().any(|other| other.schedule != head.schedule && other.engine == head.engine)
-            }),
-        );
-        let name = |setup: &Setup| {
-            let mut name = match setup.engine {
-                None => "command".to_owned(),
-                Some(engine) => engine.to_string(),
-            };
-            if let Some(size) = setup.size.as_ref().filter(|_| sizes) {
-                name += &format!(" {size}");
-            }
-            if schedules && setup.engine != Some(Engine::Serial) {
-                name += &format!(" {}", setup.schedule);
-            }
-            name
-        };
-        let series: Vec<Series> =
-            heads.iter().map(|head| Series::of(plan, runs, head, name(head), &name, &mut chance)).collect();
-        let size = heads[0].size.as_ref().filter(|_| !sizes);
+        let naming = Naming::of(&plan.setups);
+        let series: Vec<Series> = heads.iter().map(|head| Series::of(plan, runs, head, &naming, &mut chance)).collect();
+        let size = heads[0].size.as_ref().filter(|_| !naming.sizes);
         let mut study = Self {
             title: format!("{}{}", plan.job.title(), size.map_or(String::new(), |size| format!(", {size}"))),
             weak: plan.weak(),
@@ -181,6 +162,29 @@ impl Study {
     }
 }
 
+/// What has to be said of a setup to tell it from the others.
+struct Naming {
+    sizes: bool,
+    schedules: bool,
+}
+
+impl Naming {
+    fn of(setups: &[Setup]) -> Self {
+        let sizes: HashSet<_> = setups.iter().map(|setup| &setup.size).collect();
+        let crowds = setups.iter().filter(|setup| setup.engine != Some(Engine::Serial));
+        let schedules: HashSet<_> = crowds.map(|setup| setup.schedule).collect();
+        Self { sizes: sizes.len() > 1, schedules: schedules.len() > 1 }
+    }
+
+    fn name(&self, setup: &Setup) -> String {
+        let engine = setup.engine.map_or("command".to_owned(), |engine| engine.to_string());
+        let size = setup.size.as_ref().filter(|_| self.sizes).map(ToString::to_string);
+        let tells = self.schedules && setup.engine != Some(Engine::Serial);
+        let schedule = tells.then(|| setup.schedule.to_string());
+        [Some(engine), size, schedule].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// What is said, loudly, when there are not CPUs enough.
 pub fn oversubscription(most: usize, fitted: bool) -> Option<String> {
     let cpus = cpus();
@@ -203,14 +207,7 @@ fn alike(one: &Setup, other: &Setup) -> bool {
 }
 
 impl Series {
-    fn of(
-        plan: &Plan,
-        runs: &Runs,
-        head: &Setup,
-        name: String,
-        names: &dyn Fn(&Setup) -> String,
-        chance: &mut Chance,
-    ) -> Self {
+    fn of(plan: &Plan, runs: &Runs, head: &Setup, naming: &Naming, chance: &mut Chance) -> Self {
         // Speed-up is over serial runs of the same size, or else over one worker of the same series.
         let of_reference = |setup: &&Setup| setup.engine == Some(Engine::Serial) && setup.size == head.size;
         let serial = plan.setups.iter().find(of_reference);
@@ -239,10 +236,19 @@ impl Series {
         let choice = choose(&times, &good);
         let whose = match reference.engine {
             Some(Engine::Serial) => "serial".to_owned(),
-            _ => format!("{} with 1 worker", names(reference)),
+            _ => format!("{} with 1 worker", naming.name(reference)),
         };
         let reference = (base, whose);
-        Self { name, engine: head.engine, setup: head.clone(), points, reference, fits, choice, fitted: numbers }
+        Self {
+            name: naming.name(head),
+            engine: head.engine,
+            setup: head.clone(),
+            points,
+            reference,
+            fits,
+            choice,
+            fitted: numbers,
+        }
     }
 
     /// The fit that is drawn first: the best that there is.

@@ -81,7 +81,7 @@ pub fn text(study: &Study) -> String {
 pub fn sentences(series: &Series) -> Vec<String> {
     let fits = series.fits.iter().map(|(law, fit)| match fit {
         Ok(fit) => told(fit),
-        Err(error) => format!("{law} cannot be fitted: {error}"),
+        Err(error) => format!("{law}: not fitted. {error}"),
     });
     let numbers: Vec<String> = series.fitted.iter().map(ToString::to_string).collect();
     let mut what = format!("Fitted to {} workers", numbers.join(", "));

@@ -113,7 +113,7 @@ impl Frame {
 }
 
 /// As much of a text as there is room for.
-pub fn shorten(text: &str, room: f64) -> String {
+fn shorten(text: &str, room: f64) -> String {
     if Sheet::width_of(text, SMALL) <= room {
         return text.to_owned();
     }

@@ -9,7 +9,7 @@ mod sheet;
 mod svg;
 
 pub use axis::Axis;
-pub use frame::{Entry, Frame, Sample, WORDS, shorten};
+pub use frame::{Entry, Frame, Sample, WORDS};
 pub use ink::{Ink, style};
 pub use sheet::{Align, Mark, Shape, Sheet};
 pub use svg::escape;
