@@ -120,7 +120,7 @@ impl Board {
             place.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
         }
         plate.runs.store(1, Ordering::Relaxed);
-        plate.edition.store(edition + 2, Ordering::Release);
+        plate.edition.store(edition.wrapping_add(2), Ordering::Release);
         Shown(plate)
     }
 }
