@@ -302,11 +302,7 @@ mod tests {
     fn jobs_and_workers_on_a_usual_terminal() {
         let lines = drawn(&view(vec![job(4711, "mandelbrot", 3), job(4800, "gaussian:3", 2)]), 80, 24);
         assert_eq!(lines[0], "parfork top: 2 jobs, 5 workers");
-        assert!(
-            lines[1].contains("PID  JOB") && lines[1].contains("PROGRESS") && lines[1].contains("LEFT"),
-            "{}",
-            lines[1]
-        );
+        assert!(["PID  JOB", "PROGRESS", "LEFT"].iter().all(|title| lines[1].contains(title)), "{lines:?}");
         assert!(lines[2].starts_with("> 4711  mandelbrot") && lines[2].contains("60%") && lines[2].contains("0:39"));
         assert!(lines[3].starts_with("  4800  gaussian:3"));
         assert_eq!(lines[5], "mandelbrot: 600 of 1000 slices done, 3 taken, 399 left, 1 set aside");
