@@ -169,7 +169,7 @@ fn a_plan_is_drawn() {
         desk.ok(&format!("plan {shape} -n 3"));
     }
     desk.fails("plan 9999999999x9999999999", 2, &["2^64"]);
-    desk.fails("plan 5x5 -n 0", 2, &["1 to 1024"]);
+    desk.fails("plan 5x5 -n 0", 2, &["1 to 4294967295"]);
 }
 
 #[test]

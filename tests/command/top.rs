@@ -106,10 +106,18 @@ fn select(top: &Terminal, pid: u32) {
     let is_selected = |screen: &str| {
         screen.lines().filter(|line| line.starts_with('>')).take(1).any(|line| line.contains(&format!("{pid}  ")))
     };
+    press_until(top, "\t", is_selected);
+}
+
+/// Presses a key, and again whenever the screen has changed and is not yet as it should be: other jobs come and go, and keys wait in
+/// line.
+fn press_until(top: &Terminal, key: &str, what: impl Fn(&str) -> bool) {
+    let mut before = String::new();
     top.shows(|screen| {
-        let is = is_selected(screen);
-        if !is && screen.contains("q quit") {
-            top.press("\t");
+        let is = what(screen);
+        if !is && screen.contains("q quit") && screen != before {
+            before = screen.to_owned();
+            top.press(key);
         }
         is
     });
@@ -123,8 +131,7 @@ fn a_worker_killed_by_key_is_replaced() {
     select(&top, job.id());
     top.shows(|screen| screen.matches("stopped").count() == 2);
     // Down, kill, no; kill, yes.
-    top.press("\x1b[B");
-    top.shows(|screen| screen.lines().filter(|line| line.starts_with(">    1")).count() == 1);
+    press_until(&top, "\x1b[B", |screen| screen.lines().filter(|line| line.starts_with(">    1")).count() == 1);
     top.press("k");
     top.shows(|screen| screen.contains(&format!("kill worker 1 (pid {})? y: yes", workers[1])));
     top.press("n");
@@ -177,7 +184,7 @@ fn a_closed_terminal_ends_it() {
         let top = Terminal::run(command, 24, 80);
         top.shows(|screen| screen.contains("parfork top"));
         let code = top.close().code();
-        assert_eq!(code, Some(if ignores { 1 } else { 129 }));
+        assert_eq!(code, Some(129));
     }
 }
 

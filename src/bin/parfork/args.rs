@@ -251,7 +251,7 @@ pub struct Plan {
     #[arg(value_name = "SHAPE", value_parser = shape)]
     pub shape: Shape,
     /// How many workers; for a plan any number will do [default: CPUs available to this process]
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short = 'n', long, value_name = "N", value_parser = virtual_workers)]
     pub workers: Option<u32>,
     /// How the array is cut: rows, rows=64, cols, cols=64, tiles=HxW
     #[arg(long, value_name = "SPLIT", default_value_t)]
@@ -305,6 +305,11 @@ pub struct Explain {
     /// Wait for Enter between the steps
     #[arg(long)]
     pub step: bool,
+}
+
+fn virtual_workers(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|&number| number > 0);
+    number.ok_or_else(|| format!("a plan takes 1 to {} workers. Give a number in between.", u32::MAX))
 }
 
 pub fn number_of_workers(text: &str) -> Result<usize, String> {

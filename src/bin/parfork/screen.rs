@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
 use parfork::{Hold, Stop};
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
@@ -112,9 +113,17 @@ fn give_back() {
     }
 }
 
-/// What drawing may fail with.
+/// What drawing may fail with. A terminal that was closed is told by the signal for that, which comes sooner or later.
 fn gone(error: io::Error) -> Failure {
+    if error.raw_os_error() == Some(Errno::EIO as i32) {
+        return closed();
+    }
     Failure::job(format!("the terminal cannot be drawn on ({error}). Use a terminal, or --once or --json for scripts."))
+}
+
+/// The end of who has lost its terminal.
+fn closed() -> Failure {
+    Failure::Stopped { signal: Signal::SIGHUP as i32, text: "the terminal was closed.".to_owned() }
 }
 
 /// Whether there is input within some time; false also after a signal. Not through crossterm, which reads a terminal that was
@@ -133,7 +142,7 @@ fn await_input(patience: Duration) -> Result<bool, Failure> {
 /// What was typed, which there is.
 fn read(bytes: &mut [u8]) -> Result<usize, Failure> {
     match nix::unistd::read(io::stdin(), bytes) {
-        Ok(0) | Err(Errno::EIO) => Err(gone(io::Error::other("it was closed"))),
+        Ok(0) | Err(Errno::EIO) => Err(closed()),
         Ok(many) => Ok(many),
         Err(Errno::EINTR | Errno::EAGAIN) => Ok(0),
         Err(error) => Err(gone(error.into())),
