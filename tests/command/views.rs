@@ -173,6 +173,23 @@ fn reports_for_programs_have_the_record() {
     assert_documented(&serde_json::from_str(&desk.ok("plan 10x10 -n 2 --json")).unwrap());
 }
 
+/// However the job is run, of a worker's time no more than a twentieth of the wall time is left without a cause.
+#[test]
+fn lost_time_is_explained() {
+    let desk = Desk::new();
+    for flags in
+        ["-n 2", "-n 4 --schedule guided", "-n 3 --schedule static --guard", "-n 2 --engine threads", "--engine serial"]
+    {
+        let run: Value =
+            serde_json::from_str(&desk.ok(&format!("mandelbrot -o set.png --size 300x200 --json {flags}"))).unwrap();
+        let record = &run["jobs"][0]["record"];
+        let unexplained = record["waterfall"]["unexplained_seconds"].as_f64().unwrap();
+        let wall = record["wall_seconds"].as_f64().unwrap();
+        assert!(unexplained <= 0.05 * wall, "{flags}: {unexplained} of {wall} seconds have no cause");
+        assert!(record["waterfall"]["computing_seconds"].as_f64().unwrap() > 0.0, "{flags}");
+    }
+}
+
 /// Every field of a report for programs is in docs/json.md.
 fn assert_documented(value: &Value) {
     let document = include_str!("../../docs/json.md");

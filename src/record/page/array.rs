@@ -22,6 +22,9 @@ const WIDTH: f64 = 340.0;
 const HEIGHT: f64 = 400.0;
 const LEAST: f64 = 60.0;
 
+/// Pixels of a wide screen for a unit.
+const SCALE: f64 = 1.6;
+
 /// Who has done a slice, and whether it had been tried before.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Owner {
@@ -57,8 +60,9 @@ pub(super) fn write(record: &Record, html: &mut String) {
     let slices = record.grid.slices();
     let _ = writeln!(
         html,
-        "<figure><svg class=\"array\" viewBox=\"-1 -1 {:.1} {:.1}\" role=\"img\" aria-label=\"The array in {}, \
+        "<figure><svg class=\"array\" style=\"max-width:{:.0}px\" viewBox=\"-1 -1 {:.1} {:.1}\" role=\"img\" aria-label=\"The array in {}, \
          by worker\">",
+        width * SCALE,
         width + 2.0,
         height + 2.0,
         count(slices, "slice"),
