@@ -236,10 +236,12 @@ fn told(workers: usize, who: usize, when: u64, deed: impl Fn() -> Result<(), Str
     let (mut cells, told, deeds, news) = (line(workers), Told::new(), Page::new(), Page::new());
     let mut looks = 0;
     let all_told = |_: usize, _: usize| {
-        // The first look after the deed is the coordinator's waking up, before it has told anybody.
+        // The first look after the deed is most often the coordinator's waking up, before it has told anybody, so that nobody
+        // can hear of it while it looks; but if it was awake, the others are ended after this look.
         looks += u32::from(deeds[0].load(Ordering::Relaxed) > 0);
-        let until = std::time::Instant::now() + Duration::from_secs(5);
-        while looks > 1 && news[0].load(Ordering::Acquire) < workers as u64 - 1 && std::time::Instant::now() < until {
+        let patience = Duration::from_millis([0, 300, 5000][looks.min(2) as usize]);
+        let until = std::time::Instant::now() + patience;
+        while news[0].load(Ordering::Acquire) < workers as u64 - 1 && std::time::Instant::now() < until {
             std::thread::yield_now();
         }
     };
