@@ -1,7 +1,7 @@
 //! A record for programs. docs/json.md says what each field means; what is changed there so that readers break changes the
 //! schema's number.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::value::{Json, object};
 use super::{Attempt, DeathRecord, Life, Machine, Memory, Options, Part, Record, Span, Stretch, Usage, Waterfall};
@@ -158,9 +158,9 @@ fn death(death: &DeathRecord) -> Json {
 }
 
 fn waterfall(waterfall: &Waterfall) -> Json {
-    let parts = waterfall.parts().map(|(part, time)| (key(part), time));
+    let parts = waterfall.parts().map(|(part, time)| (key(part), Json::from(time)));
     let mut object: Vec<(String, Json)> = parts.collect();
-    object.push(("total_seconds".to_owned(), waterfall.total));
+    object.push(("total_seconds".to_owned(), waterfall.total.into()));
     Json::Object(object)
 }
 
