@@ -158,7 +158,7 @@ fn death(death: &DeathRecord) -> Json {
 }
 
 fn waterfall(waterfall: &Waterfall) -> Json {
-    let parts = waterfall.parts().map(|(part, time)| (key(part), time.into()));
+    let parts = waterfall.parts().map(|(part, time)| (key(part), Json::from(time)));
     let mut object: Vec<(String, Json)> = parts.collect();
     object.push(("total_seconds".to_owned(), waterfall.total.into()));
     Json::Object(object)
