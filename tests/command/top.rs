@@ -101,18 +101,21 @@ fn jobs_of_others_are_not_told() {
     watched("killed", job);
 }
 
-/// Selects the job of a coordinator, whatever others there are.
+/// Selects the job of a coordinator, whatever others there are: it was there before `top` was.
 fn select(top: &Terminal, pid: u32) {
-    let is_selected = |screen: &str| {
-        screen.lines().filter(|line| line.starts_with('>')).take(1).any(|line| line.contains(&format!("{pid}  ")))
-    };
-    top.shows(|screen| {
-        let is = is_selected(screen);
-        if !is && screen.contains("q quit") {
-            top.press("\t");
+    let selected = |screen: &str| screen.lines().find(|line| line.starts_with('>')).map(str::to_owned);
+    let mut before = None;
+    loop {
+        // Another one is, for a key has changed it.
+        top.shows(|screen| {
+            screen.contains("q quit") && selected(screen).is_some_and(|line| before.as_ref() != Some(&line))
+        });
+        before = selected(&top.text());
+        if before.as_ref().is_some_and(|line| line.contains(&format!("{pid}  "))) {
+            return;
         }
-        is
-    });
+        top.press("\t");
+    }
 }
 
 #[test]
