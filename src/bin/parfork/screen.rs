@@ -75,26 +75,14 @@ impl Screen {
 
     /// Draws a frame.
     pub fn draw(&mut self, frame: impl FnOnce(&mut Frame<'_>)) -> Result<(), Failure> {
-        self.terminal.draw(frame).map(drop).map_err(gone)
+        unless_stopped(self.terminal.draw(frame).map(drop).map_err(gone))
     }
 
     /// The keys that were pressed, once there are some, or none after so long.
     ///
     /// Fails when a signal has asked to stop, or the terminal is gone.
     pub fn keys(&self, patience: Duration) -> Result<Vec<Key>, Failure> {
-        if let Some(signal) = Stop::at_signals()?.signal() {
-            return Err(Failure::Stopped { signal, text: "stopped by a signal.".to_owned() });
-        }
-        let mut bytes = [0; 256];
-        let mut read = match await_input(patience)? {
-            true => read(&mut bytes)?,
-            false => return Ok(Vec::new()),
-        };
-        // The rest of a sequence may be on its way.
-        while bytes[..read].ends_with(b"\x1b") && read < bytes.len() && await_input(Duration::from_millis(20))? {
-            read += self::read(&mut bytes[read..])?;
-        }
-        Ok(understand(&bytes[..read]))
+        unless_stopped(await_keys(patience))
     }
 }
 
@@ -102,6 +90,28 @@ impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+/// What came, unless a signal has asked to stop: a terminal that is closed says so twice, and this is the reason.
+fn unless_stopped<T>(came: Result<T, Failure>) -> Result<T, Failure> {
+    match Stop::at_signals()?.signal() {
+        Some(signal) => Err(Failure::Stopped { signal, text: "stopped by a signal.".to_owned() }),
+        None => came,
+    }
+}
+
+/// The keys that were pressed, once there are some, or none after so long.
+fn await_keys(patience: Duration) -> Result<Vec<Key>, Failure> {
+    let mut bytes = [0; 256];
+    let mut read = match await_input(patience)? {
+        true => read(&mut bytes)?,
+        false => return Ok(Vec::new()),
+    };
+    // The rest of a sequence may be on its way.
+    while bytes[..read].ends_with(b"\x1b") && read < bytes.len() && await_input(Duration::from_millis(20))? {
+        read += self::read(&mut bytes[read..])?;
+    }
+    Ok(understand(&bytes[..read]))
 }
 
 /// Makes the terminal what it was; once.
