@@ -3,6 +3,8 @@
 mod json;
 mod live;
 mod table;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use parfork::watch;
