@@ -4,6 +4,7 @@ Usage: sharing.py PARFORK FOLDER (both checks use files that this script writes;
 """
 
 import array
+import glob
 import os
 import re
 import subprocess
