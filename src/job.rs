@@ -226,7 +226,7 @@ impl<'p, L: Lend> Job<'p, L> {
     }
 
     /// Keeps a record of who did what when, and of what it cost, for the [`Report`](crate::Report): [`crate::record`] has the
-    /// views of it. Costs less than a hundredth of a job whose slices take 30 us or more, and some 0.1 ms after it.
+    /// views of it. Costs less than a hundredth of a job whose slices take 100 us or more, and some 0.1 ms after it.
     ///
     /// Only of jobs that succeed, also after deaths that they [survive](Self::retries).
     pub fn record(mut self, record: bool) -> Self {
