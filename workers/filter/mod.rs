@@ -184,6 +184,16 @@ pub const FILTERS: &[Definition] = &[
     define("rotate", "90|180|270", "turns clockwise by so many degrees"),
 ];
 
+/// Panics unless the rectangle `rows` x `cols` lies in a result of this shape and `out` is what it takes.
+fn fit(shape: Result<[usize; 3], FilterError>, rows: &Range<usize>, cols: &Range<usize>, out: (usize, usize, usize)) {
+    let [height, width, channels] = shape.unwrap_or_else(|refusal| panic!("{refusal}"));
+    assert!(
+        rows.end <= height && cols.end <= width,
+        "rows {rows:?} x columns {cols:?} do not lie in a result of {height}x{width} pixels",
+    );
+    assert_eq!(out, (rows.len(), cols.len(), channels), "the shape of `out` for {rows:?} x {cols:?}");
+}
+
 impl Filter {
     /// (height, width, channels) of the result for an input of such a shape.
     ///
@@ -265,18 +275,7 @@ impl Filter {
         cols: Range<usize>,
         out: ArrayViewMut3<'_, S>,
     ) {
-        let (height, width, channels) = src.dim();
-        let shape = match self.output_shape([height, width, channels]) {
-            Ok(shape) => shape,
-            Err(refusal) => panic!("{refusal}"),
-        };
-        assert!(
-            rows.end <= shape[0] && cols.end <= shape[1],
-            "rows {rows:?} x columns {cols:?} do not lie in a result of {}x{} pixels",
-            shape[0],
-            shape[1],
-        );
-        assert_eq!(out.dim(), (rows.len(), cols.len(), shape[2]), "the shape of `out` for {rows:?} x {cols:?}");
+        fit(self.output_shape(src.dim().into()), &rows, &cols, out.dim());
         if out.is_empty() {
             return;
         }

@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use super::picture::{Region, Source};
 use super::point::Table;
-use super::{Border, Filter, FilterError, Sample};
+use super::{Border, Filter, FilterError, Sample, fit};
 
 /// Neighbours in a chain of filters that can be applied together: at most one of them is not of single samples.
 ///
@@ -32,8 +32,8 @@ pub struct Run {
 const MOST: usize = 8;
 
 impl Run {
-    /// Cuts a chain into runs, each as long as can be, of 8 filters at most. The runs of the first filters of a chain that end where a run of the
-    /// whole one ends are the first runs of that.
+    /// Cuts a chain into runs, each as long as can be, of 8 filters at most. The runs of the first filters of a chain that end
+    /// where a run of the whole one ends are the first runs of that.
     pub fn split(chain: &[Filter]) -> Vec<Run> {
         let mut runs: Vec<Run> = Vec::new();
         for &filter in chain {
@@ -82,17 +82,7 @@ impl Run {
         if let [filter] = self.filters[..] {
             return filter.apply(src, border, rows, cols, out);
         }
-        let shape = match self.output_shape(src.dim().into()) {
-            Ok(shape) => shape,
-            Err(refusal) => panic!("{refusal}"),
-        };
-        assert!(
-            rows.end <= shape[0] && cols.end <= shape[1],
-            "rows {rows:?} x columns {cols:?} do not lie in a result of {}x{} pixels",
-            shape[0],
-            shape[1],
-        );
-        assert_eq!(out.dim(), (rows.len(), cols.len(), shape[2]), "the shape of `out` for {rows:?} x {cols:?}");
+        fit(self.output_shape(src.dim().into()), &rows, &cols, out.dim());
         if out.is_empty() {
             return;
         }
