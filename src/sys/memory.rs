@@ -9,6 +9,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::ptr::NonNull;
 
 use memmap2::{MmapOptions, MmapRaw};
@@ -75,7 +76,10 @@ pub(crate) fn punch(fd: impl AsFd, len: usize) -> io::Result<()> {
 
 /// Opens once more what another process of this user has open.
 pub(crate) fn reopen(pid: u32, fd: u64, write: bool) -> io::Result<OwnedFd> {
-    let file = std::fs::File::options().read(true).write(write).open(format!("/proc/{pid}/fd/{fd}"))?;
+    // Somebody else's file may be there by now, and be a pipe that nobody writes to, or a terminal.
+    let how = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let path = format!("/proc/{pid}/fd/{fd}");
+    let file = std::fs::File::options().read(true).write(write).custom_flags(how).open(path)?;
     Ok(file.into())
 }
 
