@@ -313,7 +313,7 @@ fn who_comes_too_late_is_named() {
                 }
                 // One whose patience ends first, the others would wait for ever.
                 if w.rank() == 0 {
-                    w.meet_within(Duration::from_millis(300))
+                    w.meet_within(Duration::from_secs(2))
                 } else {
                     w.meet().map_err(|error| {
                         assert!(error.to_string().contains("worker 0 would not wait any longer"), "{error}");
@@ -326,7 +326,7 @@ fn who_comes_too_late_is_named() {
         });
         let Error::Refused(refusal) = &error else { panic!("{error:?}") };
         assert_eq!(refusal.rank, 0, "{error}");
-        let came = format!("{} of {workers} came within 300ms", workers - late.len());
+        let came = format!("{} of {workers} came within 2s", workers - late.len());
         let who = match late.len() {
             1 => "worker 1 did not".to_owned(),
             2 => "workers 1, 3 did not".to_owned(),
@@ -533,11 +533,15 @@ fn the_dead_are_not_missed_when_time_is_up() {
                 2 => wait_for_ever(),
                 _ => {}
             }
-            w.meet_within(Duration::from_millis(500))
+            w.meet_within(Duration::from_secs(2))
         })
         .unwrap_err()
     });
-    assert!(error.to_string().contains("2 of 3 came within 500ms: worker 2 did not"), "{error}");
+    // Whose time is up first, and whose error comes first, is left to chance; both know who was missing.
+    let said = error.to_string();
+    let own = said.contains("2 of 3 came within 2s: worker 2 did not");
+    let told = said.contains("would not wait any longer: 2 of 3 came, worker 2 did not");
+    assert!(own || told, "{error}");
 }
 
 /// 256 workers on whatever CPUs there are: meeting, dying, being replaced.

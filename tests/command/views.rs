@@ -30,7 +30,7 @@ fn pages(desk: &Desk) -> Vec<(&'static str, PathBuf)> {
 
 /// A run one of whose workers is killed.
 fn with_death(desk: &Desk) {
-    let steps = if cfg!(debug_assertions) { 3000 } else { 300_000 };
+    let steps = if cfg!(debug_assertions) { 8000 } else { 300_000 };
     let line = format!(
         "mandelbrot -o death.png --size 200x200 --center=-0.75,0.1 --zoom 8 --iterations {steps} -n 2 --report death.html \
          --trace death.json"
