@@ -5,7 +5,7 @@
 mod support;
 
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parfork::{Cause, Engine, Error, Gathered, Job, Redo, Schedule, Settings, Shared, Split, Worker};
@@ -353,12 +353,14 @@ fn time_that_is_not_up_changes_nothing() {
 }
 
 fn time_that_is_up_is_for_threads_too() {
-    let mut cells = line(3);
+    let (mut cells, gave_up) = (line(3), AtomicBool::new(false));
     let run = job(&mut cells).engine(Engine::Threads).run(|w, _| -> parfork::Result<()> {
-        if w.rank() == 2 {
-            std::thread::sleep(Duration::from_millis(100));
+        while w.rank() == 2 && !gave_up.load(Ordering::Relaxed) {
+            std::thread::yield_now();
         }
-        w.meet_within(Duration::from_millis(if w.rank() == 0 { 10 } else { 10_000 }))
+        let met = w.meet_within(if w.rank() == 0 { Duration::from_millis(10) } else { Duration::MAX });
+        gave_up.store(true, Ordering::Relaxed);
+        met
     });
     let text = run.unwrap_err().to_string();
     assert!(text.contains("came within 10ms") || text.contains("would not wait any longer"), "{text}");
@@ -416,11 +418,17 @@ fn the_rest_go_on_without_the_dead() {
         }
     }
     // While it waits: killed by one that comes later.
-    let pids = Page::new();
+    let (pids, coming) = (Page::new(), Page::new());
     for _ in 0..20 {
+        coming[1].store(0, Ordering::Relaxed);
         let (cells, run) = go_on(4, |rank, meeting| {
             pids[rank].store(u64::from(std::process::id()), Ordering::Relaxed);
+            coming[rank].store(meeting, Ordering::Relaxed);
             if (rank, meeting) == (3, 5) {
+                while coming[1].load(Ordering::Relaxed) < 5 {
+                    std::thread::yield_now();
+                }
+                // Most often it waits by then.
                 std::thread::sleep(Duration::from_millis(5));
                 // SAFETY: a signal to a worker.
                 unsafe { libc::kill(pids[1].load(Ordering::Relaxed) as i32, libc::SIGKILL) };

@@ -245,6 +245,24 @@ fn a_terminal_is_told_who_did_what() {
 }
 
 #[test]
+fn a_job_that_fails_leaves_its_views() {
+    let desk = Desk::new();
+    let line = "mandelbrot -o endless.png --size 4000x4000 --center=-0.1,0 --zoom 50 --iterations 1000000 -n 2 --deadline 300ms \
+                --report why.html --trace why.json";
+    let output = desk.run(line);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && text.contains("after its deadline of 300ms"), "{text}");
+    let html = fs::read_to_string(desk.path("why.html")).unwrap();
+    assert!(html.contains("This job failed:") && html.contains("after its deadline of 300ms"));
+    let trace: Value = serde_json::from_str(&fs::read_to_string(desk.path("why.json")).unwrap()).unwrap();
+    assert!(trace["traceEvents"].as_array().is_some_and(|events| !events.is_empty()));
+    assert!(!desk.path("endless.png").exists());
+    // What is wrong before the job begins leaves none.
+    desk.fails("sum nowhere.npy --report none.html", 3, &["nowhere.npy"]);
+    assert!(!desk.path("none.html").exists());
+}
+
+#[test]
 fn views_that_cannot_be_written_are_found_before_the_work() {
     let desk = Desk::new();
     desk.save("x.npy", &noise((30, 10), 5));
