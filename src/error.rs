@@ -1,6 +1,7 @@
 //! What can go wrong, each with the numbers and what to do.
 
 mod fault;
+mod segment;
 
 use std::fmt;
 use std::io;
@@ -11,6 +12,7 @@ use crate::engine::Engine;
 use crate::slices::{Region, SplitError};
 
 pub use fault::{ArrayName, Fault, Owner, Place, Touch};
+pub use segment::Trouble;
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -148,6 +150,15 @@ pub enum Error {
     /// A barrier that a body waits at cannot be crossed.
     #[error("{0}")]
     Barrier(String),
+
+    /// A named segment that cannot be had, or not now.
+    #[error("segment {name}: {trouble}.")]
+    Segment {
+        /// Its name.
+        name: String,
+        /// What is the matter.
+        trouble: Trouble,
+    },
 
     /// A file that is not what it should be.
     #[error("{}: {what}. {}.", .path.display(), sentence(.remedy))]

@@ -12,11 +12,12 @@ use bytemuck::Pod;
 use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, RawArrayViewMut};
 
 use crate::error::{Error, Result};
-use crate::shared::{Backing, Shared, raw_view};
+use crate::shared::named::{Named, ReadGuard, WriteGuard};
+use crate::shared::{Backing, Element, Shared, raw_view};
 use crate::slices::{Extent, Grid, Region, Split};
 use crate::sys::memory::Access;
 
-/// What may be lent: `&Shared`, `&mut Shared`, and tuples of what may be lent.
+/// What may be lent: `&Shared`, `&mut Shared`, the same of [guards](crate::named) of named segments, and tuples of what may be lent.
 ///
 /// # Safety
 /// For implementors (there are none outside of this crate): `loans` names every segment that `part` makes views of, in the
@@ -97,6 +98,40 @@ unsafe impl<'a, T: Pod + Send + Sync, D: Dimension> Lend for &'a mut Shared<T, D
         // that this loan is keeps out everybody else.
         Slice { cells: unsafe { mine.deref_into_view_mut() }, region: *region }
     }
+}
+
+// SAFETY: as for `&Shared`: the guard keeps other processes' writers out, and is borrowed for as long.
+unsafe impl<'a, T: Element + Send + Sync, D: Dimension> Lend for &'a ReadGuard<'_, T, D> {
+    type Part = ArrayView<'a, T, D>;
+
+    fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
+        list.push(named_loan(self.named(), Access::Read));
+    }
+
+    unsafe fn part(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part {
+        // SAFETY: passed on to the caller.
+        unsafe { <&'a Shared<T, D>>::part(seats, region) }
+    }
+}
+
+// SAFETY: as for `&mut Shared`: the guard keeps everybody else out, in other processes too, and is borrowed alone for as long.
+unsafe impl<'a, T: Element + Send + Sync, D: Dimension> Lend for &'a mut WriteGuard<'_, T, D> {
+    type Part = Slice<'a, T, D>;
+
+    fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
+        self.begin();
+        list.push(named_loan(self.named(), Access::Write));
+    }
+
+    unsafe fn part(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part {
+        // SAFETY: passed on to the caller.
+        unsafe { <&'a mut Shared<T, D>>::part(seats, region) }
+    }
+}
+
+fn named_loan<T: Element, D: Dimension>(named: &Named<T, D>, access: Access) -> Loan<'_> {
+    let dtype = std::any::type_name::<T>();
+    Loan { backing: named.backing(), base: named.base(), access, extent: named.extent(), dtype }
 }
 
 fn loan<T: Pod, D: Dimension>(array: &Shared<T, D>, access: Access) -> Loan<'_> {

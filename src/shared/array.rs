@@ -74,7 +74,12 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
     /// # Errors
     /// As [`zeros`](Self::zeros).
     pub fn unfilled(shape: impl IntoDimension<Dim = D>) -> Result<Self> {
-        Self::make(shape, Order::C, |bytes, what| Segment::for_any_data(bytes, what))
+        Self::unfilled_in(shape, Order::C)
+    }
+
+    /// The same in the order asked for.
+    pub(super) fn unfilled_in(shape: impl IntoDimension<Dim = D>, order: Order) -> Result<Self> {
+        Self::make(shape, order, |bytes, what| Segment::for_any_data(bytes, what))
     }
 
     fn make(
@@ -233,7 +238,7 @@ impl<T: Pod, D: Dimension> fmt::Debug for Shared<T, D> {
 }
 
 /// How many bytes an array takes; also refuses what ndarray would: a product of the axes other than 0 that overflows.
-fn byte_length(shape: &[usize], element: usize) -> Result<usize> {
+pub(crate) fn byte_length(shape: &[usize], element: usize) -> Result<usize> {
     let product = |size: usize, axis: usize| size.checked_mul(axis).filter(|&bytes| isize::try_from(bytes).is_ok());
     let nonzero = shape.iter().filter(|&&axis| axis != 0).copied().try_fold(element.max(1), product);
     match nonzero {
@@ -246,7 +251,7 @@ fn byte_length(shape: &[usize], element: usize) -> Result<usize> {
 }
 
 /// Adds to an error for want of memory which shape would fit: as many as there is room for on the first axis.
-fn with_what_fits(mut error: Error, shape: &[usize], element: usize) -> Error {
+pub(super) fn with_what_fits(mut error: Error, shape: &[usize], element: usize) -> Error {
     if let (Error::Memory { room, fits, .. }, [_, others @ ..]) = (&mut error, shape) {
         let each = others.iter().product::<usize>() * element;
         let first = (*room as usize).checked_div(each).filter(|&first| first > 0);

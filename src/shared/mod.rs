@@ -6,13 +6,17 @@
 //! in `array.rs` and `segment.rs`, nowhere else in this room.
 
 mod array;
+mod element;
 mod kept;
+pub mod named;
 mod segment;
 mod touch;
 mod withheld;
 
-pub(crate) use array::raw_view;
 pub use array::{Order, Shared};
+pub(crate) use array::{byte_length, raw_view};
+pub use element::Element;
+pub(crate) use element::dtype;
 pub use kept::keep_memory;
 pub(crate) use segment::{Attached, BOARD, Backing, Segment, Told, Wire, give_back_at_once, retain_live};
 pub(crate) use touch::touch_cost;

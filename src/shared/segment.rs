@@ -47,6 +47,8 @@ pub(crate) struct Segment {
 #[derive(Debug)]
 pub(crate) struct Backing {
     fd: OwnedFd,
+    /// Where in the file they begin.
+    at: usize,
     len: usize,
     /// Whether this is how the process that made it has it, and where it stands among all that were made.
     made: Option<Made>,
@@ -57,6 +59,8 @@ struct Made {
     by: u32,
     number: u64,
     inode: OnceLock<u64>,
+    /// Whether the bytes are of no use when this is dropped; those of a named segment are others' too.
+    anonymous: bool,
 }
 
 /// What a process needs to know of a segment that was made after it was forked.
@@ -66,6 +70,7 @@ pub(crate) struct Told {
     pub(crate) number: u64,
     /// In the process that made it.
     pub(crate) fd: u64,
+    pub(crate) at: usize,
     pub(crate) len: usize,
     pub(crate) inode: u64,
 }
@@ -144,7 +149,7 @@ impl Segment {
         };
         let made = memfd(name, len).and_then(|fd| {
             let mapping = Mapping::new(&fd, len, Keeping::SharedToWrite, kind)?;
-            mapping.reserve(&fd)?;
+            mapping.reserve(&fd, 0)?;
             Ok((fd, mapping))
         });
         let (fd, mapping) = made.map_err(no_room)?;
@@ -190,10 +195,20 @@ impl Segment {
 
 impl Backing {
     fn made(fd: OwnedFd, len: usize) -> Self {
+        Self::numbered(fd, 0, len, true)
+    }
+
+    /// `len` bytes from `at` on of a file that has a name, and that others may use when this is dropped.
+    pub(crate) fn named(fd: OwnedFd, at: usize, len: usize) -> Self {
+        Self::numbered(fd, at, len, false)
+    }
+
+    fn numbered(fd: OwnedFd, at: usize, len: usize, anonymous: bool) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         LIVE.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
-        Self { fd, len, made: Some(Made { by: std::process::id(), number, inode: OnceLock::new() }) }
+        let made = Made { by: std::process::id(), number, inode: OnceLock::new(), anonymous };
+        Self { fd, at, len, made: Some(made) }
     }
 
     /// What another process needs to know to [`open`](Self::open) it.
@@ -209,7 +224,7 @@ impl Backing {
                 *made.inode.get_or_init(|| inode)
             }
         };
-        Ok(Told { number: made.number, fd: self.fd.as_raw_fd() as u64, len: self.len, inode })
+        Ok(Told { number: made.number, fd: self.fd.as_raw_fd() as u64, at: self.at, len: self.len, inode })
     }
 
     /// Opens what process `owner` has told of, to read or also to write.
@@ -222,7 +237,7 @@ impl Backing {
             _ => Err(io::Error::other("another file has its descriptor")),
         });
         let fd = fd.map_err(Error::system("open an array that the coordinator has lent"))?;
-        Ok(Self { fd, len: told.len, made: None })
+        Ok(Self { fd, at: told.at, len: told.len, made: None })
     }
 
     /// How many bytes there are.
@@ -232,7 +247,7 @@ impl Backing {
 
     /// Maps the same bytes once more, in this process (a worker), at another address.
     pub(crate) fn attach(&self, keeping: Keeping) -> Result<Attached> {
-        let mapping = Mapping::fenced(&self.fd, self.len, keeping);
+        let mapping = Mapping::fenced(&self.fd, self.at, self.len, keeping);
         let mapping = mapping.map_err(Error::system("map a lent array in a worker"))?;
         Ok(Attached { _withheld: Entry::new(mapping.base().addr().get(), mapping.len()), mapping })
     }
@@ -247,7 +262,7 @@ impl Backing {
     pub(crate) unsafe fn put(&self, from: &Attached, run: Range<usize>) -> io::Result<()> {
         assert!(run.end <= self.len);
         // SAFETY: readable, as long as said, and passed on to the caller.
-        unsafe { put(&self.fd, run.start, from.bytes(run.clone())) }
+        unsafe { put(&self.fd, self.at + run.start, from.bytes(run.clone())) }
     }
 }
 
@@ -256,7 +271,7 @@ impl Drop for Backing {
         let Some(made) = &self.made else { return };
         LIVE.lock().unwrap_or_else(PoisonError::into_inner).remove(&made.number);
         // Not in a fork of the process that made it, whose array it still is.
-        if KEPT_ELSEWHERE.load(Ordering::Relaxed) && made.by == std::process::id() {
+        if made.anonymous && KEPT_ELSEWHERE.load(Ordering::Relaxed) && made.by == std::process::id() {
             // What is kept if it fails is given back when the last who has it is gone.
             let _ = punch(&self.fd, self.len);
         }
@@ -283,6 +298,11 @@ impl Attached {
     /// The first byte in this process.
     pub(crate) fn base(&self) -> NonNull<u8> {
         self.mapping.base()
+    }
+
+    /// Takes memory for all of it, of which nobody has touched any yet.
+    pub(crate) fn reserve(&self, backing: &Backing) -> io::Result<()> {
+        self.mapping.reserve(&backing.fd, backing.at)
     }
 
     /// Allows or forbids writes to the pages that `range` lies in.

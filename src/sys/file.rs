@@ -1,17 +1,18 @@
 //! Files as the kernel gives them: opened without waiting, and outputs that have no name until they are done.
 
-use std::ffi::{CString, OsStr};
-use std::fs::{File, Metadata, OpenOptions};
+use std::ffi::{CString, OsStr, OsString};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, FallocateFlags, OFlag, fallocate, open, openat, renameat};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
-use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, linkat, unlinkat};
+use nix::sys::stat::{Mode, fchmod, fstatat, mkdirat};
+use nix::unistd::{AccessFlags, Gid, Group, UnlinkatFlags, User, faccessat, fchown, geteuid, linkat, unlinkat};
 
 /// Opens a file for reading; a FIFO without a writer does not keep the caller waiting.
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
@@ -62,6 +63,113 @@ impl Folder {
 
     pub(crate) fn remove(&self, name: &OsStr) -> io::Result<()> {
         Ok(unlinkat(&self.0, name, UnlinkatFlags::NoRemoveDir)?)
+    }
+
+    /// A folder in this one, which is no link.
+    pub(crate) fn folder(&self, name: &OsStr) -> io::Result<Self> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        Ok(Self(openat(&self.0, name, flags, Mode::empty())?))
+    }
+
+    /// Makes a folder in this one that is for its owner alone.
+    pub(crate) fn make_folder(&self, name: &OsStr) -> io::Result<()> {
+        Ok(mkdirat(&self.0, name, Mode::S_IRWXU)?)
+    }
+
+    /// Removes a folder in this one that is empty.
+    pub(crate) fn remove_folder(&self, name: &OsStr) -> io::Result<()> {
+        Ok(unlinkat(&self.0, name, UnlinkatFlags::RemoveDir)?)
+    }
+
+    /// Opens what is no link, without waiting for anybody and without becoming anybody's terminal.
+    pub(crate) fn file(&self, name: &OsStr, write: bool) -> io::Result<File> {
+        let access = if write { OFlag::O_RDWR } else { OFlag::O_RDONLY };
+        let flags = access | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        Ok(File::from(openat(&self.0, name, flags, Mode::empty())?))
+    }
+
+    /// The inode that has this name now.
+    pub(crate) fn inode(&self, name: &OsStr) -> io::Result<u64> {
+        Ok(fstatat(&self.0, name, AtFlags::AT_SYMLINK_NOFOLLOW)?.st_ino)
+    }
+
+    /// All names in it.
+    pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
+        let entries = std::fs::read_dir(format!("/proc/self/fd/{}", self.0.as_raw_fd()))?;
+        entries.map(|entry| Ok(entry?.file_name())).collect()
+    }
+
+    /// What the system knows of it.
+    pub(crate) fn metadata(&self) -> io::Result<Metadata> {
+        File::from(self.0.try_clone()?).metadata()
+    }
+
+    /// Bytes that this user can still write on its file system.
+    pub(crate) fn room(&self) -> io::Result<u64> {
+        let system = nix::sys::statvfs::fstatvfs(&self.0)?;
+        Ok(system.blocks_available() as u64 * system.fragment_size() as u64)
+    }
+
+    /// Shares it with a group, whose members may look into it.
+    pub(crate) fn share(&self, group: u32) -> io::Result<()> {
+        share(&self.0, group, 0o750)
+    }
+
+    /// Keeps everybody else out who asks, until it is dropped; tries for `patience`.
+    pub(crate) fn lock(&self, patience: Duration) -> io::Result<FolderLock> {
+        let file = File::from(self.0.try_clone()?);
+        let until = Instant::now() + patience;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(FolderLock(file)),
+                Err(TryLockError::Error(error)) => return Err(error),
+                Err(TryLockError::WouldBlock) if Instant::now() > until => return Err(io::ErrorKind::TimedOut.into()),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+}
+
+/// See [`Folder::lock`].
+#[derive(Debug)]
+pub(crate) struct FolderLock(File);
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // It is given back with the folder's descriptor at the latest.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Gives a file to a group, with these permissions.
+pub(crate) fn share(file: impl AsFd, group: u32, mode: u32) -> io::Result<()> {
+    fchown(&file, None, Some(Gid::from_raw(group)))?;
+    permit(&file, mode)
+}
+
+/// Sets the permissions of a file, whatever the umask.
+pub(crate) fn permit(file: impl AsFd, mode: u32) -> io::Result<()> {
+    Ok(fchmod(file, Mode::from_bits_truncate(mode))?)
+}
+
+/// The user that this process acts for.
+pub(crate) fn user() -> u32 {
+    geteuid().as_raw()
+}
+
+/// The number of a user by name, or the number itself.
+pub(crate) fn user_named(name: &str) -> io::Result<Option<u32>> {
+    match name.parse() {
+        Ok(uid) => Ok(Some(uid)),
+        Err(_) => Ok(User::from_name(name)?.map(|user| user.uid.as_raw())),
+    }
+}
+
+/// The number of a group by name, or the number itself.
+pub(crate) fn group_named(name: &str) -> io::Result<Option<u32>> {
+    match name.parse() {
+        Ok(gid) => Ok(Some(gid)),
+        Err(_) => Ok(Group::from_name(name)?.map(|group| group.gid.as_raw())),
     }
 }
 

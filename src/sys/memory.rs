@@ -131,7 +131,7 @@ impl Mapping {
             Keeping::SharedToRead if len < HUGE => Self::Plain(small().0.map_raw_read_only(small().1)?),
             Keeping::SharedToWrite if len < HUGE => Self::Plain(small().0.map_raw(small().1)?),
             // A private mapping that may become writable, memmap2 has as a reference to bytes only.
-            _ => Self::Aligned(HugeAligned::new(fd, len, keeping, 0)?),
+            _ => Self::Aligned(HugeAligned::new(fd, 0, len, keeping, 0)?),
         };
         if child == Inheritance::Withheld {
             mapping.withhold()?;
@@ -139,10 +139,11 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// As [`new`](Self::new), for a worker: withheld from children, and with addresses after the end that nothing else is
-    /// mapped to. Mappings stand side by side otherwise, and who writes past the end of one array writes to the next.
-    pub(crate) fn fenced(fd: impl AsFd, len: usize, keeping: Keeping) -> io::Result<Self> {
-        let mapping = Self::Aligned(HugeAligned::new(fd, len, keeping, super::limits::page_size())?);
+    /// Maps `len` bytes of `fd` from `at` on, which is where a page begins: withheld from children, and with addresses after the
+    /// end that nothing else is mapped to. Mappings stand side by side otherwise, and who writes past the end of one array writes
+    /// to the next.
+    pub(crate) fn fenced(fd: impl AsFd, at: usize, len: usize, keeping: Keeping) -> io::Result<Self> {
+        let mapping = Self::Aligned(HugeAligned::new(fd, at, len, keeping, super::limits::page_size())?);
         mapping.withhold()?;
         Ok(mapping)
     }
@@ -230,16 +231,17 @@ unsafe impl Send for HugeAligned {}
 unsafe impl Sync for HugeAligned {}
 
 impl HugeAligned {
-    fn new(fd: impl AsFd, len: usize, keeping: Keeping, fence: usize) -> io::Result<Self> {
+    fn new(fd: impl AsFd, from: usize, len: usize, keeping: Keeping, fence: usize) -> io::Result<Self> {
         let len = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
         let (prot, flags) = match keeping {
             Keeping::SharedToRead => (ProtFlags::PROT_READ, MapFlags::MAP_SHARED),
             Keeping::SharedToWrite => (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED),
             Keeping::PrivateToRead => (ProtFlags::PROT_READ, MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE),
         };
+        let from = i64::try_from(from).map_err(io::Error::other)?;
         let at = Self::reserve(len, fence)?;
         // SAFETY: MAP_FIXED replaces pages of the reservation made a line above, which nothing else knows of.
-        let base = unsafe { mmap(Some(at), len, prot, flags | MapFlags::MAP_FIXED, fd, 0) }?;
+        let base = unsafe { mmap(Some(at), len, prot, flags | MapFlags::MAP_FIXED, fd, from) }?;
         Ok(Self { base, len, fence })
     }
 
@@ -289,7 +291,7 @@ mod tests {
     fn large_mappings_start_on_a_huge_page_and_are_zero() {
         for len in [1, 4096, HUGE - 1, HUGE, HUGE + 1, 5 * HUGE + 12345] {
             let (fd, mapping) = mapped(len);
-            mapping.reserve(&fd).unwrap();
+            mapping.reserve(&fd, 0).unwrap();
             assert!(len < HUGE || mapping.base().addr().get() % HUGE == 0);
             // SAFETY: the mapping is this test's alone and `len` bytes long.
             let bytes = unsafe { std::slice::from_raw_parts(mapping.base().as_ptr(), len) };
@@ -322,7 +324,7 @@ mod tests {
         let page = super::super::limits::page_size();
         for len in [1, page, page + 1, HUGE, HUGE + 1] {
             let (fd, _mapping) = mapped(len);
-            let fenced: Vec<_> = (0..4).map(|_| Mapping::fenced(&fd, len, Keeping::SharedToRead).unwrap()).collect();
+            let fenced: Vec<_> = (0..4).map(|_| Mapping::fenced(&fd, 0, len, Keeping::SharedToRead).unwrap()).collect();
             for mapping in &fenced {
                 let end = mapping.base().addr().get() + len.next_multiple_of(page);
                 let taken = |other: &Mapping| other.base().addr().get() == end;

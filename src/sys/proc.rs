@@ -43,6 +43,29 @@ pub(crate) fn owner(pid: u32) -> io::Result<u32> {
     Ok(fs::metadata(format!("/proc/{pid}"))?.uid())
 }
 
+/// When a process was started, in ticks since the machine was: no two processes of a number have the same.
+pub(crate) fn started(pid: u32) -> io::Result<u64> {
+    field(&pid.to_string(), 22)?.parse().map_err(io::Error::other)
+}
+
+/// Whether any process has this number, as far as this one can know.
+pub(crate) fn is_there(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().filter(|&pid| pid > 0).map(nix::unistd::Pid::from_raw);
+    pid.is_some_and(|pid| nix::sys::signal::kill(pid, None) != Err(nix::errno::Errno::ESRCH))
+}
+
+/// A number for the time since the machine was started, which no other such time has.
+pub(crate) fn boot() -> io::Result<[u8; 16]> {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    u128::from_str_radix(&digits, 16).map(u128::to_be_bytes).map_err(io::Error::other)
+}
+
+/// The namespace of a kind that this process is in; 0 if the kernel has none of that kind.
+pub(crate) fn namespace(kind: &str) -> u64 {
+    fs::metadata(format!("/proc/self/ns/{kind}")).map_or(0, |namespace| namespace.ino())
+}
+
 /// A process's own number for itself; another than ours where it lives in a namespace of its own.
 pub(crate) fn own_number(pid: u32) -> io::Result<u32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;

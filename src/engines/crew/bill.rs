@@ -130,8 +130,8 @@ fn list(words: &mut Vec<u64>, write: impl FnOnce(&mut Vec<u64>) -> Result<()>) -
     Ok(())
 }
 
-fn of_told(told: Told) -> [u64; 4] {
-    [told.number, told.fd, told.len as u64, told.inode]
+fn of_told(told: Told) -> [u64; 5] {
+    [told.number, told.fd, told.at as u64, told.len as u64, told.inode]
 }
 
 impl Bill {
@@ -148,7 +148,7 @@ impl Bill {
         let bytes = words.one()?;
         let argument = words.take(bytes.div_ceil(8))?.iter().flat_map(|word| word.to_le_bytes()).take(bytes).collect();
         let loans = (0..layout.loans).map(|_| words.loan()).collect::<Option<_>>()?;
-        let undo_copies = words.list()?.chunks_exact(4).map(to_told).collect::<Option<_>>()?;
+        let undo_copies = words.list()?.chunks_exact(5).map(to_told).collect::<Option<_>>()?;
         let some = words.next()? != 0;
         let slices: Vec<usize> = words.list()?.iter().map(|&slice| slice as usize).collect();
         let slices = (some && slices.iter().all(|&slice| slice < layout.slices)).then_some(slices);
@@ -176,8 +176,8 @@ impl Bill {
 }
 
 fn to_told(words: &[u64]) -> Option<Told> {
-    let &[number, fd, len, inode] = words else { return None };
-    Some(Told { number, fd, len: len as usize, inode })
+    let &[number, fd, at, len, inode] = words else { return None };
+    Some(Told { number, fd, at: at as usize, len: len as usize, inode })
 }
 
 /// Words yet to be read.
@@ -209,7 +209,7 @@ impl<'w> Words<'w> {
 
     /// A loan whose array fits its bytes.
     fn loan(&mut self) -> Option<ToldLoan> {
-        let array = to_told(self.take(4)?)?;
+        let array = to_told(self.take(5)?)?;
         let [write, first_is_fastest, element] = self.several()?;
         let shape: Vec<usize> = self.list()?.iter().map(|&length| length as usize).collect();
         let bytes = shape.iter().try_fold(element as usize, |bytes, &length| bytes.checked_mul(length))?;

@@ -18,7 +18,6 @@
 //! The parser of headers is our own, 100 lines: the crates that read .npy bring 15 more (a grammar compiler among them)
 //! and do not take what NumPy under Python 2 wrote.
 
-mod element;
 mod header;
 mod literal;
 
@@ -28,13 +27,13 @@ use std::path::Path;
 use bytemuck::cast_slice;
 use ndarray::{ArrayView, Dimension, Ix1, IxDyn};
 
-pub use element::Element;
+pub use crate::shared::Element;
 pub use header::Header;
 
 use super::Landing;
 use super::source::Source;
 use crate::error::Result;
-use crate::shared::{Order, Shared};
+use crate::shared::{Order, Shared, dtype};
 
 /// Reads an array of any number of axes.
 ///
@@ -72,7 +71,7 @@ impl<T: Element, D: Dimension> Shared<T, D> {
         let mut source = Source::open(path.as_ref())?;
         let header = Header::of(&mut source)?;
         if (header.kind(), header.item_size()) != (T::KIND, size_of::<T>()) {
-            return Err(header::other_dtype(&source, &header, &element::dtype::<T>()));
+            return Err(header::other_dtype(&source, &header, &dtype::<T>()));
         }
         let axes = D::NDIM.unwrap_or(header.shape.len());
         if axes != header.shape.len() {
@@ -146,7 +145,7 @@ fn header_text<T: Element>(shape: &[usize], order: Order) -> Vec<u8> {
         Order::C => ("False", shape.first()),
         Order::F => ("True", shape.last()),
     };
-    let dtype = element::dtype::<T>();
+    let dtype = dtype::<T>();
     let mut text = format!("{{'descr': '{dtype}', 'fortran_order': {fortran}, 'shape': {lengths}, }}");
     text.extend(growing.map(|length| " ".repeat(21 - length.to_string().len())));
     // Version 1.0 counts up to 65535 bytes, which is some 3000 axes; NumPy takes 64.

@@ -1,4 +1,4 @@
-//! The types of elements that .npy files and shared arrays have in common.
+//! The types of elements that files, named segments and shared arrays have in common.
 
 use bytemuck::Pod;
 
@@ -6,7 +6,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// A number that .npy files hold: `u8` to `u64`, `i8` to `i64`, `f32`, `f64`.
+/// A number that .npy files and named segments hold: `u8` to `u64`, `i8` to `i64`, `f32`, `f64`.
 pub trait Element: Pod + sealed::Sealed {
     /// NumPy's letter for the kind: `u` unsigned, `i` signed, `f` float.
     const KIND: char;
@@ -41,7 +41,7 @@ elements!('i': i8, i16, i32, i64);
 elements!(f32, f64);
 
 /// NumPy's name for `T` on this machine, as `<f8`.
-pub(super) fn dtype<T: Element>() -> String {
+pub(crate) fn dtype<T: Element>() -> String {
     let order = match size_of::<T>() {
         1 => '|',
         _ if cfg!(target_endian = "little") => '<',

@@ -1,0 +1,152 @@
+//! Making a segment: everything is decided, reserved and written before it has its name.
+
+use std::fs::File;
+use std::marker::PhantomData;
+use std::os::unix::fs::FileExt;
+use std::time::SystemTime;
+
+use ndarray::{Dimension, IntoDimension};
+
+use super::header::{Header, MOST_AXES, Owner};
+use super::name::Name;
+use super::place::Place;
+use super::{Backing, Keeping, Named};
+use crate::error::{Error, Result, Trouble};
+use crate::shared::array::with_what_fits;
+use crate::shared::{Element, Order, Shared, byte_length, dtype};
+use crate::sys::{file, limits};
+
+/// A segment that is to be made; made by [`Shared::create`].
+///
+/// It is in this user's folder of /dev/shm, for this user alone, and gone with what [`zeros`](Self::zeros) or
+/// [`copy_of`](Self::copy_of) return, unless it is [kept](Self::keep). (A process that is killed, or leaves by `exit`, does not come
+/// to that; [`gc`](super::gc) removes what it left.)
+///
+/// ```
+/// use parfork::{Shared, named};
+/// # let name = format!("doc-keep-{}", std::process::id());
+/// # let name = name.as_str();
+/// let table = Shared::from_array(&ndarray::array![[1.0, 2.0], [3.0, 4.0]])?;
+/// drop(Shared::create(name).keep(true).copy_of(&table)?);
+/// let mut again = Shared::<f64, ndarray::Ix2>::attach(name)?;
+/// assert_eq!(again.read()?.view(), table.view());
+/// named::remove(name)?;
+/// # Ok::<(), parfork::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Create<T, D> {
+    name: String,
+    kept: bool,
+    group: Option<String>,
+    group_writes: bool,
+    order: Order,
+    array: PhantomData<(T, D)>,
+}
+
+impl<T: Element, D: Dimension> Create<T, D> {
+    pub(super) fn new(name: &str) -> Self {
+        let (name, array) = (name.to_owned(), PhantomData);
+        Self { name, kept: false, group: None, group_writes: false, order: Order::C, array }
+    }
+
+    /// Whether it stays when its creator ends, until it is removed.
+    pub fn keep(self, kept: bool) -> Self {
+        Self { kept, ..self }
+    }
+
+    /// Lets the members of a group (by name or number; one of this user's) read it, as `user:group/name`.
+    pub fn group(self, group: &str) -> Self {
+        Self { group: Some(group.to_owned()), ..self }
+    }
+
+    /// Lets the members of the group write to it too. They are trusted then: see docs/segments.md.
+    pub fn group_writes(self, writes: bool) -> Self {
+        Self { group_writes: writes, ..self }
+    }
+
+    /// The order of the elements in memory.
+    pub fn order(self, order: Order) -> Self {
+        Self { order, ..self }
+    }
+
+    /// Makes it, with zeros.
+    ///
+    /// # Errors
+    /// If there is one of this name, or too little room, in /dev/shm or of memory; the error has the numbers.
+    pub fn zeros(self, shape: impl IntoDimension<Dim = D>) -> Result<Named<T, D>> {
+        self.make(shape.into_dimension().slice(), None)
+    }
+
+    /// Makes it, with the elements of an array, in its order.
+    ///
+    /// # Errors
+    /// As [`zeros`](Self::zeros).
+    pub fn copy_of(self, array: &Shared<T, D>) -> Result<Named<T, D>> {
+        self.order(array.order()).make(array.shape(), Some(array))
+    }
+
+    fn make(self, shape: &[usize], from: Option<&Shared<T, D>>) -> Result<Named<T, D>> {
+        let name = match &self.group {
+            Some(group) => Name::read(&format!("{group}/{}", self.name))?,
+            None => Name::read(&self.name)?,
+        };
+        if name.user != file::user() {
+            let what = "segments are made in the folder of the user who makes them. Leave out the user";
+            return Err(name.trouble(Trouble::Forbidden(what.to_owned())));
+        }
+        byte_length(shape, size_of::<T>())?;
+        let header = Header::new(dtype::<T>(), size_of::<T>(), shape, self.order, Owner::this()?);
+        let mut header = header.ok_or_else(|| {
+            Error::Shape(format!("a segment has {MOST_AXES} axes at most, and shape {shape:?} has {}.", shape.len()))
+        })?;
+        header.kept = self.kept;
+        header.group = name.group;
+        header.created = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+        let mode = match (name.group, self.group_writes) {
+            (None, _) => 0o600,
+            (Some(_), false) => 0o640,
+            (Some(_), true) => 0o660,
+        };
+        let what = || format!("segment {name}, an array of shape {shape:?} with elements of {} bytes,", size_of::<T>());
+        let fill = |place: &Place, file: &File| {
+            fill(place, file, &header, from.map(|array| bytemuck::cast_slice(array.as_slice())), &what)
+                .map_err(|error| with_what_fits(error, shape, size_of::<T>()))
+        };
+        let (place, file) = Place::put(&name, mode, fill)?;
+        let mut named = Named::map(name, header, file, true)?;
+        named.creator = (!self.kept).then_some(place);
+        Ok(named)
+    }
+}
+
+/// Gives a new file its memory, its payload and its header.
+fn fill(place: &Place, file: &File, header: &Header, payload: Option<&[u8]>, what: &dyn Fn() -> String) -> Result<()> {
+    let need = header.bytes.max(1).next_multiple_of(limits::page_size() as u64) + limits::page_size() as u64;
+    let here = place.room().map(|bytes| limits::Room { bytes, by: "the file system of segments (/dev/shm)" });
+    let rooms = here.into_iter().chain(limits::memory_room()).chain(limits::file_room());
+    let too_little = |limits::Room { bytes, by }| {
+        // What fits is payload, beside the page that the header takes.
+        let room = bytes.saturating_sub(limits::page_size() as u64);
+        Error::Memory { what: what(), need: header.bytes, room, by, fits: None }
+    };
+    if let Some(room) = rooms.min_by_key(|room| room.bytes).filter(|room| room.bytes < need) {
+        return Err(too_little(room));
+    }
+    let made = || {
+        file.set_len(header.file_len())?;
+        file.write_all_at(&header.to_bytes(), 0)?;
+        let backing = Backing::named(file.try_clone()?.into(), header.data_at as usize, header.bytes.max(1) as usize);
+        let mapped = backing.attach(Keeping::SharedToWrite).map_err(std::io::Error::other)?;
+        // Should others have taken what there was meanwhile, this is what fails, and no touch later.
+        mapped.reserve(&backing)?;
+        payload.map_or(Ok(()), |payload| file.write_all_at(payload, header.data_at))
+    };
+    made().map_err(|error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::OutOfMemory => {
+            let bytes = place.room().unwrap_or(0);
+            too_little(limits::Room { bytes, by: "the file system of segments (/dev/shm)" })
+        }
+        _ => Error::system("make a segment")(error),
+    })
+}

@@ -1,0 +1,204 @@
+//! What one has of a segment while one holds its lock: views, which nobody else writes under.
+
+use std::sync::atomic::Ordering;
+
+use ndarray::{ArrayView, ArrayViewMut, Dimension, RawArrayViewMut};
+
+use super::Named;
+use crate::error::{Error, Result, Trouble};
+use crate::shared::{Element, Shared, raw_view};
+use crate::slices::Extent;
+
+/// A segment that nobody writes as long as this lives. Lend `&guard` to a job to have all workers read it.
+#[derive(Debug)]
+#[must_use = "the lock is given back when it is dropped"]
+pub struct ReadGuard<'n, T: Element, D: Dimension> {
+    named: &'n Named<T, D>,
+}
+
+/// A segment that nobody else reads or writes as long as this lives. Lend `&mut guard` to a job to have it cut into slices.
+///
+/// What was written counts when it is [published](Self::publish). A guard that is dropped without, after it was written through,
+/// leaves the segment marked as unfinished: an error on the way out must not look like a result.
+#[derive(Debug)]
+#[must_use = "the lock is given back when it is dropped"]
+pub struct WriteGuard<'n, T: Element, D: Dimension> {
+    named: &'n Named<T, D>,
+}
+
+impl<'n, T: Element, D: Dimension> ReadGuard<'n, T, D> {
+    /// The lock is held.
+    pub(super) fn new(named: &'n Named<T, D>) -> Self {
+        Self { named }
+    }
+
+    /// The whole array.
+    ///
+    /// Should another process cut the file off meanwhile, the use of what is gone ends this process with SIGBUS. In a job's worker
+    /// that is an error of the job, and [`copy`](Self::copy) is refused instead.
+    pub fn view(&self) -> ArrayView<'_, T, D> {
+        // SAFETY: the lock keeps every writer out that keeps to it, and this process has no other guard of this handle.
+        #[allow(unsafe_code)]
+        unsafe {
+            self.named.raw_view().deref_into_view()
+        }
+    }
+
+    /// How often it has been written whole.
+    pub fn generation(&self) -> u64 {
+        self.named.generation()
+    }
+
+    /// A copy of one's own, in the same order.
+    ///
+    /// # Errors
+    /// If there is too little memory, or the file was cut off.
+    pub fn copy(&self) -> Result<Shared<T, D>> {
+        self.named.copy()
+    }
+
+    /// The segment.
+    pub(crate) fn named(&self) -> &Named<T, D> {
+        self.named
+    }
+}
+
+impl<'n, T: Element, D: Dimension> WriteGuard<'n, T, D> {
+    /// The lock is held.
+    pub(super) fn new(named: &'n Named<T, D>) -> Self {
+        Self { named }
+    }
+
+    /// The whole array, to read. As for [`ReadGuard::view`].
+    pub fn view(&self) -> ArrayView<'_, T, D> {
+        // SAFETY: the lock keeps everybody else out, and `&self` this process's own writes.
+        #[allow(unsafe_code)]
+        unsafe {
+            self.named.raw_view().deref_into_view()
+        }
+    }
+
+    /// The whole array, to write. As for [`ReadGuard::view`].
+    pub fn view_mut(&mut self) -> ArrayViewMut<'_, T, D> {
+        self.begin();
+        // SAFETY: the lock keeps everybody else out, and `&mut self` this process's other views. Only who attached to write has
+        // the lock, so that it is mapped writable.
+        #[allow(unsafe_code)]
+        unsafe {
+            self.named.raw_view().deref_into_view_mut()
+        }
+    }
+
+    /// How often it has been written whole.
+    pub fn generation(&self) -> u64 {
+        self.named.generation()
+    }
+
+    /// A copy of one's own, in the same order.
+    ///
+    /// # Errors
+    /// As [`ReadGuard::copy`].
+    pub fn copy(&self) -> Result<Shared<T, D>> {
+        self.named.copy()
+    }
+
+    /// Writes all of it anew: the elements of another array, of the same shape.
+    ///
+    /// # Errors
+    /// If the shapes differ, or the file was cut off.
+    pub fn copy_from(&mut self, other: &Shared<T, D>) -> Result<()> {
+        let named = self.named;
+        if other.shape() != named.shape() {
+            let (from, to) = (other.shape(), named.shape());
+            return Err(Error::Shape(format!(
+                "an array of shape {from:?} does not fit segment {} of shape {to:?}. Remove the segment and make it anew.",
+                named.name
+            )));
+        }
+        if other.order() != named.order() {
+            let mut turned = Shared::zeros_in(other.raw_dim(), named.order())?;
+            turned.view_mut().assign(&other.view());
+            return self.copy_from(&turned);
+        }
+        named.whole()?;
+        self.begin();
+        named.put(other)
+    }
+
+    /// Says that it is written whole: the next generation, which others may read and may have waited for.
+    ///
+    /// # Errors
+    /// If the file was cut off; it stays marked as unfinished then.
+    pub fn publish(self) -> Result<u64> {
+        self.named.whole()?;
+        let words = self.named.live.words();
+        // In this order: who dies in between leaves it marked.
+        let generation = words.generation.fetch_add(1, Ordering::AcqRel) + 1;
+        words.writer.store(0, Ordering::Release);
+        Ok(generation)
+    }
+
+    /// Marks it as unfinished.
+    pub(crate) fn begin(&self) {
+        self.named.live.words().writer.store(std::process::id(), Ordering::Release);
+    }
+
+    /// The segment.
+    pub(crate) fn named(&self) -> &Named<T, D> {
+        self.named
+    }
+}
+
+impl<T: Element, D: Dimension> Drop for ReadGuard<'_, T, D> {
+    fn drop(&mut self) {
+        self.named.let_go();
+    }
+}
+
+impl<T: Element, D: Dimension> Drop for WriteGuard<'_, T, D> {
+    fn drop(&mut self) {
+        self.named.let_go();
+    }
+}
+
+impl<T: Element, D: Dimension> Named<T, D> {
+    /// Gives the lock back, unless this is a fork of the process that has it.
+    fn let_go(&self) {
+        if self.by == std::process::id() {
+            self.release();
+        }
+    }
+
+    /// How it lies in its mapping.
+    pub(crate) fn extent(&self) -> Extent<'_> {
+        Extent {
+            shape: &self.header.shape,
+            first_is_fastest: self.header.order == crate::shared::Order::F,
+            element: size_of::<T>(),
+        }
+    }
+
+    /// The whole array. Not a reference.
+    fn raw_view(&self) -> RawArrayViewMut<T, D> {
+        // SAFETY: its payload is mapped there, as long as this shape of such elements needs, from a page on: checked by `parse`
+        // and when it was attached.
+        #[allow(unsafe_code)]
+        unsafe {
+            raw_view(self.mapped.base(), self.extent())
+        }
+    }
+
+    fn copy(&self) -> Result<Shared<T, D>> {
+        let mut copy = Shared::<T, D>::unfilled_in(self.raw_dim(), self.order())?;
+        let bytes = bytemuck::cast_slice_mut(copy.as_mut_slice());
+        let read = std::os::unix::fs::FileExt::read_exact_at(&self.file, bytes, self.header.data_at);
+        match read {
+            Ok(()) => Ok(copy),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                let (found, expected) = (self.file.metadata().map_or(0, |found| found.len()), self.header.file_len());
+                Err(self.name.trouble(Trouble::CutOff { found, expected }))
+            }
+            Err(error) => Err(Error::system("read a segment")(error)),
+        }
+    }
+}

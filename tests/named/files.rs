@@ -1,0 +1,273 @@
+//! Files and folders: what is made, what is refused, what goes.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use ndarray::{Array2, Ix1, Ix2, IxDyn};
+use parfork::named::{self, Fate, Named};
+use parfork::{Error, Order, Shared, Trouble};
+
+use crate::{Actor, folder, name, own_place, say_and_wait, told};
+
+fn trouble<T>(result: parfork::Result<T>) -> Trouble {
+    match result {
+        Err(Error::Segment { trouble, .. }) => trouble,
+        Err(other) => panic!("another error: {other}"),
+        Ok(_) => panic!("no error"),
+    }
+}
+
+fn refusal(name: &str) -> String {
+    match Shared::<f32, Ix1>::attach(name) {
+        Err(error) => error.to_string(),
+        Ok(_) => panic!("{name} was attached"),
+    }
+}
+
+pub(crate) fn what_is_not_kept_goes_with_its_creator_and_the_folder_with_the_last() {
+    let place = own_place();
+    let one = Shared::<f32, _>::create("one").zeros((3, 4)).unwrap();
+    let two = Shared::<u8, _>::create("two").zeros(5).unwrap();
+    let mut seen = Shared::<f32, Ix2>::attach("one").unwrap();
+    let found = fs::metadata(folder().join("one")).unwrap();
+    assert_eq!((found.mode() & 0o7777, found.nlink()), (0o600, 1));
+    assert_eq!(fs::metadata(folder()).unwrap().mode() & 0o7777, 0o700);
+    drop(one);
+    assert!(matches!(trouble(Shared::<f32, Ix2>::attach("one")), Trouble::Absent));
+    // What is attached stays.
+    assert!(seen.is_removed());
+    assert_eq!(seen.read().unwrap().view().sum(), 0.0);
+    assert!(folder().exists());
+    drop(two);
+    assert!(!folder().exists());
+    // A panic is an end like any other.
+    let ended = std::panic::catch_unwind(|| {
+        let _mine = Shared::<f32, _>::create("one").zeros(1).unwrap();
+        panic!("on purpose");
+    });
+    assert!(ended.is_err() && !folder().exists());
+    drop(place);
+}
+
+pub(crate) fn what_is_kept_stays_until_it_is_removed() {
+    let _place = own_place();
+    let table = Shared::from_array(&Array2::from_shape_fn((50, 70), |(i, j)| (i * j) as i64)).unwrap();
+    drop(Shared::create("table").keep(true).copy_of(&table).unwrap());
+    let mut again = Shared::<i64, Ix2>::attach("table").unwrap();
+    assert_eq!(again.read().unwrap().view(), table.view());
+    assert_eq!((again.generation(), again.shape()), (0, &[50, 70][..]));
+    named::remove("table").unwrap();
+    assert!(matches!(trouble(named::remove("table")), Trouble::Absent) && !folder().exists());
+    assert_eq!(again.read().unwrap().copy().unwrap().view(), table.view());
+}
+
+pub(crate) fn a_name_is_given_once() {
+    let name = name("once");
+    let first = Shared::<u8, _>::create(&name).zeros(10).unwrap();
+    assert_eq!(trouble(Shared::<u8, _>::create(&name).zeros(10)), Trouble::Exists);
+    drop(first);
+    drop(Shared::<u8, _>::create(&name).zeros(10).unwrap());
+    for wrong in ["", "..", "a/b/c", "a b", "x\n"] {
+        assert!(Shared::<u8, _>::create(wrong).zeros(1).is_err(), "{wrong:?}");
+    }
+}
+
+/// Puts `field` at `at` of a segment's header, and the checksum right, as another program would by docs/segments.md.
+fn rewrite(path: &Path, at: usize, field: &[u8]) {
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    let mut header = [0; 1024];
+    file.read_exact_at(&mut header, 0).unwrap();
+    header[at..at + field.len()].copy_from_slice(field);
+    let sum = crc32fast::hash(&header[..1020]);
+    header[1020..].copy_from_slice(&sum.to_ne_bytes());
+    file.write_all_at(&header, 0).unwrap();
+}
+
+pub(crate) fn only_what_is_a_segment_is_attached() {
+    let place = own_place();
+    let made = Shared::<f32, _>::create("good").zeros(1000).unwrap();
+    let (path, folder) = (folder().join("good"), folder());
+    let error = Shared::<f64, Ix1>::attach("good").unwrap_err().to_string();
+    assert!(error.contains("<f4") && error.contains("<f8"), "{error}");
+    let error = Shared::<f32, Ix2>::attach("good").unwrap_err().to_string();
+    assert!(error.contains("[1000]") && error.contains("2 axes"), "{error}");
+    assert_eq!(Shared::<f32, IxDyn>::attach("good").unwrap().shape(), [1000]);
+    assert_eq!(trouble(Shared::<f32, Ix1>::attach("good").unwrap().write()), Trouble::ReadOnly);
+
+    symlink(&path, folder.join("link")).unwrap();
+    assert!(refusal("link").contains("it is a link"));
+    fs::hard_link(&path, folder.join("second")).unwrap();
+    assert!(refusal("good").contains("2 names"));
+    fs::remove_file(folder.join("second")).unwrap();
+    fs::create_dir(folder.join("folder")).unwrap();
+    assert!(refusal("folder").contains("not a regular file"));
+    nix::unistd::mkfifo(&folder.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert!(refusal("pipe").contains("not a regular file"));
+    for (file, bytes) in [("empty", &b""[..]), ("short", b"\x93PARF"), ("text", &[b'x'; 5000])] {
+        fs::write(folder.join(file), bytes).unwrap();
+        fs::set_permissions(folder.join(file), fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(refusal(file).contains("begins with"), "{file}");
+    }
+    for mode in [0o644, 0o660, 0o606, 0o700] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        assert!(refusal("good").contains("600 is the most"), "{mode:o}");
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    Shared::<f32, Ix1>::attach("good").unwrap();
+
+    rewrite(&path, 12, &2_u32.to_ne_bytes());
+    assert!(refusal("good").contains("version 2"));
+    rewrite(&path, 12, &1_u32.to_ne_bytes());
+    rewrite(&path, 64, &4242_u32.to_ne_bytes());
+    assert!(refusal("good").contains("user 4242 made it"));
+    rewrite(&path, 64, &nix::unistd::geteuid().as_raw().to_ne_bytes());
+    rewrite(&path, 128, &u64::MAX.to_ne_bytes());
+    assert!(refusal("good").contains("overflows"));
+    rewrite(&path, 128, &1000_u64.to_ne_bytes());
+    Shared::<f32, Ix1>::attach("good").unwrap();
+    File::options().write(true).open(&path).unwrap().set_len(65536 + 3999).unwrap();
+    assert!(refusal("good").contains("69535 long"));
+    // What is refused can be seen and taken away all the same.
+    let list = named::list().unwrap();
+    assert!(list.len() >= 7 && list.iter().all(|found| found.what.is_err()));
+    assert!(named::gc(false).unwrap().iter().all(|sweep| !sweep.removed));
+    for found in list.iter().filter(|found| found.name != "folder") {
+        named::remove(&found.name).unwrap();
+    }
+    fs::remove_dir(folder.join("folder")).unwrap();
+    drop(made);
+    named::gc(false).unwrap();
+    assert!(!folder.exists());
+    drop(place);
+}
+
+pub(crate) fn a_folder_that_is_not_ones_own_is_not_used() {
+    let place = own_place();
+    let refused = |words: &str| {
+        let error = Shared::<u8, _>::create("x").zeros(1).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+        assert!(named::list().is_err());
+    };
+    let elsewhere = tempfile::tempdir().unwrap();
+    symlink(elsewhere.path(), folder()).unwrap();
+    refused("it is a link");
+    fs::remove_file(folder()).unwrap();
+    fs::write(folder(), b"").unwrap();
+    refused("it is a link or a file");
+    fs::remove_file(folder()).unwrap();
+    fs::create_dir(folder()).unwrap();
+    fs::set_permissions(folder(), fs::Permissions::from_mode(0o777)).unwrap();
+    refused("permissions are 777");
+    fs::set_permissions(folder(), fs::Permissions::from_mode(0o700)).unwrap();
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(folder(), Some(12345), None).unwrap();
+        refused("belongs to user 12345");
+    } else {
+        println!("skipped: only root can give a folder away");
+    }
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    drop(place);
+}
+
+pub(crate) fn too_little_room_is_an_error_with_both_numbers() {
+    let _place = own_place();
+    let error = Shared::<f32, _>::create("vast").zeros((1 << 30, 1 << 10)).unwrap_err();
+    let Error::Memory { need, room, fits: Some(fits), .. } = &error else { panic!("{error}") };
+    assert_eq!((*need, &fits[..]), (1 << 42, &[*room as usize >> 12, 1 << 10][..]));
+    assert!(Shared::<f64, _>::create("vast").zeros((1 << 40, 1 << 40)).is_err());
+    // Nothing was made of it, not even the folder stays.
+    named::gc(false).unwrap();
+    assert!(!folder().exists());
+}
+
+/// Makes a segment and is killed.
+pub(crate) fn part_creator() {
+    let _mine = Shared::<f32, _>::create(&told()).zeros(1000).unwrap();
+    say_and_wait("ready");
+}
+
+pub(crate) fn gc_removes_what_provably_belongs_to_the_dead() {
+    let place = own_place();
+    let verdict = |name: &str, dry_run| {
+        let sweeps = named::gc(dry_run).unwrap();
+        let sweep = sweeps.into_iter().find(|sweep| sweep.name == name).unwrap();
+        (sweep.removed, sweep.why)
+    };
+    let creator = Actor::ready("files::part_creator", "left");
+    assert_eq!(verdict("left", false), (false, format!("its creator, pid {}, is alive", creator.child.id())));
+    let path = folder().join("left");
+    let there = || path.exists();
+    creator.kill();
+    assert!(verdict("left", true).0 && there());
+    // Its number is another's by now: this one's.
+    rewrite(&path, 72, &std::process::id().to_ne_bytes());
+    let (removed, why) = verdict("left", true);
+    assert!(removed && why.contains("another process has its number"), "{why}");
+    // In another pid namespace, where nobody can look.
+    let mut space = [0; 8];
+    File::open(&path).unwrap().read_exact_at(&mut space, 104).unwrap();
+    rewrite(&path, 104, &1_u64.to_ne_bytes());
+    let (removed, why) = verdict("left", false);
+    assert!(!removed && why.contains("another pid namespace") && there(), "{why}");
+    rewrite(&path, 104, &space);
+    // Kept on purpose.
+    rewrite(&path, 20, &1_u32.to_ne_bytes());
+    assert_eq!(verdict("left", false), (false, "kept on purpose".to_owned()));
+    rewrite(&path, 20, &0_u32.to_ne_bytes());
+    // Of another boot, wherever it was then.
+    rewrite(&path, 88, &[0; 16]);
+    rewrite(&path, 104, &1_u64.to_ne_bytes());
+    let (removed, why) = verdict("left", false);
+    assert!(removed && why.contains("started anew") && !there() && !folder().exists(), "{why}");
+    assert!(named::gc(false).unwrap().is_empty());
+    drop(place);
+}
+
+pub(crate) fn what_is_there_can_be_listed_with_its_holders() {
+    let _place = own_place();
+    let mut mine: Named<i16, _> = Shared::create("b").order(Order::F).zeros((300, 20)).unwrap();
+    let _other = Shared::<f64, _>::create("a").keep(true).zeros(()).unwrap();
+    let list = named::list().unwrap();
+    assert_eq!(list.iter().map(|found| found.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    let mut held = mine.write().unwrap();
+    held.view_mut()[[0, 0]] = 7;
+    let info = named::info("b").unwrap();
+    assert_eq!((info.dtype.as_str(), &info.shape[..], info.order), ("<i2", &[300, 20][..], Order::F));
+    assert_eq!((info.bytes, info.kept, &info.fate, info.mode), (12000, false, &Fate::Alive, 0o600));
+    assert_eq!((info.locked, info.unfinished, info.generation), (Some(true), false, 0));
+    assert_eq!((info.owner.pid, info.owner.uid), (std::process::id(), nix::unistd::geteuid().as_raw()));
+    let holders = info.holders().unwrap();
+    assert_eq!(
+        (holders.len(), holders[0].pid, holders[0].lock, holders[0].writes),
+        (1, std::process::id(), Some(true), true)
+    );
+    assert!(holders[0].proportional.unwrap() >= 4096);
+    held.publish().unwrap();
+    let info = named::info("b").unwrap();
+    assert_eq!((info.locked, info.unfinished, info.generation), (None, false, 1));
+    assert!(matches!(trouble(named::info("c")), Trouble::Absent));
+    named::remove("a").unwrap();
+}
+
+pub(crate) fn whatever_order_and_shape_an_array_has_it_comes_back() {
+    let name = name("shapes");
+    for (shape, order) in [
+        (vec![3, 5, 7], Order::C),
+        (vec![3, 5, 7], Order::F),
+        (vec![], Order::C),
+        (vec![0, 9], Order::C),
+        (vec![1; 32], Order::C),
+        (vec![700, 1000], Order::F),
+    ] {
+        let mut array = Shared::<f64, IxDyn>::zeros_in(shape.as_slice(), order).unwrap();
+        array.as_mut_slice().iter_mut().enumerate().for_each(|(at, cell)| *cell = at as f64);
+        let kept = Shared::create(&name).copy_of(&array).unwrap();
+        let mut again = Shared::<f64, IxDyn>::attach(&name).unwrap();
+        let held = again.read().unwrap();
+        assert_eq!((held.view(), held.copy().unwrap().view()), (array.view(), array.view()));
+        drop(kept);
+    }
+    let error = Shared::<u8, IxDyn>::create(&name).zeros(&[1; 33][..]).unwrap_err().to_string();
+    assert!(error.contains("32 axes"), "{error}");
+}
