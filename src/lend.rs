@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use std::ops::{Deref, DerefMut, Range};
+use std::path::Path;
 use std::ptr::NonNull;
 
 use bytemuck::Pod;
@@ -13,8 +14,9 @@ use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, RawArrayViewMut};
 
 use crate::error::{Error, Result};
 use crate::shared::named::{Named, ReadGuard, WriteGuard};
-use crate::shared::{Backing, Element, Shared, raw_view};
+use crate::shared::{Backing, Element, Mapped, Shared, raw_view};
 use crate::slices::{Extent, Grid, Region, Split};
+use crate::sys::lease::Lease;
 use crate::sys::memory::Access;
 
 /// What may be lent: `&Shared`, `&mut Shared`, the same of [guards](crate::named) of named segments, and tuples of what may be lent.
@@ -55,10 +57,12 @@ pub struct Seat<'s> {
 #[doc(hidden)]
 pub struct Loan<'s> {
     pub(crate) backing: &'s Backing,
-    /// Where the coordinator has it mapped.
-    pub(crate) base: NonNull<u8>,
+    /// Where the coordinator has it mapped, if it has.
+    pub(crate) base: Option<NonNull<u8>>,
     pub(crate) access: Access,
     pub(crate) extent: Extent<'s>,
+    /// What keeps others from writing to the file that it is, and the file.
+    pub(crate) lease: Option<(&'s Lease, &'s Path)>,
     /// The type of its elements, for people; empty where only its bytes are known.
     pub(crate) dtype: &'static str,
 }
@@ -129,15 +133,101 @@ unsafe impl<'a, T: Element + Send + Sync, D: Dimension> Lend for &'a mut WriteGu
     }
 }
 
+// SAFETY: as for `&Shared`: the file is leased for as long as this is borrowed, so that nobody writes to it.
+unsafe impl<'a, T: Pod + Send + Sync, D: Dimension> Lend for &'a Mapped<T, D> {
+    type Part = ArrayView<'a, T, D>;
+
+    fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
+        list.push(mapped_loan(self));
+    }
+
+    unsafe fn part(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part {
+        // SAFETY: passed on to the caller.
+        unsafe { <&'a Shared<T, D>>::part(seats, region) }
+    }
+}
+
+/// An array to read, whatever holds it: what kernels take. Made of `&Shared`, of a reader's [guard](crate::named::ReadGuard) of a
+/// named segment, or of a [`Mapped`] file.
+#[derive(Debug)]
+pub enum Input<'a, T: Element, D: Dimension> {
+    /// In this process's memory.
+    Shared(&'a Shared<T, D>),
+    /// In a named segment.
+    Named(&'a ReadGuard<'a, T, D>),
+    /// In a file.
+    Mapped(&'a Mapped<T, D>),
+}
+
+impl<T: Element, D: Dimension> Input<'_, T, D> {
+    /// The lengths of the axes.
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            Self::Shared(array) => array.shape(),
+            Self::Named(guard) => guard.named().shape(),
+            Self::Mapped(mapped) => mapped.shape(),
+        }
+    }
+}
+
+impl<'a, T: Element, D: Dimension> From<&'a Shared<T, D>> for Input<'a, T, D> {
+    fn from(array: &'a Shared<T, D>) -> Self {
+        Self::Shared(array)
+    }
+}
+
+impl<'a, T: Element, D: Dimension> From<&'a ReadGuard<'a, T, D>> for Input<'a, T, D> {
+    fn from(guard: &'a ReadGuard<'a, T, D>) -> Self {
+        Self::Named(guard)
+    }
+}
+
+impl<'a, T: Element, D: Dimension> From<&'a Mapped<T, D>> for Input<'a, T, D> {
+    fn from(mapped: &'a Mapped<T, D>) -> Self {
+        Self::Mapped(mapped)
+    }
+}
+
+// SAFETY: as for what it is made of, all of which have the same parts.
+unsafe impl<'a, T: Element + Send + Sync, D: Dimension> Lend for Input<'a, T, D> {
+    type Part = ArrayView<'a, T, D>;
+
+    fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
+        match self {
+            Self::Shared(array) => list.push(loan(array, Access::Read)),
+            Self::Named(guard) => list.push(named_loan(guard.named(), Access::Read)),
+            Self::Mapped(mapped) => list.push(mapped_loan(mapped)),
+        }
+    }
+
+    unsafe fn part(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part {
+        // SAFETY: passed on to the caller.
+        unsafe { <&'a Shared<T, D>>::part(seats, region) }
+    }
+}
+
 fn named_loan<T: Element, D: Dimension>(named: &Named<T, D>, access: Access) -> Loan<'_> {
     let dtype = std::any::type_name::<T>();
-    Loan { backing: named.backing(), base: named.base(), access, extent: named.extent(), dtype }
+    Loan { backing: named.backing(), base: Some(named.base()), access, extent: named.extent(), lease: None, dtype }
 }
 
 fn loan<T: Pod, D: Dimension>(array: &Shared<T, D>, access: Access) -> Loan<'_> {
     let segment = array.segment();
     let dtype = std::any::type_name::<T>();
-    Loan { backing: segment.backing(), base: segment.base(), access, extent: array.extent(), dtype }
+    Loan { backing: segment.backing(), base: Some(segment.base()), access, extent: array.extent(), lease: None, dtype }
+}
+
+fn mapped_loan<T: Pod, D: Dimension>(mapped: &Mapped<T, D>) -> Loan<'_> {
+    let lease = Some((mapped.lease(), mapped.path()));
+    let dtype = std::any::type_name::<T>();
+    Loan { backing: mapped.backing(), base: None, access: Access::Read, extent: mapped.extent(), lease, dtype }
+}
+
+impl Loan<'_> {
+    /// Where the coordinator has it mapped, 0 if nowhere.
+    pub(crate) fn address(&self) -> usize {
+        self.base.map_or(0, |base| base.addr().get())
+    }
 }
 
 /// The next loan's whole array.

@@ -7,14 +7,13 @@
 
 use std::ops::Range;
 
-use bytemuck::Pod;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Ix2, s};
 
 use crate::sys::gemm;
-use crate::{Error, Gathered, Job, Redo, Settings, Shared, Slice, Split};
+use crate::{Error, Gathered, Input, Job, Redo, Settings, Shared, Slice, Split};
 
 /// The element types of a product: `f32` and `f64`. Sealed.
-pub trait Element: gemm::Scalar + Pod + Send + Sync {}
+pub trait Element: gemm::Scalar + crate::formats::npy::Element + Send + Sync {}
 
 impl Element for f32 {}
 impl Element for f64 {}
@@ -116,13 +115,14 @@ fn rows_apart<T>(view: &ArrayViewMut2<T>) -> bool {
 ///
 /// # Errors
 /// If the shapes do not fit together, and as [`Job::run`](crate::Job::run).
-pub fn run<T: Element>(
+pub fn run<'a, T: Element>(
     settings: Settings<'_>,
-    a: &Shared<T, Ix2>,
-    b: &Shared<T, Ix2>,
+    a: impl Into<Input<'a, T, Ix2>>,
+    b: impl Into<Input<'a, T, Ix2>>,
     c: &mut Shared<T, Ix2>,
 ) -> Result<Gathered<()>, Error> {
-    let ((m, k), (rows, n)) = (a.view().dim(), b.view().dim());
+    let (a, b) = (a.into(), b.into());
+    let ((m, k), (rows, n)) = ((a.shape()[0], a.shape()[1]), (b.shape()[0], b.shape()[1]));
     if k != rows || c.shape() != [m, n] {
         let shape = c.shape();
         return Err(Error::Shape(format!(

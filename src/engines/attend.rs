@@ -7,6 +7,9 @@ use crate::error::{Cause, Death, Error, Result};
 use crate::process::{Crowd, Event};
 use crate::sync::{Absence, Broken, Mark, Patience};
 
+/// How often to look whether somebody wants to write to a file that is lent: the kernel lets them after 45 s.
+const LEASES: Duration = Duration::from_millis(500);
+
 /// Waits until all have met at the end, or the job is over; the deaths among them that the job survives. With `patience` it
 /// looks again and again before it goes to sleep. After an error all of them are gone; else they are past their work, and it is
 /// for the caller to end them or not.
@@ -22,6 +25,7 @@ pub(super) fn attend(
     let mut arrival = end.arrive(round.participants());
     let (mut deaths, mut tries) = (Vec::new(), 0);
     let mut vigil = Vigil::new(orders.slice_deadline);
+    let is_leased = work.loans.iter().any(|loan| loan.lease.is_some());
     let ended = loop {
         match end.crossed(&mut arrival) {
             Ok(true) => break Ok(()),
@@ -37,7 +41,8 @@ pub(super) fn attend(
             Overdue::Later(at) => {
                 let mut words = vec![end.lie_down(&arrival)];
                 words.extend(orders.stop.map(|stop| stop.word()));
-                crowd.wait(&words, orders.next_look(at))
+                let leases = is_leased.then(|| Instant::now() + LEASES);
+                crowd.wait(&words, orders.next_look([at, leases].into_iter().flatten().min()))
             }
         };
         if let Event::Died { rank } = event {
@@ -78,7 +83,7 @@ pub(super) fn attend(
             }
         }
         orders.tell(work.board);
-        if orders.are_to_end() {
+        if orders.are_to_end() || wanted(work).is_some() {
             work.board.give_up(None);
         }
     };
@@ -90,6 +95,7 @@ pub(super) fn attend(
             _ if work.missing().is_empty() => Ok(deaths),
             Some((rank, pid, cause)) => Err(work.failure(rank, pid, cause)),
             None if orders.are_to_end() => Err(orders.ended(work.board.done(), work.grid.slices())),
+            None if let Some(error) = wanted(work) => Err(error),
             // Only the coordinator breaks the barrier for no worker's sake, and it did not.
             None => Err(Error::System {
                 doing: "keep the board as the coordinator left it",
@@ -97,6 +103,16 @@ pub(super) fn attend(
             }),
         },
     }
+}
+
+/// Why a job must end that reads a file to which somebody wants to write.
+fn wanted(work: &Work<'_>) -> Option<Error> {
+    let (_, path) = work.loans.iter().filter_map(|loan| loan.lease).find(|(lease, _)| lease.is_wanted())?;
+    Some(Error::File {
+        path: path.to_owned(),
+        what: "another program wants to write to it while it is read".to_owned(),
+        remedy: "run this again when that is done".to_owned(),
+    })
 }
 
 /// Notes a death, and what the dead has cost, before anybody reaps it.

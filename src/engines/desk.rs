@@ -116,7 +116,8 @@ impl<'w> Desk<'w> {
     /// For a worker in the coordinator's own process, with no care taken of outputs. If it is a crew's it waits for others by
     /// `sleep`.
     pub(super) fn of_coordinator(loans: &'w [Loan<'w>], sleep: Option<&'w Sleep<'w>>) -> Self {
-        let seats = loans.iter().map(|loan| Seat { base: loan.base, extent: loan.extent }).collect();
+        let base = |loan: &Loan<'_>| loan.base.expect("jobs with files lent have processes as workers");
+        let seats = loans.iter().map(|loan| Seat { base: base(loan), extent: loan.extent }).collect();
         Self { seats, outputs: Vec::new(), _inputs: Vec::new(), sleep, whose: Whose::Thread }
     }
 

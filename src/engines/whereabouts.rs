@@ -72,7 +72,7 @@ impl Work<'_> {
         if let Some((..GUARD, place @ Place::Past { .. })) = near {
             return place;
         }
-        let own = loans.iter().position(|loan| index(loan, loan.base.addr().get() as u64, address).is_some());
+        let own = loans.iter().position(|loan| index(loan, loan.address() as u64, address).is_some());
         if own.is_some() || Withheld::hold().holds(address as usize) {
             return Place::Coordinators { array: own.map(|loan| names[loan]) };
         }

@@ -46,6 +46,13 @@ impl Source {
         Ok(head)
     }
 
+    /// How many bytes come before what is read next.
+    pub(super) fn position(&mut self) -> Result<usize> {
+        let position = self.file.stream_position().map_err(|error| self.failed(&error))?;
+        usize::try_from(position)
+            .map_err(|_| self.wrong(format!("it is {} bytes long", self.len), "use a 64-bit system"))
+    }
+
     /// What is read next is the first byte.
     pub(super) fn rewind(&mut self) -> Result<()> {
         self.file.rewind().map_err(|error| self.failed(&error))

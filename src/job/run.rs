@@ -37,8 +37,8 @@ impl<L: Lend> Job<'_, L> {
         self.lent.loans(&mut loans);
         let split = settings.split.unwrap_or_default();
         let grid = cut(split, &loans)?;
-        let addresses = loans.iter().map(|loan| loan.base.addr().get()).collect();
-        check(&settings, &loans)?;
+        let addresses = loans.iter().map(Loan::address).collect();
+        check(&settings, &loans, hands.as_ref().is_some_and(|hands| hands.joins_in()))?;
         let processes = settings.engine == Engine::Processes;
         let undo = processes && settings.retries > 0 && settings.redo == Redo::Undo;
         let care = Care::new(&loans, &grid, undo, settings.guard)?;
@@ -193,14 +193,24 @@ fn arrays(loans: &[Loan<'_>], report: &Report) -> Vec<ArrayRecord> {
 fn fault_cost(loans: &[Loan<'_>]) -> Duration {
     /// More arrays tell no more.
     const MOST: usize = 4;
-    let costs: Vec<Duration> =
-        loans.iter().take(MOST).filter_map(|loan| touch_cost(loan.backing, loan.access)).collect();
+    let costs: Vec<Duration> = loans
+        .iter()
+        .filter(|loan| !loan.lease.is_some_and(|(lease, _)| lease.is_wanted()))
+        .take(MOST)
+        .filter_map(|loan| touch_cost(loan.backing, loan.access))
+        .collect();
     costs.iter().sum::<Duration>() / costs.len().max(1) as u32
 }
 
 /// Refuses settings that cannot be kept.
-fn check(settings: &Settings<'_>, loans: &[Loan<'_>]) -> Result<()> {
+fn check(settings: &Settings<'_>, loans: &[Loan<'_>], joins_in: bool) -> Result<()> {
+    let is_away = loans.iter().any(|loan| loan.base.is_none());
+    if is_away && joins_in {
+        let what = "a mapped file cannot be lent to a crew whose coordinator works too. Read it (Shared::load).";
+        return Err(Error::Crew(what.to_owned()));
+    }
     let processes_only = [
+        ("a mapped file", is_away),
         ("a deadline for slices", settings.slice_deadline.is_some()),
         ("a limit of memory", settings.memory_limit.is_some()),
         ("a guard", settings.guard),

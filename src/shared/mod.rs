@@ -8,6 +8,7 @@
 mod array;
 mod element;
 mod kept;
+mod mapped;
 pub mod named;
 mod segment;
 mod touch;
@@ -18,6 +19,7 @@ pub(crate) use array::{byte_length, raw_view};
 pub use element::Element;
 pub(crate) use element::dtype;
 pub use kept::keep_memory;
+pub use mapped::Mapped;
 pub(crate) use segment::{Attached, BOARD, Backing, Segment, Told, Wire, give_back_at_once, retain_live};
 pub(crate) use touch::touch_cost;
 pub(crate) use withheld::Withheld;

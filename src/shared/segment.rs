@@ -13,7 +13,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::kept;
 use super::withheld::Entry;
 use crate::error::{Error, Result};
-use crate::sys::limits;
+use crate::sys::limits::{self, page_size};
 use crate::sys::memory::{Access, Inheritance, Keeping, Mapping, allocate, inode_of, memfd, punch, put, reopen};
 
 /// How /proc names the memory of boards, to whoever looks for them.
@@ -247,9 +247,11 @@ impl Backing {
 
     /// Maps the same bytes once more, in this process (a worker), at another address.
     pub(crate) fn attach(&self, keeping: Keeping) -> Result<Attached> {
-        let mapping = Mapping::fenced(&self.fd, self.at, self.len, keeping);
+        // A mapping begins with a page, an array in a file need not.
+        let skip = self.at % page_size();
+        let mapping = Mapping::fenced(&self.fd, self.at - skip, self.len + skip, keeping);
         let mapping = mapping.map_err(Error::system("map a lent array in a worker"))?;
-        Ok(Attached { _withheld: Entry::new(mapping.base().addr().get(), mapping.len()), mapping })
+        Ok(Attached { _withheld: Entry::new(mapping.base().addr().get(), mapping.len()), mapping, skip })
     }
 
     /// Writes the bytes `run` of `from` to the same place of this segment.
@@ -292,12 +294,20 @@ fn tightest(len: usize) -> Option<limits::Room> {
 pub(crate) struct Attached {
     _withheld: Entry,
     mapping: Mapping,
+    /// Where in the mapping the bytes of the segment begin: below a page.
+    skip: usize,
 }
 
 impl Attached {
     /// The first byte in this process.
     pub(crate) fn base(&self) -> NonNull<u8> {
-        self.mapping.base()
+        // SAFETY: the mapping is longer by `skip` than the segment.
+        unsafe { self.mapping.base().add(self.skip) }
+    }
+
+    /// How many bytes there are.
+    fn len(&self) -> usize {
+        self.mapping.len() - self.skip
     }
 
     /// Takes memory for all of it, of which nobody has touched any yet.
@@ -307,7 +317,7 @@ impl Attached {
 
     /// Allows or forbids writes to the pages that `range` lies in.
     pub(crate) fn protect(&self, range: Range<usize>, access: Access) -> io::Result<()> {
-        self.mapping.protect(range, access)
+        self.mapping.protect(self.skip + range.start..self.skip + range.end, access)
     }
 
     /// Throws away private copies of the pages that `range` lies in.
@@ -316,7 +326,7 @@ impl Attached {
     /// As for [`Mapping::drop_copies`].
     pub(crate) unsafe fn drop_copies(&self, range: Range<usize>) -> io::Result<()> {
         // SAFETY: passed on to the caller.
-        unsafe { self.mapping.drop_copies(range) }
+        unsafe { self.mapping.drop_copies(self.skip + range.start..self.skip + range.end) }
     }
 
     /// Copies the bytes `run` to the same place of another segment.
@@ -333,7 +343,7 @@ impl Attached {
     }
 
     fn bytes(&self, run: Range<usize>) -> NonNull<[u8]> {
-        assert!(run.start <= run.end && run.end <= self.mapping.len(), "{run:?} in {} bytes", self.mapping.len());
+        assert!(run.start <= run.end && run.end <= self.len(), "{run:?} in {} bytes", self.len());
         // SAFETY: inside of the mapping, as just checked.
         NonNull::slice_from_raw_parts(unsafe { self.base().add(run.start) }, run.len())
     }

@@ -9,7 +9,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, FallocateFlags, OFlag, fallocate, open, openat, renameat};
+use nix::fcntl::{
+    AT_FDCWD, AtFlags, FallocateFlags, OFlag, PosixFadviseAdvice, fallocate, open, openat, posix_fadvise, renameat,
+};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::sys::stat::{Mode, fchmod, fstatat, mkdirat};
 use nix::unistd::{AccessFlags, Gid, Group, UnlinkatFlags, User, faccessat, fchown, geteuid, linkat, unlinkat};
@@ -139,6 +141,11 @@ impl Drop for FolderLock {
         // It is given back with the folder's descriptor at the latest.
         let _ = self.0.unlock();
     }
+}
+
+/// Says that a part of a file will be read soon; no more than a hint.
+pub(crate) fn will_need(file: impl AsFd, at: usize, len: usize) {
+    let _ = posix_fadvise(file, at as i64, len as i64, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
 }
 
 /// Gives a file to a group, with these permissions.

@@ -9,6 +9,7 @@ pub(crate) mod file;
 pub(crate) mod futex;
 pub(crate) mod gemm;
 pub(crate) mod holders;
+pub(crate) mod lease;
 pub(crate) mod limits;
 pub(crate) mod lock;
 pub(crate) mod machine;

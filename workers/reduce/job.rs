@@ -4,7 +4,7 @@ use ndarray::{Ix1, Ix2};
 
 use super::{BLOCK, Dtype, Number, Op, Partial, ReduceError, block, fold};
 use crate::workers::told::Told;
-use crate::{Error, Gathered, Job, Redo, Settings, Shared};
+use crate::{Error, Gathered, Input, Job, Redo, Settings, Shared};
 
 /// Blocks in a row of the table of partial results.
 const ACROSS: usize = 16;
@@ -25,19 +25,21 @@ const ACROSS: usize = 16;
 ///
 /// # Errors
 /// For mean, min and max of no elements; for bytes that are not whole elements; and as [`Job::run`].
-pub fn run(
+pub fn run<'a>(
     settings: Settings<'_>,
     op: Op,
     dtype: Dtype,
-    bytes: &Shared<u8, Ix1>,
+    bytes: impl Into<Input<'a, u8, Ix1>>,
 ) -> Result<(Number, Gathered<()>), Error> {
-    if !bytes.len().is_multiple_of(dtype.size) {
-        let (len, size) = (bytes.len(), dtype.size);
+    let bytes = bytes.into();
+    let len = bytes.shape()[0];
+    if !len.is_multiple_of(dtype.size) {
+        let size = dtype.size;
         return Err(Error::Shape(format!(
             "{len} bytes are not whole elements of {size} bytes. Give a multiple of {size}."
         )));
     }
-    let count = bytes.len() / dtype.size;
+    let count = len / dtype.size;
     let blocks = count.div_ceil(BLOCK);
     if blocks == 0 && op.needs_elements() {
         return Err(Error::Shape(ReduceError::Empty(op).to_string()));

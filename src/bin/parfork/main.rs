@@ -17,6 +17,7 @@ mod replay;
 mod scale;
 mod screen;
 mod shell;
+mod source;
 mod top;
 mod views;
 

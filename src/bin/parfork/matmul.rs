@@ -38,8 +38,9 @@ pub fn run(args: Matmul) -> Result<(), Failure> {
 
 fn product<T: Element + npy::Element>(args: Matmul, dtype: &str) -> Result<(), Failure> {
     let began = Instant::now();
-    let (a, b) = (Shared::<T, Ix2>::load(&args.a)?, Shared::<T, Ix2>::load(&args.b)?);
-    let ((m, k), (rows, n)) = (a.view().dim(), b.view().dim());
+    let (a, b) = (args.common.open::<T, Ix2>(&args.a)?, args.common.open::<T, Ix2>(&args.b)?);
+    let (left, right) = (a.input(), b.input());
+    let ((m, k), (rows, n)) = ((left.shape()[0], left.shape()[1]), (right.shape()[0], right.shape()[1]));
     if k != rows {
         return Err(Failure::input(format!(
             "the shapes {m}x{k} of {} and {rows}x{n} of {} do not multiply. The first must have as many columns as the second has rows.",
@@ -51,10 +52,10 @@ fn product<T: Element + npy::Element>(args: Matmul, dtype: &str) -> Result<(), F
     landing.reserve((m * n * size_of::<T>()) as u64).map_err(Failure::job)?;
     let views = args.common.views("matmul")?;
     let mut c = Shared::<T, Ix2>::zeros((m, n))?;
-    let done = matmul::run(args.common.settings("matmul", &views), &a, &b, &mut c)?;
+    let done = matmul::run(args.common.settings("matmul", &views), left, right, &mut c)?;
     if args.common.verify {
         let mut serial = Shared::<T, Ix2>::zeros((m, n))?;
-        matmul::run(args.common.serially(), &a, &b, &mut serial)?;
+        matmul::run(args.common.serially(), a.input(), b.input(), &mut serial)?;
         verify(c.as_slice(), serial.as_slice())?;
     }
     Failure::if_stopped()?;

@@ -14,12 +14,13 @@ use crate::output;
 /// Reads, reduces, prints the number.
 pub fn run(op: Op, args: Reduce) -> Result<(), Failure> {
     let began = Instant::now();
-    let (header, bytes) = npy::read_bytes(&args.input)?;
+    let (header, bytes) = args.common.open_bytes(&args.input)?;
     let input = args.input.display();
     let dtype = header.dtype.parse().map_err(|error| Failure::input(format!("{input}: {error}")))?;
     let views = args.common.views(op.name())?;
-    let (number, done) = reduce::run(args.common.settings(&op.to_string(), &views), op, dtype, &bytes)?;
-    let verified = args.common.verify.then(|| reduce::run(args.common.serially(), op, dtype, &bytes)).transpose()?;
+    let (number, done) = reduce::run(args.common.settings(&op.to_string(), &views), op, dtype, bytes.input())?;
+    let verified =
+        args.common.verify.then(|| reduce::run(args.common.serially(), op, dtype, bytes.input())).transpose()?;
     if let Some((serial, _)) = &verified
         && !same_bits(number, *serial)
     {

@@ -53,7 +53,7 @@ impl ToldLoan {
     /// The loan of this array, which the coordinator has mapped at `base`.
     pub(super) fn loan<'l>(&'l self, backing: &'l Backing, base: NonNull<u8>) -> Loan<'l> {
         let extent = Extent { shape: &self.shape, first_is_fastest: self.first_is_fastest, element: self.element };
-        Loan { backing, base, access: self.access, extent, dtype: "" }
+        Loan { backing, base: Some(base), access: self.access, extent, lease: None, dtype: "" }
     }
 }
 

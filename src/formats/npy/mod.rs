@@ -33,7 +33,7 @@ pub use header::Header;
 use super::Landing;
 use super::source::Source;
 use crate::error::Result;
-use crate::shared::{Order, Shared, dtype};
+use crate::shared::{Mapped, Order, Shared, dtype};
 
 /// Reads an array of any number of axes.
 ///
@@ -68,26 +68,59 @@ impl<T: Element, D: Dimension> Shared<T, D> {
     /// As [`Header::read`]; also if the elements are of another type or the axes of another number (naming both), or there
     /// is too little memory.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let mut source = Source::open(path.as_ref())?;
-        let header = Header::of(&mut source)?;
-        if (header.kind(), header.item_size()) != (T::KIND, size_of::<T>()) {
-            return Err(header::other_dtype(&source, &header, &dtype::<T>()));
-        }
-        let axes = D::NDIM.unwrap_or(header.shape.len());
-        if axes != header.shape.len() {
-            let what =
-                format!("it has {} axes (shape {:?}), where {axes} are asked for", header.shape.len(), header.shape);
-            let lengths = vec!["n"; axes].join(", ");
-            return Err(source.wrong(what, format!("reshape it with numpy.save('new.npy', array.reshape({lengths}))")));
-        }
-        let mut dim = D::zeros(axes);
-        dim.slice_mut().copy_from_slice(&header.shape);
+        let (mut source, header, dim) = open::<T, D>(path.as_ref())?;
         let mut array = Self::zeros_in(dim, header.order)?;
         source.fill(bytemuck::cast_slice_mut(array.as_mut_slice()))?;
         if header.swapped() {
             array.as_mut_slice().iter_mut().for_each(|element| *element = element.swapped());
         }
         Ok(array)
+    }
+}
+
+/// Opens a file whose elements are of type `T`, and whose axes are as many as `D` has.
+fn open<T: Element, D: Dimension>(path: &Path) -> Result<(Source, Header, D)> {
+    let mut source = Source::open(path)?;
+    let header = Header::of(&mut source)?;
+    if (header.kind(), header.item_size()) != (T::KIND, size_of::<T>()) {
+        return Err(header::other_dtype(&source, &header, &dtype::<T>()));
+    }
+    let axes = D::NDIM.unwrap_or(header.shape.len());
+    if axes != header.shape.len() {
+        let what = format!("it has {} axes (shape {:?}), where {axes} are asked for", header.shape.len(), header.shape);
+        let lengths = vec!["n"; axes].join(", ");
+        return Err(source.wrong(what, format!("reshape it with numpy.save('new.npy', array.reshape({lengths}))")));
+    }
+    let mut dim = D::zeros(axes);
+    dim.slice_mut().copy_from_slice(&header.shape);
+    Ok((source, header, dim))
+}
+
+impl<T: Element, D: Dimension> Mapped<T, D> {
+    /// The array of a .npy file, where it lies; `None` if it cannot be used as it is and has to be [read](Shared::load): its bytes
+    /// come in the other order or are not aligned, it has none, somebody has it open to write, it is another user's, or its file
+    /// system has no leases.
+    ///
+    /// # Errors
+    /// As [`Shared::load`], but for want of memory.
+    pub fn open(path: impl AsRef<Path>) -> Result<Option<Self>> {
+        let (mut source, header, dim) = open::<T, D>(path.as_ref())?;
+        let at = source.position()?;
+        Ok(if header.swapped() { None } else { Self::of(&source.path, &source.file, at, dim, header.order) })
+    }
+}
+
+impl Mapped<u8, Ix1> {
+    /// The payload of a .npy file as bytes, as [`read_bytes`] describes it, but where it lies; `None` as in [`open`](Self::open).
+    ///
+    /// # Errors
+    /// As [`Header::read`].
+    pub fn open_bytes(path: impl AsRef<Path>) -> Result<(Header, Option<Self>)> {
+        let mut source = Source::open(path.as_ref())?;
+        let header = Header::of(&mut source)?;
+        let (at, dim) = (source.position()?, Ix1(header.byte_len()));
+        let mapped = Self::of(&source.path, &source.file, at, dim, Order::C);
+        Ok((header, mapped))
     }
 }
 

@@ -1,0 +1,179 @@
+//! Files that workers read where they lie: the same results as from memory, and others who want to write get their turn.
+#![allow(unsafe_code)]
+
+mod support;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use ndarray::{Array2, Array3, Ix1, Ix2, ShapeBuilder};
+use parfork::formats::npy;
+use parfork::workers::{matmul, reduce};
+use parfork::{Crew, Engine, Error, Input, Job, Mapped, Settings, Shared, fork};
+use support::{cases, nothing_left};
+
+fn main() -> ExitCode {
+    support::run(
+        cases![
+            kernels_read_files_as_they_read_memory,
+            elements_are_where_they_should_be,
+            a_crew_reads_files,
+            who_wants_to_write_ends_the_job_and_gets_its_turn,
+            only_processes_read_files,
+            what_cannot_be_mapped_is_not,
+            named_segments_are_inputs,
+        ],
+        cases![],
+    )
+}
+
+fn noise(shape: (usize, usize), seed: usize) -> Array2<f64> {
+    Array2::from_shape_fn(shape, |(i, j)| ((i * 7919 + j * 104_729 + seed) % 1009) as f64 / 500.0 - 1.0)
+}
+
+/// Folders with files of NumPy's, whose payload begins 128 bytes after the beginning.
+fn saved(folder: &Path, name: &str, array: &Array2<f64>) -> PathBuf {
+    let path = folder.join(name);
+    npy::save(&path, array.view()).unwrap();
+    path
+}
+
+fn mapped(path: &Path) -> Mapped<f64, Ix2> {
+    Mapped::open(path).unwrap().expect("a file of one's own, on a file system with leases")
+}
+
+fn kernels_read_files_as_they_read_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    nothing_left(|| {
+        for (m, k, n) in [(1, 1, 1), (65, 33, 70), (300, 200, 257)] {
+            let (a, b) = (noise((m, k), 1), noise((k, n), 2));
+            let (one, other) = (
+                saved(folder.path(), "a.npy", &a),
+                saved(folder.path(), "b.npy", &b.t().as_standard_layout().t().to_owned()),
+            );
+            let read = |path| Shared::<f64, Ix2>::load(path).unwrap();
+            let settings = || Settings { workers: Some(3), ..Settings::default() };
+            let (mut expected, mut found) = (Shared::zeros((m, n)).unwrap(), Shared::zeros((m, n)).unwrap());
+            matmul::run(settings(), &read(&one), &read(&other), &mut expected).unwrap();
+            matmul::run(settings(), &mapped(&one), &mapped(&other), &mut found).unwrap();
+            assert_eq!(expected.as_slice(), found.as_slice());
+            let (header, bytes) = Mapped::open_bytes(&one).unwrap();
+            let dtype = header.dtype.parse().unwrap();
+            let (sum, _) = reduce::run(settings(), reduce::Op::Sum, dtype, &bytes.unwrap()).unwrap();
+            let (_, bytes) = npy::read_bytes(&one).unwrap();
+            assert_eq!(sum, reduce::run(settings(), reduce::Op::Sum, dtype, &bytes).unwrap().0);
+        }
+    });
+}
+
+fn elements_are_where_they_should_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("box.npy");
+    for shape in [(7, 50, 33).set_f(false), (7, 50, 33).f()] {
+        let mut array = Array3::<u16>::zeros(shape);
+        array.indexed_iter_mut().for_each(|((i, j, k), cell)| *cell = (i * 2000 + j * 40 + k) as u16);
+        npy::save(&path, array.view()).unwrap();
+        let mapped = Mapped::<u16, ndarray::Ix3>::open(&path).unwrap().expect("aligned for two bytes");
+        assert_eq!(mapped.shape(), array.shape());
+        let mut copy = Shared::<u16, _>::zeros((7, 50, 33)).unwrap();
+        fork(3, (&mapped, &mut copy), |w, (all, mut slice)| slice.assign(&w.share_of(all))).unwrap();
+        assert_eq!(copy.view(), array);
+    }
+}
+
+fn a_crew_reads_files() {
+    let folder = tempfile::tempdir().unwrap();
+    nothing_left(|| {
+        let mut crew = Crew::start(2).unwrap();
+        for round in 0..20 {
+            let array = noise((40, 30), round);
+            let file = mapped(&saved(folder.path(), &format!("{}.npy", round % 3), &array));
+            for _ in 0..3 {
+                let mut sums = Shared::<f64, _>::zeros(40).unwrap();
+                crew.run((&file, &mut sums), (), |_, (), (all, mut slice)| {
+                    let first = slice.range(0).start;
+                    slice.indexed_iter_mut().for_each(|(row, sum)| *sum = all.row(first + row).sum());
+                })
+                .unwrap();
+                assert!(sums.view().iter().zip(array.rows()).all(|(sum, row)| *sum == row.sum()));
+            }
+        }
+    });
+}
+
+/// It waits for a job that would never end.
+fn who_wants_to_write_ends_the_job_and_gets_its_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = saved(folder.path(), "a.npy", &noise((100, 100), 3));
+    let file = mapped(&path);
+    let before = std::fs::metadata(&path).unwrap().len();
+    let mut writer = Command::new("sh").args(["-c", "echo more >> \"$0\""]).arg(&path).spawn().unwrap();
+    let mut cells = Shared::<f64, _>::zeros(100).unwrap();
+    let error = Job::new((&file, &mut cells)).workers(2).run(|_, (all, mut slice)| {
+        while !slice[0].is_nan() {
+            slice[0] = std::hint::black_box(all[[3, 4]]);
+        }
+    });
+    let error = error.unwrap_err();
+    assert!(matches!(&error, Error::File { path: named, .. } if *named == path), "{error:?}");
+    assert!(error.to_string().contains("another program wants to write to it while it is read"), "{error}");
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), before);
+    drop(file);
+    assert!(writer.wait().unwrap().success());
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), before + 5);
+}
+
+fn only_processes_read_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = mapped(&saved(folder.path(), "a.npy", &noise((10, 10), 4)));
+    for engine in [Engine::Serial, Engine::Threads] {
+        let error = Job::new(&file).engine(engine).run(|_, _| ()).unwrap_err().to_string();
+        assert!(error.contains("a mapped file needs workers that are processes"), "{error}");
+    }
+    let mut crew = Crew::start(2).unwrap();
+    crew.join_in(true);
+    let error = crew.run(&file, (), |_, (), _| ()).unwrap_err().to_string();
+    assert!(error.contains("Read it (Shared::load)"), "{error}");
+}
+
+fn what_cannot_be_mapped_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = saved(folder.path(), "a.npy", &noise((10, 10), 5));
+    let writer = File::options().write(true).open(&path).unwrap();
+    assert!(Mapped::<f64, Ix2>::open(&path).unwrap().is_none(), "somebody may write to it");
+    drop(writer);
+    drop(mapped(&path));
+    // As NumPy writes them on other machines, and as no alignment wants it.
+    let text = std::fs::read(&path).unwrap();
+    let at = text.windows(3).position(|bytes| bytes == b"<f8").unwrap();
+    let mut other = text.clone();
+    other[at] = b'>';
+    std::fs::write(&path, other).unwrap();
+    assert!(Mapped::<f64, Ix2>::open(&path).unwrap().is_none());
+    let mut odd = text.clone();
+    odd[8] -= 1;
+    odd.remove(126);
+    std::fs::write(&path, odd).unwrap();
+    assert!(Mapped::<f64, Ix2>::open(&path).unwrap().is_none());
+    assert_eq!(Shared::<f64, Ix2>::load(&path).unwrap().view(), noise((10, 10), 5));
+    let (_, bytes) = Mapped::open_bytes(&path).unwrap();
+    assert_eq!(bytes.expect("bytes are always aligned").shape(), [800]);
+    let none = saved(folder.path(), "none.npy", &Array2::zeros((0, 3)));
+    assert!(Mapped::<f64, Ix2>::open(&none).unwrap().is_none());
+    std::fs::write(&path, &text[..500]).unwrap();
+    assert!(Mapped::<f64, Ix2>::open(&path).is_err() && Mapped::<f64, Ix1>::open(&none).is_err());
+}
+
+fn named_segments_are_inputs() {
+    let name = format!("mapped-{}", std::process::id());
+    let (a, b) = (noise((20, 30), 6), noise((30, 10), 7));
+    let mut segment = Shared::<f64, _>::create(&name).zeros((20, 30)).unwrap();
+    let mut held = segment.write().unwrap();
+    held.view_mut().assign(&a);
+    held.publish().unwrap();
+    let held = segment.read().unwrap();
+    let (b, mut c) = (Shared::from_array(&b).unwrap(), Shared::zeros((20, 10)).unwrap());
+    matmul::run(Settings::default(), &held, Input::Shared(&b), &mut c).unwrap();
+    assert!((&c.view() - &a.dot(&b.view())).iter().all(|difference| difference.abs() < 1e-12));
+}
