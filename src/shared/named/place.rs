@@ -105,8 +105,19 @@ impl Place {
         Self::of(name)
     }
 
-    /// Makes a file of this name, which `fill` has filled before anybody can see it.
+    /// Makes a file of this name, which `fill` has filled before anybody can see it. Where that fails nothing is left, nor a folder
+    /// that was made for it.
     pub(super) fn put(name: &Name, mode: u32, fill: impl FnOnce(&Self, &File) -> Result<()>) -> Result<(Self, File)> {
+        let made = Self::try_put(name, mode, fill);
+        if made.is_err()
+            && let Ok(Some(place)) = Self::find(name.user, name.group)
+        {
+            place.tidy()?;
+        }
+        made
+    }
+
+    fn try_put(name: &Name, mode: u32, fill: impl FnOnce(&Self, &File) -> Result<()>) -> Result<(Self, File)> {
         let mut fill = Some(fill);
         let mut made: Option<File> = None;
         for _ in 0..TRIES {

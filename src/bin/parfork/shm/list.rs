@@ -70,7 +70,7 @@ pub fn info(args: &Info) -> Result<(), Failure> {
         ("state", state(&info).to_owned()),
         ("stays", stays(&info)),
         ("creator", format!("user {uid}, pid {pid}, {}", info.fate)),
-        ("", format!("started at tick {start} of boot {}", hex(&boot))),
+        ("", format!("started at tick {start} of boot {}", boot_id(&boot))),
         ("", format!("in pid namespace {pid_space}, time namespace {time_space}")),
         ("created", format!("{} ago", age(info.created))),
         ("permissions", format!("{:o}, group {group}", info.mode)),
@@ -158,7 +158,7 @@ fn report(info: &named::Info) -> Value {
         "uid": info.owner.uid,
         "pid": info.owner.pid,
         "start": info.owner.start,
-        "boot_id": hex(&info.owner.boot),
+        "boot_id": boot_id(&info.owner.boot),
         "pid_namespace": info.owner.pid_space,
         "time_namespace": info.owner.time_space,
         "creator_dead": dead,
@@ -223,6 +223,8 @@ fn age(created: SystemTime) -> String {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// As the kernel writes it.
+fn boot_id(bytes: &[u8; 16]) -> String {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
