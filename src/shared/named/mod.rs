@@ -24,7 +24,7 @@
 
 mod create;
 mod guard;
-mod header;
+pub(crate) mod header;
 mod list;
 mod live;
 mod name;
