@@ -97,6 +97,33 @@ fn arrays_and_pictures_go_in_and_come_out() {
 }
 
 #[test]
+fn jobs_take_segments_in_place_of_files() {
+    let shm = Shm::new();
+    let same = |line: &str| {
+        let mut command = shm.desk.command(line);
+        command.env("PARFORK_SHM", shm.place.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = watched(line, command.spawn().unwrap());
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    shm.desk.save("a.npy", &noise((30, 40), 1));
+    shm.desk.save("b.npy", &noise((40, 20), 2));
+    picture::save(shm.desk.path("photo.png"), &photo(4)).unwrap();
+    for (name, file) in [("a", "a.npy"), ("b", "b.npy"), ("photo", "photo.png")] {
+        shm.ok(&format!("create {name} --from {file} --keep"));
+    }
+    assert_eq!(same("mean shm:a -q"), same("mean a.npy -q"));
+    same("matmul shm:a shm:b -o one.npy -q");
+    same("matmul a.npy b.npy -o two.npy -q");
+    assert_eq!(fs::read(shm.desk.path("one.npy")).unwrap(), fs::read(shm.desk.path("two.npy")).unwrap());
+    same("image shm:photo -o one.png -q --filter invert");
+    same("image photo.png -o two.png -q --filter invert");
+    assert_eq!(fs::read(shm.desk.path("one.png")).unwrap(), fs::read(shm.desk.path("two.png")).unwrap());
+    shm.ok("rm a b photo");
+    assert!(shm.is_empty());
+}
+
+#[test]
 fn what_there_is_is_listed_for_people_and_programs() {
     let shm = Shm::new();
     shm.ok("create plate --shape 1000x1000 --dtype f32 --keep");
@@ -106,7 +133,7 @@ fn what_there_is_is_listed_for_people_and_programs() {
     assert_eq!(lines[0][..4], ["NAME", "DTYPE", "SHAPE", "SIZE"]);
     assert_eq!(lines[2][..7], ["plate", "<f4", "1000x1000", "3.8", "MiB", "0", "free"]);
     let list = shm.json("ls --json");
-    assert_eq!((&list["schema"], list["segments"].as_array().unwrap().len()), (&Value::from(1), 2));
+    assert_eq!((&list["schema"], list["segments"].as_array().unwrap().len()), (&"parfork/1".into(), 2));
     let info = shm.json("info plate --json");
     assert_eq!((&info["dtype"], &info["bytes"], &info["mode"]), (&"<f4".into(), &4_000_000.into(), &"600".into()));
     assert_eq!(

@@ -146,7 +146,7 @@ pub struct Demo {
   parfork matmul a.npy b.npy -o c.npy
   parfork matmul a.npy b.npy -o c.npy -n 8 --split tiles=512x512 --verify
 
-f32 and f64, C or Fortran order, any sizes. The product is written in C order.")]
+f32 and f64, C or Fortran order, any sizes. The product is written in C order. shm:NAME is a named segment.")]
 pub struct Matmul {
     /// Left matrix, m x k
     #[arg(value_hint = ValueHint::FilePath)]

@@ -15,6 +15,8 @@
 //! # Ok::<(), parfork::Error>(())
 //! ```
 //!
+//! `shm:NAME` in place of a path is a copy of a [named segment](crate::named), taken while nobody writes it.
+//!
 //! The parser of headers is our own, 100 lines: the crates that read .npy bring 15 more (a grammar compiler among them)
 //! and do not take what NumPy under Python 2 wrote.
 
@@ -31,9 +33,9 @@ pub use crate::shared::Element;
 pub use header::Header;
 
 use super::Landing;
-use super::source::Source;
+use super::source::{Source, segment};
 use crate::error::Result;
-use crate::shared::{Order, Shared, dtype};
+use crate::shared::{Order, Shared, dtype, named};
 
 /// Reads an array of any number of axes.
 ///
@@ -51,6 +53,10 @@ pub fn read<T: Element>(path: impl AsRef<Path>) -> Result<Shared<T, IxDyn>> {
 /// # Errors
 /// As [`Header::read`], or if there is too little memory.
 pub fn read_bytes(path: impl AsRef<Path>) -> Result<(Header, Shared<u8, Ix1>)> {
+    if let Some(name) = segment(path.as_ref()) {
+        let (named::header::Header { dtype, order, shape, data_at, .. }, bytes) = named::bytes(name)?;
+        return Ok((Header { dtype, order, shape, data_at }, bytes));
+    }
     let mut source = Source::open(path.as_ref())?;
     let header = Header::of(&mut source)?;
     let mut bytes = Shared::zeros(header.byte_len())?;
@@ -68,6 +74,9 @@ impl<T: Element, D: Dimension> Shared<T, D> {
     /// As [`Header::read`]; also if the elements are of another type or the axes of another number (naming both), or there
     /// is too little memory.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        if let Some(name) = segment(path.as_ref()) {
+            return Self::attach(name)?.read()?.copy();
+        }
         let mut source = Source::open(path.as_ref())?;
         let header = Header::of(&mut source)?;
         if (header.kind(), header.item_size()) != (T::KIND, size_of::<T>()) {

@@ -17,7 +17,7 @@ pub fn ls(args: &Ls) -> Result<(), Failure> {
     let list = named::list()?;
     if args.json {
         let all: Vec<Value> = list.iter().map(found).collect();
-        return output::print_json(&json!({ "schema": 1, "command": "shm ls", "segments": all }));
+        return output::print_json(&json!({ "schema": "parfork/1", "command": "shm ls", "segments": all }));
     }
     let (good, bad): (Vec<&Found>, Vec<&Found>) = list.iter().partition(|found| found.what.is_ok());
     let good: Vec<&named::Info> = good.into_iter().filter_map(|found| found.what.as_ref().ok()).collect();
@@ -52,7 +52,7 @@ pub fn info(args: &Info) -> Result<(), Failure> {
     let holders = info.holders()?;
     if args.json {
         let mut report = report(&info);
-        report["schema"] = json!(1);
+        report["schema"] = json!("parfork/1");
         report["command"] = json!("shm info");
         report["holders"] = holders.iter().map(holder).collect();
         return output::print_json(&report);
@@ -109,7 +109,7 @@ pub fn gc(args: &Gc) -> Result<(), Failure> {
             json!({ "name": name, "removed": removed, "bytes": bytes, "why": why })
         });
         let all: Vec<Value> = all.collect();
-        let report = json!({ "schema": 1, "command": "shm gc", "dry_run": args.dry_run, "segments": all });
+        let report = json!({ "schema": "parfork/1", "command": "shm gc", "dry_run": args.dry_run, "segments": all });
         return output::print_json(&report);
     }
     let mut text = String::new();
@@ -154,7 +154,7 @@ fn report(info: &named::Info) -> Value {
         "unfinished": info.unfinished,
         "locked": info.locked.map(|writing| if writing { "write" } else { "read" }),
         "kept": info.kept,
-        "created_unix": created,
+        "created_unix_seconds": created,
         "uid": info.owner.uid,
         "pid": info.owner.pid,
         "start": info.owner.start,
