@@ -49,6 +49,16 @@ fn fill_a_fresh_gibibyte(crew: &mut Crew) -> parfork::Result<()> {
                 Ok(())
             }),
         ),
+        (
+            "a fresh named segment, a crew fills it",
+            Box::new(|| {
+                let mut segment = Shared::<u8, _>::create(&format!("bench-{}", std::process::id())).zeros(GIB)?;
+                let mut held = segment.write()?;
+                let job = Job::new(&mut held).split(Split::rows().into_pieces(2)).schedule(Schedule::Static);
+                job.crew(&mut crew.borrow_mut()).run_with((), |_, (), mut slice| slice.fill(1))?;
+                held.publish().map(drop)
+            }),
+        ),
         ("a plain memfd, two forks fill it", Box::new(|| plain(2, libc::MAP_SHARED))),
         ("a plain memfd, one process fills it", Box::new(|| plain(1, libc::MAP_SHARED))),
         ("private memory, two threads fill it", Box::new(two_threads)),

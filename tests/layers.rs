@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["sys", "slices", "scaling", "engine"],
     &["error"],
-    &["shared", "stop"],
+    &["stop"],
+    &["shared"],
     &["sync"],
     &["process", "lend", "worker", "watch"],
     &["record"],

@@ -79,6 +79,11 @@ impl Source {
     }
 }
 
+/// The name of a segment that a path means: `shm:NAME`, where a file is meant by `./shm:NAME`.
+pub(super) fn segment(path: &Path) -> Option<&str> {
+    path.to_str()?.strip_prefix("shm:")
+}
+
 /// [`Error::File`] in one line.
 pub(super) fn wrong(path: &Path, what: impl Into<String>, remedy: impl Into<String>) -> Error {
     Error::File { path: path.to_owned(), what: what.into(), remedy: remedy.into() }

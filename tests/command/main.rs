@@ -9,6 +9,7 @@ mod refusals;
 mod replay;
 mod results;
 mod scale;
+mod shm;
 mod terminal;
 mod top;
 mod views;

@@ -11,6 +11,7 @@ use parfork::{Engine, MOST_WORKERS, Schedule, Split};
 use crate::plan::Cost;
 use crate::quantity;
 use crate::scale::args::Scale;
+use crate::shm::args::Shm;
 
 /// Split work on arrays across processes that share memory.
 ///
@@ -56,6 +57,8 @@ pub enum Command {
     Measure { order: String },
     /// Watch the jobs that run on this machine
     Top(Top),
+    /// Make, list, read, write and remove named segments: arrays in shared memory that stay until they are removed
+    Shm(Shm),
     /// Run one tiny job and show step by step how its processes share memory
     Explain(Explain),
     /// Print the completions of a shell
@@ -143,7 +146,7 @@ pub struct Demo {
   parfork matmul a.npy b.npy -o c.npy
   parfork matmul a.npy b.npy -o c.npy -n 8 --split tiles=512x512 --verify
 
-f32 and f64, C or Fortran order, any sizes. The product is written in C order.")]
+f32 and f64, C or Fortran order, any sizes. The product is written in C order. shm:NAME is a named segment.")]
 pub struct Matmul {
     /// Left matrix, m x k
     #[arg(value_hint = ValueHint::FilePath)]
@@ -321,7 +324,7 @@ pub fn number_of_workers(text: &str) -> Result<usize, String> {
 #[derive(Debug, Clone)]
 pub struct Shape(pub Vec<usize>);
 
-fn shape(text: &str) -> Result<Shape, String> {
+pub fn shape(text: &str) -> Result<Shape, String> {
     let lengths: Result<Vec<usize>, _> = text.split(['x', ',']).map(|part| part.trim().parse()).collect();
     lengths.map(Shape).map_err(|_| "a shape is lengths with x between them. Write it as in 1080x1920.".to_owned())
 }

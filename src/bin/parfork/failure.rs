@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use parfork::{Death, Error, Stop};
+use parfork::{Death, Error, Stop, Trouble};
 
 use crate::replay;
 
@@ -24,6 +24,8 @@ pub enum Failure {
         /// What was not done.
         text: String,
     },
+    /// A program that was run left with this status, and has said why.
+    Left(u8),
     /// Nobody reads the output any more; there is nobody to tell, and nothing is wrong.
     Unheard,
 }
@@ -79,6 +81,7 @@ impl Failure {
             Self::Usage(text) => (2, text),
             Self::Input(text) => (3, text),
             Self::Stopped { signal, text } => (128 + signal as u8, text),
+            Self::Left(status) => return ExitCode::from(status),
             Self::Unheard => return ExitCode::SUCCESS,
         };
         // Not eprintln, which panics where stderr was a terminal that is closed by now.
@@ -94,6 +97,9 @@ impl From<Error> for Failure {
             Error::Stopped { signal: Some(signal), .. } => Self::Stopped { signal, text: error.to_string() },
             Error::File { .. } | Error::Shape(_) => Self::input(error),
             Error::NoSuchSlice { .. } => Self::usage(error),
+            Error::Segment { trouble: Trouble::Absent | Trouble::Exists | Trouble::Forbidden(_), .. } => {
+                Self::input(error)
+            }
             Error::WorkerDied(death) => Self::died(&death, None),
             _ => Self::job(error),
         }

@@ -1,6 +1,7 @@
 //! The command `parfork`: a table of contents.
 
 mod args;
+mod columns;
 mod demo;
 mod drawing;
 mod explain;
@@ -17,6 +18,7 @@ mod replay;
 mod scale;
 mod screen;
 mod shell;
+mod shm;
 mod source;
 mod top;
 mod views;
@@ -55,6 +57,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Scale(args) => scale::run(*args),
         Command::Measure { order } => scale::measure::run(&order),
         Command::Top(args) => top::run(args),
+        Command::Shm(args) => shm::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man => shell::man(),

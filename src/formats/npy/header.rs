@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::super::source::Source;
+use super::super::source::{Source, segment};
 use super::literal::{self, Descr};
 use crate::error::{Error, Result};
-use crate::shared::Order;
+use crate::shared::{Order, named};
 
 /// The longest header that is looked at. NumPy's own are below 200 bytes unless there are many fields.
 const LONGEST: u64 = 1 << 20;
@@ -34,6 +34,10 @@ impl Header {
     /// [`Error::File`] if the file cannot be read, is no .npy file, is shorter than its header says (with both numbers), or
     /// holds objects, fields, text, bytes or dates, with the NumPy call that converts them.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        if let Some(name) = segment(path.as_ref()) {
+            let named::Info { dtype, order, shape, data_at, .. } = named::info(name)?;
+            return Ok(Self { dtype, order, shape, data_at });
+        }
         Self::of(&mut Source::open(path.as_ref())?)
     }
 

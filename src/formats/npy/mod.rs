@@ -15,6 +15,8 @@
 //! # Ok::<(), parfork::Error>(())
 //! ```
 //!
+//! `shm:NAME` in place of a path is a copy of a [named segment](crate::named), taken while nobody writes it.
+//!
 //! The parser of headers is our own, 100 lines: the crates that read .npy bring 15 more (a grammar compiler among them)
 //! and do not take what NumPy under Python 2 wrote.
 
@@ -31,9 +33,9 @@ pub use crate::shared::Element;
 pub use header::Header;
 
 use super::Landing;
-use super::source::Source;
+use super::source::{Source, segment};
 use crate::error::Result;
-use crate::shared::{Mapped, Order, Shared, dtype};
+use crate::shared::{Mapped, Order, Shared, dtype, named};
 
 /// Reads an array of any number of axes.
 ///
@@ -51,6 +53,10 @@ pub fn read<T: Element>(path: impl AsRef<Path>) -> Result<Shared<T, IxDyn>> {
 /// # Errors
 /// As [`Header::read`], or if there is too little memory.
 pub fn read_bytes(path: impl AsRef<Path>) -> Result<(Header, Shared<u8, Ix1>)> {
+    if let Some(name) = segment(path.as_ref()) {
+        let (named::header::Header { dtype, order, shape, data_at, .. }, bytes) = named::bytes(name)?;
+        return Ok((Header { dtype, order, shape, data_at }, bytes));
+    }
     let mut source = Source::open(path.as_ref())?;
     let header = Header::of(&mut source)?;
     let mut bytes = Shared::zeros(header.byte_len())?;
@@ -68,6 +74,9 @@ impl<T: Element, D: Dimension> Shared<T, D> {
     /// As [`Header::read`]; also if the elements are of another type or the axes of another number (naming both), or there
     /// is too little memory.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        if let Some(name) = segment(path.as_ref()) {
+            return Self::attach(name)?.read()?.copy();
+        }
         let (mut source, header, dim) = open::<T, D>(path.as_ref())?;
         let mut array = Self::zeros_in(dim, header.order)?;
         source.fill(bytemuck::cast_slice_mut(array.as_mut_slice()))?;
@@ -99,11 +108,14 @@ fn open<T: Element, D: Dimension>(path: &Path) -> Result<(Source, Header, D)> {
 impl<T: Element, D: Dimension> Mapped<T, D> {
     /// The array of a .npy file, where it lies; `None` if it cannot be used as it is and has to be [read](Shared::load): its bytes
     /// come in the other order or are not aligned, it has none, somebody has it open to write, it is another user's, or its file
-    /// system has no leases.
+    /// system has no leases; or it is a named segment.
     ///
     /// # Errors
     /// As [`Shared::load`], but for want of memory.
     pub fn open(path: impl AsRef<Path>) -> Result<Option<Self>> {
+        if segment(path.as_ref()).is_some() {
+            return Ok(None);
+        }
         let (mut source, header, dim) = open::<T, D>(path.as_ref())?;
         let at = source.position()?;
         Ok(if header.swapped() { None } else { Self::of(&source.path, &source.file, at, dim, header.order) })
@@ -116,6 +128,9 @@ impl Mapped<u8, Ix1> {
     /// # Errors
     /// As [`Header::read`].
     pub fn open_bytes(path: impl AsRef<Path>) -> Result<(Header, Option<Self>)> {
+        if segment(path.as_ref()).is_some() {
+            return Ok((Header::read(path)?, None));
+        }
         let mut source = Source::open(path.as_ref())?;
         let header = Header::of(&mut source)?;
         let (at, dim) = (source.position()?, Ix1(header.byte_len()));

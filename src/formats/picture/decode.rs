@@ -13,14 +13,14 @@ use image::metadata::Orientation;
 use image::{ColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use ndarray::{ArrayView3, Axis, Ix3, s};
 
-use super::super::source::Source;
+use super::super::source::{Source, segment};
 use super::Picture;
 use super::gray_alpha::GrayAlpha;
 use super::plausible::{Claim, least_file};
 #[cfg(target_arch = "x86_64")]
 use super::png;
 use crate::error::{Error, Result};
-use crate::shared::Shared;
+use crate::shared::{Shared, named};
 use crate::sys::limits;
 
 const AGAIN: &str = "fetch or export it again";
@@ -32,6 +32,8 @@ const CONVERT: &str = "convert it to PNG with 8 or 16 bits a sample";
 /// or 65535 is scaled to the full range; CMYK becomes RGB. A picture that says which way up it is (EXIF, TIFF orientation)
 /// is turned that way, as OpenCV's `imread` does. Of several pages or frames, the first is read.
 ///
+/// `shm:NAME` in place of a path is a copy of a [named segment](crate::named): rows, columns, channels.
+///
 /// JPEG has no checksum: damage inside the coded data that leaves its structure whole is not noticed.
 ///
 /// # Errors
@@ -39,6 +41,13 @@ const CONVERT: &str = "convert it to PNG with 8 or 16 bits a sample";
 /// too short for the size it claims (with both numbers), or has samples of another kind (float, 32 bits);
 /// [`Error::Memory`] if there is too little.
 pub fn read(path: impl AsRef<Path>) -> Result<Picture> {
+    if let Some(name) = segment(path.as_ref()) {
+        // Whatever is no picture is told as an array of another type.
+        return match named::info(name)?.dtype.as_str() {
+            "<u2" | ">u2" => Ok(Picture::U16(Shared::attach(name)?.read()?.copy()?)),
+            _ => Ok(Picture::U8(Shared::attach(name)?.read()?.copy()?)),
+        };
+    }
     let mut source = Source::open(path.as_ref())?;
     let head = source.head(64)?;
     match known_format(&source, &head)? {

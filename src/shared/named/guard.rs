@@ -1,13 +1,19 @@
 //! What one has of a segment while one holds its lock: views, which nobody else writes under.
 
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 
-use ndarray::{ArrayView, ArrayViewMut, Dimension, RawArrayViewMut};
+use ndarray::{ArrayView, ArrayViewMut, Dimension, Ix1, RawArrayViewMut};
 
 use super::Named;
+use super::header::Header;
+use super::name::Name;
+use super::place::Place;
+use super::wait::Wait;
 use crate::error::{Error, Result, Trouble};
 use crate::shared::{Element, Shared, raw_view};
 use crate::slices::Extent;
+use crate::sys::lock::Lock;
 
 /// A segment that nobody writes as long as this lives. Lend `&guard` to a job to have all workers read it.
 #[derive(Debug)]
@@ -190,10 +196,15 @@ impl<T: Element, D: Dimension> Named<T, D> {
 
     fn copy(&self) -> Result<Shared<T, D>> {
         let mut copy = Shared::<T, D>::unfilled_in(self.raw_dim(), self.order())?;
-        let bytes = bytemuck::cast_slice_mut(copy.as_mut_slice());
-        let read = std::os::unix::fs::FileExt::read_exact_at(&self.file, bytes, self.header.data_at);
-        match read {
-            Ok(()) => Ok(copy),
+        self.copy_to(bytemuck::cast_slice_mut(copy.as_mut_slice())).map(|()| copy)
+    }
+}
+
+impl<T, D> Named<T, D> {
+    /// Copies the first bytes of the payload, through the file.
+    fn copy_to(&self, bytes: &mut [u8]) -> Result<()> {
+        match self.file.read_exact_at(bytes, self.header.data_at) {
+            Ok(()) => Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 let (found, expected) = (self.file.metadata().map_or(0, |found| found.len()), self.header.file_len());
                 Err(self.name.trouble(Trouble::CutOff { found, expected }))
@@ -201,4 +212,16 @@ impl<T: Element, D: Dimension> Named<T, D> {
             Err(error) => Err(Error::system("read a segment")(error)),
         }
     }
+}
+
+/// What a segment says of itself, and a copy of all of its bytes, whatever its elements are, taken while nobody writes it.
+pub(crate) fn bytes(name: &str) -> Result<(Header, Shared<u8, Ix1>)> {
+    let name = Name::read(name)?;
+    let (file, header) = super::open(&Place::of(&name)?, &name, false)?;
+    let mut copy = Shared::unfilled(header.bytes as usize)?;
+    // Its elements are not looked at: the type says nothing of them.
+    let named = Named::<u8, Ix1>::map(name, header, file, false)?;
+    named.acquire(Lock::Shared, Wait::new())?;
+    named.copy_to(copy.as_mut_slice())?;
+    Ok((named.header.clone(), copy))
 }

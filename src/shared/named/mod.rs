@@ -24,7 +24,7 @@
 
 mod create;
 mod guard;
-mod header;
+pub(crate) mod header;
 mod list;
 mod live;
 mod name;
@@ -40,6 +40,7 @@ use std::sync::atomic::Ordering;
 use ndarray::Dimension;
 
 pub use create::Create;
+pub(crate) use guard::bytes;
 pub use guard::{ReadGuard, WriteGuard};
 pub use header::Owner;
 pub use list::{Found, Holder, Info, Sweep, gc, info, list, remove};

@@ -93,10 +93,11 @@ impl Place {
         }
         if let Some(group) = name.group {
             // Also one that was made a moment ago, by another process that has not come to this yet.
-            let folder =
-                Folder::open(&base).and_then(|base| base.folder(&own)).map_err(|error| unusable(&path, &error))?;
+            let opened = Folder::open(&base).and_then(|base| Ok((base.folder(&own)?, base)));
+            let (folder, base) = opened.map_err(|error| unusable(&path, &error))?;
             let mine = folder.metadata().is_ok_and(|found| found.uid() == user() && found.mode() & 0o777 == 0o700);
             if mine && let Err(error) = folder.share(group) {
+                let _ = base.remove_folder(&own);
                 let what =
                     format!("this user may not share with group {group} ({error}). Share with a group of yours (id)");
                 return Err(name.trouble(Trouble::Forbidden(what)));
@@ -105,8 +106,19 @@ impl Place {
         Self::of(name)
     }
 
-    /// Makes a file of this name, which `fill` has filled before anybody can see it.
+    /// Makes a file of this name, which `fill` has filled before anybody can see it. Where that fails nothing is left, nor a folder
+    /// that was made for it.
     pub(super) fn put(name: &Name, mode: u32, fill: impl FnOnce(&Self, &File) -> Result<()>) -> Result<(Self, File)> {
+        let made = Self::try_put(name, mode, fill);
+        if made.is_err()
+            && let Ok(Some(place)) = Self::find(name.user, name.group)
+        {
+            place.tidy()?;
+        }
+        made
+    }
+
+    fn try_put(name: &Name, mode: u32, fill: impl FnOnce(&Self, &File) -> Result<()>) -> Result<(Self, File)> {
         let mut fill = Some(fill);
         let mut made: Option<File> = None;
         for _ in 0..TRIES {

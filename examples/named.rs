@@ -1,0 +1,37 @@
+//! Named segments: an array that other programs find by name, under a lock that the death of its holder gives back.
+use ndarray::Ix2;
+use parfork::named::{self, Wait};
+use parfork::{Shared, Trouble};
+
+fn main() -> parfork::Result<()> {
+    let name = format!("example-{}", std::process::id());
+    // Gone when it is dropped, unless it is kept: `.keep(true)`.
+    let mut plate = Shared::<f32, _>::create(&name).zeros((480, 640))?;
+
+    // Anybody of this user may attach it, in any program; read-only unless asked.
+    let mut seen = Shared::<f32, Ix2>::attach(&name)?;
+    assert_eq!(seen.read()?.view().sum(), 0.0);
+
+    // A guard is lent to a job like an array. What was written counts when it is published.
+    let mut held = plate.write()?;
+    parfork::fork(2, &mut held, |_, mut slice| slice.fill(0.5))?;
+    let generation = held.publish()?;
+    assert_eq!(seen.wait_past(0, Wait::new())?, generation);
+    let held = seen.read()?;
+    let sum: f32 = parfork::fork(2, &held, |w, plate| w.share_of(plate).sum())?.sum();
+    drop(held);
+    println!("{name}: generation {generation}, sum {sum}");
+    assert_eq!(sum, 480.0 * 640.0 * 0.5);
+
+    // A guard that is let go without, as on the way out of an error, leaves it unfinished, and that is told.
+    let mut held = plate.write()?;
+    held.view_mut()[[0, 0]] = 7.0;
+    drop(held);
+    let refused = seen.read().map(drop).unwrap_err();
+    assert!(matches!(refused, parfork::Error::Segment { trouble: Trouble::Unfinished { generation: 1 }, .. }));
+    println!("{refused}");
+
+    drop(plate);
+    assert!(named::info(&name).is_err());
+    Ok(())
+}

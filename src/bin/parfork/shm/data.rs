@@ -1,0 +1,106 @@
+//! `parfork shm put`, `get`, `cp`: elements to and from files.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use ndarray::{Dimension, Ix3, IxDyn};
+use parfork::formats::npy::{self, Element};
+use parfork::formats::picture::{self, Picture};
+use parfork::named;
+use parfork::{Error, Shared};
+
+use super::args::{Cp, Get, Put, Turn};
+use super::dtype::{Dtype, with_dtype};
+use crate::failure::Failure;
+
+/// What is in a file.
+pub enum Contents {
+    /// An array, of which this is the header.
+    Array(npy::Header),
+    /// A picture.
+    Picture(Picture),
+}
+
+impl Contents {
+    /// Looks at its first bytes, and reads it if it is a picture.
+    pub fn of(path: &Path) -> Result<Self, Failure> {
+        let mut magic = [0; 6];
+        let found = File::open(path).and_then(|file| file.take(6).read_exact(&mut magic));
+        // What cannot be read is told of by who reads pictures.
+        match found {
+            Ok(()) if magic == *b"\x93NUMPY" => Ok(Self::Array(npy::Header::read(path)?)),
+            _ => Ok(Self::Picture(picture::read(path)?)),
+        }
+    }
+}
+
+/// The type of elements that a file or segment has, if segments can.
+pub fn dtype_of(dtype: &str, of: impl Display) -> Result<Dtype, Failure> {
+    Dtype::of(dtype).ok_or_else(|| {
+        let what = "and segments have u8 to u64, i8 to i64, f32 or f64. Convert it with NumPy: a.astype('f8').";
+        Failure::input(format!("{of} has elements of type {dtype}, {what}"))
+    })
+}
+
+/// The elements of a file take the place of those that are there.
+pub fn put(args: &Put) -> Result<(), Failure> {
+    match Contents::of(&args.file)? {
+        Contents::Array(header) => {
+            with_dtype!(dtype_of(&header.dtype, args.file.display())?, T => {
+                fill(args, &Shared::<T, IxDyn>::load(&args.file)?)
+            })
+        }
+        Contents::Picture(Picture::U8(samples)) => fill::<u8, Ix3>(args, &samples),
+        Contents::Picture(Picture::U16(samples)) => fill::<u16, Ix3>(args, &samples),
+    }
+}
+
+fn fill<T: Element, D: Dimension>(args: &Put, from: &Shared<T, D>) -> Result<(), Failure> {
+    let mut segment = Shared::<T, D>::attach_to_write(&args.name)?;
+    let mut held = segment.write_within(args.turn.wait(true))?;
+    held.copy_from(from)?;
+    held.publish()?;
+    Ok(())
+}
+
+/// The elements, to a file.
+pub fn get(args: &Get) -> Result<(), Failure> {
+    let info = named::info(&args.name)?;
+    let is_array = args.output.extension().is_some_and(|ending| ending == "npy");
+    match (info.dtype.as_str(), info.shape.len()) {
+        _ if is_array => with_dtype!(dtype_of(&info.dtype, &args.name)?, T => {
+            let copy = copy::<T, IxDyn>(&args.name, args.unfinished, &args.turn)?;
+            npy::save(&args.output, copy.view()).map_err(Failure::filing)
+        }),
+        ("|u1", 3) => save::<u8>(args),
+        ("<u2" | ">u2", 3) => save::<u16>(args),
+        (dtype, _) => Err(Failure::usage(format!(
+            "{} is {dtype} of shape {:?}, and pictures are rows, columns and channels of 8 or 16 bits. Write it to a .npy file.",
+            args.name, info.shape
+        ))),
+    }
+}
+
+fn save<T: Element>(args: &Get) -> Result<(), Failure>
+where
+    Picture: From<Shared<T, Ix3>>,
+{
+    let samples = copy::<T, Ix3>(&args.name, args.unfinished, &args.turn)?;
+    picture::save(&args.output, &Picture::from(samples)).map_err(Failure::filing)
+}
+
+fn copy<T: Element, D: Dimension>(name: &str, unfinished: bool, turn: &Turn) -> Result<Shared<T, D>, Error> {
+    Shared::<T, D>::attach(name)?.read_within(turn.wait(unfinished))?.copy()
+}
+
+/// A copy under another name.
+pub fn cp(args: &Cp) -> Result<(), Failure> {
+    let info = named::info(&args.from)?;
+    with_dtype!(dtype_of(&info.dtype, &args.from)?, T => {
+        let copy = copy::<T, IxDyn>(&args.from, args.unfinished, &args.turn)?;
+        drop(Shared::create(&args.to).keep(true).copy_of(&copy)?);
+        Ok(())
+    })
+}
