@@ -64,3 +64,8 @@ pub use worker::Worker;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
+
+/// And the program of the page on named segments is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/segments.md")]
+mod segments {}
