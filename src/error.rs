@@ -287,6 +287,15 @@ pub enum Cause {
         /// How many bytes it may have added.
         limit: u64,
     },
+    /// The program that it watched over ended before its slice was done; see [`exec`](crate::exec).
+    Program {
+        /// The program's name.
+        program: String,
+        /// Its process id.
+        pid: u32,
+        /// What ended it.
+        cause: Box<Cause>,
+    },
     /// It took too long for one slice, or stood still between slices, and was killed for that.
     Stalled {
         /// How long a slice may take.
@@ -316,6 +325,15 @@ impl Cause {
                 "Look for unsafe or foreign code in the body that touches memory it was not given"
             }
             Self::AbortedWithin { .. } => "Give workers more memory (memory_limit, --mem-limit) if that was too little",
+            Self::Program { cause, .. } => match **cause {
+                Self::Exited { status: 127 } => "127 is what shells say of a command that is not there: look for its name",
+                Self::Exited { status: 126 } => "126 is what shells say of a command that may not be executed",
+                Self::Exited { status: 0 } => {
+                    "A program answers `done` and stays until its standard input ends; one that does not know of slices runs with --each"
+                }
+                Self::Exited { .. } => "Look at what the program wrote on standard error",
+                ref cause => cause.remedy(),
+            },
             Self::Stalled { .. } => "Look for what the body waits for on this slice, or give slices more time",
             Self::NurseryDied => "Find out who killed it and run again",
             Self::Unknown => "Let this program's SIGCHLD handler leave parfork's children alone",
@@ -348,6 +366,9 @@ impl fmt::Display for Cause {
                     "was ended by signal 6 (SIGABRT: it aborted itself, as programs do that get no more memory; it may have "
                 )?;
                 write!(f, "{limit} bytes beyond what it began with)")
+            }
+            Self::Program { program, pid, cause } => {
+                write!(f, "lost its program `{program}` (pid {pid}), which {cause},")
             }
             Self::Stalled { limit, state } => {
                 write!(f, "kept the job waiting for longer than {limit:?} and was killed; it was {state}")

@@ -256,6 +256,16 @@ impl<'p, L: Lend> Job<'p, L> {
         self.run_as::<R>(None, |work, orders, _| engines::run(engine, work, &body, orders))
     }
 
+    /// As [`run`](Self::run); each worker that takes no more slices calls `end`.
+    pub(crate) fn run_to_end<R: Answer>(
+        self,
+        body: impl Fn(&Worker<'_>, L::Part) -> R + Sync,
+        end: impl Fn() + Sync,
+    ) -> Result<Gathered<R::Value>> {
+        let (engine, body) = (self.settings.engine, Body::<L, R, _>::with_end(body, &end));
+        self.run_as::<R>(None, |work, orders, _| engines::run(engine, work, &body, orders))
+    }
+
     /// As [`run`](Self::run), for a body that captures nothing and is handed an argument of plain data instead: on a
     /// [crew](Self::crew) if there is one, else by the engine's own workers.
     ///

@@ -228,9 +228,7 @@ impl Crowd {
             (_, Exit::Signal(libc::SIGKILL) | Exit::Unknown) if fostered && Obituary::says_dead(nursery) => {
                 Cause::NurseryDied
             }
-            (_, Exit::Status(status)) => Cause::Exited { status },
-            (_, Exit::Signal(signal)) => Cause::Signalled { signal },
-            (_, Exit::Unknown) => Cause::Unknown,
+            (_, exit) => cause_of(exit),
         };
         (member.process.pid(), cause)
     }
@@ -254,6 +252,15 @@ impl Crowd {
             }
         }
         (reaped, more)
+    }
+}
+
+/// What an end says of itself.
+pub(crate) fn cause_of(exit: Exit) -> Cause {
+    match exit {
+        Exit::Status(status) => Cause::Exited { status },
+        Exit::Signal(signal) => Cause::Signalled { signal },
+        Exit::Unknown => Cause::Unknown,
     }
 }
 

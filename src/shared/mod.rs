@@ -14,6 +14,6 @@ mod withheld;
 pub(crate) use array::raw_view;
 pub use array::{Order, Shared};
 pub use kept::keep_memory;
-pub(crate) use segment::{Attached, BOARD, Backing, Segment, Told, Wire, give_back_at_once, retain_live};
+pub(crate) use segment::{Attached, BOARD, Backing, Segment, Told, Wire, give_back_at_once, retain_live, scratch};
 pub(crate) use touch::touch_cost;
 pub(crate) use withheld::Withheld;
