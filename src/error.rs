@@ -120,6 +120,10 @@ pub enum Error {
         slices: usize,
     },
 
+    /// Something between a program and `parfork exec` that is not as it should be.
+    #[error("{0}")]
+    Exec(String),
+
     /// Something that a crew cannot do.
     #[error("{0}")]
     Crew(String),

@@ -19,6 +19,7 @@
 
 mod array;
 mod dtype;
+mod guest;
 mod json;
 pub mod line;
 mod lot;
@@ -28,5 +29,6 @@ mod shepherd;
 
 pub use array::{Array, picture_shape};
 pub use dtype::{Dtype, DtypeError};
+pub use guest::{Guest, Input, Output, Slices};
 pub use manifest::{Entry, Manifest, PROTOCOL, SCHEMA};
 pub use program::{Program, run};

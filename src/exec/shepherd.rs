@@ -180,7 +180,8 @@ impl<'s> Shepherd<'s> {
 
     /// One slice by the program that stays.
     fn ask(&self, worker: &Worker<'_>, flock: &mut Flock, cells: &Cells) -> Result<(), String> {
-        if flock.running.is_none() {
+        let new = flock.running.is_none();
+        if new {
             let program = self.start(flock, &self.program.arguments, &[])?;
             flock.running = Some(Running { program, unread: Vec::new() });
         }
@@ -189,7 +190,7 @@ impl<'s> Shepherd<'s> {
         let title = self.program.title();
         let broken = |error| format!("the pipe to the program cannot be used ({error})");
         let spoken = || format!("the program `{title}` wrote");
-        if !running.unread.is_empty() || running.program.has_spoken().map_err(broken)? {
+        if !new && (!running.unread.is_empty() || running.program.has_spoken().map_err(broken)?) {
             // It may also be dead; who speaks first and then dies has spoken.
             if let Some(line) = self.next_line(worker, running)? {
                 return Err(format!("{} \"{}\" before it was given a slice", spoken(), line::shown(&line)));

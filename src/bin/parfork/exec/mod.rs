@@ -33,10 +33,12 @@ pub fn run(args: Exec) -> Result<(), Failure> {
     let mut views = args.common.views()?;
     let inputs = read(&args)?;
     let outputs = plan(&args, &inputs, &formats)?;
-    for (landing, (dtype, shape)) in landings.iter_mut().zip(&outputs) {
+    for ((landing, format), (dtype, shape)) in landings.iter_mut().zip(&formats).zip(&outputs) {
         let bytes = shape.iter().try_fold(dtype.size(), |bytes, &axis| bytes.checked_mul(axis));
         // Too many are refused in a moment, with the shape.
-        landing.reserve(bytes.unwrap_or(0) as u64).map_err(Failure::job)?;
+        if let (Format::Npy, Some(bytes)) = (format, bytes) {
+            landing.reserve(bytes as u64).map_err(Failure::job)?;
+        }
     }
     let program = program(&args);
     let title = args.program[0].to_string_lossy().into_owned();
