@@ -4,12 +4,13 @@ use std::ffi::{OsStr, OsString};
 
 use super::array::Array;
 use super::lot::Lot;
-use super::shepherd::{Plan, Shepherd, variable};
+use super::shepherd::{MARK, Plan, Shepherd, variable};
 use crate::answer::Gathered;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::settings::{Redo, Settings};
+use crate::sys::program::Orphans;
 
 /// A program with its arguments, and how its copies are started.
 #[derive(Clone, Debug)]
@@ -95,6 +96,8 @@ pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Res
     };
     let lot = Lot::new(arrays);
     let shepherd = Shepherd::new(program, &lot, plan);
+    // Dropped when all workers are gone, and with them their programs.
+    let _orphans = Orphans::adopt(MARK).map_err(Error::system("become the parent of what programs leave behind"))?;
     let done = Job::with(&lot, settings)
         .run_to_end(|worker, mut share| shepherd.work(worker, &mut share), || shepherd.dismiss())?;
     drop(shepherd);

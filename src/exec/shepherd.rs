@@ -56,6 +56,9 @@ struct Running {
     unread: Vec<u8>,
 }
 
+/// The variable that says which process's job a program, and all that it starts, belongs to.
+pub(super) const MARK: &str = "PARFORK_COORDINATOR";
+
 /// Milliseconds that a program has to leave when there is nothing more to do.
 const LEAVING: u16 = 5000;
 
@@ -137,7 +140,7 @@ impl<'s> Shepherd<'s> {
         let mut set = |name: String, value: String| all.push((name.into(), value.into()));
         set("PARFORK_RANK".into(), manifest.rank.to_string());
         set("PARFORK_SIZE".into(), manifest.size.to_string());
-        set("PARFORK_COORDINATOR".into(), manifest.coordinator.to_string());
+        set(MARK.into(), manifest.coordinator.to_string());
         set("PARFORK_MANIFEST_FD".into(), document.as_raw_fd().to_string());
         if text.len() <= IN_ENVIRONMENT {
             set("PARFORK_MANIFEST".into(), text);

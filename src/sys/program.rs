@@ -8,9 +8,10 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::prctl::set_pdeathsig;
+use nix::sys::prctl::{get_child_subreaper, set_child_subreaper, set_pdeathsig};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid, getppid};
 
 use super::child::{Exit, pidfd_open};
@@ -170,6 +171,52 @@ impl Drop for Program {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
+    }
+}
+
+/// While it lives, processes whose parents end become children of this one, instead of init's. Dropping it ends those of them
+/// that carry a mark: what programs started and left behind when they were killed.
+pub(crate) struct Orphans {
+    mark: String,
+    /// Whether they did so before.
+    before: bool,
+}
+
+impl Orphans {
+    /// No tree of processes is so deep that more rounds are needed.
+    const ROUNDS: usize = 100;
+
+    /// The mark is a variable in their environment, whose value is this process's number.
+    pub(crate) fn adopt(variable: &str) -> io::Result<Self> {
+        let before = get_child_subreaper()?;
+        set_child_subreaper(true)?;
+        Ok(Self { mark: format!("{variable}={}", std::process::id()), before })
+    }
+
+    /// Ends and reaps those that are here; whether there were any.
+    fn end(&self) -> bool {
+        let mut found = false;
+        for pid in super::proc::children() {
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            if environment.split(|&byte| byte == 0).any(|variable| variable == self.mark.as_bytes()) {
+                let pid = Pid::from_raw(pid as i32);
+                // A child of this process, whom nobody else here knows: its number is its own until it is reaped.
+                found |= kill(pid, Signal::SIGKILL).is_ok() && waitpid(pid, None).is_ok();
+            }
+        }
+        found
+    }
+}
+
+impl Drop for Orphans {
+    fn drop(&mut self) {
+        // The children of those that were ended come next.
+        for _ in 0..Self::ROUNDS {
+            if !self.end() {
+                break;
+            }
+        }
+        let _ = set_child_subreaper(self.before);
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod args;
 
+use std::path::Path;
 use std::time::Instant;
 
 use args::{Client, Exec, Output};
@@ -41,7 +42,7 @@ pub fn run(args: Exec) -> Result<(), Failure> {
         }
     }
     let program = program(&args);
-    let title = args.program[0].to_string_lossy().into_owned();
+    let title = Path::new(&args.program[0]).file_name().unwrap_or_default().to_string_lossy().into_owned();
     let facts = facts(&args, &inputs, &outputs);
     let inputs_of_verification = args.common.verify.then(|| read(&args)).transpose()?;
     let (report, results) = job(args.common.settings("exec"), &program, inputs, &args, &outputs)?;
