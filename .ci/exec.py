@@ -71,7 +71,7 @@ def python_errors():
         ("import numpy\nfor part in parfork.slices(): numpy.ones(1 << 28)", ["MemoryError"]),
     ):
         write("bad.py", "import parfork\na, c = parfork.inputs['a'], parfork.outputs['c']\n" + body + "\n")
-        run("--in", "a.npy", "--out", "bad.npy", "-n", "2", "--mem-limit", "512M", "--", "python", "bad.py", fails=words)
+        run("--in", "a.npy", "--out", "c=bad.npy", "-n", "2", "--mem-limit", "512M", "--", "python", "bad.py", fails=words)
         assert not os.path.exists("bad.npy")
     alone = subprocess.run(["python", "double.py"], capture_output=True, text=True)
     assert alone.returncode == 1 and "parfork exec" in alone.stderr, alone
@@ -93,8 +93,8 @@ def c_against_numpy():
                     count += 1
         run("--in", "a.npy", "--out", "c.npy", "--split", "tiles=25x30", "--each", "--", "./double")
         assert (np.load("c.npy") == 2 * a).all()
-        run("--in", "a.npy", "--out", "bad.npy", "--", "./double", "no\nreason", fails=["no reason"])
-        run("--in", "b=a.npy", "--out", "bad.npy", "--", "./double", fails=["there is no array a"])
+        run("--in", "a.npy", "--out", "c=bad.npy", "--", "./double", "no\nreason", fails=["no reason"])
+        run("--in", "b=a.npy", "--out", "c=bad.npy", "--", "./double", fails=["there is no array a"])
         run("--in", "a.npy", "--out", "c=bad.npy:f32", "--", "./double", fails=["the array c is of f32, and this program works with f64"])
         alone = subprocess.run(["./double"], capture_output=True, text=True)
         assert alone.returncode == 1 and "parfork exec" in alone.stderr, alone
