@@ -1,6 +1,7 @@
 //! What can go wrong, each with the numbers and what to do.
 
 mod fault;
+mod signal;
 
 use std::fmt;
 use std::io;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::slices::{Region, SplitError};
+use signal::{in_words, name_of};
 
 pub use fault::{ArrayName, Fault, Owner, Place, Touch};
 
@@ -330,7 +332,9 @@ impl Cause {
             }
             Self::AbortedWithin { .. } => "Give workers more memory (memory_limit, --mem-limit) if that was too little",
             Self::Program { cause, .. } => match **cause {
-                Self::Exited { status: 127 } => "127 is what shells say of a command that is not there: look for its name",
+                Self::Exited { status: 127 } => {
+                    "127 is what shells say of a command that is not there: look for its name"
+                }
                 Self::Exited { status: 126 } => "126 is what shells say of a command that may not be executed",
                 Self::Exited { status: 0 } => {
                     "A program answers `done` and stays until its standard input ends; one that does not know of slices runs with --each"
@@ -380,22 +384,5 @@ impl fmt::Display for Cause {
             Self::NurseryDied => write!(f, "was killed because the fork server that had made it was"),
             Self::Unknown => write!(f, "ended in a way that somebody else was told of"),
         }
-    }
-}
-
-fn name_of(signal: i32) -> &'static str {
-    nix::sys::signal::Signal::try_from(signal).map_or("a real-time signal", |signal| signal.as_str())
-}
-
-/// What the signals that end workers most often mean.
-fn in_words(signal: i32) -> &'static str {
-    match signal {
-        libc::SIGSEGV => ": it touched memory that is not there or not its to write",
-        libc::SIGBUS => ": it touched mapped memory behind which there is nothing",
-        libc::SIGABRT => ": it aborted itself",
-        libc::SIGILL => ": it met an instruction that this CPU lacks",
-        libc::SIGFPE => ": integer division by zero or overflow",
-        libc::SIGKILL => ": killed",
-        _ => "",
     }
 }

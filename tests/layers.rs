@@ -22,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["job"],
     &["fork"],
     &["formats"],
-    &["workers"],
+    &["workers", "exec"],
     &["lib"],
 ];
 

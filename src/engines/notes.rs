@@ -31,7 +31,15 @@ impl<'b> Notes<'b> {
         Self(board.tape(rank).map(|tape| {
             tape.note(board.clock_at(now), Mark::Begins);
             let before = Usage::now(whose);
-            At { board, tape, whose, before, programs: Usage::of_programs(whose), counted: now, faults: before.minor_faults }
+            At {
+                board,
+                tape,
+                whose,
+                before,
+                programs: Usage::of_programs(whose),
+                counted: now,
+                faults: before.minor_faults,
+            }
         }))
     }
 

@@ -152,8 +152,8 @@ pub(crate) trait Labour {
 /// A body, which gets parts of loans `L` and returns an `R`.
 pub(crate) struct Body<'b, L, R, B> {
     body: B,
-    /// Called when the worker takes no more slices.
-    end: Option<&'b (dyn Fn() + Sync)>,
+    /// Called when the worker takes no more slices; what it returns is memory that counts as the worker's.
+    end: Option<&'b (dyn Fn() -> Memory + Sync)>,
     types: PhantomData<fn(L) -> R>,
 }
 
@@ -163,7 +163,7 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Body<'b, L, R, B>
     }
 
     /// As [`new`](Self::new); each worker that has done its slices calls `end`.
-    pub(crate) fn with_end(body: B, end: &'b (dyn Fn() + Sync)) -> Self {
+    pub(crate) fn with_end(body: B, end: &'b (dyn Fn() -> Memory + Sync)) -> Self {
         Self { body, end: Some(end), types: PhantomData }
     }
 
@@ -236,12 +236,10 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<'_, L
         notes.leaves(began);
         // Whoever still waits for this worker at a meeting would wait for ever.
         board.head().meeting.0.leave(rank);
-        if let Some(end) = self.end {
-            end();
-        }
+        let more = self.end.map_or_else(Memory::default, |end| end());
         notes.measures();
         if work.measure_memory {
-            board.berths()[rank].note_memory(Memory::of_this_process().unwrap_or_default());
+            board.berths()[rank].note_memory(Memory::of_this_process().unwrap_or_default().and(&more));
         }
         notes.measured();
         // The last thing that it may be late for.

@@ -76,7 +76,9 @@ impl Array {
     /// If there is too little memory.
     pub fn output(name: impl Into<String>, dtype: Dtype, shape: &[usize]) -> Result<Self> {
         let bytes = shape.iter().try_fold(dtype.size(), |bytes, &axis| bytes.checked_mul(axis)).ok_or_else(|| {
-            Error::Shape(format!("shape {shape:?} of {dtype} has more bytes than can be addressed. Use a smaller shape."))
+            Error::Shape(format!(
+                "shape {shape:?} of {dtype} has more bytes than can be addressed. Use a smaller shape."
+            ))
         })?;
         let bytes = Shared::zeros(bytes)?;
         Ok(Self { name: name.into(), output: true, dtype, shape: shape.to_vec(), order: Order::C, bytes })
@@ -152,4 +154,3 @@ pub fn picture_shape(dtype: Dtype, shape: &[usize]) -> Result<[usize; 3]> {
         ))),
     }
 }
-

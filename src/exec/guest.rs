@@ -60,8 +60,11 @@ impl Guest {
         })?;
         let refused = |doing| Error::system(doing);
         let text = std::fs::read(format!("/proc/self/fd/{fd}")).map_err(refused("read the manifest"))?;
-        let manifest = Manifest::parse(&text)
-            .map_err(|why| Error::Exec(format!("the manifest cannot be understood: {why}. Use the parfork that this program was built with.")))?;
+        let manifest = Manifest::parse(&text).map_err(|why| {
+            Error::Exec(format!(
+                "the manifest cannot be understood: {why}. Use the parfork that this program was built with."
+            ))
+        })?;
         let grid = manifest.grid().filter(|_| !manifest.each).ok_or_else(|| {
             Error::Exec("this program takes orders, and was started for a single slice. Leave --each out.".to_owned())
         })?;
@@ -110,7 +113,8 @@ impl Guest {
     fn entry<T: Element, D: Dimension>(&self, name: &str, output: bool) -> Result<&Entry> {
         let kind = if output { "output" } else { "input" };
         let entry = self.manifest.arrays.iter().find(|entry| entry.name == name && entry.output == output);
-        let entry = entry.ok_or_else(|| Error::Exec(format!("there is no {kind} `{name}`. Name one in the command line.")))?;
+        let entry =
+            entry.ok_or_else(|| Error::Exec(format!("there is no {kind} `{name}`. Name one in the command line.")))?;
         let (wanted, axes) = (Dtype::of(T::KIND, size_of::<T>()), D::NDIM.unwrap_or(entry.shape.len()));
         if wanted != Some(entry.dtype) || axes != entry.shape.len() {
             let wanted = std::any::type_name::<T>();
@@ -153,7 +157,8 @@ impl Guest {
         let mut order = Vec::new();
         self.orders.read_until(b'\n', &mut order).map_err(Error::system("hear the coordinator"))?;
         let Some(order) = order.strip_suffix(b"\n") else { return Ok(None) };
-        let region = self.region(order).map_err(|nonsense| Error::Exec(format!("the coordinator wrote {nonsense}.")))?;
+        let region =
+            self.region(order).map_err(|nonsense| Error::Exec(format!("the coordinator wrote {nonsense}.")))?;
         self.given.set(Some(region.index()));
         Ok(Some(region))
     }
@@ -296,9 +301,12 @@ mod tests {
         };
         let nowhere = || File::open("/dev/null").unwrap();
         let (grid, given) = (manifest.grid().unwrap(), Rc::default());
-        let guest = Guest { manifest, grid, orders: BufReader::new(nowhere()), answers: nowhere(), given, taken: Vec::new() };
+        let guest =
+            Guest { manifest, grid, orders: BufReader::new(nowhere()), answers: nowhere(), given, taken: Vec::new() };
         assert_eq!(guest.region(b"slice 5 10 7 14").unwrap().index(), 4);
-        for other in ["slice 5 10", "slice 5 10 7 15", "slice 4 10 7 14", "slice 10 15 0 7", "slice 5 10 7 14 0 1", "done"] {
+        for other in
+            ["slice 5 10", "slice 5 10 7 15", "slice 4 10 7 14", "slice 10 15 0 7", "slice 5 10 7 14 0 1", "done"]
+        {
             assert!(guest.region(other.as_bytes()).is_err(), "{other}");
         }
     }

@@ -13,7 +13,8 @@ const DEEPEST: usize = 16;
 /// # Errors
 /// What stands where it should not.
 pub(super) fn read(bytes: &[u8]) -> Result<Json, String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8 at byte {}", error.valid_up_to()))?;
+    let text =
+        std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8 at byte {}", error.valid_up_to()))?;
     let mut reader = Reader { text, chars: text.char_indices().peekable() };
     let value = reader.value(0)?;
     reader.space();
@@ -65,7 +66,12 @@ impl Reader<'_> {
         }
     }
 
-    fn list<T>(&mut self, open: char, close: char, mut each: impl FnMut(&mut Self) -> Result<T, String>) -> Result<Vec<T>, String> {
+    fn list<T>(
+        &mut self,
+        open: char,
+        close: char,
+        mut each: impl FnMut(&mut Self) -> Result<T, String>,
+    ) -> Result<Vec<T>, String> {
         self.expect(open)?;
         let mut all = Vec::new();
         if self.take(close) {
@@ -167,7 +173,10 @@ mod tests {
             let ours: serde_json::Value = serde_json::from_str(&read(text.as_bytes()).unwrap().to_string()).unwrap();
             let theirs: serde_json::Value = serde_json::from_str(text).unwrap();
             // Whole numbers below zero come out as decimals.
-            assert_eq!(ours.to_string().replace("-3.0", "-3").replace("1000.0", "1000"), theirs.to_string().replace("1000.0", "1000"));
+            assert_eq!(
+                ours.to_string().replace("-3.0", "-3").replace("1000.0", "1000"),
+                theirs.to_string().replace("1000.0", "1000")
+            );
         }
     }
 

@@ -124,6 +124,7 @@ pub(super) fn shown(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "a slice of one axis is one range")]
 mod tests {
     use super::*;
     use crate::scaling::Chance;
@@ -145,8 +146,23 @@ mod tests {
     #[test]
     fn other_lines_are_shown_and_said_what_they_should_have_been() {
         for line in [
-            "", "Done", "done ", " done", "done 1", "done 1 2 3", "done 1  2", "done 1 2 ", "done -1 2", "done +1 2", "done 1 2\r",
-            "done 1 2 3 4 5 6", "done 99999999999999999999 1", "done 000000000000000000001 2", "failedwhy", "donefailed", "slice 0 1",
+            "",
+            "Done",
+            "done ",
+            " done",
+            "done 1",
+            "done 1 2 3",
+            "done 1  2",
+            "done 1 2 ",
+            "done -1 2",
+            "done +1 2",
+            "done 1 2\r",
+            "done 1 2 3 4 5 6",
+            "done 99999999999999999999 1",
+            "done 000000000000000000001 2",
+            "failedwhy",
+            "donefailed",
+            "slice 0 1",
         ] {
             let nonsense = parse_answer(line.as_bytes()).unwrap_err();
             assert_eq!(nonsense.read, line.as_bytes());

@@ -94,7 +94,8 @@ impl Entry {
         let dtype: Dtype = text(json, "type")?.parse().map_err(|error: super::DtypeError| error.to_string())?;
         let order = text(json, "order")?;
         let access = text(json, "access")?;
-        let fits = shape.iter().filter(|&&axis| axis != 0).try_fold(dtype.size(), |bytes, &axis| bytes.checked_mul(axis));
+        let fits =
+            shape.iter().filter(|&&axis| axis != 0).try_fold(dtype.size(), |bytes, &axis| bytes.checked_mul(axis));
         if fits.is_none_or(|bytes| isize::try_from(bytes).is_err()) {
             return Err(format!("an array of shape {shape:?} is larger than memory can be"));
         }
@@ -211,7 +212,10 @@ fn lengths(json: &Json, name: &str) -> Result<Vec<usize>, String> {
 }
 
 fn one_of(text: &str, known: [&str; 2], name: &str) -> Result<usize, String> {
-    known.iter().position(|word| *word == text).ok_or_else(|| format!("`{name}` is neither {} nor {}", known[0], known[1]))
+    known
+        .iter()
+        .position(|word| *word == text)
+        .ok_or_else(|| format!("`{name}` is neither {} nor {}", known[0], known[1]))
 }
 
 #[cfg(test)]
@@ -251,8 +255,14 @@ mod tests {
         }
         let json: serde_json::Value = serde_json::from_str(&manifest().to_json()).unwrap();
         assert_eq!(json["slices"]["axes"], serde_json::json!([0, 1]));
-        assert_eq!((&json["slices"]["count"], &json["arrays"][0]["strides"]), (&6.into(), &serde_json::json!([8, 80, 1600])));
-        assert_eq!((&json["arrays"][1]["strides"], &json["arrays"][1]["dtype"]), (&serde_json::json!([20, 1]), &"|u1".into()));
+        assert_eq!(
+            (&json["slices"]["count"], &json["arrays"][0]["strides"]),
+            (&6.into(), &serde_json::json!([8, 80, 1600]))
+        );
+        assert_eq!(
+            (&json["arrays"][1]["strides"], &json["arrays"][1]["dtype"]),
+            (&serde_json::json!([20, 1]), &"|u1".into())
+        );
     }
 
     #[test]
@@ -285,6 +295,9 @@ mod tests {
             let mut bytes = good.clone();
             for _ in 0..=below(3) {
                 let at = below(bytes.len());
+                if bytes.len() < 2 {
+                    break;
+                }
                 match below(4) {
                     0 => bytes[at] = below(256) as u8,
                     1 => bytes[at] = b"0123456789{}[],:\"-e.null"[below(24)],

@@ -74,7 +74,9 @@ pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Res
         return Err(Error::Engine { what: "another program", engine: settings.engine });
     }
     if arrays.is_empty() {
-        return Err(Error::Shape("a program without arrays has nothing to do. Give it an input or an output.".to_owned()));
+        return Err(Error::Shape(
+            "a program without arrays has nothing to do. Give it an input or an output.".to_owned(),
+        ));
     }
     for (number, array) in arrays.iter().enumerate() {
         if let Some(other) = arrays[..number].iter().find(|other| variable(other.name()) == variable(array.name())) {
@@ -93,6 +95,7 @@ pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Res
         guard: settings.guard,
         memory: settings.memory_limit,
         threads: settings.threads_per_worker.unwrap_or(1),
+        measure: settings.measure_memory,
     };
     let lot = Lot::new(arrays);
     let shepherd = Shepherd::new(program, &lot, plan);

@@ -9,6 +9,7 @@ use super::line::{self, Cells};
 use super::lot::{Lot, Share, access};
 use super::manifest::{Entry, Manifest};
 use super::program::Program;
+use crate::report::Memory;
 use crate::shared::scratch;
 use crate::slices::{Schedule, Split};
 use crate::sync::Words;
@@ -38,6 +39,8 @@ pub(super) struct Plan {
     pub(super) memory: Option<u64>,
     /// To how many threads libraries are held; 0 for as many as they like.
     pub(super) threads: usize,
+    /// Whether memory is to be measured.
+    pub(super) measure: bool,
 }
 
 /// What a worker has at hand for its program.
@@ -88,13 +91,19 @@ impl<'s> Shepherd<'s> {
         if self.plan.guard { self.publish(flock, share) } else { Ok(()) }
     }
 
-    /// Tells the program, if it stays, that there is nothing more to do, and waits for its end.
-    pub(super) fn dismiss(&self) {
+    /// Tells the program, if it stays, that there is nothing more to do, and waits for its end. How much memory it had, if that is
+    /// to be measured.
+    pub(super) fn dismiss(&self) -> Memory {
+        let mut memory = Memory::default();
         let mut flock = self.flock.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mut running) = flock.as_mut().and_then(|flock| flock.running.take()) {
+            if self.plan.measure {
+                memory = Memory::of(running.program.pid()).unwrap_or_default();
+            }
             // All slices that it was given are done, and how it takes its leave is its own affair.
             let _ = running.program.dismiss(LEAVING);
         }
+        memory
     }
 
     fn prepare(&self, worker: &Worker<'_>) -> Result<Flock, String> {
@@ -103,8 +112,7 @@ impl<'s> Shepherd<'s> {
             true => scratch(array.bytes().segment()),
             false => array.bytes().segment().backing().descriptor(access(array)),
         };
-        let arrays: Vec<OwnedFd> =
-            self.lot.arrays().iter().map(open).collect::<Result<_, _>>().map_err(refused)?;
+        let arrays: Vec<OwnedFd> = self.lot.arrays().iter().map(open).collect::<Result<_, _>>().map_err(refused)?;
         let entry = |(array, fd): (&super::array::Array, &OwnedFd)| Entry {
             name: array.name().to_owned(),
             fd: fd.as_raw_fd() as u32,
@@ -152,7 +160,12 @@ impl<'s> Shepherd<'s> {
         all
     }
 
-    fn start(&self, flock: &Flock, arguments: &[OsString], more: &[(OsString, OsString)]) -> Result<program::Program, String> {
+    fn start(
+        &self,
+        flock: &Flock,
+        arguments: &[OsString],
+        more: &[(OsString, OsString)],
+    ) -> Result<program::Program, String> {
         let keep: Vec<_> = flock.arrays.iter().chain([&flock.manifest]).map(AsFd::as_fd).collect();
         let environment: Vec<_> = flock.environment.iter().chain(more).cloned().collect();
         let start = Start {
@@ -172,7 +185,8 @@ impl<'s> Shepherd<'s> {
         let words = words(worker, cells);
         let arguments: Vec<OsString> =
             self.program.arguments.iter().map(|argument| replaced(argument, &words)).collect();
-        let variable = |(name, value): &(&str, String)| (format!("PARFORK_{}", name.to_uppercase()).into(), value.into());
+        let variable =
+            |(name, value): &(&str, String)| (format!("PARFORK_{}", name.to_uppercase()).into(), value.into());
         let more: Vec<_> = words.iter().filter(|(name, _)| !["rank", "size"].contains(name)).map(variable).collect();
         let mut program = self.start(flock, &arguments, &more)?;
         match program.wait().map_err(|error| format!("the end of the program cannot be waited for ({error})"))? {
@@ -231,15 +245,23 @@ impl<'s> Shepherd<'s> {
             let begun = line::shown(&running.unread);
             if running.unread.len() >= line::LONGEST {
                 let most = line::LONGEST;
-                return Err(format!("the program `{title}` wrote a line of more than {most} bytes, which begins with \"{begun}\""));
+                return Err(format!(
+                    "the program `{title}` wrote a line of more than {most} bytes, which begins with \"{begun}\""
+                ));
             }
             let mut room = [0; line::LONGEST];
             let room = &mut room[..line::LONGEST - running.unread.len()];
-            match running.program.listen(room).map_err(|error| format!("the program cannot be listened to ({error})"))? {
+            match running
+                .program
+                .listen(room)
+                .map_err(|error| format!("the program cannot be listened to ({error})"))?
+            {
                 Heard::Bytes(count) => running.unread.extend(&room[..count]),
                 Heard::Closed if running.unread.is_empty() => return Ok(None),
                 Heard::Closed => {
-                    return Err(format!("the program `{title}` wrote \"{begun}\" and closed its standard output before the line's end"));
+                    return Err(format!(
+                        "the program `{title}` wrote \"{begun}\" and closed its standard output before the line's end"
+                    ));
                 }
                 Heard::Ended => {
                     let exit = running.program.wait().unwrap_or(Exit::Unknown);
@@ -297,7 +319,9 @@ pub(super) fn variable(name: &str) -> String {
 
 fn cannot_start(program: &OsStr, error: &std::io::Error) -> String {
     let why = match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such program, or not the interpreter that its first line names".to_owned(),
+        std::io::ErrorKind::NotFound => {
+            "there is no such program, or not the interpreter that its first line names".to_owned()
+        }
         std::io::ErrorKind::PermissionDenied => "it may not be executed; chmod +x allows it".to_owned(),
         _ => error.to_string(),
     };

@@ -172,7 +172,11 @@ impl Crowd {
     /// Ends one that has kept the job waiting for longer than `limit`.
     pub(crate) fn end_stalled(&mut self, rank: usize, limit: Duration) {
         let member = &mut self.members[rank];
-        let state = proc::state(member.process.pid()).unwrap_or("gone");
+        let pid = member.process.pid();
+        let state = match proc::state(pid).unwrap_or("gone") {
+            proc::ASLEEP if !proc::children(pid).is_empty() => "waiting for a program that it had started",
+            state => state,
+        };
         member.stalled = Some(Cause::Stalled { limit, state });
         member.process.kill();
     }

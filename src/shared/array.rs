@@ -193,7 +193,10 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
     ///
     /// # Errors
     /// If they are not as many.
-    pub(crate) fn into_elements<U: Pod, E: Dimension>(self, shape: impl IntoDimension<Dim = E>) -> Result<Shared<U, E>> {
+    pub(crate) fn into_elements<U: Pod, E: Dimension>(
+        self,
+        shape: impl IntoDimension<Dim = E>,
+    ) -> Result<Shared<U, E>> {
         let dim = shape.into_dimension();
         let (from, to) = (self.len() * size_of::<T>(), byte_length(dim.slice(), size_of::<U>())?);
         if from != to || align_of::<U>() > PAGE {

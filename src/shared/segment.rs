@@ -14,7 +14,9 @@ use super::kept;
 use super::withheld::Entry;
 use crate::error::{Error, Result};
 use crate::sys::limits;
-use crate::sys::memory::{Access, Inheritance, Keeping, Mapping, allocate, inode_of, is_sealed, memfd, punch, put, reopen, seal};
+use crate::sys::memory::{
+    Access, Inheritance, Keeping, Mapping, allocate, inode_of, is_sealed, memfd, punch, put, reopen, seal,
+};
 
 /// How /proc names the memory of boards, to whoever looks for them.
 pub(crate) const BOARD: &CStr = c"parfork-board";

@@ -87,7 +87,7 @@ pub(crate) unsafe fn spawn(life: impl FnOnce() -> i32) -> io::Result<Child> {
 }
 
 /// Exit status of a child that found its parent gone at birth; nobody is left to read it.
-const ORPHANED: i32 = 125;
+pub(super) const ORPHANED: i32 = 125;
 
 /// Exit status of a child whose `life` unwound, Rust's own for a panic.
 const UNWOUND: i32 = 101;

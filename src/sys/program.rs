@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid, getppid};
 
-use super::child::{Exit, pidfd_open};
+use super::child::{self, Exit, pidfd_open};
 
 /// How a program is started.
 pub(crate) struct Start<'s> {
@@ -78,7 +78,8 @@ impl Program {
         let prepare = move || {
             set_pdeathsig(Signal::SIGKILL)?;
             if getppid() != parent {
-                return Err(io::ErrorKind::NotFound.into());
+                // Nobody is there to be told.
+                child::leave(child::ORPHANED);
             }
             close_all_but(&keep)?;
             if let Some(bytes) = memory {
@@ -196,7 +197,7 @@ impl Orphans {
     /// Ends and reaps those that are here; whether there were any.
     fn end(&self) -> bool {
         let mut found = false;
-        for pid in super::proc::children() {
+        for pid in super::proc::children(std::process::id()) {
             let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             if environment.split(|&byte| byte == 0).any(|variable| variable == self.mark.as_bytes()) {
                 let pid = Pid::from_raw(pid as i32);

@@ -97,10 +97,28 @@ fn awk_works_on_each_slice() {
     let workers = report["jobs"][0]["workers"].as_array().unwrap();
     let done: usize = workers.iter().map(|worker| worker["slices"].as_array().unwrap().len()).sum();
     assert_eq!(done, 9);
-    let cpu = |worker: &serde_json::Value| worker["lives"][0]["cpu_seconds"].as_f64();
+}
+
+/// What programs cost is in the record, as their workers'.
+#[test]
+fn the_record_has_what_programs_cost() {
+    let desk = Desk::new();
+    desk.bytes("a.npy", 4);
+    // A quarter of a second of CPU time, and 16 MB.
+    let script = r#"while read -r word start end; do
+        awk 'BEGIN { while (i++ < 3000000) x += i }'; echo done; done; exit 0"#;
+    let output =
+        desk.run_exec("--in a.npy --out b.npy -n 2 --split rows=1 --json --report run.html --trace run.json", script);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let record = &report["jobs"][0]["record"];
-    assert!(record["workers"].as_array().unwrap().len() == workers.len(), "{record}");
-    let _ = cpu;
+    let lives = record["workers"].as_array().unwrap().iter().flat_map(|worker| worker["lives"].as_array().unwrap());
+    let cpu: f64 = lives.map(|life| life["usage"]["user_seconds"].as_f64().unwrap()).sum();
+    assert!(cpu > 0.1, "{cpu}");
+    assert_eq!(record["attempts"].as_array().unwrap().len(), 4);
+    let page = fs::read_to_string(desk.path("run.html")).unwrap();
+    assert!(page.contains("parfork exec") && page.contains("sh on 4 slices"));
+    let trace: serde_json::Value = serde_json::from_str(&fs::read_to_string(desk.path("run.json")).unwrap()).unwrap();
+    assert!(trace["traceEvents"].as_array().is_some_and(|events| events.len() > 8));
 }
 
 /// Every way to cut, by a program that writes where it was told to: its rank's letter in each cell of its slice.
@@ -140,7 +158,8 @@ fn pictures_and_orders_of_bytes_are_taken() {
     file.push(b'\n');
     file.extend([0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6]);
     fs::write(desk.path("big.npy"), file).unwrap();
-    let script = "case $PARFORK_MANIFEST in *'\"dtype\":\"<u2\"'*'\"strides\":[2,4]'*'\"order\":\"F\"'*) ;; *) exit 9;; esac
+    let script =
+        "case $PARFORK_MANIFEST in *'\"dtype\":\"<u2\"'*'\"strides\":[2,4]'*'\"order\":\"F\"'*) ;; *) exit 9;; esac
         head -c 12 $PARFORK_IN_BIG | dd of=$PARFORK_OUT_C conv=notrunc status=none";
     desk.exec_ok("--in big.npy --out c.npy:u16:6 --split rows=6 --each -q", script);
     assert_eq!(Shared::<u16, ndarray::Ix1>::load(desk.path("c.npy")).unwrap().as_slice(), [1, 2, 3, 4, 5, 6]);
@@ -164,12 +183,18 @@ fn whatever_breaks_the_protocol_is_told() {
     desk.bytes("a.npy", 40);
     let line = "--in a.npy --out b.npy -n 2 --split rows=10";
     for (script, words) in [
-        ("read l; echo garbage; read l", &["the program `sh` wrote \"garbage\" where `done` or `failed WHY` was expected, in answer to `slice "][..]),
+        (
+            "read l; echo garbage; read l",
+            &["the program `sh` wrote \"garbage\" where `done` or `failed WHY` was expected, in answer to `slice "][..],
+        ),
         ("cat", &["wrote \"slice "]),
         ("read l; printf '\\001\\377\\033[31mx\\n'; read l", &["wrote \"\\x01\\xff\\x1b[31mx\""]),
         ("read l; head -c 5000 /dev/zero; read l", &["a line of more than 4096 bytes", "\\x00\\x00"]),
         ("read l; printf don", &["wrote \"don\" and ended before the line's end"]),
-        ("read l; printf don; exec >&-; read l", &["wrote \"don\" and closed its standard output before the line's end"]),
+        (
+            "read l; printf don; exec >&-; read l",
+            &["wrote \"don\" and closed its standard output before the line's end"],
+        ),
         ("exec >&-; read l; read l", &["has closed its standard output and goes on", "slice "]),
         ("read l; echo done 0 5; read l", &["wrote \"done 0 5\" where `done ", "0` was expected"]),
         ("read l; echo 'failed no such column'; read l", &["gave up on slice ", ": no such column"]),
@@ -203,7 +228,10 @@ fn programs_that_end_are_dead_workers() {
         ("sleep 1000 & read l; exit 4", &["exited with status 4"]),
     ] {
         let text = desk.exec_fails(line, script, 1, words);
-        assert!(text.contains("lost its program `sh` (pid ") && text.contains("the last of 2 workers to die on it"), "{text}");
+        assert!(
+            text.contains("lost its program `sh` (pid ") && text.contains("the last of 2 workers to die on it"),
+            "{text}"
+        );
     }
     desk.exec_fails(&format!("{line} --each"), "exit 5", 1, &["exited with status 5"]);
 }
@@ -213,14 +241,20 @@ fn what_a_dead_program_left_is_done_by_others() {
     let desk = Desk::new();
     let twice: Vec<u8> = desk.bytes("a.npy", 40).iter().map(|byte| byte * 2).collect();
     // The first that comes to slice 20 leaves a mark and dies; whoever comes next finds it.
-    let first_dies = DOUBLE.replacen("i=$start", "[ $start = 20 ] && mkdir mark 2>/dev/null && kill -9 $$; i=$start", 1);
+    let first_dies =
+        DOUBLE.replacen("i=$start", "[ $start = 20 ] && mkdir mark 2>/dev/null && kill -9 $$; i=$start", 1);
     let text = desk.exec_ok("--in a.npy --out b.npy -n 2 --split rows=10", &first_dies);
     assert!(text.contains("lost its program `sh`") && text.contains("; others did its work"), "{text}");
     assert_eq!(desk.found("b.npy"), twice);
     // One that dies each time is set aside, all others are done, and the line that is printed runs it again.
     fs::remove_file(desk.path("b.npy")).unwrap();
     let dies = DOUBLE.replacen("i=$start", "[ $start = 20 ] && exit 7; i=$start", 1);
-    let text = desk.exec_fails("--in a.npy --out b.npy -n 2 --split rows=10", &dies, 1, &["3 of 4 slices were done", "slice 2 [20..30, ..], the last of 3"]);
+    let text = desk.exec_fails(
+        "--in a.npy --out b.npy -n 2 --split rows=10",
+        &dies,
+        1,
+        &["3 of 4 slices were done", "slice 2 [20..30, ..], the last of 3"],
+    );
     let (_, again) = text.split_once(" To run that slice alone:\n  ").expect("a command to type");
     assert!(again.contains(" --only-slice 2 -- sh -c "), "{again}");
     let child = Command::new("sh").args(["-c", again]).current_dir(desk.0.path()).stderr(Stdio::piped()).spawn();
@@ -237,7 +271,10 @@ fn deadlines_end_programs() {
     desk.bytes("a.npy", 40);
     // What it starts says where it is, so that its end can be seen.
     let script = "sh -c 'echo $$ > inner; exec sleep 1000' & echo $$ > outer; wait";
-    for (flag, words) in [("--deadline 1s", "after its deadline of 1s"), ("--slice-deadline 1s", "and was killed")] {
+    for (flag, words) in [
+        ("--deadline 1s", "after its deadline of 1s"),
+        ("--slice-deadline 1s", "and was killed; it was waiting for a program that it had started"),
+    ] {
         let output = desk.run_exec(&format!("--in a.npy --out b.npy -n 1 --split rows=40 --retries 0 {flag}"), script);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(1) && text.contains(words), "{text}");
@@ -260,7 +297,10 @@ fn programs(coordinator: u32, number: usize) -> Vec<u32> {
     let mut found = Vec::new();
     until(|| {
         let workers = children(coordinator, number);
-        found = workers.iter().flat_map(|pid| list(pid).split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+        found = workers
+            .iter()
+            .flat_map(|pid| list(pid).split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+            .collect();
         found.len() == number
     });
     found.iter().map(|pid| pid.parse().unwrap()).collect()
@@ -325,7 +365,9 @@ fn a_program_has_what_it_needs_and_nothing_else() {
     fs::write(desk.path("list"), format!("#!/bin/sh\n{list}\n")).unwrap();
     fs::set_permissions(desk.path("list"), fs::Permissions::from_mode(0o755)).unwrap();
     let run = |flags: &str| {
-        let script = format!("exec 7</dev/zero; SECRET=1 KEPT=2 {parfork} exec --in a.npy --out b.npy --split rows=4 --each -q {flags} -- ./list");
+        let script = format!(
+            "exec 7</dev/zero; SECRET=1 KEPT=2 {parfork} exec --in a.npy --out b.npy --split rows=4 --each -q {flags} -- ./list"
+        );
         let child = Command::new("sh").args(["-c", &script]).current_dir(desk.0.path()).stderr(Stdio::piped()).spawn();
         let output = watched(flags, child.unwrap());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -340,10 +382,22 @@ fn a_program_has_what_it_needs_and_nothing_else() {
     assert_eq!((count("/memfd:"), count("/dev/zero"), count("anon_inode")), (3, 0, 0), "{fds:?}");
     assert!(env.contains(&"SECRET=1".to_owned()) && env.contains(&"OMP_NUM_THREADS=1".to_owned()), "{env:?}");
     let (_, env) = run("--clear-env --env KEPT --env NEW=a=b");
-    let ours = |line: &&String| ["PARFORK_", "KEPT=2", "NEW=a=b", "OMP_NUM_THREADS=1"].iter().any(|start| line.starts_with(start));
+    let ours = |line: &&String| {
+        ["PARFORK_", "KEPT=2", "NEW=a=b", "OMP_NUM_THREADS=1"].iter().any(|start| line.starts_with(start))
+    };
     assert_eq!(env.iter().filter(ours).filter(|line| !line.starts_with("PARFORK_")).count(), 3, "{env:?}");
     assert!(!env.iter().any(|line| line.starts_with("SECRET") || line.starts_with("HOME")), "{env:?}");
-    for name in ["RANK=0", "SIZE=1", "IN_A=/proc/self/fd/", "OUT_B=/proc/self/fd/", "MANIFEST={", "MANIFEST_FD=", "START=0", "END=4", "SLICE=0"] {
+    for name in [
+        "RANK=0",
+        "SIZE=1",
+        "IN_A=/proc/self/fd/",
+        "OUT_B=/proc/self/fd/",
+        "MANIFEST={",
+        "MANIFEST_FD=",
+        "START=0",
+        "END=4",
+        "SLICE=0",
+    ] {
         assert!(env.iter().any(|line| line.starts_with(&format!("PARFORK_{name}"))), "{name} in {env:?}");
     }
 }
@@ -394,7 +448,8 @@ fn scale_measures_commands_that_take_a_number_of_workers() {
         env!("CARGO_BIN_EXE_parfork")
     );
     desk.ok(&format!("scale -n 1,2 --repeat 2 --warm-up 0 -q -o scaling exec -- {program}"));
-    let report: serde_json::Value = serde_json::from_slice(&fs::read(desk.path("scaling/scaling.json")).unwrap()).unwrap();
+    let report: serde_json::Value =
+        serde_json::from_slice(&fs::read(desk.path("scaling/scaling.json")).unwrap()).unwrap();
     assert!(report.to_string().contains("exec"), "{report}");
     assert_eq!(Shared::<u8, Ix2>::load(desk.path("b.npy")).unwrap().shape(), [40, 4]);
 }

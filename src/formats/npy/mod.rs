@@ -110,7 +110,14 @@ pub fn write<T: Element, D: Dimension>(out: &mut Landing, array: ArrayView<'_, T
 ///
 /// # Panics
 /// If they are not as many as `item_size` bytes an element make.
-pub(crate) fn write_bytes(out: &mut Landing, dtype: &str, item_size: usize, shape: &[usize], order: Order, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_bytes(
+    out: &mut Landing,
+    dtype: &str,
+    item_size: usize,
+    shape: &[usize],
+    order: Order,
+    bytes: &[u8],
+) -> Result<()> {
     assert_eq!(bytes.len(), shape.iter().product::<usize>() * item_size);
     let written = out.write_all(&header_text(dtype, shape, order)).and_then(|()| out.write_all(bytes));
     written.map_err(|error| out.failed(&error))
@@ -122,7 +129,9 @@ pub(crate) fn write_bytes(out: &mut Landing, dtype: &str, item_size: usize, shap
 /// As [`Landing::at`] and [`write()`].
 pub fn save<T: Element, D: Dimension>(path: impl AsRef<Path>, array: ArrayView<'_, T, D>) -> Result<()> {
     let mut out = Landing::at(path)?;
-    out.reserve((header_text(&element::dtype::<T>(), array.shape(), Order::C).len() + array.len() * size_of::<T>()) as u64)?;
+    out.reserve(
+        (header_text(&element::dtype::<T>(), array.shape(), Order::C).len() + array.len() * size_of::<T>()) as u64,
+    )?;
     write(&mut out, array)?;
     out.land()
 }

@@ -10,8 +10,7 @@ use parfork::exec::Dtype;
 use crate::args::Common;
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:
+#[command(after_help = "Examples:
   parfork exec --in a.npy --in b.npy --out c.npy -n 4 -- python3 add.py
   parfork exec --in photo.png --out soft.npy:f32:480x640 --split tiles=64x64 -- ./soften
   parfork exec --in a.npy --out b.npy --split rows=100 --each -- sh -c 'tool --rows {start}:{end} $PARFORK_IN_A $PARFORK_OUT_B'
@@ -19,8 +18,7 @@ use crate::args::Common;
 
 N copies of PROGRAM run. Each has descriptors of the arrays, a manifest (PARFORK_MANIFEST), and the paths PARFORK_IN_NAME and \
      PARFORK_OUT_NAME. It reads lines `slice START END` and answers `done` or `failed WHY` to each, until its input ends. \
-     docs/protocol.md has all of it."
-)]
+     docs/protocol.md has all of it.")]
 pub struct Exec {
     /// Array to read: .npy, or a picture as rows x columns x channels. Its name is the file's, without the ending
     #[arg(long = "in", value_name = "[NAME=]FILE")]
@@ -95,7 +93,9 @@ impl FromStr for Output {
         let shape = parts.next().map(|lengths| lengths.split('x').map(length).collect::<Result<_, _>>()).transpose()?;
         match parts.next() {
             None => Ok(Self { name, path: path.into(), dtype, shape }),
-            Some(_) => Err("an output is FILE, FILE:TYPE or FILE:TYPE:SHAPE. Write it as in c.npy:f64:10x20.".to_owned()),
+            Some(_) => {
+                Err("an output is FILE, FILE:TYPE or FILE:TYPE:SHAPE. Write it as in c.npy:f64:10x20.".to_owned())
+            }
         }
     }
 }

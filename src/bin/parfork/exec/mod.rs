@@ -47,7 +47,12 @@ pub fn run(args: Exec) -> Result<(), Failure> {
     let inputs_of_verification = args.common.verify.then(|| read(&args)).transpose()?;
     let (report, results) = job(args.common.settings("exec"), &program, inputs, &args, &outputs)?;
     if let Some(inputs) = inputs_of_verification {
-        let alone = Settings { workers: Some(1), split: args.common.split, only_slice: args.common.only_slice, ..Settings::default() };
+        let alone = Settings {
+            workers: Some(1),
+            split: args.common.split,
+            only_slice: args.common.only_slice,
+            ..Settings::default()
+        };
         let (_, serial) = job(alone, &program, inputs, &args, &outputs)?;
         for (ours, serial) in results.iter().zip(&serial) {
             verify(ours.as_bytes(), serial.as_bytes())?;
@@ -157,12 +162,8 @@ fn job(
 
 fn facts(args: &Exec, inputs: &[Array], outputs: &[(Dtype, Vec<usize>)]) -> Map<String, Value> {
     let command: Vec<_> = args.program.iter().map(|word| word.to_string_lossy()).collect();
-    let input = |(typed, array): (&args::Input, &Array)| {
-        json!({ "name": typed.name, "file": typed.path, "dtype": array.dtype().numpy(), "shape": array.shape() })
-    };
-    let output = |(typed, (dtype, shape)): (&Output, &(Dtype, Vec<usize>))| {
-        json!({ "name": typed.name, "file": typed.path, "dtype": dtype.numpy(), "shape": shape })
-    };
+    let input = |(typed, array): (&args::Input, &Array)| json!({ "name": typed.name, "file": typed.path, "dtype": array.dtype().numpy(), "shape": array.shape() });
+    let output = |(typed, (dtype, shape)): (&Output, &(Dtype, Vec<usize>))| json!({ "name": typed.name, "file": typed.path, "dtype": dtype.numpy(), "shape": shape });
     let mut facts = Map::new();
     facts.insert("program".into(), json!(command));
     facts.insert("each".into(), json!(args.each));
