@@ -207,17 +207,26 @@ impl<'s> Shepherd<'s> {
         let title = self.program.title();
         let broken = |error| format!("the pipe to the program cannot be used ({error})");
         let spoken = || format!("the program `{title}` wrote");
-        if !new && (!running.unread.is_empty() || running.program.has_spoken().map_err(broken)?) {
-            // It may also be dead; who speaks first and then dies has spoken.
-            if let Some(line) = self.next_line(worker, running)? {
-                return Err(format!("{} \"{}\" before it was given a slice", spoken(), line::shown(&line)));
+        if !new && running.unread.is_empty() && running.program.has_spoken().map_err(broken)? {
+            let mut room = [0; line::LONGEST];
+            if let Heard::Bytes(count) = running.program.listen(&mut room).map_err(broken)? {
+                running.unread.extend(&room[..count]);
             }
         }
-        // One that is dead by now has left no answer, and that is how it is told.
-        let told = running.program.tell(order.as_bytes());
-        let answer = match (self.next_line(worker, running)?, told) {
-            (Some(answer), _) => answer,
-            (None, _) => {
+        if !running.unread.is_empty() {
+            let line = running.unread.split(|&byte| byte == b'\n').next().unwrap_or_default();
+            return Err(format!("{} \"{}\" before it was given a slice", spoken(), line::shown(line)));
+        }
+        // One that is dead has left no answer either, and that is how it is told.
+        if running.program.tell(order.as_bytes()).is_err() && !running.program.is_ending().map_err(broken)? {
+            return Err(format!(
+                "the program `{title}` has closed its standard input and goes on, so that it cannot be given `{}`",
+                order.trim_end()
+            ));
+        }
+        let answer = match self.next_line(worker, running)? {
+            Some(answer) => answer,
+            None => {
                 return Err(format!(
                     "the program `{title}` has closed its standard output and goes on, where it should have answered `{}`",
                     order.trim_end()

@@ -15,6 +15,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid, getppid};
 
 use super::child::{self, Exit, pidfd_open};
+use super::proc;
 
 /// How a program is started.
 pub(crate) struct Start<'s> {
@@ -131,13 +132,18 @@ impl Program {
             return Ok(Heard::Ended);
         }
         match answers.read(room)? {
-            0 => self.has_ended_within(Self::ENDING).map(|ended| if ended { Heard::Ended } else { Heard::Closed }),
+            0 => self.is_ending().map(|ending| if ending { Heard::Ended } else { Heard::Closed }),
             bytes => Ok(Heard::Bytes(bytes)),
         }
     }
 
+    /// Whether one that has closed an end of a pipe has done so because it ends.
+    pub(crate) fn is_ending(&self) -> io::Result<bool> {
+        self.has_ended_within(Self::ENDING)
+    }
+
     /// Waits so many milliseconds at most for its end; whether that came.
-    pub(crate) fn has_ended_within(&self, patience: u16) -> io::Result<bool> {
+    fn has_ended_within(&self, patience: u16) -> io::Result<bool> {
         let mut end = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
         Ok(patiently(&mut end, patience.into())? > 0)
     }
@@ -176,10 +182,13 @@ impl Drop for Program {
 }
 
 /// While it lives, processes whose parents end become children of this one, instead of init's. Dropping it ends those of them
-/// that carry a mark: what programs started and left behind when they were killed.
+/// that carry a mark, and reaps those that are dead: what programs started and left behind when they were killed. For a process
+/// with one thread, so that nobody else here has children meanwhile.
 pub(crate) struct Orphans {
     mark: String,
-    /// Whether they did so before.
+    /// Children that were there before.
+    others: Vec<u32>,
+    /// Whether they came here before, too.
     before: bool,
 }
 
@@ -191,19 +200,23 @@ impl Orphans {
     pub(crate) fn adopt(variable: &str) -> io::Result<Self> {
         let before = get_child_subreaper()?;
         set_child_subreaper(true)?;
-        Ok(Self { mark: format!("{variable}={}", std::process::id()), before })
+        let own = std::process::id();
+        Ok(Self { mark: format!("{variable}={own}"), others: proc::children(own), before })
     }
 
     /// Ends and reaps those that are here; whether there were any.
     fn end(&self) -> bool {
         let mut found = false;
-        for pid in super::proc::children(std::process::id()) {
+        for pid in proc::children(std::process::id()).into_iter().filter(|pid| !self.others.contains(pid)) {
+            // A child of this process, whom nobody else here knows: its number is its own until it is reaped.
+            let raw = Pid::from_raw(pid as i32);
             let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             if environment.split(|&byte| byte == 0).any(|variable| variable == self.mark.as_bytes()) {
-                let pid = Pid::from_raw(pid as i32);
-                // A child of this process, whom nobody else here knows: its number is its own until it is reaped.
-                found |= kill(pid, Signal::SIGKILL).is_ok() && waitpid(pid, None).is_ok();
+                let _ = kill(raw, Signal::SIGKILL);
+            } else if proc::code_of_exiting(pid).is_none() {
+                continue;
             }
+            found |= waitpid(raw, None).is_ok();
         }
         found
     }

@@ -196,6 +196,10 @@ fn whatever_breaks_the_protocol_is_told() {
             &["wrote \"don\" and closed its standard output before the line's end"],
         ),
         ("exec >&-; read l; read l", &["has closed its standard output and goes on", "slice "]),
+        (
+            "read l; exec <&-; echo done; exec sleep 1000",
+            &["has closed its standard input and goes on, so that it cannot be given `slice "],
+        ),
         ("read l; echo done 0 5; read l", &["wrote \"done 0 5\" where `done ", "0` was expected"]),
         ("read l; echo 'failed no such column'; read l", &["gave up on slice ", ": no such column"]),
         ("read l; echo failed; read l", &["failed and did not say why"]),
