@@ -348,15 +348,25 @@ fn a_killed_program_is_replaced_and_told() {
         dd if=$PARFORK_IN_A of=$PARFORK_OUT_B bs=1 skip=$start seek=$start count=$((end - start)) conv=notrunc status=none
         echo done $start $end
     done"#;
-    let child = desk.exec("--in a.npy --out b.npy -n 2 --split rows=10", script).spawn().unwrap();
+    let run = || desk.exec("--in a.npy --out b.npy -n 2 --split rows=10", script).spawn().unwrap();
+    let goes_on = |child, told: &str| {
+        fs::write(desk.path("go"), "").unwrap();
+        let output = watched("with a killed program", child);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && text.contains(told), "{text}");
+        assert_eq!(desk.found("b.npy"), bytes);
+        fs::remove_file(desk.path("go")).unwrap();
+    };
+    let child = run();
     let victim = programs(child.id(), 2)[0];
     kill(Pid::from_raw(victim as i32), Signal::SIGKILL).unwrap();
-    fs::write(desk.path("go"), "").unwrap();
-    let output = watched("with a killed program", child);
-    let text = String::from_utf8_lossy(&output.stderr);
-    let told = format!("lost its program `sh` (pid {victim}), which was ended by signal 9");
-    assert!(output.status.success() && text.contains(&told), "{text}");
-    assert_eq!(desk.found("b.npy"), bytes);
+    goes_on(child, &format!("lost its program `sh` (pid {victim}), which was ended by signal 9"));
+    // The worker itself: its program goes with it.
+    let child = run();
+    let (running, worker) = (programs(child.id(), 2), children(child.id(), 2)[0]);
+    kill(Pid::from_raw(worker as i32), Signal::SIGKILL).unwrap();
+    goes_on(child, &format!("(pid {worker}) was ended by signal 9"));
+    until(|| running.iter().all(|&pid| gone(pid)));
 }
 
 #[test]
@@ -410,8 +420,8 @@ fn a_program_has_what_it_needs_and_nothing_else() {
 fn inputs_cannot_be_written_and_a_guard_keeps_programs_to_their_slice() {
     let desk = Desk::new();
     let bytes = desk.bytes("a.npy", 40);
-    // Not even by opening it anew.
-    let spoil = "printf xxxx 2>/dev/null 1<>$PARFORK_IN_A && exit 8; dd if=/dev/zero of=$PARFORK_IN_A count=1 conv=notrunc 2>/dev/null && exit 9; exit 0";
+    // Not even by opening it anew; nor can the manifest.
+    let spoil = "printf x 2>/dev/null 1<>/proc/self/fd/$PARFORK_MANIFEST_FD && exit 7; printf xxxx 2>/dev/null 1<>$PARFORK_IN_A && exit 8; dd if=/dev/zero of=$PARFORK_IN_A count=1 conv=notrunc 2>/dev/null && exit 9; exit 0";
     desk.exec_ok("--in a.npy --out b.npy --split rows=40 --each -q", spoil);
     assert_eq!(desk.found("a.npy"), bytes);
     // A slice's own letter, everywhere.
