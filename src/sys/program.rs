@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::{get_child_subreaper, set_child_subreaper, set_pdeathsig};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, killpg, sigaction};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid, getppid};
 
@@ -74,6 +74,10 @@ impl Program {
             true => command.stdin(Stdio::piped()).stdout(Stdio::piped()),
             false => command.stdin(Stdio::null()).stdout(io::stderr().as_fd().try_clone_to_owned()?),
         };
+        // Where the ends of children are ignored nobody can wait for them, and programs would inherit that.
+        let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+        // SAFETY: the default; this process is a worker, which has no other use for the signal.
+        unsafe { sigaction(Signal::SIGCHLD, &default) }?;
         let (parent, memory) = (getpid(), start.memory);
         let keep: Vec<RawFd> = start.keep.iter().map(AsRawFd::as_raw_fd).collect();
         let prepare = move || {

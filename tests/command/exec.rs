@@ -290,6 +290,28 @@ fn deadlines_end_programs() {
     }
 }
 
+/// Some programs that start others ignore how these end, and what they start inherits that.
+#[test]
+#[allow(unsafe_code)]
+fn ends_of_children_that_were_ignored_are_told() {
+    let desk = Desk::new();
+    let run = |flags: &str, script: &str| {
+        let mut command = desk.exec(&format!("--out b.npy:u8:4 -n 2 {flags}"), script);
+        let ignore = || {
+            // SAFETY: ignored, for a signal of a process that has just been made.
+            unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+            Ok(())
+        };
+        // SAFETY: it makes a system call only.
+        let output = watched(flags, unsafe { command.pre_exec(ignore) }.spawn().unwrap());
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, text) = run("--each", "exit 0");
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = run("--retries 0", "exit 3");
+    assert!(code == Some(1) && text.contains("exited with status 3"), "{text}");
+}
+
 /// Whether a process is there no more, or is nothing but its status.
 fn gone(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
