@@ -2,6 +2,7 @@
 
 mod fault;
 mod segment;
+mod signal;
 
 use std::fmt;
 use std::io;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::slices::{Region, SplitError};
+use signal::{in_words, name_of};
 
 pub use fault::{ArrayName, Fault, Owner, Place, Touch};
 pub use segment::Trouble;
@@ -121,6 +123,10 @@ pub enum Error {
         /// Slices there are.
         slices: usize,
     },
+
+    /// Something between a program and `parfork exec` that is not as it should be.
+    #[error("{0}")]
+    Exec(String),
 
     /// Something that a crew cannot do.
     #[error("{0}")]
@@ -298,6 +304,15 @@ pub enum Cause {
         /// How many bytes it may have added.
         limit: u64,
     },
+    /// The program that it watched over ended before its slice was done; see [`exec`](crate::exec).
+    Program {
+        /// The program's name.
+        program: String,
+        /// Its process id.
+        pid: u32,
+        /// What ended it.
+        cause: Box<Cause>,
+    },
     /// It took too long for one slice, or stood still between slices, and was killed for that.
     Stalled {
         /// How long a slice may take.
@@ -327,6 +342,17 @@ impl Cause {
                 "Look for unsafe or foreign code in the body that touches memory it was not given"
             }
             Self::AbortedWithin { .. } => "Give workers more memory (memory_limit, --mem-limit) if that was too little",
+            Self::Program { cause, .. } => match **cause {
+                Self::Exited { status: 127 } => {
+                    "127 is what shells say of a command that is not there: look for its name"
+                }
+                Self::Exited { status: 126 } => "126 is what shells say of a command that may not be executed",
+                Self::Exited { status: 0 } => {
+                    "A program answers `done` and stays until its standard input ends; one that does not know of slices runs with --each"
+                }
+                Self::Exited { .. } => "Look at what the program wrote on standard error",
+                ref cause => cause.remedy(),
+            },
             Self::Stalled { .. } => "Look for what the body waits for on this slice, or give slices more time",
             Self::NurseryDied => "Find out who killed it and run again",
             Self::Unknown => "Let this program's SIGCHLD handler leave parfork's children alone",
@@ -360,28 +386,14 @@ impl fmt::Display for Cause {
                 )?;
                 write!(f, "{limit} bytes beyond what it began with)")
             }
+            Self::Program { program, pid, cause } => {
+                write!(f, "lost its program `{program}` (pid {pid}), which {cause},")
+            }
             Self::Stalled { limit, state } => {
                 write!(f, "kept the job waiting for longer than {limit:?} and was killed; it was {state}")
             }
             Self::NurseryDied => write!(f, "was killed because the fork server that had made it was"),
             Self::Unknown => write!(f, "ended in a way that somebody else was told of"),
         }
-    }
-}
-
-fn name_of(signal: i32) -> &'static str {
-    nix::sys::signal::Signal::try_from(signal).map_or("a real-time signal", |signal| signal.as_str())
-}
-
-/// What the signals that end workers most often mean.
-fn in_words(signal: i32) -> &'static str {
-    match signal {
-        libc::SIGSEGV => ": it touched memory that is not there or not its to write",
-        libc::SIGBUS => ": it touched mapped memory behind which there is nothing",
-        libc::SIGABRT => ": it aborted itself",
-        libc::SIGILL => ": it met an instruction that this CPU lacks",
-        libc::SIGFPE => ": integer division by zero or overflow",
-        libc::SIGKILL => ": killed",
-        _ => "",
     }
 }

@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::engines::{self, Body, Task, Tender};
 use crate::error::{Error, Result};
 use crate::lend::Lend;
+use crate::report::Memory;
 use crate::settings::{Redo, Settings};
 use crate::slices::{Schedule, Split};
 use crate::stop::Stop;
@@ -269,6 +270,16 @@ impl<'p, L: Lend> Job<'p, L> {
             ));
         }
         let (engine, body) = (self.settings.engine, Body::<L, R, _>::new(body));
+        self.run_as::<R>(None, |work, orders, _| engines::run(engine, work, &body, orders))
+    }
+
+    /// As [`run`](Self::run); each worker that takes no more slices calls `end`, and counts what that returns as its memory.
+    pub(crate) fn run_to_end<R: Answer>(
+        self,
+        body: impl Fn(&Worker<'_>, L::Part) -> R + Sync,
+        end: impl Fn() -> Memory + Sync,
+    ) -> Result<Gathered<R::Value>> {
+        let (engine, body) = (self.settings.engine, Body::<L, R, _>::with_end(body, &end));
         self.run_as::<R>(None, |work, orders, _| engines::run(engine, work, &body, orders))
     }
 

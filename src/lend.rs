@@ -242,7 +242,7 @@ unsafe fn take<T: Pod, D: Dimension>(seats: &mut std::slice::Iter<'_, Seat<'_>>)
 }
 
 /// Cuts a raw view down to a region, without ever making a reference to the rest.
-fn narrow<T, D: Dimension>(mut view: RawArrayViewMut<T, D>, region: &Region) -> RawArrayViewMut<T, D> {
+pub(crate) fn narrow<T, D: Dimension>(mut view: RawArrayViewMut<T, D>, region: &Region) -> RawArrayViewMut<T, D> {
     for (axis, range) in region.ranges() {
         view.slice_axis_inplace(Axis(axis), range.into());
     }

@@ -27,6 +27,7 @@ mod crew;
 mod engine;
 mod engines;
 mod error;
+pub mod exec;
 mod fork;
 pub mod formats;
 mod job;

@@ -160,6 +160,7 @@ impl Worker<'_> {
         let why = match (berth.said(), berth.absence()) {
             (Some(Words::Panicked { message, .. }), _) => format!("it{pid} panicked {at}: {message}"),
             (Some(Words::Refused { reason }), _) => format!("it gave up {at}: {reason}"),
+            (Some(Words::Bereft { program, .. }), _) => format!("its program `{program}` ended {at}"),
             (None, Some(Absence::Dead)) => format!("it{pid} died {at}"),
             // In a job whose workers meet, slice and worker have the same number.
             (None, _) if self.board.state(rank) == (SliceState::Done { rank }) => "it has returned".to_owned(),

@@ -23,7 +23,7 @@ const LAYERS: &[&[&str]] = &[
     &["job"],
     &["fork"],
     &["formats"],
-    &["workers"],
+    &["workers", "exec"],
     &["lib"],
 ];
 

@@ -14,6 +14,8 @@ struct At<'b> {
     whose: Whose,
     /// What it had cost when it began: a thread, or a worker who stays, has done other things before.
     before: Usage,
+    /// What programs that it started, and waited for, had cost by then.
+    programs: Usage,
     /// When faults were last counted, and how many there were.
     counted: Instant,
     faults: u64,
@@ -29,7 +31,15 @@ impl<'b> Notes<'b> {
         Self(board.tape(rank).map(|tape| {
             tape.note(board.clock_at(now), Mark::Begins);
             let before = Usage::now(whose);
-            At { board, tape, whose, before, counted: now, faults: before.minor_faults }
+            At {
+                board,
+                tape,
+                whose,
+                before,
+                programs: Usage::of_programs(whose),
+                counted: now,
+                faults: before.minor_faults,
+            }
         }))
     }
 
@@ -62,7 +72,8 @@ impl<'b> Notes<'b> {
         if let Some(at) = &self.0 {
             let now = at.board.clock();
             at.tape.note(now, Mark::Measures);
-            at.tape.note_cost(now, &Usage::now(at.whose).since(&at.before));
+            let programs = Usage::of_programs(at.whose).since(&at.programs);
+            at.tape.note_cost(now, &Usage::now(at.whose).since(&at.before).and(&programs));
         }
     }
 

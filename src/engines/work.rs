@@ -12,6 +12,7 @@ use super::notes::Notes;
 use crate::answer::Answer;
 use crate::error::{Cause, Death, Error, Refusal, SliceName};
 use crate::lend::{Lend, Loan};
+use crate::process::cause_of;
 use crate::slices::Grid;
 use crate::stop::Stop;
 use crate::sync::{Board, Dealer, Patience, Words};
@@ -149,14 +150,21 @@ pub(crate) trait Labour {
 }
 
 /// A body, which gets parts of loans `L` and returns an `R`.
-pub(crate) struct Body<L, R, B> {
+pub(crate) struct Body<'b, L, R, B> {
     body: B,
+    /// Called when the worker takes no more slices; what it returns is memory that counts as the worker's.
+    end: Option<&'b (dyn Fn() -> Memory + Sync)>,
     types: PhantomData<fn(L) -> R>,
 }
 
-impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Body<L, R, B> {
+impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Body<'b, L, R, B> {
     pub(crate) fn new(body: B) -> Self {
-        Self { body, types: PhantomData }
+        Self { body, end: None, types: PhantomData }
+    }
+
+    /// As [`new`](Self::new); each worker that has done its slices calls `end`.
+    pub(crate) fn with_end(body: B, end: &'b (dyn Fn() -> Memory + Sync)) -> Self {
+        Self { body, end: Some(end), types: PhantomData }
     }
 
     /// Lets the body work on one slice: its answer, or the last words of a worker that cannot go on.
@@ -191,7 +199,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Body<L, R, B> {
 }
 
 #[allow(unsafe_code)]
-impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<L, R, B> {
+impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<'_, L, R, B> {
     unsafe fn labour(&self, work: &Work<'_>, round: &Round, rank: usize, desk: &Desk<'_>) -> Result<(), Stopped> {
         let board = work.board;
         for (word, seat) in board.addresses(rank).iter().zip(desk.seats()) {
@@ -228,9 +236,10 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<L, R,
         notes.leaves(began);
         // Whoever still waits for this worker at a meeting would wait for ever.
         board.head().meeting.0.leave(rank);
+        let more = self.end.map_or_else(Memory::default, |end| end());
         notes.measures();
         if work.measure_memory {
-            board.berths()[rank].note_memory(Memory::of_this_process().unwrap_or_default());
+            board.berths()[rank].note_memory(Memory::of_this_process().unwrap_or_default().and(&more));
         }
         notes.measured();
         // The last thing that it may be late for.
@@ -276,6 +285,9 @@ impl Work<'_> {
         let cause = match berth.said() {
             Some(Words::Refused { reason }) => return Error::Refused(Box::new(Refusal { rank, slice, reason })),
             Some(Words::Panicked { message, location }) => Cause::Panicked { message, location },
+            Some(Words::Bereft { exit, pid, program }) => {
+                Cause::Program { program, pid, cause: Box::new(self.explain(rank, cause_of(exit))) }
+            }
             None => exit.map_or(Cause::Unknown, |exit| self.explain(rank, exit)),
         };
         Error::WorkerDied(Box::new(Death {

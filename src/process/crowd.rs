@@ -172,7 +172,11 @@ impl Crowd {
     /// Ends one that has kept the job waiting for longer than `limit`.
     pub(crate) fn end_stalled(&mut self, rank: usize, limit: Duration) {
         let member = &mut self.members[rank];
-        let state = proc::state(member.process.pid()).unwrap_or("gone");
+        let pid = member.process.pid();
+        let state = match proc::state(pid).unwrap_or("gone") {
+            proc::ASLEEP if !proc::children(pid).is_empty() => "waiting for a program that it had started",
+            state => state,
+        };
         member.stalled = Some(Cause::Stalled { limit, state });
         member.process.kill();
     }
@@ -228,9 +232,7 @@ impl Crowd {
             (_, Exit::Signal(libc::SIGKILL) | Exit::Unknown) if fostered && Obituary::says_dead(nursery) => {
                 Cause::NurseryDied
             }
-            (_, Exit::Status(status)) => Cause::Exited { status },
-            (_, Exit::Signal(signal)) => Cause::Signalled { signal },
-            (_, Exit::Unknown) => Cause::Unknown,
+            (_, exit) => cause_of(exit),
         };
         (member.process.pid(), cause)
     }
@@ -254,6 +256,15 @@ impl Crowd {
             }
         }
         (reaped, more)
+    }
+}
+
+/// What an end says of itself.
+pub(crate) fn cause_of(exit: Exit) -> Cause {
+    match exit {
+        Exit::Status(status) => Cause::Exited { status },
+        Exit::Signal(signal) => Cause::Signalled { signal },
+        Exit::Unknown => Cause::Unknown,
     }
 }
 

@@ -5,5 +5,5 @@ mod crowd;
 mod nursery;
 
 pub(crate) use alone::be_alone;
-pub(crate) use crowd::{Crowd, Event, Leaving};
+pub(crate) use crowd::{Crowd, Event, Leaving, cause_of};
 pub(crate) use nursery::Nursery;

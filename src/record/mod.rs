@@ -34,7 +34,7 @@ mod read;
 mod summary;
 mod trace;
 pub mod units;
-mod value;
+pub(crate) mod value;
 mod waterfall;
 
 use std::time::{Duration, SystemTime};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// A value.
 #[derive(Clone, Debug)]
-pub(super) enum Json {
+pub(crate) enum Json {
     Null,
     Bool(bool),
     Whole(u64),
@@ -22,7 +22,7 @@ macro_rules! object {
         $crate::record::value::Json::Object(vec![$(($name.to_owned(), $crate::record::value::Json::from($value))),*])
     };
 }
-pub(super) use object;
+pub(crate) use object;
 
 impl fmt::Display for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -194,6 +194,31 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
         Ok(Shared { segment: self.segment, dim, order: self.order, cells: PhantomData })
     }
 
+    /// The same bytes as elements of another type, in C order, without a copy.
+    ///
+    /// # Errors
+    /// If they are not as many.
+    pub(crate) fn into_elements<U: Pod, E: Dimension>(
+        self,
+        shape: impl IntoDimension<Dim = E>,
+    ) -> Result<Shared<U, E>> {
+        let dim = shape.into_dimension();
+        let (from, to) = (self.len() * size_of::<T>(), byte_length(dim.slice(), size_of::<U>())?);
+        if from != to || align_of::<U>() > PAGE {
+            return Err(Error::Shape(format!(
+                "an array of {from} bytes cannot become one of shape {:?}, which takes {to}. Use another shape.",
+                dim.slice()
+            )));
+        }
+        Ok(Shared { segment: self.segment, dim, order: Order::C, cells: PhantomData })
+    }
+
+    /// From now on no process can make a mapping or open a descriptor through which it could be written; this process still
+    /// can, through the mapping that it has.
+    pub(crate) fn seal(&mut self) -> Result<()> {
+        self.segment.backing().seal().map_err(Error::system("seal an array"))
+    }
+
     pub(crate) fn segment(&self) -> &Segment {
         &self.segment
     }

@@ -92,7 +92,8 @@ impl Deref for Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let Some(segment) = self.0.take() else { return };
-        let Some(mut kept) = kept() else { return };
+        // One that nobody may write is of no use to whoever comes next.
+        let Some(mut kept) = kept().filter(|_| !segment.backing().is_sealed()) else { return };
         kept.segments.push(segment);
         let dropped = shrink(&mut kept);
         drop(kept);

@@ -20,6 +20,6 @@ pub use element::Element;
 pub(crate) use element::dtype;
 pub use kept::keep_memory;
 pub use mapped::Mapped;
-pub(crate) use segment::{Attached, BOARD, Backing, Segment, Told, Wire, give_back_at_once, retain_live};
+pub(crate) use segment::{Attached, BOARD, Backing, Segment, Told, Wire, give_back_at_once, retain_live, scratch};
 pub(crate) use touch::touch_cost;
 pub(crate) use withheld::Withheld;

@@ -14,7 +14,9 @@ use super::kept;
 use super::withheld::Entry;
 use crate::error::{Error, Result};
 use crate::sys::limits::{self, page_size};
-use crate::sys::memory::{Access, Inheritance, Keeping, Mapping, allocate, inode_of, memfd, punch, put, reopen};
+use crate::sys::memory::{
+    Access, Inheritance, Keeping, Mapping, allocate, inode_of, is_sealed, memfd, punch, put, reopen, seal,
+};
 
 /// How /proc names the memory of boards, to whoever looks for them.
 pub(crate) const BOARD: &CStr = c"parfork-board";
@@ -254,6 +256,21 @@ impl Backing {
         Ok(Attached { _withheld: Entry::new(mapping.base().addr().get(), mapping.len()), mapping, skip })
     }
 
+    /// Forbids all that would write to it, but through mappings that there are.
+    pub(crate) fn seal(&self) -> io::Result<()> {
+        seal(&self.fd)
+    }
+
+    /// Whether it is sealed against writers.
+    pub(super) fn is_sealed(&self) -> bool {
+        is_sealed(&self.fd)
+    }
+
+    /// A descriptor of its own for another program, to read or also to write.
+    pub(crate) fn descriptor(&self, access: Access) -> io::Result<OwnedFd> {
+        reopen(std::process::id(), self.fd.as_raw_fd() as u64, access == Access::Write)
+    }
+
     /// Writes the bytes `run` of `from` to the same place of this segment.
     ///
     /// # Safety
@@ -278,6 +295,11 @@ impl Drop for Backing {
             let _ = punch(&self.fd, self.len);
         }
     }
+}
+
+/// A file as long as a segment, for what may not be written to that; memory is taken as it is written, and none is reserved.
+pub(crate) fn scratch(like: &Segment) -> io::Result<OwnedFd> {
+    memfd(c"parfork-scratch", like.len())
 }
 
 /// What leaves less room than `len` bytes, if anything does. Reading the limits takes some 100 us, as long as a fork, so

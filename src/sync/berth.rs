@@ -68,6 +68,7 @@ struct LastWords {
     /// | 0     | none                            |
     /// | 1     | it panicked: location NUL message |
     /// | 2     | the error that the body returned |
+    /// | 3     | its program ended: the exit's word, its pid and name, with spaces between them |
     kind: AtomicU32,
     length: AtomicU32,
     text: [AtomicU8; LastWords::ROOM],
@@ -85,6 +86,8 @@ pub(crate) enum Words {
     Panicked { message: String, location: String },
     /// The body returned an error.
     Refused { reason: String },
+    /// The program that it watched over ended.
+    Bereft { exit: Exit, pid: u32, program: String },
 }
 
 /// What another process reads of a berth.
@@ -255,6 +258,7 @@ impl Berth {
         let (kind, text) = match words {
             Words::Panicked { message, location } => (1, format!("{location}\0{message}")),
             Words::Refused { reason } => (2, reason.clone()),
+            Words::Bereft { exit, pid, program } => (3, format!("{} {pid} {program}", exit.word())),
         };
         for (word, byte) in self.last_words.text.iter().zip(text.bytes()) {
             word.store(byte, Ordering::Relaxed);
@@ -331,6 +335,13 @@ impl Berth {
                 Some(Words::Panicked { message: message.to_owned(), location: location.to_owned() })
             }
             2 => Some(Words::Refused { reason: text.into_owned() }),
+            3 => {
+                let mut words = text.splitn(3, ' ');
+                let exit = words.next().and_then(|word| word.parse().ok()).and_then(Exit::of);
+                let pid = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+                let program = words.next().unwrap_or_default().to_owned();
+                Some(Words::Bereft { exit: exit.unwrap_or(Exit::Unknown), pid, program })
+            }
             _ => None,
         }
     }

@@ -87,7 +87,7 @@ pub(crate) unsafe fn spawn(life: impl FnOnce() -> i32) -> io::Result<Child> {
 }
 
 /// Exit status of a child that found its parent gone at birth; nobody is left to read it.
-const ORPHANED: i32 = 125;
+pub(super) const ORPHANED: i32 = 125;
 
 /// Exit status of a child whose `life` unwound, Rust's own for a panic.
 const UNWOUND: i32 = 101;
@@ -116,7 +116,7 @@ pub(crate) fn leave(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
+pub(super) fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
     // SAFETY: the call takes two integers and returns a new descriptor or -1.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
     if fd < 0 {

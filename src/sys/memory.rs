@@ -61,6 +61,45 @@ pub(crate) fn memfd(name: &CStr, len: usize) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
+/// Lets nobody make a writable mapping of an anonymous file, write to it or open it for that, from now on; mappings that there are
+/// stay as they are.
+pub(crate) fn seal(fd: impl AsFd) -> io::Result<()> {
+    fcntl(fd, FcntlArg::F_ADD_SEALS(SealFlag::from_bits_retain(libc::F_SEAL_FUTURE_WRITE)))?;
+    Ok(())
+}
+
+/// Whether an anonymous file was sealed so.
+pub(crate) fn is_sealed(fd: impl AsFd) -> bool {
+    seals(fd) & libc::F_SEAL_FUTURE_WRITE != 0
+}
+
+/// Whether a file cannot become shorter, so that no mapping of it can lose what it shows.
+pub(crate) fn keeps_its_length(fd: impl AsFd) -> bool {
+    seals(fd) & libc::F_SEAL_SHRINK != 0
+}
+
+/// None of a file that has no seals.
+fn seals(fd: impl AsFd) -> i32 {
+    fcntl(fd, FcntlArg::F_GET_SEALS).unwrap_or(0)
+}
+
+/// An anonymous file with these bytes, that nobody can change any more; what is read first is its first byte.
+pub(crate) fn document(name: &CStr, bytes: &[u8]) -> io::Result<OwnedFd> {
+    let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    let mut file = std::fs::File::from(fd);
+    std::io::Write::write_all(&mut file, bytes)?;
+    std::io::Seek::rewind(&mut file)?;
+    let all = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SEAL;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(all))?;
+    Ok(file.into())
+}
+
+/// Reads bytes of a file from `offset` on, as many as there is room for.
+pub(crate) fn get(fd: impl AsFd, offset: usize, room: &mut [u8]) -> io::Result<()> {
+    let file = std::fs::File::from(fd.as_fd().try_clone_to_owned()?);
+    std::os::unix::fs::FileExt::read_exact_at(&file, room, offset as u64)
+}
+
 /// Makes the kernel give memory for these bytes of a file, where it has none yet.
 pub(crate) fn allocate(fd: impl AsFd, bytes: Range<usize>) -> io::Result<()> {
     let (start, len) = (i64::try_from(bytes.start), i64::try_from(bytes.len()));

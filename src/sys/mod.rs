@@ -18,6 +18,7 @@ pub(crate) mod obituary;
 pub(crate) mod pools;
 pub(crate) mod prefetch;
 pub(crate) mod proc;
+pub(crate) mod program;
 #[cfg(feature = "cli")]
 pub(crate) mod ptrace;
 mod reserve;

@@ -13,7 +13,7 @@ use std::ptr::null;
 use std::sync::{Mutex, PoisonError};
 
 /// What libraries read when they are loaded, or first used.
-const VARIABLES: [&str; 7] = [
+pub(crate) const VARIABLES: [&str; 7] = [
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",

@@ -16,6 +16,9 @@ pub(crate) fn parent(pid: u32) -> io::Result<u32> {
     field(&pid.to_string(), 4)?.parse().map_err(io::Error::other)
 }
 
+/// What is said of a process that waits for something.
+pub(crate) const ASLEEP: &str = "asleep in a system call";
+
 /// What is said of a process that somebody has stopped.
 pub(crate) const STOPPED: &str = "stopped";
 
@@ -26,11 +29,18 @@ pub(crate) const ENDING: &str = "ending";
 pub(crate) fn state(pid: u32) -> io::Result<&'static str> {
     Ok(match field(&pid.to_string(), 3)?.as_str() {
         "R" => "running",
-        "S" => "asleep in a system call",
+        "S" => ASLEEP,
         "D" => "in a system call that cannot be interrupted",
         "T" | "t" => STOPPED,
         _ => ENDING,
     })
+}
+
+/// The children of a process, where the kernel lists them.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
 }
 
 /// The numbers of all processes that there are.
@@ -162,6 +172,15 @@ impl Memory {
             }
         }
         Ok(memory)
+    }
+
+    /// Together with another's.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        Self {
+            private: self.private + other.private,
+            shared: self.shared + other.shared,
+            proportional: self.proportional + other.proportional,
+        }
     }
 }
 

@@ -52,6 +52,13 @@ impl Usage {
         getrusage(who).map_or_else(|_| Self::default(), |usage| Self::of(usage.as_ref()))
     }
 
+    /// What programs that this process started and waited for have cost; nothing for a thread, which has none of its own.
+    pub(crate) fn of_programs(whose: Whose) -> Self {
+        let usage = || getrusage(UsageWho::RUSAGE_CHILDREN).ok();
+        let usage = if whose == Whose::Process { usage() } else { None };
+        usage.map_or_else(Self::default, |usage| Self::of(usage.as_ref()))
+    }
+
     /// As the kernel tells it.
     pub(crate) fn of(usage: &libc::rusage) -> Self {
         let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);

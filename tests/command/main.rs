@@ -3,6 +3,7 @@
 mod browser;
 mod desk;
 mod ends;
+mod exec;
 mod explain;
 mod plans;
 mod refusals;

@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use parfork::workers::filter::{Border, Filter};
 use parfork::{Engine, MOST_WORKERS, Schedule, Split};
 
+use crate::exec::args::Exec;
 use crate::plan::Cost;
 use crate::quantity;
 use crate::scale::args::Scale;
@@ -48,6 +49,8 @@ pub enum Command {
     Max(Reduce),
     /// Euclidean norm of an array: the root of the sum of squares
     Norm(Reduce),
+    /// Let copies of any program work on slices of arrays
+    Exec(Box<Exec>),
     /// Show who would get which slice, and how long it would take, without running anything
     Plan(Plan),
     /// Measure how a job scales with the number of workers, and fit the laws of scaling

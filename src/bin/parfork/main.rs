@@ -4,6 +4,7 @@ mod args;
 mod columns;
 mod demo;
 mod drawing;
+mod exec;
 mod explain;
 mod failure;
 mod image;
@@ -53,6 +54,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Min(args) => reduce::run(Op::Min, args),
         Command::Max(args) => reduce::run(Op::Max, args),
         Command::Norm(args) => reduce::run(Op::Norm, args),
+        Command::Exec(args) => exec::run(*args),
         Command::Plan(args) => plan::run(args),
         Command::Scale(args) => scale::run(*args),
         Command::Measure { order } => scale::measure::run(&order),

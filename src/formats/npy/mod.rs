@@ -150,13 +150,33 @@ pub fn write<T: Element, D: Dimension>(out: &mut Landing, array: ArrayView<'_, T
     encode(out, array).map_err(|error| out.failed(&error))
 }
 
+/// As [`write()`], of bytes that are numbers of the type that NumPy calls `dtype`, an array of this shape in this order.
+///
+/// # Errors
+/// If the disk is full or fails.
+///
+/// # Panics
+/// If they are not as many as `item_size` bytes an element make.
+pub(crate) fn write_bytes(
+    out: &mut Landing,
+    dtype: &str,
+    item_size: usize,
+    shape: &[usize],
+    order: Order,
+    bytes: &[u8],
+) -> Result<()> {
+    assert_eq!(bytes.len(), shape.iter().product::<usize>() * item_size);
+    let written = out.write_all(&header_text(dtype, shape, order)).and_then(|()| out.write_all(bytes));
+    written.map_err(|error| out.failed(&error))
+}
+
 /// Writes an array to a file that appears when it is whole.
 ///
 /// # Errors
 /// As [`Landing::at`] and [`write()`].
 pub fn save<T: Element, D: Dimension>(path: impl AsRef<Path>, array: ArrayView<'_, T, D>) -> Result<()> {
     let mut out = Landing::at(path)?;
-    out.reserve((header_text::<T>(array.shape(), Order::C).len() + array.len() * size_of::<T>()) as u64)?;
+    out.reserve((header_text(&dtype::<T>(), array.shape(), Order::C).len() + array.len() * size_of::<T>()) as u64)?;
     write(&mut out, array)?;
     out.land()
 }
@@ -168,7 +188,7 @@ fn encode<T: Element, D: Dimension>(out: &mut impl Write, array: ArrayView<'_, T
         (None, Some(slice)) => (Order::F, Some(slice)),
         (None, None) => (Order::C, None),
     };
-    out.write_all(&header_text::<T>(array.shape(), order))?;
+    out.write_all(&header_text(&dtype::<T>(), array.shape(), order))?;
     if let Some(slice) = whole {
         return out.write_all(cast_slice(slice));
     }
@@ -184,7 +204,7 @@ fn encode<T: Element, D: Dimension>(out: &mut impl Write, array: ArrayView<'_, T
 }
 
 /// Everything before the payload, byte for byte as NumPy 2 writes it, room for the longest axis to grow included.
-fn header_text<T: Element>(shape: &[usize], order: Order) -> Vec<u8> {
+fn header_text(dtype: &str, shape: &[usize], order: Order) -> Vec<u8> {
     let lengths = match shape {
         [length] => format!("({length},)"),
         _ => format!("({})", shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
@@ -193,7 +213,6 @@ fn header_text<T: Element>(shape: &[usize], order: Order) -> Vec<u8> {
         Order::C => ("False", shape.first()),
         Order::F => ("True", shape.last()),
     };
-    let dtype = dtype::<T>();
     let mut text = format!("{{'descr': '{dtype}', 'fortran_order': {fortran}, 'shape': {lengths}, }}");
     text.extend(growing.map(|length| " ".repeat(21 - length.to_string().len())));
     // Version 1.0 counts up to 65535 bytes, which is some 3000 axes; NumPy takes 64.

@@ -1,0 +1,193 @@
+"""Workers in Python and C against NumPy, and a NumPy program that is killed in the middle of a gigabyte.
+
+Usage: exec.py PARFORK FOLDER, in which exec.c and the examples are
+"""
+
+import glob
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+
+parfork, folder = os.path.abspath(sys.argv[1]), sys.argv[2]
+os.chdir(folder)
+
+
+def run(*words, fails=None, **options):
+    done = subprocess.run([parfork, "exec", *words], capture_output=True, text=True, timeout=300, **options)
+    text = done.stderr
+    assert (done.returncode != 0) == bool(fails), (words, done.returncode, text)
+    for word in fails or ():
+        assert word in text, (word, text)
+    return done.stdout + text
+
+
+def write(name, text):
+    with open(name, "w") as file:
+        file.write(text)
+
+
+for language, name in (("python", "parfork.py"), ("c", "parfork.h")):
+    write(name, run("--client", language))
+
+SPLITS = ("rows=7", "cols=9", "tiles=8x16", "axis1/3", "rows")
+
+
+def python_against_numpy():
+    write("double.py", "import parfork\na, c = parfork.inputs['a'], parfork.outputs['c']\nprint('not an answer')\nfor part in parfork.slices():\n    c[part] = a[part] * 2\n")
+    count = 0
+    for dtype in "u1 u2 <u4 >u8 i1 >i2 i4 i8 f2 f4 >f8 c8 >c16".split():
+        for order in "CF":
+            a = np.asarray(np.arange(50 * 60).reshape(50, 60) % 100, dtype=dtype, order=order)
+            np.save("a.npy", a)
+            split = SPLITS[count % len(SPLITS)]
+            extra = (["--guard"], ["--each"], [])[count % 3]
+            if extra == ["--each"]:
+                split = "rows=25"
+            told = run("--in", "a.npy", "--out", "c.npy", "-n", str(1 + count % 3), "--split", split, *extra, "--", "python", "double.py")
+            assert "not an answer" in told
+            c = np.load("c.npy")
+            assert c.dtype == a.dtype.newbyteorder("=") and (c == a * 2).all(), (dtype, order, split)
+            count += 1
+    for shape in ((), (0, 3), (5,), (4, 3, 2, 2)):
+        np.save("a.npy", np.ones(shape))
+        if shape:
+            run("--in", "a.npy", "--out", "c.npy", "--", "python", "double.py")
+            assert (np.load("c.npy") == 2 * np.ones(shape)).all() and np.load("c.npy").shape == shape
+    print(f"ok    parfork.py: {count} types, orders of bytes and memory, and splits")
+
+
+def python_errors():
+    np.save("a.npy", np.ones((4, 4)))
+    for body, words in (
+        ("for part in parfork.slices():\n    a[part] = 1", ["ValueError: assignment destination is read-only (bad.py:4)", "Traceback"]),
+        ("for part in parfork.slices():\n    raise KeyError('one\\ntwo')", ["KeyError: 'one", "(bad.py:4)"]),
+        ("raise RuntimeError('at once')", ["RuntimeError: at once (bad.py:3)"]),
+        ("import sys\nfor part in parfork.slices(): sys.exit(5)", ["lost its program `python`", "exited with status 5"]),
+        ("import os\nfor part in parfork.slices(): os._exit(0)", ["exited with status 0"]),
+        ("for part in parfork.slices(): break", ["exited with status 0"]),
+        ("import numpy\nfor part in parfork.slices(): numpy.ones(1 << 28)", ["MemoryError"]),
+    ):
+        write("bad.py", "import parfork\na, c = parfork.inputs['a'], parfork.outputs['c']\n" + body + "\n")
+        run("--in", "a.npy", "--out", "c=bad.npy", "-n", "2", "--mem-limit", "512M", "--", "python", "bad.py", fails=words)
+        assert not os.path.exists("bad.npy")
+    alone = subprocess.run(["python", "double.py"], capture_output=True, text=True)
+    assert alone.returncode == 1 and "parfork exec" in alone.stderr, alone
+    print("ok    parfork.py: exceptions are told with type, message and place")
+
+
+def c_against_numpy():
+    for compiler in ("gcc", "clang"):
+        strict = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+        subprocess.run([compiler, *strict, "-o", "double", "exec.c"], check=True)
+        count = 0
+        for order in "CF":
+            a = np.asarray(np.random.default_rng(1).random((50, 60)), order=order)
+            np.save("a.npy", a)
+            for split in SPLITS:
+                for extra in ([], ["--guard"]):
+                    run("--in", "a.npy", "--out", "c.npy", "-n", "2", "--split", split, *extra, "--", "./double")
+                    assert (np.load("c.npy") == 2 * a).all(), (compiler, order, split)
+                    count += 1
+        run("--in", "a.npy", "--out", "c.npy", "--split", "tiles=25x30", "--each", "--", "./double")
+        assert (np.load("c.npy") == 2 * a).all()
+        run("--in", "a.npy", "--out", "c=bad.npy", "--", "./double", "no\nreason", fails=["no reason"])
+        run("--in", "b=a.npy", "--out", "c=bad.npy", "--", "./double", fails=["there is no array a"])
+        run("--in", "a.npy", "--out", "c=bad.npy:f32", "--", "./double", fails=["the array c is of f32, and this program works with f64"])
+        alone = subprocess.run(["./double"], capture_output=True, text=True)
+        assert alone.returncode == 1 and "parfork exec" in alone.stderr, alone
+        print(f"ok    parfork.h with {compiler}: {count} orders of memory and splits, under address and undefined behaviour sanitizers")
+    subprocess.run(["g++", "-std=c++11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-x", "c++", "parfork.h"], check=True, stderr=subprocess.DEVNULL)
+
+
+def examples():
+    run("--out", "sums.npy:f64:1000", "-n", "2", "--split", "rows=50", "--", "python", "pi.py")
+    assert abs(np.load("sums.npy").sum() - np.pi) < 1e-12
+    subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", "blur", "blur.c"], check=True)
+    a = np.random.default_rng(2).random((100, 150))
+    np.save("a.npy", a)
+    run("--in", "a.npy", "--out", "soft.npy", "-n", "2", "--split", "tiles=64x64", "--", "./blur")
+    wide = np.pad(a, ((0, 0), (1, 1)), constant_values=np.nan)
+    assert np.allclose(np.load("soft.npy"), np.nanmean([wide[:, :-2], wide[:, 1:-1], wide[:, 2:]], axis=0), rtol=1e-12)
+    text = np.frombuffer(b"".join(b"line %03d\n" % i for i in range(100)), dtype="u1").reshape(100, 9)
+    np.save("text.npy", text)
+    run("--in", "text.npy", "--out", "loud.npy", "-n", "2", "--split", "rows=9", "--", "sh", "upper.sh")
+    assert np.load("loud.npy").tobytes() == text.tobytes().upper()
+    print("ok    examples: pi.py, blur.c, upper.sh")
+
+
+def children(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as children:
+            return [int(child) for child in children.read().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def tree(pid):
+    return [pid] + [below for child in children(pid) for below in tree(child)]
+
+
+def proportional(pid):
+    try:
+        with open(f"/proc/{pid}/smaps_rollup") as rollup:
+            return sum(int(line.split()[1]) for line in rollup if line.startswith("Pss:")) * 1024
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return 0
+
+
+def send(pid, number):
+    try:
+        os.kill(pid, number)
+        return True
+    except ProcessLookupError:
+        return False
+
+
+def a_gigabyte_without_a_copy_though_one_is_killed():
+    """1 GiB in, 1 GiB out, by 2 NumPy programs; one is killed when it has done a part. The memory of all, sampled."""
+    shape = (1 << 13, 1 << 14)
+    a = np.arange(1 << 27, dtype="f8").reshape(shape)
+    np.save("big.npy", a)
+    expected = a.sum() * 3 + a.size
+    # Row by row, so that temporary arrays stay small; a file for each slice says that it was begun.
+    write("triple.py", """import os, parfork
+a, c = parfork.inputs["big"], parfork.outputs["c"]
+for part in parfork.slices():
+    open(f"begun.{os.getpid()}.{part.start}", "w").close()
+    for row in range(part.start, part.stop):
+        c[row] = a[row] * 3 + 1
+""")
+    del a
+    job = subprocess.Popen([parfork, "exec", "--in", "big.npy", "--out", "c.npy", "-n", "2", "--split", "rows=256", "--", "python", "triple.py"], stderr=subprocess.PIPE, text=True)
+    peak, killed = 0, None
+    while job.poll() is None:
+        processes = tree(job.pid)
+        for pid in processes:
+            send(pid, signal.SIGSTOP)
+        # Stopped while they are looked at: a page that another maps between two looks would count twice.
+        peak = max(peak, sum(map(proportional, processes)))
+        if killed is None and len(glob.glob("begun.*")) >= 8:
+            victim = int(glob.glob("begun.*")[0].split(".")[1])
+            if send(victim, signal.SIGKILL):
+                killed = victim
+        for pid in processes:
+            send(pid, signal.SIGCONT)
+    told = job.stderr.read()
+    assert job.returncode == 0 and killed is not None, (job.returncode, killed, told)
+    assert f"lost its program `python` (pid {killed}), which was ended by signal 9" in told, told
+    c = np.load("c.npy", mmap_mode="r")
+    assert c.shape == shape and c.sum() == expected and c[0, 5] == 16 and c[-1, -1] == 3 * ((1 << 27) - 1) + 1
+    assert all((c[row] == np.arange(row << 14, (row + 1) << 14) * 3.0 + 1).all() for row in range(shape[0]))
+    data = 2 << 30
+    print(f"{'ok    ' if peak <= 1.05 * data else 'FAILED'} 1 GiB to 1 GiB by 2 NumPy programs, one killed (pid {killed}): all right, together at most {peak / data:.4f} of the data in memory (PSS)")
+    return peak <= 1.05 * data
+
+
+python_against_numpy()
+python_errors()
+c_against_numpy()
+examples()
+sys.exit(not a_gigabyte_without_a_copy_though_one_is_killed())

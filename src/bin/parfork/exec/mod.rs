@@ -1,0 +1,173 @@
+//! `parfork exec`: copies of any program as workers.
+
+pub mod args;
+
+use std::path::Path;
+use std::time::Instant;
+
+use args::{Client, Exec, Output};
+use parfork::exec::{self, Array, Dtype, Program, picture_shape};
+use parfork::formats::Landing;
+use parfork::formats::picture;
+use parfork::{Report, Settings};
+use serde_json::{Map, Value, json};
+
+use crate::failure::Failure;
+use crate::job::{Summary, verify};
+use crate::output;
+
+/// Reads, runs, writes; or prints a client.
+pub fn run(args: Exec) -> Result<(), Failure> {
+    if let Some(client) = args.client {
+        return output::print(match client {
+            Client::Python => include_str!("../../../../workers/clients/parfork.py"),
+            Client::C => include_str!("../../../../workers/clients/parfork.h"),
+        });
+    }
+    let began = Instant::now();
+    let formats = args.outputs.iter().map(|output| Format::of(output).map_err(Failure::usage));
+    let formats = formats.collect::<Result<Vec<_>, _>>()?;
+    let mut landings = Vec::new();
+    for output in &args.outputs {
+        landings.push(Landing::at(&output.path).map_err(Failure::job)?);
+    }
+    let views = args.common.views("exec")?;
+    let inputs = read(&args)?;
+    let outputs = plan(&args, &inputs, &formats)?;
+    for ((landing, format), (dtype, shape)) in landings.iter_mut().zip(&formats).zip(&outputs) {
+        let bytes = shape.iter().try_fold(dtype.size(), |bytes, &axis| bytes.checked_mul(axis));
+        // Too many are refused in a moment, with the shape.
+        if let (Format::Npy, Some(bytes)) = (format, bytes) {
+            landing.reserve(bytes as u64).map_err(Failure::job)?;
+        }
+    }
+    let program = program(&args);
+    let title = Path::new(&args.program[0]).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let facts = facts(&args, &inputs, &outputs);
+    let inputs_of_verification = args.common.verify.then(|| read(&args)).transpose()?;
+    let (report, results) = job(args.common.settings("exec", &views), &program, inputs, &args, &outputs)?;
+    if let Some(inputs) = inputs_of_verification {
+        let alone = Settings {
+            workers: Some(1),
+            split: args.common.split,
+            only_slice: args.common.only_slice,
+            ..Settings::default()
+        };
+        let (_, serial) = job(alone, &program, inputs, &args, &outputs)?;
+        for (ours, serial) in results.iter().zip(&serial) {
+            verify(ours.as_bytes(), serial.as_bytes())?;
+        }
+    }
+    Failure::if_stopped()?;
+    let slices: usize = report.grid.slices();
+    let mut filing = None;
+    for ((array, mut landing), format) in results.into_iter().zip(landings).zip(formats) {
+        match format {
+            Format::Npy if args.common.only_slice.is_none() => array.write_npy(&mut landing).map_err(Failure::job)?,
+            Format::Npy => {}
+            Format::Picture(format) => {
+                let picture = array.into_picture()?;
+                views.keep_picture(&picture);
+                if args.common.only_slice.is_none() {
+                    let settings = args.common.settings("writing", &views);
+                    filing = picture::write_with(settings, &mut landing, &picture, format).map_err(Failure::filing)?;
+                }
+            }
+        }
+        if args.common.only_slice.is_none() {
+            landing.land().map_err(Failure::job)?;
+        }
+    }
+    Summary {
+        command: "exec",
+        facts,
+        line: format!("{title} on {}", output::count(slices, "slice")),
+        reports: vec![report],
+        names: vec![title],
+        filing,
+        wall: began.elapsed(),
+        verified: args.common.verify.then_some(true),
+        views,
+    }
+    .tell(&args.common)
+}
+
+/// What an output is written as.
+enum Format {
+    Npy,
+    Picture(picture::Format),
+}
+
+impl Format {
+    fn of(output: &Output) -> parfork::Result<Self> {
+        match output.path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) {
+            true => Ok(Self::Npy),
+            false => picture::Format::for_target(&output.path).map(Self::Picture),
+        }
+    }
+}
+
+fn read(args: &Exec) -> Result<Vec<Array>, Failure> {
+    args.inputs.iter().map(|input| Ok(Array::input(&input.name, &input.path)?)).collect()
+}
+
+/// The types and shapes of outputs: those given, else the first input's; checked against the format of each.
+fn plan(args: &Exec, inputs: &[Array], formats: &[Format]) -> Result<Vec<(Dtype, Vec<usize>)>, Failure> {
+    let first = inputs.first();
+    let one = |(output, format): (&Output, &Format)| {
+        let dtype = output.dtype.or(first.map(Array::dtype));
+        let shape = output.shape.clone().or(first.map(|first| first.shape().to_vec()));
+        let (Some(dtype), Some(shape)) = (dtype, shape) else {
+            let path = output.path.display();
+            return Err(Failure::usage(format!(
+                "there is no input whose type and shape {path} could have. Give them, as in {path}:f64:1000x1000."
+            )));
+        };
+        if let Format::Picture(format) = format {
+            let bits = 8 * dtype.size() as u32;
+            picture_shape(dtype, &shape).and_then(|shape| format.holds(shape, bits)).map_err(Failure::usage)?;
+        }
+        Ok((dtype, shape))
+    };
+    args.outputs.iter().zip(formats).map(one).collect()
+}
+
+fn program(args: &Exec) -> Program {
+    let (name, arguments) = args.program.split_first().expect("clap wants one word at least");
+    let mut program = Program::new(name).args(arguments).each(args.each).clear_environment(args.clear_env);
+    for variable in &args.env {
+        let inherited = || Some((variable.as_str(), std::env::var_os(variable)?));
+        let given = variable.split_once('=').map(|(name, value)| (name, value.into()));
+        if let Some((name, value)) = given.or_else(inherited) {
+            program = program.env(name, value);
+        }
+    }
+    program
+}
+
+/// One job; its report, and the outputs.
+fn job(
+    settings: Settings<'_>,
+    program: &Program,
+    mut arrays: Vec<Array>,
+    args: &Exec,
+    outputs: &[(Dtype, Vec<usize>)],
+) -> Result<(Report, Vec<Array>), Failure> {
+    for (output, (dtype, shape)) in args.outputs.iter().zip(outputs) {
+        arrays.push(Array::output(&output.name, *dtype, shape)?);
+    }
+    let (done, arrays) = exec::run(settings, program, arrays)?;
+    Ok((done.report().clone(), arrays.into_iter().filter(Array::is_output).collect()))
+}
+
+fn facts(args: &Exec, inputs: &[Array], outputs: &[(Dtype, Vec<usize>)]) -> Map<String, Value> {
+    let command: Vec<_> = args.program.iter().map(|word| word.to_string_lossy()).collect();
+    let input = |(typed, array): (&args::Input, &Array)| json!({ "name": typed.name, "file": typed.path, "dtype": array.dtype().numpy(), "shape": array.shape() });
+    let output = |(typed, (dtype, shape)): (&Output, &(Dtype, Vec<usize>))| json!({ "name": typed.name, "file": typed.path, "dtype": dtype.numpy(), "shape": shape });
+    let mut facts = Map::new();
+    facts.insert("program".into(), json!(command));
+    facts.insert("each".into(), json!(args.each));
+    facts.insert("inputs".into(), args.inputs.iter().zip(inputs).map(input).collect());
+    facts.insert("outputs".into(), args.outputs.iter().zip(outputs).map(output).collect());
+    facts
+}

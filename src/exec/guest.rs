@@ -1,0 +1,313 @@
+//! The program's side, for programs in Rust.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+use ndarray::{ArrayView, ArrayViewMut, Dimension};
+
+use super::dtype::Dtype;
+use super::line::{self, Cells};
+use super::manifest::{Entry, Manifest};
+use crate::error::{Error, Result};
+use crate::formats::npy::Element;
+use crate::lend::narrow;
+use crate::shared::raw_view;
+use crate::slices::{Extent, Grid, Region};
+use crate::sys::memory::{self, Inheritance, Keeping, Mapping};
+
+/// This program as a worker of `parfork exec`.
+///
+/// ```no_run
+/// use ndarray::Ix2;
+/// use parfork::exec::Guest;
+/// let mut guest = Guest::join()?;
+/// let (a, mut c) = (guest.input::<f64, Ix2>("a")?, guest.output::<f64, Ix2>("c")?);
+/// for slice in guest.slices() {
+///     let slice = slice?;
+///     let rows = slice.range(0).unwrap_or_default();
+///     c.slice(&slice).assign(&(&a.view().slice(ndarray::s![rows, ..]) * 2.0));
+/// }
+/// # Ok::<(), parfork::Error>(())
+/// ```
+///
+/// Standard output is the protocol's: what the program prints there goes to standard error from [`join`](Self::join) on.
+#[derive(Debug)]
+pub struct Guest {
+    manifest: Manifest,
+    grid: Grid,
+    orders: BufReader<File>,
+    answers: File,
+    /// The number of the slice that this program has now, shared with its outputs.
+    given: Rc<Cell<Option<usize>>>,
+    /// The outputs that were handed out.
+    taken: Vec<String>,
+}
+
+impl Guest {
+    /// Becomes a worker: reads the manifest, takes over standard input and output.
+    ///
+    /// # Errors
+    /// If this program was not started by `parfork exec`, or by one of another version, or with `--each`.
+    pub fn join() -> Result<Self> {
+        let fd = std::env::var("PARFORK_MANIFEST_FD").map_err(|_| {
+            let what = "this program is a worker and was started by itself. Run it with `parfork exec --in FILE --out FILE -- PROGRAM`.";
+            Error::Exec(what.to_owned())
+        })?;
+        let refused = |doing| Error::system(doing);
+        let text = std::fs::read(format!("/proc/self/fd/{fd}")).map_err(refused("read the manifest"))?;
+        let manifest = Manifest::parse(&text).map_err(|why| {
+            Error::Exec(format!(
+                "the manifest cannot be understood: {why}. Use the parfork that this program was built with."
+            ))
+        })?;
+        let grid = manifest.grid().filter(|_| !manifest.each).ok_or_else(|| {
+            Error::Exec("this program takes orders, and was started for a single slice. Leave --each out.".to_owned())
+        })?;
+        let (orders, answers) = take_over().map_err(refused("take over standard input and output"))?;
+        let given = Rc::default();
+        Ok(Self { manifest, grid, orders: BufReader::new(orders), answers, given, taken: Vec::new() })
+    }
+
+    /// Which worker it is, from 0.
+    pub fn rank(&self) -> usize {
+        self.manifest.rank
+    }
+
+    /// How many workers there are.
+    pub fn size(&self) -> usize {
+        self.manifest.size
+    }
+
+    /// All that it was told.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// An array to read.
+    ///
+    /// # Errors
+    /// If there is none of that name, type and number of axes.
+    pub fn input<T: Element, D: Dimension>(&self, name: &str) -> Result<Input<T, D>> {
+        let entry = self.entry::<T, D>(name, false)?;
+        Ok(Input { mapped: Mapped::new(entry)?, types: PhantomData })
+    }
+
+    /// An array to write, slice by slice. Each is handed out once.
+    ///
+    /// # Errors
+    /// As [`input`](Self::input); also the second time.
+    pub fn output<T: Element, D: Dimension>(&mut self, name: &str) -> Result<Output<T, D>> {
+        let mapped = Mapped::new(self.entry::<T, D>(name, true)?)?;
+        if self.taken.iter().any(|taken| taken == name) {
+            return Err(Error::Exec(format!("the output `{name}` was handed out already. Ask for it once.")));
+        }
+        self.taken.push(name.to_owned());
+        Ok(Output { mapped, given: self.given.clone(), types: PhantomData })
+    }
+
+    fn entry<T: Element, D: Dimension>(&self, name: &str, output: bool) -> Result<&Entry> {
+        let kind = if output { "output" } else { "input" };
+        let entry = self.manifest.arrays.iter().find(|entry| entry.name == name && entry.output == output);
+        let entry =
+            entry.ok_or_else(|| Error::Exec(format!("there is no {kind} `{name}`. Name one in the command line.")))?;
+        let (wanted, axes) = (Dtype::of(T::KIND, size_of::<T>()), D::NDIM.unwrap_or(entry.shape.len()));
+        if wanted != Some(entry.dtype) || axes != entry.shape.len() {
+            let wanted = std::any::type_name::<T>();
+            return Err(Error::Exec(format!(
+                "the {kind} `{name}` is of {} with {} axes, and this program works with {wanted} and {axes}. Convert it.",
+                entry.dtype,
+                entry.shape.len()
+            )));
+        }
+        Ok(entry)
+    }
+
+    /// Slice after slice, until there are no more. Asking for the next says that the last is done; leaving the loop before that
+    /// says that it failed.
+    pub fn slices(&mut self) -> Slices<'_> {
+        Slices { guest: self }
+    }
+
+    /// Says that the slice cannot be done, which ends the job with this text.
+    ///
+    /// # Errors
+    /// If the coordinator is gone.
+    pub fn fail(&mut self, why: &str) -> Result<()> {
+        if self.given.take().is_none() {
+            return Ok(());
+        }
+        let why: String = why.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(500).collect();
+        self.say(&format!("failed {why}\n"))
+    }
+
+    fn say(&mut self, line: &str) -> Result<()> {
+        self.answers.write_all(line.as_bytes()).map_err(Error::system("answer the coordinator"))
+    }
+
+    fn next(&mut self) -> Result<Option<Region>> {
+        if let Some(done) = self.given.take() {
+            let cells = line::cells(&self.grid.region(done));
+            self.say(&line::order(&cells).replacen("slice", "done", 1))?;
+        }
+        let mut order = Vec::new();
+        self.orders.read_until(b'\n', &mut order).map_err(Error::system("hear the coordinator"))?;
+        let Some(order) = order.strip_suffix(b"\n") else { return Ok(None) };
+        let region =
+            self.region(order).map_err(|nonsense| Error::Exec(format!("the coordinator wrote {nonsense}.")))?;
+        self.given.set(Some(region.index()));
+        Ok(Some(region))
+    }
+
+    /// The slice that an order names.
+    fn region(&self, order: &[u8]) -> Result<Region, line::Nonsense> {
+        let cells: Cells = line::parse_order(order)?;
+        let mut first = vec![0; self.grid.shape().len()];
+        self.grid.cut_axes().zip(&cells).for_each(|(axis, range)| first[axis] = range.start);
+        let region = self.grid.slice_of(&first).map(|slice| self.grid.region(slice));
+        let known = region.filter(|region| line::cells(region) == cells);
+        known.ok_or_else(|| line::Nonsense { read: order.to_owned(), expected: "a slice of the job".to_owned() })
+    }
+}
+
+/// The slices of this worker; see [`Guest::slices`].
+#[derive(Debug)]
+pub struct Slices<'g> {
+    guest: &'g mut Guest,
+}
+
+impl Iterator for Slices<'_> {
+    type Item = Result<Region>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.guest.next().transpose()
+    }
+}
+
+impl Drop for Slices<'_> {
+    fn drop(&mut self) {
+        let why = match std::thread::panicking() {
+            true => "it panicked; what it said of that is on standard error",
+            false => "it left before the slice was done",
+        };
+        // If nobody hears it, nobody waits for it either.
+        let _ = self.guest.fail(why);
+    }
+}
+
+/// An array to read.
+#[derive(Debug)]
+pub struct Input<T, D> {
+    mapped: Mapped,
+    types: PhantomData<(T, D)>,
+}
+
+impl<T: Element, D: Dimension> Input<T, D> {
+    /// All of it.
+    pub fn view(&self) -> ArrayView<'_, T, D> {
+        // SAFETY: such an array, checked by `Guest::entry` and `Mapped::new`, is mapped there as long as `self` lives.
+        let view = unsafe { raw_view(self.mapped.memory.base(), self.mapped.extent()) };
+        // SAFETY: nobody can write to it: `Mapped::new` has seen the seal.
+        unsafe { view.deref_into_view() }
+    }
+}
+
+/// An array to write.
+#[derive(Debug)]
+pub struct Output<T, D> {
+    mapped: Mapped,
+    given: Rc<Cell<Option<usize>>>,
+    types: PhantomData<(T, D)>,
+}
+
+impl<T: Element, D: Dimension> Output<T, D> {
+    /// The cells of the slice that this program has now.
+    ///
+    /// # Panics
+    /// If it does not have this slice.
+    pub fn slice(&mut self, slice: &Region) -> ArrayViewMut<'_, T, D> {
+        assert_eq!(self.given.get(), Some(slice.index()), "only the slice that was given last may be written");
+        // SAFETY: as in `Input::view`.
+        let view = unsafe { raw_view(self.mapped.memory.base(), self.mapped.extent()) };
+        // SAFETY: slices are disjoint and this one was given to this program alone; of this array there is no other `Output`
+        // here, and `&mut self` keeps other views of this one away.
+        unsafe { narrow(view, slice).deref_into_view_mut() }
+    }
+}
+
+/// An array's bytes as this process has them.
+#[derive(Debug)]
+struct Mapped {
+    memory: Mapping,
+    shape: Vec<usize>,
+    first_is_fastest: bool,
+    element: usize,
+}
+
+impl Mapped {
+    /// # Errors
+    /// If there are not as many bytes, they could become fewer, or others could write to what is to be read.
+    fn new(entry: &Entry) -> Result<Self> {
+        let mapped = || {
+            let fd: OwnedFd = memory::reopen(std::process::id(), entry.fd.into(), entry.output)?;
+            let len = nix::sys::stat::fstat(&fd)?.st_size as usize;
+            let safe = memory::keeps_its_length(&fd) && (entry.output || memory::is_sealed(&fd));
+            if len < entry.bytes().max(1) || !safe {
+                return Err(io::Error::other("it is not what the manifest says"));
+            }
+            let keeping = if entry.output { Keeping::SharedToWrite } else { Keeping::SharedToRead };
+            Mapping::new(&fd, len, keeping, Inheritance::Withheld)
+        };
+        let memory = mapped().map_err(Error::system("map an array that this program was given"))?;
+        let (shape, element) = (entry.shape.clone(), entry.dtype.size());
+        Ok(Self { memory, shape, first_is_fastest: entry.first_is_fastest, element })
+    }
+
+    fn extent(&self) -> Extent<'_> {
+        Extent { shape: &self.shape, first_is_fastest: self.first_is_fastest, element: self.element }
+    }
+}
+
+/// Standard input and output, which are the protocol's from now on: what others read and print here has nothing to do with it.
+fn take_over() -> io::Result<(File, File)> {
+    let orders = io::stdin().as_fd().try_clone_to_owned()?;
+    let answers = io::stdout().as_fd().try_clone_to_owned()?;
+    nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
+    nix::unistd::dup2_stdout(io::stderr())?;
+    Ok((orders.into(), answers.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::manifest::Manifest;
+    use crate::slices::Split;
+
+    #[test]
+    fn orders_name_slices_of_the_grid() {
+        let manifest = Manifest {
+            rank: 0,
+            size: 1,
+            coordinator: 1,
+            each: false,
+            split: Split::tiles(5, 7),
+            shape: vec![10, 20],
+            mine: None,
+            arrays: Vec::new(),
+        };
+        let nowhere = || File::open("/dev/null").unwrap();
+        let (grid, given) = (manifest.grid().unwrap(), Rc::default());
+        let guest =
+            Guest { manifest, grid, orders: BufReader::new(nowhere()), answers: nowhere(), given, taken: Vec::new() };
+        assert_eq!(guest.region(b"slice 5 10 7 14").unwrap().index(), 4);
+        for other in
+            ["slice 5 10", "slice 5 10 7 15", "slice 4 10 7 14", "slice 10 15 0 7", "slice 5 10 7 14 0 1", "done"]
+        {
+            assert!(guest.region(other.as_bytes()).is_err(), "{other}");
+        }
+    }
+}

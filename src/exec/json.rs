@@ -1,0 +1,202 @@
+//! Reads JSON, which manifests are: any bytes end in a value or in the place where they are none.
+
+use std::iter::Peekable;
+use std::str::CharIndices;
+
+use crate::record::value::Json;
+
+/// No manifest nests as deeply.
+const DEEPEST: usize = 16;
+
+/// Reads one value.
+///
+/// # Errors
+/// What stands where it should not.
+pub(super) fn read(bytes: &[u8]) -> Result<Json, String> {
+    let text =
+        std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8 at byte {}", error.valid_up_to()))?;
+    let mut reader = Reader { text, chars: text.char_indices().peekable() };
+    let value = reader.value(0)?;
+    reader.space();
+    match reader.chars.next() {
+        None => Ok(value),
+        Some((at, _)) => Err(format!("it goes on at byte {at}, after its end")),
+    }
+}
+
+/// The member of an object.
+pub(super) fn member<'j>(value: &'j Json, name: &str) -> Option<&'j Json> {
+    let Json::Object(members) = value else { return None };
+    members.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
+struct Reader<'t> {
+    text: &'t str,
+    chars: Peekable<CharIndices<'t>>,
+}
+
+impl Reader<'_> {
+    fn value(&mut self, depth: usize) -> Result<Json, String> {
+        self.space();
+        if depth > DEEPEST {
+            return Err(format!("it is nested more than {DEEPEST} deep"));
+        }
+        match self.chars.peek().map(|&(_, letter)| letter) {
+            Some('{') => {
+                let member = |reader: &mut Self| {
+                    reader.space();
+                    let name = reader.string()?;
+                    reader.expect(':')?;
+                    Ok((name, reader.value(depth + 1)?))
+                };
+                self.list('{', '}', member).map(Json::Object)
+            }
+            Some('[') => self.list('[', ']', |reader| reader.value(depth + 1)).map(Json::List),
+            Some('"') => self.string().map(Json::Text),
+            Some('-' | '0'..='9') => self.number(),
+            _ => {
+                let word = self.run(|letter| letter.is_ascii_lowercase());
+                match word {
+                    "null" => Ok(Json::Null),
+                    "true" => Ok(Json::Bool(true)),
+                    "false" => Ok(Json::Bool(false)),
+                    _ => Err(self.unexpected("a value")),
+                }
+            }
+        }
+    }
+
+    fn list<T>(
+        &mut self,
+        open: char,
+        close: char,
+        mut each: impl FnMut(&mut Self) -> Result<T, String>,
+    ) -> Result<Vec<T>, String> {
+        self.expect(open)?;
+        let mut all = Vec::new();
+        if self.take(close) {
+            return Ok(all);
+        }
+        loop {
+            all.push(each(self)?);
+            if self.take(close) {
+                return Ok(all);
+            }
+            self.expect(',')?;
+        }
+    }
+
+    fn number(&mut self) -> Result<Json, String> {
+        let digits = self.run(|letter| letter.is_ascii_digit() || "+-.eE".contains(letter));
+        let whole = digits.parse().map(Json::Whole);
+        whole.or_else(|_| digits.parse().map(Json::Decimal)).map_err(|_| format!("`{digits}` is not a number"))
+    }
+
+    fn string(&mut self) -> Result<String, String> {
+        self.expect('"')?;
+        let mut string = String::new();
+        while let Some((at, letter)) = self.chars.next() {
+            match letter {
+                '"' => return Ok(string),
+                '\\' => string.push(self.escape().ok_or_else(|| format!("no letter is escaped as at byte {at}"))?),
+                '\u{0}'..='\u{1f}' => return Err(format!("a control character stands in a string at byte {at}")),
+                letter => string.push(letter),
+            }
+        }
+        Err(self.unexpected("the end of a string"))
+    }
+
+    fn escape(&mut self) -> Option<char> {
+        Some(match self.chars.next()?.1 {
+            'n' => '\n',
+            't' => '\t',
+            'r' => '\r',
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            letter @ ('"' | '\\' | '/') => letter,
+            'u' => match self.unit()? {
+                high @ 0xd800..0xdc00 => {
+                    let escaped = self.chars.next()?.1 == '\\' && self.chars.next()?.1 == 'u';
+                    let low = self.unit().filter(|low| escaped && (0xdc00..0xe000).contains(low))?;
+                    char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00))?
+                }
+                unit => char::from_u32(unit)?,
+            },
+            _ => return None,
+        })
+    }
+
+    fn unit(&mut self) -> Option<u32> {
+        (0..4).try_fold(0, |unit, _| Some(unit * 16 + self.chars.next()?.1.to_digit(16)?))
+    }
+
+    fn run(&mut self, belongs: impl Fn(char) -> bool) -> &str {
+        let start = self.chars.peek().map_or(self.text.len(), |&(at, _)| at);
+        while self.chars.next_if(|&(_, letter)| belongs(letter)).is_some() {}
+        let end = self.chars.peek().map_or(self.text.len(), |&(at, _)| at);
+        &self.text[start..end]
+    }
+
+    fn space(&mut self) {
+        self.run(|letter| " \t\r\n".contains(letter));
+    }
+
+    fn take(&mut self, wanted: char) -> bool {
+        self.space();
+        self.chars.next_if(|&(_, letter)| letter == wanted).is_some()
+    }
+
+    fn expect(&mut self, wanted: char) -> Result<(), String> {
+        if self.take(wanted) { Ok(()) } else { Err(self.unexpected(&format!("`{wanted}`"))) }
+    }
+
+    fn unexpected(&mut self, wanted: &str) -> String {
+        match self.chars.peek() {
+            Some((at, letter)) => format!("'{}' stands at byte {at} instead of {wanted}", letter.escape_debug()),
+            None => format!("it ends where {wanted} is missing"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read_as_serde_reads_them() {
+        for text in [
+            r#"{"a": [1, 2.5, -3, 1e3, true, false, null], "b": {}, "c": "x\n\"\\\/\u00fc\ud83d\ude00", "d": []}"#,
+            " [ ] ",
+            "18446744073709551615",
+            "\"\"",
+        ] {
+            let ours: serde_json::Value = serde_json::from_str(&read(text.as_bytes()).unwrap().to_string()).unwrap();
+            let theirs: serde_json::Value = serde_json::from_str(text).unwrap();
+            // Whole numbers below zero come out as decimals.
+            assert_eq!(
+                ours.to_string().replace("-3.0", "-3").replace("1000.0", "1000"),
+                theirs.to_string().replace("1000.0", "1000")
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused_with_the_place() {
+        let deep = "[".repeat(100_000);
+        for (text, reason) in [
+            ("", "it ends where a value"),
+            ("{\"a\" 1}", "'1' stands at byte 5 instead of `:`"),
+            ("[1,]", "']' stands at byte 3 instead of a value"),
+            ("[1] x", "goes on at byte 4"),
+            ("\"\\x\"", "no letter is escaped"),
+            ("\"\\ud800\"", "no letter is escaped"),
+            ("\"a", "it ends where the end of a string"),
+            ("1-2", "`1-2` is not a number"),
+            (&deep, "more than 16 deep"),
+        ] {
+            let error = read(text.as_bytes()).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
+        assert!(read(b"\xff").unwrap_err().contains("UTF-8 at byte 0"));
+    }
+}

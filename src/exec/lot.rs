@@ -1,0 +1,85 @@
+//! The arrays of one job as they are lent: all of them, whatever their number and types.
+#![allow(unsafe_code)]
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use super::array::Array;
+use crate::lend::{Lend, Loan, Seat};
+use crate::slices::Region;
+use crate::sys::memory::Access;
+
+/// Arrays that are lent together. While they are, nobody looks at them here.
+pub(super) struct Lot(Vec<Array>);
+
+impl Lot {
+    pub(super) fn new(arrays: Vec<Array>) -> Self {
+        Self(arrays)
+    }
+
+    /// What they are, without their bytes.
+    pub(super) fn arrays(&self) -> &[Array] {
+        &self.0
+    }
+
+    pub(super) fn into_arrays(self) -> Vec<Array> {
+        self.0
+    }
+}
+
+/// The bytes of one slice, of all outputs.
+pub(super) struct Share<'a> {
+    /// Where each array is mapped, in order.
+    bases: Vec<NonNull<u8>>,
+    region: Region,
+    lot: PhantomData<&'a Lot>,
+}
+
+impl Share<'_> {
+    /// Calls `fill` for each run of bytes, with the number of the array, and where in that it begins. `lot` is the one that this is
+    /// a share of; a job has no other.
+    ///
+    /// # Errors
+    /// The first of `fill`'s.
+    pub(super) fn fill<E>(
+        &mut self,
+        lot: &Lot,
+        mut fill: impl FnMut(usize, usize, &mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        assert_eq!(self.bases.len(), lot.0.len());
+        for (number, (base, array)) in self.bases.iter().zip(&lot.0).enumerate().filter(|(_, it)| it.1.is_output()) {
+            for run in array.extent().runs(&self.region) {
+                // SAFETY: runs of a region lie inside of the array.
+                let first = unsafe { base.add(run.start) };
+                // SAFETY: as long; this worker's to write, by the contract of `part`, and under no other reference, for runs
+                // are disjoint and the last one's is gone.
+                let bytes = unsafe { std::slice::from_raw_parts_mut(first.as_ptr(), run.len()) };
+                fill(number, run.start, bytes)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+// SAFETY: one loan for each array, in order. Outputs are lent for writing although through `&`: a lot is handed to one job, by
+// `run` in this room, and its bytes are looked at before and after. The share is the region's bytes of outputs alone.
+unsafe impl<'a> Lend for &'a Lot {
+    type Part = Share<'a>;
+
+    fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
+        list.extend(self.0.iter().map(|array| {
+            let (segment, access) = (array.bytes().segment(), access(array));
+            let (backing, base) = (segment.backing(), segment.base());
+            Loan { backing, base: Some(base), access, extent: array.extent(), lease: None, dtype: array.dtype().name() }
+        }));
+    }
+
+    unsafe fn part(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part {
+        Share { bases: seats.map(|seat| seat.base).collect(), region: *region, lot: PhantomData }
+    }
+}
+
+/// What may be done with an array.
+pub(super) fn access(array: &Array) -> Access {
+    if array.is_output() { Access::Write } else { Access::Read }
+}

@@ -1,0 +1,314 @@
+//! What a program is told when it starts: who it is, which arrays it has, how the job is cut. docs/protocol.md has every field.
+
+use std::ops::Range;
+
+use super::dtype::Dtype;
+use super::json::{member, read};
+use crate::record::value::{Json, object};
+use crate::slices::{Grid, Split};
+
+/// What manifests are. What breaks their readers changes the number.
+pub const SCHEMA: &str = "parfork-manifest/1";
+
+/// How orders and answers go, for programs that stay; see [`line`](super::line).
+pub const PROTOCOL: &str = "lines/1";
+
+/// What one program is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// Which worker it belongs to, from 0.
+    pub rank: usize,
+    /// How many workers the job has.
+    pub size: usize,
+    /// The process that owns the arrays.
+    pub coordinator: u32,
+    /// Whether it is started anew for each slice, so that there are no orders.
+    pub each: bool,
+    /// How the first output is cut.
+    pub split: Split,
+    /// The shape that is cut.
+    pub shape: Vec<usize>,
+    /// The numbers of the slices that the schedule fixes for this worker beforehand, if it does. After a death others come.
+    pub mine: Option<Range<usize>>,
+    /// The arrays, inputs and outputs.
+    pub arrays: Vec<Entry>,
+}
+
+/// One array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is called.
+    pub name: String,
+    /// The descriptor that leads to its bytes.
+    pub fd: u32,
+    /// Whether it may be written.
+    pub output: bool,
+    /// The type of its elements.
+    pub dtype: Dtype,
+    /// The lengths of its axes.
+    pub shape: Vec<usize>,
+    /// Whether the first index runs fastest (Fortran), not the last (C).
+    pub first_is_fastest: bool,
+}
+
+impl Entry {
+    /// How many bytes it has.
+    pub fn bytes(&self) -> usize {
+        if self.shape.contains(&0) { 0 } else { self.shape.iter().product::<usize>() * self.dtype.size() }
+    }
+
+    /// The distance of neighbours along each axis, in bytes.
+    pub fn strides(&self) -> Vec<usize> {
+        let mut strides = vec![0; self.shape.len()];
+        let mut stride = self.dtype.size();
+        let mut place = |axis: usize| {
+            strides[axis] = stride;
+            // Of an array without cells no distance matters.
+            stride *= self.shape[axis].max(1);
+        };
+        match self.first_is_fastest {
+            true => (0..self.shape.len()).for_each(&mut place),
+            false => (0..self.shape.len()).rev().for_each(&mut place),
+        }
+        strides
+    }
+
+    fn to_json(&self) -> Json {
+        object! {
+            "name": self.name.as_str(),
+            "fd": self.fd,
+            "access": if self.output { "write" } else { "read" },
+            "dtype": self.dtype.numpy(),
+            "type": self.dtype.name(),
+            "itemsize": self.dtype.size(),
+            "shape": self.shape.iter().copied().collect::<Json>(),
+            "strides": self.strides().into_iter().collect::<Json>(),
+            "order": if self.first_is_fastest { "F" } else { "C" },
+            "offset": 0_usize,
+            "bytes": self.bytes(),
+        }
+    }
+
+    fn of_json(json: &Json) -> Result<Self, String> {
+        let shape = lengths(json, "shape")?;
+        let dtype: Dtype = text(json, "type")?.parse().map_err(|error: super::DtypeError| error.to_string())?;
+        let order = text(json, "order")?;
+        let access = text(json, "access")?;
+        let fits =
+            shape.iter().filter(|&&axis| axis != 0).try_fold(dtype.size(), |bytes, &axis| bytes.checked_mul(axis));
+        if fits.is_none_or(|bytes| isize::try_from(bytes).is_err()) {
+            return Err(format!("an array of shape {shape:?} is larger than memory can be"));
+        }
+        let entry = Self {
+            name: text(json, "name")?.to_owned(),
+            fd: number(json, "fd")?.try_into().map_err(|_| "an `fd` is no descriptor")?,
+            output: one_of(access, ["read", "write"], "access")? == 1,
+            dtype,
+            shape,
+            first_is_fastest: one_of(order, ["C", "F"], "order")? == 1,
+        };
+        let told = (lengths(json, "strides")?, number(json, "offset")?, number(json, "bytes")?);
+        if told != (entry.strides(), 0, entry.bytes() as u64) {
+            return Err(format!("strides, offset or bytes of `{}` are not those of its shape", entry.name));
+        }
+        Ok(entry)
+    }
+}
+
+impl Manifest {
+    /// As JSON, in one line.
+    pub fn to_json(&self) -> String {
+        let grid = self.grid();
+        let axes: Json = grid.iter().flat_map(Grid::cut_axes).collect();
+        let mine = self.mine.as_ref().map(|mine| [mine.start, mine.end].into_iter().collect::<Json>());
+        object! {
+            "schema": SCHEMA,
+            "protocol": if self.each { "each/1" } else { PROTOCOL },
+            "rank": self.rank,
+            "size": self.size,
+            "coordinator": self.coordinator,
+            "slices": object! {
+                "split": self.split.to_string(),
+                "shape": self.shape.iter().copied().collect::<Json>(),
+                "axes": axes,
+                "count": grid.map_or(0, |grid| grid.slices()),
+                "mine": mine.unwrap_or(Json::Null),
+            },
+            "arrays": self.arrays.iter().map(Entry::to_json).collect::<Json>(),
+        }
+        .to_string()
+    }
+
+    /// Reads a manifest: any bytes end in one that is consistent, or in what is wrong.
+    ///
+    /// # Errors
+    /// If it is none, of another version, or says what cannot be.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let json = read(bytes)?;
+        let schema = text(&json, "schema")?;
+        if schema != SCHEMA {
+            return Err(format!("it is of version `{schema}`, and `{SCHEMA}` is known here"));
+        }
+        let each = one_of(text(&json, "protocol")?, [PROTOCOL, "each/1"], "protocol")? == 1;
+        let slices = member(&json, "slices").ok_or("`slices` is missing")?;
+        let Some(Json::List(arrays)) = member(&json, "arrays") else { return Err("`arrays` is no list".to_owned()) };
+        let manifest = Self {
+            rank: length(&json, "rank")?,
+            size: length(&json, "size")?,
+            coordinator: number(&json, "coordinator")?.try_into().map_err(|_| "`coordinator` is no process")?,
+            each,
+            split: text(slices, "split")?.parse().map_err(|error: crate::slices::SplitError| error.to_string())?,
+            shape: lengths(slices, "shape")?,
+            mine: match member(slices, "mine") {
+                Some(Json::Null) | None => None,
+                Some(_) => match lengths(slices, "mine")?[..] {
+                    [start, end] if start <= end => Some(start..end),
+                    _ => return Err("`mine` is no pair of numbers of slices".to_owned()),
+                },
+            },
+            arrays: arrays.iter().map(Entry::of_json).collect::<Result<_, _>>()?,
+        };
+        let Some(grid) = manifest.grid() else {
+            return Err(format!("an array of shape {:?} cannot be cut by `{}`", manifest.shape, manifest.split));
+        };
+        let (count, end) = (grid.slices(), manifest.mine.as_ref().map_or(0, |mine| mine.end));
+        if manifest.rank >= manifest.size || length(slices, "count")? != count || end > count {
+            return Err("`rank`, `count` or `mine` are more than there is".to_owned());
+        }
+        Ok(manifest)
+    }
+
+    /// How the first output is cut.
+    pub(super) fn grid(&self) -> Option<Grid> {
+        Grid::new(self.split, &self.shape).ok()
+    }
+}
+
+fn text<'j>(json: &'j Json, name: &str) -> Result<&'j str, String> {
+    match member(json, name) {
+        Some(Json::Text(text)) => Ok(text),
+        _ => Err(format!("`{name}` is no text")),
+    }
+}
+
+fn number(json: &Json, name: &str) -> Result<u64, String> {
+    match member(json, name) {
+        Some(Json::Whole(number)) => Ok(*number),
+        _ => Err(format!("`{name}` is no whole number")),
+    }
+}
+
+fn length(json: &Json, name: &str) -> Result<usize, String> {
+    number(json, name)?.try_into().map_err(|_| format!("`{name}` is too large"))
+}
+
+fn lengths(json: &Json, name: &str) -> Result<Vec<usize>, String> {
+    let Some(Json::List(values)) = member(json, name) else { return Err(format!("`{name}` is no list")) };
+    let length = |value: &Json| match value {
+        Json::Whole(length) => usize::try_from(*length).ok(),
+        _ => None,
+    };
+    values.iter().map(|value| length(value).ok_or_else(|| format!("`{name}` holds what is no length"))).collect()
+}
+
+fn one_of(text: &str, known: [&str; 2], name: &str) -> Result<usize, String> {
+    known
+        .iter()
+        .position(|word| *word == text)
+        .ok_or_else(|| format!("`{name}` is neither {} nor {}", known[0], known[1]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scaling::Chance;
+
+    fn manifest() -> Manifest {
+        let entry = |name: &str, output, shape: &[usize], dtype: &str| Entry {
+            name: name.to_owned(),
+            fd: 7,
+            output,
+            dtype: dtype.parse().unwrap(),
+            shape: shape.to_vec(),
+            first_is_fastest: !output,
+        };
+        Manifest {
+            rank: 1,
+            size: 3,
+            coordinator: 4711,
+            each: false,
+            split: Split::tiles(5, 7),
+            shape: vec![10, 20],
+            mine: Some(2..4),
+            arrays: vec![entry("A \"ü\"", false, &[10, 20, 3], "f64"), entry("C", true, &[10, 20], "u8")],
+        }
+    }
+
+    #[test]
+    fn manifests_are_read_as_they_are_written() {
+        for manifest in [
+            manifest(),
+            Manifest { mine: None, each: true, split: Split::rows(), ..manifest() },
+            Manifest { shape: vec![0], split: Split::rows(), mine: Some(0..0), arrays: Vec::new(), ..manifest() },
+        ] {
+            assert_eq!(Manifest::parse(manifest.to_json().as_bytes()), Ok(manifest));
+        }
+        let json: serde_json::Value = serde_json::from_str(&manifest().to_json()).unwrap();
+        assert_eq!(json["slices"]["axes"], serde_json::json!([0, 1]));
+        assert_eq!(
+            (&json["slices"]["count"], &json["arrays"][0]["strides"]),
+            (&6.into(), &serde_json::json!([8, 80, 1600]))
+        );
+        assert_eq!(
+            (&json["arrays"][1]["strides"], &json["arrays"][1]["dtype"]),
+            (&serde_json::json!([20, 1]), &"|u1".into())
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let good = manifest().to_json();
+        for (from, to, why) in [
+            ("manifest/1", "manifest/2", "`parfork-manifest/1` is known here"),
+            ("lines/1", "lines/9", "neither lines/1 nor each/1"),
+            ("\"rank\":1", "\"rank\":3", "more than there is"),
+            ("\"count\":6", "\"count\":7", "more than there is"),
+            ("\"mine\":[2,4]", "\"mine\":[4,2]", "no pair"),
+            ("tiles=5x7", "tiles=0x7", "length 0"),
+            ("[10,20,3]", "[10,20,4]", "not those of its shape"),
+            ("\"fd\":7", "\"fd\":-7", "`fd` is no whole number"),
+            ("\"bytes\":200", "\"bytes\":201", "not those of its shape"),
+            ("[10,20,3]", "[18446744073709551615,20,3]", "larger than memory"),
+        ] {
+            assert!(good.contains(from), "{from} in {good}");
+            let error = Manifest::parse(good.replacen(from, to, 1).as_bytes()).unwrap_err();
+            assert!(error.contains(why), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn mutated_manifests_are_read_or_refused() {
+        let good = manifest().to_json().into_bytes();
+        let mut chance = Chance::seeded(7);
+        let mut below = |most: usize| (chance.unit() * most as f64) as usize;
+        for _ in 0..100_000 {
+            let mut bytes = good.clone();
+            for _ in 0..=below(3) {
+                let at = below(bytes.len());
+                if bytes.len() < 2 {
+                    break;
+                }
+                match below(4) {
+                    0 => bytes[at] = below(256) as u8,
+                    1 => bytes[at] = b"0123456789{}[],:\"-e.null"[below(24)],
+                    2 => drop(bytes.remove(at)),
+                    _ => bytes.truncate(at.max(1)),
+                }
+            }
+            if let Ok(manifest) = Manifest::parse(&bytes) {
+                // All that is read is consistent, so that it can be written and read again.
+                assert_eq!(Manifest::parse(manifest.to_json().as_bytes()).as_ref(), Ok(&manifest));
+            }
+        }
+    }
+}

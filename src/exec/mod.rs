@@ -1,0 +1,34 @@
+//! Workers in any language: a job whose slices are done by copies of another program.
+//!
+//! Each worker process watches over one copy. It starts the program with descriptors of the arrays and a [`Manifest`], tells it
+//! slice after slice over a [line protocol](mod@line), and lives and dies with it: so all that is known of workers (retries,
+//! deadlines, records) holds for programs. The array's bytes stay where they are. docs/protocol.md is what programs are promised;
+//! [`Guest`] is the program's side for programs in Rust.
+//!
+//! ```
+//! use parfork::{Settings, exec::{self, Array, Program}};
+//! let squares = Array::output("squares", "u8".parse().unwrap(), &[10])?;
+//! // A program that knows nothing of us, once for each slice.
+//! let script = "printf \"\\\\$(printf %03o $(({start} * {start})))\" | dd of=$PARFORK_OUT_SQUARES bs=1 seek={start} conv=notrunc status=none";
+//! let program = Program::new("sh").args(["-c", script]).each(true);
+//! let (done, arrays) = exec::run(Settings::default(), &program, vec![squares])?;
+//! assert_eq!(arrays[0].as_bytes(), [0, 1, 4, 9, 16, 25, 36, 49, 64, 81]);
+//! # assert_eq!(done.len(), 10);
+//! # Ok::<(), parfork::Error>(())
+//! ```
+
+mod array;
+mod dtype;
+mod guest;
+mod json;
+pub mod line;
+mod lot;
+mod manifest;
+mod program;
+mod shepherd;
+
+pub use array::{Array, picture_shape};
+pub use dtype::{Dtype, DtypeError};
+pub use guest::{Guest, Input, Output, Slices};
+pub use manifest::{Entry, Manifest, PROTOCOL, SCHEMA};
+pub use program::{Program, run};

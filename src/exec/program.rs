@@ -1,0 +1,108 @@
+//! What is to be run, and the job that runs it.
+
+use std::ffi::{OsStr, OsString};
+
+use super::array::Array;
+use super::lot::Lot;
+use super::shepherd::{MARK, Plan, Shepherd, variable};
+use crate::answer::Gathered;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::job::Job;
+use crate::settings::{Redo, Settings};
+use crate::sys::program::Orphans;
+
+/// A program with its arguments, and how its copies are started.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub(super) name: OsString,
+    pub(super) arguments: Vec<OsString>,
+    pub(super) each: bool,
+    pub(super) clear: bool,
+    pub(super) environment: Vec<(OsString, OsString)>,
+}
+
+impl Program {
+    /// A program, found as a shell finds it.
+    pub fn new(name: impl Into<OsString>) -> Self {
+        Self { name: name.into(), arguments: Vec::new(), each: false, clear: false, environment: Vec::new() }
+    }
+
+    /// Adds arguments.
+    pub fn args(mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Whether it is started anew for each slice, for programs that know nothing of the protocol. `{start}`, `{end}`, `{start1}`,
+    /// `{end1}` (of the second axis that is cut), `{slice}`, `{rank}` and `{size}` in its arguments are replaced; it leaves with
+    /// status 0 when the slice is done.
+    pub fn each(mut self, each: bool) -> Self {
+        self.each = each;
+        self
+    }
+
+    /// Whether it inherits no variable of this process's environment.
+    pub fn clear_environment(mut self, clear: bool) -> Self {
+        self.clear = clear;
+        self
+    }
+
+    /// Sets a variable in its environment.
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// What people call it: the last part of its path.
+    pub(super) fn title(&self) -> String {
+        std::path::Path::new(&self.name).file_name().unwrap_or(OsStr::new("?")).to_string_lossy().into_owned()
+    }
+}
+
+/// Runs a job whose slices are done by copies of a program, one for each worker. The first output decides what the slices are, or
+/// the first array if there is none; other outputs must be as long on the axes that are cut.
+///
+/// Returns the report, and the arrays with what the programs wrote. A slice that is tried again after a death may hold part of
+/// what the dead program wrote: programs write every cell of a slice before they read it.
+///
+/// # Errors
+/// As [`Job::run`]. A program that says `failed` is a body that returns an error ([`Error::Refused`]), and so is one that breaks the
+/// protocol; a program that ends before its slice is done is a death ([`Cause::Program`](crate::Cause::Program)).
+pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Result<(Gathered<()>, Vec<Array>)> {
+    if settings.engine != Engine::Processes {
+        return Err(Error::Engine { what: "another program", engine: settings.engine });
+    }
+    if arrays.is_empty() {
+        return Err(Error::Shape(
+            "a program without arrays has nothing to do. Give it an input or an output.".to_owned(),
+        ));
+    }
+    for (number, array) in arrays.iter().enumerate() {
+        if let Some(other) = arrays[..number].iter().find(|other| variable(other.name()) == variable(array.name())) {
+            return Err(Error::Shape(format!(
+                "the arrays `{}` and `{}` would both be PARFORK_..._{} in a program's environment. Name one of them otherwise.",
+                other.name(),
+                array.name(),
+                variable(array.name())
+            )));
+        }
+    }
+    let settings = Settings { redo: Redo::Overwrites, ..settings };
+    let plan = Plan {
+        split: settings.split.unwrap_or_default(),
+        schedule: settings.schedule,
+        guard: settings.guard,
+        memory: settings.memory_limit,
+        threads: settings.threads_per_worker.unwrap_or(1),
+        measure: settings.measure_memory,
+    };
+    let lot = Lot::new(arrays);
+    let shepherd = Shepherd::new(program, &lot, plan);
+    // Dropped when all workers are gone, and with them their programs.
+    let _orphans = Orphans::adopt(MARK).map_err(Error::system("become the parent of what programs leave behind"))?;
+    let done = Job::with(&lot, settings)
+        .run_to_end(|worker, mut share| shepherd.work(worker, &mut share), || shepherd.dismiss())?;
+    drop(shepherd);
+    Ok((done, lot.into_arrays()))
+}

@@ -1,0 +1,338 @@
+//! A worker that watches over a program: starts it, tells it slices, takes its answers, ends as it ends.
+
+use std::ffi::{OsStr, OsString};
+use std::ops::Range;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
+
+use super::line::{self, Cells};
+use super::lot::{Lot, Share, access};
+use super::manifest::{Entry, Manifest};
+use super::program::Program;
+use crate::report::Memory;
+use crate::shared::scratch;
+use crate::slices::{Schedule, Split};
+use crate::sync::Words;
+use crate::sys::child::{self, Exit};
+use crate::sys::memory::{document, get, punch};
+use crate::sys::pools::VARIABLES;
+use crate::sys::program::{self, Heard, Start};
+use crate::worker::Worker;
+
+/// What all workers of a job have in mind; each that is forked makes its own of it.
+pub(super) struct Shepherd<'s> {
+    program: &'s Program,
+    lot: &'s Lot,
+    plan: Plan,
+    coordinator: u32,
+    /// What this worker has started, once it has. One thread ever looks at it.
+    flock: Mutex<Option<Flock>>,
+}
+
+/// What of a job's settings is a shepherd's affair.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    pub(super) split: Split,
+    pub(super) schedule: Schedule,
+    pub(super) guard: bool,
+    /// Bytes of memory of its own that a program may have.
+    pub(super) memory: Option<u64>,
+    /// To how many threads libraries are held; 0 for as many as they like.
+    pub(super) threads: usize,
+    /// Whether memory is to be measured.
+    pub(super) measure: bool,
+}
+
+/// What a worker has at hand for its program.
+struct Flock {
+    /// A descriptor of each array, in order, as the program may have it.
+    arrays: Vec<OwnedFd>,
+    manifest: OwnedFd,
+    environment: Vec<(OsString, OsString)>,
+    running: Option<Running>,
+}
+
+/// A program that stays.
+struct Running {
+    program: program::Program,
+    /// What it wrote and nobody has read.
+    unread: Vec<u8>,
+}
+
+/// The variable that says which process's job a program, and all that it starts, belongs to.
+pub(super) const MARK: &str = "PARFORK_COORDINATOR";
+
+/// Milliseconds that a program has to leave when there is nothing more to do.
+const LEAVING: u16 = 5000;
+
+/// Manifests up to here are in the environment too; longer strings are refused by the kernel, with all others counted.
+const IN_ENVIRONMENT: usize = 32 << 10;
+
+impl<'s> Shepherd<'s> {
+    pub(super) fn new(program: &'s Program, lot: &'s Lot, plan: Plan) -> Self {
+        Self { program, lot, plan, coordinator: std::process::id(), flock: Mutex::new(None) }
+    }
+
+    /// Lets the program do one slice.
+    ///
+    /// # Errors
+    /// If it cannot be started, says that it failed, or breaks the protocol.
+    pub(super) fn work(&self, worker: &Worker<'_>, share: &mut Share<'_>) -> Result<(), String> {
+        let mut flock = self.flock.lock().unwrap_or_else(PoisonError::into_inner);
+        let flock = match &mut *flock {
+            Some(flock) => flock,
+            none => none.insert(self.prepare(worker)?),
+        };
+        let cells = line::cells(worker.region());
+        match self.program.each {
+            true => self.run_once(worker, flock, &cells)?,
+            false => self.ask(worker, flock, &cells)?,
+        }
+        if self.plan.guard { self.publish(flock, share) } else { Ok(()) }
+    }
+
+    /// Tells the program, if it stays, that there is nothing more to do, and waits for its end. How much memory it had, if that is
+    /// to be measured.
+    pub(super) fn dismiss(&self) -> Memory {
+        let mut memory = Memory::default();
+        let mut flock = self.flock.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mut running) = flock.as_mut().and_then(|flock| flock.running.take()) {
+            if self.plan.measure {
+                memory = Memory::of(running.program.pid()).unwrap_or_default();
+            }
+            // All slices that it was given are done, and how it takes its leave is its own affair.
+            let _ = running.program.dismiss(LEAVING);
+        }
+        memory
+    }
+
+    fn prepare(&self, worker: &Worker<'_>) -> Result<Flock, String> {
+        let refused = |error| format!("the system refused to open the arrays for the program ({error})");
+        let open = |array: &super::array::Array| match self.plan.guard && array.is_output() {
+            true => scratch(array.bytes().segment()),
+            false => array.bytes().segment().backing().descriptor(access(array)),
+        };
+        let arrays: Vec<OwnedFd> = self.lot.arrays().iter().map(open).collect::<Result<_, _>>().map_err(refused)?;
+        let entry = |(array, fd): (&super::array::Array, &OwnedFd)| Entry {
+            name: array.name().to_owned(),
+            fd: fd.as_raw_fd() as u32,
+            output: array.is_output(),
+            dtype: array.dtype(),
+            shape: array.shape().to_vec(),
+            first_is_fastest: array.extent().first_is_fastest,
+        };
+        let first = self.lot.arrays().iter().find(|array| array.is_output()).unwrap_or(&self.lot.arrays()[0]);
+        let (size, slices) = (worker.workers(), worker.board.layout().slices);
+        let manifest = Manifest {
+            rank: worker.rank(),
+            size,
+            coordinator: self.coordinator,
+            each: self.program.each,
+            split: self.plan.split,
+            shape: first.shape().to_vec(),
+            mine: self.plan.schedule.fixed(slices, size, worker.rank()),
+            arrays: self.lot.arrays().iter().zip(&arrays).map(entry).collect(),
+        };
+        let text = manifest.to_json();
+        let document = document(c"parfork-manifest", text.as_bytes()).map_err(refused)?;
+        let environment = self.environment(&manifest, text, &document);
+        Ok(Flock { arrays, manifest: document, environment, running: None })
+    }
+
+    /// What a program finds in its environment for all of its life; the user's own variables first, so that ours stay ours.
+    fn environment(&self, manifest: &Manifest, text: String, document: &OwnedFd) -> Vec<(OsString, OsString)> {
+        // What a worker inherits says so already, and is left out with all else.
+        let pools = VARIABLES.iter().filter(|_| self.program.clear && self.plan.threads > 0);
+        let mut all: Vec<_> = pools.map(|name| (name.into(), self.plan.threads.to_string().into())).collect();
+        all.extend(self.program.environment.iter().cloned());
+        let mut set = |name: String, value: String| all.push((name.into(), value.into()));
+        set("PARFORK_RANK".into(), manifest.rank.to_string());
+        set("PARFORK_SIZE".into(), manifest.size.to_string());
+        set(MARK.into(), manifest.coordinator.to_string());
+        set("PARFORK_MANIFEST_FD".into(), document.as_raw_fd().to_string());
+        if text.len() <= IN_ENVIRONMENT {
+            set("PARFORK_MANIFEST".into(), text);
+        }
+        for array in &manifest.arrays {
+            let way = if array.output { "OUT" } else { "IN" };
+            set(format!("PARFORK_{way}_{}", variable(&array.name)), format!("/proc/self/fd/{}", array.fd));
+        }
+        all
+    }
+
+    fn start(
+        &self,
+        flock: &Flock,
+        arguments: &[OsString],
+        more: &[(OsString, OsString)],
+    ) -> Result<program::Program, String> {
+        let keep: Vec<_> = flock.arrays.iter().chain([&flock.manifest]).map(AsFd::as_fd).collect();
+        let environment: Vec<_> = flock.environment.iter().chain(more).cloned().collect();
+        let start = Start {
+            program: &self.program.name,
+            arguments,
+            environment: &environment,
+            clear: self.program.clear,
+            keep: &keep,
+            memory: self.plan.memory,
+            pipes: !self.program.each,
+        };
+        program::Program::start(&start).map_err(|error| cannot_start(&self.program.name, &error))
+    }
+
+    /// One slice by a program that is started for it.
+    fn run_once(&self, worker: &Worker<'_>, flock: &Flock, cells: &[Range<usize>]) -> Result<(), String> {
+        let words = words(worker, cells);
+        let arguments: Vec<OsString> =
+            self.program.arguments.iter().map(|argument| replaced(argument, &words)).collect();
+        let variable =
+            |(name, value): &(&str, String)| (format!("PARFORK_{}", name.to_uppercase()).into(), value.into());
+        let more: Vec<_> = words.iter().filter(|(name, _)| !["rank", "size"].contains(name)).map(variable).collect();
+        let mut program = self.start(flock, &arguments, &more)?;
+        match program.wait().map_err(|error| format!("the end of the program cannot be waited for ({error})"))? {
+            Exit::Status(0) => Ok(()),
+            exit => self.end_as(worker, program.pid(), exit),
+        }
+    }
+
+    /// One slice by the program that stays.
+    fn ask(&self, worker: &Worker<'_>, flock: &mut Flock, cells: &Cells) -> Result<(), String> {
+        let new = flock.running.is_none();
+        if new {
+            let program = self.start(flock, &self.program.arguments, &[])?;
+            flock.running = Some(Running { program, unread: Vec::new() });
+        }
+        let Some(running) = &mut flock.running else { unreachable!("started just now") };
+        let order = line::order(cells);
+        let title = self.program.title();
+        let broken = |error| format!("the pipe to the program cannot be used ({error})");
+        let spoken = || format!("the program `{title}` wrote");
+        if !new && running.unread.is_empty() && running.program.has_spoken().map_err(broken)? {
+            let mut room = [0; line::LONGEST];
+            if let Heard::Bytes(count) = running.program.listen(&mut room).map_err(broken)? {
+                running.unread.extend(&room[..count]);
+            }
+        }
+        if !running.unread.is_empty() {
+            let line = running.unread.split(|&byte| byte == b'\n').next().unwrap_or_default();
+            return Err(format!("{} \"{}\" before it was given a slice", spoken(), line::shown(line)));
+        }
+        // One that is dead has left no answer either, and that is how it is told.
+        if running.program.tell(order.as_bytes()).is_err() && !running.program.is_ending().map_err(broken)? {
+            return Err(format!(
+                "the program `{title}` has closed its standard input and goes on, so that it cannot be given `{}`",
+                order.trim_end()
+            ));
+        }
+        let answer = match self.next_line(worker, running)? {
+            Some(answer) => answer,
+            None => {
+                return Err(format!(
+                    "the program `{title}` has closed its standard output and goes on, where it should have answered `{}`",
+                    order.trim_end()
+                ));
+            }
+        };
+        match line::parse_answer_to(&answer, cells) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(why)) if why.is_empty() => Err(format!("the program `{title}` failed and did not say why")),
+            Ok(Err(why)) => Err(why),
+            Err(nonsense) => Err(format!("{} {nonsense}, in answer to `{}`", spoken(), order.trim_end())),
+        }
+    }
+
+    /// The next line that the program writes, without its newline; `None` if it has closed its end of the pipe. This process ends
+    /// here if the program does.
+    fn next_line(&self, worker: &Worker<'_>, running: &mut Running) -> Result<Option<Vec<u8>>, String> {
+        loop {
+            if let Some(end) = running.unread.iter().position(|&byte| byte == b'\n') {
+                let mut line: Vec<u8> = running.unread.drain(..=end).collect();
+                line.pop();
+                return Ok(Some(line));
+            }
+            let title = self.program.title();
+            let begun = line::shown(&running.unread);
+            if running.unread.len() >= line::LONGEST {
+                let most = line::LONGEST;
+                return Err(format!(
+                    "the program `{title}` wrote a line of more than {most} bytes, which begins with \"{begun}\""
+                ));
+            }
+            let mut room = [0; line::LONGEST];
+            let room = &mut room[..line::LONGEST - running.unread.len()];
+            match running
+                .program
+                .listen(room)
+                .map_err(|error| format!("the program cannot be listened to ({error})"))?
+            {
+                Heard::Bytes(count) => running.unread.extend(&room[..count]),
+                Heard::Closed if running.unread.is_empty() => return Ok(None),
+                Heard::Closed => {
+                    return Err(format!(
+                        "the program `{title}` wrote \"{begun}\" and closed its standard output before the line's end"
+                    ));
+                }
+                Heard::Ended => {
+                    let exit = running.program.wait().unwrap_or(Exit::Unknown);
+                    if !running.unread.is_empty() && matches!(exit, Exit::Status(_)) {
+                        return Err(format!("the program `{title}` wrote \"{begun}\" and ended before the line's end"));
+                    }
+                    self.end_as(worker, running.program.pid(), exit);
+                }
+            }
+        }
+    }
+
+    /// Ends this worker because its program has ended: with last words that say how.
+    fn end_as(&self, worker: &Worker<'_>, pid: u32, exit: Exit) -> ! {
+        worker.board.berths()[worker.rank].say(&Words::Bereft { exit, pid, program: self.program.title() });
+        child::leave(1)
+    }
+
+    /// Copies the slice out of what the program could write to, and forgets the rest of that.
+    fn publish(&self, flock: &Flock, share: &mut Share<'_>) -> Result<(), String> {
+        let refused = |error: std::io::Error| format!("the slice cannot be copied to the output ({error})");
+        share.fill(self.lot, |array, at, bytes| get(&flock.arrays[array], at, bytes)).map_err(refused)?;
+        let outputs = self.lot.arrays().iter().zip(&flock.arrays).filter(|(array, _)| array.is_output());
+        for (array, fd) in outputs {
+            punch(fd, array.bytes().segment().len()).map_err(refused)?;
+        }
+        Ok(())
+    }
+}
+
+/// The words that are replaced in arguments, and set in the environment of a program that is started for one slice.
+fn words(worker: &Worker<'_>, cells: &[Range<usize>]) -> Vec<(&'static str, String)> {
+    let mut words = vec![
+        ("rank", worker.rank().to_string()),
+        ("size", worker.workers().to_string()),
+        ("slice", worker.region().index().to_string()),
+    ];
+    for (range, (start, end)) in cells.iter().zip([("start", "end"), ("start1", "end1")]) {
+        words.extend([(start, range.start.to_string()), (end, range.end.to_string())]);
+    }
+    words
+}
+
+fn replaced(argument: &OsStr, words: &[(&str, String)]) -> OsString {
+    // What is not text has no such words in it.
+    let Some(text) = argument.to_str() else { return argument.to_owned() };
+    words.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value)).into()
+}
+
+/// A name as a part of a variable's: capital letters, digits and underscores.
+pub(super) fn variable(name: &str) -> String {
+    let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_uppercase() } else { '_' };
+    name.chars().map(letter).collect()
+}
+
+fn cannot_start(program: &OsStr, error: &std::io::Error) -> String {
+    let why = match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            "there is no such program, or not the interpreter that its first line names".to_owned()
+        }
+        std::io::ErrorKind::PermissionDenied => "it may not be executed; chmod +x allows it".to_owned(),
+        _ => error.to_string(),
+    };
+    format!("the program `{}` cannot be started: {why}", program.display())
+}

@@ -1,0 +1,269 @@
+//! Another program as a child: started with what it needs and nothing else, talked to over pipes, never left behind.
+#![allow(unsafe_code)]
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl::{get_child_subreaper, set_child_subreaper, set_pdeathsig};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, killpg, sigaction};
+use nix::sys::wait::waitpid;
+use nix::unistd::{Pid, getpid, getppid};
+
+use super::child::{self, Exit, pidfd_open};
+use super::proc;
+
+/// How a program is started.
+pub(crate) struct Start<'s> {
+    pub(crate) program: &'s OsStr,
+    pub(crate) arguments: &'s [OsString],
+    /// Set on top of what is inherited.
+    pub(crate) environment: &'s [(OsString, OsString)],
+    /// Whether nothing is inherited.
+    pub(crate) clear: bool,
+    /// Descriptors that it is to have, under the same numbers.
+    pub(crate) keep: &'s [BorrowedFd<'s>],
+    /// Bytes of memory of its own that it may have (RLIMIT_DATA).
+    pub(crate) memory: Option<u64>,
+    /// Whether its standard input and output are pipes to this process; else /dev/null and this process's standard error.
+    pub(crate) pipes: bool,
+}
+
+/// A program that was started. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Program {
+    child: Child,
+    pidfd: OwnedFd,
+    orders: Option<ChildStdin>,
+    answers: Option<ChildStdout>,
+}
+
+/// What came of listening to a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// So many bytes.
+    Bytes(usize),
+    /// It has ended, and will say no more.
+    Ended,
+    /// It has closed its end of the pipe, and goes on.
+    Closed,
+}
+
+impl Program {
+    /// How long one that has closed its end may take to end, before it is said to go on: a process's pipes are closed after its
+    /// memory was taken apart and before its parent is told.
+    const ENDING: u16 = 2000;
+
+    /// Starts it, in a process group of its own, so that the terminal's Ctrl-C is for the coordinator alone to act on. It is
+    /// killed when this process ends.
+    ///
+    /// # Errors
+    /// If there is no such program, or it cannot be executed.
+    pub(crate) fn start(start: &Start<'_>) -> io::Result<Self> {
+        let mut command = Command::new(start.program);
+        command.args(start.arguments).process_group(0);
+        if start.clear {
+            command.env_clear();
+        }
+        command.envs(start.environment.iter().map(|(name, value)| (name, value)));
+        match start.pipes {
+            true => command.stdin(Stdio::piped()).stdout(Stdio::piped()),
+            false => command.stdin(Stdio::null()).stdout(io::stderr().as_fd().try_clone_to_owned()?),
+        };
+        // Where the ends of children are ignored nobody can wait for them, and programs would inherit that.
+        let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+        // SAFETY: the default; this process is a worker, which has no other use for the signal.
+        unsafe { sigaction(Signal::SIGCHLD, &default) }?;
+        let (parent, memory) = (getpid(), start.memory);
+        let keep: Vec<RawFd> = start.keep.iter().map(AsRawFd::as_raw_fd).collect();
+        let prepare = move || {
+            set_pdeathsig(Signal::SIGKILL)?;
+            if getppid() != parent {
+                // Nobody is there to be told.
+                child::leave(child::ORPHANED);
+            }
+            close_all_but(&keep)?;
+            if let Some(bytes) = memory {
+                let (_, hard) = getrlimit(Resource::RLIMIT_DATA)?;
+                setrlimit(Resource::RLIMIT_DATA, bytes.min(hard), hard)?;
+            }
+            Ok(())
+        };
+        // SAFETY: the child of a process with one thread; and it makes nothing but system calls.
+        unsafe { command.pre_exec(prepare) };
+        let mut child = command.spawn()?;
+        let pidfd = match pidfd_open(Pid::from_raw(child.id() as i32)) {
+            Ok(pidfd) => pidfd,
+            Err(error) => {
+                let _ = child.kill().and_then(|()| child.wait());
+                return Err(error);
+            }
+        };
+        let (orders, answers) = (child.stdin.take(), child.stdout.take());
+        Ok(Self { child, pidfd, orders, answers })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Writes to its standard input.
+    pub(crate) fn tell(&mut self, text: &[u8]) -> io::Result<()> {
+        self.orders.as_mut().map_or_else(|| Err(io::ErrorKind::BrokenPipe.into()), |orders| orders.write_all(text))
+    }
+
+    /// Whether it has written something that was not read yet.
+    pub(crate) fn has_spoken(&self) -> io::Result<bool> {
+        let Some(answers) = &self.answers else { return Ok(false) };
+        let mut answers = [PollFd::new(answers.as_fd(), PollFlags::POLLIN)];
+        patiently(&mut answers, PollTimeout::ZERO)?;
+        Ok(answers[0].revents().is_some_and(|events| events.contains(PollFlags::POLLIN)))
+    }
+
+    /// Waits until it writes something, and reads that, or until it ends. One that has left its end of the pipe to children of
+    /// its own has ended all the same.
+    pub(crate) fn listen(&mut self, room: &mut [u8]) -> io::Result<Heard> {
+        let Some(answers) = &mut self.answers else { return Ok(Heard::Closed) };
+        let mut both =
+            [PollFd::new(answers.as_fd(), PollFlags::POLLIN), PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+        patiently(&mut both, PollTimeout::NONE)?;
+        let spoke = both[0].revents().is_some_and(|events| !events.is_empty());
+        if !spoke {
+            return Ok(Heard::Ended);
+        }
+        match answers.read(room)? {
+            0 => self.is_ending().map(|ending| if ending { Heard::Ended } else { Heard::Closed }),
+            bytes => Ok(Heard::Bytes(bytes)),
+        }
+    }
+
+    /// Whether one that has closed an end of a pipe has done so because it ends.
+    pub(crate) fn is_ending(&self) -> io::Result<bool> {
+        self.has_ended_within(Self::ENDING)
+    }
+
+    /// Waits so many milliseconds at most for its end; whether that came.
+    fn has_ended_within(&self, patience: u16) -> io::Result<bool> {
+        let mut end = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+        Ok(patiently(&mut end, patience.into())? > 0)
+    }
+
+    /// Waits for its end, however long that takes; how it ended. Whoever it has left behind in its process group is ended.
+    pub(crate) fn wait(&mut self) -> io::Result<Exit> {
+        patiently(&mut [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
+        self.end_group();
+        let status = self.child.wait()?;
+        Ok(status.code().map(Exit::Status).or(status.signal().map(Exit::Signal)).unwrap_or(Exit::Unknown))
+    }
+
+    /// Tells it that there is nothing more to do, and waits so many milliseconds at most for it to leave before it is killed.
+    pub(crate) fn dismiss(&mut self, patience: u16) -> io::Result<Exit> {
+        drop(self.orders.take());
+        if !self.has_ended_within(patience)? {
+            self.end_group();
+        }
+        self.wait()
+    }
+
+    /// Sends SIGKILL to it and all in its process group, whose number is its own until it is reaped.
+    fn end_group(&self) {
+        let _ = killpg(Pid::from_raw(self.child.id() as i32), Signal::SIGKILL);
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.end_group();
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// While it lives, processes whose parents end become children of this one, instead of init's. Dropping it ends those of them
+/// that carry a mark, and reaps those that are dead: what programs started and left behind when they were killed. For a process
+/// with one thread, so that nobody else here has children meanwhile.
+pub(crate) struct Orphans {
+    mark: String,
+    /// Children that were there before.
+    others: Vec<u32>,
+    /// Whether they came here before, too.
+    before: bool,
+}
+
+impl Orphans {
+    /// No tree of processes is so deep that more rounds are needed.
+    const ROUNDS: usize = 100;
+
+    /// The mark is a variable in their environment, whose value is this process's number.
+    pub(crate) fn adopt(variable: &str) -> io::Result<Self> {
+        let before = get_child_subreaper()?;
+        set_child_subreaper(true)?;
+        let own = std::process::id();
+        Ok(Self { mark: format!("{variable}={own}"), others: proc::children(own), before })
+    }
+
+    /// Ends and reaps those that are here; whether there were any.
+    fn end(&self) -> bool {
+        let mut found = false;
+        for pid in proc::children(std::process::id()).into_iter().filter(|pid| !self.others.contains(pid)) {
+            // A child of this process, whom nobody else here knows: its number is its own until it is reaped.
+            let raw = Pid::from_raw(pid as i32);
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            if environment.split(|&byte| byte == 0).any(|variable| variable == self.mark.as_bytes()) {
+                let _ = kill(raw, Signal::SIGKILL);
+            } else if proc::code_of_exiting(pid).is_none() {
+                continue;
+            }
+            found |= waitpid(raw, None).is_ok();
+        }
+        found
+    }
+}
+
+impl Drop for Orphans {
+    fn drop(&mut self) {
+        // The children of those that were ended come next.
+        for _ in 0..Self::ROUNDS {
+            if !self.end() {
+                break;
+            }
+        }
+        let _ = set_child_subreaper(self.before);
+    }
+}
+
+/// As `poll`, also if signals come.
+fn patiently(all: &mut [PollFd<'_>], patience: PollTimeout) -> io::Result<i32> {
+    loop {
+        match poll(all, patience) {
+            Err(nix::errno::Errno::EINTR) => {}
+            other => return Ok(other?),
+        }
+    }
+}
+
+/// In a child that is about to become another program: lets it inherit its standard streams and these descriptors alone.
+fn close_all_but(keep: &[RawFd]) -> io::Result<()> {
+    const STREAMS: u32 = 2;
+    // Marked and not closed: std has a pipe of its own open, through which it tells of a program that is not there.
+    // SAFETY: three integers.
+    let marked = unsafe {
+        libc::syscall(libc::SYS_close_range, STREAMS + 1, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_uint)
+    };
+    if marked != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    for &fd in keep {
+        // SAFETY: two integers and no flags.
+        if unsafe { libc::fcntl(fd, libc::F_SETFD, 0) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}

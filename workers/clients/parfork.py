@@ -1,0 +1,127 @@
+"""A worker of `parfork exec`, written in Python. One file, which needs NumPy alone: put it beside your program.
+
+    import parfork
+
+    a, c = parfork.inputs["a"], parfork.outputs["c"]
+    for part in parfork.slices():
+        c[part] = a[part] * 2
+
+    $ parfork exec --in a.npy --out c.npy -n 4 -- python3 double.py
+
+The arrays are shared memory, nothing is copied. What is printed goes to standard error, for standard output belongs to the
+protocol. An exception that nobody catches becomes `failed TYPE: message (file:line)`, which ends the job with that text.
+docs/protocol.md of parfork has what happens beneath.
+"""
+
+import json
+import mmap
+import os
+import sys
+import traceback
+
+import numpy
+
+__all__ = ["inputs", "outputs", "slices", "rank", "size", "manifest"]
+
+_SCHEMA = "parfork-manifest/1"
+
+
+def _read_manifest():
+    descriptor = os.environ.get("PARFORK_MANIFEST_FD")
+    if descriptor is None:
+        raise SystemExit(
+            "parfork.py: this program is a worker and was started by itself. "
+            "Run it with: parfork exec --in FILE --out FILE -- python3 " + (sys.argv[0] or "PROGRAM")
+        )
+    with open("/proc/self/fd/" + descriptor, "rb") as file:
+        told = json.load(file)
+    if told.get("schema") != _SCHEMA:
+        raise SystemExit(
+            f"parfork.py: the manifest is of version {told.get('schema')!r}, and {_SCHEMA!r} is known here. "
+            "Get the client of that parfork: parfork exec --client python > parfork.py"
+        )
+    return told
+
+
+def _attach(entry):
+    """The array behind a descriptor; one that was lent for reading cannot be written."""
+    writable = entry["access"] == "write"
+    shape, dtype = tuple(entry["shape"]), numpy.dtype(entry["dtype"])
+    if entry["bytes"] == 0:
+        return numpy.empty(shape, dtype)
+    protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
+    memory = mmap.mmap(entry["fd"], entry["bytes"], flags=mmap.MAP_SHARED, prot=protection)
+    return numpy.ndarray(shape, dtype, memory, entry["offset"], tuple(entry["strides"]))
+
+
+#: What this worker was told, as a dictionary.
+manifest = _read_manifest()
+#: Which worker this is, from 0.
+rank = manifest["rank"]
+#: How many there are.
+size = manifest["size"]
+#: The arrays to read and those to write, by name.
+inputs = {entry["name"]: _attach(entry) for entry in manifest["arrays"] if entry["access"] == "read"}
+outputs = {entry["name"]: _attach(entry) for entry in manifest["arrays"] if entry["access"] == "write"}
+
+_stays = manifest["protocol"] == "lines/1"
+#: Whether an answer is owed. From the start, for the first order comes with the program.
+_owed = _stays
+
+if _stays:
+    # The pipes are ours alone: what this program and others that it starts print or read has nothing to do with them.
+    _orders, _answers = os.fdopen(os.dup(0), "r", encoding="ascii"), os.dup(1)
+    os.dup2(2, 1)
+    _nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(_nothing, 0)
+    os.close(_nothing)
+
+
+def _say(text):
+    data = text.encode("utf-8", "replace") + b"\n"
+    while data:
+        data = data[os.write(_answers, data) :]
+
+
+def _part(ranges):
+    """What to index an array with: a slice if rows are cut, else a tuple of slices."""
+    axes = manifest["slices"]["axes"]
+    parts = [slice(None)] * (max(axes) + 1)
+    for axis, (start, end) in zip(axes, ranges):
+        parts[axis] = slice(start, end)
+    return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def slices():
+    """Slice after slice, each to index arrays with, until there are no more. Asking for the next says that the last is done."""
+    global _owed
+    if not _stays:
+        ends = [("PARFORK_START", "PARFORK_END"), ("PARFORK_START1", "PARFORK_END1")]
+        yield _part([(int(os.environ[start]), int(os.environ[end])) for start, end in ends if start in os.environ])
+        return
+    for line in _orders:
+        words = line.split()
+        if words[:1] != ["slice"] or len(words) != 1 + 2 * len(manifest["slices"]["axes"]):
+            raise ValueError(f"parfork.py: the order {line!r} where `slice START END` was expected")
+        numbers = [int(word) for word in words[1:]]
+        _owed = True
+        yield _part(list(zip(numbers[::2], numbers[1::2])))
+        _owed = False
+        _say("done " + " ".join(words[1:]))
+    _owed = False
+
+
+def _failed(kind, error, trace):
+    """Tells of an exception that nobody caught: first here on standard error, then to the coordinator."""
+    global _owed
+    _usual(kind, error, trace)
+    if _owed:
+        _owed = False
+        frames = traceback.extract_tb(trace)
+        place = f" ({os.path.basename(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
+        why = f"{kind.__name__}: {error}".replace("\n", " ").replace("\r", " ")
+        _say("failed " + why[:900] + place)
+
+
+_usual = sys.excepthook
+sys.excepthook = _failed
