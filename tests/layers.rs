@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["sys", "slices", "scaling", "engine"],
     &["error"],
-    &["shared", "stop"],
+    &["shared", "stop", "sandbox"],
     &["sync"],
     &["process", "lend", "worker", "watch"],
     &["record"],

@@ -4,6 +4,8 @@
 //! more for slices that dead workers left. Worker: attaches what was lent, labours, meets the coordinator at the end
 //! barrier, leaves.
 
+use std::os::fd::BorrowedFd;
+
 use super::attend::attend;
 use super::live::{Ways, live};
 use super::toll::Toll;
@@ -186,7 +188,7 @@ unsafe fn fork_crowd(work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Res
     for rank in 0..workers {
         work.board.note_own(Mark::Forks { rank });
         // SAFETY: passed on to the caller.
-        let born = unsafe { child::spawn(|| live(work, labour, round, rank, &ways, withheld.take())) };
+        let born = unsafe { child::spawn(|| live(work, labour, round, rank, &ways, withheld.take(), None)) };
         let fork = |source| Error::Fork { started: rank, asked: workers, limit: limits::process_limit(), source };
         crowd.add(born.map_err(fork)?);
     }
@@ -201,11 +203,14 @@ unsafe fn fork_crowd(work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Res
 unsafe fn open_nursery(work: &Work<'_>, labour: &dyn Labour) -> std::io::Result<Nursery> {
     // SAFETY: passed on to the caller.
     let ways = unsafe { Ways::of(work.upbringing) };
-    let bear = |crowd: &mut Crowd| {
+    let bear = |crowd: &mut Crowd, held: BorrowedFd<'_>| {
         let round = work.next_round();
         for (rank, berth) in work.board.berths().iter().enumerate().take(round.dealer.workers) {
             // SAFETY: the nursery has one thread.
-            let Ok(child) = (unsafe { child::spawn(|| live(work, labour, &round, rank, &ways, None)) }) else { break };
+            let Ok(child) = (unsafe { child::spawn(|| live(work, labour, &round, rank, &ways, None, Some(held))) })
+            else {
+                break;
+            };
             berth.enter(child.pid());
             crowd.add(child);
         }

@@ -12,10 +12,11 @@ use super::notes::Notes;
 use crate::answer::Answer;
 use crate::error::{Cause, Death, Error, Refusal, SliceName};
 use crate::lend::{Lend, Loan};
+use crate::sandbox::Confinement;
 use crate::slices::Grid;
 use crate::stop::Stop;
 use crate::sync::{Board, Dealer, Patience, Words};
-use crate::sys::proc::Memory;
+use crate::sys::sandbox;
 use crate::worker::Worker;
 
 /// What all workers of a job share.
@@ -35,6 +36,8 @@ pub(crate) struct Work<'w> {
     pub(crate) care: &'w Care,
     /// Bytes of memory of its own that a worker process may add.
     pub(crate) memory_limit: Option<u64>,
+    /// What a worker process is confined to when it has attached what was lent.
+    pub(crate) sandbox: Option<&'w Confinement>,
     /// A request to stop that a worker on a thread looks at between slices. A process is ended by the coordinator.
     pub(crate) stop: Option<&'w Stop>,
     /// Whether workers that meet go on doing so when one has died.
@@ -51,6 +54,8 @@ pub(crate) struct Upbringing {
     pub(crate) threads: usize,
     /// Whether each is bound to a CPU.
     pub(crate) pin: bool,
+    /// Whether each is confined to a sandbox before it works.
+    pub(crate) confined: bool,
 }
 
 /// Slices to be dealt: all of a job, or those that are left after workers have died.
@@ -230,7 +235,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<L, R,
         board.head().meeting.0.leave(rank);
         notes.measures();
         if work.measure_memory {
-            board.berths()[rank].note_memory(Memory::of_this_process().unwrap_or_default());
+            board.berths()[rank].note_memory(desk.memory());
         }
         notes.measured();
         // The last thing that it may be late for.
@@ -274,8 +279,12 @@ impl Work<'_> {
         let slices = self.board.layout().slices;
         let slice = berth.at(slices).map(|slice| SliceName(self.grid.region(slice)));
         let cause = match berth.said() {
-            Some(Words::Refused { reason }) => return Error::Refused(Box::new(Refusal { rank, slice, reason })),
-            Some(Words::Panicked { message, location }) => Cause::Panicked { message, location },
+            Some(Words::Refused { reason }) => {
+                return Error::Refused(Box::new(Refusal { rank, slice, reason: self.with_refused(rank, reason) }));
+            }
+            Some(Words::Panicked { message, location }) => {
+                Cause::Panicked { message: self.with_refused(rank, message), location }
+            }
             None => exit.map_or(Cause::Unknown, |exit| self.explain(rank, exit)),
         };
         Error::WorkerDied(Box::new(Death {
@@ -288,6 +297,21 @@ impl Work<'_> {
             slices,
             others: Vec::new(),
         }))
+    }
+}
+
+impl Work<'_> {
+    /// The last system call that its sandbox refused a worker, if there was one.
+    pub(super) fn refused(&self, rank: usize) -> Option<String> {
+        self.sandbox.and(self.board.berths()[rank].fault.refused()).map(sandbox::call_name)
+    }
+
+    /// What a worker said, and what its sandbox had refused it before.
+    fn with_refused(&self, rank: usize, words: String) -> String {
+        match self.refused(rank) {
+            Some(call) => format!("{words} (its sandbox had refused it the system call {call})"),
+            None => words,
+        }
     }
 }
 

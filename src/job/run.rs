@@ -13,6 +13,7 @@ use crate::error::{Death, Error, Result};
 use crate::lend::{Lend, Loan, cut};
 use crate::record::{ArrayRecord, Facts, Options, Record};
 use crate::report::{Memory, Report};
+use crate::sandbox::Sandbox;
 use crate::settings::{Redo, Settings};
 use crate::shared::touch_cost;
 use crate::sync::{Board, Dealer, Layout, Patience, Sign, Tape};
@@ -58,6 +59,7 @@ impl<L: Lend> Job<'_, L> {
         let options = settings.record.then(|| options(&settings, workers, hands.is_some()));
         // Whether a process that is not to be killed works: it looks at requests to stop between slices.
         let joins_in = hands.as_ref().is_some_and(|hands| hands.joins_in());
+        let sandbox = settings.sandbox.as_ref().map(Sandbox::prepare).transpose()?;
         let work = Work {
             loans: &loans,
             grid: &grid,
@@ -69,9 +71,14 @@ impl<L: Lend> Job<'_, L> {
             retries: settings.retries,
             care: &care,
             memory_limit: settings.memory_limit,
+            sandbox: sandbox.as_ref(),
             stop: settings.stop.filter(|_| !processes || joins_in),
             go_on_without_dead: settings.go_on_without_dead,
-            upbringing: Upbringing { threads: settings.threads_per_worker.unwrap_or(1), pin: settings.pin },
+            upbringing: Upbringing {
+                threads: settings.threads_per_worker.unwrap_or(1),
+                pin: settings.pin,
+                confined: sandbox.is_some(),
+            },
             only,
         };
         let began = Instant::now();
@@ -192,6 +199,7 @@ fn check(settings: &Settings<'_>, loans: &[Loan<'_>]) -> Result<()> {
         ("a limit of memory", settings.memory_limit.is_some()),
         ("a guard", settings.guard),
         ("binding to CPUs", settings.pin),
+        ("a sandbox", settings.sandbox.is_some()),
         ("a crew", settings.crew.is_some()),
     ];
     match processes_only.into_iter().find(|(_, asked)| *asked) {

@@ -6,6 +6,7 @@
 //! how it ended. Should it die itself, its workers die with it, and a pipe that they all hold open tells when the last is gone.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -37,20 +38,25 @@ const SOON: Duration = Duration::from_millis(1);
 const ROUND: Duration = Duration::from_millis(10);
 
 impl Nursery {
-    /// Forks it. For each order it calls `bear` with an empty crowd to be filled; it and whoever it makes keep away from what
+    /// Forks it. For each order it calls `bear` with an empty crowd to be filled, and with
+    /// what each of these must hold open until its end; it and whoever it makes keep away from what
     /// is `withheld`.
     ///
     /// # Safety
     /// As for [`child::spawn`].
     #[allow(unsafe_code)]
-    pub(crate) unsafe fn open(board: &Board, withheld: Withheld, bear: impl FnMut(&mut Crowd)) -> io::Result<Self> {
+    pub(crate) unsafe fn open(
+        board: &Board,
+        withheld: Withheld,
+        bear: impl FnMut(&mut Crowd, BorrowedFd<'_>),
+    ) -> io::Result<Self> {
         // What the one before it was told and said is not for this one.
         // SAFETY: who had it before, if anybody, was dropped, and that waits for all that it made.
         unsafe { board.clear_post() };
         let (lifeline, held) = Lifeline::new()?;
         let life = || {
-            let _held = held;
-            withheld.blockade().map_or(1, |()| serve(board, bear))
+            let mut bear = bear;
+            withheld.blockade().map_or(1, |()| serve(board, |crowd| bear(crowd, held.as_fd())))
         };
         // SAFETY: passed on to the caller.
         let child = unsafe { child::spawn(life) }?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -223,6 +223,11 @@ impl Backing {
         });
         let fd = fd.map_err(Error::system("open an array that the coordinator has lent"))?;
         Ok(Self { fd, len: told.len, made: None })
+    }
+
+    /// Its descriptor in this process.
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.fd.as_raw_fd()
     }
 
     /// How many bytes there are.

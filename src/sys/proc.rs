@@ -126,8 +126,18 @@ impl Memory {
     /// # Errors
     /// Also if there is no such process, or it is not for this one to look at.
     pub fn of(pid: u32) -> io::Result<Self> {
+        Self::read(&fs::File::open(format!("/proc/{pid}/smaps_rollup"))?)
+    }
+
+    /// What [`read`](Self::read) reads of this process.
+    pub(crate) fn gauge() -> io::Result<fs::File> {
+        fs::File::open("/proc/self/smaps_rollup")
+    }
+
+    /// As a file of that name tells it, which is read for the first time.
+    pub(crate) fn read(rollup: &fs::File) -> io::Result<Self> {
         let mut memory = Self::default();
-        for line in BufReader::new(fs::File::open(format!("/proc/{pid}/smaps_rollup"))?).lines() {
+        for line in BufReader::new(rollup).lines() {
             let line = line?;
             let mut words = line.split_whitespace();
             let (Some(name), Some(Ok(kib))) = (words.next(), words.next().map(str::parse::<u64>)) else { continue };

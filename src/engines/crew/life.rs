@@ -124,9 +124,10 @@ impl Stayer<'_> {
             retries: 0,
             care: &care,
             memory_limit: bill.memory_limit,
+            sandbox: None,
             stop: None,
             go_on_without_dead: bill.go_on_without_dead,
-            upbringing: Upbringing { threads: 0, pin: false },
+            upbringing: Upbringing { threads: 0, pin: false, confined: false },
             only: None,
         };
         let (slices, goes_on, processes) = (bill.slices.clone(), bill.goes_on, bill.processes);

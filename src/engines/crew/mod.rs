@@ -16,6 +16,7 @@ pub(crate) use tender::Tender;
 use std::collections::BTreeSet;
 use std::io;
 use std::mem;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::desk::Desk;
@@ -329,7 +330,7 @@ unsafe fn open_nursery(board: &Board, upbringing: Upbringing, cpus: usize) -> io
     // SAFETY: passed on to the caller.
     let ways = unsafe { Ways::of(upbringing) };
     let coordinator = std::process::id();
-    let bear = |crowd: &mut Crowd| {
+    let bear = |crowd: &mut Crowd, _: BorrowedFd<'_>| {
         let head = board.head();
         let wanted = (head.post.0.wanted.load(Ordering::Acquire) as usize).min(board.berths().len());
         let (heard, job) = (head.call.heard(), head.job.load(Ordering::Acquire));
