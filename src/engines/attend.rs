@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::standstill::Standstill;
 use super::work::{Orders, Round, Work};
 use crate::error::{Cause, Death, Error, Result};
 use crate::process::{Crowd, Event};
@@ -22,12 +23,16 @@ pub(super) fn attend(
     let mut arrival = end.arrive(round.participants());
     let (mut deaths, mut tries) = (Vec::new(), 0);
     let mut vigil = Vigil::new(orders.slice_deadline);
+    let mut standstill = Standstill::new();
     let ended = loop {
         match end.crossed(&mut arrival) {
             Ok(true) => break Ok(()),
             Err(Broken { by }) => break Err(by),
             Ok(false) if patience.is_some_and(|patience| patience.pause(&mut tries)) => continue,
             Ok(false) => {}
+        }
+        if standstill.look(work, crowd, round.processes) {
+            break Err(None);
         }
         let event = match vigil.look(crowd, work) {
             Overdue::Now { rank, limit } => {
@@ -90,7 +95,7 @@ pub(super) fn attend(
             _ if work.missing().is_empty() => Ok(deaths),
             Some((rank, pid, cause)) => Err(work.failure(rank, pid, cause)),
             None if orders.are_to_end() => Err(orders.ended(work.board.done(), work.grid.slices())),
-            // Only the coordinator breaks the barrier for no worker's sake, and it did not.
+            // Only the coordinator breaks the barrier for no worker's sake, and it did not; or nobody will ever come.
             None => Err(Error::System {
                 doing: "keep the board as the coordinator left it",
                 source: std::io::Error::other("a worker has written over it"),

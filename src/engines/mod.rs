@@ -10,6 +10,7 @@ mod live;
 mod notes;
 mod processes;
 mod serial;
+mod standstill;
 mod threads;
 mod toll;
 mod whereabouts;

@@ -61,9 +61,8 @@ pub(super) fn run_rounds(
 ) -> Result<Vec<Death>> {
     shortage::count(orders.began);
     let (mut round, mut toll) = (work.first_round(true), Toll::new(work.retries));
+    let mut fewest = work.dealer.slices;
     loop {
-        // Before the first, what the board of a crew says is of another job.
-        let done = if round.goes_on && !round.first { work.board.done() } else { 0 };
         work.board.note_own(Mark::Prepares);
         let patience = staff.patience();
         let crowd = staff.begin(work, labour, &mut round)?;
@@ -71,7 +70,9 @@ pub(super) fn run_rounds(
         work.board.note_own(Mark::Ends);
         let mut left = work.missing();
         staff.end(attended.is_ok() && !left.is_empty());
-        toll.count(attended?, &left, work.board.done() > done);
+        toll.count(attended?, &left, left.len() < fewest);
+        // Not those of the last round: who writes over what is done again and again is not making progress.
+        fewest = fewest.min(left.len());
         if left.is_empty() {
             return Ok(toll.into_deaths());
         }

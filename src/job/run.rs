@@ -1,9 +1,10 @@
 //! How a job is put together: cut, board, work, answers.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use bytemuck::Zeroable;
+use bytemuck::Pod;
 
 use super::{Job, cpus};
 use crate::answer::{Answer, Gathered};
@@ -116,17 +117,14 @@ impl<L: Lend> Job<'_, L> {
             record: None,
         };
         let ended = Instant::now();
-        if let Err(error) = report.read(&board, run.clone()) {
-            // Whoever has written over the board may be at work, and others with it.
-            hands.into_iter().for_each(Hands::end_workers);
-            return Err(error);
-        }
-        let answers = run.map(|slice| {
-            let mut answer = R::Value::zeroed();
-            board.read_answer(slice, bytemuck::bytes_of_mut(&mut answer));
-            answer
-        });
-        let answers = answers.collect();
+        let answers = match report.read(&board, run.clone()).and_then(|()| answers(&board, run)) {
+            Ok(answers) => answers,
+            Err(error) => {
+                // Whoever has written over the board may be at work, and others with it.
+                hands.into_iter().for_each(Hands::end_workers);
+                return Err(error);
+            }
+        };
         if let Some(options) = options {
             let facts = Facts {
                 options,
@@ -146,6 +144,21 @@ impl<L: Lend> Job<'_, L> {
         }
         Ok(Gathered::new(answers, report))
     }
+}
+
+/// The answers of the slices that were run.
+fn answers<A: Pod>(board: &Board, run: Range<usize>) -> Result<Vec<A>> {
+    let answer = |slice: usize| {
+        let mut answer = A::zeroed();
+        match board.read_answer(slice, bytemuck::bytes_of_mut(&mut answer)) {
+            true => Ok(answer),
+            false => Err(Error::System {
+                doing: "keep the board as the workers left it",
+                source: std::io::Error::other(format!("somebody has written over the answer of slice {slice}")),
+            }),
+        }
+    };
+    run.map(answer).collect()
 }
 
 /// What of the settings is recorded.

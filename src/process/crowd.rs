@@ -149,6 +149,13 @@ impl Crowd {
         since.min_by_key(|&(_, since)| since)
     }
 
+    /// Whether those of the first `processes` that live all wait for others, or for the next job, and are asleep.
+    pub(crate) fn all_wait(&self, processes: usize) -> bool {
+        let asleep = |member: &Member| proc::state(member.process.pid()).is_ok_and(|state| state == proc::ASLEEP);
+        let mut those = self.living().take_while(|(rank, ..)| *rank < processes);
+        those.all(|(_, member, berth)| berth.since().is_none() && asleep(member))
+    }
+
     /// A number that changes with whatever any of them does between slices and meetings.
     pub(crate) fn doing(&self) -> u64 {
         self.living().fold(0, |sum, (rank, _, berth)| sum.rotate_left(7) ^ berth.doing().wrapping_add(rank as u64))

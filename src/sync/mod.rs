@@ -12,6 +12,7 @@ mod journal;
 mod layout;
 mod patience;
 mod plate;
+mod seal;
 mod tape;
 mod words;
 

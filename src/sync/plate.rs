@@ -7,7 +7,6 @@
 use std::io;
 use std::mem::offset_of;
 use std::ops::Range;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
@@ -17,10 +16,10 @@ use super::journal::SliceState;
 use super::layout::Layout;
 use crate::engine::{Engine, MOST_WORKERS};
 use crate::slices::{Grid, Schedule};
-use crate::sys::futex;
+use crate::sys::{futex, proc};
 
 /// `parfork`, and the version of everything that is read of a board from outside.
-const MAGIC: u64 = u64::from_le_bytes(*b"parfork\x01");
+const MAGIC: u64 = u64::from_le_bytes(*b"parfork\x02");
 
 /// The words by which a board is known.
 #[repr(C, align(128))]
@@ -112,7 +111,7 @@ impl Board {
         plate.engine.store(word(engine), Ordering::Relaxed);
         plate.schedule.store(sign.schedule.word(), Ordering::Relaxed);
         plate.lent.store(sign.lent, Ordering::Relaxed);
-        let mut name = sign.name.unwrap_or_else(|| program()).as_bytes().chunks(8);
+        let mut name = sign.name.unwrap_or_else(|| proc::program()).as_bytes().chunks(8);
         for place in &plate.name {
             let mut bytes = [0; 8];
             let piece = name.next().unwrap_or_default();
@@ -125,13 +124,18 @@ impl Board {
     }
 }
 
-/// The name of this program.
-fn program() -> &'static str {
-    static NAME: OnceLock<String> = OnceLock::new();
-    NAME.get_or_init(|| {
-        let path = std::env::args_os().next().unwrap_or_default();
-        std::path::Path::new(&path).file_name().unwrap_or_default().to_string_lossy().into_owned()
-    })
+impl Board {
+    /// Whether its plate does not say what this process, whose board it is, wrote there: then somebody has written over that, and
+    /// who knows over what else.
+    pub(crate) fn is_defaced(&self) -> bool {
+        let plate = &self.head().plate;
+        let Layout { workers, slices, loans, answer, tape } = self.layout();
+        let known = [MAGIC, size_of::<Head>() as u64, size_of::<Berth>() as u64, u64::from(std::process::id())];
+        let layout = [self.room_for_berths(), workers, slices, loans, answer, tape].map(|number| number as u64);
+        let [first, second] = &plate.sizes;
+        let words = [&plate.magic, first, second, &plate.pid].into_iter().chain(&plate.layout);
+        words.zip(known.into_iter().chain(layout)).any(|(word, known)| word.load(Ordering::Relaxed) != known)
+    }
 }
 
 /// The bytes of a board, from outside.

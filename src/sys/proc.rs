@@ -11,10 +11,22 @@ pub(crate) fn threads() -> io::Result<usize> {
     links.checked_sub(2).map(|threads| threads as usize).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+/// The name of this program.
+pub(crate) fn program() -> &'static str {
+    static NAME: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    NAME.get_or_init(|| {
+        let path = std::env::args_os().next().unwrap_or_default();
+        std::path::Path::new(&path).file_name().unwrap_or_default().to_string_lossy().into_owned()
+    })
+}
+
 /// The parent of a process.
 pub(crate) fn parent(pid: u32) -> io::Result<u32> {
     field(&pid.to_string(), 4)?.parse().map_err(io::Error::other)
 }
+
+/// What is said of a process that waits for something.
+pub(crate) const ASLEEP: &str = "asleep in a system call";
 
 /// What is said of a process that somebody has stopped.
 pub(crate) const STOPPED: &str = "stopped";
@@ -26,7 +38,7 @@ pub(crate) const ENDING: &str = "ending";
 pub(crate) fn state(pid: u32) -> io::Result<&'static str> {
     Ok(match field(&pid.to_string(), 3)?.as_str() {
         "R" => "running",
-        "S" => "asleep in a system call",
+        "S" => ASLEEP,
         "D" => "in a system call that cannot be interrupted",
         "T" | "t" => STOPPED,
         _ => ENDING,

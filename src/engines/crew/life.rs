@@ -140,6 +140,7 @@ impl Stayer<'_> {
         // Again and again, until there is another bill; once if what is mapped is for this job alone.
         let mut at_work = |labour: &dyn Labour| {
             while let Some(at) = &desk {
+                board.sealer().heed(ears.job(), true);
                 if can_part {
                     apart.keep(&board, ears.job(), self.rank, bill.dealt);
                 }

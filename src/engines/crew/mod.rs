@@ -236,6 +236,7 @@ impl Hands {
             mem::swap(&mut self.next, &mut self.bill);
         }
         self.job += 1;
+        work.board.sealer().heed(self.job, round.first);
         if round.first {
             work.board.clear_for_next_job();
         }
