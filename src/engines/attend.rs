@@ -124,7 +124,8 @@ fn over(work: &Work<'_>, crowd: &mut Crowd, by: Option<usize>) -> Option<(usize,
         // This process worked as the last rank.
         len if rank == len && rank < work.board.layout().workers => (rank, std::process::id(), None),
         len => {
-            let rank = rank.min(len - 1);
+            // Whatever the word says; of those who stay, not all may have part in this job.
+            let rank = rank.min(len.min(work.board.layout().workers) - 1);
             let (pid, cause) = crowd.bury(rank);
             (rank, pid, Some(cause))
         }

@@ -90,7 +90,7 @@ impl Nursery {
     fn order(&mut self) -> io::Result<()> {
         let post = &self.board.head().post.0;
         if !self.is_intact() {
-            return Err(io::Error::other("somebody has written over the board"));
+            return Err(written_over());
         }
         self.orders += 1;
         post.ordered.store(self.orders, Ordering::Release);
@@ -102,6 +102,9 @@ impl Nursery {
             let done = post.done.load(Ordering::Acquire);
             if done == self.orders {
                 return Ok(());
+            }
+            if post.ordered.load(Ordering::Acquire) != self.orders || done != self.orders - 1 {
+                return Err(written_over());
             }
             let end = post.obituary.word().load(Ordering::Acquire);
             if Obituary::says_dead(end) || self.child.ended().is_some() {
@@ -116,6 +119,10 @@ impl Nursery {
             }
         }
     }
+}
+
+fn written_over() -> io::Error {
+    io::Error::other("somebody has written over the board")
 }
 
 impl Drop for Nursery {
@@ -166,7 +173,11 @@ fn serve(board: &Board, mut bear: impl FnMut(&mut Crowd)) -> i32 {
             post.done.store(served, Ordering::Release);
             futex::wake_all(&post.done);
         } else if !met {
-            futex::wait(&post.ordered, served, None);
+            futex::wait(&post.ordered, served, Some(Instant::now() + ROUND));
+            // Those that were just born are at work, and one of them may have written over it.
+            if post.ordered.load(Ordering::Acquire) == served && post.done.swap(served, Ordering::Release) != served {
+                futex::wake_all(&post.done);
+            }
         } else {
             let (ended, more) = crowd.reap();
             ended.into_iter().for_each(|(rank, exit)| board.berths()[rank].note_exit(exit));

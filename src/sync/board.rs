@@ -19,9 +19,8 @@ use crate::error::{Error, Result};
 use crate::shared::{Segment, Wire};
 use crate::sys::obituary::Obituary;
 
-/// Words for the whole job.
-///
-/// What a job begins and ends with shares a cache line; what workers do to each other in between has lines of its own.
+/// Words for the whole job. What it begins and ends with shares a cache line; what workers do to each other in between has lines
+/// of its own.
 #[repr(C, align(128))]
 pub(crate) struct Head {
     /// What others may know.
@@ -156,6 +155,11 @@ impl Board {
     /// All of its bytes.
     pub(super) fn segment(&self) -> &Segment {
         &self.segment
+    }
+
+    /// Whether an address is one of its words, in this process and in those that have inherited it.
+    pub(crate) fn holds(&self, address: u64) -> bool {
+        address.checked_sub(self.segment.base().addr().get() as u64).is_some_and(|at| at < self.segment.len() as u64)
     }
 
     /// Where there is room after this layout, in bytes.

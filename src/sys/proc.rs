@@ -45,6 +45,15 @@ pub(crate) fn state(pid: u32) -> io::Result<&'static str> {
     })
 }
 
+/// The address of the futex that a process's first thread is asleep on, if it is.
+pub(crate) fn sleeps_on(pid: u32) -> io::Result<Option<u64>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/syscall"))?;
+    let mut words = text.split_whitespace();
+    let is_futex = words.next().and_then(|number| number.parse().ok()) == Some(libc::SYS_futex);
+    let address = words.next().and_then(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok());
+    Ok(address.filter(|_| is_futex))
+}
+
 /// The numbers of all processes that there are.
 pub(crate) fn all() -> io::Result<impl Iterator<Item = u32>> {
     Ok(fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()))

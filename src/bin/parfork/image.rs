@@ -18,7 +18,7 @@ use crate::job::{Summary, verify};
 pub fn run(args: Image) -> Result<(), Failure> {
     let began = Instant::now();
     let format = picture::Format::for_target(&args.output).map_err(Failure::usage)?;
-    let input = picture::read(&args.input)?;
+    let input = picture::read_with(args.common.settings("reading"), &args.input)?;
     let (shape, bits) = (input.shape(), input.bits());
     let filters = &args.filters[..args.until.map_or(usize::MAX, usize::from).min(args.filters.len())];
     let result = final_shape(filters, shape).map_err(Failure::usage)?;

@@ -15,6 +15,7 @@
 //! # Ok::<(), parfork::Error>(())
 //! ```
 
+mod apart;
 mod bands;
 mod decode;
 mod encode;
@@ -31,6 +32,7 @@ use std::path::Path;
 
 use ndarray::Ix3;
 
+pub use apart::read_with;
 pub use decode::read;
 pub use encode::{save, write, write_with};
 pub use format::Format;
