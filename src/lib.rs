@@ -29,6 +29,9 @@ mod engines;
 mod error;
 mod fork;
 pub mod formats;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod job;
 mod lend;
 mod process;

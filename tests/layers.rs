@@ -23,6 +23,7 @@ const LAYERS: &[&[&str]] = &[
     &["fork"],
     &["formats"],
     &["workers"],
+    &["fuzzing"],
     &["lib"],
 ];
 

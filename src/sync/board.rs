@@ -89,7 +89,7 @@ impl Board {
         let board = Self { segment, sealer: Arc::default(), layout, berths, at, epoch: Instant::now() };
         // SAFETY: the segment was made just now and no other process or thread has it.
         unsafe { board.prepare() };
-        board.head().plate.put_up();
+        board.head().plate.put_up(Duration::ZERO);
         Ok(board)
     }
 
@@ -105,7 +105,7 @@ impl Board {
         let board = Self { segment, sealer: Arc::default(), layout, berths: workers, at, epoch: Instant::now() };
         // SAFETY: as in `new`.
         unsafe { board.head().post.0.obituary.prepare() };
-        board.head().plate.put_up();
+        board.head().plate.put_up(Duration::ZERO);
         Ok(board)
     }
 
@@ -155,11 +155,6 @@ impl Board {
     /// All of its bytes.
     pub(super) fn segment(&self) -> &Segment {
         &self.segment
-    }
-
-    /// Whether an address is one of its words, in this process and in those that have inherited it.
-    pub(crate) fn holds(&self, address: u64) -> bool {
-        address.checked_sub(self.segment.base().addr().get() as u64).is_some_and(|at| at < self.segment.len() as u64)
     }
 
     /// Where there is room after this layout, in bytes.
@@ -221,6 +216,7 @@ impl Board {
     pub(super) fn room_for_berths(&self) -> usize {
         self.berths
     }
+
     /// What the clock that times slices shows.
     pub(crate) fn clock(&self) -> Duration {
         self.epoch.elapsed()

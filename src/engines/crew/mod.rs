@@ -32,6 +32,14 @@ use crate::sync::{Absence, Board, Layout, Mark, Patience};
 use crate::sys::{child, limits};
 use bill::Particulars;
 
+/// Reads words as a worker does.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_bill(words: &[u64]) {
+    if let Some(bill) = bill::Bill::read(words) {
+        assert!(bill.slices.is_none_or(|slices| slices.iter().all(|&slice| slice < bill.layout.slices)));
+    }
+}
+
 /// A crew's workers, and what they have been told.
 pub(crate) struct Hands {
     board: Board,

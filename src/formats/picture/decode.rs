@@ -47,21 +47,21 @@ pub fn read(path: impl AsRef<Path>) -> Result<Picture> {
 
 /// What a file says of its picture, the right way up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
+pub(in super::super) struct Header {
     /// Height, width and channels.
-    pub(super) shape: [usize; 3],
-    pub(super) bits: u32,
+    pub(in super::super) shape: [usize; 3],
+    pub(in super::super) bits: u32,
 }
 
 impl Header {
     /// Bytes of all samples; of a claim that was found plausible for the length of a file, so that they can be counted.
-    pub(super) fn bytes(self) -> usize {
+    pub(in super::super) fn bytes(self) -> usize {
         self.shape.iter().product::<usize>() * self.bits as usize / 8
     }
 }
 
 /// Where a decoder's samples go.
-pub(super) trait Target {
+pub(in super::super) trait Target {
     /// The place for a picture of this kind: bytes in C order, aligned as its samples are. `None` if nobody wants it. May be asked
     /// for again.
     fn room(&mut self, header: Header) -> Result<Option<&mut [u8]>>;
@@ -96,7 +96,7 @@ fn samples_of(picture: &mut Picture) -> &mut [u8] {
 }
 
 /// Decodes a picture to where `target` wants it.
-pub(super) fn decode(source: &Source, target: &mut dyn Target) -> Result<()> {
+pub(in super::super) fn decode(source: &Source, target: &mut dyn Target) -> Result<()> {
     source.rewind()?;
     let head = source.head(64)?;
     match known_format(source, &head)? {
