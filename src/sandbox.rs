@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::path::PathBuf;
 use std::sync::Once;
 
 use crate::error::{Error, Result};
-use crate::sys::sandbox::{Cell, Support};
+use crate::sys::sandbox::{Cell, Support, enter_as_program};
 
 /// Keeps the workers of a job, once they have attached what was lent, from files, sockets, programs and other processes: for
 /// decoding what strangers sent, and for foreign code.
@@ -52,8 +53,28 @@ impl<'k> Sandbox<'k> {
         self
     }
 
+    /// Confines the calling process, which is about to become another program, for ever: to be called in a child, just before
+    /// `exec`. The program, and all that it starts, can read and run what is beneath the paths `readable` (its own file and its
+    /// libraries must be there), write to `/dev/null` and what is open already, and open nothing else; it can make no sockets, nor
+    /// look into other processes. On Linux 6.12 or later it can signal only those that it has started.
+    ///
+    /// Descriptors stay as they are: mark what the program is not to have close-on-exec.
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`] as for a job; [`Error::System`] if one of the paths is not there.
+    pub fn confine_program(&self, readable: &[PathBuf]) -> Result<()> {
+        let support = self.support()?;
+        enter_as_program(support, readable).map_err(Error::system("confine a program to its sandbox"))
+    }
+
     /// What workers enter.
     pub(crate) fn prepare(&self) -> Result<Confinement> {
+        let cell = Cell::new(self.support()?).map_err(Error::system("make a sandbox"))?;
+        Ok(Confinement { cell, keep: self.keep.iter().map(AsRawFd::as_raw_fd).collect() })
+    }
+
+    /// What this kernel can enforce, if that will do.
+    fn support(&self) -> Result<Support> {
         let support = Support::of_this_kernel();
         let missing = match (support.landlock, support.seccomp) {
             (true, true) => None,
@@ -73,8 +94,7 @@ impl<'k> Sandbox<'k> {
                 let _ = std::io::stderr().write_all(text.as_bytes());
             });
         }
-        let cell = Cell::new(support).map_err(Error::system("make a sandbox"))?;
-        Ok(Confinement { cell, keep: self.keep.iter().map(AsRawFd::as_raw_fd).collect() })
+        Ok(support)
     }
 }
 

@@ -34,11 +34,12 @@ fn main() -> ExitCode {
             strict_refuses_where_the_kernel_lacks_landlock,
             strict_refuses_where_the_kernel_lacks_seccomp,
             the_coordinator_stays_free,
+            a_program_is_confined_to_what_it_may_read,
             pictures_are_decoded_alike_in_a_sandbox,
             a_damaged_picture_is_told_alike_from_a_sandbox,
             a_decoder_without_memory_is_an_error_of_the_file,
         ],
-        &[],
+        cases![become_a_program],
     )
 }
 
@@ -380,4 +381,41 @@ fn a_decoder_without_memory_is_an_error_of_the_file() {
     let text = error.to_string();
     assert!(matches!(error, Error::File { .. }) && text.contains("the process that decodes it was ended by"), "{text}");
     assert!(nothing_left(|| picture::read_with(Settings::default(), &path).is_ok()));
+}
+
+/// The part of a process that becomes a shell in a sandbox.
+fn become_a_program() {
+    use std::os::unix::process::CommandExt;
+    let there = |path: &&str| std::path::Path::new(path).exists();
+    let system: Vec<_> = ["/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache"]
+        .iter()
+        .filter(|path| there(path))
+        .map(Into::into)
+        .collect();
+    let script = std::env::var("SCRIPT").unwrap();
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &script]);
+    Sandbox::new().strict(true).confine_program(&system).unwrap();
+    panic!("{}", shell.exec());
+}
+
+fn a_program_is_confined_to_what_it_may_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "told").unwrap();
+    let parent = std::process::id();
+    for (script, works) in [
+        ("cat /usr/bin/env > /dev/null && echo fine".to_owned(), true),
+        (format!("cat {}", secret.display()), false),
+        (format!("echo more >> {}", secret.display()), false),
+        (format!("echo new > {}/new", folder.path().display()), false),
+        (format!("rm {}", secret.display()), false),
+        ("ls /proc/1".to_owned(), false),
+        (format!("kill -0 {parent} && cat /proc/{parent}/environ"), false),
+    ] {
+        let output = support::play("become_a_program").env("SCRIPT", &script).output().unwrap();
+        assert_eq!(output.status.success(), works, "{script}: {output:?}");
+    }
+    assert_eq!(std::fs::read(&secret).unwrap(), b"told");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }

@@ -65,6 +65,13 @@ const FORBIDDEN: &[Call] = calls! {
     #[cfg(target_arch = "x86_64")] SYS_dup2
 };
 
+/// What no program that is confined may call, though it may open files and start others.
+pub(super) const FOR_NO_PROGRAM: &[Call] = calls! {
+    SYS_socket SYS_socketpair SYS_ptrace SYS_process_vm_readv SYS_process_vm_writev SYS_pidfd_open SYS_pidfd_getfd
+    SYS_pidfd_send_signal SYS_unshare SYS_setns SYS_chroot SYS_mount SYS_umount2 SYS_io_uring_setup SYS_bpf SYS_keyctl
+    SYS_perf_event_open SYS_userfaultfd
+};
+
 /// What a call is called; its number where that is not known.
 pub(crate) fn name(number: u32) -> String {
     let all = [OPENING, FORBIDDEN, COMPUTING, ANSWERED].into_iter().flatten();

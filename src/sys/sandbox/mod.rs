@@ -15,9 +15,11 @@ use std::collections::BTreeMap;
 use std::ffi::c_int;
 use std::io;
 use std::os::fd::RawFd;
+use std::path::PathBuf;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreated, Scope,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, Scope,
 };
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, setrlimit};
@@ -100,6 +102,33 @@ impl Cell {
         }
         Ok(())
     }
+}
+
+/// Confines this process, and the program that it is about to become: it can read and run what is beneath these paths, write what
+/// is open already and to `/dev/null`, and make no sockets; it cannot look into other processes or signal them.
+///
+/// # Errors
+/// If one of the paths is not there, or the kernel refuses.
+pub(crate) fn enter_as_program(support: Support, readable: &[PathBuf]) -> io::Result<()> {
+    if support.landlock {
+        let (read, write) = (AccessFs::from_read(NEWEST), AccessFs::WriteFile | AccessFs::ReadFile);
+        let null = (PathBuf::from("/dev/null"), write);
+        let mut rules = ruleset(CompatLevel::BestEffort, NEWEST)?;
+        for (path, access) in readable.iter().cloned().map(|path| (path, read)).chain([null]) {
+            // What can be done to a folder only is left out for a file.
+            let access = if path.is_dir() { access } else { access & AccessFs::from_file(NEWEST) };
+            let beneath = PathBeneath::new(PathFd::new(path).map_err(io::Error::other)?, access);
+            rules = rules.add_rule(beneath).map_err(io::Error::other)?;
+        }
+        rules.restrict_self().map_err(io::Error::other)?;
+    }
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    if support.seccomp {
+        let rules = calls::FOR_NO_PROGRAM.iter().map(|&(call, _)| (call, Vec::new())).collect();
+        let refused = SeccompAction::Errno(libc::EPERM as u32);
+        apply_filter(&compiled((rules, SeccompAction::Allow, refused))?).map_err(io::Error::other)?;
+    }
+    Ok(())
 }
 
 /// Closes every descriptor but 1, 2 and these. Values that own one of them are not to be used any more.
