@@ -201,9 +201,11 @@ fn it_goes_with_retries() {
     let report = nothing_left(|| {
         job.run(|w, mut slice| {
             let (refused, tries) = (File::open("/etc/passwd").is_err(), &page[w.region().index()]);
-            // SAFETY: takes nothing and ends the worker.
             match tries.fetch_add(1, Ordering::Relaxed) {
-                0 if w.region().index() == 3 => drop(unsafe { libc::syscall(libc::SYS_fork) }),
+                0 if w.region().index() == 3 => {
+                    // SAFETY: takes nothing and ends the worker.
+                    unsafe { libc::syscall(libc::SYS_fork) };
+                }
                 0 | 1 if w.region().index() == 7 => std::process::abort(),
                 _ => slice.fill(u8::from(refused) + 1),
             }
@@ -327,8 +329,11 @@ fn pictures(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     paths
 }
 
+/// Samples, shape and bits of a picture, or why there is none.
+type Decoded = Result<(Vec<u8>, [usize; 3], u32), String>;
+
 /// What is read in a sandbox, and what is read without.
-fn both(path: &std::path::Path) -> [Result<(Vec<u8>, [usize; 3], u32), String>; 2] {
+fn both(path: &std::path::Path) -> [Decoded; 2] {
     let told = |read: parfork::Result<Picture>| {
         let bytes = |picture: &Picture| match picture {
             Picture::U8(samples) => samples.as_slice().to_vec(),
@@ -337,8 +342,7 @@ fn both(path: &std::path::Path) -> [Result<(Vec<u8>, [usize; 3], u32), String>; 
         read.map(|picture| (bytes(&picture), picture.shape(), picture.bits())).map_err(|error| error.to_string())
     };
     let strict = Settings { sandbox: Some(Sandbox::new().strict(true)), ..Settings::default() };
-    let both = nothing_left(|| [told(picture::read_with(strict, path)), told(picture::read(path))]);
-    both
+    nothing_left(|| [told(picture::read_with(strict, path)), told(picture::read(path))])
 }
 
 fn pictures_are_decoded_alike_in_a_sandbox() {

@@ -25,17 +25,22 @@ fn main() {
     if let Some(folder) = folder {
         return write_seeds(&folder);
     }
-    let targets: Vec<_> = TARGETS.iter().filter(|(name, ..)| only.as_deref().is_none_or(|only| only == *name)).collect();
+    let targets: Vec<_> =
+        TARGETS.iter().filter(|(name, ..)| only.as_deref().is_none_or(|only| only == *name)).collect();
     assert!(!targets.is_empty(), "there is no such target");
     std::panic::set_hook(Box::new(|_| {}));
     let mut bad = 0;
     for (name, run, seeds) in &targets {
-        let (count, mut chance, began) = (inputs / targets.len(), Chance::new(seed ^ name.len() as u64), Instant::now());
+        let (count, mut chance, began) =
+            (inputs / targets.len(), Chance::new(seed ^ name.len() as u64), Instant::now());
         let mut pool = seeds();
         pool.extend(corpus(name));
+        let sound = pool.len();
         let (mut slowest, mut found) = (Duration::ZERO, 0);
         for number in 0..count {
-            let (one, other) = (chance.below(pool.len()), chance.below(pool.len()));
+            // Half of them begin with what makes sense.
+            let (half, other) = (chance.below(2) * (pool.len() - sound) + sound, chance.below(pool.len()));
+            let one = chance.below(half);
             let mut input = pool[one].clone();
             chance.mutate(&mut input, &pool[other]);
             let start = Instant::now();
@@ -47,8 +52,8 @@ fn main() {
             slowest = slowest.max(start.elapsed());
             // What has changed twenty times is another beginning.
             if chance.below(64) == 0 {
-                let at = chance.below(4096);
-                if pool.len() < 4096 { pool.push(input) } else { pool[at] = input }
+                let at = sound + chance.below(4096);
+                if pool.len() < sound + 4096 { pool.push(input) } else { pool[at] = input }
             }
         }
         println!("{name}: {count} inputs in {:.0?}, slowest {slowest:.1?}, {found} found", began.elapsed());
