@@ -24,7 +24,7 @@ impl CrewSettings {
     fn read(self) -> Result<(usize, Upbringing)> {
         let workers = self.workers.unwrap_or_else(cpu::count);
         check(workers)?;
-        Ok((workers, Upbringing { threads: self.threads_per_worker.unwrap_or(1), pin: self.pin }))
+        Ok((workers, Upbringing { threads: self.threads_per_worker.unwrap_or(1), pin: self.pin, confined: false }))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::engines::{self, Body, Task, Tender};
 use crate::error::{Error, Result};
 use crate::lend::Lend;
 use crate::report::Memory;
+use crate::sandbox::Sandbox;
 use crate::settings::{Redo, Settings};
 use crate::slices::{Schedule, Split};
 use crate::stop::Stop;
@@ -213,6 +214,15 @@ impl<'p, L: Lend> Job<'p, L> {
         self
     }
 
+    /// Keeps each worker process, once it has attached what was lent, from files, sockets, programs and other processes. What
+    /// the body needs of these it must have before the job.
+    ///
+    /// Only for processes that are forked for this job: those of a [crew](Self::crew) open arrays as they come.
+    pub fn sandbox(mut self, sandbox: Sandbox<'p>) -> Self {
+        self.settings.sandbox = Some(sandbox);
+        self
+    }
+
     /// Ends the job with an error soon after `stop` was asked for. Processes are killed; threads and the serial engine stop
     /// before their next slice.
     pub fn stop(mut self, stop: &'p Stop) -> Self {
@@ -328,6 +338,13 @@ impl<'p, L: Lend> Job<'p, L> {
             return Err(Error::Crew(
                 "to how many threads libraries are held in a crew's workers, and whether these are bound to CPUs, is decided \
                  when it starts. Use Crew::with, and leave it out here."
+                    .to_owned(),
+            ));
+        }
+        if self.settings.sandbox.is_some() {
+            return Err(Error::Crew(
+                "a crew's workers open the arrays of each job when they are told of it, which a sandbox forbids. Leave out the \
+                 crew, or the sandbox."
                     .to_owned(),
             ));
         }

@@ -30,11 +30,15 @@ mod error;
 pub mod exec;
 mod fork;
 pub mod formats;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod job;
 mod lend;
 mod process;
 pub mod record;
 mod report;
+mod sandbox;
 pub mod scaling;
 mod settings;
 mod shared;
@@ -55,6 +59,7 @@ pub use fork::fork;
 pub use job::{Job, cpus};
 pub use lend::{Input, Lend, Slice};
 pub use report::{Memory, Report, WorkerReport};
+pub use sandbox::Sandbox;
 pub use settings::{IfFailed, Progress, Redo, Settings};
 pub use shared::{Mapped, Order, Shared, keep_memory, named};
 pub use slices::{Schedule, ScheduleError, Split, SplitError};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::crew::Crew;
 use crate::engine::Engine;
 use crate::record::Record;
+use crate::sandbox::Sandbox;
 use crate::slices::{Schedule, Split};
 use crate::stop::Stop;
 
@@ -50,6 +51,8 @@ pub struct Settings<'p> {
     pub memory_limit: Option<u64>,
     /// Whether workers can write nothing but the slice they work on; see [`Job::guard`](crate::Job::guard).
     pub guard: bool,
+    /// What workers are kept from, besides what they were not lent; see [`Job::sandbox`](crate::Job::sandbox).
+    pub sandbox: Option<Sandbox<'p>>,
     /// Whether each worker reads its own memory when it is done.
     pub measure_memory: bool,
     /// Whether the job is recorded; see [`Job::record`](crate::Job::record).

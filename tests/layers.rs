@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["sys", "slices", "scaling", "engine"],
     &["error"],
-    &["stop"],
+    &["stop", "sandbox"],
     &["shared"],
     &["sync"],
     &["process", "lend", "worker", "watch"],
@@ -24,6 +24,7 @@ const LAYERS: &[&[&str]] = &[
     &["fork"],
     &["formats"],
     &["workers", "exec"],
+    &["fuzzing"],
     &["lib"],
 ];
 

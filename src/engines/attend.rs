@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::standstill::Standstill;
 use super::work::{Orders, Round, Work};
 use crate::error::{Cause, Death, Error, Result};
 use crate::process::{Crowd, Event};
@@ -26,12 +27,16 @@ pub(super) fn attend(
     let (mut deaths, mut tries) = (Vec::new(), 0);
     let mut vigil = Vigil::new(orders.slice_deadline);
     let is_leased = work.loans.iter().any(|loan| loan.lease.is_some());
+    let mut standstill = Standstill::new();
     let ended = loop {
         match end.crossed(&mut arrival) {
             Ok(true) => break Ok(()),
             Err(Broken { by }) => break Err(by),
             Ok(false) if patience.is_some_and(|patience| patience.pause(&mut tries)) => continue,
             Ok(false) => {}
+        }
+        if standstill.look(work, crowd, round.processes) {
+            break Err(None);
         }
         let event = match vigil.look(crowd, work) {
             Overdue::Now { rank, limit } => {
@@ -96,7 +101,7 @@ pub(super) fn attend(
             Some((rank, pid, cause)) => Err(work.failure(rank, pid, cause)),
             None if orders.are_to_end() => Err(orders.ended(work.board.done(), work.grid.slices())),
             None if let Some(error) = wanted(work) => Err(error),
-            // Only the coordinator breaks the barrier for no worker's sake, and it did not.
+            // Only the coordinator breaks the barrier for no worker's sake, and it did not; or nobody will ever come.
             None => Err(Error::System {
                 doing: "keep the board as the coordinator left it",
                 source: std::io::Error::other("a worker has written over it"),
@@ -135,7 +140,8 @@ fn over(work: &Work<'_>, crowd: &mut Crowd, by: Option<usize>) -> Option<(usize,
         // This process worked as the last rank.
         len if rank == len && rank < work.board.layout().workers => (rank, std::process::id(), None),
         len => {
-            let rank = rank.min(len - 1);
+            // Whatever the word says; of those who stay, not all may have part in this job.
+            let rank = rank.min(len.min(work.board.layout().workers) - 1);
             let (pid, cause) = crowd.bury(rank);
             (rank, pid, Some(cause))
         }

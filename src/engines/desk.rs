@@ -7,8 +7,10 @@
 //! published through the segment's descriptor: in the worker's memory there is nothing that a stray write could reach.
 #![allow(unsafe_code)]
 
+use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -19,6 +21,7 @@ use crate::slices::{Grid, Region};
 use crate::sync::Sleep;
 use crate::sys::limits::page_size;
 use crate::sys::memory::{Access, Keeping};
+use crate::sys::proc::Memory;
 use crate::sys::usage::Whose;
 
 /// How outputs are looked after in a job, decided before the fork.
@@ -85,6 +88,15 @@ impl Care {
         self.outputs.iter().any(|output| output.guard.is_some())
     }
 
+    /// What of the outputs is published through: their descriptors.
+    pub(super) fn descriptors(&self, loans: &[Loan<'_>]) -> Vec<RawFd> {
+        let outputs = loans.iter().filter(|loan| loan.access == Access::Write).zip(&self.outputs);
+        outputs
+            .filter(|(_, care)| care.guard == Some(Guard::Copies))
+            .map(|(loan, _)| loan.backing.descriptor())
+            .collect()
+    }
+
     /// How much private memory the guard takes of a worker at most: the outputs that are worked on in private pages.
     pub(crate) fn private_bytes(&self, loans: &[Loan<'_>]) -> usize {
         let outputs = loans.iter().filter(|loan| loan.access == Access::Write).zip(&self.outputs);
@@ -102,6 +114,8 @@ pub(crate) struct Desk<'w> {
     sleep: Option<&'w Sleep<'w>>,
     /// Whether its worker is a process of its own, or a thread of the coordinator's.
     whose: Whose,
+    /// Where its worker reads how much memory it has, if it cannot open that later.
+    gauge: Option<File>,
 }
 
 /// An output that needs care.
@@ -118,7 +132,7 @@ impl<'w> Desk<'w> {
     pub(super) fn of_coordinator(loans: &'w [Loan<'w>], sleep: Option<&'w Sleep<'w>>) -> Self {
         let base = |loan: &Loan<'_>| loan.base.expect("jobs with files lent have processes as workers");
         let seats = loans.iter().map(|loan| Seat { base: base(loan), extent: loan.extent }).collect();
-        Self { seats, outputs: Vec::new(), _inputs: Vec::new(), sleep, whose: Whose::Thread }
+        Self { seats, outputs: Vec::new(), _inputs: Vec::new(), sleep, whose: Whose::Thread, gauge: None }
     }
 
     /// In a worker process, with what was lent mapped by `map`: the loan of a number, kept in a way.
@@ -127,8 +141,14 @@ impl<'w> Desk<'w> {
         care: &Care,
         mut map: impl FnMut(usize, Keeping) -> Result<Rc<Attached>>,
     ) -> Result<Self> {
-        let mut desk =
-            Self { seats: Vec::new(), outputs: Vec::new(), _inputs: Vec::new(), sleep: None, whose: Whose::Process };
+        let mut desk = Self {
+            seats: Vec::new(),
+            outputs: Vec::new(),
+            _inputs: Vec::new(),
+            sleep: None,
+            whose: Whose::Process,
+            gauge: None,
+        };
         let mut care = care.outputs.iter();
         for (number, loan) in loans.iter().enumerate() {
             let care = if loan.access == Access::Write { care.next() } else { None };
@@ -149,6 +169,17 @@ impl<'w> Desk<'w> {
             }
         }
         Ok(desk)
+    }
+
+    /// Opens what it takes to read the worker's memory, for when nothing can be opened any more; the descriptor.
+    pub(super) fn open_gauge(&mut self) -> io::Result<RawFd> {
+        Ok(self.gauge.insert(Memory::gauge()?).as_raw_fd())
+    }
+
+    /// The memory of this process, as far as it can be read.
+    pub(super) fn memory(&self) -> Memory {
+        let read = self.gauge.as_ref().map_or_else(Memory::of_this_process, Memory::read);
+        read.unwrap_or_default()
     }
 
     /// Each loan, in order.

@@ -1,6 +1,7 @@
 //! A worker's life in a process of its own, from birth to the status it leaves with.
 
 use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 
 use super::desk::Desk;
@@ -26,7 +27,8 @@ impl Ways {
     /// As for [`Pools::of`].
     #[allow(unsafe_code)]
     pub(super) unsafe fn of(upbringing: Upbringing) -> Self {
-        let backtraces = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
+        // Whose words would be looked up in files.
+        let backtraces = !upbringing.confined && std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
         // SAFETY: passed on to the caller.
         let pools = unsafe { Pools::of(upbringing.threads) };
         // Where the system does not tell which CPUs there are, it does not take them away either.
@@ -36,7 +38,7 @@ impl Ways {
 }
 
 /// Signs, attaches, labours, meets the coordinator. `withheld` are the addresses that this process must keep empty, if its
-/// parent has not seen to that.
+/// parent has not seen to that; `lifeline` is what it must hold open until its end.
 pub(super) fn live(
     work: &Work<'_>,
     labour: &dyn Labour,
@@ -44,11 +46,12 @@ pub(super) fn live(
     rank: usize,
     ways: &Ways,
     withheld: Option<Withheld>,
+    lifeline: Option<BorrowedFd<'_>>,
 ) -> i32 {
     work.board.note(rank, Mark::Born { pid: std::process::id() });
     let berth = &work.board.berths()[rank];
     be_born(berth, rank, ways);
-    let desk = match prepare(work, withheld) {
+    let desk = match prepare(work, withheld, lifeline) {
         // Never unmapped: a thread that the body left running may still look at a view.
         Ok(desk) => ManuallyDrop::new(desk),
         Err(error) => {
@@ -89,16 +92,25 @@ pub(super) fn be_born(berth: &Berth, rank: usize, ways: &Ways) {
     keep_panics_quiet(rank, ways.backtraces);
 }
 
-/// Maps what was lent, and nothing else of the coordinator's arrays; limits the memory that may be added to that.
-fn prepare<'w>(work: &Work<'w>, withheld: Option<Withheld>) -> Result<Desk<'w>> {
+/// Maps what was lent, and nothing else of the coordinator's arrays; limits the memory that may be added to that, and what else
+/// this process can do.
+fn prepare<'w>(work: &Work<'w>, withheld: Option<Withheld>, lifeline: Option<BorrowedFd<'_>>) -> Result<Desk<'w>> {
     withheld
         .map_or(Ok(()), Withheld::blockade)
         .map_err(Error::system("keep a worker away from arrays it was not lent"))?;
-    let desk =
+    let mut desk =
         Desk::attach(work.loans, work.care, |loan, keeping| work.loans[loan].backing.attach(keeping).map(Rc::new))?;
     if let Some(limit) = work.memory_limit {
         let private = limit.saturating_add(work.care.private_bytes(work.loans) as u64);
         limits::limit_private_memory(Some(private)).map_err(Error::system("limit a worker's memory"))?;
+    }
+    if let Some(sandbox) = work.sandbox {
+        let mut keep = work.care.descriptors(work.loans);
+        keep.extend(lifeline.map(|held| held.as_raw_fd()));
+        if work.measure_memory {
+            keep.push(desk.open_gauge().map_err(Error::system("open /proc/self/smaps_rollup"))?);
+        }
+        sandbox.enter(keep)?;
     }
     Ok(desk)
 }

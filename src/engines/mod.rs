@@ -10,6 +10,7 @@ mod live;
 mod notes;
 mod processes;
 mod serial;
+mod standstill;
 mod threads;
 mod toll;
 mod whereabouts;
@@ -23,6 +24,12 @@ pub(crate) use work::{Body, Labour, Orders, Upbringing, Work};
 
 use crate::engine::Engine;
 use crate::error::{Death, Result};
+
+/// Reads words as a crew's worker reads what it is told.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_bill(words: &[u64]) {
+    crew::read_bill(words);
+}
 
 /// Runs the job as `engine` does; the deaths of workers that it survived.
 pub(crate) fn run(

@@ -4,6 +4,8 @@
 //! more for slices that dead workers left. Worker: attaches what was lent, labours, meets the coordinator at the end
 //! barrier, leaves.
 
+use std::os::fd::BorrowedFd;
+
 use super::attend::attend;
 use super::live::{Ways, live};
 use super::toll::Toll;
@@ -59,9 +61,8 @@ pub(super) fn run_rounds(
 ) -> Result<Vec<Death>> {
     shortage::count(orders.began);
     let (mut round, mut toll) = (work.first_round(true), Toll::new(work.retries));
+    let mut fewest = work.dealer.slices;
     loop {
-        // Before the first, what the board of a crew says is of another job.
-        let done = if round.goes_on && !round.first { work.board.done() } else { 0 };
         work.board.note_own(Mark::Prepares);
         let patience = staff.patience();
         let crowd = staff.begin(work, labour, &mut round)?;
@@ -69,7 +70,9 @@ pub(super) fn run_rounds(
         work.board.note_own(Mark::Ends);
         let mut left = work.missing();
         staff.end(attended.is_ok() && !left.is_empty());
-        toll.count(attended?, &left, work.board.done() > done);
+        toll.count(attended?, &left, left.len() < fewest);
+        // Not those of the last round: who writes over what is done again and again is not making progress.
+        fewest = fewest.min(left.len());
         if left.is_empty() {
             return Ok(toll.into_deaths());
         }
@@ -186,7 +189,7 @@ unsafe fn fork_crowd(work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Res
     for rank in 0..workers {
         work.board.note_own(Mark::Forks { rank });
         // SAFETY: passed on to the caller.
-        let born = unsafe { child::spawn(|| live(work, labour, round, rank, &ways, withheld.take())) };
+        let born = unsafe { child::spawn(|| live(work, labour, round, rank, &ways, withheld.take(), None)) };
         let fork = |source| Error::Fork { started: rank, asked: workers, limit: limits::process_limit(), source };
         crowd.add(born.map_err(fork)?);
     }
@@ -201,11 +204,14 @@ unsafe fn fork_crowd(work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Res
 unsafe fn open_nursery(work: &Work<'_>, labour: &dyn Labour) -> std::io::Result<Nursery> {
     // SAFETY: passed on to the caller.
     let ways = unsafe { Ways::of(work.upbringing) };
-    let bear = |crowd: &mut Crowd| {
+    let bear = |crowd: &mut Crowd, held: BorrowedFd<'_>| {
         let round = work.next_round();
         for (rank, berth) in work.board.berths().iter().enumerate().take(round.dealer.workers) {
             // SAFETY: the nursery has one thread.
-            let Ok(child) = (unsafe { child::spawn(|| live(work, labour, &round, rank, &ways, None)) }) else { break };
+            let Ok(child) = (unsafe { child::spawn(|| live(work, labour, &round, rank, &ways, None, Some(held))) })
+            else {
+                break;
+            };
             berth.enter(child.pid());
             crowd.add(child);
         }

@@ -24,7 +24,9 @@ impl Toll {
     pub(super) fn count(&mut self, deaths: Vec<Death>, left: &[usize], progress: bool) {
         let mut blamed = false;
         for death in &deaths {
-            if let Some(slice) = death.slice.map(|slice| slice.0.index()).filter(|slice| left.contains(slice)) {
+            // Nobody works on one that was set aside, whatever the board says: to blame that would be no progress.
+            let blames = |slice: &usize| left.contains(slice) && !self.is_set_aside(*slice);
+            if let Some(slice) = death.slice.map(|slice| slice.0.index()).filter(blames) {
                 blamed = true;
                 let (tries, last) = self.by_slice.entry(slice).or_insert((0, death.clone()));
                 *tries += 1;

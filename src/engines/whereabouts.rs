@@ -30,6 +30,9 @@ impl Work<'_> {
         if signal == libc::SIGKILL {
             return shortage::killed().map_or(exit, |Shortage { limit }| Cause::OutOfMemory { limit });
         }
+        if signal == libc::SIGSYS && self.sandbox.is_some() {
+            return Cause::Forbidden { call: self.refused(rank) };
+        }
         if let (libc::SIGABRT, Some(limit)) = (signal, self.memory_limit) {
             return Cause::AbortedWithin { limit };
         }

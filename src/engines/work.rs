@@ -13,10 +13,12 @@ use crate::answer::Answer;
 use crate::error::{Cause, Death, Error, Refusal, SliceName};
 use crate::lend::{Lend, Loan};
 use crate::process::cause_of;
+use crate::report::Memory;
+use crate::sandbox::Confinement;
 use crate::slices::Grid;
 use crate::stop::Stop;
 use crate::sync::{Board, Dealer, Patience, Words};
-use crate::sys::proc::Memory;
+use crate::sys::sandbox;
 use crate::worker::Worker;
 
 /// What all workers of a job share.
@@ -36,6 +38,8 @@ pub(crate) struct Work<'w> {
     pub(crate) care: &'w Care,
     /// Bytes of memory of its own that a worker process may add.
     pub(crate) memory_limit: Option<u64>,
+    /// What a worker process is confined to when it has attached what was lent.
+    pub(crate) sandbox: Option<&'w Confinement>,
     /// A request to stop that a worker on a thread looks at between slices. A process is ended by the coordinator.
     pub(crate) stop: Option<&'w Stop>,
     /// Whether workers that meet go on doing so when one has died.
@@ -52,6 +56,8 @@ pub(crate) struct Upbringing {
     pub(crate) threads: usize,
     /// Whether each is bound to a CPU.
     pub(crate) pin: bool,
+    /// Whether each is confined to a sandbox before it works.
+    pub(crate) confined: bool,
 }
 
 /// Slices to be dealt: all of a job, or those that are left after workers have died.
@@ -239,7 +245,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<'_, L
         let more = self.end.map_or_else(Memory::default, |end| end());
         notes.measures();
         if work.measure_memory {
-            board.berths()[rank].note_memory(Memory::of_this_process().unwrap_or_default().and(&more));
+            board.berths()[rank].note_memory(desk.memory().and(&more));
         }
         notes.measured();
         // The last thing that it may be late for.
@@ -283,8 +289,12 @@ impl Work<'_> {
         let slices = self.board.layout().slices;
         let slice = berth.at(slices).map(|slice| SliceName(self.grid.region(slice)));
         let cause = match berth.said() {
-            Some(Words::Refused { reason }) => return Error::Refused(Box::new(Refusal { rank, slice, reason })),
-            Some(Words::Panicked { message, location }) => Cause::Panicked { message, location },
+            Some(Words::Refused { reason }) => {
+                return Error::Refused(Box::new(Refusal { rank, slice, reason: self.with_refused(rank, reason) }));
+            }
+            Some(Words::Panicked { message, location }) => {
+                Cause::Panicked { message: self.with_refused(rank, message), location }
+            }
             Some(Words::Bereft { exit, pid, program }) => {
                 Cause::Program { program, pid, cause: Box::new(self.explain(rank, cause_of(exit))) }
             }
@@ -300,6 +310,21 @@ impl Work<'_> {
             slices,
             others: Vec::new(),
         }))
+    }
+}
+
+impl Work<'_> {
+    /// The last system call that its sandbox refused a worker, if there was one.
+    pub(super) fn refused(&self, rank: usize) -> Option<String> {
+        self.sandbox.and(self.board.berths()[rank].fault.refused()).map(sandbox::call_name)
+    }
+
+    /// What a worker said, and what its sandbox had refused it before.
+    fn with_refused(&self, rank: usize, words: String) -> String {
+        match self.refused(rank) {
+            Some(call) => format!("{words} (its sandbox had refused it the system call {call})"),
+            None => words,
+        }
     }
 }
 

@@ -110,7 +110,7 @@ impl<'s> Shepherd<'s> {
         let refused = |error| format!("the system refused to open the arrays for the program ({error})");
         let open = |array: &super::array::Array| match self.plan.guard && array.is_output() {
             true => scratch(array.bytes().segment()),
-            false => array.bytes().segment().backing().descriptor(access(array)),
+            false => array.bytes().segment().backing().reopened(access(array)),
         };
         let arrays: Vec<OwnedFd> = self.lot.arrays().iter().map(open).collect::<Result<_, _>>().map_err(refused)?;
         let entry = |(array, fd): (&super::array::Array, &OwnedFd)| Entry {

@@ -6,10 +6,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::source::wrong;
 use crate::error::{Error, Result};
@@ -215,12 +215,11 @@ fn behind_links(path: &Path) -> PathBuf {
     path
 }
 
-/// Tries names until one is free.
+/// Tries names that nobody can guess until one is free: in a folder that others may write too, one could be there before us.
 fn under_unused_name<T>(mut attempt: impl FnMut(&OsStr) -> io::Result<T>) -> io::Result<(OsString, T)> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
     loop {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = OsString::from(format!(".parfork-{}-{number}", std::process::id()));
+        let number = RandomState::new().build_hasher().finish();
+        let name = OsString::from(format!(".parfork-{}-{number:016x}", std::process::id()));
         match attempt(&name) {
             Ok(made) => return Ok((name, made)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -7,6 +7,8 @@
 //! Whatever a file holds, the end is an array, [`Error::File`](crate::Error::File) or
 //! [`Error::Memory`](crate::Error::Memory).
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod landing;
 pub mod npy;
 pub mod picture;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::sys::file::open_to_read;
+use crate::sys::limits::{self, Room};
 
 /// A regular file to read, and its length when it was opened.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub(super) struct Source {
     pub(super) path: PathBuf,
     pub(super) file: File,
     pub(super) len: u64,
+    /// How much memory there was when it was opened: who reads it may not be able to ask.
+    pub(super) room: Option<Room>,
 }
 
 impl Source {
@@ -30,7 +33,7 @@ impl Source {
         if metadata.len() == 0 {
             return Err(wrong(path, "the file is empty (0 bytes)", "write it again; whatever made it did not finish"));
         }
-        Ok(Self { path: path.to_owned(), file, len: metadata.len() })
+        Ok(Self { path: path.to_owned(), file, len: metadata.len(), room: limits::memory_room() })
     }
 
     /// Fills `bytes` from where the file is being read.
@@ -39,7 +42,7 @@ impl Source {
     }
 
     /// Up to `most` of the first bytes; what is read next is the first byte again.
-    pub(super) fn head(&mut self, most: u64) -> Result<Vec<u8>> {
+    pub(super) fn head(&self, most: u64) -> Result<Vec<u8>> {
         let mut head = Vec::with_capacity(usize::try_from(most.min(self.len)).unwrap_or(0));
         (&self.file).take(most).read_to_end(&mut head).map_err(|error| self.failed(&error))?;
         self.rewind()?;
@@ -54,14 +57,13 @@ impl Source {
     }
 
     /// What is read next is the first byte.
-    pub(super) fn rewind(&mut self) -> Result<()> {
-        self.file.rewind().map_err(|error| self.failed(&error))
+    pub(super) fn rewind(&self) -> Result<()> {
+        (&self.file).rewind().map_err(|error| self.failed(&error))
     }
 
     /// The same file, read in large pieces from where it is being read.
-    pub(super) fn buffered(&self) -> Result<BufReader<File>> {
-        let file = self.file.try_clone().map_err(|error| self.failed(&error))?;
-        Ok(BufReader::with_capacity(1 << 18, file))
+    pub(super) fn buffered(&self) -> BufReader<&File> {
+        BufReader::with_capacity(1 << 18, &self.file)
     }
 
     /// The error when reading fails.

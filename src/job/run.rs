@@ -1,9 +1,10 @@
 //! How a job is put together: cut, board, work, answers.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use bytemuck::Zeroable;
+use bytemuck::Pod;
 
 use super::{Job, cpus};
 use crate::answer::{Answer, Gathered};
@@ -13,6 +14,7 @@ use crate::error::{Death, Error, Result};
 use crate::lend::{Lend, Loan, cut};
 use crate::record::{ArrayRecord, Facts, Options, Record};
 use crate::report::{Memory, Report};
+use crate::sandbox::Sandbox;
 use crate::settings::{Redo, Settings};
 use crate::shared::touch_cost;
 use crate::sync::{Board, Dealer, Layout, Patience, Sign, Tape};
@@ -59,6 +61,7 @@ impl<L: Lend> Job<'_, L> {
         let options = is_recorded.then(|| options(&settings, workers, hands.is_some()));
         // Whether a process that is not to be killed works: it looks at requests to stop between slices.
         let joins_in = hands.as_ref().is_some_and(|hands| hands.joins_in());
+        let sandbox = settings.sandbox.as_ref().map(Sandbox::prepare).transpose()?;
         let work = Work {
             loans: &loans,
             grid: &grid,
@@ -70,9 +73,14 @@ impl<L: Lend> Job<'_, L> {
             retries: settings.retries,
             care: &care,
             memory_limit: settings.memory_limit,
+            sandbox: sandbox.as_ref(),
             stop: settings.stop.filter(|_| !processes || joins_in),
             go_on_without_dead: settings.go_on_without_dead,
-            upbringing: Upbringing { threads: settings.threads_per_worker.unwrap_or(1), pin: settings.pin },
+            upbringing: Upbringing {
+                threads: settings.threads_per_worker.unwrap_or(1),
+                pin: settings.pin,
+                confined: sandbox.is_some(),
+            },
             only,
         };
         let began = Instant::now();
@@ -126,8 +134,15 @@ impl<L: Lend> Job<'_, L> {
             deaths: report.deaths.clone(),
             fault_cost: fault_cost(&loans),
         };
-        match deaths.and_then(|deaths| report.check(&board, run.clone()).map(|()| deaths)) {
-            Ok(deaths) => report.deaths = deaths,
+        let done = deaths.and_then(|deaths| {
+            report.check(&board, run.clone())?;
+            Ok((deaths, answers(&board, run)?))
+        });
+        let answers = match done {
+            Ok((deaths, answers)) => {
+                report.deaths = deaths;
+                answers
+            }
             Err(error) => {
                 // Whoever has written over the board may be at work, and others with it.
                 hands.into_iter().for_each(Hands::end_workers);
@@ -139,18 +154,27 @@ impl<L: Lend> Job<'_, L> {
                 }
                 return Err(error);
             }
-        }
-        let answers = run.map(|slice| {
-            let mut answer = R::Value::zeroed();
-            board.read_answer(slice, bytemuck::bytes_of_mut(&mut answer));
-            answer
-        });
-        let answers = answers.collect();
+        };
         if let Some(options) = options.filter(|_| settings.record) {
             report.record = Some(Arc::new(Record::read(&board, facts(options, &report, None))));
         }
         Ok(Gathered::new(answers, report))
     }
+}
+
+/// The answers of the slices that were run.
+fn answers<A: Pod>(board: &Board, run: Range<usize>) -> Result<Vec<A>> {
+    let answer = |slice: usize| {
+        let mut answer = A::zeroed();
+        match board.read_answer(slice, bytemuck::bytes_of_mut(&mut answer)) {
+            true => Ok(answer),
+            false => Err(Error::System {
+                doing: "keep the board as the workers left it",
+                source: std::io::Error::other(format!("somebody has written over the answer of slice {slice}")),
+            }),
+        }
+    };
+    run.map(answer).collect()
 }
 
 /// What of the settings is recorded.
@@ -215,6 +239,7 @@ fn check(settings: &Settings<'_>, loans: &[Loan<'_>], joins_in: bool) -> Result<
         ("a limit of memory", settings.memory_limit.is_some()),
         ("a guard", settings.guard),
         ("binding to CPUs", settings.pin),
+        ("a sandbox", settings.sandbox.is_some()),
         ("a crew", settings.crew.is_some()),
     ];
     match processes_only.into_iter().find(|(_, asked)| *asked) {

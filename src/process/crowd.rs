@@ -149,6 +149,17 @@ impl Crowd {
         since.min_by_key(|&(_, since)| since)
     }
 
+    /// Whether those of the first `processes` that live all wait for others, or for the next job: each is asleep on a word of the
+    /// board. Where the system does not tell on which, their own word that they wait will do.
+    pub(crate) fn all_wait(&self, processes: usize) -> bool {
+        let waits = |pid, berth: &Berth| match proc::sleeps_on(pid) {
+            Ok(word) => word.is_some_and(|word| self.board.holds(word)),
+            Err(_) => berth.since().is_none() && proc::state(pid).is_ok_and(|state| state == proc::ASLEEP),
+        };
+        let mut those = self.living().take_while(|(rank, ..)| *rank < processes);
+        those.all(|(_, member, berth)| waits(member.process.pid(), berth))
+    }
+
     /// A number that changes with whatever any of them does between slices and meetings.
     pub(crate) fn doing(&self) -> u64 {
         self.living().fold(0, |sum, (rank, _, berth)| sum.rotate_left(7) ^ berth.doing().wrapping_add(rank as u64))

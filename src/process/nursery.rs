@@ -6,6 +6,7 @@
 //! how it ended. Should it die itself, its workers die with it, and a pipe that they all hold open tells when the last is gone.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -37,20 +38,25 @@ const SOON: Duration = Duration::from_millis(1);
 const ROUND: Duration = Duration::from_millis(10);
 
 impl Nursery {
-    /// Forks it. For each order it calls `bear` with an empty crowd to be filled; it and whoever it makes keep away from what
+    /// Forks it. For each order it calls `bear` with an empty crowd to be filled, and with
+    /// what each of these must hold open until its end; it and whoever it makes keep away from what
     /// is `withheld`.
     ///
     /// # Safety
     /// As for [`child::spawn`].
     #[allow(unsafe_code)]
-    pub(crate) unsafe fn open(board: &Board, withheld: Withheld, bear: impl FnMut(&mut Crowd)) -> io::Result<Self> {
+    pub(crate) unsafe fn open(
+        board: &Board,
+        withheld: Withheld,
+        bear: impl FnMut(&mut Crowd, BorrowedFd<'_>),
+    ) -> io::Result<Self> {
         // What the one before it was told and said is not for this one.
         // SAFETY: who had it before, if anybody, was dropped, and that waits for all that it made.
         unsafe { board.clear_post() };
         let (lifeline, held) = Lifeline::new()?;
         let life = || {
-            let _held = held;
-            withheld.blockade().map_or(1, |()| serve(board, bear))
+            let mut bear = bear;
+            withheld.blockade().map_or(1, |()| serve(board, |crowd| bear(crowd, held.as_fd())))
         };
         // SAFETY: passed on to the caller.
         let child = unsafe { child::spawn(life) }?;
@@ -84,7 +90,7 @@ impl Nursery {
     fn order(&mut self) -> io::Result<()> {
         let post = &self.board.head().post.0;
         if !self.is_intact() {
-            return Err(io::Error::other("somebody has written over the board"));
+            return Err(written_over());
         }
         self.orders += 1;
         post.ordered.store(self.orders, Ordering::Release);
@@ -96,6 +102,9 @@ impl Nursery {
             let done = post.done.load(Ordering::Acquire);
             if done == self.orders {
                 return Ok(());
+            }
+            if post.ordered.load(Ordering::Acquire) != self.orders || done != self.orders - 1 {
+                return Err(written_over());
             }
             let end = post.obituary.word().load(Ordering::Acquire);
             if Obituary::says_dead(end) || self.child.ended().is_some() {
@@ -110,6 +119,10 @@ impl Nursery {
             }
         }
     }
+}
+
+fn written_over() -> io::Error {
+    io::Error::other("somebody has written over the board")
 }
 
 impl Drop for Nursery {
@@ -160,7 +173,11 @@ fn serve(board: &Board, mut bear: impl FnMut(&mut Crowd)) -> i32 {
             post.done.store(served, Ordering::Release);
             futex::wake_all(&post.done);
         } else if !met {
-            futex::wait(&post.ordered, served, None);
+            futex::wait(&post.ordered, served, Some(Instant::now() + ROUND));
+            // Those that were just born are at work, and one of them may have written over it.
+            if post.ordered.load(Ordering::Acquire) == served && post.done.swap(served, Ordering::Release) != served {
+                futex::wake_all(&post.done);
+            }
         } else {
             let (ended, more) = crowd.reap();
             ended.into_iter().for_each(|(rank, exit)| board.berths()[rank].note_exit(exit));

@@ -77,6 +77,45 @@ impl Record {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+impl Record {
+    /// Reads the tapes of a board that anybody may have written over, of a job of five slices.
+    pub(crate) fn of_any(board: &Board) -> Self {
+        let options = Options {
+            engine: crate::engine::Engine::Processes,
+            crew: false,
+            workers: board.layout().workers,
+            split: crate::slices::Split::default(),
+            schedule: crate::slices::Schedule::Guided,
+            retries: 0,
+            guard: false,
+            pin: false,
+            threads_per_worker: 1,
+            deadline: None,
+            slice_deadline: None,
+            memory_limit: None,
+            only_slice: None,
+        };
+        let grid = Grid::new(crate::slices::Split::rows().of(1), &[5, 4]).unwrap_or_else(|error| panic!("{error}"));
+        let facts = Facts {
+            options,
+            grid,
+            started: SystemTime::UNIX_EPOCH,
+            began: Duration::from_millis(1),
+            wall: Duration::from_millis(100),
+            preparing: Duration::ZERO,
+            gathering: Duration::ZERO,
+            arrays: Vec::new(),
+            memories: board.berths().iter().map(crate::sync::Berth::memory).collect(),
+            coordinator_memory: None,
+            deaths: Vec::new(),
+            failure: None,
+            fault_cost: Duration::from_micros(1),
+        };
+        Self::read(board, facts)
+    }
+}
+
 /// From the board's clock to times since the job began, none before the last.
 #[derive(Clone, Copy)]
 struct Clock {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -242,6 +242,11 @@ impl Backing {
         Ok(Self { fd, at: told.at, len: told.len, made: None })
     }
 
+    /// Its descriptor in this process.
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
     /// How many bytes there are.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -267,7 +272,7 @@ impl Backing {
     }
 
     /// A descriptor of its own for another program, to read or also to write.
-    pub(crate) fn descriptor(&self, access: Access) -> io::Result<OwnedFd> {
+    pub(crate) fn reopened(&self, access: Access) -> io::Result<OwnedFd> {
         reopen(std::process::id(), self.fd.as_raw_fd() as u64, access == Access::Write)
     }
 

@@ -124,7 +124,10 @@ impl Barrier {
     /// Whether the crossing has happened; an error if it never will, or if the word says what cannot be: that more than one
     /// has happened since. Renews an arrival that a withdrawal has made void.
     pub(crate) fn crossed(&self, arrival: &mut Arrival) -> Result<bool, Broken> {
-        loop {
+        /// More often than all can be withdrawn while one looks, only somebody gone mad changes the word: who looks has other
+        /// things to look at as well.
+        const RENEWALS: u32 = 1 << 12;
+        for _ in 0..RENEWALS {
             let word = self.word.load(Ordering::Acquire);
             match (word & !(CROSSING - 1)).wrapping_sub(arrival.word & !(CROSSING - 1)) {
                 0 => {}
@@ -140,6 +143,7 @@ impl Barrier {
             // The crossing cannot have happened meanwhile, for it needs this very arrival.
             *arrival = self.arrive(arrival.participants);
         }
+        Ok(false)
     }
 
     /// Says that this participant is about to sleep. The word to sleep on, and its value as long as there is nothing new for

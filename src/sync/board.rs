@@ -13,14 +13,14 @@ use super::bill::BillAt;
 use super::journal::Journal;
 use super::layout::{Layout, Offsets};
 use super::plate::Plate;
+use super::seal::Sealer;
 use super::{Absence, Barrier, Berth, Call, SliceState};
 use crate::error::{Error, Result};
 use crate::shared::{Segment, Wire};
 use crate::sys::obituary::Obituary;
 
-/// Words for the whole job.
-///
-/// What a job begins and ends with shares a cache line; what workers do to each other in between has lines of its own.
+/// Words for the whole job. What it begins and ends with shares a cache line; what workers do to each other in between has lines
+/// of its own.
 #[repr(C, align(128))]
 pub(crate) struct Head {
     /// What others may know.
@@ -65,6 +65,7 @@ unsafe impl Wire for Head {}
 #[derive(Clone)]
 pub(crate) struct Board {
     segment: Arc<Segment>,
+    sealer: Arc<Sealer>,
     layout: Layout,
     /// How many berths there is room for; a job may have fewer workers.
     berths: usize,
@@ -85,10 +86,10 @@ impl Board {
         let berths = layout.workers;
         let at = layout.offsets(berths).ok_or_else(|| too_large(layout, Layout::MOST))?;
         let segment = Arc::new(Segment::for_board(at.end)?);
-        let board = Self { segment, layout, berths, at, epoch: Instant::now() };
+        let board = Self { segment, sealer: Arc::default(), layout, berths, at, epoch: Instant::now() };
         // SAFETY: the segment was made just now and no other process or thread has it.
         unsafe { board.prepare() };
-        board.head().plate.put_up();
+        board.head().plate.put_up(Duration::ZERO);
         Ok(board)
     }
 
@@ -101,10 +102,10 @@ impl Board {
         let at = layout.offsets(workers).ok_or_else(|| too_large(layout, ROOM))?;
         let segment = Arc::new(Segment::for_boards(ROOM)?);
         segment.reserve(0..BERTHS)?;
-        let board = Self { segment, layout, berths: workers, at, epoch: Instant::now() };
+        let board = Self { segment, sealer: Arc::default(), layout, berths: workers, at, epoch: Instant::now() };
         // SAFETY: as in `new`.
         unsafe { board.head().post.0.obituary.prepare() };
-        board.head().plate.put_up();
+        board.head().plate.put_up(Duration::ZERO);
         Ok(board)
     }
 
@@ -115,7 +116,8 @@ impl Board {
     pub(crate) fn laid_out(&self, layout: Layout) -> Result<Self> {
         let at = layout.offsets(self.berths).filter(|at| at.end <= self.segment.len());
         let at = at.ok_or_else(|| too_large(layout, self.segment.len()))?;
-        Ok(Self { segment: self.segment.clone(), layout, at, ..*self })
+        let (segment, sealer) = (self.segment.clone(), self.sealer.clone());
+        Ok(Self { segment, sealer, layout, at, ..*self })
     }
 
     /// Sees to it that there is memory for the berths of this layout, for its journal, and for `more` bytes after that.
@@ -214,6 +216,7 @@ impl Board {
     pub(super) fn room_for_berths(&self) -> usize {
         self.berths
     }
+
     /// What the clock that times slices shows.
     pub(crate) fn clock(&self) -> Duration {
         self.epoch.elapsed()
@@ -231,23 +234,38 @@ impl Board {
 
     /// Enters that worker `rank` has finished a slice, with its answer, which took `busy`.
     pub(crate) fn finish(&self, rank: usize, slice: usize, answer: &[u8], busy: Duration) {
+        // Before the word that the slice is done, with which whoever reads that finds it.
+        self.seals()[slice].store(self.sealer.seal(slice, rank, answer), Ordering::Relaxed);
         self.journal().finish(rank, slice, answer);
         self.berths()[rank].end(busy);
     }
 
-    /// Copies the answer of a slice that is done.
-    pub(crate) fn read_answer(&self, slice: usize, into: &mut [u8]) {
-        self.journal().read_answer(slice, into);
+    /// What makes it believable that slices are done.
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.sealer
     }
 
-    /// How many slices the journal calls done.
+    fn seals(&self) -> &[AtomicU64] {
+        self.segment.words(self.at.seals, self.layout.slices)
+    }
+
+    /// Copies the answer of a slice; whether it is done, and this is the answer that its worker gave.
+    pub(crate) fn read_answer(&self, slice: usize, into: &mut [u8]) -> bool {
+        let SliceState::Done { rank } = self.state(slice) else { return false };
+        let seal = self.seals()[slice].load(Ordering::Relaxed);
+        self.journal().read_answer(slice, into);
+        self.sealer.knows(seal, slice, rank, into)
+    }
+
+    /// How many slices the journal calls done. For people: nobody has looked at their seals.
     pub(crate) fn done(&self) -> usize {
         self.journal().done()
     }
 
-    /// The slices that the journal does not call done, ascending.
+    /// The slices that are not done, ascending. Those that the journal calls so without the right seal are not.
     pub(crate) fn not_done(&self) -> Vec<usize> {
-        self.journal().not_done()
+        let mut answer = vec![0; self.layout.answer];
+        (0..self.layout.slices).filter(|&slice| !self.read_answer(slice, &mut answer)).collect()
     }
 
     /// The slices that are free, ascending: those of the next round.
@@ -350,7 +368,7 @@ mod tests {
         board.finish(2, 4, b"twelve bytes", Duration::from_nanos(7));
         assert_eq!((board.state(4), board.berths()[2].at(5)), (SliceState::Done { rank: 2 }, None));
         let mut answer = [0; 12];
-        board.read_answer(4, &mut answer);
+        assert!(board.read_answer(4, &mut answer));
         assert_eq!((&answer, board.done(), board.berths()[2].busy().as_nanos()), (b"twelve bytes", 1, 7));
         assert_eq!(board.state(3), SliceState::Free);
     }
@@ -361,5 +379,19 @@ mod tests {
         board.journal().states[0].store(u32::MAX, Ordering::Relaxed);
         assert_eq!(board.done(), 1);
         assert!(matches!(board.state(0), SliceState::Done { .. }));
+        assert_eq!(board.not_done().len(), 5, "nobody has sealed it");
+    }
+
+    #[test]
+    fn an_answer_that_was_written_over_is_none() {
+        let board = board();
+        board.finish(1, 3, b"twelve bytes", Duration::ZERO);
+        assert_eq!(board.not_done(), [0, 1, 2, 4]);
+        board.journal().answers[3 * 12].store(b'T', Ordering::Relaxed);
+        assert!(!board.read_answer(3, &mut [0; 12]));
+        // Another's name under it.
+        board.finish(1, 3, b"twelve bytes", Duration::ZERO);
+        board.journal().enter(3, SliceState::Done { rank: 2 });
+        assert_eq!(board.not_done().len(), 5);
     }
 }

@@ -120,9 +120,4 @@ impl<'w> Journal<'w> {
     pub(super) fn free(&self) -> Vec<usize> {
         (0..self.states.len()).filter(|&slice| self.state(slice) == SliceState::Free).collect()
     }
-
-    /// The slices that it does not call done, ascending.
-    pub(super) fn not_done(&self) -> Vec<usize> {
-        (0..self.states.len()).filter(|&slice| !matches!(self.state(slice), SliceState::Done { .. })).collect()
-    }
 }

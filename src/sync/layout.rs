@@ -22,6 +22,7 @@ pub(crate) struct Layout {
 #[derive(Clone, Copy)]
 pub(super) struct Offsets {
     pub(super) addresses: usize,
+    pub(super) seals: usize,
     pub(super) states: usize,
     pub(super) answers: usize,
     pub(super) tapes: usize,
@@ -36,10 +37,11 @@ impl Layout {
     pub(super) fn offsets(self, berths: usize) -> Option<Offsets> {
         let after = |start: usize, count: usize, size: usize| start.checked_add(count.checked_mul(size)?);
         let addresses = after(BERTHS, berths, size_of::<Berth>())?;
-        let states = after(addresses, self.workers.checked_mul(self.loans)?, size_of::<AtomicU64>())?;
+        let seals = after(addresses, self.workers.checked_mul(self.loans)?, size_of::<AtomicU64>())?;
+        let states = after(seals, self.slices, size_of::<AtomicU64>())?;
         let answers = after(states, self.slices, size_of::<AtomicU32>())?;
         let tapes = after(answers, self.slices, self.answer)?.checked_next_multiple_of(Tape::ALIGN)?;
         let end = tapes.checked_add(Tape::bytes(self.workers, self.tape)?)?;
-        (end < Self::MOST).then_some(Offsets { addresses, states, answers, tapes, end })
+        (end < Self::MOST).then_some(Offsets { addresses, seals, states, answers, tapes, end })
     }
 }

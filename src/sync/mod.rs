@@ -12,6 +12,7 @@ mod journal;
 mod layout;
 mod patience;
 mod plate;
+mod seal;
 mod tape;
 mod words;
 
@@ -26,6 +27,21 @@ pub(crate) use layout::Layout;
 pub(crate) use patience::Patience;
 pub(crate) use plate::{Bytes, Seat, Sighting, Sign, Unreadable, look};
 pub(crate) use tape::{Mark, Tape};
+
+#[cfg(any(test, fuzzing))]
+impl Board {
+    /// All that is on it.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let bytes = self.segment().words::<std::sync::atomic::AtomicU8>(0, self.segment().len());
+        bytes.iter().map(|byte| byte.load(std::sync::atomic::Ordering::Relaxed)).collect()
+    }
+
+    /// Writes over it, as far as there are bytes.
+    pub(crate) fn overwrite(&self, with: &[u8]) {
+        let bytes = self.segment().words::<std::sync::atomic::AtomicU8>(0, self.segment().len());
+        bytes.iter().zip(with).for_each(|(byte, &new)| byte.store(new, std::sync::atomic::Ordering::Relaxed));
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,6 @@
 use std::io;
 use std::mem::offset_of;
 use std::ops::Range;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
@@ -17,10 +16,10 @@ use super::journal::SliceState;
 use super::layout::Layout;
 use crate::engine::{Engine, MOST_WORKERS};
 use crate::slices::{Grid, Schedule};
-use crate::sys::futex;
+use crate::sys::{futex, proc};
 
 /// `parfork`, and the version of everything that is read of a board from outside.
-const MAGIC: u64 = u64::from_le_bytes(*b"parfork\x01");
+const MAGIC: u64 = u64::from_le_bytes(*b"parfork\x02");
 
 /// The words by which a board is known.
 #[repr(C, align(128))]
@@ -82,13 +81,20 @@ impl Drop for Shown<'_> {
 }
 
 impl Plate {
-    /// Says whose board it is, on one that was just made.
-    pub(super) fn put_up(&self) {
+    /// Says whose board it is, whose clock shows this now.
+    pub(super) fn put_up(&self, clock: Duration) {
         self.sizes[0].store(size_of::<Head>() as u64, Ordering::Relaxed);
         self.sizes[1].store(size_of::<Berth>() as u64, Ordering::Relaxed);
         self.pid.store(u64::from(std::process::id()), Ordering::Relaxed);
-        self.epoch.store(futex::monotonic().as_nanos() as u64, Ordering::Relaxed);
+        self.epoch.store(futex::monotonic().saturating_sub(clock).as_nanos() as u64, Ordering::Relaxed);
         self.magic.store(MAGIC, Ordering::Release);
+    }
+
+    /// Whether that is still there.
+    fn is_up(&self) -> bool {
+        let known = [MAGIC, size_of::<Head>() as u64, size_of::<Berth>() as u64, u64::from(std::process::id())];
+        let words = [&self.magic, &self.sizes[0], &self.sizes[1], &self.pid];
+        words.into_iter().zip(known).all(|(word, known)| word.load(Ordering::Relaxed) == known)
     }
 }
 
@@ -97,6 +103,10 @@ impl Board {
     pub(crate) fn show(&self, sign: &Sign<'_>) -> Shown<'_> {
         let plate = &self.head().plate;
         let (Layout { workers, slices, loans, answer, tape }, word) = (self.layout(), |number: usize| number as u64);
+        if !plate.is_up() {
+            // A worker of an earlier job has written over it.
+            plate.put_up(self.clock());
+        }
         let edition = plate.edition.load(Ordering::Relaxed);
         plate.edition.store(edition.wrapping_add(1), Ordering::Relaxed);
         // Who reads one of the words below also reads that edition.
@@ -112,7 +122,7 @@ impl Board {
         plate.engine.store(word(engine), Ordering::Relaxed);
         plate.schedule.store(sign.schedule.word(), Ordering::Relaxed);
         plate.lent.store(sign.lent, Ordering::Relaxed);
-        let mut name = sign.name.unwrap_or_else(|| program()).as_bytes().chunks(8);
+        let mut name = sign.name.unwrap_or_else(|| proc::program()).as_bytes().chunks(8);
         for place in &plate.name {
             let mut bytes = [0; 8];
             let piece = name.next().unwrap_or_default();
@@ -125,13 +135,21 @@ impl Board {
     }
 }
 
-/// The name of this program.
-fn program() -> &'static str {
-    static NAME: OnceLock<String> = OnceLock::new();
-    NAME.get_or_init(|| {
-        let path = std::env::args_os().next().unwrap_or_default();
-        std::path::Path::new(&path).file_name().unwrap_or_default().to_string_lossy().into_owned()
-    })
+impl Board {
+    /// Whether an address is one of its words, in this process and in those that have inherited it.
+    pub(crate) fn holds(&self, address: u64) -> bool {
+        let segment = self.segment();
+        address.checked_sub(segment.base().addr().get() as u64).is_some_and(|at| at < segment.len() as u64)
+    }
+
+    /// Whether its plate does not say what this process, whose board it is, wrote there: then somebody has written over that, and
+    /// who knows over what else.
+    pub(crate) fn is_defaced(&self) -> bool {
+        let plate = &self.head().plate;
+        let Layout { workers, slices, loans, answer, tape } = self.layout();
+        let layout = [self.room_for_berths(), workers, slices, loans, answer, tape].map(|number| number as u64);
+        !plate.is_up() || plate.layout.iter().zip(layout).any(|(word, known)| word.load(Ordering::Relaxed) != known)
+    }
 }
 
 /// The bytes of a board, from outside.
@@ -295,100 +313,4 @@ fn count(board: &dyn Bytes, states: usize, run: Range<usize>, berths: &mut [Seat
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::sync::atomic::AtomicU8;
-
-    struct Frozen(Vec<u8>);
-
-    impl Bytes for Frozen {
-        fn len(&self) -> u64 {
-            self.0.len() as u64
-        }
-
-        fn copy(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
-            let there = self.0.get(at as usize..at as usize + into.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
-            into.copy_from_slice(there);
-            Ok(())
-        }
-    }
-
-    fn sign(name: Option<&str>) -> Sign<'_> {
-        let began = Instant::now();
-        Sign { name, engine: Engine::Threads, schedule: Schedule::Guided, run: 1..5, lent: 4096, began }
-    }
-
-    fn board() -> Board {
-        Board::new(Layout { workers: 3, slices: 5, loans: 2, answer: 12, tape: 0 }).unwrap()
-    }
-
-    fn freeze(board: &Board) -> Frozen {
-        let len = board.segment().len();
-        Frozen(board.segment().words::<AtomicU8>(0, len).iter().map(|byte| byte.load(Ordering::Relaxed)).collect())
-    }
-
-    #[test]
-    fn what_is_shown_is_seen() {
-        let board = board();
-        assert!(matches!(look(&freeze(&board)), Err(Unreadable::Blank)));
-        let shown = board.show(&sign(Some("a job \x1b[31m of mine")));
-        board.berths()[2].enter(77);
-        board.take(2, 4, Instant::now());
-        board.take(0, 1, Instant::now());
-        board.finish(0, 1, &[0; 12], Duration::from_millis(5));
-        let seen = look(&freeze(&board)).unwrap();
-        assert_eq!((seen.pid, seen.name.as_str()), (std::process::id(), "a job ?[31m of mine"));
-        assert_eq!((seen.engine, seen.schedule, seen.run), (Engine::Threads, Schedule::Guided, 1..5));
-        assert_eq!((seen.runs, seen.jobs, seen.lent, seen.aside), (true, 1, 4096, 0));
-        let [first, _, last] = seen.berths.as_slice() else { panic!("three berths") };
-        assert_eq!((first.done, first.taken, first.glimpse.busy), (1, 0, Duration::from_millis(5)));
-        assert_eq!((last.done, last.taken, last.glimpse.pid), (0, 1, 77));
-        assert_eq!((last.glimpse.slice(5), first.glimpse.slice(5)), (Some(4), None));
-        drop(shown);
-        assert!(!look(&freeze(&board)).unwrap().runs);
-        let _shown = board.show(&sign(None));
-        let seen = look(&freeze(&board)).unwrap();
-        assert!(seen.jobs == 2 && !seen.name.is_empty());
-    }
-
-    #[test]
-    fn other_versions_and_sizes_are_refused() {
-        let board = board();
-        let _shown = board.show(&sign(None));
-        let good = freeze(&board).0;
-        let with = |offset: usize, word: u64| {
-            let mut bytes = good.clone();
-            bytes[offset..offset + 8].copy_from_slice(&word.to_ne_bytes());
-            look(&Frozen(bytes))
-        };
-        assert!(matches!(with(offset_of!(Plate, magic), MAGIC + (1 << 56)), Err(Unreadable::Version)));
-        assert!(matches!(with(offset_of!(Plate, sizes), 8), Err(Unreadable::Version)));
-        for huge in [6, 1 << 20, 1 << 40, u64::MAX] {
-            for word in 0..5 {
-                let seen = with(offset_of!(Plate, layout) + 8 * word, huge);
-                // More than 5 slices may fit the page that the board is on; all else cannot be.
-                assert!(
-                    matches!(seen, Err(Unreadable::Absurd(_)) | Ok(_)) && (huge == 6 || seen.is_err()),
-                    "{word} {huge}"
-                );
-            }
-        }
-        assert!(matches!(with(offset_of!(Plate, edition), 3), Err(Unreadable::Absurd(_))));
-        assert!(matches!(look(&Frozen(good[..100].to_vec())), Err(Unreadable::Blank)));
-    }
-
-    proptest! {
-        /// Whatever the bytes are, and however they are cut off.
-        #[test]
-        fn nonsense_is_harmless(spots in prop::collection::vec((0..2000_usize, any::<u8>()), 0..20), length in 0..30_000_usize) {
-            let board = board();
-            let _shown = board.show(&sign(None));
-            let mut bytes = freeze(&board).0;
-            let len = bytes.len();
-            spots.into_iter().for_each(|(at, byte)| bytes[at % len] = byte);
-            bytes.truncate(length);
-            let _ = look(&Frozen(bytes));
-        }
-    }
-}
+mod tests;

@@ -22,6 +22,7 @@ pub(crate) mod program;
 #[cfg(feature = "cli")]
 pub(crate) mod ptrace;
 mod reserve;
+pub(crate) mod sandbox;
 pub(crate) mod shortage;
 pub(crate) mod signals;
 pub(crate) mod symbol;

@@ -11,6 +11,15 @@ pub(crate) fn threads() -> io::Result<usize> {
     links.checked_sub(2).map(|threads| threads as usize).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+/// The name of this program.
+pub(crate) fn program() -> &'static str {
+    static NAME: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    NAME.get_or_init(|| {
+        let path = std::env::args_os().next().unwrap_or_default();
+        std::path::Path::new(&path).file_name().unwrap_or_default().to_string_lossy().into_owned()
+    })
+}
+
 /// The parent of a process.
 pub(crate) fn parent(pid: u32) -> io::Result<u32> {
     field(&pid.to_string(), 4)?.parse().map_err(io::Error::other)
@@ -41,6 +50,15 @@ pub(crate) fn children(pid: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
     lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+}
+
+/// The address of the futex that a process's first thread is asleep on, if it is.
+pub(crate) fn sleeps_on(pid: u32) -> io::Result<Option<u64>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/syscall"))?;
+    let mut words = text.split_whitespace();
+    let is_futex = words.next().and_then(|number| number.parse().ok()) == Some(libc::SYS_futex);
+    let address = words.next().and_then(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok());
+    Ok(address.filter(|_| is_futex))
 }
 
 /// The numbers of all processes that there are.
@@ -159,8 +177,18 @@ impl Memory {
     /// # Errors
     /// Also if there is no such process, or it is not for this one to look at.
     pub fn of(pid: u32) -> io::Result<Self> {
+        Self::read(&fs::File::open(format!("/proc/{pid}/smaps_rollup"))?)
+    }
+
+    /// What [`read`](Self::read) reads of this process.
+    pub(crate) fn gauge() -> io::Result<fs::File> {
+        fs::File::open("/proc/self/smaps_rollup")
+    }
+
+    /// As a file of that name tells it, which is read for the first time.
+    pub(crate) fn read(rollup: &fs::File) -> io::Result<Self> {
         let mut memory = Self::default();
-        for line in BufReader::new(fs::File::open(format!("/proc/{pid}/smaps_rollup"))?).lines() {
+        for line in BufReader::new(rollup).lines() {
             let line = line?;
             let mut words = line.split_whitespace();
             let (Some(name), Some(Ok(kib))) = (words.next(), words.next().map(str::parse::<u64>)) else { continue };

@@ -42,6 +42,8 @@ pub(crate) struct Note {
     address: AtomicU64,
     instruction: AtomicU64,
     stack: AtomicU64,
+    /// The number of the last system call that a sandbox refused it, + 1; 0 for none.
+    call: AtomicU32,
 }
 
 /// What an instruction did to the address at which it faulted.
@@ -75,6 +77,12 @@ impl Note {
     /// Forgets what was noted.
     pub(crate) fn forget(&self) {
         self.state.store(0, Ordering::Relaxed);
+        self.call.store(0, Ordering::Relaxed);
+    }
+
+    /// The number of the last system call that a sandbox refused it, if it did.
+    pub(crate) fn refused(&self) -> Option<u32> {
+        self.call.load(Ordering::Relaxed).checked_sub(1)
     }
 
     /// The fault that was noted, if it is of this signal and not one that somebody sent.
@@ -235,11 +243,27 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
     }
     hand_over(signal, info, context);
     if code <= 0 && is_default(signal) {
-        // SAFETY: takes nothing and gives an integer.
-        let thread = unsafe { libc::gettid() };
-        // SAFETY: integers; the signal is blocked, or ends the process here, and else when this handler returns.
-        unsafe { libc::syscall(libc::SYS_tgkill, this, thread, signal) };
+        end_by(signal);
     }
+}
+
+/// Notes that a sandbox refused this process's worker a system call.
+pub(super) fn note_call(number: c_int) {
+    // SAFETY: null, or the note that the caller of `swear_in` vouches for.
+    if let Some(note) = unsafe { NOTE.load(Ordering::Relaxed).as_ref() } {
+        note.call.store((number as u32).wrapping_add(1), Ordering::Relaxed);
+    }
+}
+
+/// Ends this process by a signal whose handler runs, as soon as it returns.
+pub(super) fn end_by(signal: c_int) {
+    restore(signal);
+    // SAFETY: takes nothing and gives an integer.
+    let this = unsafe { libc::getpid() };
+    // SAFETY: takes nothing and gives an integer.
+    let thread = unsafe { libc::gettid() };
+    // SAFETY: integers; the signal is blocked, or ends the process here, and else when this handler returns.
+    unsafe { libc::syscall(libc::SYS_tgkill, this, thread, signal) };
 }
 
 /// Does what would have been done without us; returns if that does.

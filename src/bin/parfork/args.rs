@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use parfork::workers::filter::{Border, Filter};
-use parfork::{Engine, MOST_WORKERS, Schedule, Split};
+use parfork::{Engine, MOST_WORKERS, Sandbox, Schedule, Split};
 
 use crate::exec::args::Exec;
 use crate::plan::Cost;
@@ -72,6 +72,23 @@ pub enum Command {
     Man,
 }
 
+/// How much of a sandbox it must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Confinement {
+    /// What the kernel has of it
+    #[value(hide = true)]
+    Available,
+    /// All of it, or none of the job
+    Strict,
+}
+
+impl Confinement {
+    /// As the library has it.
+    pub fn sandbox<'k>(self) -> Sandbox<'k> {
+        Sandbox::new().strict(self == Self::Strict)
+    }
+}
+
 /// Flags that every job takes.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Job")]
@@ -103,6 +120,9 @@ pub struct Common {
     /// Let workers write to nothing but the slice they work on
     #[arg(long)]
     pub guard: bool,
+    /// Keep workers from files, sockets, programs and other processes; strict: or refuse to run where the kernel cannot
+    #[arg(long, value_name = "strict", num_args = 0..=1, require_equals = true, default_missing_value = "available")]
+    pub sandbox: Option<Confinement>,
     /// Run this slice alone and write no result: to look again at one on which a job failed. Of several filters it is the
     /// last one's, after all of those before
     #[arg(long, value_name = "K", overrides_with = "only_slice")]

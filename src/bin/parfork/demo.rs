@@ -20,7 +20,7 @@ use crate::{image, output};
 /// Runs three jobs, each serially, on threads and in processes, and tells of each.
 pub fn run(args: Demo) -> Result<(), Failure> {
     let workers = args.workers.unwrap_or_else(|| cpus().max(2));
-    let given = args.picture.as_deref().map(picture::read).transpose()?;
+    let given = args.picture.as_deref().map(|path| picture::read_with(Settings::default(), path)).transpose()?;
     fs::create_dir_all(&args.output).map_err(|error| {
         Failure::job(format!("the folder {} cannot be made ({error}). Give another with -o.", args.output.display()))
     })?;

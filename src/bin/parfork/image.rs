@@ -19,13 +19,13 @@ use crate::views::Views;
 pub fn run(args: Image) -> Result<(), Failure> {
     let began = Instant::now();
     let format = picture::Format::for_target(&args.output).map_err(Failure::usage)?;
-    let input = picture::read(&args.input)?;
+    let views = args.common.views("image")?;
+    let input = picture::read_with(args.common.settings("reading", &views), &args.input)?;
     let (shape, bits) = (input.shape(), input.bits());
     let filters = &args.filters[..args.until.map_or(usize::MAX, usize::from).min(args.filters.len())];
     let result = final_shape(filters, shape).map_err(Failure::usage)?;
     format.holds(result, bits).map_err(Failure::usage)?;
     let mut landing = Landing::at(&args.output).map_err(Failure::job)?;
-    let views = args.common.views("image")?;
     let (output, reports) = match input {
         Picture::U8(picture) => {
             let (output, reports) = checked_chain(&args.common, &views, filters, args.border, picture)?;

@@ -7,7 +7,7 @@ use parfork::record::Record;
 use parfork::{Engine, Report, Settings, Stop};
 use serde_json::{Map, Value, json};
 
-use crate::args::Common;
+use crate::args::{Common, Confinement};
 use crate::failure::Failure;
 use crate::output;
 use crate::views::{self, Views};
@@ -26,6 +26,7 @@ impl Common {
             slice_deadline: self.slice_deadline,
             memory_limit: self.mem_limit,
             guard: self.guard,
+            sandbox: self.sandbox.map(Confinement::sandbox),
             record: self.is_recorded(),
             record_if_failed: views.of_failure(what),
             // It takes its time, which who reads only the summary would not be told.

@@ -124,9 +124,10 @@ impl Stayer<'_> {
             retries: 0,
             care: &care,
             memory_limit: bill.memory_limit,
+            sandbox: None,
             stop: None,
             go_on_without_dead: bill.go_on_without_dead,
-            upbringing: Upbringing { threads: 0, pin: false },
+            upbringing: Upbringing { threads: 0, pin: false, confined: false },
             only: None,
         };
         let (slices, goes_on, processes) = (bill.slices.clone(), bill.goes_on, bill.processes);
@@ -139,6 +140,7 @@ impl Stayer<'_> {
         // Again and again, until there is another bill; once if what is mapped is for this job alone.
         let mut at_work = |labour: &dyn Labour| {
             while let Some(at) = &desk {
+                board.sealer().heed(ears.job(), true);
                 if can_part {
                     apart.keep(&board, ears.job(), self.rank, bill.dealt);
                 }

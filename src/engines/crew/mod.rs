@@ -16,6 +16,7 @@ pub(crate) use tender::Tender;
 use std::collections::BTreeSet;
 use std::io;
 use std::mem;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::desk::Desk;
@@ -30,6 +31,14 @@ use crate::stop::Stop;
 use crate::sync::{Absence, Board, Layout, Mark, Patience};
 use crate::sys::{child, limits};
 use bill::Particulars;
+
+/// Reads words as a worker does.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_bill(words: &[u64]) {
+    if let Some(bill) = bill::Bill::read(words) {
+        assert!(bill.slices.is_none_or(|slices| slices.iter().all(|&slice| slice < bill.layout.slices)));
+    }
+}
 
 /// A crew's workers, and what they have been told.
 pub(crate) struct Hands {
@@ -235,6 +244,7 @@ impl Hands {
             mem::swap(&mut self.next, &mut self.bill);
         }
         self.job += 1;
+        work.board.sealer().heed(self.job, round.first);
         if round.first {
             work.board.clear_for_next_job();
         }
@@ -329,7 +339,7 @@ unsafe fn open_nursery(board: &Board, upbringing: Upbringing, cpus: usize) -> io
     // SAFETY: passed on to the caller.
     let ways = unsafe { Ways::of(upbringing) };
     let coordinator = std::process::id();
-    let bear = |crowd: &mut Crowd| {
+    let bear = |crowd: &mut Crowd, _: BorrowedFd<'_>| {
         let head = board.head();
         let wanted = (head.post.0.wanted.load(Ordering::Acquire) as usize).min(board.berths().len());
         let (heard, job) = (head.call.heard(), head.job.load(Ordering::Acquire));

@@ -42,7 +42,7 @@ impl Header {
     }
 
     /// As [`read`](Self::read); what is read from the source next is the payload.
-    pub(super) fn of(source: &mut Source) -> Result<Self> {
+    pub(in super::super) fn of(source: &mut Source) -> Result<Self> {
         let (header, data_at) = text(source)?;
         let found = literal::parse(&header)
             .map_err(|reason| source.wrong(format!("its .npy header is damaged: {reason}"), AGAIN))?;

@@ -11,7 +11,7 @@ use image::codecs::bmp::BmpDecoder;
 use image::error::UnsupportedErrorKind;
 use image::metadata::Orientation;
 use image::{ColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
-use ndarray::{ArrayView3, Axis, Ix3, s};
+use ndarray::{ArrayView3, ArrayViewMut3, Axis, ShapeError, s};
 
 use super::super::source::{Source, segment};
 use super::Picture;
@@ -21,7 +21,7 @@ use super::plausible::{Claim, least_file};
 use super::png;
 use crate::error::{Error, Result};
 use crate::shared::{Shared, named};
-use crate::sys::limits;
+use crate::sys::limits::Room;
 
 const AGAIN: &str = "fetch or export it again";
 const CONVERT: &str = "convert it to PNG with 8 or 16 bits a sample";
@@ -41,38 +41,106 @@ const CONVERT: &str = "convert it to PNG with 8 or 16 bits a sample";
 /// too short for the size it claims (with both numbers), or has samples of another kind (float, 32 bits);
 /// [`Error::Memory`] if there is too little.
 pub fn read(path: impl AsRef<Path>) -> Result<Picture> {
-    if let Some(name) = segment(path.as_ref()) {
-        // Whatever is no picture is told as an array of another type.
-        return match named::info(name)?.dtype.as_str() {
-            "<u2" | ">u2" => Ok(Picture::U16(Shared::attach(name)?.read()?.copy()?)),
-            _ => Ok(Picture::U8(Shared::attach(name)?.read()?.copy()?)),
-        };
+    match of_segment(path.as_ref()) {
+        Some(picture) => picture,
+        None => decoded(&Source::open(path.as_ref())?),
     }
-    let mut source = Source::open(path.as_ref())?;
+}
+
+/// A copy of the named segment that a path means, if it means one.
+pub(super) fn of_segment(path: &Path) -> Option<Result<Picture>> {
+    let name = segment(path)?;
+    // Whatever is no picture is told as an array of another type.
+    let copy = || match named::info(name)?.dtype.as_str() {
+        "<u2" | ">u2" => Ok(Picture::U16(Shared::attach(name)?.read()?.copy()?)),
+        _ => Ok(Picture::U8(Shared::attach(name)?.read()?.copy()?)),
+    };
+    Some(copy())
+}
+
+fn decoded(source: &Source) -> Result<Picture> {
+    let mut made = Made(None);
+    decode(source, &mut made)?;
+    made.0.ok_or_else(|| unreachable!("room is asked for before anything is decoded"))
+}
+
+/// What a file says of its picture, the right way up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Header {
+    /// Height, width and channels.
+    pub(in super::super) shape: [usize; 3],
+    pub(in super::super) bits: u32,
+}
+
+impl Header {
+    /// Bytes of all samples; of a claim that was found plausible for the length of a file, so that they can be counted.
+    pub(in super::super) fn bytes(self) -> usize {
+        self.shape.iter().product::<usize>() * self.bits as usize / 8
+    }
+}
+
+/// Where a decoder's samples go.
+pub(in super::super) trait Target {
+    /// The place for a picture of this kind: bytes in C order, aligned as its samples are. `None` if nobody wants it. May be asked
+    /// for again.
+    fn room(&mut self, header: Header) -> Result<Option<&mut [u8]>>;
+}
+
+/// A picture that is made when it is known how large it is.
+struct Made(Option<Picture>);
+
+impl Target for Made {
+    fn room(&mut self, header: Header) -> Result<Option<&mut [u8]>> {
+        if self.0.as_ref().is_none_or(|made| made.shape() != header.shape || made.bits() != header.bits) {
+            self.0 = None;
+            self.0 = Some(blank(header)?);
+        }
+        Ok(self.0.as_mut().map(samples_of))
+    }
+}
+
+/// A picture of that size in shared memory.
+pub(super) fn blank(header: Header) -> Result<Picture> {
+    Ok(match header.bits {
+        8 => Picture::U8(Shared::zeros(header.shape)?),
+        _ => Picture::U16(Shared::zeros(header.shape)?),
+    })
+}
+
+fn samples_of(picture: &mut Picture) -> &mut [u8] {
+    match picture {
+        Picture::U8(samples) => samples.as_mut_slice(),
+        Picture::U16(samples) => cast_slice_mut(samples.as_mut_slice()),
+    }
+}
+
+/// Decodes a picture to where `target` wants it.
+pub(in super::super) fn decode(source: &Source, target: &mut dyn Target) -> Result<()> {
+    source.rewind()?;
     let head = source.head(64)?;
-    match known_format(&source, &head)? {
+    match known_format(source, &head)? {
         // The decoder fills what is missing with gray and says nothing, so somebody else must look.
         ImageFormat::Jpeg => {
-            let whole = whole_file(&mut source)?;
+            let whole = whole_file(source)?;
             if !ends(&whole) {
-                return Err(ends_early(&source));
+                return Err(ends_early(source));
             }
             let reader = ImageReader::with_format(Cursor::new(whole), ImageFormat::Jpeg);
-            decode(&source, &head, ImageFormat::Jpeg, reader.into_decoder())
+            decode_by(reader.into_decoder(), source, &head, ImageFormat::Jpeg, false, target)
         }
-        ImageFormat::Bmp => bitmap(&source, &head),
+        ImageFormat::Bmp => bitmap(source, &head, target),
         format => {
-            if let Some(picture) = plain_png(format, &source, &head)? {
-                return Ok(picture);
+            if plain_png(format, source, &head, target)? {
+                return Ok(());
             }
             source.rewind()?;
-            if let Some(decoder) = GrayAlpha::of(format, source.buffered()?) {
-                return decode(&source, &head, format, Ok(decoder));
+            if let Some(decoder) = GrayAlpha::of(format, source.buffered()) {
+                return decode_by(Ok(decoder), source, &head, format, false, target);
             }
             source.rewind()?;
-            let mut reader = ImageReader::with_format(source.buffered()?, format);
+            let mut reader = ImageReader::with_format(source.buffered(), format);
             reader.limits(allowance(0));
-            decode(&source, &head, format, reader.into_decoder())
+            decode_by(reader.into_decoder(), source, &head, format, false, target)
         }
     }
 }
@@ -94,51 +162,49 @@ fn name(format: ImageFormat) -> String {
     format!("{format:?}").to_uppercase()
 }
 
-/// The commonest kind of PNG is read by a reader of our own. `None` for what that leaves to `image`.
+/// The commonest kind of PNG is read by a reader of our own. False for what that leaves to `image`.
 #[cfg(target_arch = "x86_64")]
-fn plain_png(format: ImageFormat, source: &Source, head: &[u8]) -> Result<Option<Picture>> {
+fn plain_png(format: ImageFormat, source: &Source, head: &[u8], target: &mut dyn Target) -> Result<bool> {
     if format != ImageFormat::Png {
-        return Ok(None);
+        return Ok(false);
     }
-    let Some(plain) = png::Plain::of(source.buffered()?) else { return Ok(None) };
+    let Some(plain) = png::Plain::of(source.buffered()) else { return Ok(false) };
     let [height, width, channels] = plain.shape();
     let claim = Claim { width: width as u64, height: height as u64, channels: channels as u64, bits: 8 };
     if source.len < least_file(format, head, ExtendedColorType::Unknown(0), claim) {
-        return Ok(None);
+        return Ok(false);
     }
-    let mut samples = Shared::zeros((height, width, channels))?;
-    Ok(plain.read(samples.as_mut_slice()).map(|()| Picture::U8(samples)))
+    match target.room(Header { shape: plain.shape(), bits: 8 })? {
+        Some(samples) => Ok(plain.read(samples).is_some()),
+        None => Ok(true),
+    }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn plain_png(_: ImageFormat, _: &Source, _: &[u8]) -> Result<Option<Picture>> {
-    Ok(None)
+fn plain_png(_: ImageFormat, _: &Source, _: &[u8], _: &mut dyn Target) -> Result<bool> {
+    Ok(false)
 }
 
 /// BMP has no gray but by a palette of grays: such a picture gets one channel.
-fn bitmap(source: &Source, head: &[u8]) -> Result<Picture> {
-    let decoder = BmpDecoder::new(source.buffered()?);
+fn bitmap(source: &Source, head: &[u8], target: &mut dyn Target) -> Result<()> {
+    let decoder = BmpDecoder::new(source.buffered());
     let gray_palette = |decoder: &BmpDecoder<BufReader<_>>| {
         let palette = decoder.get_palette();
         palette.is_some_and(|palette| palette.iter().all(|[red, green, blue]| red == green && green == blue))
     };
     let gray = decoder.as_ref().is_ok_and(gray_palette);
-    match decode(source, head, ImageFormat::Bmp, decoder)? {
-        Picture::U8(samples) if gray && samples.shape()[2] == 3 => {
-            let mut one = Shared::zeros((samples.shape()[0], samples.shape()[1], 1))?;
-            one.view_mut().assign(&samples.view().slice(s![.., .., ..1]));
-            Ok(Picture::U8(one))
-        }
-        picture => Ok(picture),
-    }
+    decode_by(decoder, source, head, ImageFormat::Bmp, gray, target)
 }
 
-fn decode(
+/// Decodes by one of the decoders; of `gray` colours keeps one channel.
+fn decode_by(
+    decoder: Result<impl ImageDecoder, ImageError>,
     source: &Source,
     head: &[u8],
     format: ImageFormat,
-    decoder: Result<impl ImageDecoder, ImageError>,
-) -> Result<Picture> {
+    gray: bool,
+    target: &mut dyn Target,
+) -> Result<()> {
     let failed = |error| failure(source, format, error);
     let mut decoder = decoder.map_err(failed)?;
     let orientation = decoder.orientation().map_err(failed)?;
@@ -162,45 +228,71 @@ fn decode(
         return Err(source.wrong(what, AGAIN));
     }
     decoder.set_limits(allowance(claim.bytes())).map_err(failed)?;
-    let shape = (height as usize, width as usize, usize::from(channels));
-    if bits == 8 {
-        Ok(Picture::U8(samples(decoder, shape, orientation, failed)?))
-    } else {
-        Ok(Picture::U16(samples(decoder, shape, orientation, failed)?))
+    let stored = [height as usize, width as usize, usize::from(channels)];
+    let kept = if gray && channels == 3 && bits == 8 { 1 } else { stored[2] };
+    let transposes = turns(orientation).0;
+    let shape = if transposes { [stored[1], stored[0], kept] } else { [stored[0], stored[1], kept] };
+    let Some(room) = target.room(Header { shape, bits: bits as u32 })? else { return Ok(()) };
+    if orientation == Orientation::NoTransforms && kept == stored[2] {
+        return decoder.read_image(room).map_err(failed);
+    }
+    match bits {
+        8 => turned_into(source, decoder, stored, orientation, ArrayViewMut3::from_shape(shape, room), failed),
+        _ => turned_into::<u16>(
+            source,
+            decoder,
+            stored,
+            orientation,
+            ArrayViewMut3::from_shape(shape, cast_slice_mut(room)),
+            failed,
+        ),
     }
 }
 
-/// Decodes into shared memory, the right way up.
-fn samples<T: Pod>(
+/// Decodes into memory of its own, and from there to where it goes, the right way up.
+fn turned_into<T: Pod>(
+    source: &Source,
     decoder: impl ImageDecoder,
-    (height, width, channels): (usize, usize, usize),
+    stored: [usize; 3],
     orientation: Orientation,
+    to: Result<ArrayViewMut3<'_, T>, ShapeError>,
     failed: impl FnOnce(ImageError) -> Error,
-) -> Result<Shared<T, Ix3>> {
-    let mut stored = Shared::<T, _>::zeros((height, width, channels))?;
-    decoder.read_image(cast_slice_mut(stored.as_mut_slice())).map_err(failed)?;
-    if orientation == Orientation::NoTransforms {
-        return Ok(stored);
-    }
-    let seen = turned(stored.view(), orientation);
-    let mut upright = Shared::zeros(seen.raw_dim())?;
+) -> Result<()> {
+    let mut samples = private::<T>(source, stored.iter().product())?;
+    decoder.read_image(cast_slice_mut(&mut samples)).map_err(failed)?;
+    let shape_error = |error: ShapeError| Error::Shape(error.to_string());
+    let (mut to, seen) = (to.map_err(shape_error)?, ArrayView3::from_shape(stored, &samples).map_err(shape_error)?);
+    let seen = turned(seen, orientation);
+    let seen = seen.slice(s![.., .., ..to.dim().2]);
     // In tiles, so that rows that become columns stay in the cache.
     let (rows, columns) = (Axis(0), Axis(1));
-    let mut to = upright.view_mut();
     for (mut to, from) in to.axis_chunks_iter_mut(rows, 64).zip(seen.axis_chunks_iter(rows, 64)) {
         for (mut to, from) in to.axis_chunks_iter_mut(columns, 64).zip(from.axis_chunks_iter(columns, 64)) {
             to.assign(&from);
         }
     }
-    Ok(upright)
+    Ok(())
 }
 
-/// The same samples seen the right way up.
-fn turned<T>(stored: ArrayView3<'_, T>, orientation: Orientation) -> ArrayView3<'_, T> {
+/// So many zeros in this process's own memory.
+fn private<T: Pod>(source: &Source, count: usize) -> Result<Vec<T>> {
+    let need = (count * size_of::<T>()) as u64;
+    let refused = |room, by| Error::Memory { what: "turning a picture upright".to_owned(), need, room, by, fits: None };
+    if let Some(Room { bytes, by }) = source.room.clone().filter(|room| room.bytes < need) {
+        return Err(refused(bytes, by));
+    }
+    let mut samples = Vec::new();
+    samples.try_reserve_exact(count).map_err(|_| refused(0, "this process's limit of memory"))?;
+    samples.resize(count, T::zeroed());
+    Ok(samples)
+}
+
+/// Whether rows become columns, and then whether the order of rows, and of columns, is turned round.
+fn turns(orientation: Orientation) -> (bool, bool, bool) {
     use Orientation::{
         FlipHorizontal, FlipVertical, NoTransforms, Rotate90, Rotate90FlipH, Rotate180, Rotate270, Rotate270FlipH,
     };
-    let (transpose, flip_rows, flip_columns) = match orientation {
+    match orientation {
         NoTransforms => (false, false, false),
         FlipHorizontal => (false, false, true),
         FlipVertical => (false, true, false),
@@ -209,7 +301,12 @@ fn turned<T>(stored: ArrayView3<'_, T>, orientation: Orientation) -> ArrayView3<
         Rotate90 => (true, false, true),
         Rotate270 => (true, true, false),
         Rotate270FlipH => (true, true, true),
-    };
+    }
+}
+
+/// The same samples seen the right way up.
+fn turned<T>(stored: ArrayView3<'_, T>, orientation: Orientation) -> ArrayView3<'_, T> {
+    let (transpose, flip_rows, flip_columns) = turns(orientation);
     let mut seen = if transpose { stored.permuted_axes([1, 0, 2]) } else { stored };
     if flip_rows {
         seen.invert_axis(Axis(0));
@@ -227,10 +324,10 @@ fn allowance(bytes: u64) -> Limits {
     limits
 }
 
-fn whole_file(source: &mut Source) -> Result<Vec<u8>> {
+fn whole_file(source: &Source) -> Result<Vec<u8>> {
     // The decoder copies the file once more.
     let need = 2 * source.len;
-    if let Some(limits::Room { bytes, by }) = limits::memory_room().filter(|room| room.bytes < need) {
+    if let Some(Room { bytes, by }) = source.room.clone().filter(|room| room.bytes < need) {
         return Err(Error::Memory { what: "reading a JPEG file".to_owned(), need, room: bytes, by, fits: None });
     }
     source.head(source.len)

@@ -15,6 +15,7 @@
 //! # Ok::<(), parfork::Error>(())
 //! ```
 
+mod apart;
 mod bands;
 mod decode;
 mod encode;
@@ -31,9 +32,14 @@ use std::path::Path;
 
 use ndarray::Ix3;
 
+pub use apart::read_with;
 pub use decode::read;
+#[cfg(any(test, fuzzing))]
+pub(super) use decode::{Header as PictureHeader, Target, decode};
 pub use encode::{save, write, write_with};
 pub use format::Format;
+#[cfg(all(any(test, fuzzing), target_arch = "x86_64"))]
+pub(super) use png::read_plain;
 pub use thumbnail::thumbnail;
 
 use super::source::wrong;

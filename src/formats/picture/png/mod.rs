@@ -21,6 +21,8 @@ use simd_adler32::Adler32;
 use super::bands::Bands;
 #[cfg(target_arch = "x86_64")]
 pub(super) use read::Plain;
+#[cfg(all(any(test, fuzzing), target_arch = "x86_64"))]
+pub(in super::super) use read::read_plain;
 
 use crate::error::Result;
 use crate::report::Report;

@@ -1,0 +1,114 @@
+//! What a worker can do to anything but the arrays it was lent: with a sandbox, nothing.
+
+use std::io::Write;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::path::PathBuf;
+use std::sync::Once;
+
+use crate::error::{Error, Result};
+use crate::sys::sandbox::{Cell, Support, enter_as_program};
+
+/// Keeps the workers of a job, once they have attached what was lent, from files, sockets, programs and other processes: for
+/// decoding what strangers sent, and for foreign code.
+///
+/// In a sandbox a worker computes, on as many threads as it likes, reads and writes the arrays, and prints. It cannot open a file
+/// (`EACCES`), and is ended, with an error that names the system call, if it makes a socket, starts a program or a process, traces
+/// or signals another one, or does anything else that is not computing. It has no descriptors but stdout, stderr and those that
+/// are [kept](Self::keep) for it: a `File` that was open before the job is closed in workers. None of this can be undone in the
+/// worker, nor by a program that takes it over.
+///
+/// It is made of Landlock, seccomp, `no_new_privs` and limits of resources. On a kernel that lacks one of the first two the others
+/// are used, which is said once on stderr, unless it is to be [strict](Self::strict).
+///
+/// ```
+/// use parfork::{Error, Job, Sandbox, Shared};
+/// let mut cells = Shared::<u8, _>::zeros(64)?;
+/// let job = Job::new(&mut cells).workers(2).sandbox(Sandbox::new());
+/// let Err(error) = job.run(|_, _| std::fs::read("/etc/passwd").map(drop)) else { panic!("it was read") };
+/// assert!(matches!(error, Error::Refused(_)));
+/// # Ok::<(), parfork::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Sandbox<'k> {
+    strict: bool,
+    keep: Vec<BorrowedFd<'k>>,
+}
+
+impl<'k> Sandbox<'k> {
+    /// As much of it as this kernel has.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether a job is refused ([`Error::Sandbox`]) where the kernel lacks a part.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
+    /// Leaves workers this descriptor, to be used as it is: a file to read that is open already.
+    pub fn keep(mut self, descriptor: &'k impl AsFd) -> Self {
+        self.keep.push(descriptor.as_fd());
+        self
+    }
+
+    /// Confines the calling process, which is about to become another program, for ever: to be called in a child, just before
+    /// `exec`. The program, and all that it starts, can read and run what is beneath the paths `readable` (its own file and its
+    /// libraries must be there), write to `/dev/null` and what is open already, and open nothing else; it can make no sockets, nor
+    /// look into other processes. On Linux 6.12 or later it can signal only those that it has started.
+    ///
+    /// Descriptors stay as they are: mark what the program is not to have close-on-exec.
+    ///
+    /// # Errors
+    /// [`Error::Sandbox`] as for a job; [`Error::System`] if one of the paths is not there.
+    pub fn confine_program(&self, readable: &[PathBuf]) -> Result<()> {
+        let support = self.support()?;
+        enter_as_program(support, readable).map_err(Error::system("confine a program to its sandbox"))
+    }
+
+    /// What workers enter.
+    pub(crate) fn prepare(&self) -> Result<Confinement> {
+        let cell = Cell::new(self.support()?).map_err(Error::system("make a sandbox"))?;
+        Ok(Confinement { cell, keep: self.keep.iter().map(AsRawFd::as_raw_fd).collect() })
+    }
+
+    /// What this kernel can enforce, if that will do.
+    fn support(&self) -> Result<Support> {
+        let support = Support::of_this_kernel();
+        let missing = match (support.landlock, support.seccomp) {
+            (true, true) => None,
+            (false, true) => Some("Landlock (ABI 1 or later, since Linux 5.13; see /sys/kernel/security/lsm)"),
+            (true, false) => Some("seccomp filters (SECCOMP_RET_TRAP, since Linux 3.5)"),
+            (false, false) => Some("either Landlock (ABI 1 or later) or seccomp filters (SECCOMP_RET_TRAP)"),
+        };
+        if let Some(missing) = missing {
+            if self.strict {
+                return Err(Error::Sandbox { missing });
+            }
+            static SAID: Once = Once::new();
+            SAID.call_once(|| {
+                let text =
+                    format!("parfork: sandbox: this kernel, or a container, lacks {missing}; going on without\n");
+                // Without stderr there is nobody to tell.
+                let _ = std::io::stderr().write_all(text.as_bytes());
+            });
+        }
+        Ok(support)
+    }
+}
+
+/// A sandbox that is ready to be entered.
+#[derive(Debug)]
+pub(crate) struct Confinement {
+    cell: Cell,
+    keep: Vec<RawFd>,
+}
+
+impl Confinement {
+    /// Confines this process, which also keeps these descriptors.
+    pub(crate) fn enter(&self, more: impl IntoIterator<Item = RawFd>) -> Result<()> {
+        let keep: Vec<RawFd> = self.keep.iter().copied().chain(more).collect();
+        self.cell.enter(&keep).map_err(Error::system("confine a worker to its sandbox"))
+    }
+}

@@ -1,0 +1,425 @@
+//! Workers in a sandbox: what computing takes goes on as ever, everything else is refused, and the error names it.
+#![allow(unsafe_code)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::unix::fs::FileExt;
+use std::process::{Command, ExitCode};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use parfork::formats::picture::{self, Picture};
+use parfork::{Cause, Crew, Engine, Error, Job, Place, Sandbox, Schedule, Settings, Shared, Split};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+use support::{Page, cases, nothing_left};
+
+fn main() -> ExitCode {
+    support::run(
+        cases![
+            a_file_cannot_be_opened_and_the_error_says_so,
+            what_is_not_computing_ends_the_worker_and_is_named,
+            a_program_cannot_be_started,
+            a_forbidden_call_in_a_thread_of_the_body_is_named_too,
+            computing_goes_on_as_ever,
+            a_panic_is_told_even_with_backtraces,
+            a_fault_and_an_abort_are_still_told_as_such,
+            only_what_is_kept_stays_open,
+            it_goes_with_retries,
+            it_goes_with_a_guard_of_either_kind,
+            it_goes_with_limits_deadlines_and_records,
+            other_engines_and_crews_refuse_it,
+            strict_refuses_where_the_kernel_lacks_landlock,
+            strict_refuses_where_the_kernel_lacks_seccomp,
+            the_coordinator_stays_free,
+            a_program_is_confined_to_what_it_may_read,
+            pictures_are_decoded_alike_in_a_sandbox,
+            a_damaged_picture_is_told_alike_from_a_sandbox,
+            a_decoder_without_memory_is_an_error_of_the_file,
+        ],
+        cases![become_a_program],
+    )
+}
+
+/// What a job in a sandbox ends with, whose workers do that on each slice.
+fn error(body: impl Fn() -> Result<(), String> + Sync) -> Error {
+    let mut cells = Shared::<u8, _>::zeros((4, 8)).unwrap();
+    let job = Job::new(&mut cells).workers(2).sandbox(Sandbox::new().strict(true));
+    nothing_left(|| job.run(|_, _| body()).map(drop)).expect_err("the job ends with an error")
+}
+
+/// What ended a worker that did that.
+fn cause(body: impl Fn() + Sync) -> Cause {
+    let error = error(|| {
+        body();
+        Ok(())
+    });
+    let Error::WorkerDied(death) = error else { panic!("{error}") };
+    death.cause
+}
+
+fn a_file_cannot_be_opened_and_the_error_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new");
+    let text = error(|| File::create(&path).map(drop).map_err(|error| error.to_string())).to_string();
+    assert!(text.contains("Permission denied"), "{text}");
+    assert!(text.contains("its sandbox had refused it the system call openat"), "{text}");
+    let text = error(|| std::fs::read("/etc/passwd").map(drop).map_err(|error| error.to_string())).to_string();
+    assert!(text.contains("openat"), "{text}");
+    let text = error(|| panic!("{}", File::open("/proc/self/maps").unwrap_err())).to_string();
+    assert!(text.contains("panicked") && text.contains("openat"), "{text}");
+    assert!(!path.exists());
+}
+
+fn what_is_not_computing_ends_the_worker_and_is_named() {
+    let coordinator = std::process::id() as libc::c_long;
+    let zero: libc::c_long = 0;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("stays");
+    std::fs::write(&file, "here").unwrap();
+    let name = std::ffi::CString::new(file.to_str().unwrap()).unwrap();
+    let path = name.as_ptr() as libc::c_long;
+    let calls: [(&str, libc::c_long, [libc::c_long; 4]); 14] = [
+        ("socket", libc::SYS_socket, [libc::AF_INET.into(), libc::SOCK_STREAM.into(), 0, 0]),
+        ("socket", libc::SYS_socket, [libc::AF_UNIX.into(), libc::SOCK_STREAM.into(), 0, 0]),
+        ("kill", libc::SYS_kill, [coordinator, libc::SIGKILL.into(), 0, 0]),
+        ("kill", libc::SYS_kill, [-1, libc::SIGKILL.into(), 0, 0]),
+        ("tgkill", libc::SYS_tgkill, [coordinator, coordinator, libc::SIGKILL.into(), 0]),
+        ("pidfd_open", libc::SYS_pidfd_open, [coordinator, 0, 0, 0]),
+        ("ptrace", libc::SYS_ptrace, [libc::PTRACE_ATTACH.into(), coordinator, 0, 0]),
+        ("process_vm_writev", libc::SYS_process_vm_writev, [coordinator, 0, 0, 0]),
+        ("unlinkat", libc::SYS_unlinkat, [libc::AT_FDCWD.into(), path, 0, 0]),
+        ("memfd_create", libc::SYS_memfd_create, [path, 0, 0, 0]),
+        ("io_uring_setup", libc::SYS_io_uring_setup, [4, 0, 0, 0]),
+        ("clone", libc::SYS_clone, [libc::SIGCHLD.into(), 0, 0, 0]),
+        ("prlimit64", libc::SYS_prlimit64, [0, libc::RLIMIT_NOFILE.into(), (&raw const zero) as libc::c_long, 0]),
+        ("execve", libc::SYS_execve, [path, 0, 0, 0]),
+    ];
+    for (name, number, arguments) in calls {
+        let [a, b, c, d] = arguments;
+        // SAFETY: either numbers, or addresses of what is live here; none is ever carried out.
+        let call = || unsafe { libc::syscall(number, a, b, c, d) };
+        let cause = cause(|| assert_eq!(call(), 0));
+        assert_eq!(cause, Cause::Forbidden { call: Some(name.to_owned()) });
+        assert!(cause.to_string().contains(&format!("the system call {name}, which its sandbox forbids")), "{cause}");
+    }
+    assert_eq!(std::fs::read(&file).unwrap(), b"here");
+}
+
+fn a_program_cannot_be_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("trace");
+    let cause = cause(|| drop(Command::new("/usr/bin/touch").arg(&trace).status()));
+    assert!(matches!(cause, Cause::Forbidden { .. }), "{cause}");
+    assert!(cause.to_string().contains("SIGSYS"), "{cause}");
+    assert!(!trace.exists());
+}
+
+fn a_forbidden_call_in_a_thread_of_the_body_is_named_too() {
+    // SAFETY: three integers.
+    let call = || unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM, 0) };
+    let cause = cause(|| drop(std::thread::spawn(call).join()));
+    assert_eq!(cause, Cause::Forbidden { call: Some("socket".to_owned()) });
+}
+
+/// Threads, much memory, time, randomness, printing, signals to itself, meetings.
+fn computing_goes_on_as_ever() {
+    let mut cells = Shared::<u64, _>::zeros((4, 1000)).unwrap();
+    let split = Split::default().into_pieces(4);
+    let job =
+        Job::new(&mut cells).workers(4).split(split).schedule(Schedule::Static).sandbox(Sandbox::new().strict(true));
+    nothing_left(|| {
+        job.threads_per_worker(0).run(|w, mut slice| {
+            println!("from worker {}", w.rank());
+            let (began, table) = (Instant::now(), BTreeMap::from([(w.rank(), 7)]));
+            let hashed = std::collections::HashMap::from([(w.rank(), 7)]);
+            assert_eq!(table[&w.rank()], hashed[&w.rank()]);
+            let large = vec![1_u8; 64 << 20];
+            std::thread::sleep(Duration::from_millis(1));
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().map_err(|error| error.to_string())?;
+            let ones: usize = pool.install(|| large.iter().map(|&one| usize::from(one)).sum());
+            let named = std::thread::Builder::new().name("own".to_owned());
+            let own = named.spawn(move || drop(large)).map_err(|error| error.to_string())?;
+            own.join().map_err(|_| "it panicked".to_owned())?;
+            w.meet().map_err(|error| error.to_string())?;
+            assert!(began.elapsed() >= Duration::from_millis(1));
+            slice.fill(ones as u64);
+            Ok::<(), String>(())
+        })
+    })
+    .unwrap();
+    assert!(cells.view().iter().all(|&cell| cell == 64 << 20));
+}
+
+fn a_panic_is_told_even_with_backtraces() {
+    // SAFETY: this process has one thread.
+    unsafe { std::env::set_var("RUST_BACKTRACE", "1") };
+    let cause = cause(|| panic!("on purpose"));
+    assert!(matches!(&cause, Cause::Panicked { message, .. } if message == "on purpose"), "{cause}");
+}
+
+fn a_fault_and_an_abort_are_still_told_as_such() {
+    // SAFETY: not sound, on purpose: it ends the worker.
+    let fault = cause(|| unsafe { std::ptr::null_mut::<u8>().wrapping_add(8).write_volatile(1) });
+    assert!(matches!(&fault, Cause::Faulted(fault) if fault.place == Place::Null), "{fault}");
+    assert_eq!(cause(|| std::process::abort()), Cause::Signalled { signal: libc::SIGABRT });
+    assert_eq!(cause(|| std::process::exit(3)), Cause::Exited { status: 3 });
+}
+
+fn only_what_is_kept_stays_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["kept", "other"].map(|name| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, name).unwrap();
+        File::options().read(true).write(true).open(path).unwrap()
+    });
+    let [mut kept, other] = files;
+    let (kept_too, mut cells) = (kept.try_clone().unwrap(), Shared::<u8, _>::zeros(4).unwrap());
+    let job = Job::new(&mut cells).workers(1).sandbox(Sandbox::new().strict(true).keep(&kept_too));
+    let answers = job.run(|_, _| {
+        let mut bytes = [0; 4];
+        let read = kept_too.read_exact_at(&mut bytes, 0).is_ok() && &bytes == b"kept";
+        let closed = |fd| File::read_at(fd, &mut [0], 0).is_err_and(|error| error.raw_os_error() == Some(libc::EBADF));
+        // SAFETY: integers; nothing is changed.
+        let stdin = unsafe { libc::fcntl(0, libc::F_GETFD) };
+        u64::from(read && closed(&other) && stdin == -1)
+    });
+    assert!(answers.unwrap().iter().all(|&fine| fine == 1));
+    let mut text = String::new();
+    kept.rewind().unwrap();
+    kept.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "kept");
+}
+
+/// Of workers that the coordinator forked, and of those that replace them.
+fn it_goes_with_retries() {
+    let page = Page::new();
+    let mut cells = Shared::<u8, _>::zeros((12, 8)).unwrap();
+    let job = Job::new(&mut cells).workers(2).retries(2).overwrites().sandbox(Sandbox::new().strict(true));
+    let report = nothing_left(|| {
+        job.run(|w, mut slice| {
+            let (refused, tries) = (File::open("/etc/passwd").is_err(), &page[w.region().index()]);
+            match tries.fetch_add(1, Ordering::Relaxed) {
+                0 if w.region().index() == 3 => {
+                    // SAFETY: takes nothing and ends the worker.
+                    unsafe { libc::syscall(libc::SYS_fork) };
+                }
+                0 | 1 if w.region().index() == 7 => std::process::abort(),
+                _ => slice.fill(u8::from(refused) + 1),
+            }
+        })
+    });
+    let report = report.unwrap();
+    let causes: Vec<_> = report.report().deaths.iter().map(|death| death.cause.clone()).collect();
+    assert!(causes.contains(&Cause::Forbidden { call: Some("fork".to_owned()) }), "{causes:?}");
+    assert_eq!(causes.len(), 3);
+    assert!(cells.view().iter().all(|&cell| cell == 2));
+}
+
+fn it_goes_with_a_guard_of_either_kind() {
+    for shape in [(8, 4096), (8, 10)] {
+        let mut cells = Shared::<u8, _>::zeros(shape).unwrap();
+        let job = Job::new(&mut cells).workers(2).guard(true).sandbox(Sandbox::new().strict(true));
+        nothing_left(|| job.retries(1).undo_copies().run(|_, mut slice| *slice += 3)).unwrap();
+        assert!(cells.view().iter().all(|&cell| cell == 3), "{shape:?}");
+    }
+}
+
+fn it_goes_with_limits_deadlines_and_records() {
+    let mut cells = Shared::<u8, _>::zeros((8, 4096)).unwrap();
+    let sandbox = || Sandbox::new().strict(true);
+    let job = Job::new(&mut cells).workers(2).sandbox(sandbox()).measure_memory(true).record(true);
+    let done = nothing_left(|| job.memory_limit(64 << 20).run(|_, mut slice| slice.fill(1))).unwrap();
+    assert!(done.report().record().is_some());
+    for worker in &done.report().workers {
+        assert!(worker.memory.is_some_and(|memory| memory.private > 0), "{worker:?}");
+    }
+    let job = Job::new(&mut cells).workers(2).sandbox(sandbox()).memory_limit(16 << 20);
+    let error = job.run(|_, _| vec![1_u8; 128 << 20].iter().map(|&one| u64::from(one)).sum::<u64>()).unwrap_err();
+    assert!(matches!(&error, Error::WorkerDied(death) if death.cause == Cause::AbortedWithin { limit: 16 << 20 }));
+    let job = Job::new(&mut cells).workers(2).sandbox(sandbox()).deadline(Duration::from_millis(50));
+    let for_ever = || {
+        while std::hint::black_box(true) {
+            std::thread::park();
+        }
+    };
+    assert!(matches!(nothing_left(|| job.run(|_, _| for_ever())), Err(Error::Deadline { .. })));
+}
+
+fn other_engines_and_crews_refuse_it() {
+    let mut cells = Shared::<u8, _>::zeros((8, 8)).unwrap();
+    for engine in [Engine::Serial, Engine::Threads] {
+        let job = Job::new(&mut cells).engine(engine).sandbox(Sandbox::new());
+        let error = job.run(|_, _| ()).unwrap_err();
+        assert!(matches!(error, Error::Engine { what: "a sandbox", .. }), "{error}");
+    }
+    let mut crew = Crew::start(2).unwrap();
+    let job = Job::new(&mut cells).crew(&mut crew).sandbox(Sandbox::new());
+    let error = job.run_with((), |_, (), _| ()).unwrap_err().to_string();
+    assert!(error.contains("a crew's workers open the arrays"), "{error}");
+}
+
+/// Lets the kernel say to this process from now on that it does not have this call.
+fn take_away(call: libc::c_long) {
+    let rules = [(call, Vec::new())].into_iter().collect();
+    let target = std::env::consts::ARCH.try_into().unwrap();
+    let action = SeccompAction::Errno(libc::ENOSYS as u32);
+    let program: BpfProgram =
+        SeccompFilter::new(rules, SeccompAction::Allow, action, target).unwrap().try_into().unwrap();
+    apply_filter(&program).unwrap();
+}
+
+/// `strict` refuses, the default goes on and does what can be done.
+fn without(call: libc::c_long, missing: &str) {
+    take_away(call);
+    let mut cells = Shared::<u8, _>::zeros((8, 8)).unwrap();
+    let job = Job::new(&mut cells).sandbox(Sandbox::new().strict(true));
+    let error = nothing_left(|| job.run(|_, _| ())).unwrap_err();
+    assert!(matches!(error, Error::Sandbox { .. }) && error.to_string().contains(missing), "{error}");
+    let job = Job::new(&mut cells).workers(2).sandbox(Sandbox::new());
+    let refused = job.run(|_, mut slice| {
+        slice.fill(1);
+        u64::from(File::open("/etc/passwd").is_err())
+    });
+    assert!(refused.unwrap().iter().all(|&refused| refused == 1), "one wall is enough to keep files closed");
+    assert!(cells.view().iter().all(|&cell| cell == 1));
+}
+
+fn strict_refuses_where_the_kernel_lacks_landlock() {
+    without(libc::SYS_landlock_create_ruleset, "Landlock (ABI 1");
+}
+
+fn strict_refuses_where_the_kernel_lacks_seccomp() {
+    without(libc::SYS_seccomp, "seccomp filters");
+}
+
+fn the_coordinator_stays_free() {
+    let mut cells = Shared::<u8, _>::zeros((8, 8)).unwrap();
+    Job::new(&mut cells).workers(2).sandbox(Sandbox::new()).run(|_, mut slice| slice.fill(1)).unwrap();
+    assert!(File::open("/etc/passwd").is_ok());
+    assert!(Command::new("/bin/true").status().unwrap().success());
+    Job::new(&mut cells).workers(2).run(|_, _| drop(File::open("/etc/passwd").unwrap())).unwrap();
+}
+
+/// Files of every format and kind, and what is in them.
+fn pictures(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut paths = Vec::new();
+    for (ending, kinds) in [
+        ("png", &[(1, 8), (2, 8), (3, 8), (4, 8), (1, 16), (3, 16)][..]),
+        ("jpg", &[(1, 8), (3, 8)]),
+        ("tiff", &[(1, 8), (2, 8), (3, 16), (4, 8)]),
+        ("bmp", &[(1, 8), (3, 8)]),
+        ("pam", &[(2, 8), (4, 16)]),
+    ] {
+        for &(channels, bits) in kinds {
+            let sample =
+                |(row, column, channel): (usize, usize, usize)| (row * 7 + column * column + channel * 31) as u16;
+            let samples = ndarray::Array3::from_shape_fn((37, 53, channels), sample);
+            let picture = match bits {
+                8 => Picture::U8(Shared::from_array(&samples.mapv(|sample| sample as u8)).unwrap()),
+                _ => Picture::U16(Shared::from_array(&samples.mapv(|sample| sample.wrapping_mul(257))).unwrap()),
+            };
+            let path = folder.join(format!("{channels}x{bits}.{ending}"));
+            picture::save(&path, &picture).unwrap();
+            paths.push(path);
+        }
+    }
+    paths
+}
+
+/// Samples, shape and bits of a picture, or why there is none.
+type Decoded = Result<(Vec<u8>, [usize; 3], u32), String>;
+
+/// What is read in a sandbox, and what is read without.
+fn both(path: &std::path::Path) -> [Decoded; 2] {
+    let told = |read: parfork::Result<Picture>| {
+        let bytes = |picture: &Picture| match picture {
+            Picture::U8(samples) => samples.as_slice().to_vec(),
+            Picture::U16(samples) => bytemuck::cast_slice(samples.as_slice()).to_vec(),
+        };
+        read.map(|picture| (bytes(&picture), picture.shape(), picture.bits())).map_err(|error| error.to_string())
+    };
+    let strict = Settings { sandbox: Some(Sandbox::new().strict(true)), ..Settings::default() };
+    nothing_left(|| [told(picture::read_with(strict, path)), told(picture::read(path))])
+}
+
+fn pictures_are_decoded_alike_in_a_sandbox() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in pictures(folder.path()) {
+        let [apart, here] = both(&path);
+        assert!(here.is_ok() && apart == here, "{}", path.display());
+    }
+    let missing = folder.path().join("missing.png");
+    let [apart, here] = both(&missing);
+    assert!(here.is_err() && apart == here);
+}
+
+fn a_damaged_picture_is_told_alike_from_a_sandbox() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut refused = 0;
+    for path in pictures(folder.path()).into_iter().step_by(2) {
+        let good = std::fs::read(&path).unwrap();
+        for (at, length) in
+            [(0, good.len()), (20, good.len()), (31, good.len()), (99, good.len()), (9, 15), (9, 40), (9, 700)]
+        {
+            let mut bad = good.clone();
+            bad[at] ^= 0x55;
+            bad.truncate(length);
+            std::fs::write(&path, &bad).unwrap();
+            let [apart, here] = both(&path);
+            assert_eq!(apart, here, "{} changed at {at}, {length} bytes", path.display());
+            refused += usize::from(here.is_err());
+        }
+    }
+    assert!(refused > 20, "{refused} of the files were found damaged");
+}
+
+fn a_decoder_without_memory_is_an_error_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.jpg");
+    picture::save(&path, &Picture::U8(Shared::zeros((3000, 3000, 3)).unwrap())).unwrap();
+    let settings = Settings { memory_limit: Some(1 << 16), ..Settings::default() };
+    let error = nothing_left(|| picture::read_with(settings, &path).map(drop)).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, Error::File { .. }) && text.contains("the process that decodes it was ended by"), "{text}");
+    assert!(nothing_left(|| picture::read_with(Settings::default(), &path).is_ok()));
+}
+
+/// The part of a process that becomes a shell in a sandbox.
+fn become_a_program() {
+    use std::os::unix::process::CommandExt;
+    let there = |path: &&str| std::path::Path::new(path).exists();
+    let system: Vec<_> = ["/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache"]
+        .iter()
+        .filter(|path| there(path))
+        .map(Into::into)
+        .collect();
+    let script = std::env::var("SCRIPT").unwrap();
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &script]);
+    Sandbox::new().strict(true).confine_program(&system).unwrap();
+    panic!("{}", shell.exec());
+}
+
+fn a_program_is_confined_to_what_it_may_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "told").unwrap();
+    let parent = std::process::id();
+    for (script, works) in [
+        ("cat /usr/bin/env > /dev/null && echo fine".to_owned(), true),
+        (format!("cat {}", secret.display()), false),
+        (format!("echo more >> {}", secret.display()), false),
+        (format!("echo new > {}/new", folder.path().display()), false),
+        (format!("rm {}", secret.display()), false),
+        ("ls /proc/1".to_owned(), false),
+        (format!("kill -0 {parent} && cat /proc/{parent}/environ"), false),
+    ] {
+        let output = support::play("become_a_program").env("SCRIPT", &script).output().unwrap();
+        assert_eq!(output.status.success(), works, "{script}: {output:?}");
+    }
+    assert_eq!(std::fs::read(&secret).unwrap(), b"told");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
