@@ -109,7 +109,7 @@ unsafe impl<'a, T: Element + Send + Sync, D: Dimension> Lend for &'a ReadGuard<'
     type Part = ArrayView<'a, T, D>;
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
-        list.push(named_loan(self.named(), Access::Read));
+        list.push(self.source().map_or_else(|copy| loan(copy, Access::Read), |named| named_loan(named, Access::Read)));
     }
 
     unsafe fn part(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part {

@@ -199,7 +199,7 @@ pub(crate) fn gc_removes_what_provably_belongs_to_the_dead() {
     let there = || path.exists();
     creator.kill();
     assert!(verdict("left", true).0 && there());
-    // Its number is another's by now: this one's, which was started at another time (of 10 ms, within which both may have been).
+    // Its number is another's by now: this one's, which was started later than at the first tick of the machine.
     rewrite(&path, 72, &std::process::id().to_ne_bytes());
     rewrite(&path, 80, &1_u64.to_ne_bytes());
     let (removed, why) = verdict("left", true);

@@ -219,14 +219,16 @@ pub(crate) fn a_waiting_writer_is_not_overtaken() {
     let name = name("queue");
     let mut one = Shared::<u64, _>::create(&name).zeros(10).unwrap();
     let mut two = Shared::<u64, Ix1>::attach(&name).unwrap();
+    let seen = Shared::<u64, Ix1>::attach(&name).unwrap();
     let mut writer = Actor::new("locks::part_waiting_writer", &name);
     assert_eq!(writer.says(), "ready");
-    // Two readers who always overlap would keep it out for ever, did they not queue behind it.
-    let mut first = one.read().unwrap();
-    while first.generation() == 0 {
-        let second = two.read_within(Wait::new().deadline(Duration::from_millis(5)));
+    // Two readers who always overlap would keep it out for ever, did they not queue behind it: then they are refused for a while.
+    let short = Wait::new().deadline(Duration::from_millis(5));
+    let mut first = one.read_within(short);
+    while seen.generation() == 0 {
+        let second = two.read_within(short);
         drop(first);
-        first = one.read().unwrap();
+        first = one.read_within(short);
         drop(second);
     }
     drop(first);

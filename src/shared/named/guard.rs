@@ -20,6 +20,8 @@ use crate::sys::lock::Lock;
 #[must_use = "the lock is given back when it is dropped"]
 pub struct ReadGuard<'n, T: Element, D: Dimension> {
     named: &'n Named<T, D>,
+    /// What is looked at instead, if the segment is another user's, who need not keep to any lock.
+    copy: Option<Shared<T, D>>,
 }
 
 /// A segment that nobody else reads or writes as long as this lives. Lend `&mut guard` to a job to have it cut into slices.
@@ -34,15 +36,22 @@ pub struct WriteGuard<'n, T: Element, D: Dimension> {
 
 impl<'n, T: Element, D: Dimension> ReadGuard<'n, T, D> {
     /// The lock is held.
-    pub(super) fn new(named: &'n Named<T, D>) -> Self {
-        Self { named }
+    pub(super) fn new(named: &'n Named<T, D>) -> Result<Self> {
+        let mut guard = Self { named, copy: None };
+        if named.foreign {
+            guard.copy = Some(named.copy()?);
+        }
+        Ok(guard)
     }
 
-    /// The whole array.
+    /// The whole array; a copy that was taken with the lock, if the segment is another user's.
     ///
     /// Should another process cut the file off meanwhile, the use of what is gone ends this process with SIGBUS. In a job's worker
     /// that is an error of the job, and [`copy`](Self::copy) is refused instead.
     pub fn view(&self) -> ArrayView<'_, T, D> {
+        if let Some(copy) = &self.copy {
+            return copy.view();
+        }
         // SAFETY: the lock keeps every writer out that keeps to it, and this process has no other guard of this handle.
         #[allow(unsafe_code)]
         unsafe {
@@ -63,9 +72,9 @@ impl<'n, T: Element, D: Dimension> ReadGuard<'n, T, D> {
         self.named.copy()
     }
 
-    /// The segment.
-    pub(crate) fn named(&self) -> &Named<T, D> {
-        self.named
+    /// The segment, or the copy that is looked at instead.
+    pub(crate) fn source(&self) -> Result<&Named<T, D>, &Shared<T, D>> {
+        self.copy.as_ref().map_or(Ok(self.named), Err)
     }
 }
 
@@ -137,7 +146,7 @@ impl<'n, T: Element, D: Dimension> WriteGuard<'n, T, D> {
     /// If the file was cut off; it stays marked as unfinished then.
     pub fn publish(self) -> Result<u64> {
         self.named.whole()?;
-        let words = self.named.live.words();
+        let words = self.named.live.own();
         // In this order: who dies in between leaves it marked.
         let generation = words.generation.fetch_add(1, Ordering::AcqRel) + 1;
         words.writer.store(0, Ordering::Release);
@@ -146,7 +155,7 @@ impl<'n, T: Element, D: Dimension> WriteGuard<'n, T, D> {
 
     /// Marks it as unfinished.
     pub(crate) fn begin(&self) {
-        self.named.live.words().writer.store(std::process::id(), Ordering::Release);
+        self.named.live.own().writer.store(std::process::id(), Ordering::Release);
     }
 
     /// The segment.

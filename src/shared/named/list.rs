@@ -177,7 +177,7 @@ pub fn remove(name: &str) -> Result<()> {
     }
     let inode = place.inode(name.file()).ok_or_else(|| name.trouble(Trouble::Absent))?;
     // Who waits for it is told at once, if it is one.
-    let live = open(&place, &name, true).and_then(|(file, _)| Live::of(&file, true)).ok();
+    let live = open(&place, &name, true).and_then(|(file, _)| Live::of(&file, true, false)).ok();
     if !place.remove(name.file(), inode)? {
         return Err(name.trouble(Trouble::Absent));
     }

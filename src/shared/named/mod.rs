@@ -35,7 +35,6 @@ mod wait;
 use std::fs::File;
 use std::marker::PhantomData;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::sync::atomic::Ordering;
 
 use ndarray::Dimension;
 
@@ -71,6 +70,8 @@ pub struct Named<T, D> {
     backing: Backing,
     mapped: Attached,
     writable: bool,
+    /// Whether it is another user's.
+    foreign: bool,
     /// The process that attached it.
     by: u32,
     /// How often it had been attached to be written, this time included, and whether somebody else had it so.
@@ -146,15 +147,29 @@ impl<T: Element, D: Dimension> Named<T, D> {
 
     /// Maps what was opened and checked.
     fn map(name: Name, header: Header, file: File, writable: bool) -> Result<Self> {
-        let live = Live::of(&file, writable)?;
+        let foreign = header.owner.uid != crate::sys::file::user();
+        let live = Live::of(&file, writable, foreign)?;
         let copy = file.try_clone().map_err(Error::system("keep a segment open"))?;
         let backing = Backing::named(copy.into(), header.data_at as usize, (header.bytes as usize).max(1));
         let mapped = backing.attach(if writable { Keeping::SharedToWrite } else { Keeping::SharedToRead })?;
         let by = std::process::id();
         let (attached, accompanied, creator) = (0, false, None);
         let axes = PhantomData;
-        let mut named =
-            Self { name, header, file, live, backing, mapped, writable, by, attached, accompanied, creator, axes };
+        let mut named = Self {
+            name,
+            header,
+            file,
+            live,
+            backing,
+            mapped,
+            writable,
+            foreign,
+            by,
+            attached,
+            accompanied,
+            creator,
+            axes,
+        };
         (named.attached, named.accompanied) = (named.come()?, named.is_accompanied());
         Ok(named)
     }
@@ -174,7 +189,7 @@ impl<T: Element, D: Dimension> Named<T, D> {
     /// Also [`Trouble::Deadline`](crate::Trouble) and [`Trouble::Stopped`](crate::Trouble).
     pub fn read_within(&mut self, wait: Wait<'_>) -> Result<ReadGuard<'_, T, D>> {
         self.acquire(Lock::Shared, wait)?;
-        Ok(ReadGuard::new(self))
+        ReadGuard::new(self)
     }
 
     /// Locks it for writing: alone. Waits for readers and writers; not for dead ones.
@@ -223,7 +238,7 @@ impl<T: Element, D: Dimension> Named<T, D> {
 impl<T, D> Named<T, D> {
     /// How often it has been written whole.
     pub fn generation(&self) -> u64 {
-        self.live.words().generation.load(Ordering::Acquire)
+        self.live.seen().generation
     }
 
     /// Whether its name is gone. Its elements stay for as long as it is attached.

@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Named;
+use super::live::Seen;
 use crate::error::{Result, Trouble};
 use crate::stop::Stop;
 use crate::sys::lock::{self, Lock};
@@ -126,14 +127,10 @@ impl<T, D> Named<T, D> {
     /// Whether what the lock is of can be used, now that it is held.
     fn usable(&self, wait: Wait<'_>) -> Result<()> {
         self.whole()?;
-        let words = self.live.words();
-        match words.writer.load(Ordering::Acquire) {
-            0 => Ok(()),
+        match self.live.seen() {
+            Seen { writer: 0, .. } => Ok(()),
             _ if wait.unfinished => Ok(()),
-            _ => {
-                let generation = words.generation.load(Ordering::Acquire);
-                Err(self.name.trouble(Trouble::Unfinished { generation }))
-            }
+            Seen { generation, .. } => Err(self.name.trouble(Trouble::Unfinished { generation })),
         }
     }
 
@@ -163,9 +160,9 @@ impl<T, D> Named<T, D> {
             // Shared, which nobody here refuses; a stranger who does can only make others think that nobody is there.
             let _ = lock::take(&self.file, PRESENCE, Lock::Shared)
                 .map_err(crate::error::Error::system("lock a segment"))?;
-            return Ok(self.live.words().attached.fetch_add(1, Ordering::AcqRel).wrapping_add(1));
+            return Ok(self.live.own().attached.fetch_add(1, Ordering::AcqRel).wrapping_add(1));
         }
-        Ok(self.live.words().attached.load(Ordering::Acquire))
+        Ok(self.live.seen().attached)
     }
 
     /// Whether somebody else has it attached to be written.
@@ -200,17 +197,17 @@ impl<T, D> Named<T, D> {
 
     /// Why the next generation after `now` will not come.
     fn hopeless(&self, now: u64, wait: Wait<'_>) -> Option<Trouble> {
-        let words = self.live.words();
         if self.is_removed() {
             return Some(Trouble::Removed);
         }
-        let writer = words.writer.load(Ordering::Acquire);
+        let Seen { writer, attached, .. } = self.live.seen();
         if writer != 0 && !wait.unfinished && lock::of_others(&self.file, DATA).is_ok_and(|lock| lock.is_none()) {
             // Who finished between these two looks has made another generation, or taken its name away.
-            let same = words.writer.load(Ordering::Acquire) == writer && self.generation() == now;
+            let Seen { writer: still, generation, .. } = self.live.seen();
+            let same = still == writer && generation == now;
             return same.then_some(Trouble::Unfinished { generation: now });
         }
-        let came = self.accompanied || words.attached.load(Ordering::Acquire) != self.attached;
+        let came = self.accompanied || attached != self.attached;
         let deserted = !wait.newcomers && came && !self.is_accompanied();
         deserted.then_some(Trouble::Deserted { generation: now })
     }
