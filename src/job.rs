@@ -229,9 +229,25 @@ impl<'p, L: Lend> Job<'p, L> {
     /// Keeps a record of who did what when, and of what it cost, for the [`Report`](crate::Report): [`crate::record`] has the
     /// views of it. Costs less than a hundredth of a job whose slices take 100 us or more, and some 0.1 ms after it.
     ///
-    /// Only of jobs that succeed, also after deaths that they [survive](Self::retries).
+    /// A job that fails has no report: its record goes [elsewhere](Self::record_if_failed).
     pub fn record(mut self, record: bool) -> Self {
         self.settings.record = record;
+        self
+    }
+
+    /// Keeps a record, and calls `told` with it if the job fails after it has begun; [`Record::failure`](crate::record::Record::failure)
+    /// says why it failed.
+    ///
+    /// ```
+    /// use parfork::{Job, Shared};
+    /// let (mut cells, mut attempts) = (Shared::<u8, _>::zeros(100)?, Vec::new());
+    /// let job = Job::new(&mut cells).workers(2).record_if_failed(|record| attempts = record.attempts);
+    /// job.run(|w, _| if w.region().index() == 70 { Err("no such luck") } else { Ok(()) }).unwrap_err();
+    /// assert!(attempts.iter().any(|attempt| attempt.slice == 70 && !attempt.done));
+    /// # Ok::<(), parfork::Error>(())
+    /// ```
+    pub fn record_if_failed(mut self, told: impl FnOnce(crate::record::Record) + 'p) -> Self {
+        self.settings.record_if_failed = Some(Box::new(told));
         self
     }
 

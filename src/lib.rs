@@ -55,7 +55,7 @@ pub use fork::fork;
 pub use job::{Job, cpus};
 pub use lend::{Lend, Slice};
 pub use report::{Memory, Report, WorkerReport};
-pub use settings::{Progress, Redo, Settings};
+pub use settings::{IfFailed, Progress, Redo, Settings};
 pub use shared::{Order, Shared, keep_memory};
 pub use slices::{Schedule, ScheduleError, Split, SplitError};
 pub use stop::{Hold, Stop};

@@ -53,9 +53,8 @@ impl Report {
         self.record.as_deref()
     }
 
-    /// Enters what each worker did, from the board of a job that has ended, and checks that every slice
-    /// of those that were to be run is done.
-    pub(crate) fn read(&mut self, board: &Board, slices: Range<usize>) -> Result<()> {
+    /// Enters what each worker did, from the board of a job that has ended.
+    pub(crate) fn read(&mut self, board: &Board, slices: Range<usize>) {
         let load = |word: &std::sync::atomic::AtomicU64| word.load(std::sync::atomic::Ordering::Relaxed) as usize;
         self.workers = board
             .berths()
@@ -69,17 +68,34 @@ impl Report {
             })
             .collect();
         for slice in slices {
-            match board.state(slice) {
-                SliceState::Done { rank } if rank < self.workers.len() => self.workers[rank].slices.push(slice),
-                state => {
-                    let what = format!("slice {slice} is {state:?} after all workers said they were done");
-                    return Err(Error::System {
-                        doing: "keep the board as the workers left it",
-                        source: std::io::Error::other(what),
-                    });
-                }
+            if let SliceState::Done { rank } = board.state(slice)
+                && let Some(worker) = self.workers.get_mut(rank)
+            {
+                worker.slices.push(slice);
             }
         }
-        Ok(())
+    }
+
+    /// Checks that every slice of those that were to be run is done.
+    pub(crate) fn check(&self, board: &Board, mut slices: Range<usize>) -> Result<()> {
+        if self.workers.iter().map(|worker| worker.slices.len()).sum::<usize>() == slices.len() {
+            return Ok(());
+        }
+        let is_done = |slice| matches!(board.state(slice), SliceState::Done { rank } if rank < self.workers.len());
+        match slices.find(|&slice| !is_done(slice)) {
+            // Somebody writes to it even now.
+            None => Err(Error::System {
+                doing: "keep the board as the workers left it",
+                source: std::io::Error::other("it changes after all workers said they were done"),
+            }),
+            Some(slice) => {
+                let state = board.state(slice);
+                let what = format!("slice {slice} is {state:?} after all workers said they were done");
+                Err(Error::System {
+                    doing: "keep the board as the workers left it",
+                    source: std::io::Error::other(what),
+                })
+            }
+        }
     }
 }

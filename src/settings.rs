@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use crate::crew::Crew;
 use crate::engine::Engine;
+use crate::record::Record;
 use crate::slices::{Schedule, Split};
 use crate::stop::Stop;
 
 pub use crate::engines::Progress;
+
+/// Who is given the record of a job that failed.
+pub type IfFailed<'p> = Box<dyn FnOnce(Record) + 'p>;
 
 /// The settings of a job, whose fields are what [`Job`](crate::Job)'s methods set one by one; kernels, which bring their own loans and
 /// body, take them whole.
@@ -50,6 +54,8 @@ pub struct Settings<'p> {
     pub measure_memory: bool,
     /// Whether the job is recorded; see [`Job::record`](crate::Job::record).
     pub record: bool,
+    /// Given the record of the job if it fails; see [`Job::record_if_failed`](crate::Job::record_if_failed).
+    pub record_if_failed: Option<IfFailed<'p>>,
     /// A request to stop that the job looks at.
     pub stop: Option<&'p Stop>,
     /// Told now and then how many slices are done, of how many.

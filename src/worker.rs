@@ -114,14 +114,21 @@ impl Worker<'_> {
             let why = match (broken.by, span) {
                 (None, _) => "the coordinator ended the job".to_owned(),
                 (Some(rank), Some(span)) if rank == self.rank => self.too_late(meeting, span),
-                (Some(rank), _) => self.why_not(rank),
+                (Some(rank), _) => self.why_not(rank, meeting),
             };
             Error::Barrier(format!("the workers cannot meet, because {why}"))
         })
     }
 
-    /// Who of the living has not come to meeting number `meeting` in time.
     fn too_late(&self, meeting: u32, span: Duration) -> String {
+        let Turnout { came, living, who } = self.turnout(meeting);
+        format!(
+            "{came} of {living} came within {span:?}: {who}. Give them more time, or let them do less between meetings"
+        )
+    }
+
+    /// Who of the living has come to meeting number `meeting`, and who has not.
+    fn turnout(&self, meeting: u32) -> Turnout {
         /// More are only counted.
         const NAMED: usize = 8;
         let living: Vec<_> =
@@ -134,20 +141,18 @@ impl Worker<'_> {
             many if many <= NAMED => format!("workers {} did not", names.join(", ")),
             many => format!("workers {} and {} more did not", names.join(", "), many - NAMED),
         };
-        let (came, all) = (living.len() - missing.len(), living.len());
-        format!(
-            "{came} of {all} came within {span:?}: {who}. Give them more time, or let them do less between meetings"
-        )
+        Turnout { came: living.len() - missing.len(), living: living.len(), who }
     }
 
     /// What the board knows of a worker for whose sake nobody can meet any more.
-    fn why_not(&self, rank: usize) -> String {
+    fn why_not(&self, rank: usize, meeting: u32) -> String {
         // What the board says may be wrong, if a worker has written over it, but must not be more than wrong.
         let Some(berth) = self.board.berths().get(rank) else {
             return "somebody has written over the board".to_owned();
         };
         if berth.absence() == Some(Absence::Impatient) {
-            return format!("worker {rank} would not wait any longer for those who were missing");
+            let Turnout { came, living, who } = self.turnout(meeting);
+            return format!("worker {rank} would not wait any longer: {came} of {living} came, {who}");
         }
         let slices = self.board.layout().slices;
         let at = berth.at(slices).map_or("before its slice".to_owned(), |slice| format!("on slice {slice}"));
@@ -163,6 +168,13 @@ impl Worker<'_> {
         };
         format!("worker {rank} will not come: {why}")
     }
+}
+
+/// How many came to a meeting, of how many living, and in words who did not.
+struct Turnout {
+    came: usize,
+    living: usize,
+    who: String,
 }
 
 fn cut<T, D: Dimension>(

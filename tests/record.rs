@@ -23,6 +23,8 @@ fn main() -> ExitCode {
             a_mad_worker_spoils_no_more_than_its_record,
             memory_and_faults_are_those_of_the_worker,
             what_is_not_recorded_has_no_record,
+            jobs_that_fail_are_recorded_too,
+            a_crew_that_fails_is_recorded_too,
         ],
         cases![],
     )
@@ -284,4 +286,77 @@ fn what_is_not_recorded_has_no_record() {
         let settings = Settings { record: false, ..recorded(2, Schedule::DYNAMIC, engine) };
         assert!(Job::with(&mut rows, settings).run(fill).unwrap().report().record().is_none());
     }
+}
+
+/// Slice 7 kills whoever takes it, and is set aside after three deaths; all other slices are done.
+fn jobs_that_fail_are_recorded_too() {
+    for schedule in schedules() {
+        let mut cells = Shared::<u64, _>::zeros((SLICES, 3)).unwrap();
+        let mut told = None;
+        let error = nothing_left(|| {
+            let settings = Settings {
+                retries: 2,
+                record: false,
+                record_if_failed: Some(Box::new(|record| told = Some(record))),
+                ..recorded(3, schedule, Engine::Processes)
+            };
+            let body = |w: &Worker<'_>, slice: parfork::Slice<'_, u64, ndarray::Ix2>| match w.region().index() {
+                7 => kill_me(),
+                _ => fill(w, slice),
+            };
+            Job::with(&mut cells, settings).run(body).unwrap_err()
+        });
+        let record = told.expect("a record");
+        assert_eq!(record.failure.as_deref(), Some(&*error.to_string()));
+        let at = |slice| record.attempts.iter().filter(move |attempt| attempt.slice == slice);
+        assert_eq!(
+            at(7).map(|attempt| (attempt.number, attempt.done)).collect::<Vec<_>>(),
+            [(1, false), (2, false), (3, false)]
+        );
+        assert!((0..SLICES).filter(|slice| *slice != 7).all(|slice| at(slice).any(|attempt| attempt.done)));
+        assert_eq!(record.deaths.len(), 3, "{:?}", record.deaths);
+        assert!(record.deaths.iter().all(|death| death.slice == Some(7) && death.pid > 0), "{:?}", record.deaths);
+        assert!(record.deaths[2].cause.contains("signal 9"), "{:?}", record.deaths);
+        let waterfall = record.waterfall();
+        assert_eq!(waterfall.parts().map(|(_, time)| time).sum::<Duration>(), waterfall.total);
+        let html = Page::new("failed").job("job", &record).html();
+        assert!(html.contains("This job failed:") && html.contains("nobody did it after that"));
+        assert!(record.json().contains("\"failure\":\""));
+    }
+    // One that a body ends, and one that never began.
+    let mut cells = Shared::<u64, _>::zeros((SLICES, 3)).unwrap();
+    for engine in [Engine::Serial, Engine::Threads, Engine::Processes] {
+        let mut told = None;
+        let job = Job::new(&mut cells).engine(engine).workers(2).record_if_failed(|record| told = Some(record));
+        job.run(|w, _| if w.region().index() == 30 { Err("no") } else { Ok(()) }).unwrap_err();
+        let record = told.expect("a record");
+        assert!(
+            record.failure.is_some_and(|why| why.contains("no")) && record.attempts.iter().any(|it| it.slice == 30)
+        );
+        let mut told = None;
+        let job = Job::new(&mut cells).engine(engine).workers(0).record_if_failed(|record| told = Some(record));
+        job.run(|_, _| ()).unwrap_err();
+        assert!(told.is_none());
+    }
+}
+
+fn a_crew_that_fails_is_recorded_too() {
+    nothing_left(|| {
+        let mut crew = Crew::start(2).unwrap();
+        let mut cells = Shared::<u64, _>::zeros((SLICES, 3)).unwrap();
+        for slice in [3, 50] {
+            let mut told = None;
+            let job = Job::new(&mut cells).crew(&mut crew).record_if_failed(|record| told = Some(record));
+            let body = |w: &Worker<'_>, slice, _: parfork::Slice<'_, u64, ndarray::Ix2>| {
+                if w.region().index() == slice {
+                    kill_me();
+                }
+            };
+            let error = job.run_with(slice, body).unwrap_err();
+            let record = told.expect("a record");
+            assert_eq!(record.failure, Some(error.to_string()));
+            assert!(record.attempts.iter().any(|attempt| attempt.slice == slice && !attempt.done));
+            assert_eq!((record.deaths.len(), record.deaths[0].slice), (1, Some(slice)));
+        }
+    });
 }

@@ -49,13 +49,14 @@ impl<L: Lend> Job<'_, L> {
         }
         let run = only.map_or(0..slices, |slice| slice..slice + 1);
         let workers = if settings.engine == Engine::Serial { 1 } else { asked.min(run.len()).max(1) };
-        let tape = if settings.record { Tape::entries(workers, run.len()) } else { 0 };
+        let is_recorded = settings.record || settings.record_if_failed.is_some();
+        let tape = if is_recorded { Tape::entries(workers, run.len()) } else { 0 };
         let layout = Layout { workers, slices, loans: loans.len(), answer: size_of::<R::Value>(), tape };
         let board = hands.as_ref().map_or_else(|| Board::new(layout), |hands| hands.board(layout))?;
         if hands.is_some() {
             board.clear_tapes()?;
         }
-        let options = settings.record.then(|| options(&settings, workers, hands.is_some()));
+        let options = is_recorded.then(|| options(&settings, workers, hands.is_some()));
         // Whether a process that is not to be killed works: it looks at requests to stop between slices.
         let joins_in = hands.as_ref().is_some_and(|hands| hands.joins_in());
         let work = Work {
@@ -96,23 +97,48 @@ impl<L: Lend> Job<'_, L> {
             // What a crew's board says is of the job before.
             return Err(orders.ended(0, slices));
         }
-        let deaths = engine(&work, &mut orders, hands.as_deref_mut())?;
+        let deaths = engine(&work, &mut orders, hands.as_deref_mut());
         let mut report = Report {
             engine: settings.engine,
             split,
             schedule: settings.schedule,
             grid: grid.clone(),
             workers: Vec::new(),
-            deaths,
+            deaths: Vec::new(),
             addresses,
             wall: began.elapsed(),
             record: None,
         };
         let ended = Instant::now();
-        if let Err(error) = report.read(&board, run.clone()) {
-            // Whoever has written over the board may be at work, and others with it.
-            hands.into_iter().for_each(Hands::end_workers);
-            return Err(error);
+        report.read(&board, run.clone());
+        let facts = |options, report: &Report, failure: Option<String>| Facts {
+            options,
+            failure,
+            grid: grid.clone(),
+            started: started + (began - called),
+            began: board.clock_at(began),
+            wall: report.wall,
+            preparing: began - called,
+            gathering: ended.elapsed(),
+            arrays: arrays(&loans, report),
+            memories: report.workers.iter().map(|worker| worker.memory).collect(),
+            coordinator_memory: work.measure_memory.then(|| Memory::of_this_process().unwrap_or_default()),
+            deaths: report.deaths.clone(),
+            fault_cost: fault_cost(&loans),
+        };
+        match deaths.and_then(|deaths| report.check(&board, run.clone()).map(|()| deaths)) {
+            Ok(deaths) => report.deaths = deaths,
+            Err(error) => {
+                // Whoever has written over the board may be at work, and others with it.
+                hands.into_iter().for_each(Hands::end_workers);
+                if let Some((told, options)) = settings.record_if_failed.zip(options) {
+                    if let Error::WorkerDied(death) = &error {
+                        report.deaths.push(Death::clone(death));
+                    }
+                    told(Record::read(&board, facts(options, &report, Some(error.to_string()))));
+                }
+                return Err(error);
+            }
         }
         let answers = run.map(|slice| {
             let mut answer = R::Value::zeroed();
@@ -120,22 +146,8 @@ impl<L: Lend> Job<'_, L> {
             answer
         });
         let answers = answers.collect();
-        if let Some(options) = options {
-            let facts = Facts {
-                options,
-                grid: grid.clone(),
-                started: started + (began - called),
-                began: board.clock_at(began),
-                wall: report.wall,
-                preparing: began - called,
-                gathering: ended.elapsed(),
-                arrays: arrays(&loans, &report)?,
-                memories: report.workers.iter().map(|worker| worker.memory).collect(),
-                coordinator_memory: work.measure_memory.then(|| Memory::of_this_process().unwrap_or_default()),
-                deaths: &report.deaths,
-                fault_cost: fault_cost(&loans),
-            };
-            report.record = Some(Arc::new(Record::read(&board, facts)));
+        if let Some(options) = options.filter(|_| settings.record) {
+            report.record = Some(Arc::new(Record::read(&board, facts(options, &report, None))));
         }
         Ok(Gathered::new(answers, report))
     }
@@ -161,17 +173,18 @@ fn options(settings: &Settings<'_>, workers: usize, crew: bool) -> Options {
 }
 
 /// What was lent, and where everybody had it.
-fn arrays(loans: &[Loan<'_>], report: &Report) -> Result<Vec<ArrayRecord>> {
+fn arrays(loans: &[Loan<'_>], report: &Report) -> Vec<ArrayRecord> {
     let array = |(number, loan): (usize, &Loan<'_>)| {
-        Ok(ArrayRecord {
+        ArrayRecord {
             output: loan.access == Access::Write,
             dtype: loan.dtype,
             shape: loan.extent.shape.to_vec(),
             bytes: loan.extent.bytes(),
-            segment: loan.backing.told()?.inode,
+            // Of a segment that cannot be asked nothing is told.
+            segment: loan.backing.told().map_or(0, |told| told.inode),
             coordinator: report.addresses[number],
             workers: report.workers.iter().map(|worker| worker.addresses[number]).collect(),
-        })
+        }
     };
     loans.iter().enumerate().map(array).collect()
 }

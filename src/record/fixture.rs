@@ -89,6 +89,7 @@ pub(super) fn record() -> Record {
         ],
         coordinator_pid: 99,
         coordinator_memory: None,
+        failure: None,
         deaths: Vec::new(),
         fault_cost: Duration::from_micros(2),
         lost_marks: 0,

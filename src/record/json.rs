@@ -39,6 +39,7 @@ impl Record {
                 "memory": memory(self.coordinator_memory),
                 "stretches": self.coordinator.iter().map(stretch).collect::<Json>(),
             },
+            "failure": self.failure.as_deref(),
             "deaths": self.deaths.iter().map(death).collect::<Json>(),
             "waterfall": waterfall(&self.waterfall()),
             "fault_cost_seconds": self.fault_cost,

@@ -81,6 +81,8 @@ pub struct Record {
     pub coordinator_pid: u32,
     /// The coordinator's own memory after the job, if the job was asked to measure it.
     pub coordinator_memory: Option<Memory>,
+    /// Why the job failed, if it did.
+    pub failure: Option<String>,
     /// Workers that died, in the order in which the coordinator heard of it.
     pub deaths: Vec<DeathRecord>,
     /// What a page fault took in arrays that were lent: measured after the job, on these arrays. Zero if there were none.
@@ -239,7 +241,7 @@ pub enum Doing {
     Ending,
 }
 
-/// The death of a worker that the job survived.
+/// The death of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeathRecord {
@@ -251,7 +253,7 @@ pub struct DeathRecord {
     pub pid: u32,
     /// The slice that it was at.
     pub slice: Option<usize>,
-    /// What ended it.
+    /// What ended it; of a job that failed only that of the death that it failed for.
     pub cause: String,
 }
 

@@ -12,8 +12,9 @@ use crate::slices::Grid;
 use crate::sync::{Board, Mark};
 
 /// What a job knows of itself besides its tapes.
-pub(crate) struct Facts<'f> {
+pub(crate) struct Facts {
     pub(crate) options: Options,
+    pub(crate) failure: Option<String>,
     pub(crate) grid: Grid,
     pub(crate) started: SystemTime,
     /// When it began, on the board's clock.
@@ -25,7 +26,7 @@ pub(crate) struct Facts<'f> {
     /// Of each worker, and of the coordinator.
     pub(crate) memories: Vec<Option<Memory>>,
     pub(crate) coordinator_memory: Option<Memory>,
-    pub(crate) deaths: &'f [Death],
+    pub(crate) deaths: Vec<Death>,
     pub(crate) fault_cost: Duration,
 }
 
@@ -38,7 +39,7 @@ struct Heard {
 
 impl Record {
     /// Reads the tapes of a job that has ended.
-    pub(crate) fn read(board: &Board, facts: Facts<'_>) -> Self {
+    pub(crate) fn read(board: &Board, facts: Facts) -> Self {
         let read = |tape: Option<crate::sync::Tape<'_>>| tape.map_or((Vec::new(), 0), |tape| tape.read());
         let clock = Clock { zero: facts.began, wall: facts.wall, last: Duration::ZERO };
         let (marks, mut lost_marks) = read(board.own_tape());
@@ -55,7 +56,8 @@ impl Record {
         attempts.sort_by_key(|attempt| (attempt.begin, attempt.worker));
         number(&mut attempts, facts.grid.slices());
         Self {
-            deaths: deaths(facts.deaths, heard, facts.wall),
+            deaths: deaths(&facts.deaths, heard, facts.wall, &workers, &attempts),
+            failure: facts.failure,
             options: facts.options,
             grid: facts.grid,
             machine: Machine::this().clone(),
@@ -249,13 +251,32 @@ fn number(attempts: &mut [Attempt], slices: usize) {
     }
 }
 
-/// The deaths that the job has survived, with when each was heard of.
-fn deaths(deaths: &[Death], mut heard: Vec<Heard>, wall: Duration) -> Vec<DeathRecord> {
+/// The deaths, with when each was heard of. A job that failed has told only of the one that it failed for; of the others it is known
+/// who, when and where.
+fn deaths(
+    told: &[Death],
+    mut heard: Vec<Heard>,
+    wall: Duration,
+    workers: &[WorkerRecord],
+    attempts: &[Attempt],
+) -> Vec<DeathRecord> {
+    let pid = |heard: &Heard| {
+        let lives = workers.get(heard.rank).map_or(&[][..], |worker| &worker.lives);
+        lives.iter().find(|life| life.died == Some(heard.at)).map_or(0, |life| life.pid)
+    };
     let record = |death: &Death| {
-        let found = heard.iter().position(|heard| heard.rank == death.rank);
+        let same = heard.iter().position(|heard| (heard.rank, pid(heard)) == (death.rank, death.pid));
+        let found = same.or_else(|| heard.iter().position(|heard| heard.rank == death.rank));
         let at = found.map_or(wall, |found| heard.remove(found).at);
         let slice = death.slice.map(|slice| slice.0.index());
         DeathRecord { at, worker: death.rank, pid: death.pid, slice, cause: death.cause.to_string() }
     };
-    deaths.iter().map(record).collect()
+    let mut deaths: Vec<DeathRecord> = told.iter().map(record).collect();
+    deaths.extend(heard.iter().map(|heard| {
+        let mut its = attempts.iter().filter(|attempt| attempt.worker == heard.rank && !attempt.done);
+        let slice = its.find(|attempt| attempt.end == heard.at).map(|attempt| attempt.slice);
+        DeathRecord { at: heard.at, worker: heard.rank, pid: pid(heard), slice, cause: "died".to_owned() }
+    }));
+    deaths.sort_by_key(|death| death.at);
+    deaths
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 const INSIST: &str = "PARFORK_BROWSER";
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A browser with one tab, ended when dropped.
 pub(crate) struct Browser {

@@ -81,7 +81,7 @@ pub(crate) fn watched(what: &str, child: Child) -> Output {
     let pid = nix::unistd::Pid::from_raw(child.id() as i32);
     let (done, ended) = mpsc::channel();
     std::thread::spawn(move || done.send(child.wait_with_output()));
-    let Ok(output) = ended.recv_timeout(Duration::from_secs(60)) else {
+    let Ok(output) = ended.recv_timeout(Duration::from_secs(240)) else {
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
         panic!("parfork {what} did not end");
     };
@@ -97,6 +97,7 @@ pub(crate) fn photo(channels: usize) -> Picture {
     let pixel = |(y, x, c): (usize, usize, usize)| ((y * 3 + x * 5 + c * 41 + y * x / 7) % 256) as u8;
     Picture::U8(Shared::from_array(&Array3::from_shape_fn((61, 83, channels), pixel)).unwrap())
 }
+
 /// The worker processes of a coordinator, once there are that many.
 pub(crate) fn children(pid: u32, number: usize) -> Vec<u32> {
     let path = format!("/proc/{pid}/task/{pid}/children");
@@ -106,12 +107,16 @@ pub(crate) fn children(pid: u32, number: usize) -> Vec<u32> {
         let text = fs::read_to_string(Path::new(&path)).unwrap_or_default();
         text.split_whitespace().map(|pid| pid.parse().unwrap()).filter(is_worker).collect::<Vec<u32>>()
     };
-    until(|| list().len() == number);
-    list()
+    let mut found = Vec::new();
+    until(|| {
+        found = list();
+        found.len() == number
+    });
+    found
 }
 
 pub(crate) fn until(mut happens: impl FnMut() -> bool) {
-    let patience = std::time::Instant::now() + Duration::from_secs(30);
+    let patience = std::time::Instant::now() + Duration::from_secs(120);
     while !happens() {
         assert!(std::time::Instant::now() < patience, "what was waited for did not happen");
         std::thread::yield_now();

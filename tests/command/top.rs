@@ -14,7 +14,7 @@ use crate::terminal::Terminal;
 
 /// A job that goes on for as long as a test may want, and is done soon once it is let.
 fn line(name: &str) -> String {
-    let steps = if cfg!(debug_assertions) { 3000 } else { 300_000 };
+    let steps = if cfg!(debug_assertions) { 8000 } else { 300_000 };
     format!("mandelbrot -o {name} --size 200x200 --center=-0.75,0.1 --zoom 8 --iterations {steps} -n 2 --retries 2")
 }
 

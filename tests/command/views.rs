@@ -30,7 +30,7 @@ fn pages(desk: &Desk) -> Vec<(&'static str, PathBuf)> {
 
 /// A run one of whose workers is killed.
 fn with_death(desk: &Desk) {
-    let steps = if cfg!(debug_assertions) { 3000 } else { 300_000 };
+    let steps = if cfg!(debug_assertions) { 8000 } else { 300_000 };
     let line = format!(
         "mandelbrot -o death.png --size 200x200 --center=-0.75,0.1 --zoom 8 --iterations {steps} -n 2 --report death.html \
          --trace death.json"
@@ -242,6 +242,24 @@ fn a_terminal_is_told_who_did_what() {
     // Nobody sits behind a pipe.
     let output = desk.run(line);
     assert!(!String::from_utf8_lossy(&output.stderr).contains("worker 0 |"));
+}
+
+#[test]
+fn a_job_that_fails_leaves_its_views() {
+    let desk = Desk::new();
+    let line = "mandelbrot -o endless.png --size 4000x4000 --center=-0.1,0 --zoom 50 --iterations 1000000 -n 2 --deadline 300ms \
+                --report why.html --trace why.json";
+    let output = desk.run(line);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && text.contains("after its deadline of 300ms"), "{text}");
+    let html = fs::read_to_string(desk.path("why.html")).unwrap();
+    assert!(html.contains("This job failed:") && html.contains("after its deadline of 300ms"));
+    let trace: Value = serde_json::from_str(&fs::read_to_string(desk.path("why.json")).unwrap()).unwrap();
+    assert!(trace["traceEvents"].as_array().is_some_and(|events| !events.is_empty()));
+    assert!(!desk.path("endless.png").exists());
+    // What is wrong before the job begins leaves none.
+    desk.fails("sum nowhere.npy --report none.html", 3, &["nowhere.npy"]);
+    assert!(!desk.path("none.html").exists());
 }
 
 #[test]

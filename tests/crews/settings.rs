@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parfork::{Cause, Engine, Error, Job, Schedule, Settings, Shared, Split, Stop};
+use parfork::{Cause, Engine, Error, Job, Schedule, Settings, Shared, Split, Stop, Worker};
 
 use super::{count, death, each_one, is_sound, kill_me, page, pids, with_crew};
 
@@ -280,11 +280,19 @@ pub(crate) fn progress_is_told() {
         let cells = Shared::<u64, _>::zeros(20).unwrap();
         for _ in 0..2 {
             let (mut last, mut times) = (0, 0);
+            page()[0].store(0, Ordering::Relaxed);
             let job = Job::new(&cells).crew(crew).progress(|done, of| {
                 assert!(last <= done && done <= of && of == 20, "{last} {done} {of}");
                 (last, times) = (done, times + 1);
+                page()[0].store(1, Ordering::Relaxed);
             });
-            job.run_with((), |_, (), _| std::thread::sleep(Duration::from_millis(15))).unwrap();
+            // The last slice is not done before something was told.
+            let body = |w: &Worker<'_>, (), _| {
+                while w.region().index() == 19 && page()[0].load(Ordering::Relaxed) == 0 {
+                    std::thread::yield_now();
+                }
+            };
+            job.run_with((), body).unwrap();
             assert!(last == 20 && times > 1, "{last} {times}");
         }
     });

@@ -22,7 +22,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 const CASE: &str = "PARFORK_CASE";
 
 /// How long a case may take. Ten times what the slowest needs on a busy machine, so that only a hang meets it.
-const WATCHDOG: Duration = Duration::from_secs(60);
+const WATCHDOG: Duration = Duration::from_secs(180);
 
 /// The status of a worker that came back to the code of the coordinator instead of leaving.
 const ESCAPED: i32 = 77;

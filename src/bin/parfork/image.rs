@@ -13,6 +13,7 @@ use serde_json::{Map, json};
 use crate::args::{Common, Image};
 use crate::failure::Failure;
 use crate::job::{Summary, verify};
+use crate::views::Views;
 
 /// Reads, filters, writes.
 pub fn run(args: Image) -> Result<(), Failure> {
@@ -24,14 +25,14 @@ pub fn run(args: Image) -> Result<(), Failure> {
     let result = final_shape(filters, shape).map_err(Failure::usage)?;
     format.holds(result, bits).map_err(Failure::usage)?;
     let mut landing = Landing::at(&args.output).map_err(Failure::job)?;
-    let mut views = args.common.views()?;
+    let views = args.common.views("image")?;
     let (output, reports) = match input {
         Picture::U8(picture) => {
-            let (output, reports) = checked_chain(&args.common, filters, args.border, picture)?;
+            let (output, reports) = checked_chain(&args.common, &views, filters, args.border, picture)?;
             (Picture::U8(output), reports)
         }
         Picture::U16(picture) => {
-            let (output, reports) = checked_chain(&args.common, filters, args.border, picture)?;
+            let (output, reports) = checked_chain(&args.common, &views, filters, args.border, picture)?;
             (Picture::U16(output), reports)
         }
     };
@@ -39,7 +40,7 @@ pub fn run(args: Image) -> Result<(), Failure> {
     let mut filing = None;
     views.keep_picture(&output);
     if args.common.only_slice.is_none() {
-        let settings = args.common.settings("writing");
+        let settings = args.common.settings("writing", &views);
         filing = picture::write_with(settings, &mut landing, &output, format).map_err(Failure::filing)?;
         landing.land().map_err(Failure::job)?;
     }
@@ -74,6 +75,7 @@ fn final_shape(filters: &[Filter], shape: [usize; 3]) -> Result<[usize; 3], filt
 /// Runs the chain as the flags ask, and once more serially if they ask for that.
 fn checked_chain<S: Sample>(
     common: &Common,
+    views: &Views,
     filters: &[Filter],
     border: Border,
     picture: Shared<S, Ix3>,
@@ -87,7 +89,7 @@ fn checked_chain<S: Sample>(
     let begun = Cell::new(0);
     let settings = |at: usize, name: &str| {
         begun.set(begun.get() + runs[at].filters().len());
-        of_last(at, common.settings(name))
+        of_last(at, common.settings(name, views))
     };
     let (output, reports) = chain(settings, &runs, border, &picture).map_err(|error| match error {
         parfork::Error::WorkerDied(death) => {

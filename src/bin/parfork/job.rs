@@ -14,7 +14,7 @@ use crate::views::{self, Views};
 
 impl Common {
     /// The settings of one job, which says on a terminal how far it is.
-    pub fn settings(&self, what: &str) -> Settings<'static> {
+    pub fn settings(&self, what: &str, views: &Views) -> Settings<'static> {
         Settings {
             name: Some(what.to_owned()),
             workers: self.workers,
@@ -27,6 +27,7 @@ impl Common {
             memory_limit: self.mem_limit,
             guard: self.guard,
             record: self.is_recorded(),
+            record_if_failed: views.of_failure(what),
             // It takes its time, which who reads only the summary would not be told.
             measure_memory: self.report.is_some() || self.json,
             stop: Stop::at_signals().ok(),
@@ -91,7 +92,7 @@ impl Summary {
     pub fn tell(self, common: &Common) -> Result<(), Failure> {
         let json = common.json.then(|| self.to_json(common.only_slice));
         let jobs: Vec<(String, &Report)> = self.names.iter().cloned().zip(&self.reports).collect();
-        self.views.write(self.command, &self.line, &jobs, self.filing.as_ref())?;
+        self.views.write(&self.line, &jobs, self.filing.as_ref())?;
         if let Some(json) = json {
             return output::print_json(&json);
         }

@@ -21,9 +21,9 @@ pub fn run(args: Mandelbrot) -> Result<(), Failure> {
     let (height, width) = view.shape();
     format.holds([height, width, 3], 8).map_err(Failure::usage)?;
     let mut landing = Landing::at(&args.output).map_err(Failure::job)?;
-    let mut views = args.common.views()?;
+    let views = args.common.views("mandelbrot")?;
     let mut output = Shared::<u8, Ix3>::zeros((height, width, 3))?;
-    let done = mandelbrot::run(args.common.settings("mandelbrot"), &view, &mut output)?;
+    let done = mandelbrot::run(args.common.settings("mandelbrot", &views), &view, &mut output)?;
     if args.common.verify {
         let mut serial = Shared::<u8, Ix3>::zeros((height, width, 3))?;
         mandelbrot::run(args.common.serially(), &view, &mut serial)?;
@@ -33,7 +33,7 @@ pub fn run(args: Mandelbrot) -> Result<(), Failure> {
     let (mut filing, output) = (None, Picture::U8(output));
     views.keep_picture(&output);
     if args.common.only_slice.is_none() {
-        let settings = args.common.settings("writing");
+        let settings = args.common.settings("writing", &views);
         filing = picture::write_with(settings, &mut landing, &output, format).map_err(Failure::filing)?;
         landing.land().map_err(Failure::job)?;
     }

@@ -49,9 +49,9 @@ fn product<T: Element + npy::Element>(args: Matmul, dtype: &str) -> Result<(), F
     }
     let mut landing = Landing::at(&args.output).map_err(Failure::job)?;
     landing.reserve((m * n * size_of::<T>()) as u64).map_err(Failure::job)?;
-    let views = args.common.views()?;
+    let views = args.common.views("matmul")?;
     let mut c = Shared::<T, Ix2>::zeros((m, n))?;
-    let done = matmul::run(args.common.settings("matmul"), &a, &b, &mut c)?;
+    let done = matmul::run(args.common.settings("matmul", &views), &a, &b, &mut c)?;
     if args.common.verify {
         let mut serial = Shared::<T, Ix2>::zeros((m, n))?;
         matmul::run(args.common.serially(), &a, &b, &mut serial)?;

@@ -17,8 +17,8 @@ pub fn run(op: Op, args: Reduce) -> Result<(), Failure> {
     let (header, bytes) = npy::read_bytes(&args.input)?;
     let input = args.input.display();
     let dtype = header.dtype.parse().map_err(|error| Failure::input(format!("{input}: {error}")))?;
-    let views = args.common.views()?;
-    let (number, done) = reduce::run(args.common.settings(&op.to_string()), op, dtype, &bytes)?;
+    let views = args.common.views(op.name())?;
+    let (number, done) = reduce::run(args.common.settings(&op.to_string(), &views), op, dtype, &bytes)?;
     let verified = args.common.verify.then(|| reduce::run(args.common.serially(), op, dtype, &bytes)).transpose()?;
     if let Some((serial, _)) = &verified
         && !same_bits(number, *serial)

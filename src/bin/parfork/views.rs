@@ -1,23 +1,33 @@
 //! What a run leaves besides its result: a page for people, a trace for Perfetto, some lines on a terminal.
 
+use std::cell::{OnceCell, RefCell};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use std::rc::Rc;
 
-use parfork::Report;
 use parfork::formats::Landing;
 use parfork::formats::picture::{self, Picture};
 use parfork::record::{Page, Record, trace};
+use parfork::{IfFailed, Report};
 
 use crate::args::Common;
 use crate::failure::Failure;
 use crate::replay;
 
-/// The files that were asked for, opened before the work so that a folder that is missing is found then.
+/// The files that were asked for, opened before the work so that a folder that is missing is found then. A job that fails writes
+/// them too.
 pub struct Views {
+    /// The subcommand.
+    command: &'static str,
+    files: Rc<RefCell<Files>>,
+    /// The result, small.
+    picture: OnceCell<Vec<u8>>,
+}
+
+/// Empty when they are written.
+struct Files {
     report: Option<Landing>,
     trace: Option<Landing>,
-    /// The result, small.
-    picture: Option<Vec<u8>>,
 }
 
 /// Pixels a side of the result on a page: some 50 kB.
@@ -34,47 +44,70 @@ impl Common {
         !self.quiet && !self.json && std::io::stderr().is_terminal()
     }
 
-    /// Opens the files.
-    pub fn views(&self) -> Result<Views, Failure> {
+    /// Opens the files for a subcommand.
+    pub fn views(&self, command: &'static str) -> Result<Views, Failure> {
         let open = |path: &Option<PathBuf>| path.as_ref().map(Landing::at).transpose().map_err(Failure::job);
-        Ok(Views { report: open(&self.report)?, trace: open(&self.trace)?, picture: None })
+        let files = Files { report: open(&self.report)?, trace: open(&self.trace)? };
+        Ok(Views { command, files: Rc::new(RefCell::new(files)), picture: OnceCell::new() })
     }
 }
 
 impl Views {
     /// Keeps a small copy of the result, if there is a page to show it.
-    pub fn keep_picture(&mut self, result: &Picture) {
-        self.picture = self.report.is_some().then(|| picture::thumbnail(result, PICTURE)).filter(|png| !png.is_empty());
+    pub fn keep_picture(&self, result: &Picture) {
+        if self.files.borrow().report.is_some() {
+            // There is one result.
+            let _ = self.picture.set(picture::thumbnail(result, PICTURE));
+        }
+    }
+
+    /// Writes the files of a job by its name when it fails, if there are any.
+    pub fn of_failure(&self, name: &str) -> Option<IfFailed<'static>> {
+        let (command, name, files) = (self.command, name.to_owned(), Rc::clone(&self.files));
+        let asked = files.borrow().report.is_some() || files.borrow().trace.is_some();
+        let write = move |record: Record| {
+            let page = page(command, &name).job(&name, &record);
+            if let Err(failure) = files.borrow_mut().write(&page, &[(name.clone(), &record)]) {
+                let _ = failure.tell();
+            }
+        };
+        asked.then(|| Box::new(write) as IfFailed<'static>)
     }
 
     /// Writes the files: of what was run, of the jobs by their names, and of the one that coded the output.
-    pub fn write(
-        self,
-        command: &str,
-        line: &str,
-        jobs: &[(String, &Report)],
-        filing: Option<&Report>,
-    ) -> Result<(), Failure> {
+    pub fn write(self, line: &str, jobs: &[(String, &Report)], filing: Option<&Report>) -> Result<(), Failure> {
         let mut records: Vec<(String, &Record)> =
             jobs.iter().filter_map(|(name, report)| Some((name.clone(), report.record()?))).collect();
         let results = records.len();
         records.extend(filing.and_then(Report::record).map(|record| ("writing the file".to_owned(), record)));
-        if let Some(landing) = self.report {
-            let typed: Vec<String> = std::env::args_os().map(|word| replay::quote(&word.to_string_lossy())).collect();
-            let mut page = Page::new(format!("parfork {command}")).fact("What", line).fact("Command", typed.join(" "));
-            for (number, (name, record)) in records.iter().enumerate() {
-                page = page.job(name, record);
-                if let Some(picture) = self.picture.clone().filter(|_| number + 1 == results) {
-                    page = page.picture(picture);
-                }
+        let mut page = page(self.command, line);
+        for (number, (name, record)) in records.iter().enumerate() {
+            page = page.job(name, record);
+            let picture = self.picture.get().filter(|png| number + 1 == results && !png.is_empty());
+            if let Some(picture) = picture {
+                page = page.picture(picture.clone());
             }
+        }
+        self.files.borrow_mut().write(&page, &records)
+    }
+}
+
+impl Files {
+    fn write(&mut self, page: &Page<'_>, records: &[(String, &Record)]) -> Result<(), Failure> {
+        if let Some(landing) = self.report.take() {
             write(landing, &page.html())?;
         }
-        if let Some(landing) = self.trace {
+        if let Some(landing) = self.trace.take() {
             write(landing, &trace(records.iter().map(|(name, record)| (name.as_str(), *record))))?;
         }
         Ok(())
     }
+}
+
+/// A page without jobs: what was typed, and what that was.
+fn page<'r>(command: &str, line: &str) -> Page<'r> {
+    let typed: Vec<String> = std::env::args_os().map(|word| replay::quote(&word.to_string_lossy())).collect();
+    Page::new(format!("parfork {command}")).fact("What", line).fact("Command", typed.join(" "))
 }
 
 fn write(mut landing: Landing, text: &str) -> Result<(), Failure> {

@@ -110,6 +110,9 @@ impl Job<'_> {
     fn html(&self, number: usize, html: &mut String) {
         let record = self.record;
         let _ = writeln!(html, "<section id=\"job{number}\">\n<h2>{}</h2>", Text(&self.name));
+        if let Some(failure) = &record.failure {
+            let _ = writeln!(html, "<p class=\"failure\"><strong>This job failed:</strong> {}</p>", Text(failure));
+        }
         self.tiles(html);
         if record.lost_marks > 0 {
             let _ = writeln!(

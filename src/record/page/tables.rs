@@ -208,7 +208,7 @@ pub(super) fn deaths(record: &Record, html: &mut String) {
         let on = death.slice.map_or("between slices".to_owned(), |slice| {
             let after = |attempt: &&super::super::Attempt| attempt.slice == slice && attempt.done;
             let by = record.attempts.iter().find(after).map_or("nobody did it after that".to_owned(), |attempt| {
-                let (worker, time) = (attempt.worker, duration(attempt.end - death.at));
+                let (worker, time) = (attempt.worker, duration(attempt.end.saturating_sub(death.at)));
                 format!("worker {worker} had done it {time} later, in attempt {}", attempt.number)
             });
             format!("on slice {slice} {}; {by}", record.grid.region(slice))

@@ -18,6 +18,7 @@ use nix::sys::time::TimeValLike;
 use nix::time::{ClockId, clock_gettime};
 use parfork::formats::npy;
 use parfork::formats::picture::{self, Picture};
+use parfork::record::Part;
 use parfork::scaling::Chance;
 use parfork::workers::filter::{Border, Filter, Run, Sample};
 use parfork::workers::mandelbrot::{self, View};
@@ -81,6 +82,7 @@ impl Order {
             guard: self.guard && processes,
             threads_per_worker: Some(self.threads_per_worker),
             pin: self.pin && processes,
+            record: true,
             ..Settings::default()
         }
     }
@@ -154,13 +156,12 @@ pub fn run(text: &str) -> Result<(), Failure> {
             }
         },
     };
-    let mut busy = vec![0.0; reports.iter().map(|report| report.workers.len()).max().unwrap_or(0)];
-    for (rank, worker) in reports.iter().flat_map(|report| report.workers.iter().enumerate()) {
-        busy[rank] += worker.busy.as_secs_f64();
-    }
+    let records = || reports.iter().filter_map(Report::record);
+    let computing = records().map(|record| record.waterfall().of(Part::Computing)).sum::<Duration>().as_secs_f64();
     let seconds = reports.iter().map(|report| report.wall).sum::<Duration>().as_secs_f64();
     let cpu_seconds = cpu_seconds(UsageWho::RUSAGE_SELF) + cpu_seconds(UsageWho::RUSAGE_CHILDREN);
-    output::print_json(&Outcome { seconds, busy, cpu_seconds, lost: Lost::of(&reports) }.to_json())
+    let outcome = Outcome { seconds, computing: Some(computing), cpu_seconds, lost: Lost::of(&reports) };
+    output::print_json(&outcome.to_json())
 }
 
 fn rendering(order: &Order, center: (f64, f64), zoom: f64, iterations: u32) -> Result<Vec<Report>, Failure> {

@@ -367,9 +367,9 @@ fn lost(study: &Study) -> Plot {
         sheet.text((frame.at(0.0, 0.0).0, sheet.size.1 - 8.0), words, WORDS, Align::Start, Ink::Faint);
     }
     let caption = "Workers times time of the run in the middle, so that bars of equal height are perfect scaling, and what stands above the \
-                   work of one is lost. Slower work: bodies took longer, taken together, than those of the run that speed-up is over, \
-                   for want of CPUs, memory bandwidth or cache. Imbalance: the longest time in bodies less the mean. The rest was \
-                   outside of bodies: births, mappings, waiting, gathering; for a command, when its workers did not compute."
+                   work of one is lost. Slower work: bodies computed longer, taken together, than those of the run that speed-up is over, \
+                   for want of memory bandwidth, cache or clock. Off the CPU: others had it. Imbalance: no slices left, but others still at \
+                   theirs. Serial parts: the coordinator alone can go on. For a command, the rest is when its workers did not compute."
         .to_owned();
     Plot { name: "lost", sheet, caption }
 }

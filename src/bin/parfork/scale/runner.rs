@@ -98,7 +98,7 @@ fn once(plan: &Plan, setup: &Setup) -> Result<Option<Outcome>, Failure> {
             // Nobody but the command knows what its workers did; when none of them computed something was lost.
             let rest = (seconds - cpu_seconds / setup.workers as f64).max(0.0);
             let lost = Lost { rest, ..Lost::default() };
-            Some(Outcome { seconds, busy: Vec::new(), cpu_seconds: cpu_seconds.max(0.0), lost })
+            Some(Outcome { seconds, computing: None, cpu_seconds: cpu_seconds.max(0.0), lost })
         }
     };
     let odd = || Failure::job(format!("a run said {told:?} where it should have said what it took. Report this."));

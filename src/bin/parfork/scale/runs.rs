@@ -21,8 +21,8 @@ const SCHEMA: u64 = 1;
 pub struct Outcome {
     /// The job's wall time; a command's from its start to its end.
     pub seconds: f64,
-    /// Time in bodies, of each worker; of a command nobody knows.
-    pub busy: Vec<f64>,
+    /// Seconds of computing in bodies, of all workers together; of a command nobody knows.
+    pub computing: Option<f64>,
     /// CPU time of the whole run, preparations included; of a command its own.
     pub cpu_seconds: f64,
     /// Where the wall time went that was no work.
@@ -34,7 +34,7 @@ impl Outcome {
     pub fn to_json(&self) -> Value {
         json!({
             "seconds": self.seconds,
-            "busy_seconds": self.busy,
+            "computing_seconds": self.computing,
             "cpu_seconds": self.cpu_seconds,
             "lost_seconds": self.lost.to_json(),
         })
@@ -42,10 +42,9 @@ impl Outcome {
 
     /// What was kept or told.
     pub fn of_json(json: &Value) -> Option<Self> {
-        let busy = json["busy_seconds"].as_array()?.iter().map(Value::as_f64).collect::<Option<_>>()?;
         Some(Self {
             seconds: json["seconds"].as_f64().filter(|&seconds| seconds > 0.0)?,
-            busy,
+            computing: json["computing_seconds"].as_f64(),
             cpu_seconds: json["cpu_seconds"].as_f64()?,
             lost: Lost::of_json(&json["lost_seconds"]),
         })

@@ -214,12 +214,12 @@ impl Series {
         let one = || plan.setups.iter().find(|setup| alike(head, setup) && setup.workers == 1);
         let reference = serial.or_else(one).expect("the plan has a run of one worker for each series");
         let base = measured(plan, runs, reference);
-        let base_busy = middle(runs, plan, reference).outcome.busy.iter().sum::<f64>();
+        let base_computing = middle(runs, plan, reference).outcome.computing;
         let points: Vec<Point> = plan
             .setups
             .iter()
             .filter(|setup| alike(head, setup))
-            .map(|setup| Point::of(plan, runs, setup, (setup == reference, &base, base_busy), chance))
+            .map(|setup| Point::of(plan, runs, setup, (setup == reference, &base, base_computing), chance))
             .collect();
         let fitted: Vec<&Point> =
             points.iter().filter(|point| plan.flags.fit_oversubscribed || !point.oversubscribed).collect();
@@ -295,7 +295,7 @@ impl Point {
         plan: &Plan,
         runs: &Runs,
         setup: &Setup,
-        (own, base, base_busy): (bool, &Measured, f64),
+        (own, base, base_computing): (bool, &Measured, Option<f64>),
         chance: &mut Chance,
     ) -> Self {
         let measured = measured(plan, runs, setup);
@@ -308,9 +308,8 @@ impl Point {
         let speedup = if own { Estimate::exact(1.0) } else { scale(base.ratio(&measured, chance, RESAMPLES), work) };
         let run = middle(runs, plan, setup);
         let mut lost = run.outcome.lost;
-        if !run.outcome.busy.is_empty() {
-            let busy = run.outcome.busy.iter().sum::<f64>();
-            lost.slower = ((busy - base_busy * work) / run.outcome.busy.len() as f64).max(0.0);
+        if let Some((computing, least)) = run.outcome.computing.zip(base_computing) {
+            lost.slower = ((computing - least * work) / workers).max(0.0);
         }
         let (size, _) = plan.grown(setup).expect("sizes were looked at when the plan was made");
         Self {

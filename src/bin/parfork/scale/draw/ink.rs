@@ -30,10 +30,11 @@ const SERIES: [[u32; 2]; 6] = [
     [0x555555, 0xbbbbbb],
 ];
 
-const PARTS: [[u32; 2]; 8] = [
+const PARTS: [[u32; 2]; 9] = [
     [0x5b9e6f, 0x5b9e6f],
     [0xe69f00, 0xe69f00],
     [0xcc79a7, 0xcc79a7],
+    [0x7a4fa3, 0xa483cc],
     [0xd55e00, 0xe8742a],
     [0x56b4e9, 0x56b4e9],
     [0x0072b2, 0x3d8fd1],
