@@ -238,6 +238,10 @@ fn programs_that_end_are_dead_workers() {
         );
     }
     desk.exec_fails(&format!("{line} --each"), "exit 5", 1, &["exited with status 5"]);
+    // A job that fails leaves its record.
+    let output = desk.run_exec(&format!("{line} --report run.html"), "read l; exit 3");
+    let page = fs::read_to_string(desk.path("run.html")).unwrap();
+    assert!(output.status.code() == Some(1) && page.contains("lost its program `sh`"), "{page}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub fn run(args: Exec) -> Result<(), Failure> {
     for output in &args.outputs {
         landings.push(Landing::at(&output.path).map_err(Failure::job)?);
     }
-    let mut views = args.common.views()?;
+    let views = args.common.views("exec")?;
     let inputs = read(&args)?;
     let outputs = plan(&args, &inputs, &formats)?;
     for ((landing, format), (dtype, shape)) in landings.iter_mut().zip(&formats).zip(&outputs) {
@@ -45,7 +45,7 @@ pub fn run(args: Exec) -> Result<(), Failure> {
     let title = Path::new(&args.program[0]).file_name().unwrap_or_default().to_string_lossy().into_owned();
     let facts = facts(&args, &inputs, &outputs);
     let inputs_of_verification = args.common.verify.then(|| read(&args)).transpose()?;
-    let (report, results) = job(args.common.settings("exec"), &program, inputs, &args, &outputs)?;
+    let (report, results) = job(args.common.settings("exec", &views), &program, inputs, &args, &outputs)?;
     if let Some(inputs) = inputs_of_verification {
         let alone = Settings {
             workers: Some(1),
@@ -69,7 +69,7 @@ pub fn run(args: Exec) -> Result<(), Failure> {
                 let picture = array.into_picture()?;
                 views.keep_picture(&picture);
                 if args.common.only_slice.is_none() {
-                    let settings = args.common.settings("writing");
+                    let settings = args.common.settings("writing", &views);
                     filing = picture::write_with(settings, &mut landing, &picture, format).map_err(Failure::filing)?;
                 }
             }
