@@ -56,7 +56,7 @@ pub(crate) enum Heard {
 impl Program {
     /// How long one that has closed its end may take to end, before it is said to go on: a process's pipes are closed after its
     /// memory was taken apart and before its parent is told.
-    const ENDING: u16 = 2000;
+    const ENDING: u16 = 4000;
 
     /// Starts it, in a process group of its own, so that the terminal's Ctrl-C is for the coordinator alone to act on. It is
     /// killed when this process ends.
