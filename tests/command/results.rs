@@ -140,6 +140,20 @@ fn the_mandelbrot_set_is_symmetric_and_drawn_alike_by_all() {
 }
 
 #[test]
+fn a_sandbox_changes_no_bit_and_is_for_processes() {
+    let desk = Desk::new();
+    desk.ok("mandelbrot -o free.png --size 121x81 --iterations 200 -q -n 2");
+    for flag in ["--sandbox", "--sandbox=strict --guard --mem-limit 512M --report run.html"] {
+        desk.ok(&format!("mandelbrot -o kept.png --size 121x81 --iterations 200 -q -n 2 {flag}"));
+        let [free, kept] = ["free.png", "kept.png"].map(|name| std::fs::read(desk.path(name)).unwrap());
+        assert!(free == kept, "{flag}");
+    }
+    desk.ok("image free.png -o edges.png --filter sobel,gaussian:2 --sandbox=strict --verify -q");
+    desk.fails("mandelbrot -o set.png --sandbox --engine threads", 2, &["a sandbox", "Use Engine::Processes"]);
+    desk.fails("mandelbrot -o set.png --sandbox=mild", 2, &["mild", "strict"]);
+}
+
+#[test]
 fn reports_for_programs_are_json() {
     let desk = Desk::new();
     desk.save("x.npy", &noise((300, 1000), 5));

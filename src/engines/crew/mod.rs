@@ -190,6 +190,8 @@ impl Hands {
         }
         // One of those who are gone may have written over it: it is not taken for told.
         self.bill.clear();
+        // What is there now may be the next job's number, which new workers would take for one that is over.
+        self.board.head().job.store(self.job, Ordering::Release);
         let berths = self.board.laid_out(Layout { workers: self.workers, slices: 0, loans: 0, answer: 0, tape: 0 })?;
         berths.reserve_berths()?;
         loop {

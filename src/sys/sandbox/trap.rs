@@ -1,5 +1,6 @@
 //! What becomes of a worker that makes a call which is not let through: the call is noted, then it ends; or, for a file that it
 //! would have opened, is told that it may not.
+#![allow(unsafe_code)]
 
 use std::ffi::{c_int, c_void};
 use std::io;
