@@ -164,7 +164,7 @@ impl<T: Element, D: Dimension> Input<'_, T, D> {
     pub fn shape(&self) -> &[usize] {
         match self {
             Self::Shared(array) => array.shape(),
-            Self::Named(guard) => guard.named().shape(),
+            Self::Named(guard) => guard.shape(),
             Self::Mapped(mapped) => mapped.shape(),
         }
     }
@@ -194,9 +194,9 @@ unsafe impl<'a, T: Element + Send + Sync, D: Dimension> Lend for Input<'a, T, D>
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
         match self {
-            Self::Shared(array) => list.push(loan(array, Access::Read)),
-            Self::Named(guard) => list.push(named_loan(guard.named(), Access::Read)),
-            Self::Mapped(mapped) => list.push(mapped_loan(mapped)),
+            Self::Shared(array) => array.loans(list),
+            Self::Named(guard) => guard.loans(list),
+            Self::Mapped(mapped) => mapped.loans(list),
         }
     }
 

@@ -59,6 +59,11 @@ impl<'n, T: Element, D: Dimension> ReadGuard<'n, T, D> {
         }
     }
 
+    /// The lengths of the axes.
+    pub fn shape(&self) -> &[usize] {
+        self.named.shape()
+    }
+
     /// How often it has been written whole.
     pub fn generation(&self) -> u64 {
         self.named.generation()
