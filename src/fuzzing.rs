@@ -6,7 +6,10 @@
 use std::io;
 
 use crate::engine::Engine;
+use crate::exec::{Manifest, line};
 use crate::record::Record;
+use crate::shared::Order;
+use crate::shared::named::header::{Header, Owner, resum};
 use crate::slices::{Schedule, Split};
 use crate::sync::{Board, Bytes, Layout, Sign, look};
 use crate::workers::filter::{Border, Filter};
@@ -21,6 +24,9 @@ pub const TARGETS: &[(&str, Target, Seeds)] = &[
     ("tapes", tapes, tapes_seeds),
     ("bill", bill, bill_seeds),
     ("words", words, words_seeds),
+    ("segment", segment, segment_seeds),
+    ("manifest", manifest, manifest_seeds),
+    ("lines", lines, lines_seeds),
 ];
 
 /// What is to be done with some bytes.
@@ -54,6 +60,55 @@ impl Bytes for Frozen<'_> {
 /// A board as `parfork top` reads it.
 fn board(bytes: &[u8]) {
     let _ = look(&Frozen(bytes));
+}
+
+/// The header of a named segment, with its sum as it is and as it should be; the first eight bytes are the length of the file.
+fn segment(bytes: &[u8]) {
+    let Some((length, bytes)) = bytes.split_first_chunk() else { return };
+    let length = u64::from_ne_bytes(*length);
+    let mut right = bytes.to_vec();
+    resum(&mut right);
+    for bytes in [bytes, &right] {
+        if let Ok(header) = Header::parse(bytes, length) {
+            assert!(header.file_len() <= length, "{header:?}");
+            assert_eq!(Header::parse(&header.to_bytes(), length), Ok(header));
+        }
+    }
+}
+
+fn segment_seeds() -> Vec<Vec<u8>> {
+    let owner = Owner { uid: 1, pid: 2, start: 3, boot: [4; 16], pid_space: 5, time_space: 6 };
+    let of = |shape: &[usize], order| {
+        let header = Header::new("<f8".to_owned(), 8, shape, order, owner).expect("a shape that can be");
+        [&header.file_len().to_ne_bytes()[..], &header.to_bytes()].concat()
+    };
+    vec![of(&[], Order::C), of(&[7], Order::C), of(&[300, 20, 1000], Order::F), of(&[0, 3], Order::C)]
+}
+
+/// What a program is told of its arrays.
+fn manifest(bytes: &[u8]) {
+    if let Ok(manifest) = Manifest::parse(bytes) {
+        assert_eq!(Manifest::parse(manifest.to_json().as_bytes()), Ok(manifest));
+    }
+}
+
+fn manifest_seeds() -> Vec<Vec<u8>> {
+    let text = r#"{"schema":"parfork-manifest/1","protocol":"lines/1","rank":1,"size":3,"coordinator":4711,"slices":{"split":"tiles=5x7","shape":[10,20],"axes":[0,1],"count":6,"mine":[2,4]},"arrays":[{"name":"A","fd":7,"access":"read","dtype":"<f8","type":"f64","shape":[10,20],"strides":[160,8],"offset":0,"order":"C"}]}"#;
+    vec![text.as_bytes().to_vec()]
+}
+
+/// What programs and their workers say to each other.
+fn lines(bytes: &[u8]) {
+    let _ = (line::parse_answer(bytes), line::parse_answer_to(bytes, &[3..9, 0..4]));
+    if let Ok(cells) = line::parse_order(bytes) {
+        assert_eq!(line::parse_order(line::order(&cells).trim_end().as_bytes()), Ok(cells));
+    }
+}
+
+fn lines_seeds() -> Vec<Vec<u8>> {
+    ["slice 512 640", "slice 3 9 0 4", "done", "done 3 9 0 4", "failed ValueError: no (a.py:3)", "failed"]
+        .map(|text| text.as_bytes().to_vec())
+        .into()
 }
 
 const LAYOUT: Layout = Layout { workers: 3, slices: 5, loans: 1, answer: 8, tape: 64 };

@@ -74,7 +74,7 @@ impl<'k> Sandbox<'k> {
     }
 
     /// What this kernel can enforce, if that will do.
-    fn support(&self) -> Result<Support> {
+    pub(crate) fn support(&self) -> Result<Support> {
         let support = Support::of_this_kernel();
         let missing = match (support.landlock, support.seccomp) {
             (true, true) => None,

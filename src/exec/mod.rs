@@ -25,6 +25,7 @@ pub mod line;
 mod lot;
 mod manifest;
 mod program;
+mod reach;
 mod shepherd;
 
 pub use array::{Array, picture_shape};

@@ -1,9 +1,11 @@
 //! What is to be run, and the job that runs it.
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use super::array::Array;
 use super::lot::Lot;
+use super::reach::reach;
 use super::shepherd::{MARK, Plan, Shepherd, variable};
 use crate::answer::Gathered;
 use crate::engine::Engine;
@@ -20,12 +22,20 @@ pub struct Program {
     pub(super) each: bool,
     pub(super) clear: bool,
     pub(super) environment: Vec<(OsString, OsString)>,
+    readable: Vec<PathBuf>,
 }
 
 impl Program {
     /// A program, found as a shell finds it.
     pub fn new(name: impl Into<OsString>) -> Self {
-        Self { name: name.into(), arguments: Vec::new(), each: false, clear: false, environment: Vec::new() }
+        Self {
+            name: name.into(),
+            arguments: Vec::new(),
+            each: false,
+            clear: false,
+            environment: Vec::new(),
+            readable: Vec::new(),
+        }
     }
 
     /// Adds arguments.
@@ -51,6 +61,13 @@ impl Program {
     /// Sets a variable in its environment.
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds a path that it may read, and run, in a [sandbox](Settings::sandbox). Others are: the system's programs and libraries, its
+    /// own file (of one in a `bin`, also what is beside that), and what lies beside files that its arguments name.
+    pub fn readable(mut self, path: impl Into<PathBuf>) -> Self {
+        self.readable.push(path.into());
         self
     }
 
@@ -88,7 +105,12 @@ pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Res
             )));
         }
     }
-    let settings = Settings { redo: Redo::Overwrites, ..settings };
+    let confine = match &settings.sandbox {
+        Some(sandbox) => Some((sandbox.support()?, reach(&program.name, &program.arguments, &program.readable))),
+        None => None,
+    };
+    // It is for the programs: workers have to start them.
+    let settings = Settings { redo: Redo::Overwrites, sandbox: None, ..settings };
     let plan = Plan {
         split: settings.split.unwrap_or_default(),
         schedule: settings.schedule,
@@ -96,6 +118,7 @@ pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Res
         memory: settings.memory_limit,
         threads: settings.threads_per_worker.unwrap_or(1),
         measure: settings.measure_memory,
+        confine,
     };
     let lot = Lot::new(arrays);
     let shepherd = Shepherd::new(program, &lot, plan);

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use super::line::{self, Cells};
@@ -17,6 +18,7 @@ use crate::sys::child::{self, Exit};
 use crate::sys::memory::{document, get, punch};
 use crate::sys::pools::VARIABLES;
 use crate::sys::program::{self, Heard, Start};
+use crate::sys::sandbox::Support;
 use crate::worker::Worker;
 
 /// What all workers of a job have in mind; each that is forked makes its own of it.
@@ -30,7 +32,7 @@ pub(super) struct Shepherd<'s> {
 }
 
 /// What of a job's settings is a shepherd's affair.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) split: Split,
     pub(super) schedule: Schedule,
@@ -41,6 +43,8 @@ pub(super) struct Plan {
     pub(super) threads: usize,
     /// Whether memory is to be measured.
     pub(super) measure: bool,
+    /// What a program may read in a sandbox, if it is to be in one, and what of a sandbox there can be.
+    pub(super) confine: Option<(Support, Vec<PathBuf>)>,
 }
 
 /// What a worker has at hand for its program.
@@ -175,6 +179,7 @@ impl<'s> Shepherd<'s> {
             clear: self.program.clear,
             keep: &keep,
             memory: self.plan.memory,
+            confine: self.plan.confine.as_ref().map(|(support, readable)| (*support, &readable[..])),
             pipes: !self.program.each,
         };
         program::Program::start(&start).map_err(|error| cannot_start(&self.program.name, &error))

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -16,6 +17,7 @@ use nix::unistd::{Pid, getpid, getppid};
 
 use super::child::{self, Exit, pidfd_open};
 use super::proc;
+use super::sandbox::{Support, enter_as_program};
 
 /// How a program is started.
 pub(crate) struct Start<'s> {
@@ -29,6 +31,8 @@ pub(crate) struct Start<'s> {
     pub(crate) keep: &'s [BorrowedFd<'s>],
     /// Bytes of memory of its own that it may have (RLIMIT_DATA).
     pub(crate) memory: Option<u64>,
+    /// What it may read in a sandbox, if it is to be in one, and what of a sandbox there can be.
+    pub(crate) confine: Option<(Support, &'s [PathBuf])>,
     /// Whether its standard input and output are pipes to this process; else /dev/null and this process's standard error.
     pub(crate) pipes: bool,
 }
@@ -79,6 +83,7 @@ impl Program {
         // SAFETY: the default; this process is a worker, which has no other use for the signal.
         unsafe { sigaction(Signal::SIGCHLD, &default) }?;
         let (parent, memory) = (getpid(), start.memory);
+        let confine = start.confine.map(|(support, readable)| (support, readable.to_vec()));
         let keep: Vec<RawFd> = start.keep.iter().map(AsRawFd::as_raw_fd).collect();
         let prepare = move || {
             set_pdeathsig(Signal::SIGKILL)?;
@@ -91,9 +96,9 @@ impl Program {
                 let (_, hard) = getrlimit(Resource::RLIMIT_DATA)?;
                 setrlimit(Resource::RLIMIT_DATA, bytes.min(hard), hard)?;
             }
-            Ok(())
+            confine.as_ref().map_or(Ok(()), |(support, readable)| enter_as_program(*support, readable))
         };
-        // SAFETY: the child of a process with one thread; and it makes nothing but system calls.
+        // SAFETY: the child of a process with one thread, which may do anything.
         unsafe { command.pre_exec(prepare) };
         let mut child = command.spawn()?;
         let pidfd = match pidfd_open(Pid::from_raw(child.id() as i32)) {

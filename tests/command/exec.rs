@@ -67,6 +67,31 @@ impl Desk {
     }
 }
 
+/// It works on what it was given, and gets at nothing else.
+#[test]
+fn a_program_in_a_sandbox_has_its_arrays_and_no_more() {
+    let desk = Desk::new();
+    let twice: Vec<u8> = desk.bytes("a.npy", 12).iter().map(|byte| byte * 2).collect();
+    fs::write(desk.path("secret"), b"a secret").unwrap();
+    let secret = desk.path("secret").display().to_string();
+    let tries = format!(
+        "cat {secret} >&2 && echo it read; echo x > {secret}.new && echo it wrote >&2; cat /etc/passwd > /dev/null && echo it read >&2\n{DOUBLE}"
+    );
+    let line = "--in a.npy --out b.npy -n 2 --split rows=3 -q --sandbox";
+    let text = desk.exec_ok(line, &tries);
+    if text.contains("this kernel, or a container, lacks") {
+        return println!("skipped: {text}");
+    }
+    assert!(!text.contains("it read") && !text.contains("it wrote") && !text.contains("a secret"), "{text}");
+    assert_eq!(desk.found("b.npy"), twice);
+    assert!(!desk.path("secret.new").exists());
+    desk.exec_ok(
+        &format!("{line} --guard --readable {secret}"),
+        &format!("cat {secret} > /dev/null || exit 9\n{DOUBLE}"),
+    );
+    assert_eq!(desk.found("b.npy"), twice);
+}
+
 #[test]
 fn a_shell_doubles_an_array() {
     let desk = Desk::new();

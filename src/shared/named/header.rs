@@ -219,9 +219,16 @@ impl Header {
             put(AT_SHAPE + 8 * axis, &(length as u64).to_ne_bytes());
             put(AT_STRIDES + 8 * axis, &stride.to_ne_bytes());
         }
-        let sum = crc32fast::hash(&bytes[..CHECKED]);
-        bytes[CHECKED..].copy_from_slice(&sum.to_ne_bytes());
+        resum(&mut bytes);
         bytes
+    }
+}
+
+/// Puts the right sum where it belongs, if there is room.
+pub(crate) fn resum(bytes: &mut [u8]) {
+    if let Some(header) = bytes.get_mut(..HEADER) {
+        let sum = crc32fast::hash(&header[..CHECKED]);
+        header[CHECKED..].copy_from_slice(&sum.to_ne_bytes());
     }
 }
 

@@ -13,8 +13,7 @@ fn header(shape: &[usize]) -> Header {
 fn with(header: &Header, at: usize, field: &[u8]) -> [u8; HEADER] {
     let mut bytes = header.to_bytes();
     bytes[at..at + field.len()].copy_from_slice(field);
-    let sum = crc32fast::hash(&bytes[..CHECKED]);
-    bytes[CHECKED..].copy_from_slice(&sum.to_ne_bytes());
+    resum(&mut bytes);
     bytes
 }
 
