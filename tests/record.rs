@@ -179,7 +179,7 @@ fn deaths_and_retries_are_recorded() {
             assert_eq!(life.died, Some(death.at));
             assert!(life.usage.is_none_or(|usage| usage.minor_faults > 0), "{life:?}");
         }
-        assert!(!record.waterfall().of(Part::Deaths).is_zero());
+        assert!(!record.waterfall().of(Part::ThrownAway).is_zero());
         // The nursery may have reaped those that it has made, but not the first.
         let first = record.deaths[0].pid;
         let mut lives = record.workers.iter().flat_map(|worker| &worker.lives);

@@ -29,8 +29,8 @@ pub enum Part {
     Barrier,
     /// Workers are ended and reaped.
     End,
-    /// On slices on which it died, and until somebody has its place.
-    Deaths,
+    /// On slices that it did not finish, because it died or the job failed, and until somebody has its place.
+    ThrownAway,
     /// It looks at its own memory and cost, because the job was asked to.
     Measuring,
     /// No mark says what it did.
@@ -49,7 +49,7 @@ impl Part {
         Self::Imbalance,
         Self::Barrier,
         Self::End,
-        Self::Deaths,
+        Self::ThrownAway,
         Self::Measuring,
         Self::Unexplained,
     ];
@@ -66,7 +66,7 @@ impl Part {
             Self::Imbalance => "no slices left, but others still at theirs",
             Self::Barrier => "all slices done, until the coordinator knows",
             Self::End => "workers are ended and reaped",
-            Self::Deaths => "work thrown away by deaths, and places left empty",
+            Self::ThrownAway => "work that was not finished, for a death or because the job failed, and places left empty",
             Self::Measuring => "reading its own memory and cost for this record",
             Self::Unexplained => "no mark says what",
         }
@@ -85,7 +85,7 @@ impl fmt::Display for Part {
             Self::Imbalance => "imbalance",
             Self::Barrier => "end barrier",
             Self::End => "end and reaping",
-            Self::Deaths => "deaths",
+            Self::ThrownAway => "thrown away",
             Self::Measuring => "measuring",
             Self::Unexplained => "unexplained",
         })
@@ -206,7 +206,7 @@ fn lane_among(record: &Record, rank: usize, scenes: &[Scene], attempts: &[usize]
         let attempt = &record.attempts[at];
         let piece = |begin, end, part| Piece { begin, end, part, attempt: Some(at) };
         if !attempt.done {
-            own.push(piece(attempt.begin, attempt.end, Part::Deaths));
+            own.push(piece(attempt.begin, attempt.end, Part::ThrownAway));
             continue;
         }
         let mut begin = attempt.begin;
@@ -280,7 +280,7 @@ impl Builder<'_> {
         match lived.last() {
             Some(life) if life.died.is_some_and(|died| died <= at) => match scene.what {
                 What::Ending => Part::End,
-                _ => Part::Deaths,
+                _ => Part::ThrownAway,
             },
             Some(life) if life.left.is_some_and(|left| left <= at) => idle,
             Some(_) => Part::Unexplained,

@@ -88,7 +88,7 @@ mod tests {
         assert!(lines[1].ends_with("72 % busy, 2 slices") && !lines[1].contains('~'), "{text}");
         assert!(lines[2].starts_with("  lost 30 %: start-up 8.0 %, end and reaping 7.0 %"), "{text}");
         assert!(lines.iter().all(|line| line.chars().count() <= 80), "{text}");
-        assert!(with_death().summary(0).contains("deaths"));
+        assert!(with_death().summary(0).contains("thrown away"));
     }
 
     #[test]

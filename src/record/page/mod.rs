@@ -156,7 +156,7 @@ impl Job<'_> {
                 record.grid.slices().to_string(),
                 format!("slices, cut by {}, dealt {}", record.options.split, record.options.schedule),
             ),
-            (percent(waterfall.share_of(part)), format!("lost to {part}, the largest loss")),
+            (percent(waterfall.share_of(part)), format!("{part}, the largest loss")),
             (count(record.deaths.len(), "death"), deaths),
         ];
         html.push_str("<ul class=\"tiles\">\n");
@@ -200,7 +200,7 @@ fn colour(part: Part) -> &'static str {
         Part::Imbalance => "wait",
         Part::Barrier => "barrier",
         Part::End => "end",
-        Part::Deaths => "dead",
+        Part::ThrownAway => "dead",
         Part::Measuring => "measure",
         Part::Unexplained => "unknown",
     }

@@ -63,7 +63,7 @@ pub(super) fn write(record: &Record, html: &mut String) {
         html,
         "{}. Others: {}, {}.</p>\n</div>",
         named.join(", "),
-        swatch(Part::Deaths),
+        swatch(Part::ThrownAway),
         swatch(Part::Meetings)
     );
 }
@@ -76,7 +76,7 @@ fn swatch(part: Part) -> String {
 /// How high what is drawn: also who sees no colours sees who works and who waits.
 fn height_of(part: Part) -> f64 {
     match part {
-        Part::Computing | Part::PageFaults | Part::OffCpu | Part::Deaths => 20.0,
+        Part::Computing | Part::PageFaults | Part::OffCpu | Part::ThrownAway => 20.0,
         Part::StartUp => 13.0,
         Part::Serial | Part::Measuring => 10.0,
         Part::End | Part::Meetings => 7.0,
