@@ -66,7 +66,9 @@ impl Part {
             Self::Imbalance => "no slices left, but others still at theirs",
             Self::Barrier => "all slices done, until the coordinator knows",
             Self::End => "workers are ended and reaped",
-            Self::ThrownAway => "work that was not finished, for a death or because the job failed, and places left empty",
+            Self::ThrownAway => {
+                "work that was not finished, for a death or because the job failed, and places left empty"
+            }
             Self::Measuring => "reading its own memory and cost for this record",
             Self::Unexplained => "no mark says what",
         }
