@@ -136,6 +136,7 @@ impl<L: Lend> Job<'_, L> {
         };
         let done = deaths.and_then(|deaths| {
             report.check(&board, run.clone())?;
+            unchanged(&loans)?;
             Ok((deaths, answers(&board, run)?))
         });
         let answers = match done {
@@ -175,6 +176,18 @@ fn answers<A: Pod>(board: &Board, run: Range<usize>) -> Result<Vec<A>> {
         }
     };
     run.map(answer).collect()
+}
+
+/// Refuses what was made of files that were written to meanwhile: the coordinator looks at its leases, unless it is stopped.
+fn unchanged(loans: &[Loan<'_>]) -> Result<()> {
+    match loans.iter().filter_map(|loan| loan.lease).find(|(lease, _)| lease.is_void()) {
+        None => Ok(()),
+        Some((_, path)) => Err(Error::File {
+            path: path.to_owned(),
+            what: "another program wrote to it while it was read".to_owned(),
+            remedy: "run this again when that is done".to_owned(),
+        }),
+    }
 }
 
 /// What of the settings is recorded.

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::time::SystemTime;
 
 /// fcntl(2) in the kernel's asm-generic/fcntl.h, which x86-64 and aarch64 use; libc does not name it.
 const F_SETSIG: i32 = 10;
@@ -16,6 +17,8 @@ pub(crate) struct Lease {
     file: File,
     /// The process that took it; forks share it.
     by: u32,
+    /// The file's length, and when it was written last.
+    found: (u64, SystemTime),
 }
 
 impl Lease {
@@ -32,9 +35,17 @@ impl Lease {
         }
         // SAFETY: as above.
         match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) } {
-            0 => Ok(Self { file, by: std::process::id() }),
+            0 => {
+                let found = state(&file)?;
+                Ok(Self { file, by: std::process::id(), found })
+            }
             _ => Err(io::Error::last_os_error()),
         }
+    }
+
+    /// Whether the file was written to since: by somebody whom the kernel let after its time, because this process was stopped.
+    pub(crate) fn is_void(&self) -> bool {
+        self.is_wanted() && state(&self.file).ok() != Some(self.found)
     }
 
     /// Whether somebody waits for its end, or it has ended.
@@ -42,6 +53,11 @@ impl Lease {
         // SAFETY: the call takes integers only.
         unsafe { libc::fcntl(self.file.as_raw_fd(), libc::F_GETLEASE) != libc::F_RDLCK }
     }
+}
+
+fn state(file: &File) -> io::Result<(u64, SystemTime)> {
+    let found = file.metadata()?;
+    Ok((found.len(), found.modified()?))
 }
 
 impl Drop for Lease {
@@ -78,6 +94,10 @@ mod tests {
             std::thread::yield_now();
         }
         assert_eq!(reader.metadata().unwrap().len(), 10);
+        assert!(!lease.is_void(), "who waits has not written");
+        // As somebody leaves it whom the kernel has let.
+        reader.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert!(lease.is_void());
         drop(lease);
         writer.join().unwrap();
         assert_eq!(reader.metadata().unwrap().len(), 6);
