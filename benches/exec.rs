@@ -128,7 +128,7 @@ fn c_worker(folder: &Path) -> Option<PathBuf> {
             return parfork_leave(&w);
         }"#;
     fs::write(&source, text).ok()?;
-    fs::write(folder.join("parfork.h"), include_str!("../workers/clients/parfork.h")).ok()?;
+    fs::write(folder.join("parfork.h"), include_str!("../cli/clients/parfork.h")).ok()?;
     succeeds(Command::new("cc").arg("-O2").arg("-o").args([&program, &source])).then_some(program)
 }
 
@@ -136,6 +136,6 @@ fn python_worker(folder: &Path) -> Option<PathBuf> {
     let program = folder.join("worker.py");
     let text = "import parfork\ncells = parfork.outputs['cells']\nfor part in parfork.slices():\n    cells[part] = 1\n";
     fs::write(&program, text).ok()?;
-    fs::write(folder.join("parfork.py"), include_str!("../workers/clients/parfork.py")).ok()?;
+    fs::write(folder.join("parfork.py"), include_str!("../cli/clients/parfork.py")).ok()?;
     succeeds(Command::new("python3").args(["-c", "import numpy"])).then_some(program)
 }

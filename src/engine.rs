@@ -12,6 +12,7 @@ pub enum Engine {
     /// The calling thread alone.
     Serial,
     /// Threads of this process (rayon). No protection from each other.
+    #[cfg(feature = "threads")]
     Threads,
     /// Processes forked for this job.
     #[default]
@@ -20,13 +21,19 @@ pub enum Engine {
 
 impl Engine {
     /// All engines.
-    pub const ALL: [Self; 3] = [Self::Serial, Self::Threads, Self::Processes];
+    pub const ALL: [Self; 2 + cfg!(feature = "threads") as usize] = [
+        Self::Serial,
+        #[cfg(feature = "threads")]
+        Self::Threads,
+        Self::Processes,
+    ];
 }
 
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Serial => "serial",
+            #[cfg(feature = "threads")]
             Self::Threads => "threads",
             Self::Processes => "processes",
         })

@@ -13,6 +13,7 @@ use crate::engines::{self, Body, Task, Tender};
 use crate::error::{Error, Result};
 use crate::lend::Lend;
 use crate::report::Memory;
+#[cfg(feature = "sandbox")]
 use crate::sandbox::Sandbox;
 use crate::settings::{Redo, Settings};
 use crate::slices::{Schedule, Split};
@@ -218,6 +219,7 @@ impl<'p, L: Lend> Job<'p, L> {
     /// the body needs of these it must have before the job.
     ///
     /// Only for processes that are forked for this job: those of a [crew](Self::crew) open arrays as they come.
+    #[cfg(feature = "sandbox")]
     pub fn sandbox(mut self, sandbox: Sandbox<'p>) -> Self {
         self.settings.sandbox = Some(sandbox);
         self
@@ -240,6 +242,7 @@ impl<'p, L: Lend> Job<'p, L> {
     /// views of it. Costs less than a hundredth of a job whose slices take 100 us or more, and some 0.1 ms after it.
     ///
     /// A job that fails has no report: its record goes [elsewhere](Self::record_if_failed).
+    #[cfg(feature = "record")]
     pub fn record(mut self, record: bool) -> Self {
         self.settings.record = record;
         self
@@ -256,6 +259,7 @@ impl<'p, L: Lend> Job<'p, L> {
     /// assert!(attempts.iter().any(|attempt| attempt.slice == 70 && !attempt.done));
     /// # Ok::<(), parfork::Error>(())
     /// ```
+    #[cfg(feature = "record")]
     pub fn record_if_failed(mut self, told: impl FnOnce(crate::record::Record) + 'p) -> Self {
         self.settings.record_if_failed = Some(Box::new(told));
         self
@@ -341,7 +345,7 @@ impl<'p, L: Lend> Job<'p, L> {
                     .to_owned(),
             ));
         }
-        if self.settings.sandbox.is_some() {
+        if self.settings.sandbox().is_some() {
             return Err(Error::Crew(
                 "a crew's workers open the arrays of each job when they are told of it, which a sandbox forbids. Leave out the \
                  crew, or the sandbox."

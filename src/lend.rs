@@ -13,8 +13,11 @@ use bytemuck::Pod;
 use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, RawArrayViewMut};
 
 use crate::error::{Error, Result};
+#[cfg(feature = "npy")]
+use crate::shared::Mapped;
+#[cfg(feature = "named")]
 use crate::shared::named::{Named, ReadGuard, WriteGuard};
-use crate::shared::{Backing, Element, Mapped, Shared, raw_view};
+use crate::shared::{Backing, Element, Shared, raw_view};
 use crate::slices::{Extent, Grid, Region, Split};
 use crate::sys::lease::Lease;
 use crate::sys::memory::Access;
@@ -105,6 +108,7 @@ unsafe impl<'a, T: Pod + Send + Sync, D: Dimension> Lend for &'a mut Shared<T, D
 }
 
 // SAFETY: as for `&Shared`: the guard keeps other processes' writers out, and is borrowed for as long.
+#[cfg(feature = "named")]
 unsafe impl<'a, T: Element + Send + Sync, D: Dimension> Lend for &'a ReadGuard<'_, T, D> {
     type Part = ArrayView<'a, T, D>;
 
@@ -119,6 +123,7 @@ unsafe impl<'a, T: Element + Send + Sync, D: Dimension> Lend for &'a ReadGuard<'
 }
 
 // SAFETY: as for `&mut Shared`: the guard keeps everybody else out, in other processes too, and is borrowed alone for as long.
+#[cfg(feature = "named")]
 unsafe impl<'a, T: Element + Send + Sync, D: Dimension> Lend for &'a mut WriteGuard<'_, T, D> {
     type Part = Slice<'a, T, D>;
 
@@ -134,6 +139,7 @@ unsafe impl<'a, T: Element + Send + Sync, D: Dimension> Lend for &'a mut WriteGu
 }
 
 // SAFETY: as for `&Shared`: the file is leased for as long as this is borrowed, so that nobody writes to it.
+#[cfg(feature = "npy")]
 unsafe impl<'a, T: Pod + Send + Sync, D: Dimension> Lend for &'a Mapped<T, D> {
     type Part = ArrayView<'a, T, D>;
 
@@ -154,8 +160,10 @@ pub enum Input<'a, T: Element, D: Dimension> {
     /// In this process's memory.
     Shared(&'a Shared<T, D>),
     /// In a named segment.
+    #[cfg(feature = "named")]
     Named(&'a ReadGuard<'a, T, D>),
     /// In a file.
+    #[cfg(feature = "npy")]
     Mapped(&'a Mapped<T, D>),
 }
 
@@ -164,7 +172,9 @@ impl<T: Element, D: Dimension> Input<'_, T, D> {
     pub fn shape(&self) -> &[usize] {
         match self {
             Self::Shared(array) => array.shape(),
+            #[cfg(feature = "named")]
             Self::Named(guard) => guard.shape(),
+            #[cfg(feature = "npy")]
             Self::Mapped(mapped) => mapped.shape(),
         }
     }
@@ -176,12 +186,14 @@ impl<'a, T: Element, D: Dimension> From<&'a Shared<T, D>> for Input<'a, T, D> {
     }
 }
 
+#[cfg(feature = "named")]
 impl<'a, T: Element, D: Dimension> From<&'a ReadGuard<'a, T, D>> for Input<'a, T, D> {
     fn from(guard: &'a ReadGuard<'a, T, D>) -> Self {
         Self::Named(guard)
     }
 }
 
+#[cfg(feature = "npy")]
 impl<'a, T: Element, D: Dimension> From<&'a Mapped<T, D>> for Input<'a, T, D> {
     fn from(mapped: &'a Mapped<T, D>) -> Self {
         Self::Mapped(mapped)
@@ -195,7 +207,9 @@ unsafe impl<'a, T: Element + Send + Sync, D: Dimension> Lend for Input<'a, T, D>
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
         match self {
             Self::Shared(array) => array.loans(list),
+            #[cfg(feature = "named")]
             Self::Named(guard) => guard.loans(list),
+            #[cfg(feature = "npy")]
             Self::Mapped(mapped) => mapped.loans(list),
         }
     }
@@ -206,6 +220,7 @@ unsafe impl<'a, T: Element + Send + Sync, D: Dimension> Lend for Input<'a, T, D>
     }
 }
 
+#[cfg(feature = "named")]
 fn named_loan<T: Element, D: Dimension>(named: &Named<T, D>, access: Access) -> Loan<'_> {
     let dtype = std::any::type_name::<T>();
     Loan { backing: named.backing(), base: Some(named.base()), access, extent: named.extent(), lease: None, dtype }
@@ -217,6 +232,7 @@ fn loan<T: Pod, D: Dimension>(array: &Shared<T, D>, access: Access) -> Loan<'_> 
     Loan { backing: segment.backing(), base: Some(segment.base()), access, extent: array.extent(), lease: None, dtype }
 }
 
+#[cfg(feature = "npy")]
 fn mapped_loan<T: Pod, D: Dimension>(mapped: &Mapped<T, D>) -> Loan<'_> {
     let lease = Some((mapped.lease(), mapped.path()));
     let dtype = std::any::type_name::<T>();

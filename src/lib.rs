@@ -17,29 +17,51 @@
 //! Linux, x86-64 and aarch64.
 
 #![deny(unsafe_code)]
+// What serves a feature stays beside what it belongs to. With all features on, nothing may be unused.
+#![cfg_attr(
+    not(all(
+        feature = "exec",
+        feature = "named",
+        feature = "npy",
+        feature = "record",
+        feature = "sandbox",
+        feature = "symbols",
+        feature = "threads"
+    )),
+    allow(dead_code, unused_imports)
+)]
 #[cfg(not(target_os = "linux"))]
 compile_error!("parfork needs Linux: memfd, futex_waitv and pidfd have no counterpart elsewhere");
 
 mod answer;
-#[cfg(feature = "cli")]
-pub mod calls;
 mod crew;
 mod engine;
 mod engines;
 mod error;
+#[cfg(feature = "exec")]
 pub mod exec;
 mod fork;
 pub mod formats;
-#[cfg(any(test, fuzzing))]
+#[cfg(all(any(test, fuzzing), feature = "exec", feature = "named", feature = "record"))]
 #[doc(hidden)]
+#[path = "../fuzz/targets/parfork.rs"]
 pub mod fuzzing;
 mod job;
+#[cfg(any(feature = "exec", feature = "record"))]
+mod json;
 mod lend;
 mod process;
+#[cfg(feature = "record")]
 pub mod record;
+#[cfg(not(feature = "record"))]
+#[path = "record/absent.rs"]
+mod record;
 mod report;
+#[cfg(feature = "sandbox")]
 mod sandbox;
-pub mod scaling;
+#[cfg(not(feature = "sandbox"))]
+#[path = "sandbox/absent.rs"]
+mod sandbox;
 mod settings;
 mod shared;
 pub mod slices;
@@ -48,8 +70,6 @@ mod sync;
 mod sys;
 pub mod watch;
 mod worker;
-#[path = "../workers/mod.rs"]
-pub mod workers;
 
 pub use answer::{Answer, Gathered};
 pub use crew::{Crew, CrewSettings};
@@ -59,9 +79,16 @@ pub use fork::fork;
 pub use job::{Job, cpus};
 pub use lend::{Input, Lend, Slice};
 pub use report::{Memory, Report, WorkerReport};
+#[cfg(feature = "sandbox")]
 pub use sandbox::Sandbox;
-pub use settings::{IfFailed, Progress, Redo, Settings};
-pub use shared::{Mapped, Order, Shared, keep_memory, named};
+#[cfg(feature = "record")]
+pub use settings::IfFailed;
+pub use settings::{Progress, Redo, Settings};
+#[cfg(feature = "npy")]
+pub use shared::Mapped;
+#[cfg(feature = "named")]
+pub use shared::named;
+pub use shared::{Order, Shared, keep_memory};
 pub use slices::{Schedule, ScheduleError, Split, SplitError};
 pub use stop::{Hold, Stop};
 pub use worker::Worker;

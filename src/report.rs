@@ -1,11 +1,13 @@
 //! Who did what in a job, and what it cost.
 
 use std::ops::Range;
+#[cfg(feature = "record")]
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::error::{Death, Error, Result};
+#[cfg(feature = "record")]
 use crate::record::Record;
 use crate::slices::{Grid, Schedule, Split};
 use crate::sync::{Board, SliceState};
@@ -31,6 +33,7 @@ pub struct Report {
     pub addresses: Vec<usize>,
     /// From before the first worker was made until after the last was gone.
     pub wall: Duration,
+    #[cfg(feature = "record")]
     pub(crate) record: Option<Arc<Record>>,
 }
 
@@ -49,6 +52,7 @@ pub struct WorkerReport {
 
 impl Report {
     /// Who did what when, if the job was [recorded](crate::Job::record).
+    #[cfg(feature = "record")]
     pub fn record(&self) -> Option<&Record> {
         self.record.as_deref()
     }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::crew::Crew;
 use crate::engine::Engine;
+#[cfg(feature = "record")]
 use crate::record::Record;
+#[cfg(feature = "sandbox")]
 use crate::sandbox::Sandbox;
 use crate::slices::{Schedule, Split};
 use crate::stop::Stop;
@@ -12,6 +14,7 @@ use crate::stop::Stop;
 pub use crate::engines::Progress;
 
 /// Who is given the record of a job that failed.
+#[cfg(feature = "record")]
 pub type IfFailed<'p> = Box<dyn FnOnce(Record) + 'p>;
 
 /// The settings of a job, whose fields are what [`Job`](crate::Job)'s methods set one by one; kernels, which bring their own loans and
@@ -52,12 +55,15 @@ pub struct Settings<'p> {
     /// Whether workers can write nothing but the slice they work on; see [`Job::guard`](crate::Job::guard).
     pub guard: bool,
     /// What workers are kept from, besides what they were not lent; see [`Job::sandbox`](crate::Job::sandbox).
+    #[cfg(feature = "sandbox")]
     pub sandbox: Option<Sandbox<'p>>,
     /// Whether each worker reads its own memory when it is done.
     pub measure_memory: bool,
     /// Whether the job is recorded; see [`Job::record`](crate::Job::record).
+    #[cfg(feature = "record")]
     pub record: bool,
     /// Given the record of the job if it fails; see [`Job::record_if_failed`](crate::Job::record_if_failed).
+    #[cfg(feature = "record")]
     pub record_if_failed: Option<IfFailed<'p>>,
     /// A request to stop that the job looks at.
     pub stop: Option<&'p Stop>,
@@ -75,4 +81,28 @@ pub enum Redo {
     Overwrites,
     /// What was there before the job: each slice is copied before the body gets it, and put back before the next try.
     Undo,
+}
+
+impl<'p> Settings<'p> {
+    /// What workers are kept from besides, if anything.
+    #[cfg(feature = "sandbox")]
+    pub(crate) fn sandbox(&self) -> Option<&Sandbox<'p>> {
+        self.sandbox.as_ref()
+    }
+
+    /// Nothing: this crate is built without sandboxes.
+    #[cfg(not(feature = "sandbox"))]
+    pub(crate) fn sandbox(&self) -> Option<&crate::sandbox::Sandbox> {
+        None
+    }
+
+    /// The same for workers that are not kept from anything.
+    #[cfg(feature = "exec")]
+    pub(crate) fn without_sandbox(self) -> Self {
+        Self {
+            #[cfg(feature = "sandbox")]
+            sandbox: None,
+            ..self
+        }
+    }
 }

@@ -9,20 +9,17 @@ use std::process::{Command, ExitCode};
 
 use ndarray::{Array2, Array3, Ix1, Ix2, ShapeBuilder};
 use parfork::formats::npy;
-use parfork::workers::{matmul, reduce};
 use parfork::{Crew, Engine, Error, Input, Job, Mapped, Settings, Shared, fork};
 use support::{cases, nothing_left};
 
 fn main() -> ExitCode {
     support::run(
         cases![
-            kernels_read_files_as_they_read_memory,
             elements_are_where_they_should_be,
             a_crew_reads_files,
             who_wants_to_write_ends_the_job_and_gets_its_turn,
             only_processes_read_files,
             what_cannot_be_mapped_is_not,
-            named_segments_are_inputs,
         ],
         cases![],
     )
@@ -41,30 +38,6 @@ fn saved(folder: &Path, name: &str, array: &Array2<f64>) -> PathBuf {
 
 fn mapped(path: &Path) -> Mapped<f64, Ix2> {
     Mapped::open(path).unwrap().expect("a file of one's own, on a file system with leases")
-}
-
-fn kernels_read_files_as_they_read_memory() {
-    let folder = tempfile::tempdir().unwrap();
-    nothing_left(|| {
-        for (m, k, n) in [(1, 1, 1), (65, 33, 70), (300, 200, 257)] {
-            let (a, b) = (noise((m, k), 1), noise((k, n), 2));
-            let (one, other) = (
-                saved(folder.path(), "a.npy", &a),
-                saved(folder.path(), "b.npy", &b.t().as_standard_layout().t().to_owned()),
-            );
-            let read = |path| Shared::<f64, Ix2>::load(path).unwrap();
-            let settings = || Settings { workers: Some(3), ..Settings::default() };
-            let (mut expected, mut found) = (Shared::zeros((m, n)).unwrap(), Shared::zeros((m, n)).unwrap());
-            matmul::run(settings(), &read(&one), &read(&other), &mut expected).unwrap();
-            matmul::run(settings(), &mapped(&one), &mapped(&other), &mut found).unwrap();
-            assert_eq!(expected.as_slice(), found.as_slice());
-            let (header, bytes) = Mapped::open_bytes(&one).unwrap();
-            let dtype = header.dtype.parse().unwrap();
-            let (sum, _) = reduce::run(settings(), reduce::Op::Sum, dtype, &bytes.unwrap()).unwrap();
-            let (_, bytes) = npy::read_bytes(&one).unwrap();
-            assert_eq!(sum, reduce::run(settings(), reduce::Op::Sum, dtype, &bytes).unwrap().0);
-        }
-    });
 }
 
 fn elements_are_where_they_should_be() {
@@ -163,17 +136,4 @@ fn what_cannot_be_mapped_is_not() {
     assert!(Mapped::<f64, Ix2>::open(&none).unwrap().is_none());
     std::fs::write(&path, &text[..500]).unwrap();
     assert!(Mapped::<f64, Ix2>::open(&path).is_err() && Mapped::<f64, Ix1>::open(&none).is_err());
-}
-
-fn named_segments_are_inputs() {
-    let name = format!("mapped-{}", std::process::id());
-    let (a, b) = (noise((20, 30), 6), noise((30, 10), 7));
-    let mut segment = Shared::<f64, _>::create(&name).zeros((20, 30)).unwrap();
-    let mut held = segment.write().unwrap();
-    held.view_mut().assign(&a);
-    held.publish().unwrap();
-    let held = segment.read().unwrap();
-    let (b, mut c) = (Shared::from_array(&b).unwrap(), Shared::zeros((20, 10)).unwrap());
-    matmul::run(Settings::default(), &held, Input::Shared(&b), &mut c).unwrap();
-    assert!((&c.view() - &a.dot(&b.view())).iter().all(|difference| difference.abs() < 1e-12));
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use parfork::workers::filter::{Border, Filter};
 use parfork::{Engine, MOST_WORKERS, Sandbox, Schedule, Split};
+use parfork_workers::filter::{Border, Filter};
 
 use crate::exec::args::Exec;
 use crate::plan::Cost;
@@ -207,7 +207,7 @@ pub struct Image {
 }
 
 fn image_help() -> String {
-    let list: Vec<String> = parfork::workers::filter::FILTERS
+    let list: Vec<String> = parfork_workers::filter::FILTERS
         .iter()
         .map(|filter| {
             let usage = match filter.parameter.strip_prefix('[') {

@@ -2,28 +2,14 @@
 //!
 //! The code runs in a child that is watched with ptrace(2), one stop before and one after each call, so that it takes many times
 //! as long as it would alone; but what is written down are the calls of the real thing.
-//!
-//! ```no_run
-//! use parfork::calls::{self, Event};
-//! let events = calls::record(|| {
-//!     let mut cells = parfork::Shared::<u64, _>::zeros(4).expect("32 bytes");
-//!     calls::mark("before the job");
-//!     parfork::fork(2, &mut cells, |_, mut slice| slice.fill(7)).expect("two workers");
-//! })?;
-//! for call in events.iter().filter_map(Event::call) {
-//!     println!("{} {call}", call.pid); // 4711 memfd_create("parfork", MFD_CLOEXEC|MFD_ALLOW_SEALING) = 3
-//! }
-//! # Ok::<(), parfork::Error>(())
-//! ```
 
+mod ptrace;
 mod show;
 
 use std::fmt;
 
-use crate::error::{Error, Result};
-use crate::process;
-use crate::sys::child::Exit;
-use crate::sys::ptrace::{self, MARK};
+use parfork::{Error, Result};
+use ptrace::MARK;
 
 /// What was seen, in the order in which it was. Calls stand where they began.
 #[derive(Clone, Debug)]
@@ -33,8 +19,6 @@ pub enum Event {
     Born {
         /// The new process.
         pid: u32,
-        /// Who made it.
-        parent: u32,
     },
     /// A process made a system call.
     Call(Call),
@@ -51,8 +35,6 @@ pub enum Event {
         pid: u32,
         /// The status it left with; `None` if a signal ended it.
         status: Option<i32>,
-        /// The signal that ended it, if one did.
-        signal: Option<i32>,
     },
 }
 
@@ -81,8 +63,6 @@ pub struct Call {
     pub name: String,
     /// Its arguments, as many as there can be.
     pub arguments: [u64; 6],
-    /// What came back, an error as its negative number; `None` if the process ended in it.
-    pub result: Option<i64>,
     text: String,
 }
 
@@ -100,11 +80,15 @@ impl fmt::Display for Call {
 /// the system does not let processes be watched (containers, `kernel.yama.ptrace_scope` of 2 or more, a debugger that watches
 /// already). `code` was not run then.
 pub fn record(code: impl FnOnce()) -> Result<Vec<Event>> {
-    process::be_alone()?;
+    let system = |doing| move |source| Error::System { doing, source };
+    let threads = std::fs::read_dir("/proc/self/task").map_err(system("count this process's threads"))?.count();
+    if threads > 1 {
+        return Err(Error::ThreadsRunning { threads });
+    }
     // SAFETY: this process has one thread, which makes the fork.
     #[allow(unsafe_code)]
     let events = unsafe { ptrace::watch(show::wanted, code) };
-    let events = events.map_err(Error::system("let a process be watched (ptrace)"))?;
+    let events = events.map_err(system("let a process be watched (ptrace)"))?;
     Ok(events.into_iter().map(read).collect())
 }
 
@@ -115,14 +99,8 @@ pub fn mark(text: &str) {
 
 fn read(event: ptrace::Event) -> Event {
     match event {
-        ptrace::Event::Born { pid, parent } => Event::Born { pid, parent },
-        ptrace::Event::Ended { pid, exit: Exit::Signal(signal) } => {
-            Event::Ended { pid, status: None, signal: Some(signal) }
-        }
-        ptrace::Event::Ended { pid, exit } => {
-            let status = if let Exit::Status(status) = exit { Some(status) } else { None };
-            Event::Ended { pid, status, signal: None }
-        }
+        ptrace::Event::Born { pid } => Event::Born { pid },
+        ptrace::Event::Ended { pid, status } => Event::Ended { pid, status },
         ptrace::Event::Call(call) if show::is_mark(&call) => {
             Event::Mark { pid: call.pid, text: String::from_utf8_lossy(&call.bytes).into_owned() }
         }
@@ -130,7 +108,6 @@ fn read(event: ptrace::Event) -> Event {
             pid: call.pid,
             name: show::name(call.number),
             arguments: call.arguments,
-            result: call.result,
             text: show::text(&call),
         }),
     }

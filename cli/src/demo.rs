@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytemuck::Pod;
 use ndarray::{Array2, Dimension, Ix2, Ix3};
-use parfork::formats::picture::{self, Picture};
-use parfork::workers::filter::{self, Border, Filter, Sample};
-use parfork::workers::mandelbrot::{self, View};
-use parfork::workers::matmul;
 use parfork::{Engine, Memory, Report, Settings, Shared, Stop, cpus};
+use parfork_workers::filter::{self, Border, Filter, Sample};
+use parfork_workers::mandelbrot::{self, View};
+use parfork_workers::matmul;
+use parfork_workers::picture::{self, Picture};
 
 use crate::args::Demo;
 use crate::failure::Failure;

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use ndarray::Ix3;
 use parfork::formats::Landing;
-use parfork::formats::picture::{self, Picture};
-use parfork::workers::filter::{self, Border, Filter, Run, Sample};
 use parfork::{Report, Settings, Shared};
+use parfork_workers::filter::{self, Border, Filter, Run, Sample};
+use parfork_workers::picture::{self, Picture};
 use serde_json::{Map, json};
 
 use crate::args::{Common, Image};

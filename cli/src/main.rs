@@ -1,6 +1,7 @@
 //! The command `parfork`: a table of contents.
 
 mod args;
+mod calls;
 mod columns;
 mod demo;
 mod drawing;
@@ -14,9 +15,11 @@ mod matmul;
 mod output;
 mod plan;
 mod quantity;
+mod record;
 mod reduce;
 mod replay;
 mod scale;
+mod scaling;
 mod screen;
 mod shell;
 mod shm;
@@ -30,7 +33,7 @@ use args::{Cli, Command};
 use clap::Parser;
 use failure::Failure;
 use parfork::Stop;
-use parfork::workers::reduce::Op;
+use parfork_workers::reduce::Op;
 
 fn main() -> ExitCode {
     let measure = scale::measure::order(std::env::args_os()).map(|order| Command::Measure { order });

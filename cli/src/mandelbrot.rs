@@ -5,8 +5,8 @@ use std::time::Instant;
 use ndarray::Ix3;
 use parfork::Shared;
 use parfork::formats::Landing;
-use parfork::formats::picture::{self, Picture};
-use parfork::workers::mandelbrot::{self, View};
+use parfork_workers::mandelbrot::{self, View};
+use parfork_workers::picture::{self, Picture};
 use serde_json::{Map, json};
 
 use crate::args::Mandelbrot;

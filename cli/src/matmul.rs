@@ -5,7 +5,7 @@ use std::time::Instant;
 use ndarray::Ix2;
 use parfork::Shared;
 use parfork::formats::{Landing, npy};
-use parfork::workers::matmul::{self, Element};
+use parfork_workers::matmul::{self, Element};
 use serde_json::{Map, json};
 
 use crate::args::Matmul;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use parfork::formats::npy;
-use parfork::workers::reduce::{self, Number, Op};
+use parfork_workers::reduce::{self, Number, Op};
 use serde_json::{Map, Value, json};
 
 use crate::args::Reduce;

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use parfork::formats::Landing;
-use parfork::formats::picture::{self, Picture};
-use parfork::record::{Page, Record, trace};
 use parfork::{IfFailed, Report};
+use parfork_workers::picture::{self, Picture};
 
 use crate::args::Common;
 use crate::failure::Failure;
+use crate::record::{Page, Record, trace};
 use crate::replay;
 
 /// The files that were asked for, opened before the work so that a folder that is missing is found then. A job that fails writes

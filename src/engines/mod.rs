@@ -11,6 +11,7 @@ mod notes;
 mod processes;
 mod serial;
 mod standstill;
+#[cfg(feature = "threads")]
 mod threads;
 mod toll;
 mod whereabouts;
@@ -40,6 +41,7 @@ pub(crate) fn run(
 ) -> Result<Vec<Death>> {
     match engine {
         Engine::Serial => serial::run(work, labour, orders),
+        #[cfg(feature = "threads")]
         Engine::Threads => threads::run(work, labour, orders),
         Engine::Processes => processes::run_alone(work, labour, orders),
     }

@@ -3,13 +3,12 @@
 use std::io::Write;
 use std::path::Path;
 
-use ndarray::{Ix1, Ix3};
+use ndarray::{Dimension, IntoDimension, Ix1};
 
 use super::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::formats::picture::{self, Picture};
 use crate::formats::{Landing, npy};
-use crate::shared::{Order, Shared};
+use crate::shared::{Element, Order, Shared};
 use crate::slices::Extent;
 
 /// An array of numbers of any type: an input that was read from a file, or an output.
@@ -31,24 +30,29 @@ pub struct Array {
 }
 
 impl Array {
-    /// Reads a .npy file, whatever numbers it holds, or a picture (rows, columns, channels; `u8` or `u16`) as an input. From then
-    /// on nobody can write to it.
+    /// Reads a .npy file, whatever numbers it holds, as an input. From then on nobody can write to it.
     ///
     /// # Errors
     /// If the file cannot be read, holds what is not numbers, or there is too little memory.
     pub fn input(name: impl Into<String>, path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let is_npy = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"));
-        let mut array = match is_npy {
-            true => Self::of_npy(path)?,
-            false => match picture::read(path)? {
-                Picture::U8(samples) => Self::of_samples(samples, Dtype::U8)?,
-                Picture::U16(samples) => Self::of_samples(samples, Dtype::U16)?,
-            },
-        };
-        array.name = name.into();
-        array.bytes.seal()?;
-        Ok(array)
+        Self::of_npy(path.as_ref())?.sealed(name.into())
+    }
+
+    /// An array that was made elsewhere as an input, in C order. From then on nobody can write to it.
+    ///
+    /// # Errors
+    /// If the system refuses to seal it.
+    pub fn input_of<T: Element, D: Dimension>(name: impl Into<String>, array: Shared<T, D>) -> Result<Self> {
+        let Some(dtype) = Dtype::of(T::KIND, size_of::<T>()) else { unreachable!("elements are numbers") };
+        let (shape, length, order) = (array.shape().to_vec(), array.len() * dtype.size(), array.order());
+        let bytes = array.into_elements(length)?;
+        Self { name: String::new(), output: false, dtype, shape, order, bytes }.sealed(name.into())
+    }
+
+    fn sealed(mut self, name: String) -> Result<Self> {
+        self.name = name;
+        self.bytes.seal()?;
+        Ok(self)
     }
 
     fn of_npy(path: &Path) -> Result<Self> {
@@ -62,12 +66,6 @@ impl Array {
             bytes.as_mut_slice().chunks_exact_mut(dtype.swapped_bytes()).for_each(<[u8]>::reverse);
         }
         Ok(Self { name: String::new(), output: false, dtype, shape: header.shape, order: header.order, bytes })
-    }
-
-    fn of_samples<S: bytemuck::Pod>(samples: Shared<S, Ix3>, dtype: Dtype) -> Result<Self> {
-        let (shape, length) = (samples.shape().to_vec(), samples.len() * dtype.size());
-        let bytes = samples.into_elements(length)?;
-        Ok(Self { name: String::new(), output: false, dtype, shape, order: Order::C, bytes })
     }
 
     /// An output, of zeros at first, in C order.
@@ -118,16 +116,16 @@ impl Array {
         out.flush().map_err(|error| out.failed(&error))
     }
 
-    /// It as a picture: 8 or 16 bits, and rows, columns and perhaps channels.
+    /// The array, typed, with any axes that have as many elements.
     ///
     /// # Errors
-    /// If it is none.
-    pub fn into_picture(self) -> Result<Picture> {
-        let shape = picture_shape(self.dtype, &self.shape)?;
-        match self.dtype {
-            Dtype::U8 => self.bytes.into_elements::<u8, Ix3>(shape).map(Picture::U8),
-            _ => self.bytes.into_elements::<u16, Ix3>(shape).map(Picture::U16),
+    /// If its elements are of another type, or there are more or fewer.
+    pub fn into_shared<T: Element, D: Dimension>(self, shape: impl IntoDimension<Dim = D>) -> Result<Shared<T, D>> {
+        if Dtype::of(T::KIND, size_of::<T>()) != Some(self.dtype) {
+            let what = format!("an array of {} cannot become one of {}", self.dtype, std::any::type_name::<T>());
+            return Err(Error::Shape(what + ". Ask for its own type."));
         }
+        self.bytes.into_elements(shape)
     }
 
     pub(super) fn bytes(&self) -> &Shared<u8, Ix1> {
@@ -137,20 +135,5 @@ impl Array {
     pub(super) fn extent(&self) -> Extent<'_> {
         let first_is_fastest = self.order == Order::F;
         Extent { shape: &self.shape, first_is_fastest, element: self.dtype.size() }
-    }
-}
-
-/// Rows, columns and channels of an array of such elements, if it can be a picture.
-///
-/// # Errors
-/// If it cannot.
-pub fn picture_shape(dtype: Dtype, shape: &[usize]) -> Result<[usize; 3]> {
-    match (dtype, shape) {
-        (Dtype::U8 | Dtype::U16, &[rows, cols]) => Ok([rows, cols, 1]),
-        (Dtype::U8 | Dtype::U16, &[rows, cols, channels @ 1..=4]) => Ok([rows, cols, channels]),
-        _ => Err(Error::Shape(format!(
-            "an array of shape {shape:?} of {dtype} is no picture. Pictures are rows x columns x 1 to 4 channels of u8 or u16; \
-             everything else goes to .npy."
-        ))),
     }
 }

@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 use std::str::CharIndices;
 
-use crate::record::value::Json;
+use crate::json::Json;
 
 /// No manifest nests as deeply.
 const DEEPEST: usize = 16;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::dtype::Dtype;
 use super::json::{member, read};
-use crate::record::value::{Json, object};
+use crate::json::{Json, object};
 use crate::slices::{Grid, Split};
 
 /// What manifests are. What breaks their readers changes the number.
@@ -221,7 +221,7 @@ fn one_of(text: &str, known: [&str; 2], name: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scaling::Chance;
+    use crate::fuzzing::Chance;
 
     fn manifest() -> Manifest {
         let entry = |name: &str, output, shape: &[usize], dtype: &str| Entry {
@@ -289,8 +289,8 @@ mod tests {
     #[test]
     fn mutated_manifests_are_read_or_refused() {
         let good = manifest().to_json().into_bytes();
-        let mut chance = Chance::seeded(7);
-        let mut below = |most: usize| (chance.unit() * most as f64) as usize;
+        let mut chance = Chance::new(7);
+        let mut below = |most: usize| chance.below(most);
         for _ in 0..100_000 {
             let mut bytes = good.clone();
             for _ in 0..=below(3) {

@@ -28,7 +28,7 @@ mod program;
 mod reach;
 mod shepherd;
 
-pub use array::{Array, picture_shape};
+pub use array::Array;
 pub use dtype::{Dtype, DtypeError};
 pub use guest::{Guest, Input, Output, Slices};
 pub use manifest::{Entry, Manifest, PROTOCOL, SCHEMA};

@@ -105,12 +105,12 @@ pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Res
             )));
         }
     }
-    let confine = match &settings.sandbox {
+    let confine = match settings.sandbox() {
         Some(sandbox) => Some((sandbox.support()?, reach(&program.name, &program.arguments, &program.readable))),
         None => None,
     };
     // It is for the programs: workers have to start them.
-    let settings = Settings { redo: Redo::Overwrites, sandbox: None, ..settings };
+    let settings = Settings { redo: Redo::Overwrites, ..settings.without_sandbox() };
     let plan = Plan {
         split: settings.split.unwrap_or_default(),
         schedule: settings.schedule,

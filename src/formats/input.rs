@@ -8,21 +8,53 @@ use crate::error::{Error, Result};
 use crate::sys::file::open_to_read;
 use crate::sys::limits::{self, Room};
 
-/// A regular file to read, and its length when it was opened.
+/// A regular file to read, and its length when it was opened: what readers of a format begin with.
+///
+/// ```
+/// use parfork::formats::InputFile;
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("four.bin");
+/// std::fs::write(&path, [1, 2, 3, 4]).unwrap();
+/// let mut input = InputFile::open(&path)?; // a folder, a pipe and an empty file are refused with words
+/// let mut rest = vec![0; input.len() as usize];
+/// input.fill(&mut rest)?;
+/// assert_eq!(rest, [1, 2, 3, 4]);
+/// # Ok::<(), parfork::Error>(())
+/// ```
 #[derive(Debug)]
-pub(super) struct Source {
-    pub(super) path: PathBuf,
-    pub(super) file: File,
-    pub(super) len: u64,
+pub struct InputFile {
+    path: PathBuf,
+    file: File,
+    len: u64,
     /// How much memory there was when it was opened: who reads it may not be able to ask.
-    pub(super) room: Option<Room>,
+    room: Option<Room>,
 }
 
-impl Source {
+impl InputFile {
     /// Opens a file that has something in it.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let found = open_to_read(path).and_then(|file| Ok((file.metadata()?, file)));
-        let (metadata, file) = found.map_err(|error| unreadable(path, &error))?;
+    ///
+    /// # Errors
+    /// [`Error::File`] if there is none, it may not be read, or it is empty or not a regular file.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        if segment(path).is_some() {
+            let what = "it means a named segment, and a file is wanted here";
+            return Err(wrong(
+                path,
+                what,
+                "build the program with parfork's feature `named`, or write ./ before a file's name",
+            ));
+        }
+        Self::of(path, open_to_read(path).map_err(|error| unreadable(path, &error))?)
+    }
+
+    /// A file that is open already, which is called by this path in errors.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it is empty or not a regular file.
+    pub fn of(path: impl AsRef<Path>, file: File) -> Result<Self> {
+        let path = path.as_ref();
+        let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
         if metadata.is_dir() {
             return Err(wrong(path, "it is a folder", "name a file in it"));
         }
@@ -36,13 +68,50 @@ impl Source {
         Ok(Self { path: path.to_owned(), file, len: metadata.len(), room: limits::memory_room() })
     }
 
+    /// The path, as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The open file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Its length in bytes when it was opened; never 0.
+    #[allow(clippy::len_without_is_empty, reason = "an empty file is not opened")]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Makes sure that there was memory for `need` bytes when the file was opened, which holds in a worker that can no longer
+    /// ask the system too.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] with both numbers, for `what`, if there was less.
+    pub fn needs_memory(&self, need: u64, what: &str) -> Result<()> {
+        match &self.room {
+            Some(room) if room.bytes < need => {
+                let (room, by) = (room.bytes, room.by);
+                Err(Error::Memory { what: what.to_owned(), need, room, by, fits: None })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Fills `bytes` from where the file is being read.
-    pub(super) fn fill(&mut self, bytes: &mut [u8]) -> Result<()> {
+    ///
+    /// # Errors
+    /// As [`failed`](Self::failed) has them: if the file is shorter, or cannot be read.
+    pub fn fill(&mut self, bytes: &mut [u8]) -> Result<()> {
         self.file.read_exact(bytes).map_err(|error| self.failed(&error))
     }
 
     /// Up to `most` of the first bytes; what is read next is the first byte again.
-    pub(super) fn head(&self, most: u64) -> Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn head(&self, most: u64) -> Result<Vec<u8>> {
         let mut head = Vec::with_capacity(usize::try_from(most.min(self.len)).unwrap_or(0));
         (&self.file).take(most).read_to_end(&mut head).map_err(|error| self.failed(&error))?;
         self.rewind()?;
@@ -50,24 +119,30 @@ impl Source {
     }
 
     /// How many bytes come before what is read next.
-    pub(super) fn position(&mut self) -> Result<usize> {
+    ///
+    /// # Errors
+    /// If the file cannot be asked.
+    pub fn position(&mut self) -> Result<usize> {
         let position = self.file.stream_position().map_err(|error| self.failed(&error))?;
         usize::try_from(position)
             .map_err(|_| self.wrong(format!("it is {} bytes long", self.len), "use a 64-bit system"))
     }
 
     /// What is read next is the first byte.
-    pub(super) fn rewind(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// If the file cannot be asked.
+    pub fn rewind(&self) -> Result<()> {
         (&self.file).rewind().map_err(|error| self.failed(&error))
     }
 
     /// The same file, read in large pieces from where it is being read.
-    pub(super) fn buffered(&self) -> BufReader<&File> {
+    pub fn buffered(&self) -> BufReader<&File> {
         BufReader::with_capacity(1 << 18, &self.file)
     }
 
     /// The error when reading fails.
-    pub(super) fn failed(&self, error: &io::Error) -> Error {
+    pub fn failed(&self, error: &io::Error) -> Error {
         if error.kind() == io::ErrorKind::UnexpectedEof {
             let what = format!("the file ends before its contents do, after {} bytes", self.len);
             return self.wrong(what, "fetch or write it again");
@@ -76,13 +151,13 @@ impl Source {
     }
 
     /// The error when the file is not what it should be.
-    pub(super) fn wrong(&self, what: impl Into<String>, remedy: impl Into<String>) -> Error {
+    pub fn wrong(&self, what: impl Into<String>, remedy: impl Into<String>) -> Error {
         wrong(&self.path, what, remedy)
     }
 }
 
-/// The name of a segment that a path means: `shm:NAME`, where a file is meant by `./shm:NAME`.
-pub(super) fn segment(path: &Path) -> Option<&str> {
+/// The name of the named segment that a path means: `shm:NAME`, where a file is meant by `./shm:NAME`.
+pub fn segment(path: &Path) -> Option<&str> {
     path.to_str()?.strip_prefix("shm:")
 }
 
@@ -106,7 +181,7 @@ mod tests {
     use super::*;
 
     fn refusal(path: &Path) -> String {
-        Source::open(path).unwrap_err().to_string()
+        InputFile::open(path).unwrap_err().to_string()
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::source::wrong;
+use super::input::wrong;
 use crate::error::{Error, Result};
 use crate::sys::file::{Folder, may_write, permit_like, reserve};
 use crate::sys::signals::Hold;

@@ -1,17 +1,16 @@
-//! Files to shared arrays and back: [`npy`] for NumPy's arrays, [`picture`] for images.
+//! Files to shared arrays and back: [`npy`] for NumPy's arrays, and what readers and writers of other formats begin with.
 //!
-//! A reader looks at the header, checks it against the length of the file before it makes anything, and then reads or
-//! decodes the payload straight into the segment of a [`Shared`](crate::Shared). A writer takes a [`Landing`], opened
+//! A reader opens an [`InputFile`], looks at the header, checks it against the length of the file before it makes anything, and
+//! then reads or decodes the payload straight into the segment of a [`Shared`](crate::Shared). A writer takes a [`Landing`], opened
 //! before the work, so that what is wrong with the target is found then; the file appears when it is whole, or not at all.
 //!
 //! Whatever a file holds, the end is an array, [`Error::File`](crate::Error::File) or
 //! [`Error::Memory`](crate::Error::Memory).
 
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzz;
+mod input;
 mod landing;
+#[cfg(feature = "npy")]
 pub mod npy;
-pub mod picture;
-mod source;
 
+pub use input::{InputFile, segment};
 pub use landing::Landing;

@@ -1,8 +1,7 @@
 //! How a job is put together: cut, board, work, answers.
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use bytemuck::Pod;
 
@@ -12,11 +11,10 @@ use crate::engine::{Engine, MOST_WORKERS};
 use crate::engines::{Care, Hands, Orders, Upbringing, Work};
 use crate::error::{Death, Error, Result};
 use crate::lend::{Lend, Loan, cut};
-use crate::record::{ArrayRecord, Facts, Options, Record};
-use crate::report::{Memory, Report};
+use crate::record::{Recorder, Remains};
+use crate::report::Report;
 use crate::sandbox::Sandbox;
 use crate::settings::{Redo, Settings};
-use crate::shared::touch_cost;
 use crate::sync::{Board, Dealer, Layout, Patience, Sign, Tape};
 use crate::sys::memory::Access;
 use crate::sys::signals::Hold;
@@ -28,8 +26,9 @@ impl<L: Lend> Job<'_, L> {
         mut hands: Option<&mut Hands>,
         engine: impl FnOnce(&Work<'_>, &mut Orders<'_>, Option<&mut Hands>) -> Result<Vec<Death>>,
     ) -> Result<Gathered<R::Value>> {
-        let (called, started) = (Instant::now(), SystemTime::now());
-        let settings = self.settings;
+        let called = (Instant::now(), SystemTime::now());
+        let mut settings = self.settings;
+        let mut recorder = Recorder::of(&mut settings, called);
         let (usual, most) = hands.as_ref().map_or((cpus(), MOST_WORKERS), |hands| (hands.ranks(), hands.ranks()));
         let asked = settings.workers.unwrap_or(usual);
         if asked == 0 || asked > most {
@@ -51,17 +50,18 @@ impl<L: Lend> Job<'_, L> {
         }
         let run = only.map_or(0..slices, |slice| slice..slice + 1);
         let workers = if settings.engine == Engine::Serial { 1 } else { asked.min(run.len()).max(1) };
-        let is_recorded = settings.record || settings.record_if_failed.is_some();
-        let tape = if is_recorded { Tape::entries(workers, run.len()) } else { 0 };
+        if let Some(recorder) = &mut recorder {
+            recorder.with(workers, hands.is_some());
+        }
+        let tape = if recorder.is_some() { Tape::entries(workers, run.len()) } else { 0 };
         let layout = Layout { workers, slices, loans: loans.len(), answer: size_of::<R::Value>(), tape };
         let board = hands.as_ref().map_or_else(|| Board::new(layout), |hands| hands.board(layout))?;
         if hands.is_some() {
             board.clear_tapes()?;
         }
-        let options = is_recorded.then(|| options(&settings, workers, hands.is_some()));
         // Whether a process that is not to be killed works: it looks at requests to stop between slices.
         let joins_in = hands.as_ref().is_some_and(|hands| hands.joins_in());
-        let sandbox = settings.sandbox.as_ref().map(Sandbox::prepare).transpose()?;
+        let sandbox = settings.sandbox().map(Sandbox::prepare).transpose()?;
         let work = Work {
             loans: &loans,
             grid: &grid,
@@ -115,25 +115,12 @@ impl<L: Lend> Job<'_, L> {
             deaths: Vec::new(),
             addresses,
             wall: began.elapsed(),
+            #[cfg(feature = "record")]
             record: None,
         };
         let ended = Instant::now();
         report.read(&board, run.clone());
-        let facts = |options, report: &Report, failure: Option<String>| Facts {
-            options,
-            failure,
-            grid: grid.clone(),
-            started: started + (began - called),
-            began: board.clock_at(began),
-            wall: report.wall,
-            preparing: began - called,
-            gathering: ended.elapsed(),
-            arrays: arrays(&loans, report),
-            memories: report.workers.iter().map(|worker| worker.memory).collect(),
-            coordinator_memory: work.measure_memory.then(|| Memory::of_this_process().unwrap_or_default()),
-            deaths: report.deaths.clone(),
-            fault_cost: fault_cost(&loans),
-        };
+        let remains = Remains { board: &board, loans: &loans, began, ended, measure_memory: settings.measure_memory };
         let done = deaths.and_then(|deaths| {
             report.check(&board, run.clone())?;
             unchanged(&loans)?;
@@ -147,17 +134,14 @@ impl<L: Lend> Job<'_, L> {
             Err(error) => {
                 // Whoever has written over the board may be at work, and others with it.
                 hands.into_iter().for_each(Hands::end_workers);
-                if let Some((told, options)) = settings.record_if_failed.zip(options) {
-                    if let Error::WorkerDied(death) = &error {
-                        report.deaths.push(Death::clone(death));
-                    }
-                    told(Record::read(&board, facts(options, &report, Some(error.to_string()))));
+                if let Some(recorder) = recorder {
+                    recorder.failed(&remains, report, &error);
                 }
                 return Err(error);
             }
         };
-        if let Some(options) = options.filter(|_| settings.record) {
-            report.record = Some(Arc::new(Record::read(&board, facts(options, &report, None))));
+        if let Some(recorder) = recorder {
+            recorder.done(&remains, &mut report);
         }
         Ok(Gathered::new(answers, report))
     }
@@ -190,55 +174,6 @@ fn unchanged(loans: &[Loan<'_>]) -> Result<()> {
     }
 }
 
-/// What of the settings is recorded.
-fn options(settings: &Settings<'_>, workers: usize, crew: bool) -> Options {
-    Options {
-        engine: settings.engine,
-        crew,
-        workers,
-        split: settings.split.unwrap_or_default(),
-        schedule: settings.schedule,
-        retries: settings.retries,
-        guard: settings.guard,
-        pin: settings.pin,
-        threads_per_worker: settings.threads_per_worker.unwrap_or(1),
-        deadline: settings.deadline,
-        slice_deadline: settings.slice_deadline,
-        memory_limit: settings.memory_limit,
-        only_slice: settings.only_slice,
-    }
-}
-
-/// What was lent, and where everybody had it.
-fn arrays(loans: &[Loan<'_>], report: &Report) -> Vec<ArrayRecord> {
-    let array = |(number, loan): (usize, &Loan<'_>)| {
-        ArrayRecord {
-            output: loan.access == Access::Write,
-            dtype: loan.dtype,
-            shape: loan.extent.shape.to_vec(),
-            bytes: loan.extent.bytes(),
-            // Of a segment that cannot be asked nothing is told.
-            segment: loan.backing.told().map_or(0, |told| told.inode),
-            coordinator: report.addresses[number],
-            workers: report.workers.iter().map(|worker| worker.addresses[number]).collect(),
-        }
-    };
-    loans.iter().enumerate().map(array).collect()
-}
-
-/// What a page fault costs in what was lent: the mean over the first arrays.
-fn fault_cost(loans: &[Loan<'_>]) -> Duration {
-    /// More arrays tell no more.
-    const MOST: usize = 4;
-    let costs: Vec<Duration> = loans
-        .iter()
-        .filter(|loan| !loan.lease.is_some_and(|(lease, _)| lease.is_wanted()))
-        .take(MOST)
-        .filter_map(|loan| touch_cost(loan.backing, loan.access))
-        .collect();
-    costs.iter().sum::<Duration>() / costs.len().max(1) as u32
-}
-
 /// Refuses settings that cannot be kept.
 fn check(settings: &Settings<'_>, loans: &[Loan<'_>], joins_in: bool) -> Result<()> {
     let is_away = loans.iter().any(|loan| loan.base.is_none());
@@ -252,7 +187,7 @@ fn check(settings: &Settings<'_>, loans: &[Loan<'_>], joins_in: bool) -> Result<
         ("a limit of memory", settings.memory_limit.is_some()),
         ("a guard", settings.guard),
         ("binding to CPUs", settings.pin),
-        ("a sandbox", settings.sandbox.is_some()),
+        ("a sandbox", settings.sandbox().is_some()),
         ("a crew", settings.crew.is_some()),
     ];
     match processes_only.into_iter().find(|(_, asked)| *asked) {

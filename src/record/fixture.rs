@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::*;
 
-pub(super) fn ms(ms: u64) -> Duration {
+pub(crate) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
@@ -16,7 +16,7 @@ pub(super) fn ms(ms: u64) -> Duration {
 /// |    2 |  8 | forks       | born at 4     |                                |
 /// |    8 | 93 | waits       | slice 0 to 80, then measures for 1 | born at 9, begins at 12, slice 1 to 40, nothing for 1, slice 2 to 90, meeting 50 to 55 |
 /// |   93 |100 | ends        |               |                                |
-pub(super) fn record() -> Record {
+pub(crate) fn record() -> Record {
     let attempt = |slice, worker, begin, end, meetings| Attempt {
         slice,
         worker,
@@ -97,7 +97,7 @@ pub(super) fn record() -> Record {
 }
 
 /// The same with a death: worker 1 dies at 30 on slice 1, and another takes its place and does it at 95.
-pub(super) fn with_death() -> Record {
+pub(crate) fn with_death() -> Record {
     let mut record = record();
     record.attempts[1].done = false;
     record.attempts[1].end = ms(30);

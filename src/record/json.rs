@@ -3,8 +3,8 @@
 
 use std::time::SystemTime;
 
-use super::value::{Json, object};
 use super::{Attempt, DeathRecord, Life, Machine, Memory, Options, Part, Record, Span, Stretch, Usage, Waterfall};
+use crate::json::{Json, object};
 
 impl Record {
     /// As the text of JSON, times in seconds: the object `record` of the schema `parfork/1`, which docs/json.md describes.

@@ -8,7 +8,6 @@ use super::{Doing, Life, Record, Span};
 
 /// What the time of a worker goes into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
 pub enum Part {
     /// In bodies, on slices that it finished; what follows in this list is not in it.
     Computing,

@@ -4,14 +4,15 @@
 //! |-----------------------------------|---------------------------------------------------------------------|
 //! | [`Record::waterfall`]             | where the time of all workers went                                  |
 //! | [`Record::summary`]               | a terminal, after a run                                             |
-//! | [`Page`]                          | people, in a browser: one HTML file                                 |
-//! | [`trace()`]                       | Perfetto and chrome://tracing                                       |
+//! | [`Record::lanes`]                 | drawings: what each worker was at when                              |
 //! | [`Record::json`]                  | programs; docs/json.md has the schema                               |
+//!
+//! The command `parfork` makes pages for browsers and traces for Perfetto of it.
 //!
 //! A job is recorded if it is asked for ([`Job::record`](crate::Job::record)); the [`Report`](crate::Report) has the record then.
 //!
 //! ```
-//! use parfork::record::{Page, Part};
+//! use parfork::record::Part;
 //! use parfork::{Job, Shared};
 //! let mut squares = Shared::<u64, _>::zeros((100, 100))?;
 //! let done = Job::new(&mut squares).workers(2).record(true).run(|_, mut slice| slice.fill(7))?;
@@ -20,21 +21,17 @@
 //! let waterfall = record.waterfall();
 //! assert_eq!(waterfall.parts().map(|(_, time)| time).sum::<std::time::Duration>(), waterfall.total);
 //! println!("computing: {:?} of {:?}", waterfall.of(Part::Computing), waterfall.total);
-//! let page = Page::new("squares").job("fill", record).html();
-//! # assert!(page.starts_with("<!DOCTYPE html>"));
 //! # Ok::<(), parfork::Error>(())
 //! ```
 
 #[cfg(test)]
 mod fixture;
+mod job;
 mod json;
 mod lane;
-mod page;
 mod read;
 mod summary;
-mod trace;
 pub mod units;
-pub(crate) mod value;
 mod waterfall;
 
 use std::time::{Duration, SystemTime};
@@ -45,15 +42,13 @@ use crate::slices::{Grid, Schedule, Split};
 pub use crate::sys::machine::Machine;
 pub use crate::sys::proc::Memory;
 pub use crate::sys::usage::Usage;
+pub(crate) use job::{Recorder, Remains};
 pub use lane::{Part, Piece};
-pub use page::Page;
 pub(crate) use read::Facts;
-pub use trace::trace;
 pub use waterfall::Waterfall;
 
 /// All that a job's tapes and its report say. Moments are times since the job began.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct Record {
     /// What was asked for.
     pub options: Options,
@@ -93,7 +88,6 @@ pub struct Record {
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Options {
     /// Who worked.
     pub engine: Engine,
@@ -125,7 +119,6 @@ pub struct Options {
 
 /// An array that was lent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct ArrayRecord {
     /// Whether workers could write to it.
     pub output: bool,
@@ -145,7 +138,6 @@ pub struct ArrayRecord {
 
 /// One time that a worker was at a slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Attempt {
     /// The slice's number.
     pub slice: usize,
@@ -177,7 +169,6 @@ pub struct Span {
 
 /// One rank: one worker after the other, where some died.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct WorkerRecord {
     /// Each that had this rank, in order.
     pub lives: Vec<Life>,
@@ -187,7 +178,6 @@ pub struct WorkerRecord {
 
 /// One worker's life in a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Life {
     /// Its process, the coordinator's own if it was a thread there.
     pub pid: u32,
@@ -208,7 +198,6 @@ pub struct Life {
 
 /// Something that the coordinator did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Stretch {
     /// What.
     pub what: Doing,
@@ -220,7 +209,6 @@ pub struct Stretch {
 
 /// What a coordinator does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Doing {
     /// It gets a round ready. With each a round begins.
     Preparing,
@@ -243,7 +231,6 @@ pub enum Doing {
 
 /// The death of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct DeathRecord {
     /// When the coordinator heard of it.
     pub at: Duration,
@@ -282,6 +269,11 @@ impl Record {
     pub fn usage(&self, rank: usize) -> Option<Usage> {
         let lives = self.workers.get(rank)?.lives.iter();
         lives.filter_map(|life| life.usage).reduce(|one, other| one.and(&other))
+    }
+
+    /// What each worker did, by rank, and when, from the beginning of the job to its end, without gaps.
+    pub fn lanes(&self) -> Vec<Vec<Piece>> {
+        lane::lanes(self)
     }
 
     /// What a worker did, and when, from the beginning of the job to its end, without gaps.

@@ -8,7 +8,9 @@
 mod array;
 mod element;
 mod kept;
+#[cfg(feature = "npy")]
 mod mapped;
+#[cfg(feature = "named")]
 pub mod named;
 mod segment;
 mod touch;
@@ -19,6 +21,7 @@ pub(crate) use array::{byte_length, raw_view};
 pub use element::Element;
 pub(crate) use element::dtype;
 pub use kept::keep_memory;
+#[cfg(feature = "npy")]
 pub use mapped::Mapped;
 pub(crate) use segment::{Attached, BOARD, Backing, Segment, Told, Wire, give_back_at_once, retain_live, scratch};
 pub(crate) use touch::touch_cost;

@@ -23,7 +23,7 @@ pub struct Machine {
 
 impl Machine {
     /// This one; looked up once.
-    pub(crate) fn this() -> &'static Self {
+    pub fn this() -> &'static Self {
         static THIS: OnceLock<Machine> = OnceLock::new();
         THIS.get_or_init(|| {
             let text = |path: &str| fs::read_to_string(path).unwrap_or_default();

@@ -7,24 +7,35 @@ pub(crate) mod child;
 pub(crate) mod cpu;
 pub(crate) mod file;
 pub(crate) mod futex;
-pub(crate) mod gemm;
+#[cfg(feature = "named")]
 pub(crate) mod holders;
 pub(crate) mod lease;
 pub(crate) mod limits;
+#[cfg(feature = "named")]
 pub(crate) mod lock;
 pub(crate) mod machine;
 pub(crate) mod memory;
 pub(crate) mod obituary;
 pub(crate) mod pools;
-pub(crate) mod prefetch;
 pub(crate) mod proc;
+#[cfg(feature = "exec")]
 pub(crate) mod program;
-#[cfg(feature = "cli")]
-pub(crate) mod ptrace;
 mod reserve;
+#[cfg(feature = "sandbox")]
+pub(crate) mod sandbox;
+#[cfg(not(feature = "sandbox"))]
+#[path = "sandbox/absent.rs"]
 pub(crate) mod sandbox;
 pub(crate) mod shortage;
 pub(crate) mod signals;
+#[cfg(feature = "symbols")]
 pub(crate) mod symbol;
+#[cfg(not(feature = "symbols"))]
+pub(crate) mod symbol {
+    /// What is at an address of this program, which nobody here can tell.
+    pub(crate) fn at(_: u64) -> Option<String> {
+        None
+    }
+}
 pub(crate) mod usage;
 pub(crate) mod witness;

@@ -4,7 +4,6 @@
 mod arrays;
 mod ends;
 mod faults;
-mod kernels;
 mod results;
 mod settings;
 #[path = "../support/mod.rs"]
@@ -22,7 +21,6 @@ use support::{Page, Watched, nothing_left};
 fn main() -> ExitCode {
     support::run(
         support::cases![
-            kernels::give_the_same_bits_on_a_crew,
             results::are_those_of_a_loop,
             results::have_the_bits_of_jobs_without_a_crew,
             results::arguments_and_answers_of_any_size_arrive_whole,

@@ -6,7 +6,7 @@
 //! how the output is cut. To add a kernel, add a file here and a line to [`KERNELS`].
 //!
 //! ```
-//! use parfork::workers::filter::{self, Border};
+//! use parfork_workers::filter::{self, Border};
 //! use parfork::{Settings, Shared};
 //! let photo = Shared::from_array(&ndarray::Array3::<u8>::from_elem((40, 60, 3), 128))?;
 //! let mut soft = Shared::zeros_like(&photo)?;
@@ -16,9 +16,15 @@
 //! ```
 
 pub mod filter;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+#[path = "../../fuzz/targets/workers.rs"]
+pub mod fuzzing;
 pub mod mandelbrot;
 pub mod matmul;
+pub mod picture;
 pub mod reduce;
+mod sys;
 mod told;
 
 /// What a kernel is, for people.

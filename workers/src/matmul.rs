@@ -10,10 +10,10 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Ix2, s};
 
 use crate::sys::gemm;
-use crate::{Error, Gathered, Input, Job, Redo, Settings, Shared, Slice, Split};
+use parfork::{Error, Gathered, Input, Job, Redo, Settings, Shared, Slice, Split};
 
 /// The element types of a product: `f32` and `f64`. Sealed.
-pub trait Element: gemm::Scalar + crate::formats::npy::Element + Send + Sync {}
+pub trait Element: gemm::Scalar + parfork::formats::npy::Element + Send + Sync {}
 
 impl Element for f32 {}
 impl Element for f64 {}
@@ -33,7 +33,7 @@ const ENOUGH: usize = 16;
 /// it goes through once more per side, and gives the same bits.
 ///
 /// ```
-/// let (rows, cols) = parfork::workers::matmul::grid(2048, 2048, 2048);
+/// let (rows, cols) = parfork_workers::matmul::grid(2048, 2048, 2048);
 /// assert!(2048_usize.div_ceil(rows) * 2048_usize.div_ceil(cols) >= 16);
 /// ```
 pub fn grid(m: usize, n: usize, _k: usize) -> (usize, usize) {
@@ -55,7 +55,7 @@ pub fn grid(m: usize, n: usize, _k: usize) -> (usize, usize) {
 /// use ndarray::{Array2, array};
 /// let (a, b) = (array![[1.0, 2.0], [3.0, 4.0]], array![[0.0, 1.0], [1.0, 0.0]]);
 /// let mut right = Array2::zeros((2, 1));
-/// parfork::workers::matmul::block(a.view(), b.view(), 0..2, 1..2, right.view_mut());
+/// parfork_workers::matmul::block(a.view(), b.view(), 0..2, 1..2, right.view_mut());
 /// assert_eq!(right, array![[1.0], [3.0]]);
 /// ```
 pub fn block<T: Element>(
@@ -114,7 +114,7 @@ fn rows_apart<T>(view: &ArrayViewMut2<T>) -> bool {
 /// Multiplies two matrices: `c` = `a` `b`. Unless the settings say otherwise C is cut along the [`grid`].
 ///
 /// # Errors
-/// If the shapes do not fit together, and as [`Job::run`](crate::Job::run).
+/// If the shapes do not fit together, and as [`Job::run`](parfork::Job::run).
 pub fn run<'a, T: Element>(
     settings: Settings<'_>,
     a: impl Into<Input<'a, T, Ix2>>,

@@ -7,20 +7,19 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 use nix::errno::Errno;
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::Pid;
-
-use super::child::{self, Exit};
+use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
 /// What was seen, in the order in which it was.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     /// A process forked another.
-    Born { pid: u32, parent: u32 },
-    /// A process ended.
-    Ended { pid: u32, exit: Exit },
+    Born { pid: u32 },
+    /// A process left with a status, or was ended by a signal.
+    Ended { pid: u32, status: Option<i32> },
     /// A process entered a system call.
     Call(Call),
 }
@@ -56,7 +55,7 @@ pub(crate) const MARK: i32 = -1;
 /// whose ends would be taken for those.
 ///
 /// # Safety
-/// As for [`child::spawn`].
+/// This process has one thread: the child goes on with what another might have locked.
 pub(crate) unsafe fn watch(wanted: Wanted, life: impl FnOnce()) -> io::Result<Vec<Event>> {
     // Looks and takes nothing.
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL;
@@ -71,9 +70,16 @@ pub(crate) unsafe fn watch(wanted: Wanted, life: impl FnOnce()) -> io::Result<Ve
         }
         Err(refused) => refused as i32,
     };
-    // SAFETY: passed on to the caller.
-    let child = unsafe { child::spawn(life) }?;
-    let first = Pid::from_raw(child.pid() as i32);
+    let parent = getpid();
+    // SAFETY: the caller vouches for one thread; the child ends by _exit.
+    let first = match unsafe { fork() }? {
+        ForkResult::Parent { child } => child,
+        ForkResult::Child => {
+            let _stop = LeaveOnUnwind;
+            // Killed when its parent ends, unless that has happened already.
+            leave(if set_pdeathsig(Signal::SIGKILL).is_ok() && getppid() == parent { life() } else { libc::ECHILD })
+        }
+    };
     match waitpid(first, Some(WaitPidFlag::WUNTRACED))? {
         WaitStatus::Stopped(..) => {}
         WaitStatus::Exited(_, refused) => return Err(io::Error::from_raw_os_error(refused)),
@@ -93,6 +99,21 @@ pub(crate) unsafe fn watch(wanted: Wanted, life: impl FnOnce()) -> io::Result<Ve
     Ok(watch.events)
 }
 
+/// Dropped only by unwinding, which would go on in the parent's code a second time.
+struct LeaveOnUnwind;
+
+impl Drop for LeaveOnUnwind {
+    fn drop(&mut self) {
+        leave(101)
+    }
+}
+
+/// Ends this process without running anything that it inherited.
+fn leave(status: i32) -> ! {
+    // SAFETY: _exit ends the process without touching its memory.
+    unsafe { libc::_exit(status) }
+}
+
 struct Watch {
     wanted: Wanted,
     events: Vec<Event>,
@@ -107,11 +128,11 @@ impl Watch {
     fn next(&mut self) -> io::Result<()> {
         let (pid, signal) = match waitpid(None, Some(WaitPidFlag::__WALL)) {
             Ok(WaitStatus::Exited(pid, status)) => {
-                self.ended(pid, Exit::Status(status));
+                self.ended(pid, Some(status));
                 return Ok(());
             }
-            Ok(WaitStatus::Signaled(pid, signal, _)) => {
-                self.ended(pid, Exit::Signal(signal as i32));
+            Ok(WaitStatus::Signaled(pid, ..)) => {
+                self.ended(pid, None);
                 return Ok(());
             }
             Ok(WaitStatus::PtraceSyscall(pid)) => {
@@ -120,7 +141,7 @@ impl Watch {
             }
             Ok(WaitStatus::PtraceEvent(pid, ..)) => {
                 if let Ok(born) = ptrace::getevent(pid) {
-                    self.events.push(Event::Born { pid: born as u32, parent: pid.as_raw() as u32 });
+                    self.events.push(Event::Born { pid: born as u32 });
                     self.known.insert(Pid::from_raw(born as i32));
                 }
                 (pid, None)
@@ -141,10 +162,10 @@ impl Watch {
         }
     }
 
-    fn ended(&mut self, pid: Pid, exit: Exit) {
+    fn ended(&mut self, pid: Pid, status: Option<i32>) {
         self.known.remove(&pid);
         self.open.remove(&pid);
-        self.events.push(Event::Ended { pid: pid.as_raw() as u32, exit });
+        self.events.push(Event::Ended { pid: pid.as_raw() as u32, status });
     }
 
     /// Writes down that a call begins or returns.

@@ -6,7 +6,7 @@ use libc::{c_int, c_long};
 use nix::errno::Errno;
 
 use super::MARK;
-use crate::sys::ptrace::Call;
+use super::ptrace::Call;
 
 /// What an argument is.
 #[derive(Clone, Copy)]

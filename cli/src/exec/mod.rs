@@ -6,10 +6,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use args::{Client, Exec, Output};
-use parfork::exec::{self, Array, Dtype, Program, picture_shape};
+use parfork::exec::{self, Array, Dtype, Program};
 use parfork::formats::Landing;
-use parfork::formats::picture;
 use parfork::{Report, Settings};
+use parfork_workers::picture::{self, Picture};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
@@ -20,8 +20,8 @@ use crate::output;
 pub fn run(args: Exec) -> Result<(), Failure> {
     if let Some(client) = args.client {
         return output::print(match client {
-            Client::Python => include_str!("../../../../workers/clients/parfork.py"),
-            Client::C => include_str!("../../../../workers/clients/parfork.h"),
+            Client::Python => include_str!("../../clients/parfork.py"),
+            Client::C => include_str!("../../clients/parfork.h"),
         });
     }
     let began = Instant::now();
@@ -66,7 +66,7 @@ pub fn run(args: Exec) -> Result<(), Failure> {
             Format::Npy if args.common.only_slice.is_none() => array.write_npy(&mut landing).map_err(Failure::job)?,
             Format::Npy => {}
             Format::Picture(format) => {
-                let picture = array.into_picture()?;
+                let picture = picture_of(array)?;
                 views.keep_picture(&picture);
                 if args.common.only_slice.is_none() {
                     let settings = args.common.settings("writing", &views);
@@ -108,7 +108,39 @@ impl Format {
 }
 
 fn read(args: &Exec) -> Result<Vec<Array>, Failure> {
-    args.inputs.iter().map(|input| Ok(Array::input(&input.name, &input.path)?)).collect()
+    args.inputs.iter().map(|input| Ok(open(&input.name, &input.path)?)).collect()
+}
+
+/// A .npy file or a picture.
+fn open(name: &str, path: &Path) -> parfork::Result<Array> {
+    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) {
+        return Array::input(name, path);
+    }
+    match picture::read(path)? {
+        Picture::U8(samples) => Array::input_of(name, samples),
+        Picture::U16(samples) => Array::input_of(name, samples),
+    }
+}
+
+/// An array as a picture: 8 or 16 bits, and rows, columns and perhaps channels.
+fn picture_of(array: Array) -> parfork::Result<Picture> {
+    let shape = picture_shape(array.dtype(), array.shape())?;
+    match array.dtype() {
+        Dtype::U8 => array.into_shared(shape).map(Picture::U8),
+        _ => array.into_shared(shape).map(Picture::U16),
+    }
+}
+
+/// Rows, columns and channels of an array of such elements, if it can be a picture.
+fn picture_shape(dtype: Dtype, shape: &[usize]) -> parfork::Result<[usize; 3]> {
+    match (dtype, shape) {
+        (Dtype::U8 | Dtype::U16, &[rows, cols]) => Ok([rows, cols, 1]),
+        (Dtype::U8 | Dtype::U16, &[rows, cols, channels @ 1..=4]) => Ok([rows, cols, channels]),
+        _ => Err(parfork::Error::Shape(format!(
+            "an array of shape {shape:?} of {dtype} is no picture. Pictures are rows x columns x 1 to 4 channels of u8 or u16; \
+             everything else goes to .npy."
+        ))),
+    }
 }
 
 /// The types and shapes of outputs: those given, else the first input's; checked against the format of each.

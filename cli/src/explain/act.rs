@@ -1,7 +1,9 @@
 //! The job that is explained: B is A turned over its diagonal, by two workers, two rows each.
 
 use ndarray::Ix2;
-use parfork::{Job, Schedule, Shared, Split, calls};
+use parfork::{Job, Schedule, Shared, Split};
+
+use crate::calls;
 
 /// Rows, and columns, of both arrays.
 pub const N: usize = 4;

@@ -8,8 +8,8 @@ mod words;
 
 use std::io::{self, IsTerminal, Write};
 
+use crate::calls::{self, Event};
 use parfork::Error;
-use parfork::calls::{self, Event};
 
 use crate::args::Explain;
 use crate::failure::Failure;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use parfork::calls::{Call, Event};
+use crate::calls::{Call, Event};
 
 use super::act::{self, Facts, N, WORKERS};
 use super::words::{BIRTH, CHANNELS, END, MAKING, MEMORY, WAITING, gloss, wrapped};

@@ -1,6 +1,6 @@
 //! Which calls matter where, what each is for, and lines that are not too long.
 
-use parfork::calls::Call;
+use crate::calls::Call;
 
 use super::act::Facts;
 

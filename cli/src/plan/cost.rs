@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayD, Axis, IxDyn, Slice};
 use parfork::Shared;
 use parfork::formats::npy;
 use parfork::slices::{Grid, Region};
-use parfork::workers::mandelbrot::{View, iterations};
+use parfork_workers::mandelbrot::{View, iterations};
 
 use crate::failure::Failure;
 

@@ -4,20 +4,11 @@
 
 use std::time::Duration;
 
-use super::lane::lanes;
-use super::value::{Json, object};
+use serde_json::{Value, json};
+
 use super::{Doing, Part, Record};
 
 /// Several records of jobs that followed each other, with their names, as one trace: the text of a JSON file.
-///
-/// ```
-/// use parfork::{Job, Shared};
-/// let mut ones = Shared::<u8, _>::zeros(100)?;
-/// let done = Job::new(&mut ones).workers(2).record(true).run(|_, mut slice| slice.fill(1))?;
-/// let trace = parfork::record::trace([("fill", done.report().record().expect("it was asked for"))]);
-/// assert!(trace.contains("worker 1"));
-/// # Ok::<(), parfork::Error>(())
-/// ```
 pub fn trace<'r>(jobs: impl IntoIterator<Item = (&'r str, &'r Record)>) -> String {
     let jobs: Vec<(&str, &Record)> = jobs.into_iter().collect();
     let first = jobs.iter().map(|(_, record)| record.started).min();
@@ -26,7 +17,7 @@ pub fn trace<'r>(jobs: impl IntoIterator<Item = (&'r str, &'r Record)>) -> Strin
         let after = first.and_then(|first| record.started.duration_since(first).ok()).unwrap_or_default();
         Job { number, record, after, arrows: events.len() }.trace(name, &mut events);
     }
-    object! { "traceEvents": events.into_iter().collect::<Json>(), "displayTimeUnit": "ms" }.to_string()
+    json!({ "traceEvents": events, "displayTimeUnit": "ms" }).to_string()
 }
 
 /// One job of a trace, as the format's "process".
@@ -43,20 +34,20 @@ struct Job<'r> {
 const COORDINATOR: usize = 0;
 
 impl Job<'_> {
-    fn trace(&self, name: &str, events: &mut Vec<Json>) {
+    fn trace(&self, name: &str, events: &mut Vec<Value>) {
         let record = self.record;
         events.push(self.name("process_name", COORDINATOR, &format!("job {}: {name}", self.number + 1)));
         events.push(self.name("thread_name", COORDINATOR, &format!("coordinator (pid {})", record.coordinator_pid)));
         for stretch in &record.coordinator {
             let what = if stretch.what == Doing::Attending { "attend" } else { "serial" };
-            events.push(self.slice(COORDINATOR, &stretch.what.words(), what, stretch.begin, stretch.end, object! {}));
+            events.push(self.slice(COORDINATOR, &stretch.what.words(), what, stretch.begin, stretch.end, json!({})));
         }
-        for (rank, lane) in lanes(record).into_iter().enumerate() {
+        for (rank, lane) in record.lanes().into_iter().enumerate() {
             let pids: Vec<String> = record.workers[rank].lives.iter().map(|life| life.pid.to_string()).collect();
             events.push(self.name("thread_name", rank + 1, &format!("worker {rank} (pid {})", pids.join(", then "))));
             for piece in lane.iter().filter(|piece| piece.attempt.is_none()) {
                 let what = piece.part.to_string();
-                let means = object! { "means": piece.part.meaning() };
+                let means = json!({ "means": piece.part.meaning() });
                 events.push(self.slice(rank + 1, &what, "waiting", piece.begin, piece.end, means));
             }
         }
@@ -68,54 +59,53 @@ impl Job<'_> {
                 (_, false) => format!("slice {}, died on it", attempt.slice),
             };
             let region = record.grid.region(attempt.slice).to_string();
-            let more = object! { "region": region, "attempt": attempt.number, "minor_faults": attempt.faults };
+            let more = json!({ "region": region, "attempt": attempt.number, "minor_faults": attempt.faults });
             events.push(self.slice(track, &name, "slice", attempt.begin, attempt.end, more));
             for meeting in &attempt.meetings {
                 let what = Part::Meetings.to_string();
-                events.push(self.slice(track, &what, "waiting", meeting.begin, meeting.end, object! {}));
+                events.push(self.slice(track, &what, "waiting", meeting.begin, meeting.end, json!({})));
             }
             let arrow = |phase: &str, track: usize, moment: Duration| {
-                object! {
+                json!({
                     "ph": phase, "name": "dealt", "cat": "deal", "id": self.arrows + at, "bp": "e",
                     "pid": self.number + 1, "tid": track, "ts": self.time(moment),
-                }
+                })
             };
             events.push(arrow("s", COORDINATOR, attempt.begin));
             events.push(arrow("f", track, attempt.end));
         }
         for death in &record.deaths {
-            events.push(object! {
+            events.push(json!({
                 "ph": "i", "s": "t", "name": "death", "cat": "death", "pid": self.number + 1, "tid": death.worker + 1,
-                "ts": self.time(death.at), "args": object! { "cause": death.cause.as_str(), "pid": death.pid, "slice": death.slice },
-            });
+                "ts": self.time(death.at), "args": { "cause": death.cause.as_str(), "pid": death.pid, "slice": death.slice },
+            }));
         }
     }
 
-    fn name(&self, what: &str, track: usize, name: &str) -> Json {
-        object! { "ph": "M", "name": what, "pid": self.number + 1, "tid": track, "args": object! { "name": name } }
+    fn name(&self, what: &str, track: usize, name: &str) -> Value {
+        json!({ "ph": "M", "name": what, "pid": self.number + 1, "tid": track, "args": { "name": name } })
     }
 
-    fn slice(&self, track: usize, name: &str, kind: &str, begin: Duration, end: Duration, args: Json) -> Json {
-        object! {
+    fn slice(&self, track: usize, name: &str, kind: &str, begin: Duration, end: Duration, args: Value) -> Value {
+        json!({
             "ph": "X", "name": name, "cat": kind, "pid": self.number + 1, "tid": track, "ts": self.time(begin),
             "dur": micros(end - begin), "args": args,
-        }
+        })
     }
 
-    fn time(&self, moment: Duration) -> Json {
+    fn time(&self, moment: Duration) -> Value {
         micros(self.after + moment)
     }
 }
 
-fn micros(time: Duration) -> Json {
-    Json::from(time.as_nanos() as f64 / 1e3)
+fn micros(time: Duration) -> Value {
+    Value::from(time.as_nanos() as f64 / 1e3)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{record, with_death};
     use super::*;
-    use serde_json::Value;
 
     #[test]
     fn slices_nest_and_arrows_have_two_ends() {

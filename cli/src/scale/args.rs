@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueHint};
-use parfork::workers::filter::{Border, Filter};
 use parfork::{Engine, Schedule, Split};
+use parfork_workers::filter::{Border, Filter};
 
 use super::gate::Rule;
 use crate::args::{complex, number_of_workers};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use parfork::scaling::{Chance, Measured};
+use crate::scaling::{Chance, Measured};
 use serde_json::Value;
 
 use super::files::SCHEMA;

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::path::Path;
 
+use crate::scaling::{Basis, Estimate, Fit};
 use parfork::formats::Landing;
-use parfork::formats::picture;
-use parfork::scaling::{Basis, Estimate, Fit};
+use parfork_workers::picture;
 use serde_json::{Value, json};
 
 use super::study::{Point, Series, Study};

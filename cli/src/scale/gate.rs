@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::scaling::Estimate;
 use parfork::Engine;
-use parfork::scaling::Estimate;
 
 use super::study::{Point, Series, Study};
 use crate::failure::Failure;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
 
-use parfork::workers::filter::{Border, Filter};
-use parfork::workers::reduce::Op;
+use parfork_workers::filter::{Border, Filter};
+use parfork_workers::reduce::Op;
 use serde_json::{Value, json};
 
 use super::args::{self, Array, Size};

@@ -11,20 +11,20 @@ use std::os::unix::process::{CommandExt, parent_id};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::scaling::Chance;
 use ndarray::{Ix1, Ix2, Ix3};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::Signal;
 use nix::sys::time::TimeValLike;
 use nix::time::{ClockId, clock_gettime};
 use parfork::formats::npy;
-use parfork::formats::picture::{self, Picture};
 use parfork::record::Part;
-use parfork::scaling::Chance;
-use parfork::workers::filter::{Border, Filter, Run, Sample};
-use parfork::workers::mandelbrot::{self, View};
-use parfork::workers::matmul::{self, Element};
-use parfork::workers::reduce::{self, Dtype, Op};
 use parfork::{Engine, Report, Settings, Shared};
+use parfork_workers::filter::{Border, Filter, Run, Sample};
+use parfork_workers::mandelbrot::{self, View};
+use parfork_workers::matmul::{self, Element};
+use parfork_workers::picture::{self, Picture};
+use parfork_workers::reduce::{self, Dtype, Op};
 use serde_json::{Value, json};
 
 use super::args::Size;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs;
 
-use parfork::scaling::Chance;
+use crate::scaling::Chance;
 use parfork::{Engine, Schedule, cpus};
 use serde_json::{Value, json};
 

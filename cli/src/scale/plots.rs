@@ -1,6 +1,6 @@
 //! The plots: speed-up, efficiency, throughput with its peak, and where time was lost.
 
-use parfork::scaling::{Estimate, Fit, Law};
+use crate::scaling::{Estimate, Fit, Law};
 
 use super::draw::{Align, Axis, Entry, Frame, Ink, Mark, Sample, Shape, Sheet, WORDS};
 use super::lost::Lost;

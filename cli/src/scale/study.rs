@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use parfork::scaling::{Chance, Choice, Estimate, Fit, FitError, How, Law, Measured, choose, fit};
+use crate::scaling::{Chance, Choice, Estimate, Fit, FitError, How, Law, Measured, choose, fit};
 use parfork::{Engine, cpus};
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use parfork::scaling::{Basis, Estimate, Fit};
+use crate::scaling::{Basis, Estimate, Fit};
 
 use super::study::{Point, Series, Study};
 use crate::output;
@@ -92,11 +92,11 @@ pub fn sentences(series: &Series) -> Vec<String> {
 fn told(fit: &Fit) -> String {
     let mut text = format!("{}: ", fit.curve.law);
     let part = match fit.curve.law {
-        parfork::scaling::Law::Usl => "contention sigma",
+        crate::scaling::Law::Usl => "contention sigma",
         _ => "serial fraction",
     };
     let _ = write!(text, "{part} {} ({})", digits(fit.sigma.value), range(fit.sigma));
-    if fit.curve.law == parfork::scaling::Law::Usl {
+    if fit.curve.law == crate::scaling::Law::Usl {
         let _ = write!(text, ", coherency kappa {} ({})", digits(fit.kappa.value), range(fit.kappa));
         match fit.curve.peak() {
             Some(peak) => {

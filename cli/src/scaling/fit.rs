@@ -10,6 +10,7 @@ pub enum Scatter {
     #[default]
     Relative,
     /// As they are, so that the largest throughputs weigh most. R's package `usl` does so.
+    #[cfg(test)]
     Absolute,
 }
 
@@ -65,7 +66,7 @@ pub struct Fit {
     /// How many more numbers of workers than parameters: how much there is to contradict the law.
     pub free: usize,
     /// The deviation of medians from the curve, and the standard errors of lambda, sigma and kappa that follow from it, if
-    /// [`free`](Self::free) is not 0. With [`Scatter::Absolute`] what R's `usl` prints.
+    /// [`free`](Self::free) is not 0. With [`Scatter`] in absolute terms what R's `usl` prints.
     pub residual: Option<(f64, [f64; 3])>,
     /// Curves that it might also have been.
     others: Vec<Curve>,

@@ -27,6 +27,7 @@ impl Estimate {
     }
 
     /// Whether a number lies in the interval.
+    #[cfg(test)]
     pub fn contains(&self, number: f64) -> bool {
         (self.low..=self.high).contains(&number)
     }

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use ndarray::{Dimension, IntoDimension, Ix3, IxDyn};
 use parfork::formats::npy::Element;
-use parfork::formats::picture::Picture;
 use parfork::named::{self, Named};
 use parfork::{Shared, named::Create as Settings};
+use parfork_workers::picture::Picture;
 
 use super::args::Create;
 use super::data::{Contents, dtype_of};

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use ndarray::{Dimension, Ix3, IxDyn};
 use parfork::formats::npy::{self, Element};
-use parfork::formats::picture::{self, Picture};
 use parfork::named;
 use parfork::{Error, Shared};
+use parfork_workers::picture::{self, Picture};
 
 use super::args::{Cp, Get, Put, Turn};
 use super::dtype::{Dtype, with_dtype};

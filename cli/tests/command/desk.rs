@@ -11,7 +11,7 @@ use std::time::Duration;
 use ndarray::{Array2, Array3};
 use parfork::Shared;
 use parfork::formats::npy;
-use parfork::formats::picture::Picture;
+use parfork_workers::picture::Picture;
 
 /// A folder of its own for a test, and the command run in it.
 pub(crate) struct Desk(pub(crate) tempfile::TempDir);

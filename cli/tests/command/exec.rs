@@ -172,10 +172,10 @@ fn every_split_covers_every_cell_once() {
 #[test]
 fn pictures_and_orders_of_bytes_are_taken() {
     let desk = Desk::new();
-    parfork::formats::picture::save(desk.path("p.png"), &crate::desk::photo(3)).unwrap();
+    parfork_workers::picture::save(desk.path("p.png"), &crate::desk::photo(3)).unwrap();
     let copy = "dd if=$PARFORK_IN_P of=$PARFORK_OUT_Q bs=249 skip={start} seek={start} count=$(({end} - {start})) conv=notrunc status=none";
     desk.exec_ok("--in p.png --out q.png -n 2 --each -q --split rows=10", copy);
-    let read = |name: &str| parfork::Shared::<u8, ndarray::Ix3>::open(desk.path(name)).unwrap();
+    let read = |name: &str| parfork_workers::picture::read_u8(desk.path(name)).unwrap();
     assert_eq!(read("p.png").view(), read("q.png").view());
     // Big-endian Fortran order comes as this machine's bytes, and says so.
     let mut file = b"\x93NUMPY\x01\x00\x76\x00{'descr': '>u2', 'fortran_order': True, 'shape': (2, 3), }".to_vec();
@@ -501,7 +501,7 @@ fn a_program_without_memory_is_told() {
 fn clients_are_printed() {
     let desk = Desk::new();
     for (language, file) in [("python", "parfork.py"), ("c", "parfork.h")] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("workers/clients").join(file);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(file);
         assert_eq!(desk.ok(&format!("exec --client {language}")), fs::read_to_string(path).unwrap());
     }
     desk.fails("exec --in a.npy", 2, &["PROGRAM"]);

@@ -4,7 +4,8 @@ use std::fs;
 use std::io::Write;
 
 use ndarray::ArrayD;
-use parfork::formats::{npy, picture};
+use parfork::formats::npy;
+use parfork_workers::picture;
 
 use crate::desk::{Desk, noise, photo};
 

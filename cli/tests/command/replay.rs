@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use parfork::formats::picture;
+use parfork_workers::picture;
 
 use crate::desk::{Desk, children, has_worked, noise, photo, until, watched};
 

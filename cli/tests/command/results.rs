@@ -4,8 +4,8 @@ use std::fs;
 
 use ndarray::{Array2, ShapeBuilder};
 use parfork::formats::npy;
-use parfork::formats::picture::{self, Picture};
 use parfork::{Order, Shared};
+use parfork_workers::picture::{self, Picture};
 
 use crate::desk::{Desk, noise, photo};
 
@@ -124,7 +124,7 @@ fn a_filter_gives_what_the_library_gives() {
     let Picture::U8(source) = photo(3) else { unreachable!() };
     picture::save(desk.path("in.png"), &photo(3)).unwrap();
     desk.ok("image in.png -o out.png -q --filter invert --split tiles=10x10");
-    let out = Shared::<u8, _>::open(desk.path("out.png")).unwrap();
+    let out = picture::read_u8(desk.path("out.png")).unwrap();
     assert!(out.view().iter().zip(source.view()).all(|(out, source)| *out == 255 - source));
 }
 
@@ -132,7 +132,7 @@ fn a_filter_gives_what_the_library_gives() {
 fn the_mandelbrot_set_is_symmetric_and_drawn_alike_by_all() {
     let desk = Desk::new();
     desk.ok("mandelbrot -o set.png --size 121x81 --iterations 200 --verify -q -n 3 --split cols=7");
-    let set = Shared::<u8, _>::open(desk.path("set.png")).unwrap();
+    let set = picture::read_u8(desk.path("set.png")).unwrap();
     let set = set.view();
     assert!((0..81).all(|row| set.index_axis(ndarray::Axis(0), row) == set.index_axis(ndarray::Axis(0), 80 - row)));
     desk.fails("mandelbrot -o set.png --zoom 0", 2, &["zoom 0", "Give"]);
@@ -205,7 +205,7 @@ fn completions_and_manual_are_made() {
     }
     let man = desk.ok("man");
     assert!(man.starts_with(".ie") && man.contains("PARFORK MATMUL") && man.contains("gaussian"), "{man}");
-    for kernel in parfork::workers::KERNELS {
+    for kernel in parfork_workers::KERNELS {
         assert!(desk.ok(&format!("{} --help", kernel.name)).contains("Usage"), "{}", kernel.name);
     }
 }

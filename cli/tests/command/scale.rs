@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
-use parfork::formats::picture;
+use parfork_workers::picture;
 use serde_json::Value;
 
 use crate::desk::{Desk, noise, photo, until, watched};

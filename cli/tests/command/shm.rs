@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 
 use ndarray::{Array2, IxDyn};
 use parfork::formats::npy;
-use parfork::formats::picture::{self, Picture};
 use parfork::{Order, Shared};
+use parfork_workers::picture::{self, Picture};
 use serde_json::Value;
 
 use crate::desk::{Desk, noise, photo, watched};
@@ -79,7 +79,7 @@ fn arrays_and_pictures_go_in_and_come_out() {
     picture::save(shm.desk.path("photo.png"), &photo(3)).unwrap();
     shm.ok("create photo --from photo.png --keep");
     shm.ok("get photo -o again.png");
-    assert_eq!(Shared::<u8, _>::open(shm.desk.path("again.png")).unwrap().view(), samples.view());
+    assert_eq!(picture::read_u8(shm.desk.path("again.png")).unwrap().view(), samples.view());
     shm.fails("get c -o c.png", 2, &["pictures are rows, columns and channels"]);
 
     shm.ok("create zeros --shape 123x45 --keep");

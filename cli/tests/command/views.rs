@@ -8,7 +8,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use parfork::formats::picture;
+use parfork_workers::picture;
 use serde_json::Value;
 
 use crate::browser::Browser;
@@ -192,7 +192,7 @@ fn lost_time_is_explained() {
 
 /// Every field of a report for programs is in docs/json.md.
 fn assert_documented(value: &Value) {
-    let document = include_str!("../../docs/json.md");
+    let document = include_str!("../../../docs/json.md");
     match value {
         Value::Object(object) => {
             for (key, value) in object {

@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
-use super::super::source::{Source, segment};
+use super::super::input::InputFile;
+#[cfg(feature = "named")]
+use super::super::input::segment;
 use super::literal::{self, Descr};
 use crate::error::{Error, Result};
-use crate::shared::{Order, named};
+use crate::shared::Order;
+#[cfg(feature = "named")]
+use crate::shared::named;
 
 /// The longest header that is looked at. NumPy's own are below 200 bytes unless there are many fields.
 const LONGEST: u64 = 1 << 20;
@@ -34,22 +38,23 @@ impl Header {
     /// [`Error::File`] if the file cannot be read, is no .npy file, is shorter than its header says (with both numbers), or
     /// holds objects, fields, text, bytes or dates, with the NumPy call that converts them.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        #[cfg(feature = "named")]
         if let Some(name) = segment(path.as_ref()) {
             let named::Info { dtype, order, shape, data_at, .. } = named::info(name)?;
             return Ok(Self { dtype, order, shape, data_at });
         }
-        Self::of(&mut Source::open(path.as_ref())?)
+        Self::of(&mut InputFile::open(path.as_ref())?)
     }
 
     /// As [`read`](Self::read); what is read from the source next is the payload.
-    pub(in super::super) fn of(source: &mut Source) -> Result<Self> {
+    pub(crate) fn of(source: &mut InputFile) -> Result<Self> {
         let (header, data_at) = text(source)?;
         let found = literal::parse(&header)
             .map_err(|reason| source.wrong(format!("its .npy header is damaged: {reason}"), AGAIN))?;
         let dtype = numeric(source, found.descr)?;
         let order = if found.fortran_order { Order::F } else { Order::C };
         let size = item_size(&dtype) as u64;
-        let there = source.len - data_at;
+        let there = source.len() - data_at;
         if payload(&found.shape, size).is_none_or(|promised| promised > u128::from(there)) {
             let promised = payload(&found.shape, size).map_or("more than 2^128".to_owned(), |bytes| bytes.to_string());
             let shape = &found.shape;
@@ -96,9 +101,9 @@ impl Header {
 const AGAIN: &str = "fetch or save the file again";
 
 /// The text of the header and where the payload begins.
-fn text(source: &mut Source) -> Result<(String, u64)> {
+fn text(source: &mut InputFile) -> Result<(String, u64)> {
     let mut start = [0; 8];
-    let most = start.len().min(usize::try_from(source.len).unwrap_or(usize::MAX));
+    let most = start.len().min(usize::try_from(source.len()).unwrap_or(usize::MAX));
     source.fill(&mut start[..most])?;
     if !start.starts_with(b"\x93NUMPY") {
         let begin = start[..most].escape_ascii();
@@ -118,8 +123,8 @@ fn text(source: &mut Source) -> Result<(String, u64)> {
     let mut length = [0; 4];
     source.fill(&mut length[..field])?;
     let (length, at) = (u64::from(u32::from_le_bytes(length)), 8 + field as u64);
-    if length > LONGEST || at + length > source.len {
-        let rest = source.len.saturating_sub(at).min(LONGEST);
+    if length > LONGEST || at + length > source.len() {
+        let rest = source.len().saturating_sub(at).min(LONGEST);
         let what = format!("its header claims to be {length} bytes long, where at most {rest} can be");
         return Err(source.wrong(what, AGAIN));
     }
@@ -134,7 +139,7 @@ fn text(source: &mut Source) -> Result<(String, u64)> {
 }
 
 /// The dtype if its elements are numbers.
-fn numeric(source: &Source, descr: Descr) -> Result<String> {
+fn numeric(source: &InputFile, descr: Descr) -> Result<String> {
     let Descr::Plain(dtype) = descr else {
         let remedy = "save one field: numpy.save('new.npy', array['name'])";
         return Err(source.wrong("its elements are records with fields (a structured dtype)", remedy));
@@ -178,7 +183,7 @@ fn payload(shape: &[u64], size: u64) -> Option<u128> {
 }
 
 /// The error when an array has other elements than were asked for.
-pub(super) fn other_dtype(source: &Source, header: &Header, wanted: &str) -> Error {
+pub(super) fn other_dtype(source: &InputFile, header: &Header, wanted: &str) -> Error {
     let name = match wanted.split_at(2) {
         ("<f" | ">f", size) => format!("float{}", 8 * size.parse().unwrap_or(0)),
         (order_and_kind, size) => {

@@ -33,9 +33,13 @@ pub use crate::shared::Element;
 pub use header::Header;
 
 use super::Landing;
-use super::source::{Source, segment};
+use super::input::InputFile;
+#[cfg(feature = "named")]
+use super::input::segment;
 use crate::error::Result;
-use crate::shared::{Mapped, Order, Shared, dtype, named};
+#[cfg(feature = "named")]
+use crate::shared::named;
+use crate::shared::{Mapped, Order, Shared, dtype};
 
 /// Reads an array of any number of axes.
 ///
@@ -53,11 +57,12 @@ pub fn read<T: Element>(path: impl AsRef<Path>) -> Result<Shared<T, IxDyn>> {
 /// # Errors
 /// As [`Header::read`], or if there is too little memory.
 pub fn read_bytes(path: impl AsRef<Path>) -> Result<(Header, Shared<u8, Ix1>)> {
+    #[cfg(feature = "named")]
     if let Some(name) = segment(path.as_ref()) {
         let (named::header::Header { dtype, order, shape, data_at, .. }, bytes) = named::bytes(name)?;
         return Ok((Header { dtype, order, shape, data_at }, bytes));
     }
-    let mut source = Source::open(path.as_ref())?;
+    let mut source = InputFile::open(path.as_ref())?;
     let header = Header::of(&mut source)?;
     let mut bytes = Shared::zeros(header.byte_len())?;
     source.fill(bytes.as_mut_slice())?;
@@ -74,6 +79,7 @@ impl<T: Element, D: Dimension> Shared<T, D> {
     /// As [`Header::read`]; also if the elements are of another type or the axes of another number (naming both), or there
     /// is too little memory.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        #[cfg(feature = "named")]
         if let Some(name) = segment(path.as_ref()) {
             return Self::attach(name)?.read()?.copy();
         }
@@ -88,8 +94,8 @@ impl<T: Element, D: Dimension> Shared<T, D> {
 }
 
 /// Opens a file whose elements are of type `T`, and whose axes are as many as `D` has.
-fn open<T: Element, D: Dimension>(path: &Path) -> Result<(Source, Header, D)> {
-    let mut source = Source::open(path)?;
+fn open<T: Element, D: Dimension>(path: &Path) -> Result<(InputFile, Header, D)> {
+    let mut source = InputFile::open(path)?;
     let header = Header::of(&mut source)?;
     if (header.kind(), header.item_size()) != (T::KIND, size_of::<T>()) {
         return Err(header::other_dtype(&source, &header, &dtype::<T>()));
@@ -113,12 +119,13 @@ impl<T: Element, D: Dimension> Mapped<T, D> {
     /// # Errors
     /// As [`Shared::load`], but for want of memory.
     pub fn open(path: impl AsRef<Path>) -> Result<Option<Self>> {
+        #[cfg(feature = "named")]
         if segment(path.as_ref()).is_some() {
             return Ok(None);
         }
         let (mut source, header, dim) = open::<T, D>(path.as_ref())?;
         let at = source.position()?;
-        Ok(if header.swapped() { None } else { Self::of(&source.path, &source.file, at, dim, header.order) })
+        Ok(if header.swapped() { None } else { Self::of(source.path(), source.file(), at, dim, header.order) })
     }
 }
 
@@ -128,13 +135,14 @@ impl Mapped<u8, Ix1> {
     /// # Errors
     /// As [`Header::read`].
     pub fn open_bytes(path: impl AsRef<Path>) -> Result<(Header, Option<Self>)> {
+        #[cfg(feature = "named")]
         if segment(path.as_ref()).is_some() {
             return Ok((Header::read(path)?, None));
         }
-        let mut source = Source::open(path.as_ref())?;
+        let mut source = InputFile::open(path.as_ref())?;
         let header = Header::of(&mut source)?;
         let (at, dim) = (source.position()?, Ix1(header.byte_len()));
-        let mapped = Self::of(&source.path, &source.file, at, dim, Order::C);
+        let mapped = Self::of(source.path(), source.file(), at, dim, Order::C);
         Ok((header, mapped))
     }
 }

@@ -16,7 +16,7 @@ use std::{fmt, ops::Range, str::FromStr};
 /// beyond the edge: there the weights are normalised over the pixels that exist, as in Pillow.
 ///
 /// ```
-/// use parfork::workers::filter::Border;
+/// use parfork_workers::filter::Border;
 /// assert_eq!("constant:16".parse(), Ok(Border::Constant(16.0)));
 /// assert_eq!(Border::default().to_string(), "reflect101");
 /// ```

@@ -3,8 +3,8 @@
 use ndarray::{ArrayView3, Ix3};
 
 use super::{Border, Filter, Run, Sample};
-use crate::workers::told::Told;
-use crate::{Error, Gathered, Job, Redo, Settings, Shared, Split};
+use crate::told::Told;
+use parfork::{Error, Gathered, Job, Redo, Settings, Shared, Split};
 
 /// Rows of a band unless the settings say otherwise: with the neighbours it reads it stays in a core's own cache.
 const BAND: usize = 64;

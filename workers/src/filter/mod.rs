@@ -11,7 +11,7 @@
 //!
 //! ```
 //! use ndarray::Array3;
-//! use parfork::workers::filter::{Border, Filter};
+//! use parfork_workers::filter::{Border, Filter};
 //!
 //! let photo = Array3::from_shape_fn((40, 60, 3), |(y, x, c)| (y * x + c) as u8);
 //! let soft: Filter = "gaussian:1.5".parse()?;
@@ -23,7 +23,7 @@
 //! let mut part = Array3::zeros((5, 7, channels));
 //! soft.apply(photo.view(), Border::Reflect101, 10..15, 50..57, part.view_mut());
 //! assert_eq!(part, whole.slice(ndarray::s![10..15, 50..57, ..]));
-//! # Ok::<(), parfork::workers::filter::FilterError>(())
+//! # Ok::<(), parfork_workers::filter::FilterError>(())
 //! ```
 
 /// Runs `$body` with `$C` as a constant number of channels, so that loops over a pixel's samples unroll.
@@ -198,7 +198,7 @@ impl Filter {
     /// (height, width, channels) of the result for an input of such a shape.
     ///
     /// ```
-    /// use parfork::workers::filter::{Filter, Turn};
+    /// use parfork_workers::filter::{Filter, Turn};
     /// assert_eq!(Filter::Rotate(Turn::Quarter).output_shape([40, 60, 3]), Ok([60, 40, 3]));
     /// assert_eq!(Filter::Sobel.output_shape([40, 60, 4]), Ok([40, 60, 2]));
     /// assert!(Filter::Sobel.output_shape([0, 60, 4]).is_err());

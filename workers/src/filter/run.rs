@@ -16,7 +16,7 @@ use super::{Border, Filter, FilterError, Sample, fit};
 /// Neighbours in a chain of filters that can be applied together: at most one of them is not of single samples.
 ///
 /// ```
-/// use parfork::workers::filter::{Filter, Run};
+/// use parfork_workers::filter::{Filter, Run};
 /// let chain: Vec<Filter> = ["invert", "gaussian:3", "gamma:2.2", "sobel"].map(|name| name.parse().unwrap()).to_vec();
 /// let runs: Vec<String> = Run::split(&chain).iter().map(ToString::to_string).collect();
 /// assert_eq!(runs, ["invert,gaussian:3,gamma:2.2", "sobel"]);

@@ -12,7 +12,7 @@ use super::picture::{Region, Source};
 /// A sample of a picture: `u8` or `u16`. Sealed: the filters know these two.
 ///
 /// ```
-/// use parfork::workers::filter::Sample;
+/// use parfork_workers::filter::Sample;
 /// assert_eq!(u8::from_f32(254.5), 254); // ties go to even, as OpenCV's do
 /// assert_eq!(u8::from_f32(300.0), 255);
 /// assert_eq!(u16::from_f32(-1.0), 0);

@@ -16,8 +16,8 @@ use bytemuck::{Pod, Zeroable};
 use ndarray::{ArrayView2, ArrayViewMut2, ArrayViewMut3, Axis, Ix3, aview1};
 use pulp::Arch;
 
-use crate::{Error, Gathered, Job, Redo, Settings, Shared, Split};
 use escape::{Fill, Row};
+use parfork::{Error, Gathered, Job, Redo, Settings, Shared, Split};
 use shade::{PALETTE, Shade};
 
 /// What part of the complex plane is drawn, how large, how deep. Made by [`View::new`], so its numbers are sound.
@@ -122,12 +122,12 @@ impl View {
 /// When the region is not inside the picture or `out` has another shape.
 ///
 /// ```
-/// use parfork::workers::mandelbrot::{View, iterations};
+/// use parfork_workers::mandelbrot::{View, iterations};
 /// let view = View::new((0.0, 0.0), 1.0, (3, 1), 100)?;
 /// let mut steps = ndarray::Array2::zeros((1, 3));
 /// iterations(&view, 0..1, 0..3, steps.view_mut());
 /// assert_eq!(steps, ndarray::array![[100, 100, 4]]); // -1.17, 0 and 1.17
-/// # Ok::<(), parfork::workers::mandelbrot::ViewError>(())
+/// # Ok::<(), parfork_workers::mandelbrot::ViewError>(())
 /// ```
 pub fn iterations(view: &View, rows: Range<usize>, cols: Range<usize>, mut out: ArrayViewMut2<u32>) {
     assert_eq!(out.dim(), (rows.len(), cols.len()), "the shape of the region's output");
@@ -143,12 +143,12 @@ pub fn iterations(view: &View, rows: Range<usize>, cols: Range<usize>, mut out: 
 /// When the region is not inside the picture or `out` has another shape.
 ///
 /// ```
-/// use parfork::workers::mandelbrot::{View, block};
+/// use parfork_workers::mandelbrot::{View, block};
 /// let view = View::new((-0.75, 0.0), 1.0, (35, 20), 256)?;
 /// let mut picture = ndarray::Array3::zeros((20, 35, 3));
 /// block(&view, 0..20, 0..35, picture.view_mut());
 /// assert_eq!(picture.slice(ndarray::s![10, 25, ..]), ndarray::aview1(&[0; 3])); // near 0: in the set
-/// # Ok::<(), parfork::workers::mandelbrot::ViewError>(())
+/// # Ok::<(), parfork_workers::mandelbrot::ViewError>(())
 /// ```
 pub fn block(view: &View, rows: Range<usize>, cols: Range<usize>, mut out: ArrayViewMut3<u8>) {
     assert_eq!(out.dim(), (rows.len(), cols.len(), 3), "the shape of the region's output");
@@ -187,7 +187,7 @@ const BAND: usize = 8;
 /// Renders a view into `picture`, whose shape is that of the view and 3 channels.
 ///
 /// # Errors
-/// If the picture has another shape, and as [`Job::run`](crate::Job::run).
+/// If the picture has another shape, and as [`Job::run`](parfork::Job::run).
 pub fn run(settings: Settings<'_>, view: &View, picture: &mut Shared<u8, Ix3>) -> Result<Gathered<()>, Error> {
     let (height, width) = view.shape();
     if picture.shape() != [height, width, 3] {

@@ -7,17 +7,12 @@ use std::path::Path;
 
 use ndarray::Ix3;
 
-use super::super::source::Source;
 use super::Picture;
 use super::decode::{Header, Target, blank, decode, of_segment};
-use crate::error::{Error, Result};
-use crate::job::Job;
-use crate::lend::{Lend, Slice};
-use crate::settings::Settings;
-use crate::shared::Shared;
-use crate::slices::Split;
+use parfork::formats::InputFile;
+use parfork::{Error, Job, Lend, Result, Settings, Shared, Slice, Split};
 
-/// Reads a picture as [`read`](super::read()) does, in a worker that is kept in a [`Sandbox`](crate::Sandbox): for files that strangers sent. A
+/// Reads a picture as [`read`](super::read()) does, in a worker that is kept in a [`Sandbox`](parfork::Sandbox): for files that strangers sent. A
 /// decoder that crashes, or wants more memory than the picture explains, ends as an error. Takes some 0.1 ms longer for each of
 /// two forks.
 ///
@@ -25,14 +20,14 @@ use crate::slices::Split;
 /// of the decoder is limited to three times that of the picture and twice that of the file, and 320 MiB.
 ///
 /// # Errors
-/// As [`read`](super::read()), and as [`Job::run`](crate::Job::run) if there can be no worker.
+/// As [`read`](super::read()), and as [`Job::run`](parfork::Job::run) if there can be no worker.
 pub fn read_with(settings: Settings<'_>, path: impl AsRef<Path>) -> Result<Picture> {
     if let Some(picture) = of_segment(path.as_ref()) {
         return picture;
     }
-    let source = Source::open(path.as_ref())?;
-    let sandbox = settings.sandbox.unwrap_or_default().keep(&source.file);
-    let limit = |picture: usize| 3 * picture as u64 + 2 * source.len + (320 << 20);
+    let source = InputFile::open(path.as_ref())?;
+    let sandbox = settings.sandbox.unwrap_or_default().keep(source.file());
+    let limit = |picture: usize| 3 * picture as u64 + 2 * source.len() + (320 << 20);
     let orders = |picture: usize| Settings {
         name: settings.name.clone(),
         workers: Some(1),
@@ -63,7 +58,7 @@ pub fn read_with(settings: Settings<'_>, path: impl AsRef<Path>) -> Result<Pictu
 
 /// Lets a worker do something with the file; what it answered.
 fn run<L: Lend>(
-    source: &Source,
+    source: &InputFile,
     lent: L,
     settings: Settings<'_>,
     work: impl Fn(L::Part) -> Result<[u64; 4]> + Sync,
@@ -96,7 +91,7 @@ fn in_numbers(Header { shape: [height, width, channels], bits }: Header) -> [u64
 }
 
 /// What a worker has said of a picture, if there can be such a one.
-fn believed(source: &Source, [height, width, channels, bits]: [u64; 4]) -> Result<Header> {
+fn believed(source: &InputFile, [height, width, channels, bits]: [u64; 4]) -> Result<Header> {
     let most = u64::from(u32::MAX);
     let can_be = (1..=most).contains(&height)
         && (1..=most).contains(&width)

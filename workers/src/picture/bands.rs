@@ -7,12 +7,12 @@ use std::ops::Range;
 use bytemuck::Pod;
 use ndarray::{ArrayView3, Ix2, Ix3};
 
-use crate::error::Result;
-use crate::job::Job;
-use crate::report::Report;
-use crate::settings::{Redo, Settings};
-use crate::shared::Shared;
-use crate::slices::Split;
+use parfork::Job;
+use parfork::Report;
+use parfork::Result;
+use parfork::Shared;
+use parfork::Split;
+use parfork::{Redo, Settings};
 
 /// Bytes of a band, about: so many that what each costs by itself is a thousandth of it, so few that it stays in a core's
 /// own cache from its rows to its bits.

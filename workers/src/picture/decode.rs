@@ -13,15 +13,13 @@ use image::metadata::Orientation;
 use image::{ColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use ndarray::{ArrayView3, ArrayViewMut3, Axis, ShapeError, s};
 
-use super::super::source::{Source, segment};
 use super::Picture;
 use super::gray_alpha::GrayAlpha;
 use super::plausible::{Claim, least_file};
 #[cfg(target_arch = "x86_64")]
 use super::png;
-use crate::error::{Error, Result};
-use crate::shared::{Shared, named};
-use crate::sys::limits::Room;
+use parfork::formats::{InputFile, segment};
+use parfork::{Error, Result, Shared, named};
 
 const AGAIN: &str = "fetch or export it again";
 const CONVERT: &str = "convert it to PNG with 8 or 16 bits a sample";
@@ -32,7 +30,7 @@ const CONVERT: &str = "convert it to PNG with 8 or 16 bits a sample";
 /// or 65535 is scaled to the full range; CMYK becomes RGB. A picture that says which way up it is (EXIF, TIFF orientation)
 /// is turned that way, as OpenCV's `imread` does. Of several pages or frames, the first is read.
 ///
-/// `shm:NAME` in place of a path is a copy of a [named segment](crate::named): rows, columns, channels.
+/// `shm:NAME` in place of a path is a copy of a [named segment](parfork::named): rows, columns, channels.
 ///
 /// JPEG has no checksum: damage inside the coded data that leaves its structure whole is not noticed.
 ///
@@ -43,7 +41,7 @@ const CONVERT: &str = "convert it to PNG with 8 or 16 bits a sample";
 pub fn read(path: impl AsRef<Path>) -> Result<Picture> {
     match of_segment(path.as_ref()) {
         Some(picture) => picture,
-        None => decoded(&Source::open(path.as_ref())?),
+        None => decoded(&InputFile::open(path.as_ref())?),
     }
 }
 
@@ -58,7 +56,7 @@ pub(super) fn of_segment(path: &Path) -> Option<Result<Picture>> {
     Some(copy())
 }
 
-fn decoded(source: &Source) -> Result<Picture> {
+fn decoded(source: &InputFile) -> Result<Picture> {
     let mut made = Made(None);
     decode(source, &mut made)?;
     made.0.ok_or_else(|| unreachable!("room is asked for before anything is decoded"))
@@ -66,21 +64,21 @@ fn decoded(source: &Source) -> Result<Picture> {
 
 /// What a file says of its picture, the right way up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Header {
+pub(crate) struct Header {
     /// Height, width and channels.
-    pub(in super::super) shape: [usize; 3],
-    pub(in super::super) bits: u32,
+    pub(crate) shape: [usize; 3],
+    pub(crate) bits: u32,
 }
 
 impl Header {
     /// Bytes of all samples; of a claim that was found plausible for the length of a file, so that they can be counted.
-    pub(in super::super) fn bytes(self) -> usize {
+    pub(crate) fn bytes(self) -> usize {
         self.shape.iter().product::<usize>() * self.bits as usize / 8
     }
 }
 
 /// Where a decoder's samples go.
-pub(in super::super) trait Target {
+pub(crate) trait Target {
     /// The place for a picture of this kind: bytes in C order, aligned as its samples are. `None` if nobody wants it. May be asked
     /// for again.
     fn room(&mut self, header: Header) -> Result<Option<&mut [u8]>>;
@@ -115,7 +113,7 @@ fn samples_of(picture: &mut Picture) -> &mut [u8] {
 }
 
 /// Decodes a picture to where `target` wants it.
-pub(in super::super) fn decode(source: &Source, target: &mut dyn Target) -> Result<()> {
+pub(crate) fn decode(source: &InputFile, target: &mut dyn Target) -> Result<()> {
     source.rewind()?;
     let head = source.head(64)?;
     match known_format(source, &head)? {
@@ -145,7 +143,7 @@ pub(in super::super) fn decode(source: &Source, target: &mut dyn Target) -> Resu
     }
 }
 
-fn known_format(source: &Source, head: &[u8]) -> Result<ImageFormat> {
+fn known_format(source: &InputFile, head: &[u8]) -> Result<ImageFormat> {
     use ImageFormat::{Bmp, Jpeg, Png, Pnm, Tiff};
     const REMEDY: &str = "convert it to PNG, JPEG, TIFF, BMP or PNM";
     match image::guess_format(head) {
@@ -164,14 +162,14 @@ fn name(format: ImageFormat) -> String {
 
 /// The commonest kind of PNG is read by a reader of our own. False for what that leaves to `image`.
 #[cfg(target_arch = "x86_64")]
-fn plain_png(format: ImageFormat, source: &Source, head: &[u8], target: &mut dyn Target) -> Result<bool> {
+fn plain_png(format: ImageFormat, source: &InputFile, head: &[u8], target: &mut dyn Target) -> Result<bool> {
     if format != ImageFormat::Png {
         return Ok(false);
     }
     let Some(plain) = png::Plain::of(source.buffered()) else { return Ok(false) };
     let [height, width, channels] = plain.shape();
     let claim = Claim { width: width as u64, height: height as u64, channels: channels as u64, bits: 8 };
-    if source.len < least_file(format, head, ExtendedColorType::Unknown(0), claim) {
+    if source.len() < least_file(format, head, ExtendedColorType::Unknown(0), claim) {
         return Ok(false);
     }
     match target.room(Header { shape: plain.shape(), bits: 8 })? {
@@ -181,12 +179,12 @@ fn plain_png(format: ImageFormat, source: &Source, head: &[u8], target: &mut dyn
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn plain_png(_: ImageFormat, _: &Source, _: &[u8], _: &mut dyn Target) -> Result<bool> {
+fn plain_png(_: ImageFormat, _: &InputFile, _: &[u8], _: &mut dyn Target) -> Result<bool> {
     Ok(false)
 }
 
 /// BMP has no gray but by a palette of grays: such a picture gets one channel.
-fn bitmap(source: &Source, head: &[u8], target: &mut dyn Target) -> Result<()> {
+fn bitmap(source: &InputFile, head: &[u8], target: &mut dyn Target) -> Result<()> {
     let decoder = BmpDecoder::new(source.buffered());
     let gray_palette = |decoder: &BmpDecoder<BufReader<_>>| {
         let palette = decoder.get_palette();
@@ -199,7 +197,7 @@ fn bitmap(source: &Source, head: &[u8], target: &mut dyn Target) -> Result<()> {
 /// Decodes by one of the decoders; of `gray` colours keeps one channel.
 fn decode_by(
     decoder: Result<impl ImageDecoder, ImageError>,
-    source: &Source,
+    source: &InputFile,
     head: &[u8],
     format: ImageFormat,
     gray: bool,
@@ -220,8 +218,8 @@ fn decode_by(
         return Err(source.wrong(format!("it claims to be {width} x {height} pixels, which is none"), AGAIN));
     }
     let least = least_file(format, head, decoder.original_color_type(), claim);
-    if source.len < least {
-        let (len, format) = (source.len, name(format));
+    if source.len() < least {
+        let (len, format) = (source.len(), name(format));
         let what = format!(
             "it claims to be {width} x {height} pixels, for which a {format} file has {least} bytes at least, not {len}"
         );
@@ -251,7 +249,7 @@ fn decode_by(
 
 /// Decodes into memory of its own, and from there to where it goes, the right way up.
 fn turned_into<T: Pod>(
-    source: &Source,
+    source: &InputFile,
     decoder: impl ImageDecoder,
     stored: [usize; 3],
     orientation: Orientation,
@@ -275,14 +273,15 @@ fn turned_into<T: Pod>(
 }
 
 /// So many zeros in this process's own memory.
-fn private<T: Pod>(source: &Source, count: usize) -> Result<Vec<T>> {
+fn private<T: Pod>(source: &InputFile, count: usize) -> Result<Vec<T>> {
     let need = (count * size_of::<T>()) as u64;
-    let refused = |room, by| Error::Memory { what: "turning a picture upright".to_owned(), need, room, by, fits: None };
-    if let Some(Room { bytes, by }) = source.room.clone().filter(|room| room.bytes < need) {
-        return Err(refused(bytes, by));
-    }
+    const WHAT: &str = "turning a picture upright";
+    source.needs_memory(need, WHAT)?;
     let mut samples = Vec::new();
-    samples.try_reserve_exact(count).map_err(|_| refused(0, "this process's limit of memory"))?;
+    samples.try_reserve_exact(count).map_err(|_| {
+        let by = "this process's limit of memory";
+        Error::Memory { what: WHAT.to_owned(), need, room: 0, by, fits: None }
+    })?;
     samples.resize(count, T::zeroed());
     Ok(samples)
 }
@@ -324,13 +323,10 @@ fn allowance(bytes: u64) -> Limits {
     limits
 }
 
-fn whole_file(source: &Source) -> Result<Vec<u8>> {
+fn whole_file(source: &InputFile) -> Result<Vec<u8>> {
     // The decoder copies the file once more.
-    let need = 2 * source.len;
-    if let Some(Room { bytes, by }) = source.room.clone().filter(|room| room.bytes < need) {
-        return Err(Error::Memory { what: "reading a JPEG file".to_owned(), need, room: bytes, by, fits: None });
-    }
-    source.head(source.len)
+    source.needs_memory(2 * source.len(), "reading a JPEG file")?;
+    source.head(source.len())
 }
 
 /// Whether a JPEG goes on to the marker that ends it (a thumbnail's does not count). Bytes behind it do not matter.
@@ -353,12 +349,12 @@ fn ends(jpeg: &[u8]) -> bool {
     false
 }
 
-fn ends_early(source: &Source) -> Error {
-    source.wrong(format!("the file ends before its picture does, after {} bytes", source.len), AGAIN)
+fn ends_early(source: &InputFile) -> Error {
+    source.wrong(format!("the file ends before its picture does, after {} bytes", source.len()), AGAIN)
 }
 
 /// A decoder's error as ours.
-fn failure(source: &Source, format: ImageFormat, error: ImageError) -> Error {
+fn failure(source: &InputFile, format: ImageFormat, error: ImageError) -> Error {
     let format = name(format);
     match error {
         ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => ends_early(source),

@@ -8,13 +8,13 @@ use image::codecs::bmp::BmpEncoder;
 use image::{ExtendedColorType, ImageEncoder, ImageError};
 use ndarray::Ix3;
 
-use super::super::Landing;
 use super::{Format, Picture, jpeg, png, pnm, tiff};
-use crate::engine::Engine;
-use crate::error::Result;
-use crate::report::Report;
-use crate::settings::Settings;
-use crate::shared::{Order, Shared};
+use parfork::Engine;
+use parfork::Report;
+use parfork::Result;
+use parfork::Settings;
+use parfork::formats::Landing;
+use parfork::{Order, Shared};
 
 /// Writes a picture to a landing that the caller then [`land`](Landing::land)s, by this process alone.
 ///
@@ -23,7 +23,7 @@ use crate::shared::{Order, Shared};
 /// colours in full resolution, TIFF is not compressed.
 ///
 /// # Errors
-/// As [`Format::holds`]; [`Error::File`](crate::Error::File) if the disk is full or fails.
+/// As [`Format::holds`]; [`Error::File`](parfork::Error::File) if the disk is full or fails.
 pub fn write(out: &mut Landing, picture: &Picture, format: Format) -> Result<()> {
     write_with(Settings { engine: Engine::Serial, ..Settings::default() }, out, picture, format).map(drop)
 }
@@ -33,7 +33,7 @@ pub fn write(out: &mut Landing, picture: &Picture, format: Format) -> Result<()>
 /// The report is that of their job, if there was one. The settings' split and slice have no say.
 ///
 /// # Errors
-/// As [`write()`] and [`Job::run`](crate::Job::run), and if there is too little memory for what the workers write: as much as
+/// As [`write()`] and [`Job::run`](parfork::Job::run), and if there is too little memory for what the workers write: as much as
 /// the picture has, for JPEG twice as much.
 pub fn write_with(
     settings: Settings<'_>,

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::super::source::wrong;
-use crate::error::{Error, Result};
+use crate::picture::wrong;
+use parfork::{Error, Result};
 
 /// A format to write; the extension of the target says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -10,10 +10,10 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use ndarray::Ix3;
 
 use super::bands::Bands;
-use crate::error::Result;
-use crate::report::Report;
-use crate::settings::Settings;
-use crate::shared::Shared;
+use parfork::Report;
+use parfork::Result;
+use parfork::Settings;
+use parfork::Shared;
 
 /// Of 100; what is lost is not seen.
 const QUALITY: u8 = 95;
@@ -117,8 +117,8 @@ fn write_head(out: &mut impl Write, head: &[u8], height: u16, interval: Option<u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Engine;
     use ndarray::{Array3, ArrayView3, s};
+    use parfork::Engine;
 
     fn serially() -> Settings<'static> {
         Settings { engine: Engine::Serial, ..Settings::default() }

@@ -4,12 +4,13 @@
 //! the shared segment, after its size has been found possible for a file of that length.
 //!
 //! ```
-//! use parfork::{Shared, formats::picture::{self, Picture}};
+//! use parfork::Shared;
+//! use parfork_workers::picture::{self, Picture};
 //! # let folder = tempfile::tempdir().unwrap();
 //! # let path = folder.path().join("photo.png");
 //! let ramp = Shared::from_array(&ndarray::Array3::from_shape_fn((2, 256, 1), |(_, x, _)| x as u8))?;
 //! picture::save(&path, &Picture::U8(ramp))?;
-//! let photo = Shared::<u8, _>::open(&path)?; // rows, columns, channels
+//! let photo = picture::read_u8(&path)?; // rows, columns, channels
 //! assert_eq!(photo.shape(), [2, 256, 1]);
 //! assert_eq!(photo.view()[[1, 200, 0]], 200);
 //! # Ok::<(), parfork::Error>(())
@@ -35,16 +36,14 @@ use ndarray::Ix3;
 pub use apart::read_with;
 pub use decode::read;
 #[cfg(any(test, fuzzing))]
-pub(super) use decode::{Header as PictureHeader, Target, decode};
+pub(crate) use decode::{Header as PictureHeader, Target, decode};
 pub use encode::{save, write, write_with};
 pub use format::Format;
 #[cfg(all(any(test, fuzzing), target_arch = "x86_64"))]
-pub(super) use png::read_plain;
+pub(crate) use png::read_plain;
 pub use thumbnail::thumbnail;
 
-use super::source::wrong;
-use crate::error::{Error, Result};
-use crate::shared::Shared;
+use parfork::{Error, Result, Shared};
 
 /// A picture in shared memory: rows (height), columns (width), channels, in C order.
 ///
@@ -104,33 +103,34 @@ impl From<Shared<u16, Ix3>> for Picture {
     }
 }
 
-impl Shared<u8, Ix3> {
-    /// Reads a picture of 8 bits a sample: rows, columns, channels.
-    ///
-    /// # Errors
-    /// As [`read`]; also if it has 16 bits a sample.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        match read(path.as_ref())? {
-            Picture::U8(samples) => Ok(samples),
-            Picture::U16(_) => Err(other_depth(path.as_ref(), 16, "u16")),
-        }
+/// Reads a picture of 8 bits a sample: rows, columns, channels.
+///
+/// # Errors
+/// As [`read`]; also if it has 16 bits a sample.
+pub fn read_u8(path: impl AsRef<Path>) -> Result<Shared<u8, Ix3>> {
+    match read(path.as_ref())? {
+        Picture::U8(samples) => Ok(samples),
+        Picture::U16(_) => Err(other_depth(path.as_ref(), 16, "picture::read_u16")),
     }
 }
 
-impl Shared<u16, Ix3> {
-    /// Reads a picture of 16 bits a sample: rows, columns, channels.
-    ///
-    /// # Errors
-    /// As [`read`]; also if it has 8 bits a sample.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        match read(path.as_ref())? {
-            Picture::U16(samples) => Ok(samples),
-            Picture::U8(_) => Err(other_depth(path.as_ref(), 8, "u8")),
-        }
+/// Reads a picture of 16 bits a sample: rows, columns, channels.
+///
+/// # Errors
+/// As [`read`]; also if it has 8 bits a sample.
+pub fn read_u16(path: impl AsRef<Path>) -> Result<Shared<u16, Ix3>> {
+    match read(path.as_ref())? {
+        Picture::U16(samples) => Ok(samples),
+        Picture::U8(_) => Err(other_depth(path.as_ref(), 8, "picture::read_u8")),
     }
 }
 
 fn other_depth(path: &Path, bits: u32, remedy: &str) -> Error {
     let what = format!("it has {bits} bits a sample, where the program asks for {}", 24 - bits);
-    wrong(path, what, format!("open it as Shared::<{remedy}, _>, or convert it to {} bits", 24 - bits))
+    wrong(path, what, format!("read it with {remedy}, or convert it to {} bits", 24 - bits))
+}
+
+/// [`Error::File`] in one line.
+fn wrong(path: &Path, what: impl Into<String>, remedy: impl Into<String>) -> Error {
+    Error::File { path: path.to_owned(), what: what.into(), remedy: remedy.into() }
 }

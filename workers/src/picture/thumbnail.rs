@@ -11,7 +11,8 @@ use super::Picture;
 /// that it stands for. A smaller picture keeps its size.
 ///
 /// ```
-/// use parfork::{Shared, formats::picture::{self, Picture}};
+/// use parfork::Shared;
+/// use parfork_workers::picture::{self, Picture};
 /// let gray = Shared::from_array(&ndarray::Array3::<u8>::from_elem((300, 400, 1), 77))?;
 /// let png = picture::thumbnail(&Picture::U8(gray), 40);
 /// assert_eq!(&png[1..4], b"PNG");
@@ -60,8 +61,8 @@ fn shrink<S: Pod>(samples: ArrayView3<'_, S>, rows: usize, cols: usize, value: i
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shared::Shared;
     use ndarray::Array3;
+    use parfork::Shared;
 
     fn decoded(png: &[u8]) -> (u32, u32, Vec<u8>) {
         let image = image::load_from_memory(png).unwrap();

@@ -9,13 +9,13 @@ use std::str::FromStr;
 /// byte order: they are shown with `|` and any order is taken.
 ///
 /// ```
-/// use parfork::workers::reduce::{Dtype, Endian, Kind};
+/// use parfork_workers::reduce::{Dtype, Endian, Kind};
 /// let dtype: Dtype = ">i4".parse()?;
 /// assert_eq!((dtype.kind, dtype.size, dtype.endian), (Kind::Int, 4, Endian::Big));
 /// assert_eq!(dtype.to_string(), ">i4");
 /// let remedy = "<c16".parse::<Dtype>().unwrap_err().to_string();
 /// assert!(remedy.contains("complex"));
-/// # Ok::<(), parfork::workers::reduce::DtypeError>(())
+/// # Ok::<(), parfork_workers::reduce::DtypeError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Dtype {

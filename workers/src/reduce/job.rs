@@ -3,8 +3,8 @@
 use ndarray::{Ix1, Ix2};
 
 use super::{BLOCK, Dtype, Number, Op, Partial, ReduceError, block, fold};
-use crate::workers::told::Told;
-use crate::{Error, Gathered, Input, Job, Redo, Settings, Shared};
+use crate::told::Told;
+use parfork::{Error, Gathered, Input, Job, Redo, Settings, Shared};
 
 /// Blocks in a row of the table of partial results.
 const ACROSS: usize = 16;
@@ -15,7 +15,7 @@ const ACROSS: usize = 16;
 /// cuts that table. The answer has the same bits for every split, schedule, engine and number of workers.
 ///
 /// ```
-/// use parfork::workers::reduce::{self, Number, Op};
+/// use parfork_workers::reduce::{self, Number, Op};
 /// use parfork::{Settings, Shared};
 /// let data = Shared::from_array(&ndarray::Array1::<u8>::from_elem(1_000_000, 3))?;
 /// let (sum, _) = reduce::run(Settings::default(), Op::Sum, "|u1".parse()?, &data)?;

@@ -241,7 +241,7 @@ fn of_floats<S: Stored<Value: sum::Float + Ordered>>(op: Op, bytes: &[u8]) -> Pa
 /// When there are more or fewer partials than blocks.
 ///
 /// ```
-/// use parfork::workers::reduce::{self, Number, BLOCK, Op};
+/// use parfork_workers::reduce::{self, Number, BLOCK, Op};
 /// let data: Vec<f64> = (0..100_000).map(|i| f64::from(i) * 0.1).collect();
 /// let dtype = "=f8".parse()?;
 /// let blocks = data.chunks(BLOCK).map(|block| reduce::block(Op::Sum, dtype, bytemuck::cast_slice(block)));

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::super::Record;
 use super::super::units::count;
 use super::{COLOURS, Text};
-use crate::slices::Region;
+use parfork::slices::Region;
 
 /// Beyond this slices are not drawn one by one.
 const MOST_SLICES: usize = 600;

@@ -267,7 +267,7 @@ mod tests {
     fn many_slices_and_workers_stay_small() {
         let mut many = record();
         let (slices, workers) = (100_000, 200);
-        many.grid = crate::slices::Grid::new(crate::Split::rows().of(1), &[slices, 8]).unwrap();
+        many.grid = parfork::slices::Grid::new(parfork::Split::rows().of(1), &[slices, 8]).unwrap();
         let life = many.workers[0].lives[0].clone();
         many.workers = vec![super::super::WorkerRecord { lives: vec![life], memory: None }; workers];
         let each = (many.wall - many.wall / 5) / (slices / workers) as u32;

@@ -6,9 +6,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::super::lane::{Part, Piece, lanes};
 use super::super::units::{count, duration};
 use super::super::{Attempt, Doing, Record};
+use super::super::{Part, Piece};
 use super::{COLOURS, Text, chip, colour};
 
 /// More workers have no lane.
@@ -23,7 +23,7 @@ const TICKS: usize = 5;
 
 /// Writes the figure.
 pub(super) fn write(record: &Record, html: &mut String) {
-    let lanes = lanes(record);
+    let lanes = record.lanes();
     let shown = lanes.len().min(MOST_LANES);
     let most = (MOST_PIECES / shown.max(1)).clamp(*PIECES.start(), *PIECES.end());
     let _ = write!(

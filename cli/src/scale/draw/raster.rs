@@ -2,7 +2,7 @@
 
 use ndarray::Ix3;
 use parfork::Shared;
-use parfork::formats::picture::Picture;
+use parfork_workers::picture::Picture;
 use tiny_skia::{Color, FillRule, Paint, Path, PathBuilder, Pixmap, Stroke, StrokeDash, Transform};
 
 use super::{Align, Ink, Mark, Shape, Sheet, font};

@@ -24,10 +24,10 @@ pub(super) use read::Plain;
 #[cfg(all(any(test, fuzzing), target_arch = "x86_64"))]
 pub(in super::super) use read::read_plain;
 
-use crate::error::Result;
-use crate::report::Report;
-use crate::settings::Settings;
-use crate::shared::Shared;
+use parfork::Report;
+use parfork::Result;
+use parfork::Settings;
+use parfork::Shared;
 
 /// The most bytes of a chunk, well below what the format allows.
 const CHUNK: usize = 1 << 30;

@@ -225,7 +225,7 @@ impl<R: BufRead> Chunk<R> {
 
 /// Reads a file that may be anything, if its picture has no more than `most` bytes.
 #[cfg(any(test, fuzzing))]
-pub(in super::super::super) fn read_plain(file: &[u8], most: usize) {
+pub(crate) fn read_plain(file: &[u8], most: usize) {
     if let Some(plain) = Plain::of(file) {
         let bytes = plain.shape().iter().try_fold(1_usize, |bytes, &side| bytes.checked_mul(side));
         if let Some(bytes) = bytes.filter(|&bytes| bytes <= most) {

@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use ndarray::{Array2, Ix2};
 use parfork::Shared;
-use parfork::workers::matmul::{self, Element};
+use parfork_workers::matmul::{self, Element};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::contest::{contest, timed};

@@ -1,12 +1,12 @@
 //! The kernels, which a crew can run too.
 
 use ndarray::{Array1, Array2, Array3};
-use parfork::workers::filter::{self, Border};
-use parfork::workers::mandelbrot::{self, View};
-use parfork::workers::{matmul, reduce};
 use parfork::{Crew, Engine, Settings, Shared};
+use parfork_workers::filter::{self, Border};
+use parfork_workers::mandelbrot::{self, View};
+use parfork_workers::{matmul, reduce};
 
-use super::with_crew;
+use super::support::nothing_left;
 
 /// The same bits from a crew as from one thread, whatever their parameters.
 pub(crate) fn give_the_same_bits_on_a_crew() {
@@ -47,6 +47,9 @@ pub(crate) fn give_the_same_bits_on_a_crew() {
     };
     let serial = all(Engine::Serial, None);
     for workers in [1, 3] {
-        with_crew(workers, |crew| assert!(all(Engine::Processes, Some(crew)) == serial, "{workers} workers"));
+        nothing_left(|| {
+            let mut crew = Crew::start(workers).unwrap();
+            assert!(all(Engine::Processes, Some(&mut crew)) == serial, "{workers} workers");
+        });
     }
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::hint::black_box;
 
 use parfork::Shared;
-use parfork::workers::reduce::{self, Op};
+use parfork_workers::reduce::{self, Op};
 use rayon::prelude::*;
 
 use super::contest::{contest, timed};

@@ -5,10 +5,10 @@
 use std::time::{Duration, Instant};
 
 use ndarray::{Array1, Array2, Array3};
-use parfork::workers::filter::{self, Border};
-use parfork::workers::mandelbrot::{self, View};
-use parfork::workers::{matmul, reduce};
 use parfork::{Crew, Engine, Job, Settings, Shared, Split};
+use parfork_workers::filter::{self, Border};
+use parfork_workers::mandelbrot::{self, View};
+use parfork_workers::{matmul, reduce};
 
 /// Runs of each engine. They take turns, so that a noisy moment hits all alike.
 const ROUNDS: usize = 15;

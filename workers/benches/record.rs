@@ -6,9 +6,9 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use ndarray::{Array3, Ix1};
-use parfork::workers::filter::{self, Border};
-use parfork::workers::mandelbrot::{self, View};
 use parfork::{Crew, Engine, Job, Redo, Settings, Shared, Split};
+use parfork_workers::filter::{self, Border};
+use parfork_workers::mandelbrot::{self, View};
 
 /// Runs of each. They take turns, so that a noisy moment hits both alike.
 const ROUNDS: usize = 101;

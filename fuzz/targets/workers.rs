@@ -1,54 +1,33 @@
-//! Files of all formats, for `src/fuzzing.rs`: from bytes in memory instead of from a disk.
+//! What kernels and codecs are given from outside, one function each, for fuzzers: see `parfork.rs` beside this.
 
 use std::fs::File;
-use std::io::{Cursor, Write};
-use std::path::PathBuf;
+use std::io::Cursor;
 
 use image::{ExtendedColorType, ImageEncoder, ImageFormat};
+use parfork::Result;
+use parfork::formats::InputFile;
 
-use super::npy;
-use super::picture;
-use super::source::Source;
-use crate::error::Result;
-use crate::sys::memory;
+use crate::filter::{Border, Filter};
+use crate::picture;
 
-/// A file that is in memory alone.
-fn file(bytes: &[u8]) -> Source {
-    let made = memory::memfd(c"parfork-fuzz", bytes.len());
-    let mut file = File::from(made.unwrap_or_else(|error| panic!("{error}")));
-    file.write_all(bytes).unwrap_or_else(|error| panic!("{error}"));
-    let source = Source { path: PathBuf::from("any"), file, len: bytes.len() as u64, room: None };
-    source.rewind().unwrap_or_else(|error| panic!("{error}"));
-    source
-}
+#[path = "chance.rs"]
+mod chance;
 
-/// The header of a `.npy` file.
-pub(crate) fn npy(bytes: &[u8]) {
-    // What is empty is not opened.
-    if bytes.is_empty() {
-        return;
+pub use chance::{Chance, Seeds, Target};
+
+/// Every target: its name, what it does with bytes, and what to begin with.
+pub const TARGETS: &[(&str, Target, Seeds)] =
+    &[("picture", picture, picture_seeds), ("png", png, png_seeds), ("kernels", words, words_seeds)];
+
+/// The bytes as a file.
+fn file(bytes: &[u8]) -> InputFile {
+    thread_local! {
+        /// One for all, without a name.
+        static FILE: File = chance::nameless().unwrap_or_else(|error| panic!("{error}"));
     }
-    if let Ok(header) = npy::Header::of(&mut file(bytes)) {
-        // What it promises is there.
-        assert!(header.byte_len() <= bytes.len() && header.len() * header.item_size() == header.byte_len());
-    }
-}
-
-pub(crate) fn npy_seeds() -> Vec<Vec<u8>> {
-    let header = |text: &str| {
-        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-        bytes.extend((text.len() as u16).to_le_bytes());
-        bytes.extend(text.as_bytes());
-        bytes.extend([7; 96]);
-        bytes
-    };
-    [
-        "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }\n",
-        "{'descr': '>i2', 'fortran_order': True, 'shape': (48L,), }\n",
-        "{'descr': [('x', '<f4'), ('y', '|u1', (2, 3))], 'fortran_order': False, 'shape': (), }",
-    ]
-    .map(header)
-    .to_vec()
+    let held = FILE.with(|file| chance::hold(file, bytes).and_then(|()| file.try_clone()));
+    let held = held.unwrap_or_else(|error| panic!("{error}"));
+    InputFile::of("any", held).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// What is not larger is decoded as well.
@@ -70,7 +49,7 @@ impl picture::Target for Small {
 }
 
 /// A picture of any format.
-pub(crate) fn picture(bytes: &[u8]) {
+fn picture(bytes: &[u8]) {
     for bytes in [bytes, &with_sums(bytes)].into_iter().filter(|bytes| !bytes.is_empty()) {
         let _ = picture::decode(&file(bytes), &mut Small(Vec::new()));
     }
@@ -94,7 +73,7 @@ fn with_sums(bytes: &[u8]) -> Vec<u8> {
     mended
 }
 
-pub(crate) fn picture_seeds() -> Vec<Vec<u8>> {
+fn picture_seeds() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Tiff, ImageFormat::Bmp, ImageFormat::Pnm] {
         for colors in [image::ColorType::L8, image::ColorType::Rgb8] {
@@ -109,7 +88,7 @@ pub(crate) fn picture_seeds() -> Vec<Vec<u8>> {
 }
 
 /// A PNG as our own reader has it.
-pub(crate) fn png(bytes: &[u8]) {
+fn png(bytes: &[u8]) {
     #[cfg(target_arch = "x86_64")]
     for bytes in [bytes, &with_sums(bytes)] {
         picture::read_plain(bytes, MOST);
@@ -118,7 +97,7 @@ pub(crate) fn png(bytes: &[u8]) {
     let _ = bytes;
 }
 
-pub(crate) fn png_seeds() -> Vec<Vec<u8>> {
+fn png_seeds() -> Vec<Vec<u8>> {
     let colors = [ExtendedColorType::L8, ExtendedColorType::La8, ExtendedColorType::Rgb8, ExtendedColorType::Rgba8];
     let seed = |(colors, channels): (ExtendedColorType, u32)| {
         let samples: Vec<u8> = (0..13 * 9 * channels).map(|at| (at * at / 7) as u8).collect();
@@ -128,4 +107,24 @@ pub(crate) fn png_seeds() -> Vec<Vec<u8>> {
         file
     };
     colors.into_iter().zip(1..).map(seed).collect()
+}
+
+/// What filters and borders are told as.
+fn words(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let _ = text.parse::<Border>();
+    if let Ok(filter) = text.parse::<Filter>() {
+        assert!(filter.to_string().parse::<Filter>().is_ok(), "{filter}");
+    }
+}
+
+fn words_seeds() -> Vec<Vec<u8>> {
+    let words = ["gaussian:1.5", "resize:3x4,lanczos", "constant:7"];
+    words.into_iter().map(|word| word.as_bytes().to_vec()).collect()
+}
+
+#[cfg(test)]
+#[test]
+fn seeds_and_what_chance_makes_of_them_are_harmless() {
+    chance::all_are_harmless(TARGETS);
 }

@@ -3,8 +3,8 @@
 use std::error::Error;
 
 use ndarray::Ix2;
-use parfork::workers::mandelbrot::{self, View};
 use parfork::{Job, Schedule, Settings, Shared, Slice, Split};
+use parfork_workers::mandelbrot::{self, View};
 use rayon::prelude::*;
 
 use super::contest::{contest, timed};

@@ -10,8 +10,8 @@ use std::io::{BufRead, Write};
 use std::time::Instant;
 
 use ndarray::{Array3, Ix3};
-use parfork::workers::filter::{self, Border, Filter};
 use parfork::{Crew, Engine, Settings, Shared};
+use parfork_workers::filter::{self, Border, Filter};
 
 const SIDE: usize = 4096;
 const WORKERS: usize = 2;

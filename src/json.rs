@@ -19,7 +19,7 @@ pub(crate) enum Json {
 /// An object of names and of what can become a value.
 macro_rules! object {
     ($($name:literal: $value:expr),* $(,)?) => {
-        $crate::record::value::Json::Object(vec![$(($name.to_owned(), $crate::record::value::Json::from($value))),*])
+        $crate::json::Json::Object(vec![$(($name.to_owned(), $crate::json::Json::from($value))),*])
     };
 }
 pub(crate) use object;

@@ -1,0 +1,135 @@
+//! What is kept of a job until its record can be made.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{ArrayRecord, Facts, Options, Record};
+use crate::error::{Death, Error};
+use crate::lend::Loan;
+use crate::report::{Memory, Report};
+use crate::settings::{IfFailed, Settings};
+use crate::shared::touch_cost;
+use crate::sync::Board;
+use crate::sys::memory::Access;
+
+/// The record of a job that runs.
+pub(crate) struct Recorder<'p> {
+    options: Options,
+    wanted: bool,
+    if_failed: Option<IfFailed<'p>>,
+    called: Instant,
+    started: SystemTime,
+}
+
+/// What a record needs from the job, besides what its tapes say.
+pub(crate) struct Remains<'r> {
+    pub(crate) board: &'r Board,
+    pub(crate) loans: &'r [Loan<'r>],
+    /// When the workers were begun with, and when the last was gone.
+    pub(crate) began: Instant,
+    pub(crate) ended: Instant,
+    pub(crate) measure_memory: bool,
+}
+
+impl<'p> Recorder<'p> {
+    /// One, if these settings ask for it; the job was called for at that time.
+    pub(crate) fn of(settings: &mut Settings<'p>, called: (Instant, SystemTime)) -> Option<Self> {
+        let (wanted, if_failed) = (settings.record, settings.record_if_failed.take());
+        (wanted || if_failed.is_some()).then(|| Self {
+            options: options(settings),
+            wanted,
+            if_failed,
+            called: called.0,
+            started: called.1,
+        })
+    }
+
+    /// Notes how many workers there will be, and whether they are a crew's.
+    pub(crate) fn with(&mut self, workers: usize, crew: bool) {
+        self.options.workers = workers;
+        self.options.crew = crew;
+    }
+
+    /// Tells of a job that has failed, if anybody wants to know.
+    pub(crate) fn failed(mut self, job: &Remains<'_>, mut report: Report, error: &Error) {
+        let Some(told) = self.if_failed.take() else { return };
+        if let Error::WorkerDied(death) = error {
+            report.deaths.push(Death::clone(death));
+        }
+        told(Record::read(job.board, self.facts(job, &report, Some(error.to_string()))));
+    }
+
+    /// Gives a job that has ended well its record, if it was wanted.
+    pub(crate) fn done(self, job: &Remains<'_>, report: &mut Report) {
+        if self.wanted {
+            report.record = Some(Arc::new(Record::read(job.board, self.facts(job, report, None))));
+        }
+    }
+
+    fn facts(self, job: &Remains<'_>, report: &Report, failure: Option<String>) -> Facts {
+        Facts {
+            options: self.options,
+            failure,
+            grid: report.grid.clone(),
+            started: self.started + (job.began - self.called),
+            began: job.board.clock_at(job.began),
+            wall: report.wall,
+            preparing: job.began - self.called,
+            gathering: job.ended.elapsed(),
+            arrays: arrays(job.loans, report),
+            memories: report.workers.iter().map(|worker| worker.memory).collect(),
+            coordinator_memory: job.measure_memory.then(|| Memory::of_this_process().unwrap_or_default()),
+            deaths: report.deaths.clone(),
+            fault_cost: fault_cost(job.loans),
+        }
+    }
+}
+
+/// What of the settings is recorded.
+fn options(settings: &Settings<'_>) -> Options {
+    Options {
+        engine: settings.engine,
+        crew: false,
+        workers: 0,
+        split: settings.split.unwrap_or_default(),
+        schedule: settings.schedule,
+        retries: settings.retries,
+        guard: settings.guard,
+        pin: settings.pin,
+        threads_per_worker: settings.threads_per_worker.unwrap_or(1),
+        deadline: settings.deadline,
+        slice_deadline: settings.slice_deadline,
+        memory_limit: settings.memory_limit,
+        only_slice: settings.only_slice,
+    }
+}
+
+/// What was lent, and where everybody had it.
+fn arrays(loans: &[Loan<'_>], report: &Report) -> Vec<ArrayRecord> {
+    let array = |(number, loan): (usize, &Loan<'_>)| {
+        ArrayRecord {
+            output: loan.access == Access::Write,
+            dtype: loan.dtype,
+            shape: loan.extent.shape.to_vec(),
+            bytes: loan.extent.bytes(),
+            // Of a segment that cannot be asked nothing is told.
+            segment: loan.backing.told().map_or(0, |told| told.inode),
+            coordinator: report.addresses[number],
+            workers: report.workers.iter().map(|worker| worker.addresses[number]).collect(),
+        }
+    };
+    loans.iter().enumerate().map(array).collect()
+}
+
+/// What a page fault costs in what was lent: the mean over the first arrays.
+fn fault_cost(loans: &[Loan<'_>]) -> Duration {
+    /// More arrays tell no more.
+    const MOST: usize = 4;
+    let costs: Vec<Duration> = loans
+        .iter()
+        .filter(|loan| !loan.lease.is_some_and(|(lease, _)| lease.is_wanted()))
+        .take(MOST)
+        .filter_map(|loan| touch_cost(loan.backing, loan.access))
+        .collect();
+    costs.iter().sum::<Duration>() / costs.len().max(1) as u32
+}
