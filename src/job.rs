@@ -1,5 +1,10 @@
 //! A job as data: what is lent, how it is cut and dealt, who works on it, for how long at most; then `run`.
 
+#[cfg(feature = "record")]
+mod recorder;
+#[cfg(not(feature = "record"))]
+#[path = "job/no_recorder.rs"]
+mod recorder;
 mod run;
 
 use std::time::Duration;

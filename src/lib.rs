@@ -53,9 +53,6 @@ mod lend;
 mod process;
 #[cfg(feature = "record")]
 pub mod record;
-#[cfg(not(feature = "record"))]
-#[path = "record/absent.rs"]
-mod record;
 mod report;
 #[cfg(feature = "sandbox")]
 mod sandbox;

@@ -6,16 +6,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms from the ground up. A room may name those below it; rooms on one line do not name each other.
+/// The packages from the ground up, each with the folder of its sources. One may use those below it, and of them what is public.
+const PACKAGES: &[(&str, &str)] = &[("parfork", "src"), ("parfork_workers", "workers/src"), ("parfork_cli", "cli/src")];
+
+/// The rooms of `parfork` from the ground up. A room may name those below it; rooms on one line do not name each other.
 const LAYERS: &[&[&str]] = &[
-    &["sys", "slices", "scaling", "engine"],
+    &["sys", "slices", "engine", "json"],
     &["error"],
     &["stop", "sandbox"],
     &["shared"],
     &["sync"],
     &["process", "lend", "worker", "watch"],
     &["record"],
-    &["report", "calls"],
+    &["report"],
     &["answer"],
     &["engines"],
     &["crew"],
@@ -23,10 +26,14 @@ const LAYERS: &[&[&str]] = &[
     &["job"],
     &["fork"],
     &["formats"],
-    &["workers", "exec"],
+    &["exec"],
     &["fuzzing"],
     &["lib"],
 ];
+
+/// Those of `parfork-workers`.
+const WORKERS_LAYERS: &[&[&str]] =
+    &[&["sys", "told"], &["filter", "mandelbrot", "matmul", "picture", "reduce"], &["fuzzing"], &["lib"]];
 
 /// No file is longer: what wants a table of contents wants to be two.
 const MOST_LINES: usize = 400;
@@ -97,13 +104,10 @@ fn quoted(text: &str) -> usize {
     text.len()
 }
 
-/// The room that a file belongs to.
-fn room(path: &Path) -> String {
-    let mut parts = path.iter().map(|part| part.to_str().unwrap());
-    match parts.next() {
-        Some("workers") => "workers".to_owned(),
-        _ => parts.next().unwrap().trim_end_matches(".rs").to_owned(),
-    }
+/// The room of a package that a file below its folder belongs to.
+fn room(folder: &str, path: &Path) -> String {
+    let below = path.strip_prefix(folder).unwrap();
+    below.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned()
 }
 
 /// The names that follow `crate::` in some code, also those of a list in braces.
@@ -153,31 +157,88 @@ fn map() -> BTreeMap<String, String> {
     rooms
 }
 
-fn layer(room: &str) -> Option<usize> {
-    LAYERS.iter().position(|rooms| rooms.contains(&room))
+fn layer(layers: &[&[&str]], room: &str) -> Option<usize> {
+    layers.iter().position(|rooms| rooms.contains(&room))
 }
 
 #[test]
-fn arrows_run_downwards_only() {
-    let (mut wrong, map) = (Vec::new(), map());
-    for (path, text) in files(&["src", "workers"]) {
-        let room = room(&path);
-        // The command is a crate of its own, which sees only what everybody sees.
-        if room == "bin" {
-            continue;
-        }
-        let Some(own) = layer(&room) else {
-            wrong.push(format!("{}: the room `{room}` is not in LAYERS", path.display()));
-            continue;
-        };
-        for name in named(&code(&text)) {
-            let there = map.get(&name).filter(|_| layer(&name).is_none()).unwrap_or(&name);
-            if *there != room && layer(there).is_none_or(|there| there >= own) && room != "lib" {
-                wrong.push(format!("{}: crate::{name} is of the room `{there}`, not below `{room}`", path.display()));
+fn arrows_between_rooms_run_downwards_only() {
+    let mut wrong = Vec::new();
+    for (folder, layers, map) in [("src", LAYERS, map()), ("workers/src", WORKERS_LAYERS, BTreeMap::new())] {
+        for (path, text) in files(&[folder]) {
+            let room = room(folder, &path);
+            let Some(own) = layer(layers, &room) else {
+                wrong.push(format!("{}: the room `{room}` is not in its package's layers", path.display()));
+                continue;
+            };
+            for name in named(&code(&text)) {
+                let there = map.get(&name).filter(|_| layer(layers, &name).is_none()).unwrap_or(&name);
+                // Tests draw their chance from what fuzzers do.
+                let for_tests = there == "fuzzing";
+                if *there != room
+                    && !for_tests
+                    && layer(layers, there).is_none_or(|there| there >= own)
+                    && room != "lib"
+                {
+                    let what = format!("crate::{name} is of the room `{there}`, not below `{room}`");
+                    wrong.push(format!("{}: {what}", path.display()));
+                }
             }
         }
     }
     assert!(wrong.is_empty(), "arrows that do not run downwards:\n{}", wrong.join("\n"));
+}
+
+/// The names of items that are public for the compiler's sake only.
+fn hidden(folder: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (_, text) in files(&[folder]) {
+        for after in code(&text).split("#[doc(hidden)]").skip(1) {
+            let mut words = after.split(|c: char| !c.is_alphanumeric() && c != '_');
+            let item = words.by_ref().find(|word| ["fn", "mod", "struct", "enum", "trait", "type"].contains(word));
+            names.extend(item.and(words.next()).map(str::to_owned));
+        }
+    }
+    names
+}
+
+#[test]
+fn packages_use_what_is_public_of_those_below_and_nothing_of_those_above() {
+    let mut wrong = Vec::new();
+    let has = |code: &str, name: &str| code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name);
+    for (own, (package, folder)) in PACKAGES.iter().enumerate() {
+        let manifest = Path::new(folder).parent().unwrap().join("Cargo.toml");
+        let needs = fs::read_to_string(root().join(&manifest)).unwrap();
+        let needs = needs.split("[package]").nth(1).unwrap();
+        for (above, _) in &PACKAGES[own + 1..] {
+            let needed = |line: &str| line.starts_with(&format!("{} ", above.replace('_', "-")));
+            if needs.lines().any(needed) || needs.contains(&format!("\n{}.", above.replace('_', "-"))) {
+                wrong.push(format!("{package} needs {above}"));
+            }
+        }
+        for (path, text) in files(&[folder]) {
+            let code = code(&text);
+            for (above, _) in PACKAGES[own + 1..].iter().filter(|(above, _)| has(&code, above)) {
+                wrong.push(format!("{}: {above} is above", path.display()));
+            }
+            for (below, there) in &PACKAGES[..own] {
+                for name in hidden(there) {
+                    // Of names that others have as well (a method `part`), only paths count.
+                    if code.contains(&format!("{below}::{name}")) {
+                        wrong.push(format!("{}: {below}::{name} is hidden", path.display()));
+                    }
+                }
+                // A file of another package would bring what is private there.
+                let brought = |line: &str| line.contains("#[path") && line.contains(&format!("../{there}/"));
+                let mut lines = text.lines().zip(std::iter::once("").chain(text.lines()));
+                if let Some((line, _)) = lines.find(|(line, before)| brought(line) && *before != "#[cfg(test)]") {
+                    wrong.push(format!("{}: {line}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(hidden("src").is_superset(&["Loan", "Seat", "fuzzing", "loans", "part"].map(str::to_owned).into()));
+    assert!(wrong.is_empty(), "across the wall:\n{}", wrong.join("\n"));
 }
 
 /// Whether the keyword is there, not only the lint's name.
@@ -189,13 +250,13 @@ fn has_unsafe(code: &str) -> bool {
 fn unsafe_code_stands_behind_a_fence_and_is_accounted_for() {
     let list = fs::read_to_string(root().join("docs/unsafe.md")).unwrap_or_default();
     let mut wrong = Vec::new();
-    for (path, text) in files(&["src", "workers"]) {
+    for (path, text) in files(&["src", "workers/src", "cli/src"]) {
         let code = code(&text);
         if !has_unsafe(&code) {
             continue;
         }
         let name = path.display().to_string();
-        if path.starts_with("workers") {
+        if path.starts_with("workers/src") && !path.starts_with("workers/src/sys") {
             wrong.push(format!("{name}: kernels have no unsafe code"));
         }
         if !list.contains(&name) {
@@ -217,7 +278,9 @@ fn no_file_is_long() {
         let example = path.starts_with("examples") && !path.starts_with(PROGRAM);
         if example { MOST_EXAMPLE } else { MOST_LINES }
     };
-    let lengths = files(&["src", "workers", "examples"]).into_iter().map(|(path, text)| (path, text.lines().count()));
+    let lengths = files(&["src", "workers/src", "cli/src", "examples"])
+        .into_iter()
+        .map(|(path, text)| (path, text.lines().count()));
     let long: Vec<_> = lengths.filter(|(path, lines)| *lines > most(path)).collect();
     assert!(long.is_empty(), "longer than {MOST_LINES} lines, or {MOST_EXAMPLE} in an example: {long:?}");
 }
@@ -228,6 +291,6 @@ fn the_reading_of_sources_is_right() {
     assert_eq!(named(&code(text)).into_iter().collect::<Vec<_>>(), ["a", "c", "d", "g"]);
     assert!(!code(text).contains("unsafe"));
     assert_eq!(code("let q = '\"'; x"), "let q = ; x");
-    assert_eq!(room(Path::new("src/sync/board.rs")), "sync");
-    assert_eq!(room(Path::new("workers/filter/mod.rs")), "workers");
+    assert_eq!(room("src", Path::new("src/sync/board.rs")), "sync");
+    assert_eq!(room("workers/src", Path::new("workers/src/matmul.rs")), "matmul");
 }

@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 
 use ndarray::{Array2, Array3, Ix1, Ix2, ShapeBuilder};
 use parfork::formats::npy;
-use parfork::{Crew, Engine, Error, Input, Job, Mapped, Settings, Shared, fork};
+use parfork::{Crew, Engine, Error, Job, Mapped, Shared, fork};
 use support::{cases, nothing_left};
 
 fn main() -> ExitCode {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parfork::record::{Page, Part, Record, trace};
+use parfork::record::{Part, Record};
 use parfork::{Crew, Engine, Gathered, Job, Redo, Schedule, Settings, Shared, Split, Worker};
 use support::{Page as Words, cases, nothing_left};
 
@@ -85,9 +85,8 @@ fn is_consistent<A>(done: &Gathered<A>) -> &Record {
     assert_eq!(waterfall.parts().map(|(_, time)| time).sum::<Duration>(), waterfall.total);
     assert_eq!(record.arrays.len(), report.addresses.len());
     // None of the views fails on it.
-    let html = Page::new("a job").job("job", record).html();
-    assert!(html.ends_with("</html>\n") && record.json().starts_with('{') && !record.summary(80).is_empty());
-    assert!(trace([("job", record)]).contains("\"traceEvents\""));
+    assert!(record.json().starts_with('{') && !record.summary(80).is_empty());
+    assert_eq!(record.lanes().len(), record.workers.len());
     record
 }
 
@@ -206,7 +205,6 @@ fn meetings_are_recorded() {
         assert!(record.lost_marks >= 3 * 9000, "{}", record.lost_marks);
         let waterfall = record.waterfall();
         assert_eq!(waterfall.parts().map(|(_, time)| time).sum::<Duration>(), waterfall.total);
-        assert!(Page::new("a job").job("job", record).html().contains("had no room"));
     }
 }
 
@@ -252,7 +250,7 @@ fn a_mad_worker_spoils_no_more_than_its_record() {
             let record = done.report().record().unwrap();
             let waterfall = record.waterfall();
             assert_eq!(waterfall.parts().map(|(_, time)| time).sum::<Duration>(), waterfall.total);
-            let _ = (Page::new("a job").job("job", record).html(), trace([("job", record)]), record.json());
+            let _ = (record.lanes(), record.json());
         }
     }
 }
@@ -319,8 +317,6 @@ fn jobs_that_fail_are_recorded_too() {
         assert!(record.deaths[2].cause.contains("signal 9"), "{:?}", record.deaths);
         let waterfall = record.waterfall();
         assert_eq!(waterfall.parts().map(|(_, time)| time).sum::<Duration>(), waterfall.total);
-        let html = Page::new("failed").job("job", &record).html();
-        assert!(html.contains("This job failed:") && html.contains("nobody did it after that"));
         assert!(record.json().contains("\"failure\":\""));
     }
     // One that a body ends, and one that never began.

@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use parfork::{Cause, Crew, Engine, Error, Job, Place, Sandbox, Schedule, Settings, Shared, Split};
+use parfork::{Cause, Crew, Engine, Error, Job, Place, Sandbox, Schedule, Shared, Split};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 use support::{Page, cases, nothing_left};
 

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| parfork::fuzzing::target("picture")(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| parfork_workers::fuzzing::target("picture")(bytes));

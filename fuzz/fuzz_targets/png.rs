@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| parfork::fuzzing::target("png")(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| parfork_workers::fuzzing::target("png")(bytes));

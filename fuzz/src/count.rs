@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use parfork::fuzzing::{Chance, TARGETS};
+use parfork::fuzzing::{Chance, Seeds, TARGETS, Target};
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -25,8 +25,7 @@ fn main() {
     if let Some(folder) = folder {
         return write_seeds(&folder);
     }
-    let targets: Vec<_> =
-        TARGETS.iter().filter(|(name, ..)| only.as_deref().is_none_or(|only| only == *name)).collect();
+    let targets: Vec<_> = all().filter(|(name, ..)| only.as_deref().is_none_or(|only| only == *name)).collect();
     assert!(!targets.is_empty(), "there is no such target");
     std::panic::set_hook(Box::new(|_| {}));
     let mut bad = 0;
@@ -64,6 +63,11 @@ fn main() {
     }
 }
 
+/// The targets of all packages.
+fn all() -> impl Iterator<Item = &'static (&'static str, Target, Seeds)> {
+    TARGETS.iter().chain(parfork_workers::fuzzing::TARGETS)
+}
+
 fn corpus(name: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -71,7 +75,7 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 }
 
 fn write_seeds(folder: &Path) {
-    for (name, _, seeds) in TARGETS {
+    for (name, _, seeds) in all() {
         let folder = folder.join(name);
         std::fs::create_dir_all(&folder).expect("a folder for a target");
         for (number, seed) in seeds().iter().enumerate() {

@@ -63,6 +63,14 @@ fn npy_seeds() -> Vec<Vec<u8>> {
     .to_vec()
 }
 
+/// The target of a name.
+///
+/// # Panics
+/// If there is none.
+pub fn target(name: &str) -> Target {
+    TARGETS.iter().find(|(known, ..)| *known == name).unwrap_or_else(|| panic!("no target {name}")).1
+}
+
 /// The bytes as a file.
 fn file(bytes: &[u8]) -> InputFile {
     thread_local! {

@@ -19,6 +19,14 @@ pub use chance::{Chance, Seeds, Target};
 pub const TARGETS: &[(&str, Target, Seeds)] =
     &[("picture", picture, picture_seeds), ("png", png, png_seeds), ("kernels", words, words_seeds)];
 
+/// The target of a name.
+///
+/// # Panics
+/// If there is none.
+pub fn target(name: &str) -> Target {
+    TARGETS.iter().find(|(known, ..)| *known == name).unwrap_or_else(|| panic!("no target {name}")).1
+}
+
 /// The bytes as a file.
 fn file(bytes: &[u8]) -> InputFile {
     thread_local! {

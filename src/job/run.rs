@@ -5,13 +5,13 @@ use std::time::{Instant, SystemTime};
 
 use bytemuck::Pod;
 
+use super::recorder::{Recorder, Remains};
 use super::{Job, cpus};
 use crate::answer::{Answer, Gathered};
 use crate::engine::{Engine, MOST_WORKERS};
 use crate::engines::{Care, Hands, Orders, Upbringing, Work};
 use crate::error::{Death, Error, Result};
 use crate::lend::{Lend, Loan, cut};
-use crate::record::{Recorder, Remains};
 use crate::report::Report;
 use crate::sandbox::Sandbox;
 use crate::settings::{Redo, Settings};

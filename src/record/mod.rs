@@ -26,7 +26,6 @@
 
 #[cfg(test)]
 mod fixture;
-mod job;
 mod json;
 mod lane;
 mod read;
@@ -42,7 +41,6 @@ use crate::slices::{Grid, Schedule, Split};
 pub use crate::sys::machine::Machine;
 pub use crate::sys::proc::Memory;
 pub use crate::sys::usage::Usage;
-pub(crate) use job::{Recorder, Remains};
 pub use lane::{Part, Piece};
 pub(crate) use read::Facts;
 pub use waterfall::Waterfall;

@@ -262,6 +262,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn failures_and_what_is_missing_are_said() {
+        let mut record = with_death();
+        record.failure = Some("worker 1 died".to_owned());
+        record.attempts.retain(|attempt| attempt.slice != 1 || !attempt.done);
+        record.lost_marks = 9;
+        let html = Page::new("failed").job("job", &record).html();
+        assert!(html.contains("This job failed:") && html.contains("nobody did it after that"), "{html}");
+        assert!(html.contains("had no room"), "{html}");
+    }
+
     /// Thousands of slices: what is narrower than a point of the screen is drawn together.
     #[test]
     fn many_slices_and_workers_stay_small() {

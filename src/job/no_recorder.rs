@@ -11,32 +11,32 @@ use crate::settings::Settings;
 use crate::sync::Board;
 
 /// The record of a job that runs, of which there is none.
-pub(crate) struct Recorder<'p>(Infallible, PhantomData<&'p ()>);
+pub(super) struct Recorder<'p>(Infallible, PhantomData<&'p ()>);
 
 /// What a record would need from the job.
 #[expect(dead_code, reason = "nobody reads it without records")]
-pub(crate) struct Remains<'r> {
-    pub(crate) board: &'r Board,
-    pub(crate) loans: &'r [Loan<'r>],
-    pub(crate) began: Instant,
-    pub(crate) ended: Instant,
-    pub(crate) measure_memory: bool,
+pub(super) struct Remains<'r> {
+    pub(super) board: &'r Board,
+    pub(super) loans: &'r [Loan<'r>],
+    pub(super) began: Instant,
+    pub(super) ended: Instant,
+    pub(super) measure_memory: bool,
 }
 
 impl<'p> Recorder<'p> {
-    pub(crate) fn of(_: &mut Settings<'p>, _: (Instant, SystemTime)) -> Option<Self> {
+    pub(super) fn of(_: &mut Settings<'p>, _: (Instant, SystemTime)) -> Option<Self> {
         None
     }
 
-    pub(crate) fn with(&mut self, _: usize, _: bool) {
+    pub(super) fn with(&mut self, _: usize, _: bool) {
         match self.0 {}
     }
 
-    pub(crate) fn failed(self, _: &Remains<'_>, _: Report, _: &Error) {
+    pub(super) fn failed(self, _: &Remains<'_>, _: Report, _: &Error) {
         match self.0 {}
     }
 
-    pub(crate) fn done(self, _: &Remains<'_>, _: &mut Report) {
+    pub(super) fn done(self, _: &Remains<'_>, _: &mut Report) {
         match self.0 {}
     }
 }

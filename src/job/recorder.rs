@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{ArrayRecord, Facts, Options, Record};
 use crate::error::{Death, Error};
 use crate::lend::Loan;
+use crate::record::{ArrayRecord, Facts, Options, Record};
 use crate::report::{Memory, Report};
 use crate::settings::{IfFailed, Settings};
 use crate::shared::touch_cost;
@@ -13,7 +13,7 @@ use crate::sync::Board;
 use crate::sys::memory::Access;
 
 /// The record of a job that runs.
-pub(crate) struct Recorder<'p> {
+pub(super) struct Recorder<'p> {
     options: Options,
     wanted: bool,
     if_failed: Option<IfFailed<'p>>,
@@ -22,18 +22,18 @@ pub(crate) struct Recorder<'p> {
 }
 
 /// What a record needs from the job, besides what its tapes say.
-pub(crate) struct Remains<'r> {
-    pub(crate) board: &'r Board,
-    pub(crate) loans: &'r [Loan<'r>],
+pub(super) struct Remains<'r> {
+    pub(super) board: &'r Board,
+    pub(super) loans: &'r [Loan<'r>],
     /// When the workers were begun with, and when the last was gone.
-    pub(crate) began: Instant,
-    pub(crate) ended: Instant,
-    pub(crate) measure_memory: bool,
+    pub(super) began: Instant,
+    pub(super) ended: Instant,
+    pub(super) measure_memory: bool,
 }
 
 impl<'p> Recorder<'p> {
     /// One, if these settings ask for it; the job was called for at that time.
-    pub(crate) fn of(settings: &mut Settings<'p>, called: (Instant, SystemTime)) -> Option<Self> {
+    pub(super) fn of(settings: &mut Settings<'p>, called: (Instant, SystemTime)) -> Option<Self> {
         let (wanted, if_failed) = (settings.record, settings.record_if_failed.take());
         (wanted || if_failed.is_some()).then(|| Self {
             options: options(settings),
@@ -45,13 +45,13 @@ impl<'p> Recorder<'p> {
     }
 
     /// Notes how many workers there will be, and whether they are a crew's.
-    pub(crate) fn with(&mut self, workers: usize, crew: bool) {
+    pub(super) fn with(&mut self, workers: usize, crew: bool) {
         self.options.workers = workers;
         self.options.crew = crew;
     }
 
     /// Tells of a job that has failed, if anybody wants to know.
-    pub(crate) fn failed(mut self, job: &Remains<'_>, mut report: Report, error: &Error) {
+    pub(super) fn failed(mut self, job: &Remains<'_>, mut report: Report, error: &Error) {
         let Some(told) = self.if_failed.take() else { return };
         if let Error::WorkerDied(death) = error {
             report.deaths.push(Death::clone(death));
@@ -60,7 +60,7 @@ impl<'p> Recorder<'p> {
     }
 
     /// Gives a job that has ended well its record, if it was wanted.
-    pub(crate) fn done(self, job: &Remains<'_>, report: &mut Report) {
+    pub(super) fn done(self, job: &Remains<'_>, report: &mut Report) {
         if self.wanted {
             report.record = Some(Arc::new(Record::read(job.board, self.facts(job, report, None))));
         }
