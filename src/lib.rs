@@ -14,6 +14,18 @@
 //! [`Shared`] is an array in shared memory. [`fork()`] runs a closure on slices of such arrays in worker processes; a [`Job`] is
 //! the same with everything to choose, the [`Engine`] included. `docs/design.md` has the whole house.
 //!
+//! | feature   | by default | adds                                                                              |
+//! |-----------|:----------:|-----------------------------------------------------------------------------------|
+//! | `threads` | yes        | the engine of threads, [`Engine`]`::Threads`                                      |
+//! | `npy`     | yes        | arrays in NumPy's files: [`formats`]`::npy`, `Mapped`                             |
+//! | `record`  |            | who did what when in a job: `record`, `Job::record`                               |
+//! | `exec`    |            | workers that are other programs: `exec`                                           |
+//! | `named`   |            | segments with names, which stay until they are removed: `named`                   |
+//! | `sandbox` |            | workers that can do nothing but compute: `Sandbox`, `Job::sandbox`                |
+//! | `symbols` |            | errors name the function in which a worker died                                   |
+//!
+//! Kernels and picture files are in the package `parfork-workers`, the command is `parfork-cli`.
+//!
 //! Linux, x86-64 and aarch64.
 
 #![deny(unsafe_code)]
