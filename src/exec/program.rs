@@ -64,7 +64,7 @@ impl Program {
         self
     }
 
-    /// Adds a path that it may read, and run, in a [sandbox](Settings::sandbox). Others are: the system's programs and libraries, its
+    /// Adds a path that it may read, and run, in a [sandbox](crate::Sandbox). Others are: the system's programs and libraries, its
     /// own file (of one in a `bin`, also what is beside that), and what lies beside files that its arguments name.
     pub fn readable(mut self, path: impl Into<PathBuf>) -> Self {
         self.readable.push(path.into());
