@@ -3,8 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Once, OnceLock};
+use std::sync::OnceLock;
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
@@ -332,21 +331,6 @@ impl Drop for Lifeline {
             self.resume_holders();
         }
     }
-}
-
-/// A number that differs between a process and those forked from it, from the first call on.
-pub(crate) fn generation() -> u32 {
-    static GENERATION: AtomicU32 = AtomicU32::new(0);
-    static WATCHED: Once = Once::new();
-    extern "C" fn forked() {
-        GENERATION.fetch_add(1, Ordering::Relaxed);
-    }
-    WATCHED.call_once(|| {
-        // SAFETY: called in each child, where it does one atomic addition. If there is no memory to note it, forks are not told
-        // from their parents.
-        unsafe { libc::pthread_atfork(None, None, Some(forked)) };
-    });
-    GENERATION.load(Ordering::Relaxed)
 }
 
 /// Names this process as `ps` and `top` show it, in 15 bytes.

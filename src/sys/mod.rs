@@ -6,6 +6,7 @@
 pub(crate) mod child;
 pub(crate) mod cpu;
 pub(crate) mod file;
+pub(crate) mod fork_stamp;
 pub(crate) mod futex;
 pub(crate) mod gemm;
 pub(crate) mod holders;

@@ -29,6 +29,7 @@ use crate::shared::{Withheld, give_back_at_once, retain_live};
 use crate::slices::Split;
 use crate::stop::Stop;
 use crate::sync::{Absence, Board, Layout, Mark, Patience};
+use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::{child, limits};
 use bill::Particulars;
 
@@ -57,8 +58,8 @@ pub(crate) struct Hands {
     next: Vec<u64>,
     /// The arrays that workers may have mapped.
     known: BTreeSet<u64>,
-    /// Which of all forks of the program has this crew.
-    fork: u32,
+    /// The process that has this crew.
+    by: Stamp,
 }
 
 /// A job for a crew, besides what every engine knows of it.
@@ -98,7 +99,7 @@ impl Hands {
             bill: Vec::new(),
             next: Vec::new(),
             known: BTreeSet::new(),
-            fork: child::generation(),
+            by: fork_stamp::current(),
         };
         give_back_at_once();
         hands.gather()?;
@@ -137,7 +138,7 @@ impl Hands {
 
     /// Refuses to be used in a process that has only a copy of it.
     pub(crate) fn check(&self) -> Result<()> {
-        match self.fork == child::generation() {
+        match self.by.is_current() {
             true => Ok(()),
             false => Err(Error::Crew(
                 "this process was forked from the one that started the crew, whose workers they are. Start a crew of its own \
@@ -260,7 +261,7 @@ impl Hands {
 
 impl Drop for Hands {
     fn drop(&mut self) {
-        if self.fork != child::generation() {
+        if !self.by.is_current() {
             // Another process's children, which are not for this one to end.
             mem::forget(self.crowd.take());
             mem::forget(self.nursery.take());
