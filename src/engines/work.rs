@@ -163,7 +163,7 @@ pub(crate) struct Body<'b, L, R, B> {
     types: PhantomData<fn(L) -> R>,
 }
 
-impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Body<'b, L, R, B> {
+impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R, B> {
     pub(crate) fn new(body: B) -> Self {
         Self { body, end: None, types: PhantomData }
     }
@@ -205,7 +205,7 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Body<'b, L, R, B>
 }
 
 #[allow(unsafe_code)]
-impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<'_, L, R, B> {
+impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Labour for Body<'_, L, R, B> {
     unsafe fn labour(&self, work: &Work<'_>, round: &Round, rank: usize, desk: &Desk<'_>) -> Result<(), Stopped> {
         let board = work.board;
         for (word, seat) in board.addresses(rank).iter().zip(desk.seats()) {

@@ -114,7 +114,7 @@ pub(crate) fn each_is_mapped_once() {
         let (mut one, mut two) = (Shared::<u8, _>::zeros(100_000).unwrap(), Shared::<u8, _>::zeros((300, 4)).unwrap());
         let large = Shared::<u8, _>::zeros(5 << 20).unwrap();
         let board = crew.run(&one, (), |_, (), _| mapped()).unwrap()[0] - 1;
-        let all = |crew: &mut Crew, one: &mut _, two: &mut _| {
+        let all = |crew: &mut Crew, one: &mut Shared<u8, ndarray::Ix1>, two: &mut Shared<u8, ndarray::Ix2>| {
             let job = Job::new((&*one, &mut *two, &large)).crew(crew).schedule(Schedule::Static);
             let first = job.run_with((), |_, (), _| mapped()).unwrap();
             let job = Job::new((&*two, &mut *one)).crew(crew).schedule(Schedule::Static);

@@ -16,8 +16,8 @@ use crate::sys::memory::Access;
 
 /// A job as it is told.
 pub(super) struct Bill {
-    /// Where the code is that makes a body of an argument.
-    pub(super) tender: usize,
+    /// Where the body is, and the code that hands it its argument.
+    pub(super) tender: [u64; 2],
     pub(super) argument: Vec<u8>,
     pub(super) layout: Layout,
     pub(super) split: Split,
@@ -59,7 +59,7 @@ impl ToldLoan {
 
 /// What of a bill is not in work and round.
 pub(super) struct Particulars<'b> {
-    pub(super) tender: usize,
+    pub(super) tender: [u64; 2],
     pub(super) argument: &'b [u8],
     pub(super) split: Split,
     pub(super) keep: &'b BTreeSet<u64>,
@@ -86,7 +86,8 @@ pub(super) fn write(words: &mut Vec<u64>, work: &Work<'_>, round: &Round, more: 
     ];
     let flags = flags.into_iter().filter(|(_, is)| *is).map(|(flag, _)| flag).sum();
     words.clear();
-    words.extend([more.tender as u64, flags]);
+    words.extend(more.tender);
+    words.push(flags);
     words.extend([workers, slices, loans, answer, tape].map(|number| number as u64));
     words.extend(more.split.words());
     words.extend([round.dealer.schedule.word(), round.dealer.workers as u64, round.processes as u64]);
@@ -138,7 +139,7 @@ impl Bill {
     /// Reads what [`write()`] wrote; `None` if it is not that.
     pub(super) fn read(words: &[u64]) -> Option<Self> {
         let mut words = Words(words);
-        let (tender, flags) = (words.one()?, words.next()?);
+        let (tender, flags) = (words.several()?, words.next()?);
         let [workers, slices, loans, answer, tape] = words.several()?.map(|number| number as usize);
         let layout = Layout { workers, slices, loans, answer, tape };
         let split = Split::of_words(words.several()?)?;

@@ -235,7 +235,7 @@ impl Hands {
         for loan in work.loans {
             self.known.insert(loan.backing.told()?.number);
         }
-        let (tender, argument, split) = (task.tender.address(), task.argument, task.split);
+        let (tender, argument, split) = (task.tender.addresses(), task.argument, task.split);
         let more = Particulars { tender, argument, split, keep: &self.known };
         bill::write(&mut self.next, work, round, more)?;
         if self.next != self.bill {

@@ -66,7 +66,7 @@ fn run<L: Lend>(
     source: &Source,
     lent: L,
     settings: Settings<'_>,
-    work: impl Fn(L::Part) -> Result<[u64; 4]> + Sync,
+    work: impl Fn(L::Part<'_>) -> Result<[u64; 4]> + Sync,
 ) -> Result<[u64; 4]> {
     let done = Job::with(lent, settings).run(|_, part| work(part).map_err(|error| in_words(&error)));
     match done {
