@@ -134,6 +134,16 @@ pub enum Error {
     #[error("{0}")]
     Crew(String),
 
+    /// Something that a fork of its owner has only a copy of.
+    #[error(
+        "{what} is the property of the process that this one was forked from: what a body has around it are copies, and there is no \
+         array, lock or worker behind them. Lend it to the job, or make one here."
+    )]
+    NotOwner {
+        /// What was to be used.
+        what: &'static str,
+    },
+
     /// A setting that this engine cannot keep.
     #[error(
         "{what} needs workers that are processes, and the engine is {engine}. Use Engine::Processes, or leave it out."

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use super::desk::Desk;
 use super::work::{Labour, Round, Stopped, Upbringing, Work, note_panic};
 use crate::error::{Error, Result};
-use crate::shared::Withheld;
 use crate::sync::{Berth, Mark, Words};
 use crate::sys::pools::Pools;
 use crate::sys::{child, cpu, limits, witness};
@@ -37,21 +36,19 @@ impl Ways {
     }
 }
 
-/// Signs, attaches, labours, meets the coordinator. `withheld` are the addresses that this process must keep empty, if its
-/// parent has not seen to that; `lifeline` is what it must hold open until its end.
+/// Signs, attaches, labours, meets the coordinator. `lifeline` is what it must hold open until its end.
 pub(super) fn live(
     work: &Work<'_>,
     labour: &dyn Labour,
     round: &Round,
     rank: usize,
     ways: &Ways,
-    withheld: Option<Withheld>,
     lifeline: Option<BorrowedFd<'_>>,
 ) -> i32 {
     work.board.note(rank, Mark::Born { pid: std::process::id() });
     let berth = &work.board.berths()[rank];
     be_born(berth, rank, ways);
-    let desk = match prepare(work, withheld, lifeline) {
+    let desk = match prepare(work, lifeline) {
         // Never unmapped: a thread that the body left running may still look at a view.
         Ok(desk) => ManuallyDrop::new(desk),
         Err(error) => {
@@ -94,10 +91,7 @@ pub(super) fn be_born(berth: &Berth, rank: usize, ways: &Ways) {
 
 /// Maps what was lent, and nothing else of the coordinator's arrays; limits the memory that may be added to that, and what else
 /// this process can do.
-fn prepare<'w>(work: &Work<'w>, withheld: Option<Withheld>, lifeline: Option<BorrowedFd<'_>>) -> Result<Desk<'w>> {
-    withheld
-        .map_or(Ok(()), Withheld::blockade)
-        .map_err(Error::system("keep a worker away from arrays it was not lent"))?;
+fn prepare<'w>(work: &Work<'w>, lifeline: Option<BorrowedFd<'_>>) -> Result<Desk<'w>> {
     let mut desk =
         Desk::attach(work.loans, work.care, |loan, keeping| work.loans[loan].backing.attach(keeping).map(Rc::new))?;
     if let Some(limit) = work.memory_limit {

@@ -12,7 +12,6 @@ use super::toll::Toll;
 use super::work::{Labour, Orders, Round, Work};
 use crate::error::{Death, Error, Result};
 use crate::process::{self, Crowd, Leaving, Nursery};
-use crate::shared::Withheld;
 use crate::sync::{Mark, Patience};
 use crate::sys::{child, limits, shortage};
 
@@ -183,13 +182,12 @@ unsafe fn fork_crowd(work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Res
     let workers = round.processes;
     child::flush_buffers();
     let mut crowd = Crowd::new(work.board);
-    let mut withheld = Some(Withheld::hold());
     // SAFETY: this process has one thread, or the caller vouches for what the others do to what all have.
     let ways = unsafe { Ways::of(work.upbringing) };
     for rank in 0..workers {
         work.board.note_own(Mark::Forks { rank });
         // SAFETY: passed on to the caller.
-        let born = unsafe { child::spawn(|| live(work, labour, round, rank, &ways, withheld.take(), None)) };
+        let born = unsafe { child::spawn(|| live(work, labour, round, rank, &ways, None)) };
         let fork = |source| Error::Fork { started: rank, asked: workers, limit: limits::process_limit(), source };
         crowd.add(born.map_err(fork)?);
     }
@@ -208,8 +206,7 @@ unsafe fn open_nursery(work: &Work<'_>, labour: &dyn Labour) -> std::io::Result<
         let round = work.next_round();
         for (rank, berth) in work.board.berths().iter().enumerate().take(round.dealer.workers) {
             // SAFETY: the nursery has one thread.
-            let Ok(child) = (unsafe { child::spawn(|| live(work, labour, &round, rank, &ways, None, Some(held))) })
-            else {
+            let Ok(child) = (unsafe { child::spawn(|| live(work, labour, &round, rank, &ways, Some(held))) }) else {
                 break;
             };
             berth.enter(child.pid());
@@ -217,5 +214,5 @@ unsafe fn open_nursery(work: &Work<'_>, labour: &dyn Labour) -> std::io::Result<
         }
     };
     // SAFETY: passed on to the caller.
-    unsafe { Nursery::open(work.board, Withheld::hold(), bear) }
+    unsafe { Nursery::open(work.board, bear) }
 }

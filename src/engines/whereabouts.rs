@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering;
 use super::work::Work;
 use crate::error::{ArrayName, Cause, Fault, Owner, Place};
 use crate::lend::Loan;
-use crate::shared::Withheld;
 use crate::slices::Extent;
 use crate::sync::SliceState;
 use crate::sys::memory::Access;
 use crate::sys::shortage::{self, Shortage};
+use crate::sys::withheld;
 use crate::sys::witness::Seen;
 
 /// Addresses up to here are a null pointer and an offset: no system maps them.
@@ -76,7 +76,7 @@ impl Work<'_> {
             return place;
         }
         let own = loans.iter().position(|loan| index(loan, loan.address() as u64, address).is_some());
-        if own.is_some() || Withheld::hold().holds(address as usize) {
+        if own.is_some() || withheld::holds(address as usize) {
             return Place::Coordinators { array: own.map(|loan| names[loan]) };
         }
         if seen.at_stack {

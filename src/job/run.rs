@@ -38,6 +38,7 @@ impl<L: Lend> Job<'_, L> {
         let mut loans = Vec::new();
         self.lent.loans(&mut loans);
         let split = settings.split.unwrap_or_default();
+        loans.iter().try_for_each(|loan| loan.backing.own())?;
         let grid = cut(split, &loans)?;
         let addresses = loans.iter().map(Loan::address).collect();
         check(&settings, &loans, hands.as_ref().is_some_and(|hands| hands.joins_in()))?;

@@ -11,7 +11,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::crowd::{Crowd, Event};
-use crate::shared::Withheld;
 use crate::sync::{Berth, Board};
 use crate::sys::child::{self, Child, Lifeline};
 use crate::sys::futex;
@@ -39,24 +38,19 @@ const ROUND: Duration = Duration::from_millis(10);
 
 impl Nursery {
     /// Forks it. For each order it calls `bear` with an empty crowd to be filled, and with
-    /// what each of these must hold open until its end; it and whoever it makes keep away from what
-    /// is `withheld`.
+    /// what each of these must hold open until its end.
     ///
     /// # Safety
     /// As for [`child::spawn`].
     #[allow(unsafe_code)]
-    pub(crate) unsafe fn open(
-        board: &Board,
-        withheld: Withheld,
-        bear: impl FnMut(&mut Crowd, BorrowedFd<'_>),
-    ) -> io::Result<Self> {
+    pub(crate) unsafe fn open(board: &Board, bear: impl FnMut(&mut Crowd, BorrowedFd<'_>)) -> io::Result<Self> {
         // What the one before it was told and said is not for this one.
         // SAFETY: who had it before, if anybody, was dropped, and that waits for all that it made.
         unsafe { board.clear_post() };
         let (lifeline, held) = Lifeline::new()?;
         let life = || {
             let mut bear = bear;
-            withheld.blockade().map_or(1, |()| serve(board, |crowd| bear(crowd, held.as_fd())))
+            serve(board, |crowd| bear(crowd, held.as_fd()))
         };
         // SAFETY: passed on to the caller.
         let child = unsafe { child::spawn(life) }?;

@@ -12,7 +12,6 @@ mod mapped;
 pub mod named;
 mod segment;
 mod touch;
-mod withheld;
 
 pub use array::{Order, Shared};
 pub(crate) use array::{byte_length, raw_view};
@@ -22,4 +21,3 @@ pub use kept::keep_memory;
 pub use mapped::Mapped;
 pub(crate) use segment::{Attached, BOARD, Backing, Segment, Told, Wire, give_back_at_once, retain_live, scratch};
 pub(crate) use touch::touch_cost;
-pub(crate) use withheld::Withheld;

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::kept;
-use super::withheld::Entry;
 use crate::error::{Error, Result};
+use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::limits::{self, page_size};
 use crate::sys::memory::{
     Access, Inheritance, Keeping, Mapping, allocate, inode_of, is_sealed, memfd, punch, put, reopen, seal,
@@ -38,8 +38,6 @@ unsafe impl Wire for std::sync::atomic::AtomicU8 {}
 /// Anonymous shared memory, mapped in the process that made it; gone when that process drops it and nobody has it attached.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    /// Struck off before the addresses can become another's.
-    _withheld: Option<Entry>,
     mapping: Mapping,
     kind: Inheritance,
     backing: Backing,
@@ -58,7 +56,7 @@ pub(crate) struct Backing {
 
 #[derive(Debug)]
 struct Made {
-    by: u32,
+    by: Stamp,
     number: u64,
     inode: OnceLock<u64>,
     /// Whether the bytes are of no use when this is dropped; those of a named segment are others' too.
@@ -129,7 +127,7 @@ impl Segment {
             Ok((fd, mapping))
         });
         let (fd, mapping) = mapped.map_err(Error::system("make a board"))?;
-        Ok(Self { _withheld: None, mapping, kind: Inheritance::Inherited, backing: Backing::made(fd, len) })
+        Ok(Self { mapping, kind: Inheritance::Inherited, backing: Backing::made(fd, len) })
     }
 
     /// Takes memory for a part of it, if it has none.
@@ -155,8 +153,7 @@ impl Segment {
             Ok((fd, mapping))
         });
         let (fd, mapping) = made.map_err(no_room)?;
-        let withheld = (kind == Inheritance::Withheld).then(|| Entry::new(mapping.base().addr().get(), mapping.len()));
-        Ok(Self { _withheld: withheld, mapping, kind, backing: Backing::made(fd, len) })
+        Ok(Self { mapping, kind, backing: Backing::made(fd, len) })
     }
 
     /// The first byte in this process.
@@ -166,6 +163,11 @@ impl Segment {
 
     pub(crate) fn len(&self) -> usize {
         self.mapping.len()
+    }
+
+    /// Whether this is the process that has it mapped, and no fork of that, which must not touch it.
+    pub(super) fn is_here(&self) -> bool {
+        self.mapping.is_here()
     }
 
     /// `count` words at `offset` bytes.
@@ -209,7 +211,7 @@ impl Backing {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         LIVE.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
-        let made = Made { by: std::process::id(), number, inode: OnceLock::new(), anonymous };
+        let made = Made { by: fork_stamp::current(), number, inode: OnceLock::new(), anonymous };
         Self { fd, at, len, made: Some(made) }
     }
 
@@ -242,6 +244,17 @@ impl Backing {
         Ok(Self { fd, at: told.at, len: told.len, made: None })
     }
 
+    /// Refuses what was made by the process that this one was forked from, and is that one's alone.
+    ///
+    /// # Errors
+    /// Then.
+    pub(crate) fn own(&self) -> Result<()> {
+        match &self.made {
+            Some(made) if !made.by.is_current() => Err(Error::NotOwner { what: "this array" }),
+            _ => Ok(()),
+        }
+    }
+
     /// Its descriptor in this process.
     pub(crate) fn descriptor(&self) -> RawFd {
         self.fd.as_raw_fd()
@@ -258,7 +271,7 @@ impl Backing {
         let skip = self.at % page_size();
         let mapping = Mapping::fenced(&self.fd, self.at - skip, self.len + skip, keeping);
         let mapping = mapping.map_err(Error::system("map a lent array in a worker"))?;
-        Ok(Attached { _withheld: Entry::new(mapping.base().addr().get(), mapping.len()), mapping, skip })
+        Ok(Attached { mapping, skip })
     }
 
     /// Forbids all that would write to it, but through mappings that there are.
@@ -295,7 +308,7 @@ impl Drop for Backing {
         let Some(made) = &self.made else { return };
         LIVE.lock().unwrap_or_else(PoisonError::into_inner).remove(&made.number);
         // Not in a fork of the process that made it, whose array it still is.
-        if made.anonymous && KEPT_ELSEWHERE.load(Ordering::Relaxed) && made.by == std::process::id() {
+        if made.anonymous && KEPT_ELSEWHERE.load(Ordering::Relaxed) && made.by.is_current() {
             // What is kept if it fails is given back when the last who has it is gone.
             let _ = punch(&self.fd, self.len);
         }
@@ -319,7 +332,6 @@ fn tightest(len: usize) -> Option<limits::Room> {
 /// A segment as a worker has it.
 #[derive(Debug)]
 pub(crate) struct Attached {
-    _withheld: Entry,
     mapping: Mapping,
     /// Where in the mapping the bytes of the segment begin: below a page.
     skip: usize,
@@ -335,6 +347,11 @@ impl Attached {
     /// How many bytes there are.
     fn len(&self) -> usize {
         self.mapping.len() - self.skip
+    }
+
+    /// Whether this is the process that has it mapped, and no fork of that.
+    pub(super) fn is_here(&self) -> bool {
+        self.mapping.is_here()
     }
 
     /// Takes memory for all of it, of which nobody has touched any yet.

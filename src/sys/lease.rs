@@ -6,6 +6,8 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::time::SystemTime;
 
+use super::fork_stamp::{self, Stamp};
+
 /// fcntl(2) in the kernel's asm-generic/fcntl.h, which x86-64 and aarch64 use; libc does not name it.
 const F_SETSIG: i32 = 10;
 
@@ -16,7 +18,7 @@ const F_SETSIG: i32 = 10;
 pub(crate) struct Lease {
     file: File,
     /// The process that took it; forks share it.
-    by: u32,
+    by: Stamp,
     /// The file's length, and when it was written last.
     found: (u64, SystemTime),
 }
@@ -37,7 +39,7 @@ impl Lease {
         match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) } {
             0 => {
                 let found = state(&file)?;
-                Ok(Self { file, by: std::process::id(), found })
+                Ok(Self { file, by: fork_stamp::current(), found })
             }
             _ => Err(io::Error::last_os_error()),
         }
@@ -62,7 +64,7 @@ fn state(file: &File) -> io::Result<(u64, SystemTime)> {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.by == std::process::id() {
+        if self.by.is_current() {
             // It ends with the last descriptor at the latest.
             // SAFETY: the call takes integers only.
             unsafe { libc::fcntl(self.file.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK) };

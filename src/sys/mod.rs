@@ -28,4 +28,5 @@ pub(crate) mod shortage;
 pub(crate) mod signals;
 pub(crate) mod symbol;
 pub(crate) mod usage;
+pub(crate) mod withheld;
 pub(crate) mod witness;

@@ -25,7 +25,7 @@ use super::processes::{Staff, run_rounds};
 use super::work::{Labour, Orders, Round, Upbringing, Work};
 use crate::error::{Death, Error, Result};
 use crate::process::{Crowd, Event, Nursery};
-use crate::shared::{Withheld, give_back_at_once, retain_live};
+use crate::shared::{give_back_at_once, retain_live};
 use crate::slices::Split;
 use crate::stop::Stop;
 use crate::sync::{Absence, Board, Layout, Mark, Patience};
@@ -140,11 +140,7 @@ impl Hands {
     pub(crate) fn check(&self) -> Result<()> {
         match self.by.is_current() {
             true => Ok(()),
-            false => Err(Error::Crew(
-                "this process was forked from the one that started the crew, whose workers they are. Start a crew of its own \
-                 here."
-                    .to_owned(),
-            )),
+            false => Err(Error::NotOwner { what: "this crew" }),
         }
     }
 
@@ -355,5 +351,5 @@ unsafe fn open_nursery(board: &Board, upbringing: Upbringing, cpus: usize) -> io
         }
     };
     // SAFETY: passed on to the caller.
-    unsafe { Nursery::open(board, Withheld::hold(), bear) }
+    unsafe { Nursery::open(board, bear) }
 }
