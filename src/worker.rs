@@ -7,7 +7,7 @@ use ndarray::{ArrayView, Axis, Dimension};
 use crate::error::{Error, Result};
 use crate::slices::Region;
 use crate::sync::{Absence, Board, Mark, Patience, Sleep, SliceState, Words};
-use crate::sys::futex;
+use crate::sys::{child, futex};
 
 /// What a body knows of itself: its first argument, on every slice.
 pub struct Worker<'j> {
@@ -21,6 +21,24 @@ pub struct Worker<'j> {
     pub(crate) timed: bool,
     /// How it waits for others, if deaths are its own affair: nobody else looks for them while the coordinator works.
     pub(crate) sleep: Option<&'j Sleep<'j>>,
+    /// Which of all forks the process is that it was made in.
+    pub(crate) born: u32,
+}
+
+/// Whether this process is the one that was `born` as a worker, and not a copy that a body forked and that came back from there.
+pub(crate) fn is_this_worker(born: u32) -> bool {
+    child::generation() == born
+}
+
+/// Ends such a copy: it has no part in the job, and whatever it said on the control page would be in the worker's name.
+pub(crate) fn leave_astray() -> ! {
+    let text = format!(
+        "parfork: process {} was forked by the body of a job and came back from it, where it has no part; it ends here. Let what a \
+         body forks end by exec or _exit.\n",
+        std::process::id()
+    );
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+    child::leave(1)
 }
 
 impl Worker<'_> {
@@ -87,6 +105,9 @@ impl Worker<'_> {
     }
 
     fn come(&self, span: Option<Duration>) -> Result<()> {
+        if !is_this_worker(self.born) {
+            leave_astray();
+        }
         let workers = self.workers();
         if !self.in_step {
             let slices = self.board.layout().slices;
@@ -160,10 +181,11 @@ impl Worker<'_> {
         let why = match (berth.said(), berth.absence()) {
             (Some(Words::Panicked { message, .. }), _) => format!("it{pid} panicked {at}: {message}"),
             (Some(Words::Refused { reason }), _) => format!("it gave up {at}: {reason}"),
+            (Some(Words::Damaged { what }), _) => format!("it{pid} gave up {at}: {what}"),
             (Some(Words::Bereft { program, .. }), _) => format!("its program `{program}` ended {at}"),
             (None, Some(Absence::Dead)) => format!("it{pid} died {at}"),
             // In a job whose workers meet, slice and worker have the same number.
-            (None, _) if self.board.state(rank) == (SliceState::Done { rank }) => "it has returned".to_owned(),
+            (None, _) if self.board.claimed(rank) == (SliceState::Done { rank }) => "it has returned".to_owned(),
             (None, _) => "it died, failed or returned".to_owned(),
         };
         format!("worker {rank} will not come: {why}")
