@@ -61,8 +61,17 @@ pub(super) fn attend(
             note_death(work, crowd, rank);
             let late = orders.late();
             match rank {
-                // It had nothing to do, or has done it all.
-                _ if rank >= round.processes || turnout.has_come(rank) => drop(crowd.bury(rank)),
+                // It had nothing to do.
+                _ if rank >= round.processes => drop(crowd.bury(rank)),
+                // It has done all that it had to: worth a word in a job that tells of deaths.
+                _ if turnout.has_come(rank) => {
+                    let (pid, cause) = crowd.bury(rank);
+                    if round.goes_on
+                        && let Error::WorkerDied(death) = work.failure(rank, pid, Some(cause))
+                    {
+                        deaths.push(*death);
+                    }
+                }
                 // After its last slice: nothing is missing. But the time that it cost is worth a word.
                 _ if orders.ledger.is_all_done(work.board, late) => {
                     if let (pid, cause @ Cause::Stalled { .. }) = crowd.bury(rank)
