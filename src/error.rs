@@ -175,6 +175,17 @@ pub enum Error {
         missing: &'static str,
     },
 
+    /// The words that coordinator and workers share were written over, so that nobody knows what was done.
+    #[error(
+        "a worker wrote outside of its slice, over the control page: {what}. What this job has done cannot be trusted. Look for unsafe \
+         or foreign code in the body that writes where it should not; with guard(true) (--guard) the first stray write to a lent array \
+         ends its worker."
+    )]
+    ControlPageDamaged {
+        /// How that was noticed.
+        what: String,
+    },
+
     /// A barrier that a body waits at cannot be crossed.
     #[error("{0}")]
     Barrier(String),

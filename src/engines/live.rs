@@ -62,7 +62,10 @@ pub(super) fn live(
     let done = unsafe { labour.labour(work, round, rank, &desk) };
     match done {
         Err(Stopped) => 1,
-        Ok(()) => work.board.head().end.meet(round.participants(), work.patience).map_or(1, |()| 0),
+        Ok(deeds) => {
+            work.board.arrive(round.number, rank, deeds, round.processes);
+            i32::from(!work.board.head().end.wait_for_release(work.patience))
+        }
     }
 }
 

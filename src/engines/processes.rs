@@ -1,18 +1,19 @@
 //! Workers as processes forked for this job.
 //!
-//! Coordinator: forks, waits at the end barrier for (all have come OR a death OR the clock OR a request to stop), reaps; once
-//! more for slices that dead workers left. Worker: attaches what was lent, labours, meets the coordinator at the end
-//! barrier, leaves.
+//! Coordinator: forks, waits for (all have come to the end OR a death OR the clock OR a request to stop), reaps; once more for
+//! slices that dead workers left. Worker: attaches what was lent, labours, says that it has come to the end, leaves when it
+//! may.
 
 use std::os::fd::BorrowedFd;
 
 use super::attend::attend;
+use super::ledger::Left;
 use super::live::{Ways, live};
 use super::toll::Toll;
 use super::work::{Labour, Orders, Round, Work};
 use crate::error::{Death, Error, Result};
 use crate::process::{self, Crowd, Leaving, Nursery};
-use crate::sync::{Mark, Patience};
+use crate::sync::{Board, Mark, Patience, SliceState};
 use crate::sys::{child, limits, shortage};
 
 /// Runs the job, if this process has one thread.
@@ -47,11 +48,12 @@ pub(super) trait Staff {
     fn patience(&self) -> Option<Patience>;
 
     /// A round is over: all that its workers could do is done. `more` if there may be another one for this job.
-    fn end(&mut self, more: bool);
+    fn end(&mut self, board: &Board, more: bool);
 }
 
 /// Runs rounds until no slice is missing: all slices first, then, with new workers, those that dead ones left. A slice that
-/// has killed more workers than there are retries is set aside, and ends the job with an error when all others are done.
+/// has killed more workers than there are retries is set aside, and ends the job with an error when all others are done. A round
+/// in which nobody died has left nothing, or what it has left is an error, which the answers' reader finds.
 pub(super) fn run_rounds(
     work: &Work<'_>,
     labour: &dyn Labour,
@@ -61,34 +63,57 @@ pub(super) fn run_rounds(
     shortage::count(orders.began);
     let (mut round, mut toll) = (work.first_round(true), Toll::new(work.retries));
     let mut fewest = work.dealer.slices;
-    loop {
+    for number in 1.. {
         work.board.note_own(Mark::Prepares);
         let patience = staff.patience();
         let crowd = staff.begin(work, labour, &mut round)?;
         let attended = attend(work, &round, crowd, patience, orders);
         work.board.note_own(Mark::Ends);
-        let mut left = work.missing();
-        staff.end(attended.is_ok() && !left.is_empty());
-        toll.count(attended?, &left, left.len() < fewest);
-        // Not those of the last round: who writes over what is done again and again is not making progress.
-        fewest = fewest.min(left.len());
+        let late = orders.late();
+        let left = match attended.is_ok() && orders.ledger.has_dead() {
+            true => orders.ledger.close_round(work.board, late),
+            false => Ok(Some(Vec::new())),
+        };
+        staff.end(work.board, attended.is_ok() && matches!(&left, Ok(Some(left)) if !left.is_empty()));
+        let (deaths, left) = (attended?, left?);
+        let Some(left) = left else { return Err(orders.ended(work.board.done(), work.grid.slices())) };
+        toll.count(deaths, &left, work.grid, left.len() < fewest);
+        fewest = left.len();
         if left.is_empty() {
-            return Ok(toll.into_deaths());
+            break;
         }
         if work.in_step() {
             // Its workers may have met, and nobody else can take part in what they then did.
             return Err(toll.first(work.board.done()));
         }
-        left.retain(|&slice| !toll.is_set_aside(slice));
-        if left.is_empty() || toll.is_hopeless() {
+        let is_lost = |left: &Left| toll.is_set_aside(left.slice);
+        if left.iter().all(is_lost) || toll.is_hopeless() {
             return Err(toll.error(work.board.done()));
         }
         // SAFETY: the round has ended and its workers are past their last instruction; the next one's are not born yet.
         #[allow(unsafe_code)]
         unsafe {
-            work.board.clear_for_next_round(&left);
+            work.board.clear_for_next_round();
         }
-        round = work.next_round();
+        for left in &left {
+            let state = match is_lost(left) {
+                true => SliceState::Aside,
+                false if left.saved => SliceState::Restore,
+                false => SliceState::Free,
+            };
+            // SAFETY: as above.
+            #[allow(unsafe_code)]
+            unsafe {
+                work.board.enter(left.slice, state);
+            }
+        }
+        left.iter().filter(|left| is_lost(left)).for_each(|left| orders.ledger.set_aside(left.slice));
+        let again = left.iter().filter(|left| !is_lost(left)).map(|left| left.slice).collect();
+        round = work.later_round(number, again);
+    }
+    match toll.has_set_aside() {
+        true => Err(toll.error(work.board.done())),
+        false => Ok(toll.into_deaths()),
     }
 }
 
@@ -164,7 +189,10 @@ impl Staff for OneShot<'_> {
         None
     }
 
-    fn end(&mut self, more: bool) {
+    fn end(&mut self, board: &Board, more: bool) {
+        if !more {
+            board.head().end.release();
+        }
         // Nobody has anything left to do but leave. Those who take up what is left need not wait until the kernel has torn
         // down the memory of the dead.
         if let Some(crowd) = self.crowd.take().filter(|_| more) {
@@ -202,8 +230,12 @@ unsafe fn fork_crowd(work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Res
 unsafe fn open_nursery(work: &Work<'_>, labour: &dyn Labour) -> std::io::Result<Nursery> {
     // SAFETY: passed on to the caller.
     let ways = unsafe { Ways::of(work.upbringing) };
+    let mut number = 0;
     let bear = |crowd: &mut Crowd, held: BorrowedFd<'_>| {
-        let round = work.next_round();
+        number += 1;
+        let mut slices = work.board.free();
+        slices.retain(|&slice| work.only.is_none_or(|only| only == slice));
+        let round = work.later_round(number, slices);
         for (rank, berth) in work.board.berths().iter().enumerate().take(round.dealer.workers) {
             // SAFETY: the nursery has one thread.
             let Ok(child) = (unsafe { child::spawn(|| live(work, labour, &round, rank, &ways, Some(held))) }) else {

@@ -88,9 +88,9 @@ impl Work<'_> {
     /// Whose a cell of an output is, by the journal.
     fn owner(&self, cell: &[usize]) -> Option<Owner> {
         let slice = self.grid.slice_of(cell)?;
-        let (worker, done) = match self.board.state(slice) {
-            SliceState::Free | SliceState::Aside => (None, false),
-            SliceState::Taken { rank } => (Some(rank), false),
+        let (worker, done) = match self.board.claimed(slice) {
+            SliceState::Free | SliceState::Restore | SliceState::Aside | SliceState::Damaged => (None, false),
+            SliceState::Taken { rank } | SliceState::Saved { rank } => (Some(rank), false),
             SliceState::Done { rank } => (Some(rank), true),
         };
         Some(Owner { slice, worker, done })

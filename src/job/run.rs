@@ -1,6 +1,5 @@
 //! How a job is put together: cut, board, work, answers.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,7 +8,7 @@ use bytemuck::Pod;
 use super::{Job, cpus};
 use crate::answer::{Answer, Gathered};
 use crate::engine::{Engine, MOST_WORKERS};
-use crate::engines::{Care, Hands, Orders, Upbringing, Work};
+use crate::engines::{Care, Hands, Ledger, Orders, Upbringing, Work};
 use crate::error::{Death, Error, Result};
 use crate::lend::{Lend, Loan, cut};
 use crate::record::{ArrayRecord, Facts, Options, Record};
@@ -87,10 +86,11 @@ impl<L: Lend> Job<'_, L> {
         let began = Instant::now();
         let mut orders = Orders {
             began,
-            deadline: settings.deadline.map(|span| (span, began.checked_add(span))),
+            deadline: settings.deadline.map(|span| (span, called.checked_add(span))),
             slice_deadline: settings.slice_deadline,
             stop: settings.stop,
             progress: settings.progress,
+            ledger: Ledger::new(run.clone()),
         };
         let _shown = board.show(&Sign {
             name: settings.name.as_deref(),
@@ -136,9 +136,8 @@ impl<L: Lend> Job<'_, L> {
             fault_cost: fault_cost(&loans),
         };
         let done = deaths.and_then(|deaths| {
-            report.check(&board, run.clone())?;
             unchanged(&loans)?;
-            Ok((deaths, answers(&board, run)?))
+            Ok((deaths, answers(&board, &mut orders)?))
         });
         let answers = match done {
             Ok((deaths, answers)) => {
@@ -164,19 +163,20 @@ impl<L: Lend> Job<'_, L> {
     }
 }
 
-/// The answers of the slices that were run.
-fn answers<A: Pod>(board: &Board, run: Range<usize>) -> Result<Vec<A>> {
-    let answer = |slice: usize| {
+/// The answers of the slices that were run, which are all done.
+fn answers<A: Pod>(board: &Board, orders: &mut Orders<'_>) -> Result<Vec<A>> {
+    let mut answers = Vec::new();
+    let late = orders.late();
+    let gathered = orders.ledger.gather(board, late, |read| {
         let mut answer = A::zeroed();
-        match board.read_answer(slice, bytemuck::bytes_of_mut(&mut answer)) {
-            true => Ok(answer),
-            false => Err(Error::System {
-                doing: "keep the board as the workers left it",
-                source: std::io::Error::other(format!("somebody has written over the answer of slice {slice}")),
-            }),
-        }
-    };
-    run.map(answer).collect()
+        let state = read(bytemuck::bytes_of_mut(&mut answer));
+        answers.push(answer);
+        state
+    });
+    match gathered? {
+        true => Ok(answers),
+        false => Err(orders.ended(board.done(), board.layout().slices)),
+    }
 }
 
 /// Refuses what was made of files that were written to meanwhile: the coordinator looks at its leases, unless it is stopped.

@@ -28,7 +28,7 @@ use crate::process::{Crowd, Event, Nursery};
 use crate::shared::{give_back_at_once, retain_live};
 use crate::slices::Split;
 use crate::stop::Stop;
-use crate::sync::{Absence, Board, Layout, Mark, Patience};
+use crate::sync::{Absence, Board, Layout, Mark, Patience, Told};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::{child, limits};
 use bill::Particulars;
@@ -56,6 +56,10 @@ pub(crate) struct Hands {
     /// What was told last, and room to write what comes next.
     bill: Vec<u64>,
     next: Vec<u64>,
+    /// The tag of what was told last.
+    tag: u64,
+    /// Of which job the journal is.
+    journal: Option<Told>,
     /// The arrays that workers may have mapped.
     known: BTreeSet<u64>,
     /// The process that has this crew.
@@ -98,6 +102,8 @@ impl Hands {
             job: 0,
             bill: Vec::new(),
             next: Vec::new(),
+            tag: 0,
+            journal: None,
             known: BTreeSet::new(),
             by: fork_stamp::current(),
         };
@@ -175,8 +181,8 @@ impl Hands {
     /// Lets all workers be there and be new, if one is missing.
     fn gather(&mut self) -> Result<()> {
         let is_intact = self.nursery.as_ref().is_some_and(Nursery::is_intact);
-        // It breaks also when time is up just after all have come to the end of a job, which is done then.
-        let is_whole = self.board.head().end.broken().is_none();
+        // It may be over also when time is up just after all have come to the end of a job, which is done then.
+        let is_whole = self.board.head().end.over().is_none();
         if is_intact && is_whole && self.crowd.as_ref().is_some_and(Crowd::is_whole) {
             return Ok(());
         }
@@ -227,24 +233,27 @@ impl Hands {
     }
 
     /// Tells what is to be done, if that is not what was done last, and calls.
-    fn call(&mut self, task: &Task<'_>, work: &Work<'_>, round: &Round) -> Result<()> {
+    fn call(&mut self, task: &Task<'_>, work: &Work<'_>, round: &mut Round) -> Result<()> {
         for loan in work.loans {
             self.known.insert(loan.backing.told()?.number);
         }
         let (tender, argument, split) = (task.tender.addresses(), task.argument, task.split);
-        let more = Particulars { tender, argument, split, keep: &self.known };
+        let journal = self.journal.filter(|_| !round.first);
+        let more = Particulars { tender, argument, split, keep: &self.known, journal };
         bill::write(&mut self.next, work, round, more)?;
         if self.next != self.bill {
             // Those that were dropped since are no longer kept.
             retain_live(&mut self.known);
-            let more = Particulars { tender, argument, split, keep: &self.known };
+            let more = Particulars { tender, argument, split, keep: &self.known, journal };
             bill::write(&mut self.next, work, round, more)?;
-            work.board.post_bill(self.job + 1, &self.next)?;
+            self.tag = work.board.post_bill(self.job + 1, &self.next)?;
             mem::swap(&mut self.next, &mut self.bill);
         }
         self.job += 1;
-        work.board.sealer().heed(self.job, round.first);
+        round.number = self.job;
         if round.first {
+            let job = self.journal.insert(Told { call: self.job, tag: self.tag });
+            work.board.keys().heed(*job);
             work.board.clear_for_next_job();
         }
         let head = work.board.head();
@@ -302,7 +311,9 @@ impl Staff for AtTask<'_> {
             // reading is only viewed for reading. How it ended is on the board.
             #[allow(unsafe_code)]
             let done = unsafe { labour.labour(work, round, own, &desk) };
-            if done.is_err() {
+            if let Ok(deeds) = done {
+                work.board.arrival(own).enter(work.board.roll(round.number), own, deeds);
+            } else {
                 // Nobody takes up its part, of which there is no undo copy. The reason that is there already stays.
                 let asked = work.stop.is_some_and(Stop::asked);
                 work.board.give_up((!asked).then_some(own));
@@ -315,7 +326,7 @@ impl Staff for AtTask<'_> {
         Some(self.hands.patience())
     }
 
-    fn end(&mut self, more: bool) {
+    fn end(&mut self, _: &Board, more: bool) {
         let hands = &mut *self.hands;
         if more || !hands.crowd.as_ref().is_some_and(Crowd::is_whole) {
             hands.crowd = None;

@@ -1,0 +1,220 @@
+//! What a worker gone mad does to the control page that it shares with the coordinator, and what becomes of it then.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Numbers that chance gives; xorshift, from a seed.
+#[derive(Clone, Copy)]
+pub(crate) struct Chance(u64);
+
+impl Chance {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        (self.next() >> 33) % end
+    }
+}
+
+/// What it writes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scribble {
+    Word(u32),
+    Random,
+    /// Every word has one bit turned.
+    Flips,
+    /// What stood there when the worker began with the slice, and others went on.
+    Stale,
+    /// What stands elsewhere on the page.
+    Moved,
+}
+
+/// What becomes of it then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum After {
+    GoesOn,
+    Dies,
+    Leaves,
+    Panics,
+    /// A thread of its own goes on writing.
+    WritesOn,
+}
+
+/// Where it writes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// Every so many words of all.
+    Every(usize),
+    /// So many words anywhere.
+    Anywhere(usize),
+    /// So many of those that say which slices are done, and what their answers are.
+    Journal(usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Madness {
+    pub(crate) what: Scribble,
+    pub(crate) after: After,
+    pub(crate) place: Place,
+    /// On which slice.
+    pub(crate) slice: usize,
+    pub(crate) seed: u64,
+}
+
+pub(crate) const SLICES: usize = 24;
+
+impl Madness {
+    pub(crate) fn by(chance: &mut Chance) -> Self {
+        let what = match chance.below(8) {
+            0 => Scribble::Word(0),
+            1 => Scribble::Word(u32::MAX),
+            2 => Scribble::Word([1, 2, 3, 0x4000_0000, 0x8000_0000, 0x7fff_ffff][chance.below(6) as usize]),
+            3 => Scribble::Flips,
+            4 => Scribble::Stale,
+            5 => Scribble::Moved,
+            _ => Scribble::Random,
+        };
+        let after =
+            [After::GoesOn, After::Dies, After::Leaves, After::Panics, After::WritesOn][chance.below(5) as usize];
+        let place = match chance.below(4) {
+            0 => Place::Anywhere(1 + chance.below(4) as usize),
+            1 => Place::Journal(1 + chance.below(4) as usize),
+            _ => Place::Every([1, 1, 2, 3, 7, 31][chance.below(6) as usize]),
+        };
+        Self { what, after, place, slice: chance.below(SLICES as u64) as usize, seed: chance.next() }
+    }
+
+    /// How long the job may take. Of one whose worker never ends nobody promises that it does, without a deadline.
+    pub(crate) fn patience(self) -> Duration {
+        if matches!(self.after, After::WritesOn) { Duration::from_secs(2) } else { Duration::MAX }
+    }
+
+    /// Acts on it, in a worker; `stale` is what stood on the page before.
+    pub(crate) fn act(self, stale: &[u32]) {
+        if matches!(self.what, Scribble::Stale) {
+            wait_for_others(stale);
+        }
+        self.scribble(stale);
+        match self.after {
+            After::GoesOn => {}
+            // SAFETY: ends this worker.
+            After::Dies => drop(unsafe { libc::raise(libc::SIGKILL) }),
+            After::Leaves => std::process::exit(0),
+            After::Panics => panic!("mad"),
+            After::WritesOn => {
+                let stale = stale.to_vec();
+                std::thread::spawn(move || {
+                    loop {
+                        self.scribble(&stale);
+                    }
+                });
+            }
+        }
+    }
+
+    fn scribble(self, stale: &[u32]) {
+        let (words, mut chance) = (page(), Chance::new(self.seed));
+        let write = |at: usize, chance: &mut Chance| {
+            let now = words[at].load(Ordering::Relaxed);
+            let lie = match self.what {
+                Scribble::Word(lie) => lie,
+                Scribble::Random => chance.next() as u32,
+                Scribble::Flips => now ^ 1 << chance.below(32),
+                Scribble::Stale => stale[at],
+                Scribble::Moved => words[(at + 64) % words.len()].load(Ordering::Relaxed),
+            };
+            words[at].store(lie, Ordering::Relaxed);
+        };
+        let (from, count, all) = match self.place {
+            Place::Every(step) => return (0..words.len()).step_by(step).for_each(|at| write(at, &mut chance)),
+            Place::Anywhere(count) => (0, count, words.len()),
+            Place::Journal(count) => (states() / 4, count, SLICES * 4),
+        };
+        for _ in 0..count {
+            let at = from + chance.below(all as u64) as usize;
+            write(at.min(words.len() - 1), &mut chance);
+        }
+    }
+
+    /// As numbers, for a crew's bodies.
+    pub(crate) fn told(self) -> Told {
+        let (what, lie) = match self.what {
+            Scribble::Word(lie) => (0, lie),
+            Scribble::Random => (1, 0),
+            Scribble::Flips => (2, 0),
+            Scribble::Stale => (3, 0),
+            Scribble::Moved => (4, 0),
+        };
+        let (place, many) = match self.place {
+            Place::Every(step) => (0, step),
+            Place::Anywhere(count) => (1, count),
+            Place::Journal(count) => (2, count),
+        };
+        [what, lie.into(), self.after as u64, place, many as u64, self.slice as u64, self.seed]
+    }
+
+    pub(crate) fn untold([what, lie, after, place, many, slice, seed]: Told) -> Self {
+        let whats = [Scribble::Word(lie as u32), Scribble::Random, Scribble::Flips, Scribble::Stale, Scribble::Moved];
+        let after = [After::GoesOn, After::Dies, After::Leaves, After::Panics, After::WritesOn][after as usize];
+        let many = many as usize;
+        let place = [Place::Every(many), Place::Anywhere(many), Place::Journal(many)][place as usize];
+        Self { what: whats[what as usize], after, place, slice: slice as usize, seed }
+    }
+}
+
+pub(crate) type Told = [u64; 7];
+
+/// The words of the control page: the only segment that a worker has inherited, readable and writable. A crew's is large and mostly
+/// without memory, which looking there would make: its first 64 KiB will do.
+pub(crate) fn page() -> &'static [AtomicU32] {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let line = maps.lines().rev().find(|line| line.contains("rw-s") && line.contains("memfd:parfork-board"));
+    let (start, end) = line.unwrap().split_whitespace().next().unwrap().split_once('-').unwrap();
+    let number = |text| usize::from_str_radix(text, 16).unwrap();
+    let (start, end) = (number(start), number(end));
+    let words = std::ptr::with_exposed_provenance(start);
+    // SAFETY: mapped as long as this worker lives; all use of these words is atomic.
+    unsafe { std::slice::from_raw_parts(words, (end - start).min(1 << 16) / 4) }
+}
+
+/// What stands there.
+pub(crate) fn snapshot() -> Vec<u32> {
+    page().iter().map(|word| word.load(Ordering::Relaxed)).collect()
+}
+
+/// Where the words of slices are, in bytes, by what the page says of itself to those who look from outside: sizes of head and of
+/// a worker's words, room for workers, workers, slices, loans.
+pub(crate) fn states() -> usize {
+    let words = page();
+    let plate: Vec<u64> = (0..20)
+        .map(|at| {
+            let [low, high] = [2 * at, 2 * at + 1].map(|at| u64::from(words[at].load(Ordering::Relaxed)));
+            low | high << 32
+        })
+        .collect();
+    // One that was written over leads anywhere.
+    let at = plate.iter().skip(5).position(|&word| word == SLICES as u64).map_or(7, |at| at + 5);
+    let number = |at: usize| plate[at] as usize;
+    let states = number(1)
+        .wrapping_add(number(at - 2).wrapping_mul(number(2)))
+        .wrapping_add(number(at - 1).wrapping_mul(number(at + 1)).wrapping_mul(8));
+    states.min(4 * (words.len() - 4 * SLICES))
+}
+
+/// Waits until others have gone on with two slices, or there is none left to do so.
+fn wait_for_others(stale: &[u32]) {
+    let (began, at) = (Instant::now(), states() / 4);
+    let changed =
+        || (at..at + 2 * SLICES).filter(|&at| page()[at].load(Ordering::Relaxed) != stale[at]).take(4).count();
+    while changed() < 4 && began.elapsed() < Duration::from_millis(2) {
+        std::thread::yield_now();
+    }
+}
