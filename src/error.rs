@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::slices::{Region, SplitError};
+pub use crate::sys::pidfd::{Obstacle, Remaining};
 use signal::name_of;
 
 pub use cause::Cause;
@@ -155,6 +156,15 @@ pub enum Error {
         retries: u32,
     },
 
+    /// Processes of the job that this one cannot end, or that do not end. They may still write to what was lent.
+    #[error("{}{}.", .error.as_ref().map(|error| format!("{error} And ")).unwrap_or_default(), several(.processes))]
+    Remaining {
+        /// Which, and why.
+        processes: Vec<Remaining>,
+        /// What else went wrong with the job.
+        error: Option<Box<Self>>,
+    },
+
     /// A sandbox that this kernel cannot make as it is asked for.
     #[error(
         "a strict sandbox needs {missing}, which this kernel, or the container, lacks. Use a kernel that has it, or a sandbox that is \
@@ -199,6 +209,11 @@ pub enum Error {
         /// Its reason.
         source: io::Error,
     },
+}
+
+/// One after the other.
+fn several(all: &[impl fmt::Display]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// Begins with a capital letter.

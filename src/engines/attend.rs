@@ -72,6 +72,11 @@ pub(super) fn attend(
             }
             Event::Died { rank } if round.goes_on => {
                 let (pid, cause) = crowd.bury(rank);
+                if crowd.has_remaining() {
+                    // It goes on, and what it writes cannot be told from what its replacement does.
+                    crowd.end();
+                    return Err(work.failure(rank, pid, Some(cause)));
+                }
                 // Reaped, so that it cannot come any more; had it come, it does not count.
                 work.board.withdraw(rank);
                 match work.failure(rank, pid, Some(cause)) {

@@ -1,7 +1,6 @@
 //! A worker's life in a process of its own, from birth to the status it leaves with.
 
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 
 use super::desk::Desk;
@@ -38,7 +37,7 @@ impl Ways {
 }
 
 /// Signs, attaches, labours, meets the coordinator. `withheld` are the addresses that this process must keep empty, if its
-/// parent has not seen to that; `lifeline` is what it must hold open until its end.
+/// parent has not seen to that.
 pub(super) fn live(
     work: &Work<'_>,
     labour: &dyn Labour,
@@ -46,12 +45,11 @@ pub(super) fn live(
     rank: usize,
     ways: &Ways,
     withheld: Option<Withheld>,
-    lifeline: Option<BorrowedFd<'_>>,
 ) -> i32 {
     work.board.note(rank, Mark::Born { pid: std::process::id() });
     let berth = &work.board.berths()[rank];
     be_born(berth, rank, ways);
-    let desk = match prepare(work, withheld, lifeline) {
+    let desk = match prepare(work, withheld) {
         // Never unmapped: a thread that the body left running may still look at a view.
         Ok(desk) => ManuallyDrop::new(desk),
         Err(error) => {
@@ -94,7 +92,7 @@ pub(super) fn be_born(berth: &Berth, rank: usize, ways: &Ways) {
 
 /// Maps what was lent, and nothing else of the coordinator's arrays; limits the memory that may be added to that, and what else
 /// this process can do.
-fn prepare<'w>(work: &Work<'w>, withheld: Option<Withheld>, lifeline: Option<BorrowedFd<'_>>) -> Result<Desk<'w>> {
+fn prepare<'w>(work: &Work<'w>, withheld: Option<Withheld>) -> Result<Desk<'w>> {
     withheld
         .map_or(Ok(()), Withheld::blockade)
         .map_err(Error::system("keep a worker away from arrays it was not lent"))?;
@@ -106,7 +104,6 @@ fn prepare<'w>(work: &Work<'w>, withheld: Option<Withheld>, lifeline: Option<Bor
     }
     if let Some(sandbox) = work.sandbox {
         let mut keep = work.care.descriptors(work.loans);
-        keep.extend(lifeline.map(|held| held.as_raw_fd()));
         if work.measure_memory {
             keep.push(desk.open_gauge().map_err(Error::system("open /proc/self/smaps_rollup"))?);
         }

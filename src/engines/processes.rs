@@ -4,16 +4,15 @@
 //! more for slices that dead workers left. Worker: attaches what was lent, labours, meets the coordinator at the end
 //! barrier, leaves.
 
-use std::os::fd::BorrowedFd;
-
 use super::attend::attend;
 use super::live::{Ways, live};
 use super::toll::Toll;
 use super::work::{Labour, Orders, Round, Work};
 use crate::error::{Death, Error, Result};
-use crate::process::{self, Crowd, Leaving, Nursery};
+use crate::process::{self, Crowd, Held, Leaving, Nursery};
 use crate::shared::Withheld;
 use crate::sync::{Mark, Patience};
+use crate::sys::pidfd::Remaining;
 use crate::sys::{child, limits, shortage};
 
 /// Runs the job, if this process has one thread.
@@ -47,8 +46,12 @@ pub(super) trait Staff {
     /// How long to look for their end before sleeping.
     fn patience(&self) -> Option<Patience>;
 
-    /// A round is over: all that its workers could do is done. `more` if there may be another one for this job.
-    fn end(&mut self, more: bool);
+    /// A round is over: all that its workers could do is done. `more` if there may be another one for this job. Whether none of
+    /// its workers can do anything any more, if there may be.
+    fn end(&mut self, more: bool) -> bool;
+
+    /// The job is over. Those of its processes that should have ended and have not.
+    fn close(&mut self) -> Vec<Remaining>;
 }
 
 /// Runs rounds until no slice is missing: all slices first, then, with new workers, those that dead ones left. A slice that
@@ -59,6 +62,14 @@ pub(super) fn run_rounds(
     orders: &mut Orders<'_>,
     staff: &mut dyn Staff,
 ) -> Result<Vec<Death>> {
+    let done = rounds(work, labour, orders, staff);
+    match staff.close() {
+        none if none.is_empty() => done,
+        processes => Err(Error::Remaining { processes, error: done.err().map(Box::new) }),
+    }
+}
+
+fn rounds(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>, staff: &mut dyn Staff) -> Result<Vec<Death>> {
     shortage::count(orders.began);
     let (mut round, mut toll) = (work.first_round(true), Toll::new(work.retries));
     let mut fewest = work.dealer.slices;
@@ -69,7 +80,7 @@ pub(super) fn run_rounds(
         let attended = attend(work, &round, crowd, patience, orders);
         work.board.note_own(Mark::Ends);
         let mut left = work.missing();
-        staff.end(attended.is_ok() && !left.is_empty());
+        let all_past = staff.end(attended.is_ok() && !left.is_empty());
         toll.count(attended?, &left, left.len() < fewest);
         // Not those of the last round: who writes over what is done again and again is not making progress.
         fewest = fewest.min(left.len());
@@ -81,7 +92,8 @@ pub(super) fn run_rounds(
             return Err(toll.first(work.board.done()));
         }
         left.retain(|&slice| !toll.is_set_aside(slice));
-        if left.is_empty() || toll.is_hopeless() {
+        // Slices that somebody may still write to are given to nobody else.
+        if left.is_empty() || toll.is_hopeless() || !all_past {
             return Err(toll.error(work.board.done()));
         }
         // SAFETY: the round has ended and its workers are past their last instruction; the next one's are not born yet.
@@ -100,6 +112,8 @@ struct OneShot<'o> {
     nursery: Option<Nursery>,
     /// Who gives back its memory while others go on.
     leaving: Vec<Leaving>,
+    /// Who should have ended and has not.
+    remaining: Vec<Remaining>,
 }
 
 impl<'o> OneShot<'o> {
@@ -107,7 +121,7 @@ impl<'o> OneShot<'o> {
     /// As for [`child::spawn`], whenever `may_fork` says yes.
     #[allow(unsafe_code)]
     unsafe fn new(may_fork: &'o dyn Fn() -> Result<()>) -> Self {
-        Self { may_fork, crowd: None, nursery: None, leaving: Vec::new() }
+        Self { may_fork, crowd: None, nursery: None, leaving: Vec::new(), remaining: Vec::new() }
     }
 
     /// The workers of a job's first round, and the process that will fork those of the others if there may be others.
@@ -165,12 +179,24 @@ impl Staff for OneShot<'_> {
         None
     }
 
-    fn end(&mut self, more: bool) {
+    fn end(&mut self, more: bool) -> bool {
         // Nobody has anything left to do but leave. Those who take up what is left need not wait until the kernel has torn
         // down the memory of the dead.
-        if let Some(crowd) = self.crowd.take().filter(|_| more) {
-            self.leaving.extend(crowd.leave());
+        if more && let Some(crowd) = self.crowd.take() {
+            let (leaving, remaining) = crowd.leave();
+            self.leaving.extend(leaving);
+            self.remaining.extend(remaining);
         }
+        self.remaining.is_empty()
+    }
+
+    fn close(&mut self) -> Vec<Remaining> {
+        let mut remaining = std::mem::take(&mut self.remaining);
+        // Workers before the one that reaps them.
+        remaining.extend(self.crowd.take().into_iter().flat_map(Crowd::dismiss));
+        remaining.extend(self.leaving.drain(..).filter_map(Leaving::end));
+        remaining.extend(self.nursery.take().and_then(Nursery::close));
+        remaining
     }
 }
 
@@ -189,7 +215,7 @@ unsafe fn fork_crowd(work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Res
     for rank in 0..workers {
         work.board.note_own(Mark::Forks { rank });
         // SAFETY: passed on to the caller.
-        let born = unsafe { child::spawn(|| live(work, labour, round, rank, &ways, withheld.take(), None)) };
+        let born = unsafe { child::spawn(|| live(work, labour, round, rank, &ways, withheld.take())) };
         let fork = |source| Error::Fork { started: rank, asked: workers, limit: limits::process_limit(), source };
         crowd.add(born.map_err(fork)?);
     }
@@ -204,14 +230,15 @@ unsafe fn fork_crowd(work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Res
 unsafe fn open_nursery(work: &Work<'_>, labour: &dyn Labour) -> std::io::Result<Nursery> {
     // SAFETY: passed on to the caller.
     let ways = unsafe { Ways::of(work.upbringing) };
-    let bear = |crowd: &mut Crowd, held: BorrowedFd<'_>| {
+    let bear = |crowd: &mut Crowd, held: Held<'_>| {
         let round = work.next_round();
         for (rank, berth) in work.board.berths().iter().enumerate().take(round.dealer.workers) {
-            // SAFETY: the nursery has one thread.
-            let Ok(child) = (unsafe { child::spawn(|| live(work, labour, &round, rank, &ways, None, Some(held))) })
-            else {
-                break;
+            let life = || {
+                held.wait();
+                live(work, labour, &round, rank, &ways, None)
             };
+            // SAFETY: the nursery has one thread.
+            let Ok(child) = (unsafe { child::spawn(life) }) else { break };
             berth.enter(child.pid());
             crowd.add(child);
         }

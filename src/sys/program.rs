@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -15,7 +15,8 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, kil
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid, getppid};
 
-use super::child::{self, Exit, pidfd_open};
+use super::child::{self, Exit};
+use super::pidfd::Pidfd;
 use super::proc;
 use super::sandbox::{Support, enter_as_program};
 
@@ -41,7 +42,7 @@ pub(crate) struct Start<'s> {
 #[derive(Debug)]
 pub(crate) struct Program {
     child: Child,
-    pidfd: OwnedFd,
+    pidfd: Pidfd,
     orders: Option<ChildStdin>,
     answers: Option<ChildStdout>,
 }
@@ -101,7 +102,7 @@ impl Program {
         // SAFETY: the child of a process with one thread, which may do anything.
         unsafe { command.pre_exec(prepare) };
         let mut child = command.spawn()?;
-        let pidfd = match pidfd_open(Pid::from_raw(child.id() as i32)) {
+        let pidfd = match Pidfd::open(child.id()) {
             Ok(pidfd) => pidfd,
             Err(error) => {
                 let _ = child.kill().and_then(|()| child.wait());

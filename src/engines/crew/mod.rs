@@ -16,7 +16,6 @@ pub(crate) use tender::Tender;
 use std::collections::BTreeSet;
 use std::io;
 use std::mem;
-use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::desk::Desk;
@@ -24,11 +23,12 @@ use super::live::Ways;
 use super::processes::{Staff, run_rounds};
 use super::work::{Labour, Orders, Round, Upbringing, Work};
 use crate::error::{Death, Error, Result};
-use crate::process::{Crowd, Event, Nursery};
+use crate::process::{Crowd, Event, Held, Nursery};
 use crate::shared::{Withheld, give_back_at_once, retain_live};
 use crate::slices::Split;
 use crate::stop::Stop;
 use crate::sync::{Absence, Board, Layout, Mark, Patience};
+use crate::sys::pidfd::Remaining;
 use crate::sys::{child, limits};
 use bill::Particulars;
 
@@ -167,7 +167,7 @@ impl Hands {
                     .to_owned(),
             ));
         }
-        run_rounds(work, labour, orders, &mut AtTask { hands: self, task })
+        run_rounds(work, labour, orders, &mut AtTask { hands: self, task, remaining: Vec::new() })
     }
 
     /// Ends all workers; the next job has new ones.
@@ -274,6 +274,8 @@ impl Drop for Hands {
 struct AtTask<'t> {
     hands: &'t mut Hands,
     task: &'t Task<'t>,
+    /// Who should have ended and has not.
+    remaining: Vec<Remaining>,
 }
 
 impl Staff for AtTask<'_> {
@@ -318,11 +320,15 @@ impl Staff for AtTask<'_> {
         Some(self.hands.patience())
     }
 
-    fn end(&mut self, more: bool) {
-        let hands = &mut *self.hands;
-        if more || !hands.crowd.as_ref().is_some_and(Crowd::is_whole) {
-            hands.crowd = None;
+    fn end(&mut self, more: bool) -> bool {
+        if more || !self.hands.crowd.as_ref().is_some_and(Crowd::is_whole) {
+            self.remaining.extend(self.hands.crowd.take().into_iter().flat_map(Crowd::dismiss));
         }
+        self.remaining.is_empty()
+    }
+
+    fn close(&mut self) -> Vec<Remaining> {
+        std::mem::take(&mut self.remaining)
     }
 }
 
@@ -341,14 +347,18 @@ unsafe fn open_nursery(board: &Board, upbringing: Upbringing, cpus: usize) -> io
     // SAFETY: passed on to the caller.
     let ways = unsafe { Ways::of(upbringing) };
     let coordinator = std::process::id();
-    let bear = |crowd: &mut Crowd, _: BorrowedFd<'_>| {
+    let bear = |crowd: &mut Crowd, held: Held<'_>| {
         let head = board.head();
         let wanted = (head.post.0.wanted.load(Ordering::Acquire) as usize).min(board.berths().len());
         let (heard, job) = (head.call.heard(), head.job.load(Ordering::Acquire));
         for rank in 0..wanted {
             let birth = life::Birth { board, rank, ways: &ways, coordinator, workers: wanted, cpus, heard, job };
+            let life = || {
+                held.wait();
+                life::live(birth)
+            };
             // SAFETY: the nursery has one thread.
-            let Ok(child) = (unsafe { child::spawn(|| life::live(birth)) }) else { break };
+            let Ok(child) = (unsafe { child::spawn(life) }) else { break };
             board.berths()[rank].enter(child.pid());
             crowd.add(child);
         }
