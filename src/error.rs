@@ -1,5 +1,6 @@
 //! What can go wrong, each with the numbers and what to do.
 
+mod advice;
 mod cause;
 mod fault;
 mod segment;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use crate::engine::Engine;
 use crate::slices::{Region, SplitError};
 pub use crate::sys::pidfd::{Obstacle, Remaining};
+use advice::advice;
 use signal::name_of;
 
 pub use cause::Cause;
@@ -59,8 +61,15 @@ pub enum Error {
     },
 
     /// The system made fewer processes than asked for.
-    #[error("the system made only {started} of {asked} worker processes ({source}{}). Ask for fewer workers or raise the limit.",
-        .limit.map(|limit| format!(", the limit of processes for this user is {limit}")).unwrap_or_default())]
+    #[error(
+        "the system made only {started} of {asked} worker processes ({source}{}). {}.",
+        .limit.filter(|_| .source.raw_os_error() == Some(libc::EAGAIN))
+            .map(|limit| format!(", the limit of processes for this user is {limit}")).unwrap_or_default(),
+        match .source.raw_os_error() {
+            Some(libc::EAGAIN) | None => "Ask for fewer workers or raise the limit".to_owned(),
+            _ => advice(.source),
+        }
+    )]
     Fork {
         /// How many were made (and ended again).
         started: usize,
@@ -201,7 +210,7 @@ pub enum Error {
 
     /// The system refused something that it normally does.
     #[error(
-        "the system refused to {doing}: {source}. Look at the limits of this process (ulimit -a) and of the machine."
+        "the system refused to {doing}: {source}. {}.", advice(.source)
     )]
     System {
         /// What was to be done.

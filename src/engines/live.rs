@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::shared::Withheld;
 use crate::sync::{Berth, Mark, Words};
 use crate::sys::pools::Pools;
-use crate::sys::{child, cpu, limits, witness};
+use crate::sys::{child, cpu, limits, proc, witness};
 
 /// What the coordinator looks up before the fork for all its workers.
 pub(super) struct Ways {
@@ -19,6 +19,8 @@ pub(super) struct Ways {
     /// Whether a panic is to be shown with a backtrace. Asked for before the fork and not after the panic: another thread may
     /// hold the environment's lock at the fork.
     backtraces: bool,
+    /// Whether this process had one thread.
+    alone: bool,
 }
 
 impl Ways {
@@ -32,7 +34,8 @@ impl Ways {
         let pools = unsafe { Pools::of(upbringing.threads) };
         // Where the system does not tell which CPUs there are, it does not take them away either.
         let cpus = if upbringing.pin { cpu::spread().unwrap_or_default() } else { Vec::new() };
-        Self { pools, cpus, backtraces }
+        let alone = proc::threads().is_ok_and(|threads| threads == 1);
+        Self { pools, cpus, backtraces, alone }
     }
 }
 
@@ -71,6 +74,7 @@ pub(super) fn live(
 pub(super) fn be_born(berth: &Berth, rank: usize, ways: &Ways) {
     berth.enter(std::process::id());
     berth.obituary.sign();
+    child::flush_what_bodies_print(ways.alone);
     child::name(&format!("parfork-w{rank}"));
     if let Some(&cpu) = ways.cpus.get(rank % ways.cpus.len().max(1)) {
         // One that was taken away since leaves the worker free to run elsewhere.

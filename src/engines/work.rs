@@ -18,7 +18,7 @@ use crate::sandbox::Confinement;
 use crate::slices::Grid;
 use crate::stop::Stop;
 use crate::sync::{Board, Dealer, Patience, Words};
-use crate::sys::sandbox;
+use crate::sys::{child, sandbox};
 use crate::worker::Worker;
 
 /// What all workers of a job share.
@@ -216,6 +216,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<'_, L
         for run in (0..).map_while(|runs| round.dealer.deal(&board.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
                 if board.head().end.broken().is_some() || work.stop.is_some_and(Stop::asked) {
+                    child::flush_own_buffers();
                     return Err(Stopped);
                 }
                 board.take(rank, slice, began);
@@ -232,6 +233,8 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<'_, L
                     }
                     Err(words) => words,
                 };
+                // The coordinator ends all workers of a job that fails.
+                child::flush_own_buffers();
                 board.berths()[rank].say(&words);
                 if !(round.goes_on && matches!(words, Words::Panicked { .. })) {
                     board.give_up(Some(rank));
@@ -240,6 +243,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<'_, L
             }
         }
         notes.leaves(began);
+        child::flush_own_buffers();
         // Whoever still waits for this worker at a meeting would wait for ever.
         board.head().meeting.0.leave(rank);
         let more = self.end.map_or_else(Memory::default, |end| end());

@@ -353,3 +353,19 @@ pub(crate) fn flush_buffers() {
     // SAFETY: a null stream means all of them; stdio takes its own locks.
     unsafe { libc::fflush(std::ptr::null_mut()) };
 }
+
+/// Whether this process is a worker whose buffers hold nothing but its own, and whose locks nobody held at its birth.
+static FLUSHES: AtomicBool = AtomicBool::new(false);
+
+/// In a worker just born: from now on what its bodies print is written out at their end, if its parent was `alone` when it flushed its
+/// own buffers and forked. Beside other threads there may be half a line of theirs, or a lock that nobody will release.
+pub(crate) fn flush_what_bodies_print(alone: bool) {
+    FLUSHES.store(alone, Ordering::Relaxed);
+}
+
+/// In a worker that has no more slices, or is about to fail: writes out what bodies have printed, for it leaves by `_exit`.
+pub(crate) fn flush_own_buffers() {
+    if FLUSHES.load(Ordering::Relaxed) {
+        flush_buffers();
+    }
+}

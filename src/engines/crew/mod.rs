@@ -29,7 +29,7 @@ use crate::slices::Split;
 use crate::stop::Stop;
 use crate::sync::{Absence, Board, Layout, Mark, Patience};
 use crate::sys::pidfd::Remaining;
-use crate::sys::{child, limits};
+use crate::sys::{child, limits, proc};
 use bill::Particulars;
 
 /// Reads words as a worker does.
@@ -84,6 +84,9 @@ impl Hands {
         cpus: usize,
         may_fork: fn() -> Result<()>,
     ) -> Result<Self> {
+        if !proc::is_open_to_forks() {
+            return Err(Error::Crew(format!("{}.", proc::NOT_DUMPABLE)));
+        }
         let mut hands = Self {
             // One more, for the coordinator if it works too.
             board: Board::for_many(most + 1)?,
