@@ -46,9 +46,9 @@ pub(super) trait Staff {
     /// How long to look for their end before sleeping.
     fn patience(&self) -> Option<Patience>;
 
-    /// A round is over: all that its workers could do is done. `more` if there may be another one for this job. Whether none of
-    /// its workers can do anything any more, if there may be.
-    fn end(&mut self, more: bool) -> bool;
+    /// A round is over: all that its workers could do is done. `more` if there may be another one for this job; `gone` if that
+    /// is for when the memory of its workers is gone as well. Whether none of them can do anything any more, if there may be.
+    fn end(&mut self, more: bool, gone: bool) -> bool;
 
     /// The job is over. Those of its processes that should have ended and have not.
     fn close(&mut self) -> Vec<Remaining>;
@@ -80,7 +80,7 @@ fn rounds(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>, staff: 
         let attended = attend(work, &round, crowd, patience, orders);
         work.board.note_own(Mark::Ends);
         let mut left = work.missing();
-        let all_past = staff.end(attended.is_ok() && !left.is_empty());
+        let all_past = staff.end(attended.is_ok() && !left.is_empty(), labour.programs().is_some());
         toll.count(attended?, &left, left.len() < fewest);
         // Not those of the last round: who writes over what is done again and again is not making progress.
         fewest = fewest.min(left.len());
@@ -95,6 +95,11 @@ fn rounds(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>, staff: 
         // Slices that somebody may still write to are given to nobody else.
         if left.is_empty() || toll.is_hopeless() || !all_past {
             return Err(toll.error(work.board.done()));
+        }
+        // The kernel ends a program with its worker, but later than other workers may go on.
+        let processes = labour.programs().map(|programs| programs.end_left()).unwrap_or_default();
+        if !processes.is_empty() {
+            return Err(Error::Remaining { processes, error: Some(Box::new(toll.error(work.board.done()))) });
         }
         // SAFETY: the round has ended and its workers are past their last instruction; the next one's are not born yet.
         #[allow(unsafe_code)]
@@ -179,13 +184,16 @@ impl Staff for OneShot<'_> {
         None
     }
 
-    fn end(&mut self, more: bool) -> bool {
+    fn end(&mut self, more: bool, gone: bool) -> bool {
         // Nobody has anything left to do but leave. Those who take up what is left need not wait until the kernel has torn
         // down the memory of the dead.
         if more && let Some(crowd) = self.crowd.take() {
             let (leaving, remaining) = crowd.leave();
             self.leaving.extend(leaving);
             self.remaining.extend(remaining);
+        }
+        if gone {
+            self.remaining.extend(self.leaving.drain(..).filter_map(Leaving::end));
         }
         self.remaining.is_empty()
     }

@@ -18,6 +18,7 @@ use crate::sandbox::Confinement;
 use crate::slices::Grid;
 use crate::stop::Stop;
 use crate::sync::{Board, Dealer, Patience, Words};
+use crate::sys::pidfd::Remaining;
 use crate::sys::{child, sandbox};
 use crate::worker::Worker;
 
@@ -153,24 +154,36 @@ pub(crate) trait Labour {
     /// The desk is of the work's loans, those of the body's parts, and of this process; no other worker of this job has this
     /// rank.
     unsafe fn labour(&self, work: &Work<'_>, round: &Round, rank: usize, desk: &Desk<'_>) -> Result<(), Stopped>;
+
+    /// Other programs that workers hand their slices on to.
+    fn programs(&self) -> Option<&dyn Programs>;
+}
+
+/// Programs that workers hand their slices on to, each worker to its own.
+pub(crate) trait Programs: Sync {
+    /// In a worker that takes no more slices: lets its program leave. Memory that counts as the worker's.
+    fn dismiss(&self) -> Memory;
+
+    /// In the coordinator, when all workers of a round are gone: ends what those that died have left, for it may still write to
+    /// their slices. What cannot be ended.
+    fn end_left(&self) -> Vec<Remaining>;
 }
 
 /// A body, which gets parts of loans `L` and returns an `R`.
 pub(crate) struct Body<'b, L, R, B> {
     body: B,
-    /// Called when the worker takes no more slices; what it returns is memory that counts as the worker's.
-    end: Option<&'b (dyn Fn() -> Memory + Sync)>,
+    programs: Option<&'b dyn Programs>,
     types: PhantomData<fn(L) -> R>,
 }
 
 impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Body<'b, L, R, B> {
     pub(crate) fn new(body: B) -> Self {
-        Self { body, end: None, types: PhantomData }
+        Self { body, programs: None, types: PhantomData }
     }
 
-    /// As [`new`](Self::new); each worker that has done its slices calls `end`.
-    pub(crate) fn with_end(body: B, end: &'b (dyn Fn() -> Memory + Sync)) -> Self {
-        Self { body, end: Some(end), types: PhantomData }
+    /// As [`new`](Self::new), of a body that hands slices on to programs.
+    pub(crate) fn with_programs(body: B, programs: &'b dyn Programs) -> Self {
+        Self { body, programs: Some(programs), types: PhantomData }
     }
 
     /// Lets the body work on one slice: its answer, or the last words of a worker that cannot go on.
@@ -246,7 +259,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<'_, L
         child::flush_own_buffers();
         // Whoever still waits for this worker at a meeting would wait for ever.
         board.head().meeting.0.leave(rank);
-        let more = self.end.map_or_else(Memory::default, |end| end());
+        let more = self.programs.map_or_else(Memory::default, Programs::dismiss);
         notes.measures();
         if work.measure_memory {
             board.berths()[rank].note_memory(desk.memory().and(&more));
@@ -255,6 +268,10 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<'_, L
         // The last thing that it may be late for.
         board.berths()[rank].leave();
         Ok(())
+    }
+
+    fn programs(&self) -> Option<&dyn Programs> {
+        self.programs
     }
 }
 

@@ -323,7 +323,7 @@ impl Staff for AtTask<'_> {
         Some(self.hands.patience())
     }
 
-    fn end(&mut self, more: bool) -> bool {
+    fn end(&mut self, more: bool, _gone: bool) -> bool {
         if more || !self.hands.crowd.as_ref().is_some_and(Crowd::is_whole) {
             self.remaining.extend(self.hands.crowd.take().into_iter().flat_map(Crowd::dismiss));
         }
