@@ -124,8 +124,7 @@ pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Res
     let lot = Lot::new(arrays);
     let orphans = Orphans::adopt(MARK).map_err(Error::system("become the parent of what programs leave behind"))?;
     let shepherd = Shepherd::new(program, &lot, plan, &orphans);
-    let done = Job::with(&lot, settings)
-        .run_programs(|worker, mut share| shepherd.work(worker, &mut share), &shepherd);
+    let done = Job::with(&lot, settings).run_programs(|worker, mut share| shepherd.work(worker, &mut share), &shepherd);
     // All workers are gone, and with them their programs.
     let done = match shepherd.end_left() {
         none if none.is_empty() => done?,

@@ -42,8 +42,11 @@ impl Orphans {
         for _ in 0..Self::ROUNDS {
             let news = |pid: &u32| !self.others.contains(pid) && remaining.iter().all(|it| it.pid != *pid);
             // Of children of this process the number is their own until they are reaped.
-            let here: Vec<u32> =
-                proc::children(std::process::id()).into_iter().filter(news).filter(|&pid| self.is_orphan(pid)).collect();
+            let here: Vec<u32> = proc::children(std::process::id())
+                .into_iter()
+                .filter(news)
+                .filter(|&pid| self.is_orphan(pid))
+                .collect();
             if here.is_empty() {
                 break;
             }

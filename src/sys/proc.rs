@@ -100,8 +100,9 @@ pub(crate) const NOT_DUMPABLE: &str = "this process is not dumpable (prctl PR_SE
 
 /// Why what another process has open cannot be opened, given the system's word.
 pub(crate) fn why_closed(pid: u32, refused: io::Error) -> io::Error {
-    // What belongs to root there, of a process that does not, is of one that is not dumpable.
-    let closed = refused.kind() == io::ErrorKind::PermissionDenied && owner(pid).is_ok_and(|owner| owner == 0);
+    // The folder belongs to root if the process is not dumpable, whoever has that.
+    let folder = fs::metadata(format!("/proc/{pid}/fd"));
+    let closed = refused.kind() == io::ErrorKind::PermissionDenied && folder.is_ok_and(|folder| folder.uid() == 0);
     if closed {
         io::Error::new(refused.kind(), format!("of the coordinator (pid {pid}): {NOT_DUMPABLE}"))
     } else {
