@@ -9,10 +9,9 @@ use bytemuck::Pod;
 use crate::answer::{Answer, Gathered};
 use crate::crew::Crew;
 use crate::engine::Engine;
-use crate::engines::{self, Body, Task, Tender};
+use crate::engines::{self, Body, Programs, Task, Tender};
 use crate::error::{Error, Result};
 use crate::lend::Lend;
-use crate::report::Memory;
 use crate::sandbox::Sandbox;
 use crate::settings::{Redo, Settings};
 use crate::slices::{Schedule, Split};
@@ -283,13 +282,13 @@ impl<'p, L: Lend> Job<'p, L> {
         self.run_as::<R>(None, |work, orders, _| engines::run(engine, work, &body, orders))
     }
 
-    /// As [`run`](Self::run); each worker that takes no more slices calls `end`, and counts what that returns as its memory.
-    pub(crate) fn run_to_end<R: Answer>(
+    /// As [`run`](Self::run), for a body that hands slices on to programs.
+    pub(crate) fn run_programs<R: Answer>(
         self,
         body: impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync,
-        end: impl Fn() -> Memory + Sync,
+        programs: &dyn Programs,
     ) -> Result<Gathered<R::Value>> {
-        let (engine, body) = (self.settings.engine, Body::<L, R, _>::with_end(body, &end));
+        let (engine, body) = (self.settings.engine, Body::<L, R, _>::with_programs(body, programs));
         self.run_as::<R>(None, |work, orders, _| engines::run(engine, work, &body, orders))
     }
 

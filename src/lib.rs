@@ -54,7 +54,10 @@ pub mod workers;
 pub use answer::{Answer, Gathered};
 pub use crew::{Crew, CrewSettings};
 pub use engine::{Engine, EngineError, MOST_WORKERS};
-pub use error::{ArrayName, Cause, Death, Error, Fault, Owner, Place, Refusal, Result, SliceName, Touch, Trouble};
+pub use error::{
+    ArrayName, Cause, Death, Error, Fault, Obstacle, Owner, Place, Refusal, Remaining, Result, SliceName, Touch,
+    Trouble,
+};
 pub use fork::fork;
 pub use job::{Job, cpus};
 pub use lend::{Input, Lend, Slice};

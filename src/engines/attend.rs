@@ -84,6 +84,11 @@ pub(super) fn attend(
                 }
                 _ if round.goes_on => {
                     let (pid, cause) = crowd.bury(rank);
+                    if crowd.has_remaining() {
+                        // It goes on, and what it writes cannot be told from what its replacement does.
+                        crowd.end();
+                        return Err(work.failure(rank, pid, Some(cause)));
+                    }
                     orders.ledger.note_dead(rank);
                     work.board.withdraw(rank);
                     match work.failure(rank, pid, Some(cause)) {

@@ -1,7 +1,6 @@
 //! A worker's life in a process of its own, from birth to the status it leaves with.
 
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 
 use super::desk::Desk;
@@ -9,7 +8,7 @@ use super::work::{Labour, Round, Stopped, Upbringing, Work, note_panic};
 use crate::error::{Error, Result};
 use crate::sync::{Berth, Mark, Words};
 use crate::sys::pools::Pools;
-use crate::sys::{child, cpu, limits, witness};
+use crate::sys::{child, cpu, limits, proc, witness};
 
 /// What the coordinator looks up before the fork for all its workers.
 pub(super) struct Ways {
@@ -19,6 +18,8 @@ pub(super) struct Ways {
     /// Whether a panic is to be shown with a backtrace. Asked for before the fork and not after the panic: another thread may
     /// hold the environment's lock at the fork.
     backtraces: bool,
+    /// Whether this process had one thread.
+    alone: bool,
 }
 
 impl Ways {
@@ -32,23 +33,23 @@ impl Ways {
         let pools = unsafe { Pools::of(upbringing.threads) };
         // Where the system does not tell which CPUs there are, it does not take them away either.
         let cpus = if upbringing.pin { cpu::spread().unwrap_or_default() } else { Vec::new() };
-        Self { pools, cpus, backtraces }
+        let alone = proc::threads().is_ok_and(|threads| threads == 1);
+        Self { pools, cpus, backtraces, alone }
     }
 }
 
-/// Signs, attaches, labours, meets the coordinator. `lifeline` is what it must hold open until its end.
+/// Signs, attaches, labours, meets the coordinator.
 pub(super) fn live(
     work: &Work<'_>,
     labour: &dyn Labour,
     round: &Round,
     rank: usize,
     ways: &Ways,
-    lifeline: Option<BorrowedFd<'_>>,
 ) -> i32 {
     work.board.note(rank, Mark::Born { pid: std::process::id() });
     let berth = &work.board.berths()[rank];
     be_born(berth, rank, ways);
-    let desk = match prepare(work, lifeline) {
+    let desk = match prepare(work) {
         // Never unmapped: a thread that the body left running may still look at a view.
         Ok(desk) => ManuallyDrop::new(desk),
         Err(error) => {
@@ -73,6 +74,7 @@ pub(super) fn live(
 pub(super) fn be_born(berth: &Berth, rank: usize, ways: &Ways) {
     berth.enter(std::process::id());
     berth.obituary.sign();
+    child::flush_what_bodies_print(ways.alone);
     child::name(&format!("parfork-w{rank}"));
     if let Some(&cpu) = ways.cpus.get(rank % ways.cpus.len().max(1)) {
         // One that was taken away since leaves the worker free to run elsewhere.
@@ -94,7 +96,7 @@ pub(super) fn be_born(berth: &Berth, rank: usize, ways: &Ways) {
 
 /// Maps what was lent, and nothing else of the coordinator's arrays; limits the memory that may be added to that, and what else
 /// this process can do.
-fn prepare<'w>(work: &Work<'w>, lifeline: Option<BorrowedFd<'_>>) -> Result<Desk<'w>> {
+fn prepare<'w>(work: &Work<'w>) -> Result<Desk<'w>> {
     let mut desk =
         Desk::attach(work.loans, work.care, |loan, keeping| work.loans[loan].backing.attach(keeping).map(Rc::new))?;
     if let Some(limit) = work.memory_limit {
@@ -103,7 +105,6 @@ fn prepare<'w>(work: &Work<'w>, lifeline: Option<BorrowedFd<'_>>) -> Result<Desk
     }
     if let Some(sandbox) = work.sandbox {
         let mut keep = work.care.descriptors(work.loans);
-        keep.extend(lifeline.map(|held| held.as_raw_fd()));
         if work.measure_memory {
             keep.push(desk.open_gauge().map_err(Error::system("open /proc/self/smaps_rollup"))?);
         }

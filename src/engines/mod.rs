@@ -22,7 +22,7 @@ pub(crate) use desk::Care;
 pub(crate) use ledger::Ledger;
 pub(crate) use processes::{run_alone, run_beside_threads};
 pub use work::Progress;
-pub(crate) use work::{Body, Labour, Orders, Upbringing, Work};
+pub(crate) use work::{Body, Labour, Orders, Programs, Upbringing, Work};
 
 use crate::engine::Engine;
 use crate::error::{Death, Result};

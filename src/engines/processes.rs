@@ -4,16 +4,15 @@
 //! slices that dead workers left. Worker: attaches what was lent, labours, says that it has come to the end, leaves when it
 //! may.
 
-use std::os::fd::BorrowedFd;
-
 use super::attend::attend;
 use super::ledger::Left;
 use super::live::{Ways, live};
 use super::toll::Toll;
 use super::work::{Labour, Orders, Round, Work};
 use crate::error::{Death, Error, Result};
-use crate::process::{self, Crowd, Leaving, Nursery};
+use crate::process::{self, Crowd, Held, Leaving, Nursery};
 use crate::sync::{Board, Mark, Patience, SliceState};
+use crate::sys::pidfd::Remaining;
 use crate::sys::{child, limits, shortage};
 
 /// Runs the job, if this process has one thread.
@@ -47,8 +46,12 @@ pub(super) trait Staff {
     /// How long to look for their end before sleeping.
     fn patience(&self) -> Option<Patience>;
 
-    /// A round is over: all that its workers could do is done. `more` if there may be another one for this job.
-    fn end(&mut self, board: &Board, more: bool);
+    /// A round is over: all that its workers could do is done. `more` if there may be another one for this job; `gone` if that
+    /// is for when the memory of its workers is gone as well. Whether none of them can do anything any more, if there may be.
+    fn end(&mut self, board: &Board, more: bool, gone: bool) -> bool;
+
+    /// The job is over. Those of its processes that should have ended and have not.
+    fn close(&mut self) -> Vec<Remaining>;
 }
 
 /// Runs rounds until no slice is missing: all slices first, then, with new workers, those that dead ones left. A slice that
@@ -60,6 +63,14 @@ pub(super) fn run_rounds(
     orders: &mut Orders<'_>,
     staff: &mut dyn Staff,
 ) -> Result<Vec<Death>> {
+    let done = rounds(work, labour, orders, staff);
+    match staff.close() {
+        none if none.is_empty() => done,
+        processes => Err(Error::Remaining { processes, error: done.err().map(Box::new) }),
+    }
+}
+
+fn rounds(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>, staff: &mut dyn Staff) -> Result<Vec<Death>> {
     shortage::count(orders.began);
     let (mut round, mut toll) = (work.first_round(true), Toll::new(work.retries));
     let mut fewest = work.dealer.slices;
@@ -74,7 +85,8 @@ pub(super) fn run_rounds(
             true => orders.ledger.close_round(work.board, late),
             false => Ok(Some(Vec::new())),
         };
-        staff.end(work.board, attended.is_ok() && matches!(&left, Ok(Some(left)) if !left.is_empty()));
+        let more = attended.is_ok() && matches!(&left, Ok(Some(left)) if !left.is_empty());
+        let all_past = staff.end(work.board, more, labour.programs().is_some());
         let (deaths, left) = (attended?, left?);
         let Some(left) = left else { return Err(orders.ended(work.board.done(), work.grid.slices())) };
         toll.count(deaths, &left, work.grid, left.len() < fewest);
@@ -87,8 +99,14 @@ pub(super) fn run_rounds(
             return Err(toll.first(work.board.done()));
         }
         let is_lost = |left: &Left| toll.is_set_aside(left.slice);
-        if left.iter().all(is_lost) || toll.is_hopeless() {
+        // Slices that somebody may still write to are given to nobody else.
+        if left.iter().all(is_lost) || toll.is_hopeless() || !all_past {
             return Err(toll.error(work.board.done()));
+        }
+        // The kernel ends a program with its worker, but later than other workers may go on.
+        let processes = labour.programs().map(|programs| programs.end_left()).unwrap_or_default();
+        if !processes.is_empty() {
+            return Err(Error::Remaining { processes, error: Some(Box::new(toll.error(work.board.done()))) });
         }
         // SAFETY: the round has ended and its workers are past their last instruction; the next one's are not born yet.
         #[allow(unsafe_code)]
@@ -124,6 +142,8 @@ struct OneShot<'o> {
     nursery: Option<Nursery>,
     /// Who gives back its memory while others go on.
     leaving: Vec<Leaving>,
+    /// Who should have ended and has not.
+    remaining: Vec<Remaining>,
 }
 
 impl<'o> OneShot<'o> {
@@ -131,7 +151,7 @@ impl<'o> OneShot<'o> {
     /// As for [`child::spawn`], whenever `may_fork` says yes.
     #[allow(unsafe_code)]
     unsafe fn new(may_fork: &'o dyn Fn() -> Result<()>) -> Self {
-        Self { may_fork, crowd: None, nursery: None, leaving: Vec::new() }
+        Self { may_fork, crowd: None, nursery: None, leaving: Vec::new(), remaining: Vec::new() }
     }
 
     /// The workers of a job's first round, and the process that will fork those of the others if there may be others.
@@ -189,15 +209,30 @@ impl Staff for OneShot<'_> {
         None
     }
 
-    fn end(&mut self, board: &Board, more: bool) {
+    fn end(&mut self, board: &Board, more: bool, gone: bool) -> bool {
         if !more {
             board.head().end.release();
         }
         // Nobody has anything left to do but leave. Those who take up what is left need not wait until the kernel has torn
         // down the memory of the dead.
-        if let Some(crowd) = self.crowd.take().filter(|_| more) {
-            self.leaving.extend(crowd.leave());
+        if more && let Some(crowd) = self.crowd.take() {
+            let (leaving, remaining) = crowd.leave();
+            self.leaving.extend(leaving);
+            self.remaining.extend(remaining);
         }
+        if gone {
+            self.remaining.extend(self.leaving.drain(..).filter_map(Leaving::end));
+        }
+        self.remaining.is_empty()
+    }
+
+    fn close(&mut self) -> Vec<Remaining> {
+        let mut remaining = std::mem::take(&mut self.remaining);
+        // Workers before the one that reaps them.
+        remaining.extend(self.crowd.take().into_iter().flat_map(Crowd::dismiss));
+        remaining.extend(self.leaving.drain(..).filter_map(Leaving::end));
+        remaining.extend(self.nursery.take().and_then(Nursery::close));
+        remaining
     }
 }
 
@@ -215,7 +250,7 @@ unsafe fn fork_crowd(work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Res
     for rank in 0..workers {
         work.board.note_own(Mark::Forks { rank });
         // SAFETY: passed on to the caller.
-        let born = unsafe { child::spawn(|| live(work, labour, round, rank, &ways, None)) };
+        let born = unsafe { child::spawn(|| live(work, labour, round, rank, &ways)) };
         let fork = |source| Error::Fork { started: rank, asked: workers, limit: limits::process_limit(), source };
         crowd.add(born.map_err(fork)?);
     }
@@ -231,16 +266,18 @@ unsafe fn open_nursery(work: &Work<'_>, labour: &dyn Labour) -> std::io::Result<
     // SAFETY: passed on to the caller.
     let ways = unsafe { Ways::of(work.upbringing) };
     let mut number = 0;
-    let bear = |crowd: &mut Crowd, held: BorrowedFd<'_>| {
+    let bear = |crowd: &mut Crowd, held: Held<'_>| {
         number += 1;
         let mut slices = work.board.free();
         slices.retain(|&slice| work.only.is_none_or(|only| only == slice));
         let round = work.later_round(number, slices);
         for (rank, berth) in work.board.berths().iter().enumerate().take(round.dealer.workers) {
-            // SAFETY: the nursery has one thread.
-            let Ok(child) = (unsafe { child::spawn(|| live(work, labour, &round, rank, &ways, Some(held))) }) else {
-                break;
+            let life = || {
+                held.wait();
+                live(work, labour, &round, rank, &ways)
             };
+            // SAFETY: the nursery has one thread.
+            let Ok(child) = (unsafe { child::spawn(life) }) else { break };
             berth.enter(child.pid());
             crowd.add(child);
         }

@@ -19,7 +19,8 @@ use crate::sandbox::Confinement;
 use crate::slices::Grid;
 use crate::stop::Stop;
 use crate::sync::{Board, Dealer, Deeds, Patience, Words};
-use crate::sys::{fork_stamp, sandbox};
+use crate::sys::pidfd::Remaining;
+use crate::sys::{child, fork_stamp, sandbox};
 use crate::worker::{Worker, leave_astray};
 
 /// What all workers of a job share.
@@ -158,24 +159,36 @@ pub(crate) trait Labour {
     /// The desk is of the work's loans, those of the body's parts, and of this process; no other worker of this job has this
     /// rank.
     unsafe fn labour(&self, work: &Work<'_>, round: &Round, rank: usize, desk: &Desk<'_>) -> Result<Deeds, Stopped>;
+
+    /// Other programs that workers hand their slices on to.
+    fn programs(&self) -> Option<&dyn Programs>;
+}
+
+/// Programs that workers hand their slices on to, each worker to its own.
+pub(crate) trait Programs: Sync {
+    /// In a worker that takes no more slices: lets its program leave. Memory that counts as the worker's.
+    fn dismiss(&self) -> Memory;
+
+    /// In the coordinator, when all workers of a round are gone: ends what those that died have left, for it may still write to
+    /// their slices. What cannot be ended.
+    fn end_left(&self) -> Vec<Remaining>;
 }
 
 /// A body, which gets parts of loans `L` and returns an `R`.
 pub(crate) struct Body<'b, L, R, B> {
     body: B,
-    /// Called when the worker takes no more slices; what it returns is memory that counts as the worker's.
-    end: Option<&'b (dyn Fn() -> Memory + Sync)>,
+    programs: Option<&'b dyn Programs>,
     types: PhantomData<fn(L) -> R>,
 }
 
 impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R, B> {
     pub(crate) fn new(body: B) -> Self {
-        Self { body, end: None, types: PhantomData }
+        Self { body, programs: None, types: PhantomData }
     }
 
-    /// As [`new`](Self::new); each worker that has done its slices calls `end`.
-    pub(crate) fn with_end(body: B, end: &'b (dyn Fn() -> Memory + Sync)) -> Self {
-        Self { body, end: Some(end), types: PhantomData }
+    /// As [`new`](Self::new), of a body that hands slices on to programs.
+    pub(crate) fn with_programs(body: B, programs: &'b dyn Programs) -> Self {
+        Self { body, programs: Some(programs), types: PhantomData }
     }
 
     /// Lets the body work on one slice, which is to be put `back` first or not: its answer, and whether it has an undo copy; or the
@@ -241,6 +254,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Labour for Body<'
         for run in (0..).map_while(|runs| round.dealer.deal(&board.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
                 if board.head().end.over().is_some() || work.stop.is_some_and(Stop::asked) {
+                    child::flush_own_buffers();
                     return Err(Stopped);
                 }
                 let taken = board.take(rank, slice, began);
@@ -265,6 +279,8 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Labour for Body<'
                     }
                     Err(words) => words,
                 };
+                // The coordinator ends all workers of a job that fails.
+                child::flush_own_buffers();
                 board.berths()[rank].say(&words);
                 if !(round.goes_on && matches!(words, Words::Panicked { .. })) {
                     board.give_up(Some(rank));
@@ -273,9 +289,10 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Labour for Body<'
             }
         }
         notes.leaves(began);
+        child::flush_own_buffers();
         // Whoever still waits for this worker at a meeting would wait for ever.
         board.head().meeting.0.leave(rank);
-        let more = self.end.map_or_else(Memory::default, |end| end());
+        let more = self.programs.map_or_else(Memory::default, Programs::dismiss);
         notes.measures();
         if work.measure_memory {
             board.berths()[rank].note_memory(desk.memory().and(&more));
@@ -288,6 +305,10 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Labour for Body<'
             leave_astray();
         }
         Ok(deeds)
+    }
+
+    fn programs(&self) -> Option<&dyn Programs> {
+        self.programs
     }
 }
 

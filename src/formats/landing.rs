@@ -5,7 +5,7 @@
 //! nothing behind. Where a file system has no nameless files (NFS, some FUSE), a hidden name is used and removed again.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::source::wrong;
 use crate::error::{Error, Result};
-use crate::sys::file::{Folder, may_write, permit_like, reserve};
+use crate::sys::file::{Bounded, Folder, may_write, permit_like, reserve};
 use crate::sys::signals::Hold;
 
 /// An output file that is not there until [`land`](Self::land).
@@ -39,7 +39,7 @@ pub struct Landing {
     folder: Folder,
     /// The target's name in `folder`, all symbolic links followed.
     name: OsString,
-    file: BufWriter<File>,
+    file: BufWriter<Bounded>,
     /// The name until then, where the file system wants one; meanwhile a signal that asks this process to end is put off,
     /// for the file would stay.
     hidden: Option<OsString>,
@@ -77,7 +77,7 @@ impl Landing {
             }
         };
         let replaces = replaced.is_some();
-        let file = BufWriter::with_capacity(1 << 18, file);
+        let file = BufWriter::with_capacity(1 << 18, Bounded(file));
         let _hold = hidden.as_ref().map(|_| Hold::new());
         let path = path.to_owned();
         let landing = Self { path, folder, name, file, hidden, _hold, replaces, reserved: false, trouble: None };

@@ -17,6 +17,7 @@ use crate::sys::limits::{self, page_size};
 use crate::sys::memory::{
     Access, Inheritance, Keeping, Mapping, allocate, inode_of, is_sealed, memfd, punch, put, reopen, seal,
 };
+use crate::sys::proc::why_closed;
 
 /// How /proc names the memory of boards, to whoever looks for them.
 pub(crate) const BOARD: &CStr = c"parfork-board";
@@ -141,11 +142,17 @@ impl Segment {
             return Err(Error::Memory { what: what(), need: len as u64, room: bytes, by, fits: None });
         }
         let name = if kind == Inheritance::Inherited { BOARD } else { c"parfork" };
-        let no_room = |_| {
+        let no_room = |source: io::Error| {
             let kernel =
                 || limits::Room { bytes: limits::memory_room().map_or(0, |room| room.bytes), by: "the kernel" };
             let limits::Room { bytes, by } = limits::address_room().unwrap_or_else(kernel);
-            Error::Memory { what: what(), need: len as u64, room: bytes, by, fits: None }
+            match source.raw_os_error() {
+                Some(libc::ENOMEM | libc::ENOSPC) if bytes < len as u64 => {
+                    Error::Memory { what: what(), need: len as u64, room: bytes, by, fits: None }
+                }
+                // There are no more descriptors, or mappings, or the call is forbidden.
+                _ => Error::System { doing: "make shared memory", source },
+            }
         };
         let made = memfd(name, len).and_then(|fd| {
             let mapping = Mapping::new(&fd, len, Keeping::SharedToWrite, kind)?;
@@ -240,6 +247,7 @@ impl Backing {
             inode if inode == told.inode => Ok(fd),
             _ => Err(io::Error::other("another file has its descriptor")),
         });
+        let fd = fd.map_err(|refused| why_closed(owner, refused));
         let fd = fd.map_err(Error::system("open an array that the coordinator has lent"))?;
         Ok(Self { fd, at: told.at, len: told.len, made: None })
     }

@@ -18,6 +18,7 @@ use super::plate::Plate;
 use super::{Absence, Barrier, Berth, Call, SliceState};
 use crate::error::{Error, Result};
 use crate::shared::{Segment, Wire};
+use crate::sys::limits::file_room;
 use crate::sys::obituary::Obituary;
 
 /// Words for the whole job. What it begins and ends with shares a cache line; what workers do to each other in between has lines
@@ -101,8 +102,10 @@ impl Board {
     /// If there is none.
     pub(crate) fn for_many(workers: usize) -> Result<Self> {
         let layout = Layout { workers, slices: 0, loans: 0, answer: 0, tape: 0 };
-        let at = layout.offsets(workers).ok_or_else(|| too_large(layout, ROOM))?;
-        let segment = Arc::new(Segment::for_boards(ROOM)?);
+        // Less where this process may not make a file as long.
+        let most = file_room().map_or(ROOM, |room| usize::try_from(room.bytes).map_or(ROOM, |most| most.min(ROOM)));
+        let at = layout.offsets(workers).filter(|at| at.end <= most).ok_or_else(|| too_large(layout, most))?;
+        let segment = Arc::new(Segment::for_boards(most)?);
         segment.reserve(0..BERTHS)?;
         let board = Self { segment, keys: Arc::default(), layout, berths: workers, at, epoch: Instant::now() };
         // SAFETY: as in `new`.
@@ -361,9 +364,10 @@ const ROOM: usize = 1 << 30;
 
 fn too_large(layout: Layout, room: usize) -> Error {
     let Layout { workers, slices, answer, .. } = layout;
+    let limit = if room < ROOM { " under this process's limit of file sizes (ulimit -f)" } else { "" };
     Error::Shape(format!(
         "the journal of {slices} slices with answers of {answer} bytes each, worked on by {workers} workers, does not fit the \
-         {room} bytes that a board has. Cut into fewer slices, or write results to an array instead of returning them."
+         {room} bytes that a board has{limit}. Cut into fewer slices, or write results to an array instead of returning them."
     ))
 }
 

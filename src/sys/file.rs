@@ -2,7 +2,8 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -12,9 +13,10 @@ use nix::errno::Errno;
 use nix::fcntl::{
     AT_FDCWD, AtFlags, FallocateFlags, OFlag, PosixFadviseAdvice, fallocate, open, openat, posix_fadvise, renameat,
 };
-use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::sys::stat::{Mode, fchmod, fstatat, mkdirat};
 use nix::unistd::{AccessFlags, Gid, Group, UnlinkatFlags, User, faccessat, fchown, geteuid, linkat, unlinkat};
+
+use super::limits::check_file_length;
 
 /// Opens a file for reading; a FIFO without a writer does not keep the caller waiting.
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
@@ -195,16 +197,42 @@ pub(crate) fn permit_like(file: &File, other: &Metadata) -> io::Result<()> {
 /// # Errors
 /// If there is no room, or a file may not become as long (`ulimit -f`, which would be a deadly signal later).
 pub(crate) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
-    let (most, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
     let len = i64::try_from(bytes).map_err(|_| Errno::EFBIG)?;
-    if most != RLIM_INFINITY && bytes > most {
-        return Err(Errno::EFBIG.into());
-    }
+    check_file_length(bytes)?;
     if bytes == 0 {
         return Ok(());
     }
     match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, len) {
         Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
         other => Ok(other?),
+    }
+}
+
+/// A file that fails with EFBIG where it would become longer than this process may make one; the kernel sends a deadly signal.
+#[derive(Debug)]
+pub(crate) struct Bounded(pub(crate) File);
+
+impl Deref for Bounded {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        check_file_length(self.0.stream_position().unwrap_or(0).saturating_add(bytes.len() as u64))?;
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Seek for Bounded {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
     }
 }

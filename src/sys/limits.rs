@@ -34,6 +34,19 @@ pub(crate) fn file_room() -> Option<Room> {
     (soft != RLIM_INFINITY).then_some(Room { bytes: soft, by: "this process's limit of file sizes (ulimit -f)" })
 }
 
+/// Refuses a file that would be longer than this process may make one: the kernel ends it for that, with SIGXFSZ.
+pub(crate) fn check_file_length(bytes: u64) -> io::Result<()> {
+    match file_room() {
+        Some(room) if room.bytes < bytes => Err(io::Error::from_raw_os_error(libc::EFBIG)),
+        _ => Ok(()),
+    }
+}
+
+/// How many mappings a process may have, where the kernel tells.
+pub(crate) fn most_mappings() -> Option<u64> {
+    number(fs::read_to_string("/proc/sys/vm/max_map_count").ok())
+}
+
 /// How many processes this user may have (RLIMIT_NPROC); `None` without a limit.
 pub(crate) fn process_limit() -> Option<u64> {
     let (soft, _) = getrlimit(Resource::RLIMIT_NPROC).ok()?;

@@ -14,6 +14,7 @@ use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
@@ -61,6 +62,7 @@ pub(crate) enum Inheritance {
 /// It lives in memory, has no name in any file system and is gone with its last descriptor and mapping.
 /// The size is that of RAM and swap, not of /dev/shm.
 pub(crate) fn memfd(name: &CStr, len: usize) -> io::Result<OwnedFd> {
+    super::limits::check_file_length(len as u64)?;
     let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
     ftruncate(&fd, i64::try_from(len).map_err(io::Error::other)?)?;
     fcntl(&fd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW))?;
@@ -91,6 +93,7 @@ fn seals(fd: impl AsFd) -> i32 {
 
 /// An anonymous file with these bytes, that nobody can change any more; what is read first is its first byte.
 pub(crate) fn document(name: &CStr, bytes: &[u8]) -> io::Result<OwnedFd> {
+    super::limits::check_file_length(bytes.len() as u64)?;
     let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
     let mut file = std::fs::File::from(fd);
     std::io::Write::write_all(&mut file, bytes)?;
@@ -186,6 +189,7 @@ impl Mapping {
             _ => Map::Aligned(HugeAligned::new(fd, 0, len, keeping, 0)?),
         };
         let mut mapping = Self { map: ManuallyDrop::new(map), withheld: None };
+        mapping.keep_from_dumps();
         if child == Inheritance::Withheld {
             mapping.withhold()?;
         }
@@ -198,8 +202,20 @@ impl Mapping {
     pub(crate) fn fenced(fd: impl AsFd, at: usize, len: usize, keeping: Keeping) -> io::Result<Self> {
         let map = Map::Aligned(HugeAligned::new(fd, at, len, keeping, super::limits::page_size())?);
         let mut mapping = Self { map: ManuallyDrop::new(map), withheld: None };
+        mapping.keep_from_dumps();
         mapping.withhold()?;
         Ok(mapping)
+    }
+
+    /// Keeps it out of core files: a crash is told when the core is written, and 1 GiB takes seconds. With the variable
+    /// PARFORK_DUMP_ARRAYS in this process's environment, when it maps the first, they are in it.
+    fn keep_from_dumps(&self) {
+        static DUMPED: OnceLock<bool> = OnceLock::new();
+        if !DUMPED.get_or_init(|| std::env::var_os("PARFORK_DUMP_ARRAYS").is_some()) {
+            // Where it fails dumps are larger, and nothing else.
+            // SAFETY: the range is this mapping; DONTDUMP changes nothing for this process.
+            let _ = unsafe { madvise(self.base().cast(), self.len(), MmapAdvise::MADV_DONTDUMP) };
+        }
     }
 
     fn withhold(&mut self) -> io::Result<()> {

@@ -16,6 +16,8 @@ pub(crate) mod lock;
 pub(crate) mod machine;
 pub(crate) mod memory;
 pub(crate) mod obituary;
+pub(crate) mod orphans;
+pub(crate) mod pidfd;
 pub(crate) mod pools;
 pub(crate) mod prefetch;
 pub(crate) mod proc;

@@ -16,7 +16,6 @@ pub(crate) use tender::Tender;
 use std::collections::BTreeSet;
 use std::io;
 use std::mem;
-use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::desk::Desk;
@@ -24,13 +23,14 @@ use super::live::Ways;
 use super::processes::{Staff, run_rounds};
 use super::work::{Labour, Orders, Round, Upbringing, Work};
 use crate::error::{Death, Error, Result};
-use crate::process::{Crowd, Event, Nursery};
+use crate::process::{Crowd, Event, Held, Nursery};
 use crate::shared::{give_back_at_once, retain_live};
 use crate::slices::Split;
 use crate::stop::Stop;
 use crate::sync::{Absence, Board, Layout, Mark, Patience, Told};
 use crate::sys::fork_stamp::{self, Stamp};
-use crate::sys::{child, limits};
+use crate::sys::pidfd::Remaining;
+use crate::sys::{child, limits, proc};
 use bill::Particulars;
 
 /// Reads words as a worker does.
@@ -89,6 +89,9 @@ impl Hands {
         cpus: usize,
         may_fork: fn() -> Result<()>,
     ) -> Result<Self> {
+        if !proc::is_open_to_forks() {
+            return Err(Error::Crew(format!("{}.", proc::NOT_DUMPABLE)));
+        }
         let mut hands = Self {
             // One more, for the coordinator if it works too.
             board: Board::for_many(most + 1)?,
@@ -170,7 +173,7 @@ impl Hands {
                     .to_owned(),
             ));
         }
-        run_rounds(work, labour, orders, &mut AtTask { hands: self, task })
+        run_rounds(work, labour, orders, &mut AtTask { hands: self, task, remaining: Vec::new() })
     }
 
     /// Ends all workers; the next job has new ones.
@@ -280,6 +283,8 @@ impl Drop for Hands {
 struct AtTask<'t> {
     hands: &'t mut Hands,
     task: &'t Task<'t>,
+    /// Who should have ended and has not.
+    remaining: Vec<Remaining>,
 }
 
 impl Staff for AtTask<'_> {
@@ -326,11 +331,15 @@ impl Staff for AtTask<'_> {
         Some(self.hands.patience())
     }
 
-    fn end(&mut self, _: &Board, more: bool) {
-        let hands = &mut *self.hands;
-        if more || !hands.crowd.as_ref().is_some_and(Crowd::is_whole) {
-            hands.crowd = None;
+    fn end(&mut self, _: &Board, more: bool, _gone: bool) -> bool {
+        if more || !self.hands.crowd.as_ref().is_some_and(Crowd::is_whole) {
+            self.remaining.extend(self.hands.crowd.take().into_iter().flat_map(Crowd::dismiss));
         }
+        self.remaining.is_empty()
+    }
+
+    fn close(&mut self) -> Vec<Remaining> {
+        std::mem::take(&mut self.remaining)
     }
 }
 
@@ -349,14 +358,18 @@ unsafe fn open_nursery(board: &Board, upbringing: Upbringing, cpus: usize) -> io
     // SAFETY: passed on to the caller.
     let ways = unsafe { Ways::of(upbringing) };
     let coordinator = std::process::id();
-    let bear = |crowd: &mut Crowd, _: BorrowedFd<'_>| {
+    let bear = |crowd: &mut Crowd, held: Held<'_>| {
         let head = board.head();
         let wanted = (head.post.0.wanted.load(Ordering::Acquire) as usize).min(board.berths().len());
         let (heard, job) = (head.call.heard(), head.job.load(Ordering::Acquire));
         for rank in 0..wanted {
             let birth = life::Birth { board, rank, ways: &ways, coordinator, workers: wanted, cpus, heard, job };
+            let life = || {
+                held.wait();
+                life::live(birth)
+            };
             // SAFETY: the nursery has one thread.
-            let Ok(child) = (unsafe { child::spawn(|| life::live(birth)) }) else { break };
+            let Ok(child) = (unsafe { child::spawn(life) }) else { break };
             board.berths()[rank].enter(child.pid());
             crowd.add(child);
         }
