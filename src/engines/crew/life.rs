@@ -133,6 +133,7 @@ impl Stayer<'_> {
         let (slices, goes_on, processes) = (bill.slices.clone(), bill.goes_on, bill.processes);
         let round = Round { dealer, slices, first: true, goes_on, processes };
         let desk = Desk::attach(&loans, &care, |loan, keeping| larder.map(bill.loans[loan].array.number, keeping))?;
+        larder.close_the_rest()?;
         let mut desk = Some(desk);
         let mut done = Ok(());
         // SAFETY: the coordinator, of whose program this process is a copy, wrote the address of a tender there.
