@@ -186,7 +186,8 @@ fn a_use_of_an_array_that_was_not_lent_ends_the_worker() {
         let other = Shared::<u8, _>::zeros(length).unwrap();
         let view = other.view();
         death(|| assert_eq!(std::hint::black_box(view[0]), 0), faulted(libc::SIGSEGV, SEGV));
-        death(|| drop(std::hint::black_box(other.as_slice().to_vec())), faulted(libc::SIGSEGV, SEGV));
+        let slice = other.as_slice();
+        death(|| drop(std::hint::black_box(slice.to_vec())), faulted(libc::SIGSEGV, SEGV));
         let mut third = Shared::<u8, _>::zeros(length).unwrap();
         let address = third.as_mut_slice().as_mut_ptr().expose_provenance();
         let write = || {

@@ -372,6 +372,11 @@ impl Attached {
         self.mapping.protect(self.skip + range.start..self.skip + range.end, access)
     }
 
+    /// Forbids all access, until it is allowed again.
+    pub(crate) fn close(&self) -> io::Result<()> {
+        self.mapping.close()
+    }
+
     /// Throws away private copies of the pages that `range` lies in.
     ///
     /// # Safety

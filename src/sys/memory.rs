@@ -259,6 +259,12 @@ impl Mapping {
         Ok(unsafe { mprotect(first.cast(), len, prot) }?)
     }
 
+    /// Forbids all access, until it is allowed again.
+    pub(crate) fn close(&self) -> io::Result<()> {
+        // SAFETY: this mapping. A use of it is a fault, which ends the process and is no access.
+        Ok(unsafe { mprotect(self.base().cast(), self.len(), ProtFlags::PROT_NONE) }?)
+    }
+
     /// Throws away the private copies of the pages that `range` lies in; what is read there next are the file's bytes.
     ///
     /// # Safety

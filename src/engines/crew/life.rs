@@ -134,6 +134,7 @@ impl Stayer<'_> {
         let (slices, goes_on, processes) = (bill.slices.clone(), bill.goes_on, bill.processes);
         let mut round = Round { dealer, slices, first: true, number: 0, goes_on, processes };
         let desk = Desk::attach(&loans, &care, |loan, keeping| larder.map(bill.loans[loan].array.number, keeping))?;
+        larder.close_the_rest()?;
         let mut desk = Some(desk);
         let mut done = Ok(());
         // SAFETY: the coordinator, of whose program this process is a copy, wrote the address of a tender there.
