@@ -214,7 +214,7 @@ pub(crate) fn states() -> usize {
         })
         .collect();
     // One that was written over leads anywhere.
-    let at = plate.iter().skip(5).position(|&word| word == SLICES as u64).map_or(7, |at| at + 5);
+    let at = plate.iter().skip(9).position(|&word| word == SLICES as u64).map_or(11, |at| at + 9);
     let number = |at: usize| plate[at] as usize;
     let states = number(1)
         .wrapping_add(number(at - 2).wrapping_mul(number(2)))

@@ -13,7 +13,6 @@ use crate::{Model, at_every_step, explore, models, spawn};
 
 pub const MODELS: &[Model] = models![
     one_comes_just_as_the_coordinator_falls_asleep,
-    one_comes_round_after_round,
     one_of_two_dies_and_is_not_waited_for,
     one_of_three_dies_and_is_not_waited_for,
     one_gives_up_just_as_the_coordinator_falls_asleep,
@@ -89,21 +88,6 @@ fn one_comes_just_as_the_coordinator_falls_asleep() {
         let worker = spawn(None, move || there.work(0, 1));
         place.attend(1, &[]).unwrap();
         assert!(!worker.join().unwrap());
-    });
-}
-
-/// Also a worker that has come and not yet counted itself when the next round begins.
-fn one_comes_round_after_round() {
-    explore(Some(2), || {
-        let place = Place::new(1);
-        let mut workers = Vec::new();
-        for round in 1..=2 {
-            place.end.clear_bell();
-            let there = place.clone();
-            workers.push(spawn(None, move || there.work(0, round)));
-            place.attend(round, &[]).unwrap();
-        }
-        workers.into_iter().for_each(|worker| assert!(!worker.join().unwrap()));
     });
 }
 
