@@ -146,7 +146,7 @@ impl Madness {
     }
 
     /// As numbers, for a crew's bodies.
-    pub(crate) fn told(self) -> Told {
+    fn told(self) -> Told {
         let (what, lie) = match self.what {
             Scribble::Word(lie) => (0, lie),
             Scribble::Random => (1, 0),
@@ -162,7 +162,7 @@ impl Madness {
         [what, lie.into(), self.after as u64, place, many as u64, self.slice as u64, self.seed]
     }
 
-    pub(crate) fn untold([what, lie, after, place, many, slice, seed]: Told) -> Self {
+    fn untold([what, lie, after, place, many, slice, seed]: Told) -> Self {
         let whats = [Scribble::Word(lie as u32), Scribble::Random, Scribble::Flips, Scribble::Stale, Scribble::Moved];
         let after = [After::GoesOn, After::Dies, After::Leaves, After::Panics, After::WritesOn][after as usize];
         let many = many as usize;
@@ -171,7 +171,28 @@ impl Madness {
     }
 }
 
-pub(crate) type Told = [u64; 7];
+type Told = [u64; 7];
+
+/// What bodies do with their cells, which are 0 before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deed {
+    Overwrites,
+    /// It reads what it changes: whoever does a slice twice, or one that another has half done, leaves something wrong.
+    Modifies,
+}
+
+/// What a crew's body is handed: the coordinator's pid if that works too, its deed, its madness.
+pub(crate) fn told(coordinator: u32, mad: Madness, deed: Deed) -> [u64; 9] {
+    let mut words = [coordinator.into(), u64::from(deed == Deed::Modifies), 0, 0, 0, 0, 0, 0, 0];
+    words[2..].copy_from_slice(&mad.told());
+    words
+}
+
+/// What [`told`] told.
+pub(crate) fn untold(words: [u64; 9]) -> (u32, Madness, Deed) {
+    let deed = if words[1] == 1 { Deed::Modifies } else { Deed::Overwrites };
+    (words[0] as u32, Madness::untold(std::array::from_fn(|at| words[at + 2])), deed)
+}
 
 /// How many of the first words are written over.
 const FIRST: usize = 1 << 14;
