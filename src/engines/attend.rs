@@ -65,6 +65,8 @@ pub(super) fn attend(
                 _ if rank >= round.processes => drop(crowd.bury(rank)),
                 // It has done all that it had to: worth a word in a job that tells of deaths.
                 _ if turnout.has_come(rank) => {
+                    // It may have died before it had counted itself.
+                    end.count_dead();
                     let (pid, cause) = crowd.bury(rank);
                     if round.goes_on
                         && let Error::WorkerDied(death) = work.failure(rank, pid, Some(cause))

@@ -121,31 +121,32 @@ impl Madness {
     }
 
     fn scribble(self, stale: &[u32]) {
-        let (words, mut chance) = (page(), Chance::new(self.seed));
-        let write = |at: usize, chance: &mut Chance| {
+        let (words, spots, mut chance) = (page(), spots(), Chance::new(self.seed));
+        let write = |spot: usize, chance: &mut Chance| {
+            let at = spots[spot];
             let now = words[at].load(Ordering::Relaxed);
             let lie = match self.what {
                 Scribble::Word(lie) => lie,
                 Scribble::Random => chance.next() as u32,
                 Scribble::Flips => now ^ 1 << chance.below(32),
-                Scribble::Stale => stale[at],
+                Scribble::Stale => stale.get(spot).copied().unwrap_or(now),
                 Scribble::Moved => words[(at + 64) % words.len()].load(Ordering::Relaxed),
             };
             words[at].store(lie, Ordering::Relaxed);
         };
-        let (from, count, all) = match self.place {
-            Place::Every(step) => return (0..words.len()).step_by(step).for_each(|at| write(at, &mut chance)),
-            Place::Anywhere(count) => (0, count, words.len()),
-            Place::Journal(count) => (states() / 4, count, SLICES * 4),
+        let (from, count) = match self.place {
+            Place::Every(step) => return (0..spots.len()).step_by(step).for_each(|spot| write(spot, &mut chance)),
+            Place::Anywhere(count) => (0, count),
+            Place::Journal(count) => ((states() / 4).min(FIRST), count),
         };
         for _ in 0..count {
-            let at = from + chance.below(all as u64) as usize;
-            write(at.min(words.len() - 1), &mut chance);
+            let all = (spots.len() - from).min(if from > 0 { 4 * SLICES } else { usize::MAX });
+            write(from + chance.below(all as u64) as usize, &mut chance);
         }
     }
 
     /// As numbers, for a crew's bodies.
-    pub(crate) fn told(self) -> Told {
+    fn told(self) -> Told {
         let (what, lie) = match self.what {
             Scribble::Word(lie) => (0, lie),
             Scribble::Random => (1, 0),
@@ -161,7 +162,7 @@ impl Madness {
         [what, lie.into(), self.after as u64, place, many as u64, self.slice as u64, self.seed]
     }
 
-    pub(crate) fn untold([what, lie, after, place, many, slice, seed]: Told) -> Self {
+    fn untold([what, lie, after, place, many, slice, seed]: Told) -> Self {
         let whats = [Scribble::Word(lie as u32), Scribble::Random, Scribble::Flips, Scribble::Stale, Scribble::Moved];
         let after = [After::GoesOn, After::Dies, After::Leaves, After::Panics, After::WritesOn][after as usize];
         let many = many as usize;
@@ -170,10 +171,43 @@ impl Madness {
     }
 }
 
-pub(crate) type Told = [u64; 7];
+type Told = [u64; 7];
 
-/// The words of the control page: the only segment that a worker has inherited, readable and writable. A crew's is large and mostly
-/// without memory, which looking there would make: its first 64 KiB will do.
+/// What bodies do with their cells, which are 0 before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deed {
+    Overwrites,
+    /// It reads what it changes: whoever does a slice twice, or one that another has half done, leaves something wrong.
+    Modifies,
+}
+
+/// What a crew's body is handed: the coordinator's pid if that works too, its deed, its madness.
+pub(crate) fn told(coordinator: u32, mad: Madness, deed: Deed) -> [u64; 9] {
+    let mut words = [coordinator.into(), u64::from(deed == Deed::Modifies), 0, 0, 0, 0, 0, 0, 0];
+    words[2..].copy_from_slice(&mad.told());
+    words
+}
+
+/// What [`told`] told.
+pub(crate) fn untold(words: [u64; 9]) -> (u32, Madness, Deed) {
+    let deed = if words[1] == 1 { Deed::Modifies } else { Deed::Overwrites };
+    (words[0] as u32, Madness::untold(std::array::from_fn(|at| words[at + 2])), deed)
+}
+
+/// How many of the first words are written over.
+const FIRST: usize = 1 << 14;
+
+/// How many words are written over from the journal on.
+const AFTER: usize = 4096;
+
+/// Which words are written over: the first, and those of the journal and what follows it. A crew's page is large and mostly without
+/// memory, which looking there would make.
+fn spots() -> Vec<usize> {
+    let journal = states() / 4;
+    (0..journal.min(FIRST)).chain(journal..page().len().min(journal + AFTER)).collect()
+}
+
+/// The words of the control page: the only segment that a worker has inherited, readable and writable.
 pub(crate) fn page() -> &'static [AtomicU32] {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let line = maps.lines().rev().find(|line| line.contains("rw-s") && line.contains("memfd:parfork-board"));
@@ -182,12 +216,12 @@ pub(crate) fn page() -> &'static [AtomicU32] {
     let (start, end) = (number(start), number(end));
     let words = std::ptr::with_exposed_provenance(start);
     // SAFETY: mapped as long as this worker lives; all use of these words is atomic.
-    unsafe { std::slice::from_raw_parts(words, (end - start).min(1 << 16) / 4) }
+    unsafe { std::slice::from_raw_parts(words, (end - start) / 4) }
 }
 
 /// What stands there.
 pub(crate) fn snapshot() -> Vec<u32> {
-    page().iter().map(|word| word.load(Ordering::Relaxed)).collect()
+    spots().into_iter().map(|at| page()[at].load(Ordering::Relaxed)).collect()
 }
 
 /// Where the words of slices are, in bytes, by what the page says of itself to those who look from outside: sizes of head and of
@@ -201,7 +235,7 @@ pub(crate) fn states() -> usize {
         })
         .collect();
     // One that was written over leads anywhere.
-    let at = plate.iter().skip(5).position(|&word| word == SLICES as u64).map_or(7, |at| at + 5);
+    let at = plate.iter().skip(9).position(|&word| word == SLICES as u64).map_or(11, |at| at + 9);
     let number = |at: usize| plate[at] as usize;
     let states = number(1)
         .wrapping_add(number(at - 2).wrapping_mul(number(2)))
@@ -211,9 +245,9 @@ pub(crate) fn states() -> usize {
 
 /// Waits until others have gone on with two slices, or there is none left to do so.
 fn wait_for_others(stale: &[u32]) {
-    let (began, at) = (Instant::now(), states() / 4);
-    let changed =
-        || (at..at + 2 * SLICES).filter(|&at| page()[at].load(Ordering::Relaxed) != stale[at]).take(4).count();
+    let (began, words, spots) = (Instant::now(), page(), spots());
+    let journal = || spots.iter().zip(stale).skip((states() / 4).min(FIRST)).take(2 * SLICES);
+    let changed = || journal().filter(|&(&at, &was)| words[at].load(Ordering::Relaxed) != was).take(4).count();
     while changed() < 4 && began.elapsed() < Duration::from_millis(2) {
         std::thread::yield_now();
     }

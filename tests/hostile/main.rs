@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use madness::{After, Chance, Madness, Place, SLICES, Scribble};
+use madness::{After, Chance, Deed, Madness, Place, SLICES, Scribble, told, untold};
 use parfork::record::{Page, trace};
 use parfork::{Crew, Error, Gathered, Job, Schedule, Shared, Split, Worker};
 use support::{cases, nothing_left};
@@ -49,14 +49,6 @@ fn trials() -> (u64, u64) {
 /// The cells of slice `index` as they should be.
 fn right(index: usize) -> u64 {
     (index as u64 + 1) * 1_000_003
-}
-
-/// What bodies do with their cells, which are 0 before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deed {
-    Overwrites,
-    /// It reads what it changes: whoever does a slice twice, or one that another has half done, leaves something wrong.
-    Modifies,
 }
 
 const BOTH: &[Deed] = &[Deed::Overwrites, Deed::Modifies];
@@ -240,33 +232,12 @@ fn jobs_of_a_crew_whose_coordinator_works_too() {
     let coordinator = std::process::id();
     try_out(10, BOTH, |cells, _, mad, deed| {
         let job = Job::new(&mut *cells).crew(&mut crew).workers(3).deadline(mad.patience());
-        job.run_with((coordinator, mad.told(), deed == Deed::Modifies).into_told(), |w, told, slice| {
-            let (coordinator, mad, deed) = untold(told);
+        job.run_with(told(coordinator, mad, deed), |w, argument, slice| {
+            let (coordinator, mad, deed) = untold(argument);
             let mad = Some(mad).filter(|_| std::process::id() != coordinator);
             work(w, mad, deed, slice)
         })
     });
-}
-
-/// What a crew's body is handed.
-type Argument = [u64; 9];
-
-trait IntoTold {
-    fn into_told(self) -> Argument;
-}
-
-impl IntoTold for (u32, madness::Told, bool) {
-    fn into_told(self) -> Argument {
-        let mut words = [0; 9];
-        (words[0], words[1]) = (self.0.into(), self.2.into());
-        words[2..].copy_from_slice(&self.1);
-        words
-    }
-}
-
-fn untold(words: Argument) -> (u32, Madness, Deed) {
-    let deed = if words[1] == 1 { Deed::Modifies } else { Deed::Overwrites };
-    (words[0] as u32, Madness::untold(std::array::from_fn(|at| words[at + 2])), deed)
 }
 
 /// A mad job, then one that must be right.
@@ -284,8 +255,8 @@ fn run_on(
         (_, 2) => job.retries(1).undo_copies(),
         _ => job,
     };
-    let done = job.run_with((0, mad.told(), deed == Deed::Modifies).into_told(), |w, told, slice| {
-        let (_, mad, deed) = untold(told);
+    let done = job.run_with(told(0, mad, deed), |w, argument, slice| {
+        let (_, mad, deed) = untold(argument);
         work(w, Some(mad), deed, slice)
     });
     let mut next = || {
