@@ -8,6 +8,7 @@ mod board;
 mod call;
 mod dealer;
 mod ears;
+pub(crate) mod held;
 mod journal;
 mod layout;
 mod patience;

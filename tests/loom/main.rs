@@ -1,4 +1,4 @@
-//! Barrier, call, dealer and journal, the files of `src/sync` themselves, in every order in which two and three participants can be
+//! Barrier, call, dealer, journal and the fork server's word, the files of `src/sync` themselves, in every order in which two and three participants can be
 //! interrupted, with a death before every step that one of them takes.
 //!
 //! `cargo test --test loom`; `LOOM_LOG=trace` and `LOOM_LOCATION=1` tell the story of a failure.
@@ -7,6 +7,7 @@
 
 mod barriers;
 mod calls;
+mod fork_server;
 mod rounds;
 mod words;
 
@@ -23,6 +24,8 @@ mod dealer;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/ears.rs"]
 mod ears;
+#[path = "../../src/sync/held.rs"]
+mod held;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/journal.rs"]
 mod journal;
@@ -42,7 +45,7 @@ use libtest_mimic::{Arguments, Trial};
 use loom::thread::JoinHandle;
 
 fn main() -> ExitCode {
-    let trials = barriers::MODELS.iter().chain(calls::MODELS).chain(rounds::MODELS);
+    let trials = barriers::MODELS.iter().chain(calls::MODELS).chain(rounds::MODELS).chain(fork_server::MODELS);
     let trials = trials.map(|&(name, model)| {
         Trial::test(name, move || {
             model();
