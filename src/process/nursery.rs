@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::crowd::{Crowd, Event};
-use crate::sync::{Berth, Board};
+use crate::sync::{Berth, Board, held};
 use crate::sys::child::{self, Child};
 use crate::sys::futex;
 use crate::sys::obituary::Obituary;
@@ -37,13 +37,8 @@ impl Held<'_> {
     /// In a worker just born: waits until the coordinator holds it, and so would wait for its end. Without that it leaves: the fork
     /// server has died, or was told to.
     pub(crate) fn wait(self) {
-        let ordered = &self.board.head().post.0.ordered;
-        loop {
-            match ordered.load(Ordering::Acquire) {
-                met if met == self.order + 1 => return,
-                order if order == self.order => futex::wait(ordered, order, None),
-                _ => child::leave(1),
-            }
+        if !held::wait_until_held(&self.board.head().post.0.ordered, self.order) {
+            child::leave(1);
         }
     }
 }
@@ -113,8 +108,7 @@ impl Nursery {
             return Err(written_over());
         }
         self.orders += 1;
-        post.ordered.store(self.orders, Ordering::Release);
-        futex::wake_all(&post.ordered);
+        held::tell(&post.ordered, self.orders);
         let (mut made, mut until) = (0, Instant::now() + PATIENCE);
         loop {
             // Somebody may have stopped it, or may do so now.
@@ -161,8 +155,7 @@ impl Nursery {
     /// What it does not reap would be left to nobody knows whom.
     fn tell_to_leave(&self) {
         let post = &self.board.head().post.0;
-        post.ordered.store(CLOSE, Ordering::Release);
-        futex::wake_all(&post.ordered);
+        held::tell(&post.ordered, CLOSE);
         let until = Instant::now() + CLOSING;
         while self.child.ended().is_none() && Instant::now() < until {
             self.child.resume();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::crowd::Crowd;
 use super::nursery::CLOSE;
-use crate::sync::{Berth, Board};
+use crate::sync::{Berth, Board, held};
 use crate::sys::child::{self, Child, Exit};
 use crate::sys::obituary::Obituary;
 use crate::sys::pidfd::{LEAVING, Obstacle, Remaining, Ward};
@@ -64,9 +64,7 @@ impl Process {
                 let refused = !it.ward.kill();
                 it.refused.store(refused, Ordering::Relaxed);
                 if refused {
-                    let post = &it.board.head().post.0;
-                    post.ordered.store(CLOSE, Ordering::Release);
-                    futex::wake_all(&post.ordered);
+                    held::tell(&it.board.head().post.0.ordered, CLOSE);
                 }
             }
         }

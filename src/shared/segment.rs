@@ -121,8 +121,11 @@ impl Segment {
         Self::create(len, Inheritance::Inherited, || "the board of the job".to_owned())
     }
 
-    /// Makes room for `len` zero bytes that every forked worker has at the same address, without memory for them yet.
-    pub(crate) fn for_boards(len: usize) -> Result<Self> {
+    /// Makes room for `most` zero bytes that every forked worker has at the same address, or for fewer if this process may not make
+    /// a file as long, without memory for them yet.
+    pub(crate) fn for_boards(most: usize) -> Result<Self> {
+        let len =
+            limits::file_room().map_or(most, |room| usize::try_from(room.bytes).map_or(most, |len| len.min(most)));
         let mapped = memfd(BOARD, len).and_then(|fd| {
             let mapping = Mapping::new(&fd, len, Keeping::SharedToWrite, Inheritance::Inherited)?;
             Ok((fd, mapping))

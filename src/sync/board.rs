@@ -18,7 +18,6 @@ use super::plate::Plate;
 use super::{Absence, Barrier, Berth, Call, SliceState};
 use crate::error::{Error, Result};
 use crate::shared::{Segment, Wire};
-use crate::sys::limits::file_room;
 use crate::sys::obituary::Obituary;
 
 /// Words for the whole job. What it begins and ends with shares a cache line; what workers do to each other in between has lines
@@ -102,10 +101,9 @@ impl Board {
     /// If there is none.
     pub(crate) fn for_many(workers: usize) -> Result<Self> {
         let layout = Layout { workers, slices: 0, loans: 0, answer: 0, tape: 0 };
-        // Less where this process may not make a file as long.
-        let most = file_room().map_or(ROOM, |room| usize::try_from(room.bytes).map_or(ROOM, |most| most.min(ROOM)));
-        let at = layout.offsets(workers).filter(|at| at.end <= most).ok_or_else(|| too_large(layout, most))?;
-        let segment = Arc::new(Segment::for_boards(most)?);
+        let segment = Arc::new(Segment::for_boards(ROOM)?);
+        let at = layout.offsets(workers).filter(|at| at.end <= segment.len());
+        let at = at.ok_or_else(|| too_large(layout, segment.len()))?;
         segment.reserve(0..BERTHS)?;
         let board = Self { segment, keys: Arc::default(), layout, berths: workers, at, epoch: Instant::now() };
         // SAFETY: as in `new`.

@@ -9,6 +9,7 @@ mod call;
 mod dealer;
 mod ears;
 mod end;
+pub(crate) mod held;
 mod journal;
 mod key;
 mod layout;

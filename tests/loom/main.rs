@@ -1,4 +1,5 @@
-//! Barrier, end, call, dealer and journal, the files of `src/sync` themselves, in every order in which two and three participants can be
+//! Barrier, end, call, dealer, journal and the fork server's word, the files of `src/sync` themselves, in every order in which two
+//! and three participants can be
 //! interrupted, with a death before every step that one of them takes.
 //!
 //! `cargo test --test loom`; `LOOM_LOG=trace` and `LOOM_LOCATION=1` tell the story of a failure.
@@ -8,6 +9,7 @@
 mod barriers;
 mod calls;
 mod ends;
+mod fork_server;
 mod rounds;
 mod words;
 
@@ -24,6 +26,8 @@ mod dealer;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/ears.rs"]
 mod ears;
+#[path = "../../src/sync/held.rs"]
+mod held;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/end.rs"]
 mod end;
@@ -50,6 +54,7 @@ use loom::thread::JoinHandle;
 
 fn main() -> ExitCode {
     let trials = barriers::MODELS.iter().chain(calls::MODELS).chain(ends::MODELS).chain(rounds::MODELS);
+    let trials = trials.chain(fork_server::MODELS);
     let trials = trials.map(|&(name, model)| {
         Trial::test(name, move || {
             model();
