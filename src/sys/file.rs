@@ -5,40 +5,81 @@ use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{
-    AT_FDCWD, AtFlags, FallocateFlags, OFlag, PosixFadviseAdvice, fallocate, open, openat, posix_fadvise, renameat,
+    AT_FDCWD, AtFlags, FallocateFlags, OFlag, PosixFadviseAdvice, fallocate, open, openat, posix_fadvise, readlinkat,
+    renameat,
 };
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
-use nix::sys::stat::{Mode, fchmod, fstatat, mkdirat};
+use nix::sys::stat::{FileStat, Mode, fchmod, fstatat, mkdirat};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::{AccessFlags, Gid, Group, UnlinkatFlags, User, faccessat, fchown, geteuid, linkat, unlinkat};
 
-/// Opens a file for reading; a FIFO without a writer does not keep the caller waiting.
+/// Opens a file for reading; a FIFO without a writer does not keep the caller waiting, nor does a terminal become its own.
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
-}
-
-/// Whether this process may write to an existing file.
-pub(crate) fn may_write(path: &Path) -> io::Result<()> {
-    Ok(faccessat(AT_FDCWD, path, AccessFlags::W_OK, AtFlags::AT_EACCESS)?)
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }
 
 /// A folder held open, so that names in it mean the same even if the working directory changes meanwhile.
 #[derive(Debug)]
 pub(crate) struct Folder(OwnedFd);
 
+/// What had a name in a folder when it was looked up, and not what has the name now: no link is followed, nothing is opened.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    itself: OwnedFd,
+    pub(crate) metadata: Metadata,
+}
+
+impl Entry {
+    /// The path in a symbolic link.
+    pub(crate) fn link_target(&self) -> io::Result<PathBuf> {
+        Ok(readlinkat(&self.itself, "")?.into())
+    }
+
+    /// What a link of /proc leads to, which its path does not always name (`pipe:[7]`); `None` for links elsewhere.
+    pub(crate) fn behind_proc(&self, folder: &Folder, name: &OsStr) -> io::Result<Option<FileStat>> {
+        match fstatfs(&self.itself)?.filesystem_type() {
+            PROC_SUPER_MAGIC => Ok(Some(fstatat(&folder.0, name, AtFlags::empty())?)),
+            _ => Ok(None),
+        }
+    }
+}
+
 impl Folder {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self(open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?))
     }
 
-    /// A new file without a name, on the file system of this folder; gone with its last descriptor unless linked.
-    /// `None` where the file system has no such files.
-    pub(crate) fn nameless(&self) -> io::Result<Option<File>> {
-        match openat(&self.0, ".", OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC, anyone()) {
+    /// The folder that a relative path means here; an absolute one means the same everywhere.
+    pub(crate) fn below(&self, path: &Path) -> io::Result<Self> {
+        Ok(Self(openat(&self.0, path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?))
+    }
+
+    /// What has this name now, if anything has.
+    pub(crate) fn entry(&self, name: &OsStr) -> io::Result<Option<Entry>> {
+        match openat(&self.0, name, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty()) {
+            Ok(itself) => {
+                let itself = File::from(itself);
+                Ok(Some(Entry { metadata: itself.metadata()?, itself: itself.into() }))
+            }
+            Err(Errno::ENOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether this process may write to an existing file.
+    pub(crate) fn may_write(&self, name: &OsStr) -> io::Result<()> {
+        Ok(faccessat(&self.0, name, AccessFlags::W_OK, AtFlags::AT_EACCESS | AtFlags::AT_SYMLINK_NOFOLLOW)?)
+    }
+
+    /// A new file without a name, on the file system of this folder, with what the umask leaves of `mode`; gone with its last
+    /// descriptor unless linked. `None` where the file system has no such files.
+    pub(crate) fn nameless(&self, mode: u32) -> io::Result<Option<File>> {
+        match openat(&self.0, ".", OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC, bits(mode)) {
             Ok(fd) => Ok(Some(File::from(fd))),
             // EISDIR, ENOENT, EINVAL: the file system took the flag for an ordinary open of a directory.
             Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::ENOENT | Errno::EINVAL) => Ok(None),
@@ -46,10 +87,10 @@ impl Folder {
         }
     }
 
-    /// A new file of this name.
-    pub(crate) fn create(&self, name: &OsStr) -> io::Result<File> {
+    /// A new file of this name, with what the umask leaves of `mode`.
+    pub(crate) fn create(&self, name: &OsStr, mode: u32) -> io::Result<File> {
         let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        Ok(File::from(openat(&self.0, name, flags, anyone())?))
+        Ok(File::from(openat(&self.0, name, flags, bits(mode))?))
     }
 
     /// Gives a nameless file a name that nothing has yet (else `AlreadyExists`).
@@ -156,7 +197,7 @@ pub(crate) fn share(file: impl AsFd, group: u32, mode: u32) -> io::Result<()> {
 
 /// Sets the permissions of a file, whatever the umask.
 pub(crate) fn permit(file: impl AsFd, mode: u32) -> io::Result<()> {
-    Ok(fchmod(file, Mode::from_bits_truncate(mode))?)
+    Ok(fchmod(file, bits(mode))?)
 }
 
 /// The user that this process acts for.
@@ -180,14 +221,18 @@ pub(crate) fn group_named(name: &str) -> io::Result<Option<u32>> {
     }
 }
 
-/// The mode of a new file: everything that the umask leaves.
-fn anyone() -> Mode {
-    Mode::from_bits_truncate(0o666)
+fn bits(mode: u32) -> Mode {
+    Mode::from_bits_truncate(mode)
 }
 
-/// Gives a file the permissions (not the owner) of another.
+/// Gives a file the group and the permissions of another. Where this user may not give it to that group, what its members could do
+/// is left to those of another one only as far as everybody can.
 pub(crate) fn permit_like(file: &File, other: &Metadata) -> io::Result<()> {
-    Ok(fchmod(file, Mode::from_bits_truncate(other.mode() & 0o777))?)
+    let mode = other.mode() & 0o777;
+    let same_group =
+        file.metadata()?.gid() == other.gid() || fchown(file, None, Some(Gid::from_raw(other.gid()))).is_ok();
+    let everybody = mode & 0o007;
+    permit(file, if same_group { mode } else { mode & !0o070 | mode & everybody << 3 })
 }
 
 /// Keeps `bytes` of disk for a file, whose length stays as it is; a file system that cannot is no error.

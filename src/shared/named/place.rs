@@ -131,7 +131,7 @@ impl Place {
             }
             let file = match made.take() {
                 Some(file) => file,
-                None => match place.folder.nameless() {
+                None => match place.folder.nameless(mode) {
                     Ok(Some(file)) => file,
                     Ok(None) => return Err(unusable(&place.path, &io::ErrorKind::Unsupported.into())),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
