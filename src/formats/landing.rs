@@ -304,7 +304,10 @@ mod tests {
             symlink("other", &path).unwrap();
             out.write_all(b"result").unwrap();
             out.land().unwrap();
-            assert_eq!((fs::read_to_string(&path).unwrap(), fs::read_to_string(&other).unwrap()), ("result".into(), "precious".into()));
+            assert_eq!(
+                (fs::read_to_string(&path).unwrap(), fs::read_to_string(&other).unwrap()),
+                ("result".into(), "precious".into())
+            );
             assert!(!fs::symlink_metadata(&path).unwrap().is_symlink());
         }
     }

@@ -40,11 +40,10 @@ impl Target {
             let folder = folder.to_owned();
             move |error: io::Error| unusable_folder(path, &folder, &error)
         };
-        let (parent, name) = split(path)
-            .ok_or_else(|| match path.is_dir() {
-                true => is_a_folder(path),
-                false => wrong(path, "it is not the name of a file", "name a file in a folder"),
-            })?;
+        let (parent, name) = split(path).ok_or_else(|| match path.is_dir() {
+            true => is_a_folder(path),
+            false => wrong(path, "it is not the name of a file", "name a file in a folder"),
+        })?;
         let mut folder = Folder::open(parent).map_err(unusable(parent))?;
         let mut name = name.to_owned();
         for _ in 0..=MOST_LINKS {
@@ -182,7 +181,10 @@ mod tests {
         let file = File::create(&path).unwrap();
         let link = |fd: i32| Path::new("/proc/self/fd").join(fd.to_string());
         let found = Target::find(&link(file.as_raw_fd())).unwrap();
-        assert_eq!((found.name.as_os_str(), found.old.unwrap().ino()), (OsStr::new("file"), file.metadata().unwrap().ino()));
+        assert_eq!(
+            (found.name.as_os_str(), found.old.unwrap().ino()),
+            (OsStr::new("file"), file.metadata().unwrap().ino())
+        );
         fs::remove_file(&path).unwrap();
         assert!(refusal(&link(file.as_raw_fd())).contains("would be replaced"));
         let (pipe, _other) = io::pipe().unwrap();
@@ -204,7 +206,10 @@ mod tests {
         let targets = [open.join("link"), open.join("file"), own.join("first")];
         // One's own are.
         targets.iter().for_each(|target| drop(Target::find(target).unwrap()));
-        if lchown(open.join("link"), Some(65534), None).and_then(|()| lchown(open.join("file"), Some(65534), None)).is_err() {
+        if lchown(open.join("link"), Some(65534), None)
+            .and_then(|()| lchown(open.join("file"), Some(65534), None))
+            .is_err()
+        {
             return println!("skipped: only root can play another user");
         }
         for (bits, refused) in [(0o1777, true), (0o1775, true), (0o777, false), (0o1755, false), (0o755, false)] {
