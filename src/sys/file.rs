@@ -110,7 +110,7 @@ impl Folder {
 
     /// A folder in this one, which is no link.
     pub(crate) fn folder(&self, name: &OsStr) -> io::Result<Self> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         Ok(Self(openat(&self.0, name, flags, Mode::empty())?))
     }
 
@@ -153,14 +153,20 @@ impl Folder {
         Ok(system.blocks_available() as u64 * system.fragment_size() as u64)
     }
 
-    /// Shares it with a group, whose members may look into it.
-    pub(crate) fn share(&self, group: u32) -> io::Result<()> {
-        share(&self.0, group, 0o750)
+    /// Shares it with a group.
+    pub(crate) fn share(&self, group: u32, mode: u32) -> io::Result<()> {
+        share(self.opened()?, group, mode)
+    }
+
+    /// The folder itself, opened to be listed, locked and changed.
+    fn opened(&self) -> io::Result<File> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Ok(File::from(openat(&self.0, ".", flags, Mode::empty())?))
     }
 
     /// Keeps everybody else out who asks, until it is dropped; tries for `patience`.
     pub(crate) fn lock(&self, patience: Duration) -> io::Result<FolderLock> {
-        let file = File::from(self.0.try_clone()?);
+        let file = self.opened()?;
         let until = Instant::now() + patience;
         loop {
             match file.try_lock() {
