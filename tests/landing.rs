@@ -21,6 +21,7 @@ fn main() -> ExitCode {
             a_link_that_another_user_plants_is_never_followed,
             who_is_killed_at_any_step_leaves_nothing_that_stays,
             many_land_on_one_target_and_one_of_them_is_there,
+            a_fork_neither_writes_nor_lands_what_is_its_parents,
         ],
         cases![part_attacker, part_lander, part_one_of_many],
     )
@@ -150,4 +151,32 @@ fn many_land_on_one_target_and_one_of_them_is_there() {
     assert!(all.iter().any(|child| text == child.id().to_string().repeat(1000)));
     drop(Landing::at(&target).unwrap());
     assert_eq!(names(folder.path()), ["out"]);
+}
+
+fn a_fork_neither_writes_nor_lands_what_is_its_parents() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("out");
+    let mut out = Landing::at(&target).unwrap();
+    out.write_all(b"once").unwrap();
+    for lands in [false, true] {
+        // SAFETY: this process has one thread.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            let landed = match lands {
+                true => out.land().is_ok(),
+                false => {
+                    drop(out);
+                    false
+                }
+            };
+            // SAFETY: ends the process without touching its memory.
+            unsafe { libc::_exit(i32::from(landed)) };
+        }
+        let mut status = 0;
+        // SAFETY: the call writes one int.
+        assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+        assert!(status == 0 && !target.exists(), "{status:x}");
+    }
+    out.land().unwrap();
+    assert_eq!(fs::read_to_string(&target).unwrap(), "once");
 }

@@ -72,7 +72,7 @@ impl Landing {
         let unusable = |error| unusable_folder(path, path.parent().unwrap_or(path), &error);
         hidden::sweep(&folder, &name);
         // Who may not read the older file must not be able to open the new one in between either.
-        let mode = match &old {
+        let mode = match old.as_ref().map(|old| &old.metadata) {
             None => 0o666,
             Some(old) if old.uid() == user() => 0o600,
             Some(old) => old.mode() & 0o666,
@@ -89,7 +89,7 @@ impl Landing {
         let _hold = hidden.as_ref().map(|_| Hold::new());
         let (path, by) = (path.to_owned(), std::process::id());
         let landing = Self { path, folder, name, file, hidden, _hold, replaces, reserved: false, trouble: None, by };
-        if let Some(old) = old.filter(|old| old.uid() == user()) {
+        if let Some(old) = old.filter(|old| old.metadata.uid() == user()) {
             permit_like(landing.file.get_ref(), &old).map_err(|error| landing.failed(&error))?;
         }
         Ok(landing)

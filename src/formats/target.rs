@@ -16,7 +16,7 @@ use nix::sys::stat::{FileStat, SFlag};
 
 use super::source::wrong;
 use crate::error::{Error, Result};
-use crate::sys::file::{Folder, user};
+use crate::sys::file::{Entry, Folder, user};
 
 /// How many links the kernel follows.
 const MOST_LINKS: usize = 40;
@@ -27,7 +27,7 @@ pub(super) struct Target {
     pub(super) folder: Folder,
     pub(super) name: OsString,
     /// The file that is replaced.
-    pub(super) old: Option<Metadata>,
+    pub(super) old: Option<Entry>,
 }
 
 impl Target {
@@ -67,7 +67,7 @@ impl Target {
             }
             if !found.is_symlink() {
                 check(path, &folder, &name, found)?;
-                return Ok(Self { folder, name, old: Some(entry.metadata) });
+                return Ok(Self { folder, name, old: Some(entry) });
             }
             if let Some(behind) = entry.behind_proc(&folder, &name).map_err(unusable(parent))?
                 && !is_named_file(&behind)
@@ -182,7 +182,7 @@ mod tests {
         let link = |fd: i32| Path::new("/proc/self/fd").join(fd.to_string());
         let found = Target::find(&link(file.as_raw_fd())).unwrap();
         assert_eq!(
-            (found.name.as_os_str(), found.old.unwrap().ino()),
+            (found.name.as_os_str(), found.old.unwrap().metadata.ino()),
             (OsStr::new("file"), file.metadata().unwrap().ino())
         );
         fs::remove_file(&path).unwrap();

@@ -40,6 +40,16 @@ impl Entry {
         Ok(readlinkat(&self.itself, "")?.into())
     }
 
+    /// Whether it has an access list, in which case its mode's bits for the group are those that the list may give to anybody.
+    #[allow(unsafe_code)]
+    fn has_access_list(&self) -> bool {
+        let Ok(itself) = CString::new(format!("/proc/self/fd/{}", self.itself.as_raw_fd())) else { return true };
+        let name = c"system.posix_acl_access";
+        // SAFETY: two texts that end, and no buffer, whose length is 0.
+        let length = unsafe { libc::getxattr(itself.as_ptr(), name.as_ptr(), std::ptr::null_mut(), 0) };
+        length > 0
+    }
+
     /// What a link of /proc leads to, which its path does not always name (`pipe:[7]`); `None` for links elsewhere.
     pub(crate) fn behind_proc(&self, folder: &Folder, name: &OsStr) -> io::Result<Option<FileStat>> {
         match fstatfs(&self.itself)?.filesystem_type() {
@@ -231,12 +241,12 @@ fn bits(mode: u32) -> Mode {
     Mode::from_bits_truncate(mode)
 }
 
-/// Gives a file the group and the permissions of another. Where this user may not give it to that group, what its members could do
-/// is left to those of another one only as far as everybody can.
-pub(crate) fn permit_like(file: &File, other: &Metadata) -> io::Result<()> {
-    let mode = other.mode() & 0o777;
-    let same_group =
-        file.metadata()?.gid() == other.gid() || fchown(file, None, Some(Gid::from_raw(other.gid()))).is_ok();
+/// Gives a file the group and the permissions of another. Where the mode does not say what the group may, or this user may not give it
+/// to that group, the group it has then may do what everybody may.
+pub(crate) fn permit_like(file: &File, other: &Entry) -> io::Result<()> {
+    let (mode, group) = (other.metadata.mode() & 0o777, other.metadata.gid());
+    let same_group = !other.has_access_list()
+        && (file.metadata()?.gid() == group || fchown(file, None, Some(Gid::from_raw(group))).is_ok());
     let everybody = mode & 0o007;
     permit(file, if same_group { mode } else { mode & !0o070 | mode & everybody << 3 })
 }
@@ -257,5 +267,41 @@ pub(crate) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, len) {
         Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
         other => Ok(other?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// Where there is an access list, the mode's bits for the group are a limit for all whom it names.
+    #[test]
+    #[allow(unsafe_code)]
+    fn a_limit_of_an_access_list_is_not_what_the_group_may() {
+        let work = tempfile::tempdir().unwrap();
+        let folder = Folder::open(work.path()).unwrap();
+        let new = || folder.nameless(0o600).unwrap().expect("a file system with nameless files");
+        let mode = |file: &File| file.metadata().unwrap().mode() & 0o777;
+        let old = File::create(work.path().join("old")).unwrap();
+        old.set_permissions(std::fs::Permissions::from_mode(0o664)).unwrap();
+        let file = new();
+        permit_like(&file, &folder.entry(OsStr::new("old")).unwrap().unwrap()).unwrap();
+        assert_eq!(mode(&file), 0o664);
+        // Its version, then tag, permissions and number: its owner, user 4242, its group, the limit, everybody.
+        let mut list = 2_u32.to_le_bytes().to_vec();
+        for (tag, may, id) in [(1_u16, 6_u16, !0), (2, 6, 4242_u32), (4, 0, !0), (0x10, 6, !0), (0x20, 4, !0)] {
+            list.extend([&tag.to_le_bytes()[..], &may.to_le_bytes(), &id.to_le_bytes()].concat());
+        }
+        let name = c"system.posix_acl_access";
+        // SAFETY: a text that ends, and bytes with their number.
+        let set = unsafe { libc::fsetxattr(old.as_raw_fd(), name.as_ptr(), list.as_ptr().cast(), list.len(), 0) };
+        if set != 0 {
+            return println!("skipped: no access lists here ({})", io::Error::last_os_error());
+        }
+        assert_eq!(mode(&old), 0o664);
+        let file = new();
+        permit_like(&file, &folder.entry(OsStr::new("old")).unwrap().unwrap()).unwrap();
+        assert_eq!(mode(&file), 0o644);
     }
 }
