@@ -49,6 +49,8 @@ pub(crate) fn part_attacker() {
     // Here, for it may not be let run this program.
     nix::unistd::setresgid(OTHER.into(), OTHER.into(), OTHER.into()).unwrap();
     nix::unistd::setresuid(OTHER.into(), OTHER.into(), OTHER.into()).unwrap();
+    // Another user's process does not end with its parent any more unless that is said anew.
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).unwrap();
     println!("ready");
     loop {
         for _ in 0..200 {
