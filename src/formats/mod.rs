@@ -9,9 +9,11 @@
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod hidden;
 mod landing;
 pub mod npy;
 pub mod picture;
 mod source;
+mod target;
 
 pub use landing::Landing;
