@@ -196,8 +196,8 @@ impl Plan {
         if self.faults.iter().any(|fault| fault.deed.stalls()) && !self.is_bounded() {
             match chance.in_a_hundred(50) {
                 true => self.deadline = Some(Duration::from_millis(chance.within(20..60) as u64)),
-                // Longer than any slice takes that does not stall, also when others want the CPU.
-                false => self.slice_deadline = Some(Duration::from_millis(400)),
+                // Longer than any slice takes that does not stall, also when others want the CPU; a program is started within one.
+                false => self.slice_deadline = Some(Duration::from_millis(if is_program { 1500 } else { 400 })),
             }
         }
     }
