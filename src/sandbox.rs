@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Once;
 
 use crate::error::{Error, Result};
-use crate::sys::sandbox::{Cell, Support, enter_as_program};
+use crate::sys::sandbox::{Cell, Outputs, Receiver, Report, Reports, Support, enter_as_program};
 
 /// Keeps the workers of a job, once they have attached what was lent, from files, sockets, programs and other processes: for
 /// decoding what strangers sent, and for foreign code.
@@ -32,6 +32,7 @@ use crate::sys::sandbox::{Cell, Support, enter_as_program};
 #[must_use]
 pub struct Sandbox<'k> {
     strict: bool,
+    around_programs: bool,
     keep: Vec<BorrowedFd<'k>>,
 }
 
@@ -69,8 +70,22 @@ impl<'k> Sandbox<'k> {
 
     /// What workers enter.
     pub(crate) fn prepare(&self) -> Result<Confinement> {
-        let cell = Cell::new(self.support()?).map_err(Error::system("make a sandbox"))?;
-        Ok(Confinement { cell, keep: self.keep.iter().map(AsRawFd::as_raw_fd).collect() })
+        let refused = || Error::system("make a sandbox");
+        let outputs = Outputs::new().map_err(refused())?;
+        if self.around_programs {
+            return Ok(Confinement { cell: None, outputs, keep: Vec::new() });
+        }
+        let support = self.support()?;
+        let cell = Cell::new(support).map_err(refused())?;
+        let reports = support.reports.then(Reports::new).transpose().map_err(refused())?;
+        let keep = self.keep.iter().map(AsRawFd::as_raw_fd).collect();
+        Ok(Confinement { cell: Some((cell, reports)), outputs, keep })
+    }
+
+    /// For workers that start confined programs and are not confined themselves: what is printed goes the same way.
+    pub(crate) fn around_programs(mut self) -> Self {
+        self.around_programs = true;
+        self
     }
 
     /// What this kernel can enforce, if that will do.
@@ -101,14 +116,39 @@ impl<'k> Sandbox<'k> {
 /// A sandbox that is ready to be entered.
 #[derive(Debug)]
 pub(crate) struct Confinement {
-    cell: Cell,
+    /// None where only what workers start is confined.
+    cell: Option<(Cell, Option<Reports>)>,
+    outputs: Outputs,
     keep: Vec<RawFd>,
 }
 
 impl Confinement {
-    /// Confines this process, which also keeps these descriptors.
-    pub(crate) fn enter(&self, more: impl IntoIterator<Item = RawFd>) -> Result<()> {
+    /// Confines this process, worker `rank`, which also keeps these descriptors.
+    pub(crate) fn enter(&self, rank: usize, more: impl IntoIterator<Item = RawFd>) -> Result<()> {
+        let refused = || Error::system("confine a worker to its sandbox");
+        self.outputs.take_over().map_err(refused())?;
+        let Some((cell, reports)) = &self.cell else { return Ok(()) };
         let keep: Vec<RawFd> = self.keep.iter().copied().chain(more).collect();
-        self.cell.enter(&keep).map_err(Error::system("confine a worker to its sandbox"))
+        cell.enter(&keep, reports.as_ref().map(|reports| (reports, rank))).map_err(refused())
+    }
+
+    /// Whether workers are confined, and not only what they start.
+    pub(crate) fn confines_workers(&self) -> bool {
+        self.cell.is_some()
+    }
+
+    /// In the coordinator: writes what workers have printed to its own standard streams, as far as they take it now.
+    pub(crate) fn forward_output(&self) {
+        self.outputs.forward();
+    }
+
+    /// As [`forward_output`](Self::forward_output), all of it, when all workers are gone.
+    pub(crate) fn forward_rest(&self) {
+        self.outputs.forward_rest();
+    }
+
+    /// In the coordinator: a worker that makes a call which is not let through, and has to be killed.
+    pub(crate) fn next_report(&self, receiver: &mut Receiver) -> Option<Report> {
+        self.cell.as_ref().and_then(|(_, reports)| receiver.next(reports.as_ref()?))
     }
 }

@@ -113,7 +113,6 @@ fn a_program_cannot_be_started() {
     let trace = folder.path().join("trace");
     let cause = cause(|| drop(Command::new("/usr/bin/touch").arg(&trace).status()));
     assert!(matches!(cause, Cause::Forbidden { .. }), "{cause}");
-    assert!(cause.to_string().contains("SIGSYS"), "{cause}");
     assert!(!trace.exists());
 }
 
@@ -182,9 +181,8 @@ fn only_what_is_kept_stays_open() {
         let mut bytes = [0; 4];
         let read = kept_too.read_exact_at(&mut bytes, 0).is_ok() && &bytes == b"kept";
         let closed = |fd| File::read_at(fd, &mut [0], 0).is_err_and(|error| error.raw_os_error() == Some(libc::EBADF));
-        // SAFETY: integers; nothing is changed.
-        let stdin = unsafe { libc::fcntl(0, libc::F_GETFD) };
-        u64::from(read && closed(&other) && stdin == -1)
+        let at_its_end = std::io::stdin().read(&mut bytes).is_ok_and(|count| count == 0);
+        u64::from(read && closed(&other) && at_its_end)
     });
     assert!(answers.unwrap().iter().all(|&fine| fine == 1));
     let mut text = String::new();

@@ -7,8 +7,10 @@ use std::rc::Rc;
 use super::desk::Desk;
 use super::work::{Labour, Round, Stopped, Upbringing, Work, note_panic};
 use crate::error::{Error, Result};
+use crate::sandbox::Confinement;
 use crate::shared::Withheld;
 use crate::sync::{Berth, Mark, Words};
+use crate::sys::memory::Access;
 use crate::sys::pools::Pools;
 use crate::sys::{child, cpu, limits, witness};
 
@@ -51,7 +53,7 @@ pub(super) fn live(
     work.board.note(rank, Mark::Born { pid: std::process::id() });
     let berth = &work.board.berths()[rank];
     be_born(berth, rank, ways);
-    let desk = match prepare(work, withheld, lifeline) {
+    let desk = match prepare(work, rank, withheld, lifeline) {
         // Never unmapped: a thread that the body left running may still look at a view.
         Ok(desk) => ManuallyDrop::new(desk),
         Err(error) => {
@@ -94,15 +96,28 @@ pub(super) fn be_born(berth: &Berth, rank: usize, ways: &Ways) {
 
 /// Maps what was lent, and nothing else of the coordinator's arrays; limits the memory that may be added to that, and what else
 /// this process can do.
-fn prepare<'w>(work: &Work<'w>, withheld: Option<Withheld>, lifeline: Option<BorrowedFd<'_>>) -> Result<Desk<'w>> {
+fn prepare<'w>(
+    work: &Work<'w>,
+    rank: usize,
+    withheld: Option<Withheld>,
+    lifeline: Option<BorrowedFd<'_>>,
+) -> Result<Desk<'w>> {
     withheld
         .map_or(Ok(()), Withheld::blockade)
         .map_err(Error::system("keep a worker away from arrays it was not lent"))?;
-    let mut desk =
-        Desk::attach(work.loans, work.care, |loan, keeping| work.loans[loan].backing.attach(keeping).map(Rc::new))?;
+    let mut desk = Desk::attach(work.loans, work.care, |number, keeping| {
+        let loan = &work.loans[number];
+        match loan.access {
+            Access::Read => loan.backing.attach_for_reading().map(Rc::new),
+            Access::Write => loan.backing.attach(keeping).map(Rc::new),
+        }
+    })?;
     if let Some(limit) = work.memory_limit {
         let private = limit.saturating_add(work.care.private_bytes(work.loans) as u64);
         limits::limit_private_memory(Some(private)).map_err(Error::system("limit a worker's memory"))?;
+        if work.sandbox.is_some_and(Confinement::confines_workers) {
+            limits::limit_addresses(private).map_err(Error::system("limit a worker's addresses"))?;
+        }
     }
     if let Some(sandbox) = work.sandbox {
         let mut keep = work.care.descriptors(work.loans);
@@ -110,7 +125,7 @@ fn prepare<'w>(work: &Work<'w>, withheld: Option<Withheld>, lifeline: Option<Bor
         if work.measure_memory {
             keep.push(desk.open_gauge().map_err(Error::system("open /proc/self/smaps_rollup"))?);
         }
-        sandbox.enter(keep)?;
+        sandbox.enter(rank, keep)?;
     }
     Ok(desk)
 }

@@ -39,7 +39,7 @@ struct Member {
     buried: bool,
     /// Whether it was reaped, if that is not for its own value to know.
     reaped: bool,
-    /// Why it was ended, if it took too long.
+    /// Why it was ended, if it took too long or did what it may not.
     stalled: Option<Cause>,
 }
 
@@ -190,6 +190,14 @@ impl Crowd {
         };
         member.stalled = Some(Cause::Stalled { limit, state });
         member.process.kill();
+    }
+
+    /// Ends one for something that it did, if it is that process.
+    pub(crate) fn end_for(&mut self, rank: usize, pid: u32, cause: Cause) {
+        if let Some(member) = self.members.get_mut(rank).filter(|member| member.process.pid() == pid) {
+            member.stalled = Some(cause);
+            member.process.kill();
+        }
     }
 
     /// Ends them all. Their end is certain after this, but may take a moment.

@@ -86,7 +86,7 @@ fn a_program_in_a_sandbox_has_its_arrays_and_no_more() {
     assert_eq!(desk.found("b.npy"), twice);
     assert!(!desk.path("secret.new").exists());
     desk.exec_ok(
-        &format!("{line} --guard --readable {secret}"),
+        &format!("{line} --guard --allow-read {secret}"),
         &format!("cat {secret} > /dev/null || exit 9\n{DOUBLE}"),
     );
     assert_eq!(desk.found("b.npy"), twice);

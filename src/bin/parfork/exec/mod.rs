@@ -135,8 +135,8 @@ fn plan(args: &Exec, inputs: &[Array], formats: &[Format]) -> Result<Vec<(Dtype,
 fn program(args: &Exec) -> Program {
     let (name, arguments) = args.program.split_first().expect("clap wants one word at least");
     let mut program = Program::new(name).args(arguments).each(args.each).clear_environment(args.clear_env);
-    for path in &args.readable {
-        program = program.readable(path);
+    for path in &args.allow_read {
+        program = program.allow_read(path);
     }
     for variable in &args.env {
         let inherited = || Some((variable.as_str(), std::env::var_os(variable)?));
