@@ -68,6 +68,12 @@ impl<'k> Sandbox<'k> {
         enter_as_program(support, readable).map_err(Error::system("confine a program to its sandbox"))
     }
 
+    /// Confines this process as workers are, for ever; it keeps its standard streams and these descriptors.
+    pub(crate) fn confine_this_process(&self, keep: &[RawFd]) -> Result<()> {
+        let cell = Cell::new(self.support()?);
+        cell.and_then(|cell| cell.enter(keep, None)).map_err(Error::system("confine a process to its sandbox"))
+    }
+
     /// What workers enter.
     pub(crate) fn prepare(&self) -> Result<Confinement> {
         let refused = || Error::system("make a sandbox");

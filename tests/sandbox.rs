@@ -17,6 +17,7 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 use support::{Page, cases, nothing_left};
 
 fn main() -> ExitCode {
+    picture::serve_decoder();
     support::run(
         cases![
             a_file_cannot_be_opened_and_the_error_says_so,
