@@ -1,6 +1,7 @@
 //! What a worker can do to anything but the arrays it was lent: with a sandbox, nothing.
 
 use std::io::Write;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Once;
@@ -70,8 +71,10 @@ impl<'k> Sandbox<'k> {
 
     /// Confines this process as workers are, for ever; it keeps its standard streams and these descriptors.
     pub(crate) fn confine_this_process(&self, keep: &[RawFd]) -> Result<()> {
-        let cell = Cell::new(self.support()?);
-        cell.and_then(|cell| cell.enter(keep, None)).map_err(Error::system("confine a process to its sandbox"))
+        let refused = || Error::system("confine a process to its sandbox");
+        // Its own descriptors are closed with all others, and not to be closed again.
+        let cell = ManuallyDrop::new(Cell::new(self.support()?).map_err(refused())?);
+        cell.enter(keep, None).map_err(refused())
     }
 
     /// What workers enter.

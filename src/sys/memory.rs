@@ -252,22 +252,6 @@ impl Mapping {
     }
 }
 
-/// Memory that this process alone writes for as long as it lives, and that others read when it has ended.
-#[derive(Debug)]
-pub(crate) struct Place(Mapping);
-
-impl Place {
-    /// The first `len` bytes of a file that whoever started this process made for it.
-    pub(crate) fn new(fd: &OwnedFd, len: usize) -> io::Result<Self> {
-        Mapping::new(fd, len, Keeping::SharedToWrite, Inheritance::Withheld).map(Self)
-    }
-
-    pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: mapped for as long as this is borrowed, as many bytes; who made the file lends it to this process until its end.
-        unsafe { std::slice::from_raw_parts_mut(self.0.base().as_ptr(), self.0.len()) }
-    }
-}
-
 /// Keeps `len` bytes from `base` out of use, in a child that did not inherit the mapping that stood there: nothing is
 /// mapped to an address that a stale view may still point at, so a use of such a view is a fault, never other data.
 pub(crate) fn blockade(base: usize, len: usize) -> io::Result<()> {

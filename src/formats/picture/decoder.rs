@@ -5,8 +5,8 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Write;
-use std::os::fd::AsRawFd;
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,7 +15,7 @@ use super::decode::{Header, Target, decode};
 use crate::error::{Error, Result};
 use crate::sandbox::Sandbox;
 use crate::sys::limits;
-use crate::sys::memory::{Place, reopen};
+use crate::sys::memory::{Inheritance, Keeping, Mapping, reopen};
 
 /// The first argument of a program that is started to decode.
 const DECODE: &str = "parfork-decode-picture";
@@ -113,6 +113,22 @@ impl Order {
                 Ok(told.0.map_or([0; 4], in_numbers))
             }
         }
+    }
+}
+
+/// The place for a picture's samples: shared memory that this process alone writes for as long as it lives.
+struct Place(Mapping);
+
+impl Place {
+    /// The first `len` bytes of a file that the coordinator has made for them, and does not look into until this process has ended.
+    fn new(fd: &OwnedFd, len: usize) -> io::Result<Self> {
+        Mapping::new(fd, len, Keeping::SharedToWrite, Inheritance::Withheld).map(Self)
+    }
+
+    #[allow(unsafe_code)]
+    fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: as many bytes are mapped, for as long as this is borrowed; the coordinator lends them to this process until its end.
+        unsafe { std::slice::from_raw_parts_mut(self.0.base().as_ptr(), self.0.len()) }
     }
 }
 

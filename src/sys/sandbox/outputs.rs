@@ -70,7 +70,7 @@ impl Pipe {
 
 impl Outputs {
     /// How long the one who reads what the coordinator prints may take nothing, before the rest of what workers printed is lost.
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const PATIENCE: Duration = Duration::from_secs(5);
 
     pub(crate) fn new() -> io::Result<Self> {
         let (input, _) = pipe2(OFlag::O_CLOEXEC)?;
