@@ -14,11 +14,14 @@ use crate::sys::sandbox::{Cell, Outputs, Receiver, Report, Reports, Support, ent
 ///
 /// In a sandbox a worker computes, on as many threads as it likes, reads and writes the arrays, and prints. It cannot open a file
 /// (`EACCES`), and is ended, with an error that names the system call, if it makes a socket, starts a program or a process, traces
-/// or signals another one, or does anything else that is not computing. It has no descriptors but stdout, stderr and those that
-/// are [kept](Self::keep) for it: a `File` that was open before the job is closed in workers. None of this can be undone in the
-/// worker, nor by a program that takes it over.
+/// or signals another one, or does anything else that is not computing. It has no descriptors but those that
+/// are [kept](Self::keep) for it and its standard streams, which are pipes: input is at its end, and what it prints the coordinator writes to its
+/// own. A `File` that was open before the job is closed in workers. None of this can be undone in the worker, nor by a program that takes it over.
 ///
-/// It is made of Landlock, seccomp, `no_new_privs` and limits of resources. On a kernel that lacks one of the first two the others
+/// A worker is a fork of this process: it **has what this process had in its memory and its environment**, and a sandbox cannot take that from it.
+/// Do not run it beside secrets, or let a program work ([`exec`](crate::exec)), which begins with nothing.
+///
+/// It is made of Landlock, seccomp, dropped capabilities, `no_new_privs` and limits of resources. On a kernel that lacks one of the first two the others
 /// are used, which is said once on stderr, unless it is to be [strict](Self::strict).
 ///
 /// ```
@@ -58,7 +61,8 @@ impl<'k> Sandbox<'k> {
     /// Confines the calling process, which is about to become another program, for ever: to be called in a child, just before
     /// `exec`. The program, and all that it starts, can read and run what is beneath the paths `readable` (its own file and its
     /// libraries must be there), write to `/dev/null` and what is open already, and open nothing else; it can make no sockets, nor
-    /// look into other processes. On Linux 6.12 or later it can signal only those that it has started.
+    /// look into other processes or change how they run. On Linux 6.12 or later it can signal only those that it has started, before that only itself.
+    /// It has no capabilities, also as root.
     ///
     /// Descriptors stay as they are: mark what the program is not to have close-on-exec.
     ///
