@@ -204,7 +204,9 @@ pub(super) fn memory_cannot_be_parked_beyond_the_limit() {
                         break;
                     }
                     // SAFETY: mapped and writable.
-                    (0..PIECE).step_by(4096).for_each(|at| unsafe { piece.cast::<u8>().add(at).write_volatile(1) });
+                    (0..PIECE)
+                        .step_by(4096)
+                        .for_each(|at| unsafe { piece.cast::<u8>().wrapping_add(at).write_volatile(1) });
                     // SAFETY: as before; nothing refers to it.
                     unsafe { libc::mprotect(piece, PIECE, libc::PROT_READ) };
                     pieces += 1;

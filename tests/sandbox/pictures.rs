@@ -133,7 +133,7 @@ pub(super) fn watch_for_a_decoder() {
 pub(super) fn a_decoder_has_nothing_of_the_coordinators() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large.png");
-    picture::save(&path, &Picture::U8(Shared::zeros((4000, 4000, 3)).unwrap())).unwrap();
+    picture::save(&path, &Picture::U8(Shared::zeros((1500, 1500, 3)).unwrap())).unwrap();
     let key = format!("a key of process {}, in its memory", std::process::id());
     // SAFETY: this process has one thread.
     unsafe { std::env::set_var(KEY, &key) };
