@@ -41,7 +41,7 @@ fn a_program_in_a_sandbox_reads_what_is_named_and_nothing_beside_it() {
         fs::write(desk.path(name), b"text").unwrap();
     }
     let script = format!(
-        "read -r text < $1 || [ \"$text\" = text ] || exit 9; cat $2/beside && exit 8; cat /etc/passwd && exit 7\n{DOUBLE}"
+        "read -r text < $1 || [ \"$text\" = text ] || exit 9; cat $2/beside >&2 && exit 8; cat /etc/passwd >&2 && exit 7\n{DOUBLE}"
     );
     let run = |more: &str, folder: &Path| {
         let mut command = desk.exec(&format!("--in a.npy --out b.npy -n 1 -q --sandbox {more}"), &script);
