@@ -8,9 +8,13 @@ use super::work::{Orders, Round, Work};
 use crate::error::{Cause, Death, Error, Result};
 use crate::process::{Crowd, Event};
 use crate::sync::{Absence, Board, Mark, Over, Patience, Roll};
+use crate::sys::sandbox::{self, Receiver};
 
 /// How often to look whether somebody wants to write to a file that is lent: the kernel lets them after 45 s.
 const LEASES: Duration = Duration::from_millis(500);
+
+/// How often to look what workers in a sandbox print, and whether one makes a call that is not let through.
+const CONFINED: Duration = Duration::from_millis(10);
 
 /// Waits until all have come to the end, or the job is over; the deaths among them that the job survives. With `patience` it
 /// looks again and again before it goes to sleep. After an error all of them are gone; else they are past their work, and it is
@@ -30,6 +34,7 @@ pub(super) fn attend(
     let mut vigil = Vigil::new(orders.slice_deadline);
     let is_leased = work.loans.iter().any(|loan| loan.lease.is_some());
     let mut standstill = Standstill::new();
+    let mut reports = Receiver::default();
     let ended = loop {
         if let Some(Over { by }) = end.over() {
             break Err(by);
@@ -42,6 +47,16 @@ pub(super) fn attend(
             bell = (!patience.is_some_and(|patience| patience.pause(&mut tries))).then(|| end.lie_down());
             continue;
         };
+        if let Some(sandbox) = work.sandbox {
+            sandbox.forward_output();
+            while let Some(report) = sandbox.next_report(&mut reports) {
+                crowd.end_for(
+                    report.rank,
+                    report.pid,
+                    Cause::Forbidden { call: Some(sandbox::call_name(report.call)) },
+                );
+            }
+        }
         if standstill.look(work, crowd, round.processes) {
             break Err(None);
         }
@@ -54,7 +69,8 @@ pub(super) fn attend(
                 let mut words = vec![bell];
                 words.extend(orders.stop.map(|stop| stop.word()));
                 let leases = is_leased.then(|| Instant::now() + LEASES);
-                crowd.wait(&words, orders.next_look([at, leases].into_iter().flatten().min()))
+                let confined = work.sandbox.map(|_| Instant::now() + CONFINED);
+                crowd.wait(&words, orders.next_look([at, leases, confined].into_iter().flatten().min()))
             }
         };
         if let Event::Died { rank } = event {

@@ -6,7 +6,9 @@ use std::rc::Rc;
 use super::desk::Desk;
 use super::work::{Labour, Round, Stopped, Upbringing, Work, note_panic};
 use crate::error::{Error, Result};
+use crate::sandbox::Confinement;
 use crate::sync::{Berth, Mark, Words};
+use crate::sys::memory::Access;
 use crate::sys::pools::Pools;
 use crate::sys::{child, cpu, limits, proc, witness};
 
@@ -49,7 +51,7 @@ pub(super) fn live(
     work.board.note(rank, Mark::Born { pid: std::process::id() });
     let berth = &work.board.berths()[rank];
     be_born(berth, rank, ways);
-    let desk = match prepare(work) {
+    let desk = match prepare(work, rank) {
         // Never unmapped: a thread that the body left running may still look at a view.
         Ok(desk) => ManuallyDrop::new(desk),
         Err(error) => {
@@ -96,19 +98,27 @@ pub(super) fn be_born(berth: &Berth, rank: usize, ways: &Ways) {
 
 /// Maps what was lent, and nothing else of the coordinator's arrays; limits the memory that may be added to that, and what else
 /// this process can do.
-fn prepare<'w>(work: &Work<'w>) -> Result<Desk<'w>> {
-    let mut desk =
-        Desk::attach(work.loans, work.care, |loan, keeping| work.loans[loan].backing.attach(keeping).map(Rc::new))?;
+fn prepare<'w>(work: &Work<'w>, rank: usize) -> Result<Desk<'w>> {
+    let mut desk = Desk::attach(work.loans, work.care, |number, keeping| {
+        let loan = &work.loans[number];
+        match loan.access {
+            Access::Read => loan.backing.attach_for_reading().map(Rc::new),
+            Access::Write => loan.backing.attach(keeping).map(Rc::new),
+        }
+    })?;
     if let Some(limit) = work.memory_limit {
         let private = limit.saturating_add(work.care.private_bytes(work.loans) as u64);
         limits::limit_private_memory(Some(private)).map_err(Error::system("limit a worker's memory"))?;
+        if work.sandbox.is_some_and(Confinement::confines_workers) {
+            limits::limit_addresses(private).map_err(Error::system("limit a worker's addresses"))?;
+        }
     }
     if let Some(sandbox) = work.sandbox {
         let mut keep = work.care.descriptors(work.loans);
         if work.measure_memory {
             keep.push(desk.open_gauge().map_err(Error::system("open /proc/self/smaps_rollup"))?);
         }
-        sandbox.enter(keep)?;
+        sandbox.enter(rank, keep)?;
     }
     Ok(desk)
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use super::work::Work;
 use crate::error::{ArrayName, Cause, Fault, Owner, Place};
 use crate::lend::Loan;
+use crate::sandbox::Confinement;
 use crate::slices::Extent;
 use crate::sync::SliceState;
 use crate::sys::memory::Access;
@@ -30,8 +31,8 @@ impl Work<'_> {
         if signal == libc::SIGKILL {
             return shortage::killed().map_or(exit, |Shortage { limit }| Cause::OutOfMemory { limit });
         }
-        if signal == libc::SIGSYS && self.sandbox.is_some() {
-            return Cause::Forbidden { call: self.refused(rank) };
+        if signal == libc::SIGSYS && self.sandbox.is_some_and(Confinement::confines_workers) {
+            return Cause::Forbidden { call: None };
         }
         if let (libc::SIGABRT, Some(limit)) = (signal, self.memory_limit) {
             return Cause::AbortedWithin { limit };

@@ -38,13 +38,28 @@ impl Array {
     /// If the file cannot be read, holds what is not numbers, or there is too little memory.
     pub fn input(name: impl Into<String>, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let is_npy = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"));
-        let mut array = match is_npy {
-            true => Self::of_npy(path)?,
-            false => match picture::read(path)? {
-                Picture::U8(samples) => Self::of_samples(samples, Dtype::U8)?,
-                Picture::U16(samples) => Self::of_samples(samples, Dtype::U16)?,
-            },
+        if !Self::is_npy(path) {
+            return Self::from_picture(name, picture::read(path)?);
+        }
+        let mut array = Self::of_npy(path)?;
+        array.name = name.into();
+        array.bytes.seal()?;
+        Ok(array)
+    }
+
+    /// Whether a path is that of an array and not of a picture, by its ending.
+    pub fn is_npy(path: &Path) -> bool {
+        path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"))
+    }
+
+    /// A picture that was read already (rows, columns, channels; `u8` or `u16`) as an input. From then on nobody can write to it.
+    ///
+    /// # Errors
+    /// If the system refuses to seal it.
+    pub fn from_picture(name: impl Into<String>, picture: Picture) -> Result<Self> {
+        let mut array = match picture {
+            Picture::U8(samples) => Self::of_samples(samples, Dtype::U8)?,
+            Picture::U16(samples) => Self::of_samples(samples, Dtype::U16)?,
         };
         array.name = name.into();
         array.bytes.seal()?;

@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::engines::Programs;
 use crate::error::{Error, Result};
 use crate::job::Job;
+use crate::sandbox::Sandbox;
 use crate::settings::{Redo, Settings};
 use crate::sys::orphans::Orphans;
 
@@ -65,9 +66,9 @@ impl Program {
         self
     }
 
-    /// Adds a path that it may read, and run, in a [sandbox](Settings::sandbox). Others are: the system's programs and libraries, its
-    /// own file (of one in a `bin`, also what is beside that), and what lies beside files that its arguments name.
-    pub fn readable(mut self, path: impl Into<PathBuf>) -> Self {
+    /// Adds a file or folder that it may read, and run, in a [sandbox](Settings::sandbox). Others are: the system's programs and libraries, its
+    /// own file (of the interpreter of a Python environment, all of that), and the files that its arguments name.
+    pub fn allow_read(mut self, path: impl Into<PathBuf>) -> Self {
         self.readable.push(path.into());
         self
     }
@@ -111,7 +112,8 @@ pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Res
         None => None,
     };
     // It is for the programs: workers have to start them.
-    let settings = Settings { redo: Redo::Overwrites, sandbox: None, ..settings };
+    let sandbox = settings.sandbox.map(Sandbox::around_programs);
+    let settings = Settings { redo: Redo::Overwrites, sandbox, ..settings };
     let plan = Plan {
         split: settings.split.unwrap_or_default(),
         schedule: settings.schedule,

@@ -13,7 +13,7 @@ use crate::error::{Death, Error, Result};
 use crate::lend::{Lend, Loan, cut};
 use crate::record::{ArrayRecord, Facts, Options, Record};
 use crate::report::{Memory, Report};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Confinement, Sandbox};
 use crate::settings::{Redo, Settings};
 use crate::shared::touch_cost;
 use crate::sync::{Board, Dealer, Layout, Patience, Sign, Tape};
@@ -79,7 +79,7 @@ impl<L: Lend> Job<'_, L> {
             upbringing: Upbringing {
                 threads: settings.threads_per_worker.unwrap_or(1),
                 pin: settings.pin,
-                confined: sandbox.is_some(),
+                confined: sandbox.as_ref().is_some_and(Confinement::confines_workers),
             },
             only,
         };
@@ -107,6 +107,9 @@ impl<L: Lend> Job<'_, L> {
             return Err(orders.ended(0, slices));
         }
         let deaths = engine(&work, &mut orders, hands.as_deref_mut());
+        if let Some(sandbox) = &sandbox {
+            sandbox.forward_rest();
+        }
         let mut report = Report {
             engine: settings.engine,
             split,

@@ -42,7 +42,7 @@ struct Member {
     buried: bool,
     /// Whether nothing more is to be done for its end: it was reaped, or cannot be.
     ended: bool,
-    /// Why it was ended, if it took too long.
+    /// Why it was ended, if it took too long or did what it may not.
     stalled: Option<Cause>,
 }
 
@@ -184,6 +184,14 @@ impl Crowd {
         };
         member.stalled = Some(Cause::Stalled { limit, state });
         member.process.kill();
+    }
+
+    /// Ends one for something that it did, if it is that process.
+    pub(crate) fn end_for(&mut self, rank: usize, pid: u32, cause: Cause) {
+        if let Some(member) = self.members.get_mut(rank).filter(|member| member.process.pid() == pid) {
+            member.stalled = Some(cause);
+            member.process.kill();
+        }
     }
 
     /// Sends SIGKILL to them all. The end of those that may be killed is certain after this, but may take a moment.

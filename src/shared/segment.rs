@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::limits::{self, page_size};
 use crate::sys::memory::{
-    Access, Inheritance, Keeping, Mapping, allocate, inode_of, is_sealed, memfd, punch, put, reopen, seal,
+    Access, Inheritance, Keeping, Mapping, allocate, for_reading, inode_of, is_sealed, memfd, punch, put, reopen, seal,
 };
 use crate::sys::proc::why_closed;
 
@@ -274,6 +274,14 @@ impl Backing {
     /// How many bytes there are.
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// As [`attach`](Self::attach), to read, through a descriptor that allows nothing else: this process cannot make the mapping
+    /// writable.
+    pub(crate) fn attach_for_reading(&self) -> Result<Attached> {
+        let refused = Error::system("open a lent array for reading, through /proc/self/fd");
+        let reader = for_reading(&self.fd).map_err(refused)?;
+        Self { fd: reader, at: self.at, len: self.len, made: None }.attach(Keeping::SharedToRead)
     }
 
     /// Maps the same bytes once more, in this process (a worker), at another address.

@@ -73,6 +73,14 @@ pub(crate) fn limit_private_memory(bytes: Option<u64>) -> io::Result<()> {
     Ok(setrlimit(Resource::RLIMIT_DATA, most, hard)?)
 }
 
+/// Lets this process have no more than `bytes` of addresses beyond what it has (RLIMIT_AS). RLIMIT_DATA counts what can be written; memory
+/// that was written to, and can be read alone since, it does not.
+pub(crate) fn limit_addresses(bytes: u64) -> io::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_AS)?;
+    let most = super::proc::address_bytes()?.saturating_add(bytes).min(hard);
+    Ok(setrlimit(Resource::RLIMIT_AS, most, most)?)
+}
+
 /// `MemAvailable` and free swap of /proc/meminfo, in bytes: what can be had without pushing anybody out.
 fn meminfo() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;

@@ -131,6 +131,15 @@ pub(crate) fn reopen(pid: u32, fd: u64, write: bool) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
+/// A descriptor of the same file that allows reading alone. One that is so already is copied: opening a file that its holder has leased would break
+/// the lease.
+pub(crate) fn for_reading(fd: &OwnedFd) -> io::Result<OwnedFd> {
+    match fcntl(fd, FcntlArg::F_GETFL)? & libc::O_ACCMODE {
+        libc::O_RDONLY => fd.try_clone(),
+        _ => reopen(std::process::id(), fd.as_raw_fd() as u64, false),
+    }
+}
+
 /// The number that tells a file from all others of its file system.
 pub(crate) fn inode_of(fd: impl AsFd) -> io::Result<u64> {
     Ok(nix::sys::stat::fstat(fd)?.st_ino)

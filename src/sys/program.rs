@@ -93,7 +93,9 @@ impl Program {
             close_all_but(&keep)?;
             if let Some(bytes) = memory {
                 let (_, hard) = getrlimit(Resource::RLIMIT_DATA)?;
-                setrlimit(Resource::RLIMIT_DATA, bytes.min(hard), hard)?;
+                let bytes = bytes.min(hard);
+                // One that is confined cannot allow itself more.
+                setrlimit(Resource::RLIMIT_DATA, bytes, if confine.is_some() { bytes } else { hard })?;
             }
             confine.as_ref().map_or(Ok(()), |(support, readable)| enter_as_program(*support, readable))
         };

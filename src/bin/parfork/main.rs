@@ -30,9 +30,11 @@ use args::{Cli, Command};
 use clap::Parser;
 use failure::Failure;
 use parfork::Stop;
+use parfork::formats::picture;
 use parfork::workers::reduce::Op;
 
 fn main() -> ExitCode {
+    picture::serve_decoder();
     let measure = scale::measure::order(std::env::args_os()).map(|order| Command::Measure { order });
     let command = measure.unwrap_or_else(|| Cli::parse().command);
     // From here on Ctrl-C ends jobs first and then the command.

@@ -1,98 +1,151 @@
-//! Pictures decoded by a worker in a sandbox: whatever a file makes its decoder do, it does it there.
+//! Pictures decoded in a process of their own, which is in a sandbox: whatever a file makes its decoder do, it does it there.
 //!
-//! One worker reads the header and answers with a few numbers, which are looked at before memory is made for the picture; another
-//! decodes into that. Both have the file's open descriptor, the place for the samples, and nothing else.
+//! One process reads the header and answers with a few numbers, which are looked at before memory is made for the picture; another
+//! decodes into that. Both are this program started once more ([`decoder`](super::decoder)), by a worker that watches over it.
 
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-
-use ndarray::Ix3;
 
 use super::super::source::Source;
 use super::Picture;
-use super::decode::{Header, Target, blank, decode, of_segment};
-use crate::error::{Error, Result};
+use super::decode::{Header, blank, of_segment};
+use super::decoder::Order;
+use crate::error::{Cause, Error, Result};
 use crate::job::Job;
-use crate::lend::{Lend, Slice};
+use crate::lend::Lend;
+use crate::process::cause_of;
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::slices::Split;
+use crate::sys::child::Exit;
+use crate::sys::memory::Access;
+use crate::sys::orphans::Orphans;
+use crate::sys::program::{Heard, Program, Start};
 
-/// Reads a picture as [`read`](super::read()) does, in a worker that is kept in a [`Sandbox`](crate::Sandbox): for files that strangers sent. A
-/// decoder that crashes, or wants more memory than the picture explains, ends as an error. Takes some 0.1 ms longer for each of
-/// two forks.
+/// The variable that says whose decoder a process is: all of its environment.
+const MARK: &str = "PARFORK_DECODES_FOR";
+
+/// Longer answers are not read to their end.
+const LONGEST: usize = 64 << 10;
+
+/// Reads a picture as [`read`](super::read()) does, in a process that is kept in a [`Sandbox`](crate::Sandbox) and has nothing of this one's
+/// memory or environment: for files that strangers sent. A decoder that crashes, or wants more memory than the picture explains, ends
+/// as an error. Takes a few milliseconds longer: this program is started once more, twice. So `main` has to begin with
+/// [`serve_decoder`](super::serve_decoder).
 ///
 /// Of the settings, name, deadline, request to stop, limit of memory and how strict the sandbox is count; by default the memory
 /// of the decoder is limited to three times that of the picture and twice that of the file, and 320 MiB.
 ///
 /// # Errors
-/// As [`read`](super::read()), and as [`Job::run`](crate::Job::run) if there can be no worker.
+/// As [`read`](super::read()), and as [`Job::run`](crate::Job::run) if there can be no worker; [`Error::Exec`] if `main` does not begin so.
 pub fn read_with(settings: Settings<'_>, path: impl AsRef<Path>) -> Result<Picture> {
     if let Some(picture) = of_segment(path.as_ref()) {
         return picture;
     }
     let source = Source::open(path.as_ref())?;
-    let sandbox = settings.sandbox.unwrap_or_default().keep(&source.file);
+    let sandbox = settings.sandbox.unwrap_or_default();
+    // Refused here if it cannot be as strict as it is to be.
+    sandbox.support()?;
+    let sandbox = sandbox.around_programs();
     let limit = |picture: usize| 3 * picture as u64 + 2 * source.len + (320 << 20);
-    let orders = |picture: usize| Settings {
+    let order = |picture: Option<(Header, &OwnedFd)>| Order {
+        file: source.file.as_raw_fd() as u64,
+        memory: settings.memory_limit.unwrap_or(limit(picture.map_or(0, |(header, _)| header.bytes()))),
+        picture: picture.map(|(header, place)| (header, place.as_raw_fd() as u64)),
+    };
+    let settings = || Settings {
         name: settings.name.clone(),
         workers: Some(1),
         split: Some(Split::default().into_pieces(1)),
         deadline: settings.deadline,
         stop: settings.stop,
         sandbox: Some(sandbox.clone()),
-        memory_limit: settings.memory_limit.or(Some(limit(picture))),
         ..Settings::default()
     };
-    let told = run(&source, &Shared::<u8, _>::zeros(1)?, orders(0), |_| {
-        let mut told = Told(None);
-        decode(&source, &mut told).map(|()| told.0.map_or([0; 4], in_numbers))
-    })?;
+    // Dropped when the workers are gone, and with them their decoders.
+    let _orphans = Orphans::adopt(MARK).map_err(Error::system("become the parent of decoders that are left behind"))?;
+    let told = run(&source, &Shared::<u8, _>::zeros(1)?, settings(), order(None), &[])?;
     let header = believed(&source, told)?;
     let mut picture = blank(header)?;
+    let place = match &picture {
+        Picture::U8(samples) => samples.segment().backing().reopened(Access::Write),
+        Picture::U16(samples) => samples.segment().backing().reopened(Access::Write),
+    };
+    let place = place.map_err(Error::system("open the place for a picture's samples"))?;
+    let order = order(Some((header, &place)));
     match &mut picture {
-        Picture::U8(samples) => run(&source, samples, orders(header.bytes()), |mut slice: Slice<'_, u8, Ix3>| {
-            decode(&source, &mut Room { header, room: slice.as_slice_mut() }).map(|()| [0; 4])
-        })?,
-        Picture::U16(samples) => run(&source, samples, orders(header.bytes()), |mut slice: Slice<'_, u16, Ix3>| {
-            decode(&source, &mut Room { header, room: slice.as_slice_mut().map(bytemuck::cast_slice_mut) })
-                .map(|()| [0; 4])
-        })?,
+        Picture::U8(samples) => run(&source, samples, settings(), order, &[place.as_fd()])?,
+        Picture::U16(samples) => run(&source, samples, settings(), order, &[place.as_fd()])?,
     };
     Ok(picture)
 }
 
-/// Lets a worker do something with the file; what it answered.
+/// Lets a worker start a decoder, which has the file and these descriptors, and wait for it; what it answered. What is lent is the decoder's meanwhile.
 fn run<L: Lend>(
     source: &Source,
     lent: L,
     settings: Settings<'_>,
-    work: impl Fn(L::Part<'_>) -> Result<[u64; 4]> + Sync,
+    order: Order,
+    more: &[BorrowedFd<'_>],
 ) -> Result<[u64; 4]> {
-    let done = Job::with(lent, settings).run(|_, part| work(part).map_err(|error| in_words(&error)));
-    match done {
+    let arguments = order.arguments()?;
+    let environment = [(MARK.into(), std::process::id().to_string().into())];
+    let keep: Vec<_> = [source.file.as_fd()].iter().chain(more).copied().collect();
+    let start = Start {
+        program: "/proc/self/exe".as_ref(),
+        arguments: &arguments,
+        environment: &environment,
+        clear: true,
+        keep: &keep,
+        memory: None,
+        confine: None,
+        pipes: true,
+    };
+    match Job::with(lent, settings).run(|_, _| decoded(&start, order.memory)) {
         Ok(answers) => Ok(answers.first().copied().unwrap_or_default()),
         Err(Error::Refused(refusal)) => Err(match refusal.reason.split_once('\0') {
             Some((what, remedy)) => source.wrong(what, remedy),
             None => source.wrong(refusal.reason, "look at what the machine has left for it"),
         }),
-        Err(Error::WorkerDied(death)) => {
-            let what = format!("the process that decodes it {}", death.cause);
-            Err(source.wrong(what, "it is damaged, or was made to do harm: fetch or export it again"))
-        }
         Err(other) => Err(other),
     }
 }
 
-/// An error as a worker tells it: what is wrong and what to do, where it is one of the file.
-fn in_words(error: &Error) -> String {
-    match error {
-        Error::File { what, remedy, .. } => format!("{what}\0{remedy}"),
-        other => other.to_string(),
+/// In a worker: starts the decoder, and waits for its end; the numbers that it answered.
+fn decoded(start: &Start<'_>, memory: u64) -> std::result::Result<[u64; 4], String> {
+    let lost = |error| format!("the process that decodes it cannot be started or listened to ({error})");
+    let mut program = Program::start(start).map_err(lost)?;
+    let mut answer = Vec::new();
+    let mut piece = [0; 4096];
+    while let Heard::Bytes(count) = program.listen(&mut piece).map_err(lost)? {
+        answer.extend(&piece[..count]);
+        if answer.len() > LONGEST {
+            return Err(
+                "the process that decodes it does not stop talking\0it was made to do harm: fetch or export it again"
+                    .to_owned(),
+            );
+        }
     }
-}
-
-fn in_numbers(Header { shape: [height, width, channels], bits }: Header) -> [u64; 4] {
-    [height as u64, width as u64, channels as u64, u64::from(bits)]
+    let cause = match program.wait().map_err(lost)? {
+        Exit::Status(0) => None,
+        // Only what was meant to confine it ends it so, and only its limit of memory lets it give up.
+        Exit::Signal(libc::SIGSYS) => Some(Cause::Forbidden { call: None }),
+        Exit::Signal(libc::SIGABRT) => Some(Cause::AbortedWithin { limit: memory }),
+        exit => Some(cause_of(exit)),
+    };
+    if let Some(cause) = cause {
+        return Err(format!(
+            "the process that decodes it {cause}\0it is damaged, or was made to do harm: fetch or export it again"
+        ));
+    }
+    let answer = String::from_utf8_lossy(&answer);
+    let numbers =
+        |text: &str| text.split(' ').map(|number| number.parse().ok()).collect::<Option<Vec<u64>>>()?.try_into().ok();
+    match answer.split_once(' ') {
+        Some(("done", text)) if let Some(numbers) = numbers(text) => Ok(numbers),
+        Some(("wrong", words)) => Err(words.to_owned()),
+        _ => Err("the process that decodes it answered nothing that makes sense\0it was made to do harm: fetch or export it again".to_owned()),
+    }
 }
 
 /// What a worker has said of a picture, if there can be such a one.
@@ -112,29 +165,4 @@ fn believed(source: &Source, [height, width, channels, bits]: [u64; 4]) -> Resul
         return Err(source.wrong(what, "it was made to do harm: fetch or export it again"));
     }
     Ok(Header { shape: [height as usize, width as usize, channels as usize], bits: bits as u32 })
-}
-
-/// Hears of what kind the picture is, and wants no more.
-struct Told(Option<Header>);
-
-impl Target for Told {
-    fn room(&mut self, header: Header) -> Result<Option<&mut [u8]>> {
-        self.0 = Some(header);
-        Ok(None)
-    }
-}
-
-/// Memory for a picture of a kind that is known.
-struct Room<'s> {
-    header: Header,
-    room: Option<&'s mut [u8]>,
-}
-
-impl Target for Room<'_> {
-    fn room(&mut self, header: Header) -> Result<Option<&mut [u8]>> {
-        if header != self.header {
-            return Err(Error::Shape("the file has changed while it was read. Read it again.".to_owned()));
-        }
-        Ok(self.room.as_deref_mut())
-    }
 }

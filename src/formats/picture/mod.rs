@@ -18,6 +18,7 @@
 mod apart;
 mod bands;
 mod decode;
+mod decoder;
 mod encode;
 mod format;
 mod gray_alpha;
@@ -36,6 +37,7 @@ pub use apart::read_with;
 pub use decode::read;
 #[cfg(any(test, fuzzing))]
 pub(super) use decode::{Header as PictureHeader, Target, decode};
+pub use decoder::serve_decoder;
 pub use encode::{save, write, write_with};
 pub use format::Format;
 #[cfg(all(any(test, fuzzing), target_arch = "x86_64"))]
