@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::ptrace;
 use nix::unistd::Pid;
-use parfork::{Crew, Error, Job, Shared};
+use parfork::{Crew, Error, Job, Schedule, Shared, Split};
 
 use crate::support::{Page, Watched, no_children};
 
@@ -69,7 +69,8 @@ pub(crate) fn a_daemon_of_a_replacement_is_not_waited_for() {
 /// `waitid` tells of the stops of a child that its parent traces, and a body can make its parent do so.
 pub(crate) fn a_stop_is_not_an_end() {
     let mut cells = Shared::<u8, _>::zeros(4).unwrap();
-    let job = Job::new(&mut cells).workers(2).deadline(Duration::from_secs(2));
+    let split = Split::rows().into_pieces(2);
+    let job = Job::new(&mut cells).workers(2).split(split).schedule(Schedule::Static).deadline(Duration::from_secs(2));
     let failed = job.run(|w, _| {
         if w.rank() == 0 {
             ptrace::traceme().unwrap();
@@ -84,7 +85,8 @@ pub(crate) fn a_stop_is_not_an_end() {
 /// Whom another process traces its parent cannot reap before that one lets go of it.
 pub(crate) fn a_worker_that_is_traced_to_its_end_is_not_waited_for() {
     let (mut cells, page, began) = (Shared::<u8, _>::zeros(4).unwrap(), Page::new(), Instant::now());
-    let job = Job::new(&mut cells).workers(2).deadline(Duration::from_secs(2));
+    let split = Split::rows().into_pieces(2);
+    let job = Job::new(&mut cells).workers(2).split(split).schedule(Schedule::Static).deadline(Duration::from_secs(2));
     let failed = job.run(|w, _| {
         if w.rank() == 0 {
             // SAFETY: integers. Fails where the kernel needs no such permission.
