@@ -20,7 +20,7 @@ fn in_a_body(chance: &mut Chance, plan: &Plan) -> Deed {
     match (plan.engine, chance.within(0..100)) {
         (Engine::Serial, 0..40) => Deed::Nest(Nest::new(chance)),
         (Engine::Serial | Engine::Threads, _) => chance.one(&Deed::IN_THE_COORDINATOR),
-        (Engine::Programs, 0..25) => Deed::Fork(Child::new(chance).of_a_program()),
+        (Engine::Programs, 0..25) => Deed::Fork(Child::new(chance)),
         (Engine::Programs, 25..40) => Deed::Leave(Daemon::new(chance)),
         (Engine::Programs, _) => chance.one(&Deed::IN_A_PROGRAM),
         (_, 0..35) => Deed::Scribble(Scribble::new(chance)),

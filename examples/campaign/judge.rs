@@ -97,7 +97,7 @@ impl Case<'_> {
                 let slice = refusal.slice.map(|slice| slice.0.index());
                 let reason = match (self.plan.engine, fault.deed) {
                     // As a program's end says it.
-                    (Engine::Programs, Deed::Refuse) => refusal.reason.contains("it left before the slice was done"),
+                    (Engine::Programs, Deed::Refuse) => refusal.reason.contains(REASON),
                     (Engine::Programs, Deed::Panic) => refusal.reason.contains("it panicked"),
                     (_, deed) => deed == Deed::Refuse && refusal.reason == REASON,
                 };

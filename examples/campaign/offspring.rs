@@ -52,12 +52,6 @@ impl Child {
         Self { raw: chance.in_a_hundred(50), end, delay: chance.one(&[0, 0, 100, 1000, 5000]) }
     }
 
-    /// The same of a program, whose child does not go on: what it would say of slices, nobody can tell from what its parent says.
-    pub(crate) fn of_a_program(self) -> Self {
-        let end = if self.end == ChildEnd::Returns { ChildEnd::Exits } else { self.end };
-        Self { end, ..self }
-    }
-
     /// Forks. The child comes back only if it is to come back from the body.
     pub(crate) fn fork(self) -> Who {
         if !forks(self.raw) {

@@ -76,12 +76,12 @@ fn work<T: Cell>(plan: &Plan, words: &Words) -> Result<(), String> {
     let input = guest.input::<T, IxDyn>("input").map_err(refused)?;
     let mut output = guest.output::<T, IxDyn>("output").map_err(refused)?;
     let rank = guest.rank();
-    for slice in guest.slices() {
-        let region = slice.map_err(refused)?;
-        let context = Context { plan, words, rank, region, in_danger: true };
-        if let Who::Child(end) = context.work(&input.view(), &mut output.slice(&region))? {
-            end.come_back()?;
+    let run = guest.run(|slice| {
+        let context = Context { plan, words, rank, region: **slice, in_danger: true };
+        match context.work(&input.view(), &mut output.slice(slice))? {
+            Who::Child(end) => end.come_back(),
+            Who::Parent => Ok(()),
         }
-    }
-    Ok(())
+    });
+    run.map_err(refused)
 }

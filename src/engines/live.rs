@@ -41,13 +41,7 @@ impl Ways {
 }
 
 /// Signs, attaches, labours, meets the coordinator.
-pub(super) fn live(
-    work: &Work<'_>,
-    labour: &dyn Labour,
-    round: &Round,
-    rank: usize,
-    ways: &Ways,
-) -> i32 {
+pub(super) fn live(work: &Work<'_>, labour: &dyn Labour, round: &Round, rank: usize, ways: &Ways) -> i32 {
     work.board.note(rank, Mark::Born { pid: std::process::id() });
     let berth = &work.board.berths()[rank];
     be_born(berth, rank, ways);

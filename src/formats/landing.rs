@@ -225,7 +225,7 @@ mod tests {
     fn with_hidden_name(path: &Path) -> Landing {
         let mut landing = Landing::at(path).unwrap();
         let (hidden, file) = hidden::create(&landing.folder, &landing.name, 0o666).unwrap();
-        landing.file = BufWriter::new(file);
+        landing.file = BufWriter::new(Bounded(file));
         landing.hidden = Some(hidden);
         landing
     }

@@ -26,11 +26,11 @@ mod dealer;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/ears.rs"]
 mod ears;
-#[path = "../../src/sync/held.rs"]
-mod held;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/end.rs"]
 mod end;
+#[path = "../../src/sync/held.rs"]
+mod held;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/journal.rs"]
 mod journal;
