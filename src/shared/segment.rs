@@ -10,6 +10,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use super::attached::Attached;
 use super::kept;
 use crate::error::{Error, Result};
 use crate::sys::fork_stamp::{self, Stamp};
@@ -290,7 +291,12 @@ impl Backing {
         let skip = self.at % page_size();
         let mapping = Mapping::fenced(&self.fd, self.at - skip, self.len + skip, keeping);
         let mapping = mapping.map_err(Error::system("map a lent array in a worker"))?;
-        Ok(Attached { mapping, skip })
+        Ok(Attached::new(mapping, skip))
+    }
+
+    /// Takes memory for all of it, as it is mapped there, of which nobody has touched any yet.
+    pub(super) fn reserve(&self, mapped: &Attached) -> io::Result<()> {
+        mapped.reserve(&self.fd, self.at)
     }
 
     /// Forbids all that would write to it, but through mappings that there are.
@@ -346,73 +352,4 @@ fn tightest(len: usize) -> Option<limits::Room> {
     let memory = (len >= MATTERS).then(limits::memory_room).flatten();
     let least = memory.into_iter().chain(limits::file_room()).min_by_key(|room| room.bytes);
     least.filter(|room| room.bytes < len as u64)
-}
-
-/// A segment as a worker has it.
-#[derive(Debug)]
-pub(crate) struct Attached {
-    mapping: Mapping,
-    /// Where in the mapping the bytes of the segment begin: below a page.
-    skip: usize,
-}
-
-impl Attached {
-    /// The first byte in this process.
-    pub(crate) fn base(&self) -> NonNull<u8> {
-        // SAFETY: the mapping is longer by `skip` than the segment.
-        unsafe { self.mapping.base().add(self.skip) }
-    }
-
-    /// How many bytes there are.
-    fn len(&self) -> usize {
-        self.mapping.len() - self.skip
-    }
-
-    /// Whether this is the process that has it mapped, and no fork of that.
-    pub(super) fn is_here(&self) -> bool {
-        self.mapping.is_here()
-    }
-
-    /// Takes memory for all of it, of which nobody has touched any yet.
-    pub(crate) fn reserve(&self, backing: &Backing) -> io::Result<()> {
-        self.mapping.reserve(&backing.fd, backing.at)
-    }
-
-    /// Allows or forbids writes to the pages that `range` lies in.
-    pub(crate) fn protect(&self, range: Range<usize>, access: Access) -> io::Result<()> {
-        self.mapping.protect(self.skip + range.start..self.skip + range.end, access)
-    }
-
-    /// Forbids all access, until it is allowed again.
-    pub(crate) fn close(&self) -> io::Result<()> {
-        self.mapping.close()
-    }
-
-    /// Throws away private copies of the pages that `range` lies in.
-    ///
-    /// # Safety
-    /// As for [`Mapping::drop_copies`].
-    pub(crate) unsafe fn drop_copies(&self, range: Range<usize>) -> io::Result<()> {
-        // SAFETY: passed on to the caller.
-        unsafe { self.mapping.drop_copies(self.skip + range.start..self.skip + range.end) }
-    }
-
-    /// Copies the bytes `run` to the same place of another segment.
-    ///
-    /// # Safety
-    /// The bytes belong to this process on both sides, nothing refers to them, and those of `to` may be written.
-    ///
-    /// # Panics
-    /// If the run is not inside of both.
-    pub(crate) unsafe fn copy_to(&self, to: &Self, run: Range<usize>) {
-        let (from, to) = (self.bytes(run.clone()), to.bytes(run));
-        // SAFETY: as many bytes on both sides; two mappings do not overlap; the rest is passed on to the caller.
-        unsafe { from.cast::<u8>().copy_to_nonoverlapping(to.cast(), from.len()) };
-    }
-
-    fn bytes(&self, run: Range<usize>) -> NonNull<[u8]> {
-        assert!(run.start <= run.end && run.end <= self.len(), "{run:?} in {} bytes", self.len());
-        // SAFETY: inside of the mapping, as just checked.
-        NonNull::slice_from_raw_parts(unsafe { self.base().add(run.start) }, run.len())
-    }
 }

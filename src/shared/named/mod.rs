@@ -46,7 +46,8 @@ pub use list::{Found, Holder, Info, Sweep, gc, info, list, remove};
 pub use owner::Fate;
 pub use wait::Wait;
 
-use super::segment::{Attached, Backing};
+use super::attached::Attached;
+use super::segment::Backing;
 use super::{Element, Order, Shared, dtype};
 use crate::error::{Error, Result};
 use crate::sys::fork_stamp::{self, Stamp};
