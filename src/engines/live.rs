@@ -95,10 +95,9 @@ pub(super) fn be_born(berth: &Berth, rank: usize, ways: &Ways) {
 fn prepare<'w>(work: &Work<'w>, rank: usize) -> Result<Desk<'w>> {
     let mut desk = Desk::attach(work.loans, work.care, |number, keeping| {
         let loan = &work.loans[number];
-        let attached = match (loan.access, work.sandbox) {
-            // Who means harm would make it writable.
-            (Access::Read, Some(_)) => loan.backing.attach_for_reading(),
-            _ => loan.backing.attach(keeping),
+        let attached = match loan.access {
+            Access::Read => loan.backing.attach_for_reading(),
+            Access::Write => loan.backing.attach(keeping),
         };
         attached.map(Rc::new)
     })?;
