@@ -36,10 +36,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn guest() -> parfork::Result<()> {
     let mut guest = Guest::join()?;
     let mut cells = guest.output::<u8, Ix1>("cells")?;
-    for slice in guest.slices() {
-        cells.slice(&slice?).fill(1);
-    }
-    Ok(())
+    guest.run(|slice| {
+        cells.slice(slice).fill(1);
+        Ok::<_, String>(())
+    })
 }
 
 fn measure(folder: &Path) -> Result<(), Box<dyn Error>> {

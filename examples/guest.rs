@@ -12,14 +12,13 @@ use parfork::{Result, Shared};
 fn work() -> Result<()> {
     let mut guest = Guest::join()?;
     let (a, mut sums) = (guest.input::<f64, Ix2>("a")?, guest.output::<f64, Ix2>("sums")?);
-    for slice in guest.slices() {
-        let slice = slice?;
+    guest.run(|slice| {
         let first = slice.range(0).map_or(0, |rows| rows.start);
-        for (row, mut sum) in sums.slice(&slice).rows_mut().into_iter().enumerate() {
+        for (row, mut sum) in sums.slice(slice).rows_mut().into_iter().enumerate() {
             sum.assign(&a.view().slice(s![..=first + row, ..]).sum_axis(ndarray::Axis(0)));
         }
-    }
-    Ok(())
+        Ok::<_, String>(())
+    })
 }
 fn main() -> Result<()> {
     if std::env::var_os("PARFORK_MANIFEST_FD").is_some() {

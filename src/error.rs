@@ -1,5 +1,6 @@
 //! What can go wrong, each with the numbers and what to do.
 
+mod advice;
 mod cause;
 mod fault;
 mod segment;
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::slices::{Region, SplitError};
+pub use crate::sys::pidfd::{Obstacle, Remaining};
+use advice::advice;
 use signal::name_of;
 
 pub use cause::Cause;
@@ -58,8 +61,15 @@ pub enum Error {
     },
 
     /// The system made fewer processes than asked for.
-    #[error("the system made only {started} of {asked} worker processes ({source}{}). Ask for fewer workers or raise the limit.",
-        .limit.map(|limit| format!(", the limit of processes for this user is {limit}")).unwrap_or_default())]
+    #[error(
+        "the system made only {started} of {asked} worker processes ({source}{}). {}.",
+        .limit.filter(|_| .source.raw_os_error() == Some(libc::EAGAIN))
+            .map(|limit| format!(", the limit of processes for this user is {limit}")).unwrap_or_default(),
+        match .source.raw_os_error() {
+            Some(libc::EAGAIN) | None => "Ask for fewer workers or raise the limit".to_owned(),
+            _ => advice(.source),
+        }
+    )]
     Fork {
         /// How many were made (and ended again).
         started: usize,
@@ -134,6 +144,16 @@ pub enum Error {
     #[error("{0}")]
     Crew(String),
 
+    /// Something that a fork of its owner has only a copy of.
+    #[error(
+        "{what} is the property of the process that this one was forked from: what a body has around it are copies, and there is no \
+         array, lock or worker behind them. Lend it to the job, or make one here."
+    )]
+    NotOwner {
+        /// What was to be used.
+        what: &'static str,
+    },
+
     /// A setting that this engine cannot keep.
     #[error(
         "{what} needs workers that are processes, and the engine is {engine}. Use Engine::Processes, or leave it out."
@@ -155,6 +175,15 @@ pub enum Error {
         retries: u32,
     },
 
+    /// Processes of the job that this one cannot end, or that do not end. They may still write to what was lent.
+    #[error("{}{}.", .error.as_ref().map(|error| format!("{error} And ")).unwrap_or_default(), several(.processes))]
+    Remaining {
+        /// Which, and why.
+        processes: Vec<Remaining>,
+        /// What else went wrong with the job.
+        error: Option<Box<Self>>,
+    },
+
     /// A sandbox that this kernel cannot make as it is asked for.
     #[error(
         "a strict sandbox needs {missing}, which this kernel, or the container, lacks. Use a kernel that has it, or a sandbox that is \
@@ -163,6 +192,17 @@ pub enum Error {
     Sandbox {
         /// What there is not.
         missing: &'static str,
+    },
+
+    /// The words that coordinator and workers share were written over, so that nobody knows what was done.
+    #[error(
+        "a worker wrote outside of its slice, over the control page: {what}. What this job has done cannot be trusted. Look for unsafe \
+         or foreign code in the body that writes where it should not; with guard(true) (--guard) the first stray write to a lent array \
+         ends its worker."
+    )]
+    ControlPageDamaged {
+        /// How that was noticed.
+        what: String,
     },
 
     /// A barrier that a body waits at cannot be crossed.
@@ -191,7 +231,7 @@ pub enum Error {
 
     /// The system refused something that it normally does.
     #[error(
-        "the system refused to {doing}: {source}. Look at the limits of this process (ulimit -a) and of the machine."
+        "the system refused to {doing}: {source}. {}.", advice(.source)
     )]
     System {
         /// What was to be done.
@@ -199,6 +239,11 @@ pub enum Error {
         /// Its reason.
         source: io::Error,
     },
+}
+
+/// One after the other.
+fn several(all: &[impl fmt::Display]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// Begins with a capital letter.

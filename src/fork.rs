@@ -46,7 +46,7 @@ use crate::worker::Worker;
 /// # Errors
 /// If this process has other threads; if processes cannot be made; if a worker dies, panics or its body returns an error: the
 /// error then says which worker, on which slice, why. Outputs of a failed job are incomplete. No process is left in any case.
-pub fn fork<L, R>(workers: usize, lent: L, body: impl Fn(&Worker<'_>, L::Part) -> R) -> Result<Gathered<R::Value>>
+pub fn fork<L, R>(workers: usize, lent: L, body: impl Fn(&Worker<'_>, L::Part<'_>) -> R) -> Result<Gathered<R::Value>>
 where
     L: Lend,
     R: Answer,
@@ -61,13 +61,12 @@ impl Crew {
     ///
     /// # Errors
     /// As [`fork`]; what an ended job leaves is the same, and the crew can be used on.
-    pub fn run<L, A, R, B>(&mut self, lent: L, argument: A, body: B) -> Result<Gathered<R::Value>>
-    where
-        L: Lend,
-        A: Pod + Sync,
-        R: Answer,
-        B: Fn(&Worker<'_>, A, L::Part) -> R + Copy + Sync + 'static,
-    {
+    pub fn run<L: Lend, A: Pod + Sync, R: Answer>(
+        &mut self,
+        lent: L,
+        argument: A,
+        body: fn(&Worker<'_>, A, L::Part<'_>) -> R,
+    ) -> Result<Gathered<R::Value>> {
         Job::new(lent).crew(self).run_with(argument, body)
     }
 }

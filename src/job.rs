@@ -14,10 +14,9 @@ use bytemuck::Pod;
 use crate::answer::{Answer, Gathered};
 use crate::crew::Crew;
 use crate::engine::Engine;
-use crate::engines::{self, Body, Task, Tender};
+use crate::engines::{self, Body, Programs, Task, Tender};
 use crate::error::{Error, Result};
 use crate::lend::Lend;
-use crate::report::Memory;
 #[cfg(feature = "sandbox")]
 use crate::sandbox::Sandbox;
 use crate::settings::{Redo, Settings};
@@ -280,7 +279,7 @@ impl<'p, L: Lend> Job<'p, L> {
     ///
     /// # Errors
     /// As [`fork`](crate::fork()); also if the array cannot be cut as asked.
-    pub fn run<R: Answer>(self, body: impl Fn(&Worker<'_>, L::Part) -> R + Sync) -> Result<Gathered<R::Value>> {
+    pub fn run<R: Answer>(self, body: impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync) -> Result<Gathered<R::Value>> {
         if self.settings.crew.is_some() && self.settings.engine == Engine::Processes {
             return Err(Error::Crew(
                 "this body may use what is around it, and a crew's workers were forked before that was there. Use \
@@ -292,13 +291,13 @@ impl<'p, L: Lend> Job<'p, L> {
         self.run_as::<R>(None, |work, orders, _| engines::run(engine, work, &body, orders))
     }
 
-    /// As [`run`](Self::run); each worker that takes no more slices calls `end`, and counts what that returns as its memory.
-    pub(crate) fn run_to_end<R: Answer>(
+    /// As [`run`](Self::run), for a body that hands slices on to programs.
+    pub(crate) fn run_programs<R: Answer>(
         self,
-        body: impl Fn(&Worker<'_>, L::Part) -> R + Sync,
-        end: impl Fn() -> Memory + Sync,
+        body: impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync,
+        programs: &dyn Programs,
     ) -> Result<Gathered<R::Value>> {
-        let (engine, body) = (self.settings.engine, Body::<L, R, _>::with_end(body, &end));
+        let (engine, body) = (self.settings.engine, Body::<L, R, _>::with_programs(body, programs));
         self.run_as::<R>(None, |work, orders, _| engines::run(engine, work, &body, orders))
     }
 
@@ -328,16 +327,24 @@ impl<'p, L: Lend> Job<'p, L> {
     /// Job::new(&mut cells).run_with((), move |_, (), mut slice| slice.fill(gain))?;
     /// # Ok::<(), parfork::Error>(())
     /// ```
+    /// nor one that captures a value without bytes, which may stand for something that was done here and never in a worker of a crew:
+    /// ```compile_fail
+    /// # use parfork::{Crew, Shared};
+    /// #[derive(Clone, Copy)]
+    /// struct IsReady(());
+    /// let proof = IsReady(());
+    /// Crew::start(2)?.run(&mut Shared::<u8, _>::zeros(4)?, (), move |_, (), _| { let _done = proof; })?;
+    /// # Ok::<(), parfork::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`run`](Self::run); also if the job asks for more workers than the crew has.
-    pub fn run_with<A, R, B>(mut self, argument: A, body: B) -> Result<Gathered<R::Value>>
-    where
-        A: Pod + Sync,
-        R: Answer,
-        B: Fn(&Worker<'_>, A, L::Part) -> R + Copy + Sync + 'static,
-    {
-        let tender = Tender::of::<L, A, R, B>(body);
+    pub fn run_with<A: Pod + Sync, R: Answer>(
+        mut self,
+        argument: A,
+        body: fn(&Worker<'_>, A, L::Part<'_>) -> R,
+    ) -> Result<Gathered<R::Value>> {
+        let tender = Tender::of::<L, A, R>(body);
         let crew = self.settings.crew.take();
         let Some(crew) = crew else { return self.run(move |worker, part| body(worker, argument, part)) };
         if self.settings.engine != Engine::Processes {
@@ -360,7 +367,7 @@ impl<'p, L: Lend> Job<'p, L> {
         crew.hands().check()?;
         let task =
             Task { tender, argument: bytemuck::bytes_of(&argument), split: self.settings.split.unwrap_or_default() };
-        let body = Body::<L, R, _>::new(move |worker: &Worker<'_>, part| body(worker, argument, part));
+        let body = Body::<L, R, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part));
         self.run_as::<R>(Some(crew.hands()), |work, orders, hands| {
             hands.map_or_else(|| unreachable!("handed over above"), |hands| hands.run(&task, work, &body, orders))
         })
@@ -378,7 +385,7 @@ impl<'p, L: Lend> Job<'p, L> {
     #[allow(unsafe_code)]
     pub unsafe fn run_beside_threads<R: Answer>(
         mut self,
-        body: impl Fn(&Worker<'_>, L::Part) -> R,
+        body: impl Fn(&Worker<'_>, L::Part<'_>) -> R,
     ) -> Result<Gathered<R::Value>> {
         self.settings.engine = Engine::Processes;
         let body = Body::<L, R, _>::new(body);

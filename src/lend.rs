@@ -5,12 +5,15 @@
 //! everybody else away from what workers write.
 #![allow(unsafe_code)]
 
-use std::ops::{Deref, DerefMut, Range};
+mod slice;
+
 use std::path::Path;
 use std::ptr::NonNull;
 
 use bytemuck::Pod;
-use ndarray::{ArrayView, ArrayViewMut, Axis, Dimension, RawArrayViewMut};
+use ndarray::{ArrayView, Axis, Dimension, RawArrayViewMut};
+
+pub use slice::Slice;
 
 use crate::error::{Error, Result};
 #[cfg(feature = "npy")]
@@ -29,8 +32,9 @@ use crate::sys::memory::Access;
 /// order in which `part` takes their addresses; `part` gives write access to the cells of `region` of loans for writing
 /// alone, and only read access to loans for reading.
 pub unsafe trait Lend {
-    /// What a body gets for one slice.
-    type Part;
+    /// What a body gets for one slice, for one call: a body has to work for every `'c`, so that no part outlives the call that it
+    /// was handed to, however long the loan lasts. `'c` is the only lifetime in it.
+    type Part<'c>;
 
     /// What is lent, in order.
     #[doc(hidden)]
@@ -40,10 +44,10 @@ pub unsafe trait Lend {
     ///
     /// # Safety
     /// `loans` of a value of this type gave these extents; each seat's base maps the loan's segment with the access that the
-    /// loan asks for, until the loan ends. While a part lives, no other part of the same region, or of one that shares a cell
-    /// with it, lives in any process.
+    /// loan asks for, as long as `'c`. For as long no other part of the same region, or of one that shares a cell with it, lives in
+    /// any process.
     #[doc(hidden)]
-    unsafe fn part(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part;
+    unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part<'c>;
 }
 
 /// One loan as a worker has it.
@@ -75,81 +79,81 @@ pub struct Loan<'s> {
 unsafe impl Sync for Loan<'_> {}
 
 // SAFETY: one loan, for reading; the part is a read-only view of the whole array at the one address taken.
-unsafe impl<'a, T: Pod + Send + Sync, D: Dimension> Lend for &'a Shared<T, D> {
-    type Part = ArrayView<'a, T, D>;
+unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &Shared<T, D> {
+    type Part<'c> = ArrayView<'c, T, D>;
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
         list.push(loan(self, Access::Read));
     }
 
-    unsafe fn part(seats: &mut std::slice::Iter<'_, Seat<'_>>, _region: &Region) -> Self::Part {
+    unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, _region: &Region) -> Self::Part<'c> {
         // SAFETY: the caller vouches for what is mapped there.
         let whole = unsafe { take(seats) };
-        // SAFETY: the caller vouches for the address; the shared borrow `'a` that this loan is keeps out every writer.
+        // SAFETY: the caller vouches for the address; the shared borrow that this loan is keeps out every writer.
         unsafe { whole.deref_into_view() }
     }
 }
 
 // SAFETY: one loan, for writing; the part is a view of the region's cells alone, at the one address taken.
-unsafe impl<'a, T: Pod + Send + Sync, D: Dimension> Lend for &'a mut Shared<T, D> {
-    type Part = Slice<'a, T, D>;
+unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &mut Shared<T, D> {
+    type Part<'c> = Slice<'c, T, D>;
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
         list.push(loan(self, Access::Write));
     }
 
-    unsafe fn part(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part {
+    unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part<'c> {
         // SAFETY: the caller vouches for what is mapped there.
         let mine = narrow(unsafe { take(seats) }, region);
-        // SAFETY: the caller vouches for the address and that no other part has these cells; the exclusive borrow `'a`
-        // that this loan is keeps out everybody else.
-        Slice { cells: unsafe { mine.deref_into_view_mut() }, region: *region }
+        // SAFETY: the caller vouches for the address and that no other part has these cells; the exclusive borrow that
+        // this loan is keeps out everybody else.
+        Slice::new(unsafe { mine.deref_into_view_mut() }, *region)
     }
 }
 
 // SAFETY: as for `&Shared`: the guard keeps other processes' writers out, and is borrowed for as long.
 #[cfg(feature = "named")]
-unsafe impl<'a, T: Element + Send + Sync, D: Dimension> Lend for &'a ReadGuard<'_, T, D> {
-    type Part = ArrayView<'a, T, D>;
+unsafe impl<T: Element + Send + Sync, D: Dimension> Lend for &ReadGuard<'_, T, D> {
+    type Part<'c> = ArrayView<'c, T, D>;
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
         list.push(self.source().map_or_else(|copy| loan(copy, Access::Read), |named| named_loan(named, Access::Read)));
     }
 
-    unsafe fn part(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part {
+    unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part<'c> {
         // SAFETY: passed on to the caller.
-        unsafe { <&'a Shared<T, D>>::part(seats, region) }
+        unsafe { <&Shared<T, D>>::part(seats, region) }
     }
 }
 
 // SAFETY: as for `&mut Shared`: the guard keeps everybody else out, in other processes too, and is borrowed alone for as long.
 #[cfg(feature = "named")]
-unsafe impl<'a, T: Element + Send + Sync, D: Dimension> Lend for &'a mut WriteGuard<'_, T, D> {
-    type Part = Slice<'a, T, D>;
+unsafe impl<T: Element + Send + Sync, D: Dimension> Lend for &mut WriteGuard<'_, T, D> {
+    type Part<'c> = Slice<'c, T, D>;
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
         self.begin();
         list.push(named_loan(self.named(), Access::Write));
     }
 
-    unsafe fn part(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part {
+    unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part<'c> {
         // SAFETY: passed on to the caller.
-        unsafe { <&'a mut Shared<T, D>>::part(seats, region) }
+        unsafe { <&mut Shared<T, D>>::part(seats, region) }
     }
 }
 
 // SAFETY: as for `&Shared`: the file is leased for as long as this is borrowed, so that nobody writes to it.
 #[cfg(feature = "npy")]
-unsafe impl<'a, T: Pod + Send + Sync, D: Dimension> Lend for &'a Mapped<T, D> {
-    type Part = ArrayView<'a, T, D>;
+unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &Mapped<T, D> {
+    type Part<'c> = ArrayView<'c, T, D>;
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
         list.push(mapped_loan(self));
     }
 
-    unsafe fn part(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part {
+    unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part<'c> {
         // SAFETY: passed on to the caller.
-        unsafe { <&'a Shared<T, D>>::part(seats, region) }
+        unsafe { <&Shared<T, D>>::part(seats, region) }
     }
 }
 
@@ -201,8 +205,8 @@ impl<'a, T: Element, D: Dimension> From<&'a Mapped<T, D>> for Input<'a, T, D> {
 }
 
 // SAFETY: as for what it is made of, all of which have the same parts.
-unsafe impl<'a, T: Element + Send + Sync, D: Dimension> Lend for Input<'a, T, D> {
-    type Part = ArrayView<'a, T, D>;
+unsafe impl<T: Element + Send + Sync, D: Dimension> Lend for Input<'_, T, D> {
+    type Part<'c> = ArrayView<'c, T, D>;
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
         match self {
@@ -214,9 +218,9 @@ unsafe impl<'a, T: Element + Send + Sync, D: Dimension> Lend for Input<'a, T, D>
         }
     }
 
-    unsafe fn part(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part {
+    unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part<'c> {
         // SAFETY: passed on to the caller.
-        unsafe { <&'a Shared<T, D>>::part(seats, region) }
+        unsafe { <&Shared<T, D>>::part(seats, region) }
     }
 }
 
@@ -269,13 +273,13 @@ macro_rules! lend_tuples {
     ($(($($name:ident $at:tt),+))+) => {$(
         // SAFETY: loans and parts of the members, both in the order of the tuple.
         unsafe impl<$($name: Lend),+> Lend for ($($name,)+) {
-            type Part = ($($name::Part,)+);
+            type Part<'c> = ($($name::Part<'c>,)+);
 
             fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
                 $(self.$at.loans(list);)+
             }
 
-            unsafe fn part(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part {
+            unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part<'c> {
                 // SAFETY: the caller vouches for all members' seats and for the region.
                 ($(unsafe { $name::part(seats, region) },)+)
             }
@@ -292,64 +296,6 @@ lend_tuples! {
     (A 0, B 1, C 2, E 3, F 4, G 5)
     (A 0, B 1, C 2, E 3, F 4, G 5, H 6)
     (A 0, B 1, C 2, E 3, F 4, G 5, H 6, I 7)
-}
-
-/// The part of a lent output that a worker may write now: an ndarray view of these cells alone, which knows where in the
-/// array they are.
-#[derive(Debug)]
-pub struct Slice<'a, T, D: Dimension> {
-    cells: ArrayViewMut<'a, T, D>,
-    region: Region,
-}
-
-impl<'a, T, D: Dimension> Slice<'a, T, D> {
-    /// Which cells of the whole array these are.
-    pub fn region(&self) -> &Region {
-        &self.region
-    }
-
-    /// The rows of the whole array that these are; cell `[0, ..]` here is row `rows().start` there.
-    ///
-    /// # Panics
-    /// If the array has no axes.
-    pub fn rows(&self) -> Range<usize> {
-        self.range(0)
-    }
-
-    /// The columns of the whole array that these are.
-    ///
-    /// # Panics
-    /// If the array has less than two axes.
-    pub fn cols(&self) -> Range<usize> {
-        self.range(1)
-    }
-
-    /// The range of any axis of the whole array that these cells are.
-    ///
-    /// # Panics
-    /// If the array has no such axis.
-    pub fn range(&self, axis: usize) -> Range<usize> {
-        self.region.range(axis).unwrap_or(0..self.cells.len_of(Axis(axis)))
-    }
-
-    /// The cells as an ndarray view that lasts as long as the loan.
-    pub fn into_view(self) -> ArrayViewMut<'a, T, D> {
-        self.cells
-    }
-}
-
-impl<'a, T, D: Dimension> Deref for Slice<'a, T, D> {
-    type Target = ArrayViewMut<'a, T, D>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.cells
-    }
-}
-
-impl<T, D: Dimension> DerefMut for Slice<'_, T, D> {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.cells
-    }
 }
 
 /// Cuts the first array lent for writing, or else the first (whatever is lent has one at least), and checks that others lent for

@@ -21,7 +21,7 @@
 //! | `record`  |            | who did what when in a job: `record`, `Job::record`                               |
 //! | `exec`    |            | workers that are other programs: `exec`                                           |
 //! | `named`   |            | segments with names, which stay until they are removed: `named`                   |
-//! | `sandbox` |            | workers that can do nothing but compute: `Sandbox`, `Job::sandbox`                |
+//! | `sandbox` |            | workers that can do nothing but compute: `Sandbox`, `Job::sandbox`; with `exec`: `isolated` |
 //! | `symbols` |            | errors name the function in which a worker died                                   |
 //!
 //! Kernels and picture files are in the package `parfork-workers`, the command is `parfork-cli`.
@@ -58,6 +58,8 @@ pub mod formats;
 #[doc(hidden)]
 #[path = "../fuzz/targets/parfork.rs"]
 pub mod fuzzing;
+#[cfg(all(feature = "exec", feature = "sandbox"))]
+pub mod isolated;
 mod job;
 #[cfg(any(feature = "exec", feature = "record"))]
 mod json;
@@ -83,7 +85,10 @@ mod worker;
 pub use answer::{Answer, Gathered};
 pub use crew::{Crew, CrewSettings};
 pub use engine::{Engine, EngineError, MOST_WORKERS};
-pub use error::{ArrayName, Cause, Death, Error, Fault, Owner, Place, Refusal, Result, SliceName, Touch, Trouble};
+pub use error::{
+    ArrayName, Cause, Death, Error, Fault, Obstacle, Owner, Place, Refusal, Remaining, Result, SliceName, Touch,
+    Trouble,
+};
 pub use fork::fork;
 pub use job::{Job, cpus};
 pub use lend::{Input, Lend, Slice};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::Engine;
-use crate::error::{Death, Error, Result};
+use crate::error::Death;
 #[cfg(feature = "record")]
 use crate::record::Record;
 use crate::slices::{Grid, Schedule, Split};
@@ -72,33 +72,10 @@ impl Report {
             })
             .collect();
         for slice in slices {
-            if let SliceState::Done { rank } = board.state(slice)
+            if let SliceState::Done { rank } = board.claimed(slice)
                 && let Some(worker) = self.workers.get_mut(rank)
             {
                 worker.slices.push(slice);
-            }
-        }
-    }
-
-    /// Checks that every slice of those that were to be run is done.
-    pub(crate) fn check(&self, board: &Board, mut slices: Range<usize>) -> Result<()> {
-        if self.workers.iter().map(|worker| worker.slices.len()).sum::<usize>() == slices.len() {
-            return Ok(());
-        }
-        let is_done = |slice| matches!(board.state(slice), SliceState::Done { rank } if rank < self.workers.len());
-        match slices.find(|&slice| !is_done(slice)) {
-            // Somebody writes to it even now.
-            None => Err(Error::System {
-                doing: "keep the board as the workers left it",
-                source: std::io::Error::other("it changes after all workers said they were done"),
-            }),
-            Some(slice) => {
-                let state = board.state(slice);
-                let what = format!("slice {slice} is {state:?} after all workers said they were done");
-                Err(Error::System {
-                    doing: "keep the board as the workers left it",
-                    source: std::io::Error::other(what),
-                })
             }
         }
     }

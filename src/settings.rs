@@ -96,12 +96,12 @@ impl<'p> Settings<'p> {
         None
     }
 
-    /// The same for workers that are not kept from anything.
+    /// The same for workers that start confined programs and are not confined themselves.
     #[cfg(feature = "exec")]
-    pub(crate) fn without_sandbox(self) -> Self {
+    pub(crate) fn sandbox_around_programs(self) -> Self {
         Self {
             #[cfg(feature = "sandbox")]
-            sandbox: None,
+            sandbox: self.sandbox.map(Sandbox::around_programs),
             ..self
         }
     }

@@ -31,8 +31,8 @@ use crate::error::{Error, Result};
 use crate::shared::BOARD;
 use crate::slices::Schedule;
 use crate::sync::{self, Bytes, Sighting, Unreadable};
-use crate::sys::child::Ward;
 use crate::sys::memory::{inode_of, reopen};
+use crate::sys::pidfd::Ward;
 use crate::sys::proc::{self, Memory};
 
 /// What there was to be seen at one moment.

@@ -7,7 +7,8 @@ use ndarray::{ArrayView, Axis, Dimension};
 use crate::error::{Error, Result};
 use crate::slices::Region;
 use crate::sync::{Absence, Board, Mark, Patience, Sleep, SliceState, Words};
-use crate::sys::futex;
+use crate::sys::fork_stamp::Stamp;
+use crate::sys::{child, futex};
 
 /// What a body knows of itself: its first argument, on every slice.
 pub struct Worker<'j> {
@@ -21,6 +22,21 @@ pub struct Worker<'j> {
     pub(crate) timed: bool,
     /// How it waits for others, if deaths are its own affair: nobody else looks for them while the coordinator works.
     pub(crate) sleep: Option<&'j Sleep<'j>>,
+    /// The process that it was made in.
+    pub(crate) born: Stamp,
+}
+
+/// Ends a process that a body forked and that came back from there, as its worker did: it has no part in the job, and what it said
+/// on the control page would be in that worker's name.
+pub(crate) fn leave_astray() -> ! {
+    let text = format!(
+        "parfork: process {} was forked by the body of a job and came back from it, where it has no part; it ends here. Let what a \
+         body forks end by exec or _exit.\n",
+        std::process::id()
+    );
+    // Past std's lock, which may have been held at that fork.
+    let _ = nix::unistd::write(std::io::stderr(), text.as_bytes());
+    child::leave(1)
 }
 
 impl Worker<'_> {
@@ -87,6 +103,9 @@ impl Worker<'_> {
     }
 
     fn come(&self, span: Option<Duration>) -> Result<()> {
+        if !self.born.is_current() {
+            leave_astray();
+        }
         let workers = self.workers();
         if !self.in_step {
             let slices = self.board.layout().slices;
@@ -160,10 +179,11 @@ impl Worker<'_> {
         let why = match (berth.said(), berth.absence()) {
             (Some(Words::Panicked { message, .. }), _) => format!("it{pid} panicked {at}: {message}"),
             (Some(Words::Refused { reason }), _) => format!("it gave up {at}: {reason}"),
+            (Some(Words::Damaged { what }), _) => format!("it{pid} gave up {at}: {what}"),
             (Some(Words::Bereft { program, .. }), _) => format!("its program `{program}` ended {at}"),
             (None, Some(Absence::Dead)) => format!("it{pid} died {at}"),
             // In a job whose workers meet, slice and worker have the same number.
-            (None, _) if self.board.state(rank) == (SliceState::Done { rank }) => "it has returned".to_owned(),
+            (None, _) if self.board.claimed(rank) == (SliceState::Done { rank }) => "it has returned".to_owned(),
             (None, _) => "it died, failed or returned".to_owned(),
         };
         format!("worker {rank} will not come: {why}")

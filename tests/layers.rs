@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
     &["job"],
     &["fork"],
     &["formats"],
-    &["exec"],
+    &["exec", "isolated"],
     &["fuzzing"],
     &["lib"],
 ];

@@ -33,9 +33,11 @@ use args::{Cli, Command};
 use clap::Parser;
 use failure::Failure;
 use parfork::Stop;
+use parfork_workers::picture;
 use parfork_workers::reduce::Op;
 
 fn main() -> ExitCode {
+    picture::serve_decoder();
     let measure = scale::measure::order(std::env::args_os()).map(|order| Command::Measure { order });
     let command = measure.unwrap_or_else(|| Cli::parse().command);
     // From here on Ctrl-C ends jobs first and then the command.

@@ -4,6 +4,9 @@ use std::hint::black_box;
 
 use parfork::Cause;
 
+use crate::offspring::{Child, ChildEnd, Daemon, Nest};
+use crate::scribble::{After, Scribble};
+
 /// A way to come to harm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deed {
@@ -22,6 +25,14 @@ pub(crate) enum Deed {
     Refuse,
     /// A write to another's slice of the output; only where a guard is up.
     Stray,
+    /// The control page is written over.
+    Scribble(Scribble),
+    /// A child is forked of which nobody takes care.
+    Fork(Child),
+    /// A child is forked that lives on.
+    Leave(Daemon),
+    /// A job is run.
+    Nest(Nest),
 }
 
 /// What a body's panic says.
@@ -47,6 +58,24 @@ impl Deed {
         Self::Refuse,
         Self::Stray,
     ];
+
+    /// What a program can do to itself.
+    pub(crate) const IN_A_PROGRAM: [Self; 11] = [
+        Self::Kill,
+        Self::WildWrite,
+        Self::BusError,
+        Self::Abort,
+        Self::Panic,
+        Self::ExitWith0,
+        Self::ExitWith3,
+        Self::LeaveAtOnce,
+        Self::Stop,
+        Self::Loop,
+        Self::Refuse,
+    ];
+
+    /// What can befall a body that is not in a process of its own.
+    pub(crate) const IN_THE_COORDINATOR: [Self; 2] = [Self::Panic, Self::Refuse];
 
     /// What ends a process that has not come to its body yet.
     pub(crate) const AT_BIRTH: [Self; 3] = [Self::Kill, Self::Abort, Self::LeaveAtOnce];
@@ -75,7 +104,35 @@ impl Deed {
             Self::Loop => "endless loop",
             Self::Refuse => "error returned",
             Self::Stray => "stray write under a guard",
+            Self::Scribble(scribble) => match scribble.after {
+                After::GoesOn => "and goes on",
+                After::Killed => "SIGKILL",
+                After::Aborts => "abort",
+                After::Exits => "exit(0)",
+                After::Panics => "panic",
+                After::WritesOn => "and writes on",
+            },
+            Self::Fork(child) => match child.end {
+                ChildEnd::Returns => "a child that returns",
+                ChildEnd::Fails => "a child that returns an error",
+                ChildEnd::Panics => "a child that panics",
+                ChildEnd::Exits | ChildEnd::LeavesAtOnce => "a child that exits",
+                ChildEnd::Killed => "a child that is killed",
+            },
+            Self::Leave(_) => "a daemon",
+            Self::Nest(_) => "a job",
         }
+    }
+
+    /// Whether what the library shares with the worker, or says through it, may be a lie from then on.
+    pub(crate) fn lies(self) -> bool {
+        let comes_back = |child: Child| matches!(child.end, ChildEnd::Returns | ChildEnd::Fails | ChildEnd::Panics);
+        matches!(self, Self::Scribble(_)) || matches!(self, Self::Fork(child) if comes_back(child))
+    }
+
+    /// Whether the worker never comes to rest, so that nobody promises an end without a deadline.
+    pub(crate) fn goes_on_for_ever(self) -> bool {
+        matches!(self, Self::Scribble(scribble) if scribble.after == After::WritesOn)
     }
 
     /// Whether the process lives on, so that only a bounded job can end.
@@ -85,7 +142,8 @@ impl Deed {
 
     /// Whether the process ends of it, and another worker may try the slice again.
     pub(crate) fn is_lethal(self) -> bool {
-        !self.stalls() && self != Self::Refuse
+        !self.stalls()
+            && !matches!(self, Self::Refuse | Self::Scribble(_) | Self::Fork(_) | Self::Leave(_) | Self::Nest(_))
     }
 
     /// The signal that does it from outside.
@@ -107,6 +165,11 @@ impl Deed {
     /// Whether a death by this deed has this cause.
     pub(crate) fn is_cause(self, cause: &Cause) -> bool {
         match (self, cause) {
+            // Nobody in the program looks at its faults as they come.
+            (Self::WildWrite | Self::BusError, Cause::Program { cause, .. }) => {
+                matches!(**cause, Cause::Signalled { signal } if signal == self.signal())
+            }
+            (_, Cause::Program { cause, .. }) => self.is_cause(cause),
             (Self::Panic, Cause::Panicked { message, location }) => {
                 message == WORDS && location.contains("campaign/deed.rs")
             }
@@ -147,7 +210,9 @@ impl Deed {
                 std::hint::spin_loop();
             },
             Self::Refuse => return Err(REASON),
-            Self::Stray => unreachable!("the body does it, which has the array"),
+            Self::Stray | Self::Scribble(_) | Self::Fork(_) | Self::Leave(_) | Self::Nest(_) => {
+                unreachable!("the body does it")
+            }
         }
         Ok(())
     }

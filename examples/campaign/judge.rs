@@ -5,9 +5,9 @@ use std::time::Duration;
 use parfork::slices::Grid;
 use parfork::{Cause, Death, Error};
 
-use crate::deed::{Deed, REASON};
+use crate::deed::{Deed, REASON, WORDS};
 use crate::page::{Words, span};
-use crate::plan::{Fault, Place, Plan};
+use crate::plan::{Engine, Fault, Place, Plan};
 
 /// What a trial's coordinator has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,32 @@ pub(crate) enum Verdict {
     Left(String),
 }
 
+impl Verdict {
+    /// On one line, as [`read`](Self::read) finds it.
+    pub(crate) fn told(&self) -> String {
+        match self {
+            Self::Completed => "verdict completed ".to_owned(),
+            Self::Failed { after: None } => "verdict failed ".to_owned(),
+            Self::Failed { after: Some(after) } => format!("verdict failed {}", after.as_nanos()),
+            Self::Wrong(text) => format!("verdict wrong {}", text.replace('\n', " ")),
+            Self::Left(text) => format!("verdict left {}", text.replace('\n', " ")),
+        }
+    }
+
+    /// Finds it among all that was said; Rust's own words on a stack that overflows may stand around it.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let (_, verdict) = text.split_once("verdict ")?;
+        let (word, rest) = verdict.lines().next()?.split_once(' ')?;
+        let nanoseconds = || rest.parse().ok().map(Duration::from_nanos);
+        Some(match word {
+            "completed" => Self::Completed,
+            "failed" => Self::Failed { after: nanoseconds() },
+            "left" => Self::Left(rest.to_owned()),
+            _ => Self::Wrong(rest.to_owned()),
+        })
+    }
+}
+
 /// A trial's facts.
 pub(crate) struct Case<'c> {
     pub(crate) plan: &'c Plan,
@@ -30,12 +56,14 @@ pub(crate) struct Case<'c> {
     /// When the job began and ended.
     pub(crate) began: u64,
     pub(crate) ended: u64,
+    /// Whether somebody has written what is not true where workers and coordinator meet. Then any error will do.
+    pub(crate) lied: bool,
 }
 
 impl Case<'_> {
     /// Of a job that was completed in spite of these deaths, with a result that is right unless there is a `complaint`.
     pub(crate) fn completed(&self, deaths: &[Death], complaint: Option<String>) -> Verdict {
-        let odd = deaths.iter().find(|death| self.explanation(death).is_none());
+        let odd = deaths.iter().find(|death| self.explanation(death).is_none() && !self.lied);
         let odd = odd.map(|death| format!("a death that nothing explains: {death:?}"));
         complaint.or(odd).map_or(Verdict::Completed, Verdict::Wrong)
     }
@@ -43,6 +71,10 @@ impl Case<'_> {
     /// Of a job that was not. `others_right`: whether all slices are right but those that are fatal in this plan.
     pub(crate) fn failed(&self, error: &Error, others_right: bool) -> Verdict {
         let wrong = |why: &str| Verdict::Wrong(format!("{why}: {error:?}"));
+        if self.lied {
+            let told = error.to_string().len() > 20;
+            return if told { Verdict::Failed { after: None } } else { wrong("an error without words") };
+        }
         let Self { began, ended, .. } = *self;
         let fault = match error {
             Error::Deadline { deadline, done, slices } => {
@@ -63,8 +95,13 @@ impl Case<'_> {
             Error::Refused(refusal) => self.faults().find(|(number, fault)| {
                 let victims = self.words.victims(*number);
                 let slice = refusal.slice.map(|slice| slice.0.index());
-                fault.deed == Deed::Refuse
-                    && refusal.reason == REASON
+                let reason = match (self.plan.engine, fault.deed) {
+                    // As a program's end says it.
+                    (Engine::Programs, Deed::Refuse) => refusal.reason.contains(REASON),
+                    (Engine::Programs, Deed::Panic) => refusal.reason.contains("it panicked"),
+                    (_, deed) => deed == Deed::Refuse && refusal.reason == REASON,
+                };
+                reason
                     && fault.slice().is_some_and(|place| slice == Some(place))
                     && victims.into_iter().any(|victim| victim.rank == Some(refusal.rank))
             }),
@@ -78,7 +115,7 @@ impl Case<'_> {
                 };
             }
             // The fork server itself, or all that it made, before there was a job.
-            Error::Fork { .. } if self.plan.crew.is_some() => {
+            Error::Fork { .. } if self.plan.crew().is_some() => {
                 return match self
                     .faults()
                     .any(|(number, fault)| fault.befalls_births(self.words.victims(number).count()))
@@ -116,23 +153,36 @@ impl Case<'_> {
         let slice = death.slice.map(|slice| slice.0.index());
         self.faults().find(|(number, fault)| {
             let mut victims = self.words.victims(*number);
-            let known =
-                victims.any(|victim| victim.pid == death.pid && victim.rank.is_none_or(|rank| rank == death.rank));
+            let known = victims.any(|victim| {
+                let pids = match (self.plan.engine, &death.cause) {
+                    (_, Cause::Program { pid, .. }) => victim.pid == *pid || victim.pid == death.pid,
+                    // It is the program that stands still, and its worker that is told of.
+                    (Engine::Programs, Cause::Stalled { .. }) => true,
+                    _ => victim.pid == death.pid,
+                };
+                pids && victim.rank.is_none_or(|rank| rank == death.rank)
+            });
             let place = match fault.place {
                 Place::Slice { slice: place, .. } => slice == Some(place),
-                Place::Birth { .. } => slice.is_none(),
+                // Of a program as well, of which its worker has made the process and not yet the program.
+                Place::Birth { .. } => slice.is_none() || matches!(death.cause, Cause::Program { .. }),
                 Place::Worker { .. } => true,
                 Place::Nursery { .. } => return death.cause == Cause::NurseryDied,
                 Place::Coordinator { .. } => false,
             };
-            known && place && fault.deed.is_cause(&death.cause)
+            // Of a panic in a thread of this process nobody asks where it was.
+            let in_a_thread = self.plan.is_one_process()
+                && fault.deed == Deed::Panic
+                && matches!(&death.cause, Cause::Panicked { message, .. } if message == WORDS);
+            known && place && (in_a_thread || fault.deed.is_cause(&death.cause))
         })
     }
 
     /// Whether so many workers have died that no retry may have been left, for one slice or for none.
     fn may_die(&self) -> bool {
         let (mut by_slice, mut anywhere) = (std::collections::BTreeMap::new(), 0);
-        for (number, fault) in self.faults() {
+        let deadly = |fault: &Fault| self.plan.is_lethal(fault.deed) || fault.deed.stalls();
+        for (number, fault) in self.faults().filter(|(_, fault)| deadly(fault)) {
             let deaths = self.words.victims(number).count() as u64;
             if matches!(fault.place, Place::Nursery { .. }) {
                 // All that it made die with it.

@@ -1,12 +1,16 @@
 //! The fault campaign: thousands of random jobs, to each of which something happens. Each ends with the right result or the
 //! right error, and leaves nothing behind; or its seed is told.
 //!
-//! `cargo run --release --example campaign -- --runs 10000 [--seed S] [--jobs J]`, and `--seed S --only N` for one again.
+//! `cargo run --release --example campaign -- --runs 10000 [--seed S] [--jobs J]`, `--minutes M` instead of a number, and
+//! `--seed S --only N` for one again.
 //!
 //! | file | |
 //! |---|---|
 //! | `plan.rs`  | a trial as chance has it: which job, which faults, where and when |
+//! | `faults.rs` | what befalls it |
 //! | `deed.rs`  | what can befall a process, and how it must be told |
+//! | `scribble.rs`, `offspring.rs` | the longer of these: writes over the control page; processes that a body starts |
+//! | `body.rs`, `program.rs` | what is done with a slice, in a worker or by a program |
 //! | `trial.rs` | the coordinator of one trial, a process of its own: runs the job, looks at what it left |
 //! | `judge.rs` | whether it ended as it should have |
 //! | `page.rs`  | what really happened, in memory that all of them share |
@@ -14,12 +18,17 @@
 //! | `run.rs`, `table.rs` | many trials, and their sum |
 #![allow(unsafe_code)]
 
+mod body;
 mod chance;
 mod deed;
+mod faults;
 mod judge;
+mod offspring;
 mod page;
 mod plan;
+mod program;
 mod run;
+mod scribble;
 #[allow(unused_macros, unused_imports, reason = "the cases of other test programs")]
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -36,7 +45,11 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         return Ok(code);
     }
     let campaign = read(std::env::args().skip(1))?;
-    eprintln!("seed {}, trials {:?}, {} at a time", campaign.seed, campaign.trials, campaign.jobs);
+    let Campaign { seed, trials, minutes, jobs } = &campaign;
+    match minutes {
+        Some(minutes) => eprintln!("seed {seed}, {minutes} minutes, {jobs} at a time"),
+        None => eprintln!("seed {seed}, trials {trials:?}, {jobs} at a time"),
+    }
     let table = campaign.run()?;
     println!("{table}");
     Ok(if table.lost() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -44,15 +57,16 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
 
 /// The command line.
 fn read(mut words: impl Iterator<Item = String>) -> Result<Campaign, Box<dyn std::error::Error>> {
-    let mut campaign = Campaign { seed: 1, trials: 0..1000, jobs: parfork::cpus() };
+    let mut campaign = Campaign { seed: 1, trials: 0..1000, minutes: None, jobs: parfork::cpus() };
     while let Some(word) = words.next() {
         let number: u64 = words.next().ok_or(format!("{word} needs a number"))?.parse()?;
         match word.as_str() {
             "--runs" => campaign.trials = 0..number,
+            "--minutes" => (campaign.trials, campaign.minutes) = (0..u64::MAX, Some(number)),
             "--seed" => campaign.seed = number,
             "--jobs" => campaign.jobs = number as usize,
             "--only" => campaign.trials = number..number + 1,
-            _ => return Err(format!("{word}? There are --runs, --seed, --jobs and --only.").into()),
+            _ => return Err(format!("{word}? There are --runs, --minutes, --seed, --jobs and --only.").into()),
         }
     }
     Ok(campaign)

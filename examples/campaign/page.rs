@@ -1,6 +1,7 @@
 //! Words that the harness, a trial's coordinator and its workers share: when the job began and ended, and which faults have
 //! really happened, to whom, when.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, FromRawFd};
@@ -13,12 +14,17 @@ pub(crate) const MOST_FAULTS: usize = 4;
 /// The most landings of one fault that are remembered by name.
 const LANDINGS: usize = 8;
 
+/// The most daemons of one trial: so many faults come to so many.
+const DAEMONS: usize = MOST_FAULTS * LANDINGS;
+
 /// All zero at first. Times are nanoseconds of CLOCK_MONOTONIC, which is the same in all processes.
 #[repr(C)]
 pub(crate) struct Words {
     pub(crate) began: AtomicU64,
     pub(crate) ended: AtomicU64,
     faults: [Landings; MOST_FAULTS],
+    /// Processes that bodies have left running, which the harness ends.
+    daemons: [AtomicU64; DAEMONS],
 }
 
 #[repr(C)]
@@ -65,6 +71,16 @@ impl Words {
         self.faults[fault].landed.load(SeqCst)
     }
 
+    /// Notes that this process is a daemon of the trial.
+    pub(crate) fn tell_daemon(&self, pid: u32) {
+        let free = self.daemons.iter().find(|word| word.compare_exchange(0, pid.into(), SeqCst, SeqCst).is_ok());
+        assert!(free.is_some(), "a trial has {DAEMONS} daemons at most");
+    }
+
+    pub(crate) fn daemons(&self) -> impl Iterator<Item = u32> {
+        self.daemons.iter().map(|word| word.load(SeqCst) as u32).filter(|&pid| pid != 0)
+    }
+
     /// When a fault happened last.
     pub(crate) fn at(&self, fault: usize) -> u64 {
         self.faults[fault].at.load(SeqCst)
@@ -102,6 +118,11 @@ impl Page {
     /// The page that a trial was given as its standard input.
     pub(crate) fn given() -> io::Result<Self> {
         Self::of(File::from(io::stdin().as_fd().try_clone_to_owned()?))
+    }
+
+    /// The page that another process of the trial was given, by its path.
+    pub(crate) fn at(path: &OsStr) -> io::Result<Self> {
+        Self::of(File::options().read(true).write(true).open(path)?)
     }
 
     fn of(file: File) -> io::Result<Self> {

@@ -8,7 +8,8 @@ use parfork::{Redo, Schedule, Settings, Split};
 
 use crate::chance::{Chance, mix};
 use crate::deed::Deed;
-use crate::page::MOST_FAULTS;
+use crate::faults::faults;
+use crate::page::Words;
 
 /// A job and its faults.
 #[derive(Clone, Debug)]
@@ -23,8 +24,8 @@ pub(crate) struct Plan {
     pub(crate) retries: u32,
     pub(crate) deadline: Option<Duration>,
     pub(crate) slice_deadline: Option<Duration>,
-    /// Whether the body reads what it changes, so that each slice is copied before.
-    pub(crate) undo: bool,
+    pub(crate) body: Body,
+    pub(crate) engine: Engine,
     pub(crate) guard: bool,
     /// Whether a signal asks the coordinator to stop, and does not end it.
     pub(crate) graceful: bool,
@@ -34,10 +35,41 @@ pub(crate) struct Plan {
     /// How long all bodies together take, about.
     pub(crate) busy: Duration,
     pub(crate) faults: Vec<Fault>,
-    /// Whether workers stay, to do so many jobs one after the other, of which each may fail.
-    pub(crate) crew: Option<Stay>,
     /// What decides the values of cells.
     pub(crate) salt: u64,
+}
+
+/// What a body does with its cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// It writes each, first what is wrong and then what is right.
+    Overwrites,
+    /// It adds to each, so that it matters how often it is run. Nothing is tried again.
+    Adds,
+    /// The same, and slices are copied before and put back.
+    AddsAgain,
+}
+
+impl Body {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Overwrites => "overwrites",
+            Self::Adds => "adds",
+            Self::AddsAgain => "adds, with undo copies",
+        }
+    }
+}
+
+/// Who works.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Engine {
+    Serial,
+    Threads,
+    Processes,
+    /// Workers stay, to do some jobs one after the other, of which each may fail.
+    Crew(Stay),
+    /// Copies of this program.
+    Programs,
 }
 
 /// How workers stay.
@@ -83,6 +115,7 @@ impl Plan {
     pub(crate) fn new(seed: u64, trial: u64) -> Self {
         let chance = &mut Chance::of(seed, trial);
         let shape = shape(chance);
+        let body = chance.one(&[Body::Overwrites, Body::Overwrites, Body::Adds, Body::Adds, Body::AddsAgain]);
         let mut plan = Self {
             element: chance.one(&[Element::U8, Element::I32, Element::F64]),
             answer: chance.one(&[0, 1, 5]),
@@ -94,20 +127,21 @@ impl Plan {
                 // More than one call of the kernel can wait for.
                 _ => chance.within(126..200),
             },
-            retries: chance.one(&[0, 0, 1, 2, 3]),
+            retries: if body == Body::Adds { 0 } else { chance.one(&[0, 0, 1, 2, 3]) },
             deadline: None,
             slice_deadline: None,
-            undo: chance.in_a_hundred(25),
+            body,
+            engine: engine(chance),
             guard: chance.in_a_hundred(20),
             graceful: chance.in_a_hundred(50),
             progress: chance.in_a_hundred(30),
             meets: if chance.in_a_hundred(15) { chance.within(1..6) } else { 0 },
             busy: Duration::from_micros(chance.one(&[0, 500, 2000, 6000])),
             faults: Vec::new(),
-            crew: None,
             salt: chance.next(),
             shape,
         };
+        plan.heed_engine();
         if plan.meets > 0 {
             // Workers meet only if each has one slice.
             plan.workers = plan.workers.min(plan.shape[0]);
@@ -115,42 +149,86 @@ impl Plan {
             plan.schedule = Schedule::Static;
         }
         plan.faults = faults(chance, &plan);
+        plan.bound(chance);
+        if let Engine::Crew(stay) = plan.engine {
+            plan.stay(stay, chance);
+        }
+        plan
+    }
+
+    /// Leaves out what the engine does not have.
+    fn heed_engine(&mut self) {
+        match self.engine {
+            Engine::Serial | Engine::Threads => (self.retries, self.guard) = (0, false),
+            // They are told nothing of undo copies, answer nothing, and do not meet.
+            Engine::Programs => {
+                if self.body == Body::AddsAgain {
+                    self.body = if self.retries > 0 { Body::Overwrites } else { Body::Adds };
+                }
+                (self.answer, self.meets) = (0, 0);
+                self.workers = self.workers.min(8);
+            }
+            Engine::Processes | Engine::Crew(_) => {}
+        }
+        if matches!(self.engine, Engine::Serial) {
+            self.meets = 0;
+        }
+    }
+
+    /// Decides on deadlines: some by chance, one where nothing else would end the job.
+    fn bound(&mut self, chance: &mut Chance) {
         let milliseconds = match chance.within(0..20) {
             0..3 => Some(10_000),
             3..6 => Some(chance.within(1..20)),
             _ => None,
         };
-        plan.deadline = milliseconds.map(|milliseconds| Duration::from_millis(milliseconds as u64));
-        if plan.faults.iter().any(|fault| fault.deed.stalls()) && !plan.is_bounded() {
+        self.deadline = milliseconds.map(|milliseconds| Duration::from_millis(milliseconds as u64));
+        if matches!(self.engine, Engine::Serial) {
+            // It looks at none.
+            self.deadline = None;
+        }
+        // The child of a program that takes a slice from its parent and is ended with it is waited for.
+        let is_program = matches!(self.engine, Engine::Programs);
+        let for_ever = |deed: Deed| deed.goes_on_for_ever() || is_program && deed.lies();
+        if self.faults.iter().any(|fault| for_ever(fault.deed)) && !self.is_bounded() {
+            self.deadline = Some(Duration::from_millis(chance.within(100..900) as u64));
+        }
+        if self.faults.iter().any(|fault| fault.deed.stalls()) && !self.is_bounded() {
             match chance.in_a_hundred(50) {
-                true => plan.deadline = Some(Duration::from_millis(chance.within(20..60) as u64)),
-                // Longer than any slice takes that does not stall, also when others want the CPU.
-                false => plan.slice_deadline = Some(Duration::from_millis(400)),
+                true => self.deadline = Some(Duration::from_millis(chance.within(20..60) as u64)),
+                // Longer than any slice takes that does not stall, also when others want the CPU; a program is started within one.
+                false => self.slice_deadline = Some(Duration::from_millis(if is_program { 1500 } else { 400 })),
             }
         }
-        if chance.in_a_hundred(35) {
-            plan.stay(chance);
-        }
-        plan
     }
 
-    /// Lets workers stay, and what befalls them from outside do so in any of their jobs, or between two.
-    fn stay(&mut self, chance: &mut Chance) {
-        let jobs = chance.within(1..6) as u64;
-        let pause = Duration::from_micros(chance.one(&[0, 0, 100, 1000]));
+    /// Lets what befalls workers from outside do so in any of their jobs, or between two.
+    fn stay(&mut self, stay: Stay, chance: &mut Chance) {
         for fault in &mut self.faults {
-            let late = chance.within(0..jobs as usize) as u32;
+            let late = chance.within(0..stay.jobs as usize) as u32;
             match &mut fault.place {
                 Place::Worker { after, .. } | Place::Nursery { after } | Place::Coordinator { after } => {
-                    *after = *after * (late + 1) + pause * late;
+                    *after = *after * (late + 1) + stay.pause * late;
                 }
                 Place::Slice { .. } | Place::Birth { .. } => {}
             }
         }
-        // What befalls a body would befall the coordinator; and while it works it looks at no deadline.
-        let others_alone = self.faults.iter().all(|fault| fault.slice().is_none() && fault.deed.is_lethal());
-        let joins_in = others_alone && self.workers > 1 && chance.in_a_hundred(40);
-        self.crew = Some(Stay { jobs, pause, joins_in });
+        // While the coordinator works it looks at no deadline.
+        let bounded = self.faults.iter().any(|fault| fault.deed.stalls() || fault.deed == Deed::Refuse);
+        let joins_in = !bounded && self.workers > 1 && chance.in_a_hundred(40);
+        self.engine = Engine::Crew(Stay { joins_in, ..stay });
+    }
+
+    pub(crate) fn crew(&self) -> Option<Stay> {
+        match self.engine {
+            Engine::Crew(stay) => Some(stay),
+            _ => None,
+        }
+    }
+
+    /// Whether bodies run in the process that asks for the job.
+    pub(crate) fn is_one_process(&self) -> bool {
+        matches!(self.engine, Engine::Serial | Engine::Threads)
     }
 
     /// The same for one of the jobs of a crew: other values.
@@ -165,7 +243,16 @@ impl Plan {
             split: Some(self.split),
             schedule: self.schedule,
             retries: self.retries,
-            redo: if self.undo { Redo::Undo } else { Redo::Overwrites },
+            redo: match self.body {
+                Body::Overwrites => Redo::Overwrites,
+                Body::Adds => Redo::Unsafe,
+                Body::AddsAgain => Redo::Undo,
+            },
+            engine: match self.engine {
+                Engine::Serial => parfork::Engine::Serial,
+                Engine::Threads => parfork::Engine::Threads,
+                Engine::Processes | Engine::Crew(_) | Engine::Programs => parfork::Engine::Processes,
+            },
             deadline: self.deadline,
             slice_deadline: self.slice_deadline,
             guard: self.guard,
@@ -175,12 +262,20 @@ impl Plan {
 
     /// Whether the job goes on when this befalls a worker, with another one in its place.
     pub(crate) fn is_lethal(&self, deed: Deed) -> bool {
-        deed.is_lethal() || deed.stalls() && self.slice_deadline.is_some()
+        // A program that panics tells so, as one that gives up.
+        let tells = matches!(self.engine, Engine::Programs) && deed == Deed::Panic;
+        deed.is_lethal() && !tells || deed.stalls() && self.slice_deadline.is_some()
     }
 
     /// Whether the job ends soon though a worker stands still for ever.
     fn is_bounded(&self) -> bool {
         self.deadline.is_some_and(|deadline| deadline < Duration::from_secs(1))
+    }
+
+    /// How often what workers and coordinator share was lied in.
+    pub(crate) fn lied(&self, words: &Words) -> u64 {
+        let lies = self.faults.iter().enumerate().filter(|(_, fault)| fault.deed.lies());
+        lies.map(|(number, _)| words.landed(number)).sum()
     }
 
     pub(crate) fn grid(&self) -> Grid {
@@ -197,16 +292,33 @@ impl Plan {
     /// What this trial is about, as a row of the table.
     pub(crate) fn kind(&self) -> String {
         let what = self.what();
-        match self.crew {
-            // All kinds of deeds in one row.
-            Some(_) => format!("a crew, {}", what.split(':').next().unwrap_or_default()),
-            None => what,
+        // All kinds of deeds in one row.
+        let what_at_all = what.split(':').next().unwrap_or_default();
+        match self.engine {
+            Engine::Processes => what,
+            _ => format!("{}, {what_at_all}", self.engine_name()),
+        }
+    }
+
+    /// Who works, as tables say it.
+    pub(crate) fn engine_name(&self) -> &'static str {
+        match self.engine {
+            Engine::Serial => "serial",
+            Engine::Threads => "threads",
+            Engine::Processes => "processes",
+            Engine::Crew(Stay { joins_in: false, .. }) => "a crew",
+            Engine::Crew(Stay { joins_in: true, .. }) => "a crew and its coordinator",
+            Engine::Programs => "programs",
         }
     }
 
     fn what(&self) -> String {
         match self.faults[..] {
             [] => "nothing".to_owned(),
+            [Fault { deed: deed @ Deed::Scribble(_), .. }] => format!("scribbles: {}", deed.name()),
+            [Fault { deed: deed @ (Deed::Fork(_) | Deed::Leave(_) | Deed::Nest(_)), .. }] => {
+                format!("a body starts: {}", deed.name())
+            }
             [Fault { place: Place::Slice { times: 2.., .. }, .. }] => "in a row on the same slice".to_owned(),
             [Fault { deed, place: Place::Slice { .. } }] => format!("in a body: {}", deed.name()),
             [Fault { deed, place: Place::Birth { .. } }] => format!("before it attaches: {}", deed.name()),
@@ -246,61 +358,16 @@ fn schedule(chance: &mut Chance) -> Schedule {
     chance.one(&[Schedule::Static, Schedule::DYNAMIC, Schedule::Dynamic { chunk }, Schedule::Guided])
 }
 
-fn faults(chance: &mut Chance, plan: &Plan) -> Vec<Fault> {
-    let in_slice = |chance: &mut Chance, times| {
-        let (slice, hundredths) = (chance.within(0..plan.grid().slices()), chance.within(0..101));
-        let deed = loop {
-            match chance.one(&Deed::IN_A_BODY) {
-                Deed::Stray if !plan.guard => {}
-                deed => break deed,
-            }
-        };
-        Fault { deed, place: Place::Slice { slice, hundredths, times } }
-    };
-    // From when the workers are made to a bit beyond the end, as a job without faults goes.
-    let end = 300 + 200 * plan.workers + plan.busy.as_micros() as usize;
-    let after = |chance: &mut Chance| Duration::from_micros(chance.within(0..end) as u64);
-    let from_outside = |chance: &mut Chance| {
-        let place = Place::Worker { pick: chance.within(0..32), after: after(chance) };
-        Fault { deed: chance.one(&Deed::FROM_OUTSIDE), place }
-    };
-    let in_nursery = |chance: &mut Chance| {
-        let place = Place::Nursery { after: after(chance) };
-        Fault { deed: chance.one(&[Deed::Kill, Deed::Kill, Deed::Stop]), place }
-    };
-    let at_birth = |chance: &mut Chance| {
-        let place = Place::Birth { fork: chance.within(1..plan.workers + 1) as u64 };
-        Fault { deed: chance.one(&Deed::AT_BIRTH), place }
-    };
+fn engine(chance: &mut Chance) -> Engine {
     match chance.within(0..100) {
-        0..6 => vec![],
-        6..40 => vec![in_slice(chance, 1)],
-        40..44 => vec![in_slice(chance, 1), in_nursery(chance)],
-        44..64 => vec![from_outside(chance)],
-        64..70 => vec![at_birth(chance)],
-        70..78 => {
-            let times = chance.within(2..5) as u64;
-            vec![in_slice(chance, times)]
-        }
-        78..80 => vec![in_nursery(chance)],
-        80..87 => {
-            let place = Place::Coordinator { after: after(chance) };
-            vec![Fault { deed: chance.one(&Deed::TO_THE_COORDINATOR), place }]
-        }
-        _ => (0..chance.within(2..MOST_FAULTS + 1))
-            .map(|_| match chance.within(0..11) {
-                10 => in_nursery(chance),
-                0..5 => {
-                    let times = chance.within(1..3) as u64;
-                    in_slice(chance, times)
-                }
-                5..8 => from_outside(chance),
-                8 => at_birth(chance),
-                _ => Fault {
-                    deed: chance.one(&Deed::TO_THE_COORDINATOR),
-                    place: Place::Coordinator { after: after(chance) },
-                },
-            })
-            .collect(),
+        0..4 => Engine::Serial,
+        4..10 => Engine::Threads,
+        10..52 => Engine::Processes,
+        52..90 => Engine::Crew(Stay {
+            jobs: chance.within(1..6) as u64,
+            pause: Duration::from_micros(chance.one(&[0, 0, 100, 1000])),
+            joins_in: false,
+        }),
+        _ => Engine::Programs,
     }
 }

@@ -11,6 +11,8 @@ use crate::watch::{End, Seen};
 #[derive(Default)]
 pub(crate) struct Table {
     rows: BTreeMap<String, Row>,
+    /// The same by what bodies do, and who runs them.
+    bodies: BTreeMap<String, Row>,
     /// Trials in which a worker had to be continued.
     continued: u64,
 }
@@ -35,21 +37,10 @@ impl Table {
     /// Counts a trial.
     pub(crate) fn count(&mut self, seen: &Seen) {
         self.continued += u64::from(seen.continued);
-        let row = self.rows.entry(seen.plan.kind()).or_default();
-        row.runs += 1;
-        row.injected += seen.plan.faults.len() as u64;
-        row.landed += seen.landed;
-        row.wall = row.wall.max((seen.wall, seen.number));
-        let (column, after) = match seen.end {
-            End::Judged(Verdict::Completed) => (&mut row.completed, None),
-            End::Judged(Verdict::Failed { after }) => (&mut row.failed, after),
-            End::Orphaned { after } => (&mut row.failed, after),
-            End::Judged(Verdict::Wrong(_)) => (&mut row.wrong, None),
-            End::Judged(Verdict::Left(_)) => (&mut row.left, None),
-            End::Hung(_) => (&mut row.hung, None),
-        };
-        *column += 1;
-        row.after.extend(after.map(|after| (after, seen.number)));
+        let body = format!("{}, {}", seen.plan.engine_name(), seen.plan.body.name());
+        for row in [self.rows.entry(seen.plan.kind()).or_default(), self.bodies.entry(body).or_default()] {
+            row.count(seen);
+        }
     }
 
     pub(crate) fn runs(&self) -> u64 {
@@ -65,27 +56,47 @@ impl Table {
 /// Markdown.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "| fault | runs | injected | landed | completed, right | failed, as it should | wrong | hung | left behind | \
-             noticed after, ms: median | worst (trial) | longest, ms (trial) |"
-        )?;
-        writeln!(f, "|---|{}", "---:|".repeat(11))?;
-        let mut all = Row::default();
-        for (kind, row) in &self.rows {
-            row.write(kind, f)?;
-            all.add(row);
+        for (first, rows) in [("fault", &self.rows), ("engine and body", &self.bodies)] {
+            writeln!(
+                f,
+                "| {first} | runs | injected | landed | completed, right | failed, as it should | wrong | hung | left behind | \
+                 noticed after, ms: median | worst (trial) | longest, ms (trial) |"
+            )?;
+            writeln!(f, "|---|{}", "---:|".repeat(11))?;
+            let mut all = Row::default();
+            for (kind, row) in rows {
+                row.write(kind, f)?;
+                all.add(row);
+            }
+            all.write("**all**", f)?;
+            writeln!(f)?;
         }
-        all.write("**all**", f)?;
         let continued = self.continued;
         writeln!(
             f,
-            "\nTrials in which a worker was stopped at birth, its coordinator ended, and it had to be continued: {continued}."
+            "Trials in which a worker was stopped at birth, its coordinator ended, and it had to be continued: {continued}."
         )
     }
 }
 
 impl Row {
+    fn count(&mut self, seen: &Seen) {
+        self.runs += 1;
+        self.injected += seen.plan.faults.len() as u64;
+        self.landed += seen.landed;
+        self.wall = self.wall.max((seen.wall, seen.number));
+        let (column, after) = match seen.end {
+            End::Judged(Verdict::Completed) => (&mut self.completed, None),
+            End::Judged(Verdict::Failed { after }) => (&mut self.failed, after),
+            End::Orphaned { after } => (&mut self.failed, after),
+            End::Judged(Verdict::Wrong(_)) => (&mut self.wrong, None),
+            End::Judged(Verdict::Left(_)) => (&mut self.left, None),
+            End::Hung(_) => (&mut self.hung, None),
+        };
+        *column += 1;
+        self.after.extend(after.map(|after| (after, seen.number)));
+    }
+
     fn add(&mut self, other: &Self) {
         self.runs += other.runs;
         self.injected += other.injected;

@@ -3,8 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::time::Instant;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
 use bytemuck::Pod;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
@@ -12,11 +11,12 @@ use nix::sys::signal::{SigSet, Signal};
 use parfork::slices::Region;
 use parfork::{Crew, Gathered, Job, Shared, Slice, Stop, Worker};
 
-use crate::chance::mix;
-use crate::deed::Deed;
+use crate::body::{Cell, Context, answer, befall, earlier, given, value};
 use crate::judge::{Case, Verdict};
-use crate::page::{Page, Victim, Words, now};
-use crate::plan::{Element, Fault, Place, Plan, Stay};
+use crate::offspring::Who;
+use crate::page::{Page, Words, now};
+use crate::plan::{Element, Engine, Place, Plan, Stay};
+use crate::program;
 use crate::support::nothing_left;
 
 /// The plan and the shared words, for a fork handler and for the bodies of a crew, which are given nothing.
@@ -24,6 +24,12 @@ static TOLD: OnceLock<(Plan, Page)> = OnceLock::new();
 
 /// Forks of this process so far.
 static FORKS: AtomicU64 = AtomicU64::new(0);
+
+/// More forks than any fault waits for.
+const NONE_OF_OURS: u64 = 1 << 32;
+
+/// The process that asks for jobs.
+static COORDINATOR: AtomicU32 = AtomicU32::new(0);
 
 /// Plays the trial that a variable of the environment names; the harness reads what it says.
 pub(crate) fn play(seed: u64, number: u64) -> ExitCode {
@@ -35,6 +41,7 @@ pub(crate) fn play(seed: u64, number: u64) -> ExitCode {
     mark.thread_block().expect("a signal that nobody sends");
     let told = || (Plan::new(seed, number), Page::given().expect("the page as standard input"));
     let (plan, words) = TOLD.get_or_init(told);
+    COORDINATOR.store(std::process::id(), SeqCst);
     // SAFETY: the handlers use atomics and what ends the process.
     unsafe { libc::pthread_atfork(Some(count_fork), None, Some(be_born)) };
     let verdict = match (plan.element, plan.answer) {
@@ -64,69 +71,43 @@ extern "C" fn be_born() {
     }
 }
 
-/// Notes that a fault happens to this very process, now.
-fn befall(words: &Words, fault: usize, rank: Option<usize>) {
-    words.mark(fault, Victim { pid: std::process::id(), rank });
-    words.land(fault);
-}
-
-/// What cells are made of.
-trait Cell: Pod + PartialEq + Send + Sync {
-    fn of(bits: u64) -> Self;
-    fn bits(self) -> u64;
-}
-
-macro_rules! cells {
-    ($($cell:ty)+) => {$(
-        impl Cell for $cell {
-            // Fewer bits than any of them has, so that there and back is the same.
-            fn of(bits: u64) -> Self {
-                (bits % 128) as Self
-            }
-
-            fn bits(self) -> u64 {
-                self as u64
-            }
-        }
-    )+};
-}
-
-cells!(u8 i32 f64);
-
-/// The value of the cell at `index` of the whole array, where the input is `input` and the cell was `before`.
-fn value<T: Cell>(plan: &Plan, index: &[usize], input: T, before: T) -> T {
-    let place = index.iter().fold(plan.salt, |place, &at| mix(place ^ at as u64));
-    T::of(place ^ input.bits() ^ if plan.undo { mix(before.bits()) } else { 0 })
-}
-
-/// What the output's cell number `at` is before the job.
-fn earlier<T: Cell>(plan: &Plan, at: usize) -> T {
-    T::of(mix(plan.salt ^ !(at as u64)))
-}
-
-/// The answer of a slice.
-fn answer<const N: usize>(plan: &Plan, slice: usize) -> [u64; N] {
-    std::array::from_fn(|at| mix(plan.salt ^ (slice * 8 + at) as u64))
-}
-
 /// Runs the job, or those of a crew, looks at what was left, and judges.
 fn run<T: Cell, const N: usize>(plan: &Plan, words: &Words) -> Verdict
 where
     [u64; N]: Pod,
 {
     let mut arrays = Arrays::<T>::new(plan);
-    let play = || {
+    let begin = || {
         FORKS.store(0, SeqCst);
         words.began.store(now(), SeqCst);
         println!("begun");
-        let verdict = match plan.crew {
-            None => arrays.job::<N>(plan, words, None),
-            Some(stay) => crew::<T, N>(plan, words, stay, &mut arrays),
+    };
+    let play = || {
+        let verdict = match plan.engine {
+            Engine::Programs => {
+                let arrays = program::arrays::<T>(plan);
+                begin();
+                program::job::<T>(plan, words, arrays)
+            }
+            Engine::Crew(stay) => {
+                begin();
+                crew::<T, N>(plan, words, stay, &mut arrays)
+            }
+            Engine::Serial | Engine::Threads | Engine::Processes => {
+                begin();
+                arrays.job::<N>(plan, words, None, 0)
+            }
         };
         words.ended.store(now(), SeqCst);
         verdict
     };
-    catch_unwind(AssertUnwindSafe(|| nothing_left(play))).unwrap_or_else(|panic| {
+    let verdict = catch_unwind(AssertUnwindSafe(|| nothing_left(play)));
+    if std::process::id() != COORDINATOR.load(SeqCst) {
+        println!("{}", Verdict::Wrong("a worker came back to the coordinator's code".to_owned()).told());
+        // SAFETY: ends the process without touching its memory.
+        unsafe { libc::_exit(1) };
+    }
+    verdict.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
         if text.contains("left") || text.contains("traces") {
             Verdict::Left(text)
@@ -144,14 +125,20 @@ where
     let grid = plan.grid();
     let mut crew = match Crew::start(plan.workers - usize::from(stay.joins_in)) {
         Ok(crew) => crew,
-        Err(error) => return Case { plan, grid: &grid, words, began: 0, ended: now() }.failed(&error, true),
+        Err(error) => {
+            return Case { plan, grid: &grid, words, began: 0, ended: now(), lied: false }.failed(&error, true);
+        }
     };
     crew.join_in(stay.joins_in);
-    let mut verdict = Verdict::Completed;
+    let (mut verdict, mut settled) = (Verdict::Completed, 0);
     for job in 0..stay.jobs {
-        match arrays.job::<N>(&plan.of_job(job), words, Some(&mut crew)) {
+        match arrays.job::<N>(&plan.of_job(job), words, Some(&mut crew), settled) {
             Verdict::Completed => {}
-            failed @ Verdict::Failed { .. } => verdict = failed,
+            failed @ Verdict::Failed { .. } => {
+                verdict = failed;
+                // All workers are new ones.
+                settled = plan.lied(words);
+            }
             lost => return lost,
         }
         std::thread::sleep(stay.pause);
@@ -171,37 +158,35 @@ impl<T: Cell> Arrays<T> {
         Self { input: zeros(), output: zeros() }
     }
 
-    /// Runs a job, looks at what it left in the arrays, and judges.
-    fn job<const N: usize>(&mut self, plan: &Plan, words: &Words, crew: Option<&mut Crew>) -> Verdict
+    /// Runs a job, looks at what it left in the arrays, and judges. Of all lies so many were told to workers that are gone.
+    fn job<const N: usize>(&mut self, plan: &Plan, words: &Words, crew: Option<&mut Crew>, settled: u64) -> Verdict
     where
         [u64; N]: Pod,
     {
         let grid = plan.grid();
         let Self { input, output } = self;
-        let given = |at: usize| T::of(mix(plan.salt ^ at as u64));
+        let given = |at: usize| given::<T>(plan, at);
         input.as_mut_slice().iter_mut().enumerate().for_each(|(at, cell)| *cell = given(at));
         output.as_mut_slice().iter_mut().enumerate().for_each(|(at, cell)| *cell = earlier(plan, at));
         let before = output.view().to_owned();
         let began = now();
         let done = run_job::<T, N>(plan, words, input, output, crew);
-        let case = Case { plan, grid: &grid, words, began, ended: now() };
+        let lied = plan.lied(words) > settled;
+        let case = Case { plan, grid: &grid, words, began, ended: now(), lied };
         if !input.as_slice().iter().enumerate().all(|(at, cell)| *cell == given(at)) {
             return Verdict::Wrong("the input has changed".to_owned());
         }
         let (given, after) = (input.view(), output.view());
         let right = ArrayD::from_shape_fn(IxDyn(&plan.shape), |index| {
-            after[&index] == value(plan, ndarray::Dimension::slice(&index), given[&index], before[&index])
+            value(plan, ndarray::Dimension::slice(&index), given[&index], before[&index])
         });
-        let is_right = |region: &Region| {
-            let mut cells = right.view();
-            region.ranges().for_each(|(axis, range)| cells.slice_axis_inplace(ndarray::Axis(axis), range.into()));
-            cells.iter().all(|&right| right)
-        };
+        let is_right = |region: &Region| part(right.view(), region) == part(after.view(), region);
         match done {
             Ok(gathered) => {
                 let wrong =
                     grid.regions().find(|region| !is_right(region)).map(|region| format!("slice {region} is wrong"));
-                case.completed(&gathered.report().deaths, wrong.or_else(|| complaint::<N>(plan, &gathered)))
+                let complaint = || complaint::<T, N>(&case, &right, &gathered);
+                case.completed(&gathered.report().deaths, wrong.or_else(complaint))
             }
             Err(error) => {
                 let fatal = |slice| plan.faults.iter().any(|fault| fault.slice() == Some(slice));
@@ -209,6 +194,14 @@ impl<T: Cell> Arrays<T> {
             }
         }
     }
+}
+
+/// The cells of a region.
+fn part<'a, T>(cells: ArrayViewD<'a, T>, region: &Region) -> ArrayViewD<'a, T> {
+    region.ranges().fold(cells, |mut cells, (axis, range)| {
+        cells.slice_axis_inplace(ndarray::Axis(axis), range.into());
+        cells
+    })
 }
 
 fn run_job<T: Cell, const N: usize>(
@@ -222,10 +215,11 @@ where
     [u64; N]: Pod,
 {
     let mut told = 0;
+    let honest = !plan.faults.iter().any(|fault| fault.deed.lies());
     let mut settings = plan.settings();
     if plan.progress {
         settings.progress = Some(Box::new(|done, of| {
-            assert!(told <= done && done <= of, "progress goes on: {told}, {done} of {of}");
+            assert!(done <= of && (told <= done || !honest), "progress goes on: {told}, {done} of {of}");
             told = done;
         }));
     }
@@ -244,19 +238,23 @@ where
 }
 
 /// What is wrong with the answers and the report of a job that was completed.
-fn complaint<const N: usize>(plan: &Plan, gathered: &Gathered<[u64; N]>) -> Option<String> {
-    let slices = plan.grid().slices();
-    let answers = gathered.iter().copied().eq((0..slices).map(|slice| answer::<N>(plan, slice)));
+fn complaint<T: Cell, const N: usize>(
+    case: &Case<'_>,
+    right: &ArrayD<T>,
+    gathered: &Gathered<[u64; N]>,
+) -> Option<String> {
+    let answers =
+        case.grid.regions().map(|region| answer::<T, N>(case.plan, region.index(), part(right.view(), &region)));
+    if !gathered.iter().copied().eq(answers) {
+        return Some(format!("answers are wrong: {:?}", gathered.iter().collect::<Vec<_>>()));
+    }
     let mut by_worker: Vec<_> = gathered.report().workers.iter().flat_map(|worker| worker.slices.clone()).collect();
     by_worker.sort_unstable();
-    match (answers, by_worker.into_iter().eq(0..slices)) {
-        (false, _) => Some(format!("answers are wrong: {:?}", gathered.iter().collect::<Vec<_>>())),
-        (_, false) => Some(format!("not each slice once: {:?}", gathered.report().workers)),
-        _ => None,
-    }
+    let once = by_worker.into_iter().eq(0..case.grid.slices());
+    (!once && !case.lied).then(|| format!("not each slice once: {:?}", gathered.report().workers))
 }
 
-/// The body: writes its slice, first what is wrong and then what is right, takes its time, and comes to harm as planned.
+/// The body.
 fn labour<T: Cell, const N: usize>(
     plan: &Plan,
     words: &Words,
@@ -264,97 +262,17 @@ fn labour<T: Cell, const N: usize>(
     input: ArrayViewD<'_, T>,
     mut slice: Slice<'_, T, IxDyn>,
 ) -> Result<[u64; N], String> {
-    let number = w.region().index();
+    let in_danger = plan.is_one_process() || std::process::id() != COORDINATOR.load(SeqCst);
+    if in_danger && !plan.is_one_process() {
+        // What is forked from here on is no worker of this job.
+        FORKS.store(NONE_OF_OURS, SeqCst);
+    }
     let meet = || (0..plan.meets).try_for_each(|_| w.meet()).map_err(|error| error.to_string());
     meet()?;
-    if !plan.undo {
-        slice.fill(T::of(127));
-    }
-    let (first, shape) = (slice.as_mut_ptr(), slice.shape().to_owned());
-    let harm = |hundredths: usize| -> Result<(), &'static str> {
-        for (fault, Fault { deed, place }) in plan.faults.iter().enumerate() {
-            let Place::Slice { slice, hundredths: at, times } = *place else { continue };
-            if (slice, at) == (number, hundredths) && words.reach(fault) < times {
-                befall(words, fault, Some(w.rank()));
-                match deed {
-                    Deed::Stray => stray(plan, w.region(), first, &shape),
-                    deed => deed.happen()?,
-                }
-            }
-        }
-        Ok(())
-    };
-    let starts: Vec<_> =
-        (0..plan.shape.len()).map(|axis| w.region().range(axis).map_or(0, |range| range.start)).collect();
-    let (cells, mut harmed) = (slice.len(), 0);
-    let end = Instant::now() + busy(plan, number);
-    for (at, (index, cell)) in slice.indexed_iter_mut().enumerate() {
-        for hundredths in harmed..at * 100 / cells {
-            harm(hundredths)?;
-        }
-        harmed = at * 100 / cells;
-        if at == cells / 2 {
-            while Instant::now() < end {
-                std::hint::spin_loop();
-            }
-        }
-        let index: Vec<_> =
-            starts.iter().zip(ndarray::Dimension::slice(&index)).map(|(start, at)| start + at).collect();
-        *cell = value(plan, &index, input[&index[..]], *cell);
-    }
-    for hundredths in harmed..101 {
-        harm(hundredths)?;
+    let context = Context { plan, words, rank: w.rank(), region: *w.region(), in_danger };
+    if let Who::Child(end) = context.work(&input, &mut slice)? {
+        return end.come_back().map(|()| [!0; N]);
     }
     meet()?;
-    Ok(answer(plan, number))
-}
-
-/// Writes to a cell of the output that is not in the slice whose first cell is at `first`: half the array further, or before.
-fn stray<T: Cell>(plan: &Plan, region: &Region, first: *mut T, shape: &[usize]) {
-    let strides = plan.shape.iter().rev().scan(1, |stride, &length| Some(std::mem::replace(stride, *stride * length)));
-    let strides: Vec<_> = strides.collect();
-    let start = |axis: usize| region.range(axis).map_or(0, |range| range.start);
-    let own: usize = (0..shape.len()).map(|axis| start(axis) * strides[shape.len() - 1 - axis]).sum();
-    let all: usize = plan.shape.iter().product();
-    let there = (own + all / 2) % all;
-    let index: Vec<_> =
-        (0..shape.len()).map(|axis| there / strides[shape.len() - 1 - axis] % plan.shape[axis]).collect();
-    let inside = index.iter().enumerate().all(|(axis, &at)| (start(axis)..start(axis) + shape[axis]).contains(&at));
-    if !inside {
-        let cell = first.wrapping_offset(there as isize - own as isize);
-        // SAFETY: none: the cell is another's, and the guard must keep it as it is.
-        unsafe { cell.write_volatile(T::of(99)) };
-    }
-}
-
-/// How long a slice takes: between nothing and twice the mean.
-fn busy(plan: &Plan, slice: usize) -> std::time::Duration {
-    let mean = plan.busy.as_nanos() as u64 / plan.grid().slices() as u64;
-    std::time::Duration::from_nanos(mix(plan.salt ^ !(slice as u64)) % (2 * mean + 1))
-}
-
-impl Verdict {
-    /// On one line, as [`read`](Self::read) finds it.
-    pub(crate) fn told(&self) -> String {
-        match self {
-            Self::Completed => "verdict completed ".to_owned(),
-            Self::Failed { after: None } => "verdict failed ".to_owned(),
-            Self::Failed { after: Some(after) } => format!("verdict failed {}", after.as_nanos()),
-            Self::Wrong(text) => format!("verdict wrong {}", text.replace('\n', " ")),
-            Self::Left(text) => format!("verdict left {}", text.replace('\n', " ")),
-        }
-    }
-
-    /// Finds it among all that was said; Rust's own words on a stack that overflows may stand around it.
-    pub(crate) fn read(text: &str) -> Option<Self> {
-        let (_, verdict) = text.split_once("verdict ")?;
-        let (word, rest) = verdict.lines().next()?.split_once(' ')?;
-        let nanoseconds = || rest.parse().ok().map(std::time::Duration::from_nanos);
-        Some(match word {
-            "completed" => Self::Completed,
-            "failed" => Self::Failed { after: nanoseconds() },
-            "left" => Self::Left(rest.to_owned()),
-            _ => Self::Wrong(rest.to_owned()),
-        })
-    }
+    Ok(answer(plan, w.region().index(), slice.iter()))
 }

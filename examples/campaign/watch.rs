@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::deed::Deed;
 use crate::judge::Verdict;
 use crate::page::{Page, Victim, now, span};
-use crate::plan::{Fault, Place, Plan};
+use crate::plan::{Engine, Fault, Place, Plan};
 
 /// Tells a process that it is the coordinator of a trial: seed, number, and whose campaign it is of. What it forks has the
 /// same environment, by which it is found again.
@@ -28,6 +28,9 @@ const GRACE: Duration = Duration::from_secs(3);
 /// After this, a worker that was stopped in its first microseconds is continued. It has not asked yet to be ended with its
 /// coordinator, and nothing but a signal makes it run: the one thing that whoever stops a process must undo.
 const STOPPED: Duration = Duration::from_secs(1);
+
+/// So often processes that bodies have left running are looked for when the coordinator has ended.
+const DAEMONS: Duration = Duration::from_millis(20);
 
 /// How a trial ended.
 #[derive(Clone, Debug)]
@@ -137,10 +140,15 @@ impl Trial<'_> {
                 Some(ended) if !looked => ended + STOPPED,
                 Some(ended) => ended + GRACE,
             };
+            let again = ended.map(|_| Instant::now() + DAEMONS);
             let watched = if ended.is_some() { -1 } else { coordinator.as_raw_fd() };
-            let [told, gone] = wait([self.output.as_raw_fd(), watched], next.map_or(last, |next| next.min(last)));
+            let until = next.into_iter().chain(again).fold(last, Instant::min);
+            let [told, gone] = wait([self.output.as_raw_fd(), watched], until);
             if gone {
                 ended = Some(Instant::now());
+            }
+            if ended.is_some() {
+                self.end_daemons();
             }
             if told {
                 let mut bytes = [0; 4096];
@@ -166,15 +174,42 @@ impl Trial<'_> {
             }
         }
         let after = ended.map_or(Duration::ZERO, |ended: Instant| ended.elapsed());
-        // Somebody who closed its output, and lives.
-        let alive = tagged(self.tag).into_iter().any(|pid| pid != self.pid);
-        if alive { Err(Lost::Left(self.whereabouts())) } else { Ok(after) }
+        // Somebody who closed its output, and lives; a daemon may not have told of itself yet.
+        let last = Instant::now() + GRACE;
+        while tagged(self.tag).into_iter().any(|pid| pid != self.pid) {
+            if self.page.daemons().next().is_none() && !self.leaves_daemons() || last <= Instant::now() {
+                return Err(Lost::Left(self.whereabouts()));
+            }
+            self.end_daemons();
+            std::thread::sleep(DAEMONS);
+        }
+        Ok(after)
+    }
+
+    /// Whether a body was to leave a process running.
+    fn leaves_daemons(&self) -> bool {
+        self.plan.faults.iter().any(|fault| matches!(fault.deed, Deed::Leave(_)))
+    }
+
+    /// Ends the processes that bodies have left running, as they were told to; nobody else does.
+    fn end_daemons(&self) {
+        for pid in self.page.daemons() {
+            // Held, and looked at: it is still the same.
+            if let Ok(held) = pidfd(pid)
+                && carries(pid, self.tag)
+            {
+                send(&held, libc::SIGKILL);
+            }
+        }
     }
 
     /// Lets a fault come from outside, if there is still somebody to befall.
     fn befall(&self, number: usize, coordinator: &OwnedFd) -> io::Result<()> {
         let Fault { deed, place } = self.plan.faults[number];
-        let there = workers(self.pid);
+        let mut there = workers(self.pid);
+        if matches!(self.plan.engine, Engine::Programs) {
+            there.extend(there.clone().into_iter().flat_map(children));
+        }
         let (pid, held) = match place {
             Place::Nursery { .. } => {
                 let is_nursery = |pid: &u32| is_nursery(*pid);
@@ -188,7 +223,7 @@ impl Trial<'_> {
                 let pid = there[pick % there.len()];
                 match pidfd(pid) {
                     // Still the same process: its number can be another's only after it has gone.
-                    Ok(held) if workers(self.pid).contains(&pid) => (pid, held),
+                    Ok(held) if carries(pid, self.tag) => (pid, held),
                     _ => return Ok(()),
                 }
             }
@@ -207,14 +242,15 @@ impl Trial<'_> {
 
     /// Continues the workers that a fault of this plan stopped at birth; whether there are any. Those that the coordinator made
     /// still have signals blocked, as it has, and a worker unblocks all when it has asked to be ended with it. Those that the
-    /// nursery made are still called as it is, and it is not there any more: that has asked.
+    /// nursery made are still called as it is, and it is not there any more: that has asked. Programs ask when they are started.
     fn continue_the_unborn(&self) -> io::Result<bool> {
         let mut any = false;
         for pid in tagged(self.tag) {
             let held = pidfd(pid)?;
             let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
             let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap_or_default();
-            let is_unborn = blocked.chars().any(|digit| ('1'..='f').contains(&digit)) || is_nursery(pid);
+            let is_program = matches!(self.plan.engine, Engine::Programs) && self.coordinator_was_hit();
+            let is_unborn = blocked.chars().any(|digit| ('1'..='f').contains(&digit)) || is_nursery(pid) || is_program;
             let stops = self.plan.faults.iter().enumerate().filter(|(_, fault)| fault.deed == Deed::Stop);
             let is_victim =
                 stops.into_iter().any(|(fault, _)| self.page.victims(fault).any(|victim| victim.pid == pid));
@@ -283,14 +319,16 @@ fn is_nursery(pid: u32) -> bool {
 
 /// The living processes that carry the tag.
 fn tagged(tag: &str) -> Vec<u32> {
-    let line = format!("{TRIAL}={tag}").into_bytes();
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let carries = |pid: &u32| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|&byte| byte == 0).any(|variable| variable == line)
-    };
-    pids.filter(carries).collect()
+    pids.filter(|&pid| carries(pid, tag)).collect()
+}
+
+/// Whether a process carries the tag.
+fn carries(pid: u32, tag: &str) -> bool {
+    let line = format!("{TRIAL}={tag}").into_bytes();
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|&byte| byte == 0).any(|variable| variable == line)
 }
 
 /// What is in the trial's own folder, and in /dev/shm under our name and its number.

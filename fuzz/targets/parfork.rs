@@ -161,7 +161,7 @@ fn used_board() -> (Board, Vec<u8>) {
     for (rank, slice) in [(0, 0), (1, 1), (2, 2), (0, 3)] {
         board.note(rank, crate::sync::Mark::Takes { slice });
         board.take(rank, slice, began);
-        board.finish(rank, slice, &[7; 8], began.elapsed());
+        board.finish(rank, slice, false, &[7; 8], began.elapsed());
         board.note(rank, crate::sync::Mark::Finishes { slice });
     }
     board.berths()[1].say(&crate::sync::Words::Panicked { message: "a".into(), location: "b".into() });
@@ -182,7 +182,7 @@ fn tapes(bytes: &[u8]) {
     }
     BOARD.with(|board| {
         board.overwrite(bytes);
-        let _ = (board.done(), board.free(), board.not_done(), board.is_defaced());
+        let _ = (board.done(), board.free(), board.bill().is_ok(), board.is_defaced());
         for berth in board.berths() {
             let _ = (berth.said(), berth.at(5), berth.exit(), berth.since(), berth.memory(), berth.fault.of(11));
         }

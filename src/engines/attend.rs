@@ -2,16 +2,21 @@
 
 use std::time::{Duration, Instant};
 
+use super::ledger::Ledger;
 use super::standstill::Standstill;
 use super::work::{Orders, Round, Work};
 use crate::error::{Cause, Death, Error, Result};
 use crate::process::{Crowd, Event};
-use crate::sync::{Absence, Broken, Mark, Patience};
+use crate::sync::{Absence, Board, Mark, Over, Patience, Roll};
+use crate::sys::sandbox::{self, Receiver};
 
 /// How often to look whether somebody wants to write to a file that is lent: the kernel lets them after 45 s.
 const LEASES: Duration = Duration::from_millis(500);
 
-/// Waits until all have met at the end, or the job is over; the deaths among them that the job survives. With `patience` it
+/// How often to look what workers in a sandbox print, and whether one makes a call that is not let through.
+const CONFINED: Duration = Duration::from_millis(10);
+
+/// Waits until all have come to the end, or the job is over; the deaths among them that the job survives. With `patience` it
 /// looks again and again before it goes to sleep. After an error all of them are gone; else they are past their work, and it is
 /// for the caller to end them or not.
 pub(super) fn attend(
@@ -22,18 +27,35 @@ pub(super) fn attend(
     orders: &mut Orders<'_>,
 ) -> Result<Vec<Death>> {
     work.board.note_own(Mark::Attends);
-    let end = &work.board.head().end;
-    let mut arrival = end.arrive(round.participants());
-    let (mut deaths, mut tries) = (Vec::new(), 0);
+    let (end, roll) = (&work.board.head().end, work.board.roll(round.number));
+    orders.ledger.begin_round(roll, round.dealer.workers);
+    let mut turnout = Turnout { board: work.board, roll, workers: round.processes, next: 0 };
+    let (mut deaths, mut tries, mut bell) = (Vec::new(), 0, None);
     let mut vigil = Vigil::new(orders.slice_deadline);
     let is_leased = work.loans.iter().any(|loan| loan.lease.is_some());
     let mut standstill = Standstill::new();
+    let mut reports = Receiver::default();
     let ended = loop {
-        match end.crossed(&mut arrival) {
-            Ok(true) => break Ok(()),
-            Err(Broken { by }) => break Err(by),
-            Ok(false) if patience.is_some_and(|patience| patience.pause(&mut tries)) => continue,
-            Ok(false) => {}
+        if let Some(Over { by }) = end.over() {
+            break Err(by);
+        }
+        if turnout.is_complete(&orders.ledger) {
+            break Ok(());
+        }
+        let Some(bell) = bell.take() else {
+            // Once more after it has said that it sleeps.
+            bell = (!patience.is_some_and(|patience| patience.pause(&mut tries))).then(|| end.lie_down());
+            continue;
+        };
+        if let Some(sandbox) = work.sandbox {
+            sandbox.forward_output();
+            while let Some(report) = sandbox.next_report(&mut reports) {
+                crowd.end_for(
+                    report.rank,
+                    report.pid,
+                    Cause::Forbidden { call: Some(sandbox::call_name(report.call)) },
+                );
+            }
         }
         if standstill.look(work, crowd, round.processes) {
             break Err(None);
@@ -44,47 +66,61 @@ pub(super) fn attend(
                 Event::Died { rank }
             }
             Overdue::Later(at) => {
-                let mut words = vec![end.lie_down(&arrival)];
+                let mut words = vec![bell];
                 words.extend(orders.stop.map(|stop| stop.word()));
                 let leases = is_leased.then(|| Instant::now() + LEASES);
-                crowd.wait(&words, orders.next_look([at, leases].into_iter().flatten().min()))
+                let confined = work.sandbox.map(|_| Instant::now() + CONFINED);
+                crowd.wait(&words, orders.next_look([at, leases, confined].into_iter().flatten().min()))
             }
         };
         if let Event::Died { rank } = event {
             note_death(work, crowd, rank);
-        }
-        match event {
-            Event::Changed => {}
-            // It has met all others and left, before this process had looked.
-            Event::Died { .. } if end.crossed(&mut arrival) == Ok(true) => break Ok(()),
-            // It had nothing to do.
-            Event::Died { rank } if rank >= round.processes => {
-                crowd.bury(rank);
-            }
-            // After its last slice: nothing is missing. But the time that it cost is worth a word.
-            Event::Died { rank } if work.missing().is_empty() => {
-                if let (pid, cause @ Cause::Stalled { .. }) = crowd.bury(rank)
-                    && let Error::WorkerDied(death) = work.failure(rank, pid, Some(cause))
-                {
-                    deaths.push(*death);
-                }
-                break Ok(());
-            }
-            Event::Died { rank } if round.goes_on => {
-                let (pid, cause) = crowd.bury(rank);
-                // Reaped, so that it cannot come any more; had it come, it does not count.
-                work.board.withdraw(rank);
-                match work.failure(rank, pid, Some(cause)) {
-                    Error::WorkerDied(death) => deaths.push(*death),
-                    refused => {
-                        crowd.end();
-                        return Err(refused);
+            let late = orders.late();
+            match rank {
+                // It had nothing to do.
+                _ if rank >= round.processes => drop(crowd.bury(rank)),
+                // It has done all that it had to: worth a word in a job that tells of deaths.
+                _ if turnout.has_come(rank) => {
+                    // It may have died before it had counted itself.
+                    end.count_dead();
+                    let (pid, cause) = crowd.bury(rank);
+                    if round.goes_on
+                        && let Error::WorkerDied(death) = work.failure(rank, pid, Some(cause))
+                    {
+                        deaths.push(*death);
                     }
                 }
-            }
-            Event::Died { rank } => {
-                work.board.berths()[rank].excuse(Some(Absence::Dead));
-                work.board.give_up(Some(rank));
+                // After its last slice: nothing is missing. But the time that it cost is worth a word.
+                _ if orders.ledger.is_all_done(work.board, late) => {
+                    if let (pid, cause @ Cause::Stalled { .. }) = crowd.bury(rank)
+                        && let Error::WorkerDied(death) = work.failure(rank, pid, Some(cause))
+                    {
+                        deaths.push(*death);
+                    }
+                    orders.ledger.note_dead(rank);
+                    work.board.withdraw(rank);
+                }
+                _ if round.goes_on => {
+                    let (pid, cause) = crowd.bury(rank);
+                    if crowd.has_remaining() {
+                        // It goes on, and what it writes cannot be told from what its replacement does.
+                        crowd.end();
+                        return Err(work.failure(rank, pid, Some(cause)));
+                    }
+                    orders.ledger.note_dead(rank);
+                    work.board.withdraw(rank);
+                    match work.failure(rank, pid, Some(cause)) {
+                        Error::WorkerDied(death) => deaths.push(*death),
+                        refused => {
+                            crowd.end();
+                            return Err(refused);
+                        }
+                    }
+                }
+                _ => {
+                    work.board.berths()[rank].excuse(Some(Absence::Dead));
+                    work.board.give_up(Some(rank));
+                }
             }
         }
         orders.tell(work.board);
@@ -93,20 +129,43 @@ pub(super) fn attend(
         }
     };
     orders.tell(work.board);
-    match ended {
-        Ok(()) => Ok(deaths),
-        Err(by) => match over(work, crowd, by) {
-            // What was missing became done before the end of those who worked on it.
-            _ if work.missing().is_empty() => Ok(deaths),
-            Some((rank, pid, cause)) => Err(work.failure(rank, pid, cause)),
-            None if orders.are_to_end() => Err(orders.ended(work.board.done(), work.grid.slices())),
-            None if let Some(error) = wanted(work) => Err(error),
-            // Only the coordinator breaks the barrier for no worker's sake, and it did not; or nobody will ever come.
-            None => Err(Error::System {
-                doing: "keep the board as the coordinator left it",
-                source: std::io::Error::other("a worker has written over it"),
-            }),
-        },
+    let Err(by) = ended else { return Ok(deaths) };
+    let culprit = over(work, crowd, by);
+    let late = orders.late();
+    // What was missing became done before the end of those who worked on it.
+    if orders.ledger.is_all_done(work.board, late) {
+        (0..round.processes).filter(|&rank| !turnout.has_come(rank)).for_each(|rank| orders.ledger.note_dead(rank));
+        return Ok(deaths);
+    }
+    Err(match culprit {
+        Some((rank, pid, cause)) => work.failure(rank, pid, cause),
+        None if orders.are_to_end() => orders.ended(work.board.done(), work.grid.slices()),
+        None => wanted(work).unwrap_or_else(|| Error::ControlPageDamaged {
+            what: "the job was ended there by nobody who could, or all wait for what will never come".to_owned(),
+        }),
+    })
+}
+
+/// Who has come to the end of a round: the coordinator's to say, by each one's own word.
+struct Turnout<'b> {
+    board: &'b Board,
+    roll: Roll,
+    workers: usize,
+    /// The first that had not come when it looked last.
+    next: usize,
+}
+
+impl Turnout<'_> {
+    fn has_come(&self, rank: usize) -> bool {
+        self.board.arrival(rank).has_come(self.roll, rank)
+    }
+
+    /// Whether all have come but those who died before.
+    fn is_complete(&mut self, ledger: &Ledger) -> bool {
+        while self.next < self.workers && (self.has_come(self.next) || ledger.is_dead(self.next)) {
+            self.next += 1;
+        }
+        self.next == self.workers
     }
 }
 

@@ -197,16 +197,13 @@ impl<'w> Desk<'w> {
         self.whose
     }
 
-    /// Makes a slice ready for the body: saved if it is not `saved` yet (`note_saved` is then called), put back as it was if
-    /// it is, and writable.
-    pub(super) fn open(&self, region: &Region, saved: bool, note_saved: impl FnOnce()) -> io::Result<()> {
+    /// Makes a slice ready for the body: put `back` as it was, if it is to be, else saved if there are undo copies; and writable.
+    /// Whether it was saved.
+    pub(super) fn open(&self, region: &Region, back: bool) -> io::Result<bool> {
         for output in &self.outputs {
-            output.open(region, saved)?;
+            output.open(region, back)?;
         }
-        if !saved && self.outputs.iter().any(|output| output.undo.is_some()) {
-            note_saved();
-        }
-        Ok(())
+        Ok(!back && self.outputs.iter().any(|output| output.undo.is_some()))
     }
 
     /// Takes a slice back from the body, whose views of it are gone: publishes it if it was private, and forbids writes.
@@ -216,15 +213,15 @@ impl<'w> Desk<'w> {
 }
 
 impl Output<'_> {
-    fn open(&self, region: &Region, saved: bool) -> io::Result<()> {
+    fn open(&self, region: &Region, back: bool) -> io::Result<()> {
         let Some(span) = self.loan.extent.span(region) else { return Ok(()) };
-        if let Some(undo) = self.undo.as_ref().filter(|_| !saved) {
+        if let Some(undo) = self.undo.as_ref().filter(|_| !back) {
             self.save(undo, region, &span)?;
         }
         if self.guard == Some(Guard::Pages) {
             self.mapped.protect(span.clone(), Access::Write)?;
         }
-        if let Some(undo) = self.undo.as_ref().filter(|_| saved) {
+        if let Some(undo) = self.undo.as_ref().filter(|_| back) {
             self.restore(undo, region)?;
         }
         if self.guard == Some(Guard::Copies) {

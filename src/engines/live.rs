@@ -1,16 +1,16 @@
 //! A worker's life in a process of its own, from birth to the status it leaves with.
 
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, BorrowedFd};
 use std::rc::Rc;
 
 use super::desk::Desk;
 use super::work::{Labour, Round, Stopped, Upbringing, Work, note_panic};
 use crate::error::{Error, Result};
-use crate::shared::Withheld;
+use crate::sandbox::Confinement;
 use crate::sync::{Berth, Mark, Words};
+use crate::sys::memory::Access;
 use crate::sys::pools::Pools;
-use crate::sys::{child, cpu, limits, witness};
+use crate::sys::{child, cpu, limits, proc, witness};
 
 /// What the coordinator looks up before the fork for all its workers.
 pub(super) struct Ways {
@@ -20,6 +20,8 @@ pub(super) struct Ways {
     /// Whether a panic is to be shown with a backtrace. Asked for before the fork and not after the panic: another thread may
     /// hold the environment's lock at the fork.
     backtraces: bool,
+    /// Whether this process had one thread.
+    alone: bool,
 }
 
 impl Ways {
@@ -33,25 +35,17 @@ impl Ways {
         let pools = unsafe { Pools::of(upbringing.threads) };
         // Where the system does not tell which CPUs there are, it does not take them away either.
         let cpus = if upbringing.pin { cpu::spread().unwrap_or_default() } else { Vec::new() };
-        Self { pools, cpus, backtraces }
+        let alone = proc::threads().is_ok_and(|threads| threads == 1);
+        Self { pools, cpus, backtraces, alone }
     }
 }
 
-/// Signs, attaches, labours, meets the coordinator. `withheld` are the addresses that this process must keep empty, if its
-/// parent has not seen to that; `lifeline` is what it must hold open until its end.
-pub(super) fn live(
-    work: &Work<'_>,
-    labour: &dyn Labour,
-    round: &Round,
-    rank: usize,
-    ways: &Ways,
-    withheld: Option<Withheld>,
-    lifeline: Option<BorrowedFd<'_>>,
-) -> i32 {
+/// Signs, attaches, labours, meets the coordinator.
+pub(super) fn live(work: &Work<'_>, labour: &dyn Labour, round: &Round, rank: usize, ways: &Ways) -> i32 {
     work.board.note(rank, Mark::Born { pid: std::process::id() });
     let berth = &work.board.berths()[rank];
     be_born(berth, rank, ways);
-    let desk = match prepare(work, withheld, lifeline) {
+    let desk = match prepare(work, rank) {
         // Never unmapped: a thread that the body left running may still look at a view.
         Ok(desk) => ManuallyDrop::new(desk),
         Err(error) => {
@@ -65,7 +59,10 @@ pub(super) fn live(
     let done = unsafe { labour.labour(work, round, rank, &desk) };
     match done {
         Err(Stopped) => 1,
-        Ok(()) => work.board.head().end.meet(round.participants(), work.patience).map_or(1, |()| 0),
+        Ok(deeds) => {
+            work.board.arrive(round.number, rank, deeds, round.processes);
+            i32::from(!work.board.head().end.wait_for_release(work.patience))
+        }
     }
 }
 
@@ -73,6 +70,7 @@ pub(super) fn live(
 pub(super) fn be_born(berth: &Berth, rank: usize, ways: &Ways) {
     berth.enter(std::process::id());
     berth.obituary.sign();
+    child::flush_what_bodies_print(ways.alone);
     child::name(&format!("parfork-w{rank}"));
     if let Some(&cpu) = ways.cpus.get(rank % ways.cpus.len().max(1)) {
         // One that was taken away since leaves the worker free to run elsewhere.
@@ -94,23 +92,28 @@ pub(super) fn be_born(berth: &Berth, rank: usize, ways: &Ways) {
 
 /// Maps what was lent, and nothing else of the coordinator's arrays; limits the memory that may be added to that, and what else
 /// this process can do.
-fn prepare<'w>(work: &Work<'w>, withheld: Option<Withheld>, lifeline: Option<BorrowedFd<'_>>) -> Result<Desk<'w>> {
-    withheld
-        .map_or(Ok(()), Withheld::blockade)
-        .map_err(Error::system("keep a worker away from arrays it was not lent"))?;
-    let mut desk =
-        Desk::attach(work.loans, work.care, |loan, keeping| work.loans[loan].backing.attach(keeping).map(Rc::new))?;
+fn prepare<'w>(work: &Work<'w>, rank: usize) -> Result<Desk<'w>> {
+    let mut desk = Desk::attach(work.loans, work.care, |number, keeping| {
+        let loan = &work.loans[number];
+        let attached = match loan.access {
+            Access::Read => loan.backing.attach_for_reading(),
+            Access::Write => loan.backing.attach(keeping),
+        };
+        attached.map(Rc::new)
+    })?;
     if let Some(limit) = work.memory_limit {
         let private = limit.saturating_add(work.care.private_bytes(work.loans) as u64);
         limits::limit_private_memory(Some(private)).map_err(Error::system("limit a worker's memory"))?;
+        if work.sandbox.is_some_and(Confinement::confines_workers) {
+            limits::limit_addresses(private).map_err(Error::system("limit a worker's addresses"))?;
+        }
     }
     if let Some(sandbox) = work.sandbox {
         let mut keep = work.care.descriptors(work.loans);
-        keep.extend(lifeline.map(|held| held.as_raw_fd()));
         if work.measure_memory {
             keep.push(desk.open_gauge().map_err(Error::system("open /proc/self/smaps_rollup"))?);
         }
-        sandbox.enter(keep)?;
+        sandbox.enter(rank, keep)?;
     }
     Ok(desk)
 }

@@ -6,6 +6,7 @@
 mod attend;
 mod crew;
 mod desk;
+mod ledger;
 mod live;
 mod notes;
 mod processes;
@@ -19,9 +20,10 @@ mod work;
 
 pub(crate) use crew::{Hands, Task, Tender};
 pub(crate) use desk::Care;
+pub(crate) use ledger::Ledger;
 pub(crate) use processes::{run_alone, run_beside_threads};
 pub use work::Progress;
-pub(crate) use work::{Body, Labour, Orders, Upbringing, Work};
+pub(crate) use work::{Body, Labour, Orders, Programs, Upbringing, Work};
 
 use crate::engine::Engine;
 use crate::error::{Death, Result};

@@ -1,19 +1,18 @@
 //! Workers as processes forked for this job.
 //!
-//! Coordinator: forks, waits at the end barrier for (all have come OR a death OR the clock OR a request to stop), reaps; once
-//! more for slices that dead workers left. Worker: attaches what was lent, labours, meets the coordinator at the end
-//! barrier, leaves.
-
-use std::os::fd::BorrowedFd;
+//! Coordinator: forks, waits for (all have come to the end OR a death OR the clock OR a request to stop), reaps; once more for
+//! slices that dead workers left. Worker: attaches what was lent, labours, says that it has come to the end, leaves when it
+//! may.
 
 use super::attend::attend;
+use super::ledger::Left;
 use super::live::{Ways, live};
 use super::toll::Toll;
 use super::work::{Labour, Orders, Round, Work};
 use crate::error::{Death, Error, Result};
-use crate::process::{self, Crowd, Leaving, Nursery};
-use crate::shared::Withheld;
-use crate::sync::{Mark, Patience};
+use crate::process::{self, Crowd, Held, Leaving, Nursery};
+use crate::sync::{Board, Mark, Patience, SliceState};
+use crate::sys::pidfd::Remaining;
 use crate::sys::{child, limits, shortage};
 
 /// Runs the job, if this process has one thread.
@@ -47,49 +46,92 @@ pub(super) trait Staff {
     /// How long to look for their end before sleeping.
     fn patience(&self) -> Option<Patience>;
 
-    /// A round is over: all that its workers could do is done. `more` if there may be another one for this job.
-    fn end(&mut self, more: bool);
+    /// A round is over: all that its workers could do is done. `more` if there may be another one for this job; `gone` if that
+    /// is for when the memory of its workers is gone as well. Whether none of them can do anything any more, if there may be.
+    fn end(&mut self, board: &Board, more: bool, gone: bool) -> bool;
+
+    /// The job is over. Those of its processes that should have ended and have not.
+    fn close(&mut self) -> Vec<Remaining>;
 }
 
 /// Runs rounds until no slice is missing: all slices first, then, with new workers, those that dead ones left. A slice that
-/// has killed more workers than there are retries is set aside, and ends the job with an error when all others are done.
+/// has killed more workers than there are retries is set aside, and ends the job with an error when all others are done. A round
+/// in which nobody died has left nothing, or what it has left is an error, which the answers' reader finds.
 pub(super) fn run_rounds(
     work: &Work<'_>,
     labour: &dyn Labour,
     orders: &mut Orders<'_>,
     staff: &mut dyn Staff,
 ) -> Result<Vec<Death>> {
+    let done = rounds(work, labour, orders, staff);
+    match staff.close() {
+        none if none.is_empty() => done,
+        processes => Err(Error::Remaining { processes, error: done.err().map(Box::new) }),
+    }
+}
+
+fn rounds(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>, staff: &mut dyn Staff) -> Result<Vec<Death>> {
     shortage::count(orders.began);
     let (mut round, mut toll) = (work.first_round(true), Toll::new(work.retries));
     let mut fewest = work.dealer.slices;
-    loop {
+    for number in 1.. {
         work.board.note_own(Mark::Prepares);
         let patience = staff.patience();
         let crowd = staff.begin(work, labour, &mut round)?;
         let attended = attend(work, &round, crowd, patience, orders);
         work.board.note_own(Mark::Ends);
-        let mut left = work.missing();
-        staff.end(attended.is_ok() && !left.is_empty());
-        toll.count(attended?, &left, left.len() < fewest);
-        // Not those of the last round: who writes over what is done again and again is not making progress.
-        fewest = fewest.min(left.len());
+        let late = orders.late();
+        let left = match attended.is_ok() && orders.ledger.has_dead() {
+            true => orders.ledger.close_round(work.board, late),
+            false => Ok(Some(Vec::new())),
+        };
+        let more = attended.is_ok() && matches!(&left, Ok(Some(left)) if !left.is_empty());
+        let all_past = staff.end(work.board, more, labour.programs().is_some());
+        let (deaths, left) = (attended?, left?);
+        let Some(left) = left else { return Err(orders.ended(work.board.done(), work.grid.slices())) };
+        toll.count(deaths, &left, work.grid, left.len() < fewest);
+        fewest = left.len();
         if left.is_empty() {
-            return Ok(toll.into_deaths());
+            break;
         }
         if work.in_step() {
             // Its workers may have met, and nobody else can take part in what they then did.
             return Err(toll.first(work.board.done()));
         }
-        left.retain(|&slice| !toll.is_set_aside(slice));
-        if left.is_empty() || toll.is_hopeless() {
+        let is_lost = |left: &Left| toll.is_set_aside(left.slice);
+        // Slices that somebody may still write to are given to nobody else.
+        if left.iter().all(is_lost) || toll.is_hopeless() || !all_past {
             return Err(toll.error(work.board.done()));
+        }
+        // The kernel ends a program with its worker, but later than other workers may go on.
+        let processes = labour.programs().map(|programs| programs.end_left()).unwrap_or_default();
+        if !processes.is_empty() {
+            return Err(Error::Remaining { processes, error: Some(Box::new(toll.error(work.board.done()))) });
         }
         // SAFETY: the round has ended and its workers are past their last instruction; the next one's are not born yet.
         #[allow(unsafe_code)]
         unsafe {
-            work.board.clear_for_next_round(&left);
+            work.board.clear_for_next_round();
         }
-        round = work.next_round();
+        for left in &left {
+            let state = match is_lost(left) {
+                true => SliceState::Aside,
+                false if left.saved => SliceState::Restore,
+                false => SliceState::Free,
+            };
+            // SAFETY: as above.
+            #[allow(unsafe_code)]
+            unsafe {
+                work.board.enter(left.slice, state);
+            }
+        }
+        left.iter().filter(|left| is_lost(left)).for_each(|left| orders.ledger.set_aside(left.slice));
+        let again = left.iter().filter(|left| !is_lost(left)).map(|left| left.slice).collect();
+        round = work.later_round(number, again);
+    }
+    match toll.has_set_aside() {
+        true => Err(toll.error(work.board.done())),
+        false => Ok(toll.into_deaths()),
     }
 }
 
@@ -100,6 +142,8 @@ struct OneShot<'o> {
     nursery: Option<Nursery>,
     /// Who gives back its memory while others go on.
     leaving: Vec<Leaving>,
+    /// Who should have ended and has not.
+    remaining: Vec<Remaining>,
 }
 
 impl<'o> OneShot<'o> {
@@ -107,7 +151,7 @@ impl<'o> OneShot<'o> {
     /// As for [`child::spawn`], whenever `may_fork` says yes.
     #[allow(unsafe_code)]
     unsafe fn new(may_fork: &'o dyn Fn() -> Result<()>) -> Self {
-        Self { may_fork, crowd: None, nursery: None, leaving: Vec::new() }
+        Self { may_fork, crowd: None, nursery: None, leaving: Vec::new(), remaining: Vec::new() }
     }
 
     /// The workers of a job's first round, and the process that will fork those of the others if there may be others.
@@ -165,12 +209,30 @@ impl Staff for OneShot<'_> {
         None
     }
 
-    fn end(&mut self, more: bool) {
+    fn end(&mut self, board: &Board, more: bool, gone: bool) -> bool {
+        if !more {
+            board.head().end.release();
+        }
         // Nobody has anything left to do but leave. Those who take up what is left need not wait until the kernel has torn
         // down the memory of the dead.
-        if let Some(crowd) = self.crowd.take().filter(|_| more) {
-            self.leaving.extend(crowd.leave());
+        if more && let Some(crowd) = self.crowd.take() {
+            let (leaving, remaining) = crowd.leave();
+            self.leaving.extend(leaving);
+            self.remaining.extend(remaining);
         }
+        if gone {
+            self.remaining.extend(self.leaving.drain(..).filter_map(Leaving::end));
+        }
+        self.remaining.is_empty()
+    }
+
+    fn close(&mut self) -> Vec<Remaining> {
+        let mut remaining = std::mem::take(&mut self.remaining);
+        // Workers before the one that reaps them.
+        remaining.extend(self.crowd.take().into_iter().flat_map(Crowd::dismiss));
+        remaining.extend(self.leaving.drain(..).filter_map(Leaving::end));
+        remaining.extend(self.nursery.take().and_then(Nursery::close));
+        remaining
     }
 }
 
@@ -183,13 +245,12 @@ unsafe fn fork_crowd(work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Res
     let workers = round.processes;
     child::flush_buffers();
     let mut crowd = Crowd::new(work.board);
-    let mut withheld = Some(Withheld::hold());
     // SAFETY: this process has one thread, or the caller vouches for what the others do to what all have.
     let ways = unsafe { Ways::of(work.upbringing) };
     for rank in 0..workers {
         work.board.note_own(Mark::Forks { rank });
         // SAFETY: passed on to the caller.
-        let born = unsafe { child::spawn(|| live(work, labour, round, rank, &ways, withheld.take(), None)) };
+        let born = unsafe { child::spawn(|| live(work, labour, round, rank, &ways)) };
         let fork = |source| Error::Fork { started: rank, asked: workers, limit: limits::process_limit(), source };
         crowd.add(born.map_err(fork)?);
     }
@@ -204,18 +265,23 @@ unsafe fn fork_crowd(work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Res
 unsafe fn open_nursery(work: &Work<'_>, labour: &dyn Labour) -> std::io::Result<Nursery> {
     // SAFETY: passed on to the caller.
     let ways = unsafe { Ways::of(work.upbringing) };
-    let bear = |crowd: &mut Crowd, held: BorrowedFd<'_>| {
-        let round = work.next_round();
+    let mut number = 0;
+    let bear = |crowd: &mut Crowd, held: Held<'_>| {
+        number += 1;
+        let mut slices = work.board.free();
+        slices.retain(|&slice| work.only.is_none_or(|only| only == slice));
+        let round = work.later_round(number, slices);
         for (rank, berth) in work.board.berths().iter().enumerate().take(round.dealer.workers) {
-            // SAFETY: the nursery has one thread.
-            let Ok(child) = (unsafe { child::spawn(|| live(work, labour, &round, rank, &ways, None, Some(held))) })
-            else {
-                break;
+            let life = || {
+                held.wait();
+                live(work, labour, &round, rank, &ways)
             };
+            // SAFETY: the nursery has one thread.
+            let Ok(child) = (unsafe { child::spawn(life) }) else { break };
             berth.enter(child.pid());
             crowd.add(child);
         }
     };
     // SAFETY: passed on to the caller.
-    unsafe { Nursery::open(work.board, Withheld::hold(), bear) }
+    unsafe { Nursery::open(work.board, bear) }
 }

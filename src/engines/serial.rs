@@ -13,11 +13,15 @@ pub(super) fn run(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>)
     // viewed for reading.
     #[allow(unsafe_code)]
     let done = unsafe { labour.labour(work, &work.first_round(false), 0, &desk) };
+    orders.ledger.begin_round(work.board.roll(0), 1);
     work.board.note_own(Mark::Ends);
     orders.tell(work.board);
     match done {
-        Ok(()) => Ok(Vec::new()),
-        Err(Stopped) if work.board.head().end.broken().is_none() => {
+        Ok(deeds) => {
+            work.board.arrive(0, 0, deeds, 1);
+            Ok(Vec::new())
+        }
+        Err(Stopped) if work.board.head().end.over().is_none() => {
             Err(orders.ended(work.board.done(), work.grid.slices()))
         }
         Err(Stopped) => Err(work.failure(0, std::process::id(), None)),

@@ -1,24 +1,28 @@
 //! Workers as threads of this process, in a rayon pool made for the job and gone with it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
 use super::desk::Desk;
-use super::work::{Labour, Orders, Work};
+use super::work::{Labour, Orders, Stopped, Work};
 use crate::error::{Death, Error, Result};
-use crate::sync::{Broken, Mark};
+use crate::sync::{Mark, Over};
 
 pub(super) fn run(work: &Work<'_>, labour: &(dyn Labour + Sync), orders: &mut Orders<'_>) -> Result<Vec<Death>> {
     let workers = work.dealer.workers;
-    let left = AtomicUsize::new(workers);
+    let (left, stopped) = (AtomicUsize::new(workers), AtomicBool::new(false));
+    orders.ledger.begin_round(work.board.roll(0), workers);
     let live = |rank: usize, _leaving: Leaving<'_>| {
         work.board.note(rank, Mark::Born { pid: std::process::id() });
         let desk = Desk::of_coordinator(work.loans, None);
         // SAFETY: the arrays' own addresses in this process, writable; each rank is spawned once below. What is lent for
         // reading is only viewed for reading.
         #[allow(unsafe_code)]
-        let _ = unsafe { labour.labour(work, &work.first_round(false), rank, &desk) };
+        match unsafe { labour.labour(work, &work.first_round(false), rank, &desk) } {
+            Ok(deeds) => work.board.arrive(0, rank, deeds, workers),
+            Err(Stopped) => stopped.store(true, Ordering::Relaxed),
+        }
     };
     // Joined one by one, not only known to have ended: a later job may fork only when they are gone from the process.
     let ran = thread::scope(|scope| {
@@ -44,9 +48,9 @@ pub(super) fn run(work: &Work<'_>, labour: &(dyn Labour + Sync), orders: &mut Or
         ran
     });
     ran.map_err(|error| Error::System { doing: "start threads", source: std::io::Error::other(error) })?;
-    match work.board.head().end.broken() {
-        None if work.missing().is_empty() => Ok(Vec::new()),
-        Some(Broken { by: Some(rank) }) => Err(work.failure(rank, std::process::id(), None)),
+    match work.board.head().end.over() {
+        None if !stopped.into_inner() => Ok(Vec::new()),
+        Some(Over { by: Some(rank) }) => Err(work.failure(rank, std::process::id(), None)),
         _ => Err(orders.ended(work.board.done(), work.grid.slices())),
     }
 }
@@ -56,8 +60,8 @@ pub(super) fn run(work: &Work<'_>, labour: &(dyn Labour + Sync), orders: &mut Or
 fn watch(work: &Work<'_>, orders: &mut Orders<'_>, left: &AtomicUsize) {
     while left.load(Ordering::Acquire) > 0 {
         orders.tell(work.board);
-        let broken = work.board.head().end.broken().is_some();
-        match orders.next_look(None).filter(|_| !broken) {
+        let over = work.board.head().end.over().is_some();
+        match orders.next_look(None).filter(|_| !over) {
             Some(look) => thread::park_timeout(look.saturating_duration_since(Instant::now())),
             None => thread::park(),
         }

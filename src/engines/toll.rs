@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{Death, Error};
+use super::ledger::Left;
+use crate::error::{Death, Error, SliceName};
+use crate::slices::Grid;
 
 /// The deaths of a job so far.
 pub(super) struct Toll {
@@ -20,21 +22,22 @@ impl Toll {
         Self { retries, by_slice: BTreeMap::new(), barren: 0, deaths: Vec::new() }
     }
 
-    /// Counts the deaths of a round, after which the slices `left` were not done.
-    pub(super) fn count(&mut self, deaths: Vec<Death>, left: &[usize], progress: bool) {
+    /// Counts the deaths of a round, after which the slices `left` were not done: each is blamed on the slice that the dead worker
+    /// had.
+    pub(super) fn count(&mut self, deaths: Vec<Death>, left: &[Left], grid: &Grid, progress: bool) {
         let mut blamed = false;
-        for death in &deaths {
-            // Nobody works on one that was set aside, whatever the board says: to blame that would be no progress.
-            let blames = |slice: &usize| left.contains(slice) && !self.is_set_aside(*slice);
-            if let Some(slice) = death.slice.map(|slice| slice.0.index()).filter(blames) {
+        for death in deaths {
+            let slice = left.iter().find(|left| left.on == Some(death.rank)).map(|left| left.slice);
+            let death = Death { slice: slice.map(|slice| SliceName(grid.region(slice))), ..death };
+            if let Some(slice) = slice {
                 blamed = true;
                 let (tries, last) = self.by_slice.entry(slice).or_insert((0, death.clone()));
                 *tries += 1;
                 *last = Death { tries: *tries, ..death.clone() };
             }
+            self.deaths.push(death);
         }
         self.barren = if progress || blamed { 0 } else { self.barren + 1 };
-        self.deaths.extend(deaths);
     }
 
     /// All deaths of a job that was completed in spite of them.
@@ -45,6 +48,11 @@ impl Toll {
     /// Whether a slice has killed more workers than it may.
     pub(super) fn is_set_aside(&self, slice: usize) -> bool {
         self.by_slice.get(&slice).is_some_and(|(tries, _)| *tries > self.retries)
+    }
+
+    /// Whether any has.
+    pub(super) fn has_set_aside(&self) -> bool {
+        self.by_slice.keys().any(|&slice| self.is_set_aside(slice))
     }
 
     /// Whether workers die without a slice to blame, again and again.
@@ -67,10 +75,7 @@ impl Toll {
         let worst = self.by_slice.into_values().max_by_key(|(tries, _)| *tries).map(|(_, death)| death);
         match worst.or(self.deaths.pop()) {
             Some(death) => Error::WorkerDied(Box::new(Death { done, ..death })),
-            None => Error::System {
-                doing: "keep the board as the workers left it",
-                source: std::io::Error::other("slices are missing though nobody died"),
-            },
+            None => Error::ControlPageDamaged { what: "slices are missing though nobody died".to_owned() },
         }
     }
 }

@@ -7,11 +7,12 @@ use std::sync::atomic::Ordering;
 use super::work::Work;
 use crate::error::{ArrayName, Cause, Fault, Owner, Place};
 use crate::lend::Loan;
-use crate::shared::Withheld;
+use crate::sandbox::Confinement;
 use crate::slices::Extent;
 use crate::sync::SliceState;
 use crate::sys::memory::Access;
 use crate::sys::shortage::{self, Shortage};
+use crate::sys::withheld;
 use crate::sys::witness::Seen;
 
 /// Addresses up to here are a null pointer and an offset: no system maps them.
@@ -30,8 +31,8 @@ impl Work<'_> {
         if signal == libc::SIGKILL {
             return shortage::killed().map_or(exit, |Shortage { limit }| Cause::OutOfMemory { limit });
         }
-        if signal == libc::SIGSYS && self.sandbox.is_some() {
-            return Cause::Forbidden { call: self.refused(rank) };
+        if signal == libc::SIGSYS && self.sandbox.is_some_and(Confinement::confines_workers) {
+            return Cause::Forbidden { call: None };
         }
         if let (libc::SIGABRT, Some(limit)) = (signal, self.memory_limit) {
             return Cause::AbortedWithin { limit };
@@ -76,7 +77,7 @@ impl Work<'_> {
             return place;
         }
         let own = loans.iter().position(|loan| index(loan, loan.address() as u64, address).is_some());
-        if own.is_some() || Withheld::hold().holds(address as usize) {
+        if own.is_some() || withheld::holds(address as usize) {
             return Place::Coordinators { array: own.map(|loan| names[loan]) };
         }
         if seen.at_stack {
@@ -88,9 +89,9 @@ impl Work<'_> {
     /// Whose a cell of an output is, by the journal.
     fn owner(&self, cell: &[usize]) -> Option<Owner> {
         let slice = self.grid.slice_of(cell)?;
-        let (worker, done) = match self.board.state(slice) {
-            SliceState::Free | SliceState::Aside => (None, false),
-            SliceState::Taken { rank } => (Some(rank), false),
+        let (worker, done) = match self.board.claimed(slice) {
+            SliceState::Free | SliceState::Restore | SliceState::Aside | SliceState::Damaged => (None, false),
+            SliceState::Taken { rank } | SliceState::Saved { rank } => (Some(rank), false),
             SliceState::Done { rank } => (Some(rank), true),
         };
         Some(Owner { slice, worker, done })

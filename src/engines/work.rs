@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::desk::{Care, Desk};
+use super::ledger::Ledger;
 use super::notes::Notes;
 use crate::answer::Answer;
 use crate::error::{Cause, Death, Error, Refusal, SliceName};
@@ -17,9 +18,10 @@ use crate::report::Memory;
 use crate::sandbox::Confinement;
 use crate::slices::Grid;
 use crate::stop::Stop;
-use crate::sync::{Board, Dealer, Patience, Words};
-use crate::sys::sandbox;
-use crate::worker::Worker;
+use crate::sync::{Board, Dealer, Deeds, Patience, Words};
+use crate::sys::pidfd::Remaining;
+use crate::sys::{child, fork_stamp, sandbox};
+use crate::worker::{Worker, leave_astray};
 
 /// What all workers of a job share.
 pub(crate) struct Work<'w> {
@@ -67,6 +69,8 @@ pub(crate) struct Round {
     pub(crate) slices: Option<Vec<usize>>,
     /// Whether it is the job's first.
     pub(crate) first: bool,
+    /// Another for each round of a job; a crew's workers know it as the number of the call.
+    pub(crate) number: u64,
     /// Whether the job goes on when a worker dies.
     pub(crate) goes_on: bool,
     /// How many of the workers are processes of their own: all, but for the coordinator if it works too, as the last rank.
@@ -74,11 +78,6 @@ pub(crate) struct Round {
 }
 
 impl Round {
-    /// How many meet at its end: processes and coordinator.
-    pub(crate) fn participants(&self) -> u32 {
-        self.processes as u32 + 1
-    }
-
     /// What the dealer's `number` stands for.
     fn slice(&self, number: usize) -> usize {
         self.slices.as_ref().map_or(number, |slices| slices[number])
@@ -98,9 +97,11 @@ pub(crate) struct Orders<'o> {
     pub(crate) stop: Option<&'o Stop>,
     /// Told now and then how many slices are done, of how many.
     pub(crate) progress: Option<Progress<'o>>,
+    /// What it knows of the slices.
+    pub(crate) ledger: Ledger,
 }
 
-impl Orders<'_> {
+impl<'o> Orders<'o> {
     /// How often progress is told.
     const TICK: Duration = Duration::from_millis(50);
 
@@ -112,8 +113,13 @@ impl Orders<'_> {
 
     /// Whether the job is to end, done or not.
     pub(crate) fn are_to_end(&self) -> bool {
-        let late = self.deadline.and_then(|(_, until)| until).is_some_and(|until| until <= Instant::now());
-        late || self.stop.is_some_and(Stop::asked)
+        self.late()()
+    }
+
+    /// Asks that.
+    pub(crate) fn late(&self) -> impl Fn() -> bool + use<'o> {
+        let (until, stop) = (self.deadline.and_then(|(_, until)| until), self.stop);
+        move || until.is_some_and(|until| until <= Instant::now()) || stop.is_some_and(Stop::asked)
     }
 
     /// The error of a job that was to end when so many of its slices were done.
@@ -147,50 +153,77 @@ pub(crate) fn note_panic(location: String) {
 /// What a worker does with its slices, whoever it is. Engines need to know no more of a body than this.
 #[allow(unsafe_code)]
 pub(crate) trait Labour {
-    /// Works as worker `rank` until no slices are left, with the loans on its `desk`.
+    /// Works as worker `rank` until no slices are left, with the loans on its `desk`; what it has done.
     ///
     /// # Safety
     /// The desk is of the work's loans, those of the body's parts, and of this process; no other worker of this job has this
     /// rank.
-    unsafe fn labour(&self, work: &Work<'_>, round: &Round, rank: usize, desk: &Desk<'_>) -> Result<(), Stopped>;
+    unsafe fn labour(&self, work: &Work<'_>, round: &Round, rank: usize, desk: &Desk<'_>) -> Result<Deeds, Stopped>;
+
+    /// Other programs that workers hand their slices on to.
+    fn programs(&self) -> Option<&dyn Programs>;
+}
+
+/// Programs that workers hand their slices on to, each worker to its own.
+pub(crate) trait Programs: Sync {
+    /// In a worker that takes no more slices: lets its program leave. Memory that counts as the worker's.
+    fn dismiss(&self) -> Memory;
+
+    /// In the coordinator, when all workers of a round are gone: ends what those that died have left, for it may still write to
+    /// their slices. What cannot be ended.
+    fn end_left(&self) -> Vec<Remaining>;
 }
 
 /// A body, which gets parts of loans `L` and returns an `R`.
 pub(crate) struct Body<'b, L, R, B> {
     body: B,
-    /// Called when the worker takes no more slices; what it returns is memory that counts as the worker's.
-    end: Option<&'b (dyn Fn() -> Memory + Sync)>,
+    programs: Option<&'b dyn Programs>,
     types: PhantomData<fn(L) -> R>,
 }
 
-impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Body<'b, L, R, B> {
+impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R, B> {
     pub(crate) fn new(body: B) -> Self {
-        Self { body, end: None, types: PhantomData }
+        Self { body, programs: None, types: PhantomData }
     }
 
-    /// As [`new`](Self::new); each worker that has done its slices calls `end`.
-    pub(crate) fn with_end(body: B, end: &'b (dyn Fn() -> Memory + Sync)) -> Self {
-        Self { body, end: Some(end), types: PhantomData }
+    /// As [`new`](Self::new), of a body that hands slices on to programs.
+    pub(crate) fn with_programs(body: B, programs: &'b dyn Programs) -> Self {
+        Self { body, programs: Some(programs), types: PhantomData }
     }
 
-    /// Lets the body work on one slice: its answer, or the last words of a worker that cannot go on.
+    /// Lets the body work on one slice, which is to be put `back` first or not: its answer, and whether it has an undo copy; or the
+    /// last words of a worker that cannot go on.
     ///
     /// # Safety
     /// As [`labour`](Labour::labour); the slice is this worker's.
     #[allow(unsafe_code)]
-    unsafe fn work_on(&self, work: &Work<'_>, rank: usize, slice: usize, desk: &Desk<'_>) -> Result<R::Value, Words> {
+    unsafe fn work_on(
+        &self,
+        work: &Work<'_>,
+        rank: usize,
+        slice: usize,
+        back: bool,
+        desk: &Desk<'_>,
+    ) -> Result<(R::Value, bool), Words> {
         let region = work.grid.region(slice);
         let refused =
             |doing| move |error: io::Error| Words::Refused { reason: Error::system(doing)(error).to_string() };
-        desk.open(&region, work.board.is_saved(slice), || work.board.note_saved(slice))
-            .map_err(refused("make a slice ready to be written"))?;
+        let saves = desk.open(&region, back).map_err(refused("make a slice ready to be written"))?;
+        if saves && !work.board.note_saved(rank, slice) {
+            return Err(lost(slice));
+        }
         // SAFETY: the caller vouches for the seats. Each slice is dealt once a round, slices are disjoint, and all workers
         // of the round before are gone: this is the only part of it.
         let part = unsafe { L::part(&mut desk.seats().iter(), &region) };
         let (in_step, patience, timed) = (work.in_step(), work.patience, work.timed);
         let sleep = desk.sleep();
-        let worker = Worker { rank, region, board: work.board, in_step, patience, timed, sleep };
-        let answer = match catch_unwind(AssertUnwindSafe(|| (self.body)(&worker, part).into_answer())) {
+        let born = fork_stamp::current();
+        let worker = Worker { rank, region, board: work.board, in_step, patience, timed, sleep, born };
+        let answered = catch_unwind(AssertUnwindSafe(|| (self.body)(&worker, part).into_answer()));
+        if !born.is_current() {
+            leave_astray();
+        }
+        let answer = match answered {
             Ok(answer) => answer.map_err(|reason| Words::Refused { reason })?,
             Err(payload) => {
                 let message = message_of(&*payload);
@@ -200,38 +233,54 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Body<'b, L, R, B>
             }
         };
         desk.close(&region).map_err(refused("publish a slice"))?;
-        Ok(answer)
+        Ok((answer, back || saves))
     }
 }
 
+/// What a worker says that finds a slice not to be as it left it.
+fn lost(slice: usize) -> Words {
+    Words::Damaged { what: format!("slice {slice} was dealt to a worker and was not free, or no longer its own") }
+}
+
 #[allow(unsafe_code)]
-impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<'_, L, R, B> {
-    unsafe fn labour(&self, work: &Work<'_>, round: &Round, rank: usize, desk: &Desk<'_>) -> Result<(), Stopped> {
+impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Labour for Body<'_, L, R, B> {
+    unsafe fn labour(&self, work: &Work<'_>, round: &Round, rank: usize, desk: &Desk<'_>) -> Result<Deeds, Stopped> {
         let board = work.board;
         for (word, seat) in board.addresses(rank).iter().zip(desk.seats()) {
             word.store(seat.base.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
         }
-        let mut began = Instant::now();
+        let (pid, mut deeds, mut began) = (std::process::id(), Deeds::default(), Instant::now());
         let mut notes = Notes::begin(board, rank, desk.whose(), began);
         for run in (0..).map_while(|runs| round.dealer.deal(&board.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
-                if board.head().end.broken().is_some() || work.stop.is_some_and(Stop::asked) {
+                if board.head().end.over().is_some() || work.stop.is_some_and(Stop::asked) {
+                    child::flush_own_buffers();
                     return Err(Stopped);
                 }
-                board.take(rank, slice, began);
+                let taken = board.take(rank, slice, began);
                 notes.takes(slice, began);
-                // SAFETY: passed on to the caller.
-                let words = match unsafe { self.work_on(work, rank, slice, desk) } {
-                    Ok(answer) => {
-                        // Also when the next one begins: reading the clock takes longer than to be dealt a slice.
-                        let now = Instant::now();
-                        board.finish(rank, slice, bytemuck::bytes_of(&answer), now - began);
+                let worked = match taken {
+                    // SAFETY: passed on to the caller; it was free, and is this worker's now.
+                    Some(back) => unsafe { self.work_on(work, rank, slice, back, desk) },
+                    None => Err(lost(slice)),
+                };
+                // Also when the next one begins: reading the clock takes longer than to be dealt a slice.
+                let now = Instant::now();
+                let done = worked.and_then(|(answer, saved)| {
+                    let done = board.finish(rank, slice, saved, bytemuck::bytes_of(&answer), now - began);
+                    done.ok_or_else(|| lost(slice))
+                });
+                let words = match done {
+                    Ok(word) => {
+                        deeds.add(word);
                         notes.finishes(slice, now);
                         began = now;
                         continue;
                     }
                     Err(words) => words,
                 };
+                // The coordinator ends all workers of a job that fails.
+                child::flush_own_buffers();
                 board.berths()[rank].say(&words);
                 if !(round.goes_on && matches!(words, Words::Panicked { .. })) {
                     board.give_up(Some(rank));
@@ -240,9 +289,10 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<'_, L
             }
         }
         notes.leaves(began);
+        child::flush_own_buffers();
         // Whoever still waits for this worker at a meeting would wait for ever.
         board.head().meeting.0.leave(rank);
-        let more = self.end.map_or_else(Memory::default, |end| end());
+        let more = self.programs.map_or_else(Memory::default, Programs::dismiss);
         notes.measures();
         if work.measure_memory {
             board.berths()[rank].note_memory(desk.memory().and(&more));
@@ -250,7 +300,15 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part) -> R> Labour for Body<'_, L
         notes.measured();
         // The last thing that it may be late for.
         board.berths()[rank].leave();
-        Ok(())
+        if std::process::id() != pid {
+            // Copied in a way that calls no handlers of forks.
+            leave_astray();
+        }
+        Ok(deeds)
+    }
+
+    fn programs(&self) -> Option<&dyn Programs> {
+        self.programs
     }
 }
 
@@ -260,22 +318,15 @@ impl Work<'_> {
     pub(crate) fn first_round(&self, survive: bool) -> Round {
         let goes_on = survive && if self.in_step() { self.go_on_without_dead } else { self.retries > 0 };
         let processes = self.dealer.workers;
-        Round { dealer: self.dealer, slices: self.only.map(|slice| vec![slice]), first: true, goes_on, processes }
+        let slices = self.only.map(|slice| vec![slice]);
+        Round { dealer: self.dealer, slices, first: true, number: 0, goes_on, processes }
     }
 
-    /// The slices that are to be run and are not done, ascending.
-    pub(crate) fn missing(&self) -> Vec<usize> {
-        let mut missing = self.board.not_done();
-        missing.retain(|&slice| self.only.is_none_or(|only| only == slice));
-        missing
-    }
-
-    /// A later round: the slices that the journal calls free, for no more workers than before. The same for all who ask
-    /// before one is taken.
-    pub(crate) fn next_round(&self) -> Round {
-        let free = self.board.free();
-        let dealer = Dealer { slices: free.len(), workers: self.dealer.workers.min(free.len()), ..self.dealer };
-        Round { dealer, slices: Some(free), first: false, goes_on: true, processes: dealer.workers }
+    /// Round `number` of the job: these slices, ascending, for no more workers than before.
+    pub(crate) fn later_round(&self, number: u64, slices: Vec<usize>) -> Round {
+        let workers = self.dealer.workers.min(slices.len());
+        let dealer = Dealer { slices: slices.len(), workers, ..self.dealer };
+        Round { dealer, slices: Some(slices), first: false, number, goes_on: true, processes: workers }
     }
 
     /// Whether every worker has exactly one slice, fixed beforehand.
@@ -292,6 +343,7 @@ impl Work<'_> {
             Some(Words::Refused { reason }) => {
                 return Error::Refused(Box::new(Refusal { rank, slice, reason: self.with_refused(rank, reason) }));
             }
+            Some(Words::Damaged { what }) => return Error::ControlPageDamaged { what },
             Some(Words::Panicked { message, location }) => {
                 Cause::Panicked { message: self.with_refused(rank, message), location }
             }

@@ -57,7 +57,7 @@ pub enum Cause {
     },
     /// It made a system call that its [sandbox](crate::Sandbox) forbids.
     Forbidden {
-        /// What the call is called; `None` if that is not known, for it had blocked signals.
+        /// What the call is called; `None` if the kernel could not tell (before Linux 5.0, and in some containers).
         call: Option<String>,
     },
     /// It was killed because the process that had made it (which replaces dead workers) was.
@@ -134,14 +134,14 @@ impl fmt::Display for Cause {
                 write!(f, "kept the job waiting for longer than {limit:?} and was killed; it was {state}")
             }
             Self::Forbidden { call: Some(call) } => {
-                write!(f, "was ended by signal 31 (SIGSYS: it made the system call {call}, which its sandbox forbids)")
+                write!(f, "was killed before it could make the system call {call}, which its sandbox forbids")
             }
             Self::Forbidden { call: None } => {
                 write!(
                     f,
-                    "was ended by signal 31 (SIGSYS: it made a system call that its sandbox forbids, which one is not known; "
-                )?;
-                write!(f, "those that start programs and processes come with signals blocked, as this one did)")
+                    "was ended by signal 31 (SIGSYS: it made a system call that its sandbox forbids; which one, this kernel does not \
+                     tell)"
+                )
             }
             Self::NurseryDied => write!(f, "was killed because the fork server that had made it was"),
             Self::Unknown => write!(f, "ended in a way that somebody else was told of"),

@@ -1,12 +1,14 @@
 //! The program's side, for programs in Rust.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::os::fd::{AsFd, OwnedFd};
-use std::rc::Rc;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::{ArrayView, ArrayViewMut, Dimension};
 
@@ -18,6 +20,7 @@ use crate::formats::npy::Element;
 use crate::lend::narrow;
 use crate::shared::raw_view;
 use crate::slices::{Extent, Grid, Region};
+use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::memory::{self, Inheritance, Keeping, Mapping};
 
 /// This program as a worker of `parfork exec`.
@@ -27,11 +30,36 @@ use crate::sys::memory::{self, Inheritance, Keeping, Mapping};
 /// use parfork::exec::Guest;
 /// let mut guest = Guest::join()?;
 /// let (a, mut c) = (guest.input::<f64, Ix2>("a")?, guest.output::<f64, Ix2>("c")?);
-/// for slice in guest.slices() {
-///     let slice = slice?;
+/// guest.run(|slice| {
 ///     let rows = slice.range(0).unwrap_or_default();
-///     c.slice(&slice).assign(&(&a.view().slice(ndarray::s![rows, ..]) * 2.0));
-/// }
+///     c.slice(slice).assign(&(&a.view().slice(ndarray::s![rows, ..]) * 2.0));
+///     Ok::<_, String>(())
+/// })?;
+/// # Ok::<(), parfork::Error>(())
+/// ```
+///
+/// A region that was made by oneself is no slice that one was given, and what was given does not last beyond the call:
+/// ```compile_fail
+/// # use parfork::{exec::Guest, slices::{Grid, Split}};
+/// let mut guest = Guest::join()?;
+/// let mut c = guest.output::<f64, ndarray::Ix1>("c")?;
+/// let forged = Grid::new(Split::rows().of(100), &[1000])?.region(0);
+/// guest.run(|_| { c.slice(&forged).fill(1.0); Ok::<_, String>(()) })?;
+/// # Ok::<(), parfork::Error>(())
+/// ```
+/// ```compile_fail
+/// # use parfork::exec::Guest;
+/// let mut guest = Guest::join()?;
+/// let mut c = guest.output::<f64, ndarray::Ix1>("c")?;
+/// let mut kept = None;
+/// guest.run(|slice| { kept = Some(c.slice(slice)); Ok::<_, String>(()) })?;
+/// # Ok::<(), parfork::Error>(())
+/// ```
+/// ```compile_fail
+/// # use parfork::exec::{Guest, GivenSlice};
+/// let mut guest = Guest::join()?;
+/// let mut kept = Vec::new();
+/// guest.run(|slice| { kept.push(slice); Ok::<_, String>(()) })?;
 /// # Ok::<(), parfork::Error>(())
 /// ```
 ///
@@ -42,17 +70,19 @@ pub struct Guest {
     grid: Grid,
     orders: BufReader<File>,
     answers: File,
-    /// The number of the slice that this program has now, shared with its outputs.
-    given: Rc<Cell<Option<usize>>>,
-    /// The outputs that were handed out.
-    taken: Vec<String>,
+    /// The files of the outputs that were handed out.
+    taken: Vec<u64>,
+    by: Stamp,
 }
+
+/// Whether this program, or the one that it was forked from, is a worker already: a second one would hand out its arrays once more.
+static JOINED: AtomicBool = AtomicBool::new(false);
 
 impl Guest {
     /// Becomes a worker: reads the manifest, takes over standard input and output.
     ///
     /// # Errors
-    /// If this program was not started by `parfork exec`, or by one of another version, or with `--each`.
+    /// If this program was not started by `parfork exec`, or by one of another version, or with `--each`; the second time.
     pub fn join() -> Result<Self> {
         let fd = std::env::var("PARFORK_MANIFEST_FD").map_err(|_| {
             let what = "this program is a worker and was started by itself. Run it with `parfork exec --in FILE --out FILE -- PROGRAM`.";
@@ -68,9 +98,12 @@ impl Guest {
         let grid = manifest.grid().filter(|_| !manifest.each).ok_or_else(|| {
             Error::Exec("this program takes orders, and was started for a single slice. Leave --each out.".to_owned())
         })?;
+        if JOINED.swap(true, Ordering::Relaxed) {
+            return Err(Error::Exec("this program is a worker already. Use the Guest that it has.".to_owned()));
+        }
         let (orders, answers) = take_over().map_err(refused("take over standard input and output"))?;
-        let given = Rc::default();
-        Ok(Self { manifest, grid, orders: BufReader::new(orders), answers, given, taken: Vec::new() })
+        let (orders, by) = (BufReader::new(orders), fork_stamp::current());
+        Ok(Self { manifest, grid, orders, answers, taken: Vec::new(), by })
     }
 
     /// Which worker it is, from 0.
@@ -103,11 +136,11 @@ impl Guest {
     /// As [`input`](Self::input); also the second time.
     pub fn output<T: Element, D: Dimension>(&mut self, name: &str) -> Result<Output<T, D>> {
         let mapped = Mapped::new(self.entry::<T, D>(name, true)?)?;
-        if self.taken.iter().any(|taken| taken == name) {
+        if self.taken.contains(&mapped.inode) {
             return Err(Error::Exec(format!("the output `{name}` was handed out already. Ask for it once.")));
         }
-        self.taken.push(name.to_owned());
-        Ok(Output { mapped, given: self.given.clone(), types: PhantomData })
+        self.taken.push(mapped.inode);
+        Ok(Output { mapped, types: PhantomData })
     }
 
     fn entry<T: Element, D: Dimension>(&self, name: &str, output: bool) -> Result<&Entry> {
@@ -127,40 +160,50 @@ impl Guest {
         Ok(entry)
     }
 
-    /// Slice after slice, until there are no more. Asking for the next says that the last is done; leaving the loop before that
-    /// says that it failed.
-    pub fn slices(&mut self) -> Slices<'_> {
-        Slices { guest: self }
-    }
-
-    /// Says that the slice cannot be done, which ends the job with this text.
+    /// Calls `body` for slice after slice, until there are no more. When it returns, the slice is done; its error, or its panic, says
+    /// that the slice cannot be done, which ends the job with that text.
     ///
     /// # Errors
-    /// If the coordinator is gone.
-    pub fn fail(&mut self, why: &str) -> Result<()> {
-        if self.given.take().is_none() {
-            return Ok(());
+    /// What `body` returned, as text; if the coordinator is gone; in a fork of this program, which was given nothing.
+    pub fn run<E: Display>(&mut self, mut body: impl FnMut(&GivenSlice<'_>) -> Result<(), E>) -> Result<()> {
+        while let Some(region) = self.next()? {
+            let panicked = SaysPanicked(self);
+            let done = body(&GivenSlice { region, given: PhantomData });
+            std::mem::forget(panicked);
+            match done {
+                Ok(()) => self.say(&line::order(&line::cells(&region)).replacen("slice", "done", 1))?,
+                Err(error) => {
+                    let why = error.to_string();
+                    self.fail(&why)?;
+                    return Err(Error::Exec(why));
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// Says that the slice cannot be done.
+    fn fail(&mut self, why: &str) -> Result<()> {
         let why: String = why.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(500).collect();
         self.say(&format!("failed {why}\n"))
     }
 
+    fn own(&self) -> Result<()> {
+        if self.by.is_current() { Ok(()) } else { Err(Error::NotOwner { what: "this worker of `parfork exec`" }) }
+    }
+
     fn say(&mut self, line: &str) -> Result<()> {
+        self.own()?;
         self.answers.write_all(line.as_bytes()).map_err(Error::system("answer the coordinator"))
     }
 
     fn next(&mut self) -> Result<Option<Region>> {
-        if let Some(done) = self.given.take() {
-            let cells = line::cells(&self.grid.region(done));
-            self.say(&line::order(&cells).replacen("slice", "done", 1))?;
-        }
+        self.own()?;
         let mut order = Vec::new();
         self.orders.read_until(b'\n', &mut order).map_err(Error::system("hear the coordinator"))?;
         let Some(order) = order.strip_suffix(b"\n") else { return Ok(None) };
-        let region =
-            self.region(order).map_err(|nonsense| Error::Exec(format!("the coordinator wrote {nonsense}.")))?;
-        self.given.set(Some(region.index()));
-        Ok(Some(region))
+        let region = self.region(order);
+        region.map(Some).map_err(|nonsense| Error::Exec(format!("the coordinator wrote {nonsense}.")))
     }
 
     /// The slice that an order names.
@@ -174,28 +217,28 @@ impl Guest {
     }
 }
 
-/// The slices of this worker; see [`Guest::slices`].
+/// A slice that this program was given, for the call of [`Guest::run`]'s body: what it takes to write to it. Nobody else can make one.
 #[derive(Debug)]
-pub struct Slices<'g> {
-    guest: &'g mut Guest,
+pub struct GivenSlice<'g> {
+    region: Region,
+    given: PhantomData<&'g mut Guest>,
 }
 
-impl Iterator for Slices<'_> {
-    type Item = Result<Region>;
+impl Deref for GivenSlice<'_> {
+    type Target = Region;
 
-    fn next(&mut self) -> Option<Self::Item> {
-        self.guest.next().transpose()
+    fn deref(&self) -> &Region {
+        &self.region
     }
 }
 
-impl Drop for Slices<'_> {
+/// Dropped only by unwinding.
+struct SaysPanicked<'g>(&'g mut Guest);
+
+impl Drop for SaysPanicked<'_> {
     fn drop(&mut self) {
-        let why = match std::thread::panicking() {
-            true => "it panicked; what it said of that is on standard error",
-            false => "it left before the slice was done",
-        };
         // If nobody hears it, nobody waits for it either.
-        let _ = self.guest.fail(why);
+        let _ = self.0.fail("it panicked; what it said of that is on standard error");
     }
 }
 
@@ -208,9 +251,12 @@ pub struct Input<T, D> {
 
 impl<T: Element, D: Dimension> Input<T, D> {
     /// All of it.
+    ///
+    /// # Panics
+    /// In a fork of this program, which does not have it.
     pub fn view(&self) -> ArrayView<'_, T, D> {
         // SAFETY: such an array, checked by `Guest::entry` and `Mapped::new`, is mapped there as long as `self` lives.
-        let view = unsafe { raw_view(self.mapped.memory.base(), self.mapped.extent()) };
+        let view = unsafe { raw_view(self.mapped.base(), self.mapped.extent()) };
         // SAFETY: nobody can write to it: `Mapped::new` has seen the seal.
         unsafe { view.deref_into_view() }
     }
@@ -220,7 +266,6 @@ impl<T: Element, D: Dimension> Input<T, D> {
 #[derive(Debug)]
 pub struct Output<T, D> {
     mapped: Mapped,
-    given: Rc<Cell<Option<usize>>>,
     types: PhantomData<(T, D)>,
 }
 
@@ -228,13 +273,13 @@ impl<T: Element, D: Dimension> Output<T, D> {
     /// The cells of the slice that this program has now.
     ///
     /// # Panics
-    /// If it does not have this slice.
-    pub fn slice(&mut self, slice: &Region) -> ArrayViewMut<'_, T, D> {
-        assert_eq!(self.given.get(), Some(slice.index()), "only the slice that was given last may be written");
+    /// In a fork of this program, which was given nothing.
+    pub fn slice<'s>(&'s mut self, slice: &'s GivenSlice<'_>) -> ArrayViewMut<'s, T, D> {
         // SAFETY: as in `Input::view`.
-        let view = unsafe { raw_view(self.mapped.memory.base(), self.mapped.extent()) };
-        // SAFETY: slices are disjoint and this one was given to this program alone; of this array there is no other `Output`
-        // here, and `&mut self` keeps other views of this one away.
+        let view = unsafe { raw_view(self.mapped.base(), self.mapped.extent()) };
+        // SAFETY: slices are disjoint; this one was given to this program alone, by the one `Guest` that there is, and is not done
+        // before the call that it was handed to has returned. Of this array there is no other `Output` here, and `&mut self` keeps
+        // other views of this one away.
         unsafe { narrow(view, slice).deref_into_view_mut() }
     }
 }
@@ -243,6 +288,8 @@ impl<T: Element, D: Dimension> Output<T, D> {
 #[derive(Debug)]
 struct Mapped {
     memory: Mapping,
+    /// Which file it is.
+    inode: u64,
     shape: Vec<usize>,
     first_is_fastest: bool,
     element: usize,
@@ -260,11 +307,16 @@ impl Mapped {
                 return Err(io::Error::other("it is not what the manifest says"));
             }
             let keeping = if entry.output { Keeping::SharedToWrite } else { Keeping::SharedToRead };
-            Mapping::new(&fd, len, keeping, Inheritance::Withheld)
+            Ok((memory::inode_of(&fd)?, Mapping::new(&fd, len, keeping, Inheritance::Withheld)?))
         };
-        let memory = mapped().map_err(Error::system("map an array that this program was given"))?;
+        let (inode, memory) = mapped().map_err(Error::system("map an array that this program was given"))?;
         let (shape, element) = (entry.shape.clone(), entry.dtype.size());
-        Ok(Self { memory, shape, first_is_fastest: entry.first_is_fastest, element })
+        Ok(Self { memory, inode, shape, first_is_fastest: entry.first_is_fastest, element })
+    }
+
+    fn base(&self) -> NonNull<u8> {
+        assert!(self.memory.is_here(), "{}", Error::NotOwner { what: "this array" });
+        self.memory.base()
     }
 
     fn extent(&self) -> Extent<'_> {
@@ -300,9 +352,8 @@ mod tests {
             arrays: Vec::new(),
         };
         let nowhere = || File::open("/dev/null").unwrap();
-        let (grid, given) = (manifest.grid().unwrap(), Rc::default());
-        let guest =
-            Guest { manifest, grid, orders: BufReader::new(nowhere()), answers: nowhere(), given, taken: Vec::new() };
+        let (grid, by, orders) = (manifest.grid().unwrap(), fork_stamp::current(), BufReader::new(nowhere()));
+        let guest = Guest { manifest, grid, orders, answers: nowhere(), taken: Vec::new(), by };
         assert_eq!(guest.region(b"slice 5 10 7 14").unwrap().index(), 4);
         for other in
             ["slice 5 10", "slice 5 10 7 15", "slice 4 10 7 14", "slice 10 15 0 7", "slice 5 10 7 14 0 1", "done"]

@@ -63,8 +63,8 @@ impl Share<'_> {
 
 // SAFETY: one loan for each array, in order. Outputs are lent for writing although through `&`: a lot is handed to one job, by
 // `run` in this room, and its bytes are looked at before and after. The share is the region's bytes of outputs alone.
-unsafe impl<'a> Lend for &'a Lot {
-    type Part = Share<'a>;
+unsafe impl Lend for &Lot {
+    type Part<'c> = Share<'c>;
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
         list.extend(self.0.iter().map(|array| {
@@ -74,7 +74,7 @@ unsafe impl<'a> Lend for &'a Lot {
         }));
     }
 
-    unsafe fn part(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part {
+    unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part<'c> {
         Share { bases: seats.map(|seat| seat.base).collect(), region: *region, lot: PhantomData }
     }
 }

@@ -30,6 +30,6 @@ mod shepherd;
 
 pub use array::Array;
 pub use dtype::{Dtype, DtypeError};
-pub use guest::{Guest, Input, Output, Slices};
+pub use guest::{GivenSlice, Guest, Input, Output};
 pub use manifest::{Entry, Manifest, PROTOCOL, SCHEMA};
 pub use program::{Program, run};

@@ -9,10 +9,11 @@ use super::reach::reach;
 use super::shepherd::{MARK, Plan, Shepherd, variable};
 use crate::answer::Gathered;
 use crate::engine::Engine;
+use crate::engines::Programs;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::settings::{Redo, Settings};
-use crate::sys::program::Orphans;
+use crate::sys::orphans::Orphans;
 
 /// A program with its arguments, and how its copies are started.
 #[derive(Clone, Debug)]
@@ -64,9 +65,9 @@ impl Program {
         self
     }
 
-    /// Adds a path that it may read, and run, in a [sandbox](crate::Sandbox). Others are: the system's programs and libraries, its
-    /// own file (of one in a `bin`, also what is beside that), and what lies beside files that its arguments name.
-    pub fn readable(mut self, path: impl Into<PathBuf>) -> Self {
+    /// Adds a file or folder that it may read, and run, in a [sandbox](crate::Sandbox). Others are: the system's programs and libraries, its
+    /// own file (of the interpreter of a Python environment, all of that), and the files that its arguments name.
+    pub fn allow_read(mut self, path: impl Into<PathBuf>) -> Self {
         self.readable.push(path.into());
         self
     }
@@ -110,7 +111,7 @@ pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Res
         None => None,
     };
     // It is for the programs: workers have to start them.
-    let settings = Settings { redo: Redo::Overwrites, ..settings.without_sandbox() };
+    let settings = Settings { redo: Redo::Overwrites, ..settings.sandbox_around_programs() };
     let plan = Plan {
         split: settings.split.unwrap_or_default(),
         schedule: settings.schedule,
@@ -121,11 +122,14 @@ pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Res
         confine,
     };
     let lot = Lot::new(arrays);
-    let shepherd = Shepherd::new(program, &lot, plan);
-    // Dropped when all workers are gone, and with them their programs.
-    let _orphans = Orphans::adopt(MARK).map_err(Error::system("become the parent of what programs leave behind"))?;
-    let done = Job::with(&lot, settings)
-        .run_to_end(|worker, mut share| shepherd.work(worker, &mut share), || shepherd.dismiss())?;
+    let orphans = Orphans::adopt(MARK).map_err(Error::system("become the parent of what programs leave behind"))?;
+    let shepherd = Shepherd::new(program, &lot, plan, &orphans);
+    let done = Job::with(&lot, settings).run_programs(|worker, mut share| shepherd.work(worker, &mut share), &shepherd);
+    // All workers are gone, and with them their programs.
+    let done = match shepherd.end_left() {
+        none if none.is_empty() => done?,
+        processes => return Err(Error::Remaining { processes, error: done.err().map(Box::new) }),
+    };
     drop(shepherd);
     Ok((done, lot.into_arrays()))
 }

@@ -24,8 +24,8 @@ const SYSTEM: [&str; 16] = [
     "/sys/devices/system",
 ];
 
-/// Of a program: the system's folders, its own file and, if that is in a `bin`, what is beside that (a virtual environment), what lies
-/// beside the files that its arguments name, and what was said besides. Only what is there.
+/// Of a program: the system's folders, its own file (of one in a Python environment, that), the files that its arguments name, and what was
+/// allowed besides. A folder that an argument names is not among them. Only what is there.
 pub(super) fn reach(program: &OsStr, arguments: &[OsString], more: &[PathBuf]) -> Vec<PathBuf> {
     let mut reach: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
     if let Some(file) = find(program) {
@@ -34,7 +34,7 @@ pub(super) fn reach(program: &OsStr, arguments: &[OsString], more: &[PathBuf]) -
         reach.extend([Some(file), real].into_iter().flatten().map(|file| home(&file)));
     }
     let named = arguments.iter().map(Path::new).filter(|path| path.is_file());
-    reach.extend(named.filter_map(|path| Some(path.canonicalize().ok()?.parent()?.to_owned())));
+    reach.extend(named.map(Path::to_owned));
     reach.extend(more.iter().cloned());
     reach.retain(|path| path.exists());
     reach.sort_unstable();
@@ -50,10 +50,10 @@ fn find(program: &OsStr) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
-/// What belongs to a program's file.
+/// What belongs to a program's file: the virtual environment that it is the interpreter of, or nothing else.
 fn home(file: &Path) -> PathBuf {
-    let folder = file.parent().filter(|folder| folder.ends_with("bin"));
-    folder.and_then(Path::parent).filter(|home| *home != Path::new("/")).unwrap_or(file).to_owned()
+    let folder = file.parent().filter(|folder| folder.ends_with("bin")).and_then(Path::parent);
+    folder.filter(|folder| folder.join("pyvenv.cfg").is_file()).unwrap_or(file).to_owned()
 }
 
 #[cfg(test)]
@@ -64,16 +64,19 @@ mod tests {
     fn a_program_reaches_what_it_needs_and_no_more() {
         let folder = tempfile::tempdir().unwrap();
         let base = folder.path().canonicalize().unwrap();
-        for name in ["venv/bin", "data", "secret"] {
+        for name in ["venv/bin", "home/bin", "data"] {
             std::fs::create_dir_all(base.join(name)).unwrap();
         }
-        let files = ["venv/bin/python", "data/script.py", "secret/key"].map(|name| base.join(name));
+        let names =
+            ["venv/bin/python", "venv/pyvenv.cfg", "home/bin/tool", "home/key", "data/script.py", "data/beside"];
+        let files @ [python, _, tool, key, script, beside] = &names.map(|name| base.join(name));
         files.iter().for_each(|file| std::fs::write(file, b"").unwrap());
-        let arguments = [files[1].clone().into_os_string(), "--verbose".into()];
-        let reach = reach(files[0].as_os_str(), &arguments, &[base.join("nowhere")]);
-        assert!(reach.contains(&base.join("venv")) && reach.contains(&base.join("data")));
-        assert!(!reach.iter().any(|path| files[2].starts_with(path)), "{reach:?}");
-        assert!(reach.iter().all(|path| path.exists()));
+        let arguments = [script.clone().into_os_string(), "--verbose".into(), base.join("home").into_os_string()];
+        let of = |program: &Path| reach(program.as_os_str(), &arguments, &[base.join("nowhere")]);
+        let is_in = |file: &Path, reach: &[PathBuf]| reach.iter().any(|path| file.starts_with(path));
+        assert!(of(python).contains(&base.join("venv")) && of(python).contains(script));
+        assert!(is_in(tool, &of(tool)) && !is_in(key, &of(tool)) && !is_in(beside, &of(tool)), "{:?}", of(tool));
+        assert!(of(tool).iter().all(|path| path.exists()));
         assert_eq!(home(Path::new("/bin/sh")), Path::new("/bin/sh"));
         assert_eq!(find(OsStr::new("no-such-program-anywhere")), None);
     }

@@ -10,12 +10,15 @@ use super::line::{self, Cells};
 use super::lot::{Lot, Share, access};
 use super::manifest::{Entry, Manifest};
 use super::program::Program;
+use crate::engines::Programs;
+use crate::error::Remaining;
 use crate::report::Memory;
 use crate::shared::scratch;
 use crate::slices::{Schedule, Split};
 use crate::sync::Words;
 use crate::sys::child::{self, Exit};
 use crate::sys::memory::{document, get, punch};
+use crate::sys::orphans::Orphans;
 use crate::sys::pools::VARIABLES;
 use crate::sys::program::{self, Heard, Start};
 use crate::sys::sandbox::Support;
@@ -27,6 +30,7 @@ pub(super) struct Shepherd<'s> {
     lot: &'s Lot,
     plan: Plan,
     coordinator: u32,
+    orphans: &'s Orphans,
     /// What this worker has started, once it has. One thread ever looks at it.
     flock: Mutex<Option<Flock>>,
 }
@@ -73,8 +77,8 @@ const LEAVING: u16 = 5000;
 const IN_ENVIRONMENT: usize = 32 << 10;
 
 impl<'s> Shepherd<'s> {
-    pub(super) fn new(program: &'s Program, lot: &'s Lot, plan: Plan) -> Self {
-        Self { program, lot, plan, coordinator: std::process::id(), flock: Mutex::new(None) }
+    pub(super) fn new(program: &'s Program, lot: &'s Lot, plan: Plan, orphans: &'s Orphans) -> Self {
+        Self { program, lot, plan, coordinator: std::process::id(), orphans, flock: Mutex::new(None) }
     }
 
     /// Lets the program do one slice.
@@ -93,21 +97,6 @@ impl<'s> Shepherd<'s> {
             false => self.ask(worker, flock, &cells)?,
         }
         if self.plan.guard { self.publish(flock, share) } else { Ok(()) }
-    }
-
-    /// Tells the program, if it stays, that there is nothing more to do, and waits for its end. How much memory it had, if that is
-    /// to be measured.
-    pub(super) fn dismiss(&self) -> Memory {
-        let mut memory = Memory::default();
-        let mut flock = self.flock.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(mut running) = flock.as_mut().and_then(|flock| flock.running.take()) {
-            if self.plan.measure {
-                memory = Memory::of(running.program.pid()).unwrap_or_default();
-            }
-            // All slices that it was given are done, and how it takes its leave is its own affair.
-            let _ = running.program.dismiss(LEAVING);
-        }
-        memory
     }
 
     fn prepare(&self, worker: &Worker<'_>) -> Result<Flock, String> {
@@ -303,6 +292,27 @@ impl<'s> Shepherd<'s> {
             punch(fd, array.bytes().segment().len()).map_err(refused)?;
         }
         Ok(())
+    }
+}
+
+impl Programs for Shepherd<'_> {
+    /// Tells the program, if it stays, that there is nothing more to do, and waits for its end. How much memory it had, if that is
+    /// to be measured.
+    fn dismiss(&self) -> Memory {
+        let mut memory = Memory::default();
+        let mut flock = self.flock.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mut running) = flock.as_mut().and_then(|flock| flock.running.take()) {
+            if self.plan.measure {
+                memory = Memory::of(running.program.pid()).unwrap_or_default();
+            }
+            // All slices that it was given are done, and how it takes its leave is its own affair.
+            let _ = running.program.dismiss(LEAVING);
+        }
+        memory
+    }
+
+    fn end_left(&self) -> Vec<Remaining> {
+        self.orphans.end()
     }
 }
 

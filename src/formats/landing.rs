@@ -2,18 +2,20 @@
 //!
 //! A landing opens its file before the work begins, in the folder of the target but without a name (O_TMPFILE), and names
 //! it in one step when everything is written. Until then the target is what it was, and a program that is killed leaves
-//! nothing behind. Where a file system has no nameless files (NFS, some FUSE), a hidden name is used and removed again.
+//! nothing behind. What replaces an older file has a hidden name for a moment, and for all the time where a file system has no
+//! nameless files (NFS, some FUSE); who is killed then leaves one, which the next landing on the same target removes.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, Metadata};
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ffi::OsString;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::hidden;
 use super::input::wrong;
+use super::target::{Target, unusable_folder};
 use crate::error::{Error, Result};
-use crate::sys::file::{Folder, may_write, permit_like, reserve};
+use crate::sys::file::{Bounded, Folder, permit_like, reserve, user};
+use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::signals::Hold;
 
 /// An output file that is not there until [`land`](Self::land).
@@ -37,9 +39,9 @@ pub struct Landing {
     /// The target as the user named it.
     path: PathBuf,
     folder: Folder,
-    /// The target's name in `folder`, all symbolic links followed.
+    /// The target's name in `folder`, all symbolic links followed when it was opened.
     name: OsString,
-    file: BufWriter<File>,
+    file: BufWriter<Bounded>,
     /// The name until then, where the file system wants one; meanwhile a signal that asks this process to end is put off,
     /// for the file would stay.
     hidden: Option<OsString>,
@@ -48,40 +50,46 @@ pub struct Landing {
     reserved: bool,
     /// Why writing failed; encoders wrap the error until nobody can tell.
     trouble: Option<io::ErrorKind>,
+    /// The process that opened it; forks have the descriptor and a copy of the buffer.
+    by: Stamp,
 }
 
 impl Landing {
     /// Opens an output that will be at `path`.
     ///
-    /// A symbolic link is followed: the file that it points at is replaced, the link stays. The new file has the
-    /// permissions of the one it replaces, else those that the umask leaves; its owner is this user.
+    /// A symbolic link is followed, here and once: the file that it points at is replaced, the link stays. Not one that somebody else
+    /// has put in a folder with the sticky bit, as /tmp. A link that is put there later is itself replaced.
+    ///
+    /// The new file has the permissions and group of the one it replaces, if that was this user's, else those that the umask
+    /// leaves; its owner is this user. Other names of an older file (hard links) go on to be names of that.
     ///
     /// # Errors
-    /// If the folder is missing or may not be written; if the target is a folder, write-protected, or anything else than
-    /// a regular file (a device, a pipe: a file renamed onto /dev/null would take its place).
+    /// If the folder is missing or may not be written; if the target is a folder, write-protected, another user's in a folder with
+    /// the sticky bit, or anything else than a regular file (a device, a pipe: a file renamed onto /dev/null would take its place).
     pub fn at(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let replaced = replaceable(path)?;
-        let real = behind_links(path);
-        let name = real.file_name().filter(|_| !path.as_os_str().as_bytes().ends_with(b"/"));
-        let name =
-            name.ok_or_else(|| wrong(path, "it is not the name of a file", "name a file in a folder"))?.to_owned();
-        let parent = real.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let unusable = |error| unusable_folder(path, parent, &error);
-        let folder = Folder::open(parent).map_err(unusable)?;
-        let (file, hidden) = match folder.nameless().map_err(unusable)? {
+        let Target { folder, name, old } = Target::find(path)?;
+        let unusable = |error| unusable_folder(path, path.parent().unwrap_or(path), &error);
+        hidden::sweep(&folder, &name);
+        // Who may not read the older file must not be able to open the new one in between either.
+        let mode = match old.as_ref().map(|old| &old.metadata) {
+            None => 0o666,
+            Some(old) if old.uid() == user() => 0o600,
+            Some(old) => old.mode() & 0o666,
+        };
+        let (file, hidden) = match folder.nameless(mode).map_err(unusable)? {
             Some(file) => (file, None),
             None => {
-                let (hidden, file) = under_unused_name(|name| folder.create(name)).map_err(unusable)?;
+                let (hidden, file) = hidden::create(&folder, &name, mode).map_err(unusable)?;
                 (file, Some(hidden))
             }
         };
-        let replaces = replaced.is_some();
-        let file = BufWriter::with_capacity(1 << 18, file);
+        let replaces = old.is_some();
+        let file = BufWriter::with_capacity(1 << 18, Bounded(file));
         let _hold = hidden.as_ref().map(|_| Hold::new());
-        let path = path.to_owned();
-        let landing = Self { path, folder, name, file, hidden, _hold, replaces, reserved: false, trouble: None };
-        if let Some(old) = replaced {
+        let (path, by) = (path.to_owned(), fork_stamp::current());
+        let landing = Self { path, folder, name, file, hidden, _hold, replaces, reserved: false, trouble: None, by };
+        if let Some(old) = old.filter(|old| old.metadata.uid() == user()) {
             permit_like(landing.file.get_ref(), &old).map_err(|error| landing.failed(&error))?;
         }
         Ok(landing)
@@ -108,8 +116,13 @@ impl Landing {
     /// a lack of space only then; a new file on a local disk is left to the system, as `cp` does.
     ///
     /// # Errors
-    /// If not everything can be written, or the folder is no longer what it was; the target stays as it was.
+    /// If not everything can be written, or the folder is no longer what it was, or this is a fork of the process that opened it; the
+    /// target stays as it was.
     pub fn land(mut self) -> Result<()> {
+        if self.is_copy() {
+            let what = format!("this process, {}, was forked from the one that opened it", std::process::id());
+            return Err(wrong(&self.path, what, "write and land it in one process; workers write to arrays"));
+        }
         self.settle().map_err(|error| self.failed(&error))
     }
 
@@ -126,16 +139,23 @@ impl Landing {
         if self.hidden.is_none() {
             match self.folder.link(file, &self.name) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    self.hidden = Some(under_unused_name(|name| self.folder.link(file, name))?.0);
+                    self.hidden = Some(hidden::link(&self.folder, file, &self.name)?);
                 }
                 other => return other,
             }
         }
         if let Some(hidden) = &self.hidden {
             self.folder.rename(hidden, &self.name)?;
+            // Forks of this process would keep it.
+            let _ = file.unlock();
         }
         self.hidden = None;
         Ok(())
+    }
+
+    /// Whether this is a fork of the process that it belongs to.
+    fn is_copy(&self) -> bool {
+        !self.by.is_current()
     }
 
     /// The error of this crate for an error in writing to this file.
@@ -178,77 +198,24 @@ impl Seek for Landing {
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        if let Some(hidden) = &self.hidden {
+        if self.is_copy() {
+            // What is in the buffer will be written by the process that it belongs to.
+            if let Ok(same) = self.file.get_ref().try_clone() {
+                drop(std::mem::replace(&mut self.file, BufWriter::with_capacity(0, Bounded(same))).into_parts());
+            }
+        } else if let Some(hidden) = &self.hidden {
             // There is nobody left to tell, and what remains is a hidden file.
             let _ = self.folder.remove(hidden);
         }
     }
 }
 
-/// The file at `path`, if there is one and it may be replaced.
-fn replaceable(path: &Path) -> Result<Option<Metadata>> {
-    let old = match fs::metadata(path) {
-        Ok(old) => old,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unusable_folder(path, path.parent().unwrap_or(path), &error)),
-    };
-    if old.is_dir() {
-        return Err(wrong(path, "it is a folder", "name a file in it"));
-    }
-    if !old.is_file() {
-        return Err(wrong(path, "it is a device, a pipe or a socket, and would be replaced", "name an ordinary file"));
-    }
-    may_write(path).map_err(|error| {
-        wrong(path, format!("it is there and write-protected ({error})"), "name another file, or allow it (chmod u+w)")
-    })?;
-    Ok(Some(old))
-}
-
-/// Where a chain of symbolic links ends, also if nothing is there yet.
-fn behind_links(path: &Path) -> PathBuf {
-    let mut path = path.to_owned();
-    // The kernel gives up after 40 links, and says so before this is asked.
-    for _ in 0..40 {
-        let Ok(link) = fs::read_link(&path) else { break };
-        path = path.parent().unwrap_or(Path::new("")).join(link);
-    }
-    path
-}
-
-/// Tries names that nobody can guess until one is free: in a folder that others may write too, one could be there before us.
-fn under_unused_name<T>(mut attempt: impl FnMut(&OsStr) -> io::Result<T>) -> io::Result<(OsString, T)> {
-    loop {
-        let number = RandomState::new().build_hasher().finish();
-        let name = OsString::from(format!(".parfork-{}-{number:016x}", std::process::id()));
-        match attempt(&name) {
-            Ok(made) => return Ok((name, made)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-fn unusable_folder(path: &Path, folder: &Path, error: &io::Error) -> Error {
-    let folder = folder.display();
-    match error.kind() {
-        io::ErrorKind::NotFound => {
-            wrong(path, format!("there is no folder {folder}"), format!("make it (mkdir -p {folder}) or name another"))
-        }
-        io::ErrorKind::NotADirectory => wrong(path, format!("{folder} is not a folder"), "name a file in a folder"),
-        io::ErrorKind::PermissionDenied => {
-            wrong(path, format!("this user may not write in the folder {folder}"), "name a file in another folder")
-        }
-        io::ErrorKind::ReadOnlyFilesystem => {
-            wrong(path, format!("the folder {folder} is on a read-only file system"), "name a file in another folder")
-        }
-        _ => wrong(path, format!("nothing can be written in the folder {folder} ({error})"), "name another folder"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::ffi::OsStr;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
     fn names(folder: &Path) -> Vec<OsString> {
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
@@ -257,8 +224,8 @@ mod tests {
     /// As on a file system without nameless files.
     fn with_hidden_name(path: &Path) -> Landing {
         let mut landing = Landing::at(path).unwrap();
-        let (hidden, file) = under_unused_name(|name| landing.folder.create(name)).unwrap();
-        landing.file = BufWriter::new(file);
+        let (hidden, file) = hidden::create(&landing.folder, &landing.name, 0o666).unwrap();
+        landing.file = BufWriter::new(Bounded(file));
         landing.hidden = Some(hidden);
         landing
     }
@@ -300,25 +267,64 @@ mod tests {
         Landing::at(&link).unwrap().land().unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o7777, 0o640);
-        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
-        symlink(&one, &two).unwrap();
-        symlink(&two, &one).unwrap();
-        assert!(Landing::at(&one).is_err());
     }
 
     #[test]
-    fn what_is_wrong_with_a_target_is_found_at_once() {
+    fn permissions_are_never_more_than_they_were_for_anybody() {
         let folder = tempfile::tempdir().unwrap();
-        let refusal = |path: &Path| Landing::at(path).unwrap_err().to_string();
-        assert!(refusal(&folder.path().join("none/out")).contains("mkdir -p"));
-        assert!(refusal(folder.path()).contains("it is a folder"));
-        assert!(refusal(&folder.path().join("none/")).contains("not the name of a file"));
-        assert!(refusal(Path::new("/dev/null")).contains("device"));
-        assert!(refusal(Path::new("")).contains("not the name"));
-        assert!(refusal(Path::new("/proc/out")).contains("/proc"));
-        let file = folder.path().join("file");
-        fs::write(&file, "").unwrap();
-        assert!(refusal(&file.join("out")).contains("is not a folder"));
+        let path = folder.path().join("out");
+        let after = |mode, owner, group| {
+            fs::write(&path, "").unwrap();
+            chown(&path, owner, group).unwrap();
+            fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+            Landing::at(&path).unwrap().land().unwrap();
+            let found = fs::metadata(&path).unwrap();
+            fs::remove_file(&path).unwrap();
+            (found.mode() & 0o7777, found.uid(), found.gid())
+        };
+        let own = after(0o660, None, None);
+        assert_eq!((own.0, own.1), (0o660, user()));
+        if user() != 0 {
+            return println!("skipped: only root can give files away");
+        }
+        assert_eq!(after(0o660, None, Some(4242)), (0o660, 0, 4242));
+        // What another user has left, open to everybody, is no way to have the new one so.
+        let (mode, owner, group) = after(0o666, Some(4242), Some(4242));
+        assert_eq!((mode & 0o022, owner, group), (0, 0, own.2));
+        assert_eq!(after(0o600, Some(4242), None).0, 0o600);
+    }
+
+    #[test]
+    fn a_link_put_there_later_is_replaced_and_not_followed() {
+        for open in [|path: &Path| Landing::at(path).unwrap(), with_hidden_name] {
+            let folder = tempfile::tempdir().unwrap();
+            let (path, other) = (folder.path().join("out"), folder.path().join("other"));
+            fs::write(&other, "precious").unwrap();
+            let mut out = open(&path);
+            symlink("other", &path).unwrap();
+            out.write_all(b"result").unwrap();
+            out.land().unwrap();
+            assert_eq!(
+                (fs::read_to_string(&path).unwrap(), fs::read_to_string(&other).unwrap()),
+                ("result".into(), "precious".into())
+            );
+            assert!(!fs::symlink_metadata(&path).unwrap().is_symlink());
+        }
+    }
+
+    #[test]
+    fn what_the_killed_have_left_is_removed_by_the_next_and_nothing_of_the_living() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let living = with_hidden_name(&path);
+        // As a process leaves it that is killed between link and rename.
+        let (left, file) = hidden::create(&living.folder, OsStr::new("out"), 0o644).unwrap();
+        drop(file);
+        assert!(folder.path().join(&left).exists());
+        drop(Landing::at(&path).unwrap());
+        assert_eq!(names(folder.path()), [living.hidden.clone().unwrap()]);
+        living.land().unwrap();
+        assert_eq!(names(folder.path()), ["out"]);
     }
 
     #[test]

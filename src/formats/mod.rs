@@ -7,10 +7,12 @@
 //! Whatever a file holds, the end is an array, [`Error::File`](crate::Error::File) or
 //! [`Error::Memory`](crate::Error::Memory).
 
+mod hidden;
 mod input;
 mod landing;
 #[cfg(feature = "npy")]
 pub mod npy;
+mod target;
 
 pub use input::{InputFile, segment};
 pub use landing::Landing;

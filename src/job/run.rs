@@ -1,6 +1,5 @@
 //! How a job is put together: cut, board, work, answers.
 
-use std::ops::Range;
 use std::time::{Instant, SystemTime};
 
 use bytemuck::Pod;
@@ -9,11 +8,11 @@ use super::recorder::{Recorder, Remains};
 use super::{Job, cpus};
 use crate::answer::{Answer, Gathered};
 use crate::engine::{Engine, MOST_WORKERS};
-use crate::engines::{Care, Hands, Orders, Upbringing, Work};
+use crate::engines::{Care, Hands, Ledger, Orders, Upbringing, Work};
 use crate::error::{Death, Error, Result};
 use crate::lend::{Lend, Loan, cut};
 use crate::report::Report;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Confinement, Sandbox};
 use crate::settings::{Redo, Settings};
 use crate::sync::{Board, Dealer, Layout, Patience, Sign, Tape};
 use crate::sys::memory::Access;
@@ -37,6 +36,7 @@ impl<L: Lend> Job<'_, L> {
         let mut loans = Vec::new();
         self.lent.loans(&mut loans);
         let split = settings.split.unwrap_or_default();
+        loans.iter().try_for_each(|loan| loan.backing.own())?;
         let grid = cut(split, &loans)?;
         let addresses = loans.iter().map(Loan::address).collect();
         check(&settings, &loans, hands.as_ref().is_some_and(|hands| hands.joins_in()))?;
@@ -79,17 +79,18 @@ impl<L: Lend> Job<'_, L> {
             upbringing: Upbringing {
                 threads: settings.threads_per_worker.unwrap_or(1),
                 pin: settings.pin,
-                confined: sandbox.is_some(),
+                confined: sandbox.as_ref().is_some_and(Confinement::confines_workers),
             },
             only,
         };
         let began = Instant::now();
         let mut orders = Orders {
             began,
-            deadline: settings.deadline.map(|span| (span, began.checked_add(span))),
+            deadline: settings.deadline.map(|span| (span, called.0.checked_add(span))),
             slice_deadline: settings.slice_deadline,
             stop: settings.stop,
             progress: settings.progress,
+            ledger: Ledger::new(run.clone()),
         };
         let _shown = board.show(&Sign {
             name: settings.name.as_deref(),
@@ -106,6 +107,9 @@ impl<L: Lend> Job<'_, L> {
             return Err(orders.ended(0, slices));
         }
         let deaths = engine(&work, &mut orders, hands.as_deref_mut());
+        if let Some(sandbox) = &sandbox {
+            sandbox.forward_rest();
+        }
         let mut report = Report {
             engine: settings.engine,
             split,
@@ -122,9 +126,8 @@ impl<L: Lend> Job<'_, L> {
         report.read(&board, run.clone());
         let remains = Remains { board: &board, loans: &loans, began, ended, measure_memory: settings.measure_memory };
         let done = deaths.and_then(|deaths| {
-            report.check(&board, run.clone())?;
             unchanged(&loans)?;
-            Ok((deaths, answers(&board, run)?))
+            Ok((deaths, answers(&board, &mut orders)?))
         });
         let answers = match done {
             Ok((deaths, answers)) => {
@@ -147,19 +150,20 @@ impl<L: Lend> Job<'_, L> {
     }
 }
 
-/// The answers of the slices that were run.
-fn answers<A: Pod>(board: &Board, run: Range<usize>) -> Result<Vec<A>> {
-    let answer = |slice: usize| {
+/// The answers of the slices that were run, which are all done.
+fn answers<A: Pod>(board: &Board, orders: &mut Orders<'_>) -> Result<Vec<A>> {
+    let mut answers = Vec::new();
+    let late = orders.late();
+    let gathered = orders.ledger.gather(board, late, |read| {
         let mut answer = A::zeroed();
-        match board.read_answer(slice, bytemuck::bytes_of_mut(&mut answer)) {
-            true => Ok(answer),
-            false => Err(Error::System {
-                doing: "keep the board as the workers left it",
-                source: std::io::Error::other(format!("somebody has written over the answer of slice {slice}")),
-            }),
-        }
-    };
-    run.map(answer).collect()
+        let state = read(bytemuck::bytes_of_mut(&mut answer));
+        answers.push(answer);
+        state
+    });
+    match gathered? {
+        true => Ok(answers),
+        false => Err(orders.ended(board.done(), board.layout().slices)),
+    }
 }
 
 /// Refuses what was made of files that were written to meanwhile: the coordinator looks at its leases, unless it is stopped.

@@ -5,13 +5,14 @@ use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use super::process::Process;
 use crate::error::Cause;
 use crate::sync::{Berth, Board};
-use crate::sys::child::{self, Child, Exit, Ward};
-use crate::sys::futex;
+use crate::sys::child::{Child, Exit};
 use crate::sys::obituary::Obituary;
-use crate::sys::proc;
+use crate::sys::pidfd::{ENDING, Remaining, Ward};
 use crate::sys::usage::Usage;
+use crate::sys::{futex, proc};
 
 /// Why a wait ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub(crate) struct Crowd {
     members: Vec<Member>,
     /// When all were last asked for.
     asked: Cell<Instant>,
+    /// Those that were to end and have not.
+    remaining: Vec<Remaining>,
     /// When the youngest was made.
     made: Instant,
 }
@@ -37,32 +40,26 @@ struct Member {
     process: Process,
     /// Whether it is known to be dead, and was heard of.
     buried: bool,
-    /// Whether it was reaped, if that is not for its own value to know.
-    reaped: bool,
-    /// Why it was ended, if it took too long.
+    /// Whether nothing more is to be done for its end: it was reaped, or cannot be.
+    ended: bool,
+    /// Why it was ended, if it took too long or did what it may not.
     stalled: Option<Cause>,
-}
-
-enum Process {
-    /// This process made it.
-    Own(Child),
-    /// The nursery made it: which process that is, whose end is on the board.
-    Fostered(Ward, u32, Board),
 }
 
 impl Crowd {
     /// How often to ask the system for deaths that no obituary can tell: of workers that died before they signed theirs,
     /// and of those beyond the number of words that can be waited on at once (or all, before Linux 5.16).
-    const ROUND: Duration = Duration::from_millis(10);
+    pub(super) const ROUND: Duration = Duration::from_millis(10);
     /// How soon after the birth of the last worker to ask first; then when as much time has passed again, and so on until
     /// rounds are as long as above. Most have signed before the first.
-    const FIRST_ROUND: Duration = Duration::from_millis(1);
+    pub(super) const FIRST_ROUND: Duration = Duration::from_millis(1);
     /// How often to ask for all others. The kernel writes an obituary only if the dead worker's memory still tells it where:
     /// one that has unmapped the board or scribbled on it dies unheard.
     const SLOW_ROUND: Duration = Duration::from_millis(500);
 
     pub(crate) fn new(board: &Board) -> Self {
-        Self { board: board.clone(), members: Vec::new(), asked: Cell::new(Instant::now()), made: Instant::now() }
+        let now = Instant::now();
+        Self { board: board.clone(), members: Vec::new(), asked: Cell::new(now), remaining: Vec::new(), made: now }
     }
 
     /// Adds a child of this process as the next rank.
@@ -75,12 +72,12 @@ impl Crowd {
     /// # Errors
     /// If there is no such process, or it is not the nursery's.
     pub(crate) fn foster(&mut self, pid: u32, nursery: u32) -> io::Result<()> {
-        self.push(Process::Fostered(Ward::hold(pid, nursery)?, nursery, self.board.clone()));
+        self.push(Process::fostered(Ward::hold(pid, nursery)?, nursery, &self.board));
         Ok(())
     }
 
     fn push(&mut self, process: Process) {
-        self.members.push(Member { process, buried: false, reaped: false, stalled: None });
+        self.members.push(Member { process, buried: false, ended: false, stalled: None });
         self.made = Instant::now();
     }
 
@@ -174,10 +171,7 @@ impl Crowd {
 
     /// What one has cost, if the system tells: not of one that the nursery has reaped.
     pub(crate) fn usage(&self, rank: usize) -> Option<Usage> {
-        match &self.members.get(rank)?.process {
-            Process::Own(child) => child.usage(),
-            Process::Fostered(ward, ..) => Usage::of_process(ward.pid()).ok(),
-        }
+        self.members.get(rank)?.process.usage()
     }
 
     /// Ends one that has kept the job waiting for longer than `limit`.
@@ -192,18 +186,40 @@ impl Crowd {
         member.process.kill();
     }
 
-    /// Ends them all. Their end is certain after this, but may take a moment.
+    /// Ends one for something that it did, if it is that process.
+    pub(crate) fn end_for(&mut self, rank: usize, pid: u32, cause: Cause) {
+        if let Some(member) = self.members.get_mut(rank).filter(|member| member.process.pid() == pid) {
+            member.stalled = Some(cause);
+            member.process.kill();
+        }
+    }
+
+    /// Sends SIGKILL to them all. The end of those that may be killed is certain after this, but may take a moment.
     pub(crate) fn kill(&self) {
         self.members.iter().for_each(|member| member.process.kill());
     }
 
-    /// Ends and reaps them all. Their ranks still stand for them.
+    /// Ends and reaps them all, as far as that is possible. Their ranks still stand for them.
     pub(crate) fn end(&mut self) {
         self.kill();
+        let until = Instant::now() + ENDING;
         for member in &mut self.members {
-            member.process.wait_for_end();
-            member.buried = true;
+            if !member.ended {
+                self.remaining.extend(member.process.end_by(until));
+            }
+            (member.buried, member.ended) = (true, true);
         }
+    }
+
+    /// As [`end`](Self::end), for good; those that are still there.
+    pub(crate) fn dismiss(mut self) -> Vec<Remaining> {
+        self.end();
+        std::mem::take(&mut self.remaining)
+    }
+
+    /// Whether one of those that were to end has not, so that it may still write to what was lent.
+    pub(crate) fn has_remaining(&self) -> bool {
+        !self.remaining.is_empty()
     }
 
     /// Whether none of them is known or seen to be dead.
@@ -213,37 +229,46 @@ impl Crowd {
     }
 
     /// Ends them all, whose work is over, and returns those that may still have to give back their memory, which can take
-    /// long: dropping them waits for that. None can execute another instruction, and the kernel has written all obituaries.
-    pub(crate) fn leave(mut self) -> Vec<Leaving> {
+    /// long, and those that cannot be ended. Of the former none can execute another instruction, and the kernel has written all
+    /// obituaries.
+    pub(crate) fn leave(mut self) -> (Vec<Leaving>, Vec<Remaining>) {
         self.kill();
+        let until = Instant::now() + ENDING;
         let members = std::mem::take(&mut self.members);
-        let members = members.into_iter().zip(self.board.berths());
-        let process = |(member, berth): (Member, &Berth)| {
-            if member.process.past(berth).is_none() {
-                member.process.wait_for_end();
-                return None;
+        let mut leaving = Vec::new();
+        for (member, berth) in members.into_iter().zip(self.board.berths()).filter(|(member, _)| !member.ended) {
+            match member.process.past(berth, until) {
+                Some(_) => leaving.push(Leaving(Some(member.process))),
+                None => self.remaining.extend(member.process.end_by(until)),
             }
-            Some(Leaving(member.process))
-        };
-        members.filter_map(process).collect()
+        }
+        (leaving, std::mem::take(&mut self.remaining))
     }
 
-    /// Hears no more of one that is dead or as good as that, and can do nothing more; its pid and what ended it.
+    /// Hears no more of one that is dead or as good as that, and can do nothing more; its pid and what ended it. One that cannot
+    /// be ended is [still there](Self::has_remaining) after that.
     pub(crate) fn bury(&mut self, rank: usize) -> (u32, Cause) {
         let berth = &self.board.berths()[rank];
         let member = &mut self.members[rank];
         // One whose obituary lies may still be alive.
         member.process.kill();
         member.buried = true;
-        let exit = member.process.past(berth).unwrap_or_else(|| member.process.wait(berth));
+        let until = Instant::now() + ENDING;
+        let exit = member.process.past(berth, until).or_else(|| {
+            let remaining = member.process.end_by(until);
+            member.ended = true;
+            self.remaining.extend(remaining);
+            remaining.is_none().then(|| member.process.exit(berth))
+        });
         let nursery = self.board.head().post.0.obituary.word().load(Ordering::Acquire);
-        let fostered = matches!(member.process, Process::Fostered(..));
         let cause = match (member.stalled.take(), exit) {
-            (Some(stalled), Exit::Signal(libc::SIGKILL)) => stalled,
-            (_, Exit::Signal(libc::SIGKILL) | Exit::Unknown) if fostered && Obituary::says_dead(nursery) => {
+            (Some(stalled), None | Some(Exit::Signal(libc::SIGKILL))) => stalled,
+            (_, Some(Exit::Signal(libc::SIGKILL) | Exit::Unknown))
+                if member.process.is_fostered() && Obituary::says_dead(nursery) =>
+            {
                 Cause::NurseryDied
             }
-            (_, exit) => cause_of(exit),
+            (_, exit) => exit.map_or(Cause::Unknown, cause_of),
         };
         (member.process.pid(), cause)
     }
@@ -256,11 +281,10 @@ impl Crowd {
     /// Reaps those of the dead whose memory is gone; the ranks and ends of these, and whether there are others.
     pub(super) fn reap(&mut self) -> (Vec<(usize, Exit)>, bool) {
         let (mut reaped, mut more) = (Vec::new(), false);
-        for (rank, member) in self.members.iter_mut().enumerate().filter(|(_, member)| member.buried && !member.reaped)
-        {
+        for (rank, member) in self.members.iter_mut().enumerate().filter(|(_, member)| member.buried && !member.ended) {
             match member.process.ended(&self.board.berths()[rank]) {
                 Some(exit) => {
-                    member.reaped = true;
+                    member.ended = true;
                     reaped.push((rank, exit));
                 }
                 None => more = true,
@@ -280,105 +304,27 @@ pub(crate) fn cause_of(exit: Exit) -> Cause {
 }
 
 impl Drop for Crowd {
+    /// As [`dismiss`](Crowd::dismiss); who is still there is said on stderr, for nobody asks.
     fn drop(&mut self) {
-        self.kill();
-        self.members.iter().for_each(|member| member.process.wait_for_end());
+        self.end();
+        self.remaining.iter().for_each(|remaining| eprintln!("parfork: {remaining}"));
     }
 }
 
 /// A worker that can do nothing more and gives back its memory. Dropping it waits until that is done.
-pub(crate) struct Leaving(Process);
+pub(crate) struct Leaving(Option<Process>);
 
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        self.0.wait_for_end();
+impl Leaving {
+    /// Waits until it is gone, or long enough.
+    pub(crate) fn end(mut self) -> Option<Remaining> {
+        self.0.take()?.end_by(Instant::now() + ENDING)
     }
 }
 
-impl Process {
-    /// How long the nursery may take to reap a worker that is dead, and to say so.
-    const TOLD: Duration = Duration::from_secs(1);
-
-    fn pid(&self) -> u32 {
-        match self {
-            Self::Own(child) => child.pid(),
-            Self::Fostered(ward, ..) => ward.pid(),
-        }
-    }
-
-    fn kill(&self) {
-        match self {
-            Self::Own(child) => child.kill(),
-            Self::Fostered(ward, ..) => ward.kill(),
-        }
-    }
-
-    /// How it ended, if it has.
-    fn ended(&self, berth: &Berth) -> Option<Exit> {
-        match self {
-            Self::Own(child) => child.ended(),
-            Self::Fostered(ward, nursery, board) => ward.is_dead().then(|| Self::told(berth, *nursery, board)),
-        }
-    }
-
-    /// How it will have ended, as soon as it can do nothing more.
-    fn foretold(&self) -> Option<Exit> {
-        match self {
-            Self::Own(child) => child.foretold(),
-            Self::Fostered(ward, ..) => ward.foretold(),
-        }
-    }
-
-    /// How one that was killed will have ended, if it is known to be past its last instruction, with its obituary written.
-    /// Waits for that, which is a matter of microseconds, but not for one that has not signed.
-    fn past(&self, berth: &Berth) -> Option<Exit> {
-        loop {
-            let word = berth.obituary.word().load(Ordering::Acquire);
-            if Obituary::says_dead(word) {
-                return self.foretold();
-            }
-            if !Obituary::says_signed(word) || self.ended(berth).is_some() {
-                return None;
-            }
-            futex::wait(berth.obituary.word(), word, Some(Instant::now() + Crowd::FIRST_ROUND));
-        }
-    }
-
-    /// Waits for its end, which must be certain.
-    fn wait_for_end(&self) {
-        match self {
-            Self::Own(child) => {
-                child.wait();
-            }
-            Self::Fostered(ward, ..) => ward.wait(),
-        }
-    }
-
-    /// As [`wait_for_end`](Self::wait_for_end); how it ended.
-    fn wait(&self, berth: &Berth) -> Exit {
-        self.wait_for_end();
-        match self {
-            Self::Own(child) => child.wait(),
-            Self::Fostered(_, nursery, board) => Self::told(berth, *nursery, board),
-        }
-    }
-
-    /// What the nursery says of a worker that is dead. Only for the error's text: that it is dead is for its pidfd to say.
-    fn told(berth: &Berth, nursery: u32, board: &Board) -> Exit {
-        let until = Instant::now() + Self::TOLD;
-        loop {
-            // Asked for first: what it had said before its end is there then.
-            let end = board.head().post.0.obituary.word().load(Ordering::Acquire);
-            let is_late = || Instant::now() > until || Obituary::says_dead(end);
-            match berth.exit() {
-                Some(exit) => return exit,
-                None if is_late() => return Exit::Unknown,
-                None => {
-                    // Somebody may have stopped it.
-                    child::resume(nursery);
-                    futex::wait(berth.exit_word().0, berth.exit_word().1, Some(Instant::now() + Crowd::ROUND));
-                }
-            }
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        if let Some(remaining) = self.0.take().and_then(|process| process.end_by(Instant::now() + ENDING)) {
+            eprintln!("parfork: {remaining}");
         }
     }
 }

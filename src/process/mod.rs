@@ -3,7 +3,9 @@
 mod alone;
 mod crowd;
 mod nursery;
+#[expect(clippy::module_inception, reason = "the room is about processes, the file is one")]
+mod process;
 
 pub(crate) use alone::be_alone;
 pub(crate) use crowd::{Crowd, Event, Leaving, cause_of};
-pub(crate) use nursery::Nursery;
+pub(crate) use nursery::{Held, Nursery};

@@ -2,34 +2,55 @@
 //!
 //! It is forked when the job begins, while that is safe, sleeps, and has one thread for ever. An order is a number on the
 //! board. The nursery forks the workers of the round, notes their pids and says done; the coordinator takes hold of them and
-//! says so, before which none is reaped, so that a pid means what it says. From then on the nursery reaps who dies and notes
-//! how it ended. Should it die itself, its workers die with it, and a pipe that they all hold open tells when the last is gone.
+//! says so, before which none is reaped, so that a pid means what it says, and none has anything to do with arrays
+//! ([`Held::wait`]). From then on the nursery reaps who dies and notes how it ended.
+//!
+//! Should it die itself, its workers die with it. Those that the coordinator holds are waited for; those that it does not hold
+//! have attached nothing, and leave.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::crowd::{Crowd, Event};
-use crate::shared::Withheld;
-use crate::sync::{Berth, Board};
-use crate::sys::child::{self, Child, Lifeline};
+use crate::sync::{Berth, Board, held};
+use crate::sys::child::{self, Child};
 use crate::sys::futex;
 use crate::sys::obituary::Obituary;
+use crate::sys::pidfd::{ENDING, Remaining};
 
-/// The fork server of a job, as the coordinator holds it. Dropping it ends it, and waits until all that it made are gone.
+/// The fork server of a job, as the coordinator holds it. Dropping it ends it. Whoever it made is to be dropped before.
 pub(crate) struct Nursery {
     board: Board,
     child: Child,
     orders: u32,
-    _lifeline: Lifeline,
 }
 
-/// How long an order may take: a thousand forks of a process with gigabytes of its own, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A worker's order to be born.
+#[derive(Clone, Copy)]
+pub(crate) struct Held<'b> {
+    board: &'b Board,
+    order: u32,
+}
+
+impl Held<'_> {
+    /// In a worker just born: waits until the coordinator holds it, and so would wait for its end. Without that it leaves: the fork
+    /// server has died, or was told to.
+    pub(crate) fn wait(self) {
+        if !held::wait_until_held(&self.board.head().post.0.ordered, self.order) {
+            child::leave(1);
+        }
+    }
+}
+
+/// How long the fork server may take to fork one more worker: it may have gigabytes of its own, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it may take to leave: no longer than those that it ends.
+const CLOSING: Duration = ENDING.saturating_add(Duration::from_secs(1));
 
 /// The order to leave. Others are fewer: two for each round.
-const CLOSE: u32 = u32::MAX;
+pub(super) const CLOSE: u32 = u32::MAX;
 
 /// How soon to look again for the end of a process that is about to end.
 const SOON: Duration = Duration::from_millis(1);
@@ -38,36 +59,30 @@ const SOON: Duration = Duration::from_millis(1);
 const ROUND: Duration = Duration::from_millis(10);
 
 impl Nursery {
-    /// Forks it. For each order it calls `bear` with an empty crowd to be filled, and with
-    /// what each of these must hold open until its end; it and whoever it makes keep away from what
-    /// is `withheld`.
+    /// Forks it. For each order it calls `bear` with an empty crowd to be filled, and with what each of these must
+    /// [wait](Held::wait) for before it attaches anything.
     ///
     /// # Safety
     /// As for [`child::spawn`].
     #[allow(unsafe_code)]
-    pub(crate) unsafe fn open(
-        board: &Board,
-        withheld: Withheld,
-        bear: impl FnMut(&mut Crowd, BorrowedFd<'_>),
-    ) -> io::Result<Self> {
+    pub(crate) unsafe fn open(board: &Board, bear: impl FnMut(&mut Crowd, Held<'_>)) -> io::Result<Self> {
         // What the one before it was told and said is not for this one.
-        // SAFETY: who had it before, if anybody, was dropped, and that waits for all that it made.
+        // SAFETY: who had it before, if anybody, was dropped; whoever that had made and nobody held only reads the word, and
+        // leaves.
         unsafe { board.clear_post() };
-        let (lifeline, held) = Lifeline::new()?;
-        let life = || {
-            let mut bear = bear;
-            withheld.blockade().map_or(1, |()| serve(board, |crowd| bear(crowd, held.as_fd())))
-        };
+        child::flush_buffers();
+        let coordinator = std::process::id();
+        let life = || serve(board, coordinator, bear);
         // SAFETY: passed on to the caller.
         let child = unsafe { child::spawn(life) }?;
-        Ok(Self { board: board.clone(), child, orders: 0, _lifeline: lifeline })
+        Ok(Self { board: board.clone(), child, orders: 0 })
     }
 
     /// Lets it fork the workers of a round.
     ///
     /// # Errors
-    /// If it is gone, or does not answer; whoever it made is gone when it is dropped. If the system makes no more processes:
-    /// the crowd is smaller than asked for then.
+    /// If it is gone, or does not answer: to be dropped then. If the system makes no more processes: the crowd is smaller than
+    /// asked for then.
     pub(crate) fn bear(&mut self, workers: usize) -> io::Result<Crowd> {
         self.board.head().post.0.wanted.store(workers as u32, Ordering::Relaxed);
         self.order()?;
@@ -93,9 +108,8 @@ impl Nursery {
             return Err(written_over());
         }
         self.orders += 1;
-        post.ordered.store(self.orders, Ordering::Release);
-        futex::wake_all(&post.ordered);
-        let until = Instant::now() + PATIENCE;
+        held::tell(&post.ordered, self.orders);
+        let (mut made, mut until) = (0, Instant::now() + PATIENCE);
         loop {
             // Somebody may have stopped it, or may do so now.
             self.child.resume();
@@ -110,8 +124,13 @@ impl Nursery {
             if Obituary::says_dead(end) || self.child.ended().is_some() {
                 return Err(io::Error::other("the process that was to fork them was killed"));
             }
+            let makes = self.board.berths().iter().filter(|berth| berth.pid().is_some()).count();
+            if makes > made {
+                (made, until) = (makes, Instant::now() + PATIENCE);
+            }
             if Instant::now() > until {
-                return Err(io::Error::other("the process that was to fork them does not answer"));
+                let pid = self.child.pid();
+                return Err(io::Error::other(format!("process {pid}, which was to fork them, does not answer")));
             }
             let round = Some(Instant::now() + ROUND);
             if futex::wait_any(&[(&post.done, done), (post.obituary.word(), end)], round).is_err() {
@@ -125,18 +144,23 @@ fn written_over() -> io::Error {
     io::Error::other("somebody has written over the board")
 }
 
-impl Drop for Nursery {
-    /// Lets it reap whom it made and leave; what it does not reap would be left to nobody knows whom.
-    fn drop(&mut self) {
+impl Nursery {
+    /// Lets it reap whom it made and leave, and ends it if it does not; whether it is still there.
+    pub(crate) fn close(self) -> Option<Remaining> {
+        self.tell_to_leave();
+        self.child.kill();
+        self.child.end_by(Instant::now() + ENDING)
+    }
+
+    /// What it does not reap would be left to nobody knows whom.
+    fn tell_to_leave(&self) {
         let post = &self.board.head().post.0;
-        post.ordered.store(CLOSE, Ordering::Release);
-        futex::wake_all(&post.ordered);
-        let until = Instant::now() + PATIENCE;
+        held::tell(&post.ordered, CLOSE);
+        let until = Instant::now() + CLOSING;
         while self.child.ended().is_none() && Instant::now() < until {
             self.child.resume();
             let end = post.obituary.word().load(Ordering::Acquire);
             if Obituary::says_dead(end) {
-                // Reaped when `child` is dropped.
                 break;
             }
             futex::wait(post.obituary.word(), end, Some(Instant::now() + ROUND));
@@ -144,8 +168,15 @@ impl Drop for Nursery {
     }
 }
 
+impl Drop for Nursery {
+    /// As [`close`](Nursery::close); dropping the child says on stderr if it is still there.
+    fn drop(&mut self) {
+        self.tell_to_leave();
+    }
+}
+
 /// The nursery's own life.
-fn serve(board: &Board, mut bear: impl FnMut(&mut Crowd)) -> i32 {
+fn serve(board: &Board, coordinator: u32, mut bear: impl FnMut(&mut Crowd, Held<'_>)) -> i32 {
     child::name("parfork-nursery");
     let post = &board.head().post.0;
     post.obituary.sign();
@@ -155,8 +186,10 @@ fn serve(board: &Board, mut bear: impl FnMut(&mut Crowd)) -> i32 {
     loop {
         let ordered = post.ordered.load(Ordering::Acquire);
         let met = served % 2 == 0;
-        if ordered == CLOSE {
-            // Dropping a crowd reaps it.
+        // The kernel does not end it with a coordinator that may not do so: one that has given up its privileges.
+        if ordered == CLOSE || !child::is_child_of(coordinator) {
+            // Who cannot be ended is for the coordinator to tell.
+            leaving.into_iter().chain([crowd]).for_each(|crowd| drop(crowd.dismiss()));
             return 0;
         } else if ordered != served {
             if ordered != served + 1 {
@@ -168,7 +201,7 @@ fn serve(board: &Board, mut bear: impl FnMut(&mut Crowd)) -> i32 {
                 leaving.push(std::mem::replace(&mut crowd, Crowd::new(board)));
                 // The end of one before may have been noted just after the coordinator had made the berths new.
                 board.berths().iter().for_each(Berth::forget_exit);
-                bear(&mut crowd);
+                bear(&mut crowd, Held { board, order: served });
             }
             post.done.store(served, Ordering::Release);
             futex::wake_all(&post.done);

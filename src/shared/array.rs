@@ -129,6 +129,10 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
     }
 
     /// The whole array, to read.
+    ///
+    /// # Panics
+    /// In a worker, or another fork of the process that made the array: what is there of it is only this value. Lend it to the job.
+    #[track_caller]
     pub fn view(&self) -> ArrayView<'_, T, D> {
         // SAFETY: the view is of this array's own segment; `&self` for its lifetime keeps every writer out: `view_mut`
         // and lending for writing both need `&mut self`, and workers of an ended job are gone.
@@ -136,22 +140,34 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
     }
 
     /// The whole array, to write.
+    ///
+    /// # Panics
+    /// As [`view`](Self::view).
+    #[track_caller]
     pub fn view_mut(&mut self) -> ArrayViewMut<'_, T, D> {
         // SAFETY: as in `view`; `&mut self` for its lifetime keeps out readers too.
         unsafe { self.raw_view().deref_into_view_mut() }
     }
 
     /// All elements in the order of memory.
+    ///
+    /// # Panics
+    /// As [`view`](Self::view).
+    #[track_caller]
     pub fn as_slice(&self) -> &[T] {
         // SAFETY: the segment holds `len` elements from a page boundary on, every bit pattern is a `T` (Pod), and `&self`
         // keeps writers out as in `view`.
-        unsafe { std::slice::from_raw_parts(self.segment.base().cast().as_ptr(), self.dim.size()) }
+        unsafe { std::slice::from_raw_parts(self.base().cast().as_ptr(), self.dim.size()) }
     }
 
     /// All elements in the order of memory, to write.
+    ///
+    /// # Panics
+    /// As [`view`](Self::view).
+    #[track_caller]
     pub fn as_mut_slice(&mut self) -> &mut [T] {
         // SAFETY: as in `as_slice`, and `&mut self` keeps readers out too.
-        unsafe { std::slice::from_raw_parts_mut(self.segment.base().cast().as_ptr(), self.dim.size()) }
+        unsafe { std::slice::from_raw_parts_mut(self.base().cast().as_ptr(), self.dim.size()) }
     }
 
     /// The lengths of the axes.
@@ -216,6 +232,7 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
     /// From now on no process can make a mapping or open a descriptor through which it could be written; this process still
     /// can, through the mapping that it has.
     pub(crate) fn seal(&mut self) -> Result<()> {
+        self.segment.backing().own()?;
         self.segment.backing().seal().map_err(Error::system("seal an array"))
     }
 
@@ -229,9 +246,17 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
     }
 
     /// The whole array. Not a reference: using it is for whoever knows who else does.
+    #[track_caller]
     fn raw_view(&self) -> RawArrayViewMut<T, D> {
         // SAFETY: this array's own segment is mapped there.
-        unsafe { raw_view(self.segment.base(), self.extent()) }
+        unsafe { raw_view(self.base(), self.extent()) }
+    }
+
+    /// Where it is mapped in this process.
+    #[track_caller]
+    fn base(&self) -> NonNull<u8> {
+        assert!(self.segment.is_here(), "{}", Error::NotOwner { what: "this array" });
+        self.segment.base()
     }
 }
 

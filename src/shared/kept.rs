@@ -4,21 +4,22 @@ use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard};
 
 use super::Segment;
+use crate::sys::fork_stamp::{self, Stamp};
 
 struct Kept {
     /// Bytes that may be kept.
     budget: u64,
     /// The process that keeps them: its forks have the list, and not the memory.
-    by: u32,
+    by: Option<Stamp>,
     /// The oldest first.
     segments: Vec<Segment>,
 }
 
-static KEPT: Mutex<Kept> = Mutex::new(Kept { budget: 0, by: 0, segments: Vec::new() });
+static KEPT: Mutex<Kept> = Mutex::new(Kept { budget: 0, by: None, segments: Vec::new() });
 
 /// What this process keeps. Nothing in a worker, nor while another thread looks: a worker forked just then would wait for ever.
 fn kept() -> Option<MutexGuard<'static, Kept>> {
-    KEPT.try_lock().ok().filter(|kept| kept.budget > 0 && kept.by == std::process::id())
+    KEPT.try_lock().ok().filter(|kept| kept.budget > 0 && kept.by.is_some_and(Stamp::is_current))
 }
 
 /// From now on keeps up to `budget` bytes of memory of arrays that are dropped, for new ones of the same length in bytes; 0, as
@@ -39,7 +40,9 @@ fn kept() -> Option<MutexGuard<'static, Kept>> {
 /// ```
 pub fn keep_memory(budget: u64) {
     let mut kept = KEPT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    (kept.budget, kept.by) = (budget, std::process::id());
+    (kept.budget, kept.by) = (budget, Some(fork_stamp::current()));
+    // What the process that this one was forked from keeps is of no use here.
+    kept.segments.retain(Segment::is_here);
     let dropped = shrink(&mut kept);
     drop(kept);
     drop(dropped);
@@ -93,7 +96,8 @@ impl Drop for Held {
     fn drop(&mut self) {
         let Some(segment) = self.0.take() else { return };
         // One that nobody may write is of no use to whoever comes next.
-        let Some(mut kept) = kept().filter(|_| !segment.backing().is_sealed()) else { return };
+        let is_of_use = segment.is_here() && !segment.backing().is_sealed();
+        let Some(mut kept) = kept().filter(|_| is_of_use) else { return };
         kept.segments.push(segment);
         let dropped = shrink(&mut kept);
         drop(kept);

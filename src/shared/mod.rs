@@ -6,6 +6,7 @@
 //! in `array.rs` and `segment.rs`, nowhere else in this room.
 
 mod array;
+mod attached;
 mod element;
 mod kept;
 #[cfg(feature = "npy")]
@@ -14,15 +15,14 @@ mod mapped;
 pub mod named;
 mod segment;
 mod touch;
-mod withheld;
 
 pub use array::{Order, Shared};
 pub(crate) use array::{byte_length, raw_view};
+pub(crate) use attached::Attached;
 pub use element::Element;
 pub(crate) use element::dtype;
 pub use kept::keep_memory;
 #[cfg(feature = "npy")]
 pub use mapped::Mapped;
-pub(crate) use segment::{Attached, BOARD, Backing, Segment, Told, Wire, give_back_at_once, retain_live, scratch};
+pub(crate) use segment::{BOARD, Backing, Segment, Told, Wire, give_back_at_once, retain_live, scratch};
 pub(crate) use touch::touch_cost;
-pub(crate) use withheld::Withheld;

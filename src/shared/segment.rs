@@ -10,13 +10,15 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use super::attached::Attached;
 use super::kept;
-use super::withheld::Entry;
 use crate::error::{Error, Result};
+use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::limits::{self, page_size};
 use crate::sys::memory::{
-    Access, Inheritance, Keeping, Mapping, allocate, inode_of, is_sealed, memfd, punch, put, reopen, seal,
+    Access, Inheritance, Keeping, Mapping, allocate, for_reading, inode_of, is_sealed, memfd, punch, put, reopen, seal,
 };
+use crate::sys::proc::why_closed;
 
 /// How /proc names the memory of boards, to whoever looks for them.
 pub(crate) const BOARD: &CStr = c"parfork-board";
@@ -38,8 +40,6 @@ unsafe impl Wire for std::sync::atomic::AtomicU8 {}
 /// Anonymous shared memory, mapped in the process that made it; gone when that process drops it and nobody has it attached.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    /// Struck off before the addresses can become another's.
-    _withheld: Option<Entry>,
     mapping: Mapping,
     kind: Inheritance,
     backing: Backing,
@@ -58,7 +58,7 @@ pub(crate) struct Backing {
 
 #[derive(Debug)]
 struct Made {
-    by: u32,
+    by: Stamp,
     number: u64,
     inode: OnceLock<u64>,
     /// Whether the bytes are of no use when this is dropped; those of a named segment are others' too.
@@ -122,14 +122,17 @@ impl Segment {
         Self::create(len, Inheritance::Inherited, || "the board of the job".to_owned())
     }
 
-    /// Makes room for `len` zero bytes that every forked worker has at the same address, without memory for them yet.
-    pub(crate) fn for_boards(len: usize) -> Result<Self> {
+    /// Makes room for `most` zero bytes that every forked worker has at the same address, or for fewer if this process may not make
+    /// a file as long, without memory for them yet.
+    pub(crate) fn for_boards(most: usize) -> Result<Self> {
+        let len =
+            limits::file_room().map_or(most, |room| usize::try_from(room.bytes).map_or(most, |len| len.min(most)));
         let mapped = memfd(BOARD, len).and_then(|fd| {
             let mapping = Mapping::new(&fd, len, Keeping::SharedToWrite, Inheritance::Inherited)?;
             Ok((fd, mapping))
         });
         let (fd, mapping) = mapped.map_err(Error::system("make a board"))?;
-        Ok(Self { _withheld: None, mapping, kind: Inheritance::Inherited, backing: Backing::made(fd, len) })
+        Ok(Self { mapping, kind: Inheritance::Inherited, backing: Backing::made(fd, len) })
     }
 
     /// Takes memory for a part of it, if it has none.
@@ -143,11 +146,17 @@ impl Segment {
             return Err(Error::Memory { what: what(), need: len as u64, room: bytes, by, fits: None });
         }
         let name = if kind == Inheritance::Inherited { BOARD } else { c"parfork" };
-        let no_room = |_| {
+        let no_room = |source: io::Error| {
             let kernel =
                 || limits::Room { bytes: limits::memory_room().map_or(0, |room| room.bytes), by: "the kernel" };
             let limits::Room { bytes, by } = limits::address_room().unwrap_or_else(kernel);
-            Error::Memory { what: what(), need: len as u64, room: bytes, by, fits: None }
+            match source.raw_os_error() {
+                Some(libc::ENOMEM | libc::ENOSPC) if bytes < len as u64 => {
+                    Error::Memory { what: what(), need: len as u64, room: bytes, by, fits: None }
+                }
+                // There are no more descriptors, or mappings, or the call is forbidden.
+                _ => Error::System { doing: "make shared memory", source },
+            }
         };
         let made = memfd(name, len).and_then(|fd| {
             let mapping = Mapping::new(&fd, len, Keeping::SharedToWrite, kind)?;
@@ -155,8 +164,7 @@ impl Segment {
             Ok((fd, mapping))
         });
         let (fd, mapping) = made.map_err(no_room)?;
-        let withheld = (kind == Inheritance::Withheld).then(|| Entry::new(mapping.base().addr().get(), mapping.len()));
-        Ok(Self { _withheld: withheld, mapping, kind, backing: Backing::made(fd, len) })
+        Ok(Self { mapping, kind, backing: Backing::made(fd, len) })
     }
 
     /// The first byte in this process.
@@ -166,6 +174,11 @@ impl Segment {
 
     pub(crate) fn len(&self) -> usize {
         self.mapping.len()
+    }
+
+    /// Whether this is the process that has it mapped, and no fork of that, which must not touch it.
+    pub(super) fn is_here(&self) -> bool {
+        self.mapping.is_here()
     }
 
     /// `count` words at `offset` bytes.
@@ -209,7 +222,7 @@ impl Backing {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         LIVE.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
-        let made = Made { by: std::process::id(), number, inode: OnceLock::new(), anonymous };
+        let made = Made { by: fork_stamp::current(), number, inode: OnceLock::new(), anonymous };
         Self { fd, at, len, made: Some(made) }
     }
 
@@ -238,8 +251,20 @@ impl Backing {
             inode if inode == told.inode => Ok(fd),
             _ => Err(io::Error::other("another file has its descriptor")),
         });
+        let fd = fd.map_err(|refused| why_closed(owner, refused));
         let fd = fd.map_err(Error::system("open an array that the coordinator has lent"))?;
         Ok(Self { fd, at: told.at, len: told.len, made: None })
+    }
+
+    /// Refuses what was made by the process that this one was forked from, and is that one's alone.
+    ///
+    /// # Errors
+    /// Then.
+    pub(crate) fn own(&self) -> Result<()> {
+        match &self.made {
+            Some(made) if !made.by.is_current() => Err(Error::NotOwner { what: "this array" }),
+            _ => Ok(()),
+        }
     }
 
     /// Its descriptor in this process.
@@ -252,13 +277,26 @@ impl Backing {
         self.len
     }
 
+    /// As [`attach`](Self::attach), to read, through a descriptor that allows nothing else: this process cannot make the mapping
+    /// writable.
+    pub(crate) fn attach_for_reading(&self) -> Result<Attached> {
+        let refused = Error::system("open a lent array for reading, through /proc/self/fd");
+        let reader = for_reading(&self.fd).map_err(refused)?;
+        Self { fd: reader, at: self.at, len: self.len, made: None }.attach(Keeping::SharedToRead)
+    }
+
     /// Maps the same bytes once more, in this process (a worker), at another address.
     pub(crate) fn attach(&self, keeping: Keeping) -> Result<Attached> {
         // A mapping begins with a page, an array in a file need not.
         let skip = self.at % page_size();
         let mapping = Mapping::fenced(&self.fd, self.at - skip, self.len + skip, keeping);
         let mapping = mapping.map_err(Error::system("map a lent array in a worker"))?;
-        Ok(Attached { _withheld: Entry::new(mapping.base().addr().get(), mapping.len()), mapping, skip })
+        Ok(Attached::new(mapping, skip))
+    }
+
+    /// Takes memory for all of it, as it is mapped there, of which nobody has touched any yet.
+    pub(super) fn reserve(&self, mapped: &Attached) -> io::Result<()> {
+        mapped.reserve(&self.fd, self.at)
     }
 
     /// Forbids all that would write to it, but through mappings that there are.
@@ -295,7 +333,7 @@ impl Drop for Backing {
         let Some(made) = &self.made else { return };
         LIVE.lock().unwrap_or_else(PoisonError::into_inner).remove(&made.number);
         // Not in a fork of the process that made it, whose array it still is.
-        if made.anonymous && KEPT_ELSEWHERE.load(Ordering::Relaxed) && made.by == std::process::id() {
+        if made.anonymous && KEPT_ELSEWHERE.load(Ordering::Relaxed) && made.by.is_current() {
             // What is kept if it fails is given back when the last who has it is gone.
             let _ = punch(&self.fd, self.len);
         }
@@ -314,64 +352,4 @@ fn tightest(len: usize) -> Option<limits::Room> {
     let memory = (len >= MATTERS).then(limits::memory_room).flatten();
     let least = memory.into_iter().chain(limits::file_room()).min_by_key(|room| room.bytes);
     least.filter(|room| room.bytes < len as u64)
-}
-
-/// A segment as a worker has it.
-#[derive(Debug)]
-pub(crate) struct Attached {
-    _withheld: Entry,
-    mapping: Mapping,
-    /// Where in the mapping the bytes of the segment begin: below a page.
-    skip: usize,
-}
-
-impl Attached {
-    /// The first byte in this process.
-    pub(crate) fn base(&self) -> NonNull<u8> {
-        // SAFETY: the mapping is longer by `skip` than the segment.
-        unsafe { self.mapping.base().add(self.skip) }
-    }
-
-    /// How many bytes there are.
-    fn len(&self) -> usize {
-        self.mapping.len() - self.skip
-    }
-
-    /// Takes memory for all of it, of which nobody has touched any yet.
-    pub(crate) fn reserve(&self, backing: &Backing) -> io::Result<()> {
-        self.mapping.reserve(&backing.fd, backing.at)
-    }
-
-    /// Allows or forbids writes to the pages that `range` lies in.
-    pub(crate) fn protect(&self, range: Range<usize>, access: Access) -> io::Result<()> {
-        self.mapping.protect(self.skip + range.start..self.skip + range.end, access)
-    }
-
-    /// Throws away private copies of the pages that `range` lies in.
-    ///
-    /// # Safety
-    /// As for [`Mapping::drop_copies`].
-    pub(crate) unsafe fn drop_copies(&self, range: Range<usize>) -> io::Result<()> {
-        // SAFETY: passed on to the caller.
-        unsafe { self.mapping.drop_copies(self.skip + range.start..self.skip + range.end) }
-    }
-
-    /// Copies the bytes `run` to the same place of another segment.
-    ///
-    /// # Safety
-    /// The bytes belong to this process on both sides, nothing refers to them, and those of `to` may be written.
-    ///
-    /// # Panics
-    /// If the run is not inside of both.
-    pub(crate) unsafe fn copy_to(&self, to: &Self, run: Range<usize>) {
-        let (from, to) = (self.bytes(run.clone()), to.bytes(run));
-        // SAFETY: as many bytes on both sides; two mappings do not overlap; the rest is passed on to the caller.
-        unsafe { from.cast::<u8>().copy_to_nonoverlapping(to.cast(), from.len()) };
-    }
-
-    fn bytes(&self, run: Range<usize>) -> NonNull<[u8]> {
-        assert!(run.start <= run.end && run.end <= self.len(), "{run:?} in {} bytes", self.len());
-        // SAFETY: inside of the mapping, as just checked.
-        NonNull::slice_from_raw_parts(unsafe { self.base().add(run.start) }, run.len())
-    }
 }

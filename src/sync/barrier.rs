@@ -158,6 +158,7 @@ impl Barrier {
 
     /// Comes to the barrier and waits for the others. Deaths are not watched for here: whoever does withdraws the dead or
     /// breaks the barrier.
+    #[cfg(test)]
     pub(crate) fn meet(&self, participants: u32, patience: Patience) -> Result<(), Broken> {
         self.meet_until(participants, patience, None, &futex::wait)
     }
@@ -229,11 +230,6 @@ impl Barrier {
     pub(super) fn mend(&self) {
         self.word.store(0, Ordering::Release);
         self.count.0.store(0, Ordering::Release);
-    }
-
-    /// Whether it is broken, and for whom.
-    pub(crate) fn broken(&self) -> Option<Broken> {
-        Broken::of(self.word.load(Ordering::Acquire))
     }
 }
 

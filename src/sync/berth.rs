@@ -5,6 +5,7 @@ use std::mem::offset_of;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::end::Arrival;
 use crate::shared::Wire;
 use crate::sys::child::Exit;
 use crate::sys::futex;
@@ -47,6 +48,8 @@ pub(crate) struct Berth {
     /// | 2     | it waits at a meeting for so long only, or has waited so long |
     absence: AtomicU32,
     last_words: LastWords,
+    /// That it has come to the end of its job.
+    pub(crate) arrival: Arrival,
 }
 
 /// Why nobody should wait for a worker that has neither returned nor said anything.
@@ -69,6 +72,7 @@ struct LastWords {
     /// | 1     | it panicked: location NUL message |
     /// | 2     | the error that the body returned |
     /// | 3     | its program ended: the exit's word, its pid and name, with spaces between them |
+    /// | 4     | what was wrong with the control page |
     kind: AtomicU32,
     length: AtomicU32,
     text: [AtomicU8; LastWords::ROOM],
@@ -88,6 +92,8 @@ pub(crate) enum Words {
     Refused { reason: String },
     /// The program that it watched over ended.
     Bereft { exit: Exit, pid: u32, program: String },
+    /// Words of the control page were not what they should be.
+    Damaged { what: String },
 }
 
 /// What another process reads of a berth.
@@ -258,6 +264,7 @@ impl Berth {
         let (kind, text) = match words {
             Words::Panicked { message, location } => (1, format!("{location}\0{message}")),
             Words::Refused { reason } => (2, reason.clone()),
+            Words::Damaged { what } => (4, what.clone()),
             Words::Bereft { exit, pid, program } => (3, format!("{} {pid} {program}", exit.word())),
         };
         for (word, byte) in self.last_words.text.iter().zip(text.bytes()) {
@@ -321,6 +328,7 @@ impl Berth {
             word.store(0, Ordering::Relaxed);
         }
         self.fault.forget();
+        self.arrival.clear();
     }
 
     /// Its last words.
@@ -342,6 +350,7 @@ impl Berth {
                 let program = words.next().unwrap_or_default().to_owned();
                 Some(Words::Bereft { exit: exit.unwrap_or(Exit::Unknown), pid, program })
             }
+            4 => Some(Words::Damaged { what: text.into_owned() }),
             _ => None,
         }
     }

@@ -1,7 +1,8 @@
 //! Where workers who stay read what a job is: some numbers on the board, written by the coordinator before it calls.
 //!
 //! Who has no part in a job may read while those of the next one are written. So they have an edition, which is taken back
-//! first and given last: who finds the same one before and after has read one bill, and a whole one.
+//! first and given last: who finds the same one before and after has read one bill, and a whole one. With the words goes a tag
+//! (`key.rs`): who finds another has words that somebody wrote over, and does nothing of what they say.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
@@ -17,14 +18,26 @@ pub(crate) struct BillAt {
     at: AtomicU64,
     /// How many there are.
     len: AtomicU64,
+    /// Of the edition and the words.
+    tag: AtomicU64,
 }
 
+/// A bill that was read.
+pub(crate) struct Posted {
+    pub(crate) edition: u64,
+    pub(crate) words: Vec<u64>,
+    pub(crate) tag: u64,
+}
+
+/// Words that were not written as they stand there.
+pub(crate) struct Damaged;
+
 impl Board {
-    /// Writes what job number `edition` is, and all after it until the next time.
+    /// Writes what job number `edition` is, and all after it until the next time; the tag that this has.
     ///
     /// # Errors
     /// If there is no memory for it.
-    pub(crate) fn post_bill(&self, edition: u64, words: &[u64]) -> Result<()> {
+    pub(crate) fn post_bill(&self, edition: u64, words: &[u64]) -> Result<u64> {
         self.reserve(size_of_val(words))?;
         let (bill, at) = (&self.head().bill, self.room());
         bill.edition.store(0, Ordering::Relaxed);
@@ -35,8 +48,10 @@ impl Board {
         }
         bill.at.store(at as u64, Ordering::Relaxed);
         bill.len.store(words.len() as u64, Ordering::Relaxed);
+        let tag = self.keys().tag_of(edition, words.iter().copied());
+        bill.tag.store(tag, Ordering::Relaxed);
         bill.edition.store(edition, Ordering::Release);
-        Ok(())
+        Ok(tag)
     }
 
     /// The edition of the bill, 0 while it is written.
@@ -44,19 +59,27 @@ impl Board {
         self.head().bill.edition.load(Ordering::Acquire)
     }
 
-    /// The bill and its edition; `None` while it is written.
-    pub(crate) fn bill(&self) -> Option<(u64, Vec<u64>)> {
+    /// The bill; `None` while it is written.
+    ///
+    /// # Errors
+    /// If it is not one that the coordinator wrote.
+    pub(crate) fn bill(&self) -> Result<Option<Posted>, Damaged> {
         let edition = self.edition();
         let bill = &self.head().bill;
         let [at, len] = [&bill.at, &bill.len].map(|word| word.load(Ordering::Relaxed) as usize);
         let end = len.checked_mul(size_of::<u64>()).and_then(|bytes| bytes.checked_add(at));
-        if edition == 0 || !at.is_multiple_of(size_of::<u64>()) || end.is_none_or(|end| end > self.segment().len()) {
-            return None;
-        }
-        let words =
-            self.segment().words::<AtomicU64>(at, len).iter().map(|word| word.load(Ordering::Relaxed)).collect();
+        let fits = at.is_multiple_of(size_of::<u64>()) && end.is_some_and(|end| end <= self.segment().len());
+        let words = fits.then(|| {
+            let words = self.segment().words::<AtomicU64>(at, len).iter();
+            words.map(|word| word.load(Ordering::Relaxed)).collect::<Vec<_>>()
+        });
+        let tag = bill.tag.load(Ordering::Relaxed);
         // Whoever wrote one of the words had taken back the edition before.
         fence(Ordering::Acquire);
-        (bill.edition.load(Ordering::Relaxed) == edition).then_some((edition, words))
+        if edition == 0 || bill.edition.load(Ordering::Relaxed) != edition {
+            return Ok(None);
+        }
+        let words = words.filter(|words| self.keys().tag_of(edition, words.iter().copied()) == tag);
+        words.map(|words| Some(Posted { edition, words, tag })).ok_or(Damaged)
     }
 }

@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::bill::BillAt;
+use super::end::{Arrival, Deeds, End, Roll};
 use super::journal::Journal;
+use super::key::Keys;
 use super::layout::{Layout, Offsets};
 use super::plate::Plate;
-use super::seal::Sealer;
 use super::{Absence, Barrier, Berth, Call, SliceState};
 use crate::error::{Error, Result};
 use crate::shared::{Segment, Wire};
@@ -25,8 +26,8 @@ use crate::sys::obituary::Obituary;
 pub(crate) struct Head {
     /// What others may know.
     pub(crate) plate: Plate,
-    /// Where coordinator and workers meet when all slices are dealt out.
-    pub(crate) end: Barrier,
+    /// Where workers come when all slices are dealt out.
+    pub(crate) end: End,
     /// Tells workers who stay that there is something to do.
     pub(crate) call: Call,
     /// The number of the job that was called for last; 0 for none.
@@ -65,7 +66,7 @@ unsafe impl Wire for Head {}
 #[derive(Clone)]
 pub(crate) struct Board {
     segment: Arc<Segment>,
-    sealer: Arc<Sealer>,
+    keys: Arc<Keys>,
     layout: Layout,
     /// How many berths there is room for; a job may have fewer workers.
     berths: usize,
@@ -86,9 +87,10 @@ impl Board {
         let berths = layout.workers;
         let at = layout.offsets(berths).ok_or_else(|| too_large(layout, Layout::MOST))?;
         let segment = Arc::new(Segment::for_board(at.end)?);
-        let board = Self { segment, sealer: Arc::default(), layout, berths, at, epoch: Instant::now() };
+        let board = Self { segment, keys: Arc::default(), layout, berths, at, epoch: Instant::now() };
         // SAFETY: the segment was made just now and no other process or thread has it.
         unsafe { board.prepare() };
+        board.journal().clear();
         board.head().plate.put_up(Duration::ZERO);
         Ok(board)
     }
@@ -99,10 +101,11 @@ impl Board {
     /// If there is none.
     pub(crate) fn for_many(workers: usize) -> Result<Self> {
         let layout = Layout { workers, slices: 0, loans: 0, answer: 0, tape: 0 };
-        let at = layout.offsets(workers).ok_or_else(|| too_large(layout, ROOM))?;
         let segment = Arc::new(Segment::for_boards(ROOM)?);
+        let at = layout.offsets(workers).filter(|at| at.end <= segment.len());
+        let at = at.ok_or_else(|| too_large(layout, segment.len()))?;
         segment.reserve(0..BERTHS)?;
-        let board = Self { segment, sealer: Arc::default(), layout, berths: workers, at, epoch: Instant::now() };
+        let board = Self { segment, keys: Arc::default(), layout, berths: workers, at, epoch: Instant::now() };
         // SAFETY: as in `new`.
         unsafe { board.head().post.0.obituary.prepare() };
         board.head().plate.put_up(Duration::ZERO);
@@ -116,8 +119,8 @@ impl Board {
     pub(crate) fn laid_out(&self, layout: Layout) -> Result<Self> {
         let at = layout.offsets(self.berths).filter(|at| at.end <= self.segment.len());
         let at = at.ok_or_else(|| too_large(layout, self.segment.len()))?;
-        let (segment, sealer) = (self.segment.clone(), self.sealer.clone());
-        Ok(Self { segment, sealer, layout, at, ..*self })
+        let (segment, keys) = (self.segment.clone(), self.keys.clone());
+        Ok(Self { segment, keys, layout, at, ..*self })
     }
 
     /// Sees to it that there is memory for the berths of this layout, for its journal, and for `more` bytes after that.
@@ -186,30 +189,54 @@ impl Board {
     }
 
     fn journal(&self) -> Journal<'_> {
-        let Layout { slices, answer, .. } = self.layout;
+        let slices = self.layout.slices;
         let states = self.segment.words(self.at.states, slices);
-        Journal { states, answers: self.segment.words(self.at.answers, slices * answer) }
+        let answers = self.segment.words(self.at.answers, slices * self.layout.answer_words());
+        Journal { states, answers, key: self.keys.key() }
     }
 
-    /// What the journal says of a slice.
-    pub(crate) fn state(&self, slice: usize) -> SliceState {
-        self.journal().state(slice)
+    /// What a slice's word is, if it is right, with its answer.
+    pub(crate) fn state(&self, slice: usize) -> (u64, SliceState) {
+        self.journal().read(slice, |_, _| ())
     }
 
-    /// Whether the slice's cells are in the undo copy.
-    pub(crate) fn is_saved(&self, slice: usize) -> bool {
-        self.journal().is_saved(slice)
+    /// What a slice's word is, whoever wrote it. For people.
+    pub(crate) fn claimed(&self, slice: usize) -> SliceState {
+        self.journal().claimed(slice)
     }
 
-    /// Enters that the slice's cells are in the undo copy, for who takes it after this worker's death.
-    pub(crate) fn note_saved(&self, slice: usize) {
-        self.journal().note_saved(slice);
+    /// As [`state`](Self::state); copies the answer, which is one only if the slice is done.
+    pub(crate) fn read_answer(&self, slice: usize, into: &mut [u8]) -> (u64, SliceState) {
+        self.journal().read(slice, |at, word| {
+            let rest = &mut into[at * size_of::<u64>()..];
+            let bytes = word.to_ne_bytes();
+            let many = rest.len().min(bytes.len());
+            rest[..many].copy_from_slice(&bytes[..many]);
+        })
     }
 
-    /// Enters that worker `rank` begins a slice now.
-    pub(crate) fn take(&self, rank: usize, slice: usize, now: Instant) {
+    /// Lets worker `rank` have a slice from now on, if that is free: whether it is to be put back first.
+    pub(crate) fn take(&self, rank: usize, slice: usize, now: Instant) -> Option<bool> {
         self.berths()[rank].begin(slice, self.clock_at(now));
-        self.journal().take(rank, slice);
+        self.journal().take(rank, slice)
+    }
+
+    /// Enters that the undo copy of a slice is complete which worker `rank` has; whether it still had it.
+    pub(crate) fn note_saved(&self, rank: usize, slice: usize) -> bool {
+        self.journal().pass(slice, SliceState::Taken { rank }, SliceState::Saved { rank })
+    }
+
+    /// Enters that worker `rank` has finished a slice, `saved` or not, with its answer, which took `busy`. The word that says so,
+    /// if it still had the slice.
+    pub(crate) fn finish(&self, rank: usize, slice: usize, saved: bool, answer: &[u8], busy: Duration) -> Option<u64> {
+        let words = answer.chunks(size_of::<u64>()).map(|bytes| {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            u64::from_ne_bytes(word)
+        });
+        let done = self.journal().finish(rank, slice, saved, words);
+        self.berths()[rank].end(busy);
+        done
     }
 
     /// How many berths there is room for.
@@ -232,69 +259,61 @@ impl Board {
         self.epoch.checked_add(clock)
     }
 
-    /// Enters that worker `rank` has finished a slice, with its answer, which took `busy`.
-    pub(crate) fn finish(&self, rank: usize, slice: usize, answer: &[u8], busy: Duration) {
-        // Before the word that the slice is done, with which whoever reads that finds it.
-        self.seals()[slice].store(self.sealer.seal(slice, rank, answer), Ordering::Relaxed);
-        self.journal().finish(rank, slice, answer);
-        self.berths()[rank].end(busy);
+    /// The keys of its tags.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
-    /// What makes it believable that slices are done.
-    pub(crate) fn sealer(&self) -> &Sealer {
-        &self.sealer
+    /// A round as its arrivals know it.
+    pub(crate) fn roll(&self, round: u64) -> Roll {
+        Roll { key: self.keys.key(), round }
     }
 
-    fn seals(&self) -> &[AtomicU64] {
-        self.segment.words(self.at.seals, self.layout.slices)
+    /// Where worker `rank` says that it has come to the end.
+    pub(crate) fn arrival(&self, rank: usize) -> &Arrival {
+        &self.berths()[rank].arrival
     }
 
-    /// Copies the answer of a slice; whether it is done, and this is the answer that its worker gave.
-    pub(crate) fn read_answer(&self, slice: usize, into: &mut [u8]) -> bool {
-        let SliceState::Done { rank } = self.state(slice) else { return false };
-        let seal = self.seals()[slice].load(Ordering::Relaxed);
-        self.journal().read_answer(slice, into);
-        self.sealer.knows(seal, slice, rank, into)
+    /// Says that worker `rank`, one of so many who come, has come to the end of a round, and what it has done.
+    pub(crate) fn arrive(&self, round: u64, rank: usize, deeds: Deeds, workers: usize) {
+        self.head().end.arrive(self.arrival(rank), self.roll(round), rank, deeds, workers);
     }
 
-    /// How many slices the journal calls done. For people: nobody has looked at their seals.
+    /// How many slices claim to be done. For people.
     pub(crate) fn done(&self) -> usize {
         self.journal().done()
     }
 
-    /// The slices that are not done, ascending. Those that the journal calls so without the right seal are not.
-    pub(crate) fn not_done(&self) -> Vec<usize> {
-        let mut answer = vec![0; self.layout.answer];
-        (0..self.layout.slices).filter(|&slice| !self.read_answer(slice, &mut answer)).collect()
-    }
-
-    /// The slices that are free, ascending: those of the next round.
+    /// The slices that can be taken, ascending: those of the next round.
     pub(crate) fn free(&self) -> Vec<usize> {
         self.journal().free()
     }
 
-    /// Makes barriers, counter and berths new; of the slices that are not done frees those that are `to_be_tried` again
-    /// (ascending) and sets the others aside.
+    /// Enters what a slice is in the next round.
+    ///
+    /// # Safety
+    /// As for [`clear_for_next_round`](Self::clear_for_next_round).
+    pub(crate) unsafe fn enter(&self, slice: usize, state: SliceState) {
+        self.journal().enter(slice, state);
+    }
+
+    /// Makes end, meeting, counter and berths new.
     ///
     /// # Safety
     /// No worker uses the board: those of the last round are dead, those of the next one not born.
-    pub(crate) unsafe fn clear_for_next_round(&self, to_be_tried: &[usize]) {
-        for slice in self.not_done() {
-            let state = if to_be_tried.binary_search(&slice).is_ok() { SliceState::Free } else { SliceState::Aside };
-            self.journal().enter(slice, state);
-        }
+    pub(crate) unsafe fn clear_for_next_round(&self) {
         // SAFETY: passed on to the caller.
         unsafe { self.clear_for_new_workers() };
         self.head().meeting.0.mend();
         self.head().dealt.0.store(0, Ordering::Relaxed);
     }
 
-    /// Makes the end barrier and the berths new.
+    /// Makes the end and the berths new.
     ///
     /// # Safety
     /// No worker uses the board.
     pub(crate) unsafe fn clear_for_new_workers(&self) {
-        self.head().end.mend();
+        self.head().end.clear();
         for berth in self.berths() {
             // SAFETY: passed on to the caller.
             unsafe { berth.obituary.prepare() };
@@ -315,27 +334,25 @@ impl Board {
         unsafe { post.obituary.prepare() };
     }
 
-    /// Makes journal, meeting and counter new for another job of workers who stay and wait for it. The end barrier counts on:
-    /// they may still be looking at its last crossing.
+    /// Makes journal, meeting and counter new for another job of workers who stay and wait for it.
     pub(crate) fn clear_for_next_job(&self) {
         self.journal().clear();
+        self.head().end.clear_bell();
         self.head().meeting.0.mend();
         self.head().dealt.0.store(0, Ordering::Relaxed);
     }
 
-    /// Lets all others go on without worker `rank`, which has been reaped.
+    /// Lets all others go on without worker `rank`, which can do nothing more.
     pub(crate) fn withdraw(&self, rank: usize) {
         self.berths()[rank].excuse(Some(Absence::Dead));
-        self.head().end.withdraw();
+        self.head().end.count_dead();
         self.head().meeting.0.withdraw();
-        // Workers who stay wait for the next call when they have come to the end, and are to come once more.
-        self.head().call.out();
     }
 
-    /// Ends the job because of worker `rank`, or for the coordinator's reasons: breaks every barrier. The end barrier
-    /// first, so that its reason is the cause and not what a worker makes of a broken meeting.
+    /// Ends the job because of worker `rank`, or for the coordinator's reasons, also for those who meet. The end first, so that
+    /// its reason is the cause and not what a worker makes of a broken meeting.
     pub(crate) fn give_up(&self, rank: Option<usize>) {
-        self.head().end.break_for(rank);
+        self.head().end.give_up(rank);
         self.head().meeting.0.break_for(rank);
     }
 }
@@ -345,53 +362,12 @@ const ROOM: usize = 1 << 30;
 
 fn too_large(layout: Layout, room: usize) -> Error {
     let Layout { workers, slices, answer, .. } = layout;
+    let limit = if room < ROOM { " under this process's limit of file sizes (ulimit -f)" } else { "" };
     Error::Shape(format!(
         "the journal of {slices} slices with answers of {answer} bytes each, worked on by {workers} workers, does not fit the \
-         {room} bytes that a board has. Cut into fewer slices, or write results to an array instead of returning them."
+         {room} bytes that a board has{limit}. Cut into fewer slices, or write results to an array instead of returning them."
     ))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn board() -> Board {
-        Board::new(Layout { workers: 3, slices: 5, loans: 2, answer: 12, tape: 64 }).unwrap()
-    }
-
-    #[test]
-    fn the_journal_goes_from_free_to_taken_to_done() {
-        let board = board();
-        assert_eq!(board.state(4), SliceState::Free);
-        board.take(2, 4, Instant::now());
-        assert_eq!((board.state(4), board.berths()[2].at(5)), (SliceState::Taken { rank: 2 }, Some(4)));
-        board.finish(2, 4, b"twelve bytes", Duration::from_nanos(7));
-        assert_eq!((board.state(4), board.berths()[2].at(5)), (SliceState::Done { rank: 2 }, None));
-        let mut answer = [0; 12];
-        assert!(board.read_answer(4, &mut answer));
-        assert_eq!((&answer, board.done(), board.berths()[2].busy().as_nanos()), (b"twelve bytes", 1, 7));
-        assert_eq!(board.state(3), SliceState::Free);
-    }
-
-    #[test]
-    fn nonsense_on_the_board_is_harmless() {
-        let board = board();
-        board.journal().states[0].store(u32::MAX, Ordering::Relaxed);
-        assert_eq!(board.done(), 1);
-        assert!(matches!(board.state(0), SliceState::Done { .. }));
-        assert_eq!(board.not_done().len(), 5, "nobody has sealed it");
-    }
-
-    #[test]
-    fn an_answer_that_was_written_over_is_none() {
-        let board = board();
-        board.finish(1, 3, b"twelve bytes", Duration::ZERO);
-        assert_eq!(board.not_done(), [0, 1, 2, 4]);
-        board.journal().answers[3 * 12].store(b'T', Ordering::Relaxed);
-        assert!(!board.read_answer(3, &mut [0; 12]));
-        // Another's name under it.
-        board.finish(1, 3, b"twelve bytes", Duration::ZERO);
-        board.journal().enter(3, SliceState::Done { rank: 2 });
-        assert_eq!(board.not_done().len(), 5);
-    }
-}
+mod tests;

@@ -1,123 +1,182 @@
 //! Which slice is free, taken or done, and each one's answer: what is left of a worker's work when it dies.
+//!
+//! One word a slice, tagged (`tag.rs`): a word that is not right is [`SliceState::Damaged`], zero included, and nobody who
+//! changes a word from what it should be to what it is next can do so if it is not that.
 
-use super::words::{AtomicU8, AtomicU32, Ordering};
+use super::tag::{self, said, tagged};
+use super::words::{AtomicU64, Ordering};
 
-/// What the journal says of a slice.
+/// What the word of a slice says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SliceState {
     Free,
+    /// Free, and to be put back first: its undo copy is complete, and a worker that died may have changed it.
+    Restore,
     /// Not to be tried again.
     Aside,
+    /// A worker has it, and may have begun to change it, unless there are undo copies.
     Taken {
+        rank: usize,
+    },
+    /// A worker has it, and its undo copy is complete.
+    Saved {
         rank: usize,
     },
     Done {
         rank: usize,
     },
+    /// Nobody wrote that who has part in the job.
+    Damaged,
 }
 
-/// Set in the word of a slice whose cells, as they were before the job, are in the undo copy.
-const SAVED: u32 = 1 << 31;
+/// The most ranks that a word has room for.
+const RANKS: u64 = 1 << (tag::SAID - KIND);
+
+/// How many low bits are the kind.
+const KIND: u32 = 3;
 
 impl SliceState {
-    fn word(self) -> u32 {
+    /// | bits 3..14 | bits 0..3 | the slice is                    |
+    /// |------------|-----------|---------------------------------|
+    /// | 0          | 1         | free                            |
+    /// | 0          | 2         | free, to be put back first      |
+    /// | 0          | 3         | set aside                       |
+    /// | rank       | 4         | taken by rank                   |
+    /// | rank       | 5         | taken by rank, undo copy complete |
+    /// | rank       | 6         | done by rank                    |
+    fn word(self) -> u64 {
+        let of = |kind, rank: usize| (rank as u64 % RANKS) << KIND | kind;
         match self {
-            Self::Free => 0,
-            Self::Aside => 1,
-            Self::Taken { rank } => rank as u32 * 2 + 2,
-            Self::Done { rank } => rank as u32 * 2 + 3,
+            Self::Damaged => 0,
+            Self::Free => 1,
+            Self::Restore => 2,
+            Self::Aside => 3,
+            Self::Taken { rank } => of(4, rank),
+            Self::Saved { rank } => of(5, rank),
+            Self::Done { rank } => of(6, rank),
         }
     }
 
-    fn of(word: u32) -> Self {
-        match word.checked_sub(2) {
-            None if word == 0 => Self::Free,
-            None => Self::Aside,
-            Some(word) if word % 2 == 0 => Self::Taken { rank: word as usize / 2 },
-            Some(word) => Self::Done { rank: word as usize / 2 },
+    /// What a word claims, whoever wrote it: for people, and to know what to check.
+    pub(super) fn claimed(word: u64) -> Self {
+        let rank = (said(word) >> KIND) as usize;
+        match said(word) % (1 << KIND) {
+            1 => Self::Free,
+            2 => Self::Restore,
+            3 => Self::Aside,
+            4 => Self::Taken { rank },
+            5 => Self::Saved { rank },
+            6 => Self::Done { rank },
+            _ => Self::Damaged,
         }
-    }
-
-    /// What the word of a slice says.
-    pub(super) fn of_shared(word: u32) -> Self {
-        Self::of(word & !SAVED)
     }
 }
 
 /// The journal's words, wherever they are.
 pub(super) struct Journal<'w> {
-    /// | bits 0..31   | the slice is  |
-    /// |--------------|---------------|
-    /// | 0            | free          |
-    /// | 1            | set aside     |
-    /// | rank * 2 + 2 | taken by rank |
-    /// | rank * 2 + 3 | done by rank  |
-    ///
-    /// and [`SAVED`] with any of them.
-    pub(super) states: &'w [AtomicU32],
-    /// Equally many bytes for each slice.
-    pub(super) answers: &'w [AtomicU8],
+    /// | bits 14..64                                    | bits 0..14              |
+    /// |------------------------------------------------|-------------------------|
+    /// | a hash of key, slice, bits 0..14 and the answer | see [`SliceState::word`] |
+    pub(super) states: &'w [AtomicU64],
+    /// Equally many words for each slice.
+    pub(super) answers: &'w [AtomicU64],
+    /// The job's.
+    pub(super) key: u64,
 }
 
 impl<'w> Journal<'w> {
-    pub(super) fn state(&self, slice: usize) -> SliceState {
+    fn word(&self, slice: usize, state: SliceState, answer: u64) -> u64 {
+        tagged(self.key, slice as u64, state.word(), answer)
+    }
+
+    /// What a slice's word is, if it is right. With one that is done goes its answer, which is handed on word by word.
+    pub(super) fn read(&self, slice: usize, mut answer: impl FnMut(usize, u64)) -> (u64, SliceState) {
         // Acquire: with Done comes all that its worker wrote before.
-        SliceState::of_shared(self.states[slice].load(Ordering::Acquire))
+        let word = self.states[slice].load(Ordering::Acquire);
+        let state = SliceState::claimed(word);
+        let answer = match state {
+            SliceState::Done { .. } => {
+                let words = self.answer(slice).iter().map(|word| word.load(Ordering::Relaxed));
+                tag::hash(words.enumerate().map(|(at, word)| {
+                    answer(at, word);
+                    word
+                }))
+            }
+            _ => 0,
+        };
+        (word, if word == self.word(slice, state, answer) { state } else { SliceState::Damaged })
     }
 
-    pub(super) fn take(&self, rank: usize, slice: usize) {
-        self.enter(slice, SliceState::Taken { rank });
+    /// What a slice's word is, whoever wrote it.
+    pub(super) fn claimed(&self, slice: usize) -> SliceState {
+        SliceState::claimed(self.states[slice].load(Ordering::Relaxed))
     }
 
-    /// Enters a state and leaves the mark of the undo copy. A slice has one writer at a time: its worker, or the coordinator
-    /// between rounds.
-    pub(super) fn enter(&self, slice: usize, state: SliceState) {
-        let word = &self.states[slice];
-        // Release: who reads Done sees the slice's cells and its answer.
-        word.store(word.load(Ordering::Relaxed) & SAVED | state.word(), Ordering::Release);
+    /// Whether its word was still `before` when it became `after`. A slice has one writer at a time: who has changed its word from
+    /// free.
+    pub(super) fn pass(&self, slice: usize, before: SliceState, after: SliceState) -> bool {
+        let [before, after] = [before, after].map(|state| self.word(slice, state, 0));
+        // Acquire: who takes what was put aside for another try finds what was done about it. Release: who reads that it is
+        // saved finds the copy.
+        self.states[slice].compare_exchange(before, after, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Whether the slice's cells are in the undo copy.
-    pub(super) fn is_saved(&self, slice: usize) -> bool {
-        self.states[slice].load(Ordering::Acquire) & SAVED != 0
-    }
-
-    /// Enters that they are.
-    pub(super) fn note_saved(&self, slice: usize) {
-        // Release: who reads the mark sees the copy.
-        self.states[slice].fetch_or(SAVED, Ordering::Release);
-    }
-
-    pub(super) fn finish(&self, rank: usize, slice: usize, answer: &[u8]) {
-        for (word, &byte) in self.answer(slice).iter().zip(answer) {
-            word.store(byte, Ordering::Relaxed);
+    /// Takes a slice that is free: whether it is to be put back first; `None` if it is not free.
+    pub(super) fn take(&self, rank: usize, slice: usize) -> Option<bool> {
+        let takes = |before, after| self.pass(slice, before, after);
+        match takes(SliceState::Free, SliceState::Taken { rank }) {
+            true => Some(false),
+            false => takes(SliceState::Restore, SliceState::Saved { rank }).then_some(true),
         }
-        self.enter(slice, SliceState::Done { rank });
     }
 
-    fn answer(&self, slice: usize) -> &'w [AtomicU8] {
+    /// Enters the answer, and that a slice is done which this worker has: the word, if it still had it.
+    pub(super) fn finish(
+        &self,
+        rank: usize,
+        slice: usize,
+        saved: bool,
+        answer: impl Iterator<Item = u64>,
+    ) -> Option<u64> {
+        let mut words = self.answer(slice).iter();
+        let hash = tag::hash(answer.zip(&mut words).map(|(value, word)| {
+            word.store(value, Ordering::Relaxed);
+            value
+        }));
+        let had = if saved { SliceState::Saved { rank } } else { SliceState::Taken { rank } };
+        let (had, done) = (self.word(slice, had, 0), self.word(slice, SliceState::Done { rank }, hash));
+        // Release: who reads Done sees the slice's cells and its answer.
+        let passed = self.states[slice].compare_exchange(had, done, Ordering::Release, Ordering::Relaxed);
+        passed.is_ok().then_some(done)
+    }
+
+    fn answer(&self, slice: usize) -> &'w [AtomicU64] {
         let size = self.answers.len() / self.states.len();
         &self.answers[slice * size..][..size]
     }
 
-    pub(super) fn read_answer(&self, slice: usize, into: &mut [u8]) {
-        for (byte, word) in into.iter_mut().zip(self.answer(slice)) {
-            *byte = word.load(Ordering::Relaxed);
-        }
+    /// Enters what a slice is from now on. Only for the coordinator, while no worker uses the journal.
+    pub(super) fn enter(&self, slice: usize, state: SliceState) {
+        self.states[slice].store(self.word(slice, state, 0), Ordering::Release);
     }
 
-    /// Makes all slices free, with no undo copy.
+    /// Makes all slices free.
     pub(super) fn clear(&self) {
-        self.states.iter().for_each(|state| state.store(SliceState::Free.word(), Ordering::Relaxed));
+        (0..self.states.len()).for_each(|slice| self.enter(slice, SliceState::Free));
     }
 
-    /// How many slices are done.
+    /// How many slices claim to be done.
     pub(super) fn done(&self) -> usize {
-        (0..self.states.len()).filter(|&slice| matches!(self.state(slice), SliceState::Done { .. })).count()
+        (0..self.states.len()).filter(|&slice| matches!(self.claimed(slice), SliceState::Done { .. })).count()
     }
 
-    /// The slices that are free, ascending.
+    /// The slices that can be taken, ascending.
     pub(super) fn free(&self) -> Vec<usize> {
-        (0..self.states.len()).filter(|&slice| self.state(slice) == SliceState::Free).collect()
+        let is_free = |slice: &usize| {
+            let claims = self.claimed(*slice);
+            matches!(claims, SliceState::Free | SliceState::Restore)
+                && self.states[*slice].load(Ordering::Acquire) == self.word(*slice, claims, 0)
+        };
+        (0..self.states.len()).filter(is_free).collect()
     }
 }

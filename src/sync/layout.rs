@@ -1,6 +1,6 @@
 //! Where things are on a board.
 
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::AtomicU64;
 
 use super::board::BERTHS;
 use super::{Berth, Tape};
@@ -22,7 +22,6 @@ pub(crate) struct Layout {
 #[derive(Clone, Copy)]
 pub(super) struct Offsets {
     pub(super) addresses: usize,
-    pub(super) seals: usize,
     pub(super) states: usize,
     pub(super) answers: usize,
     pub(super) tapes: usize,
@@ -33,15 +32,20 @@ impl Layout {
     /// No board is as large.
     pub(super) const MOST: usize = 1 << 40;
 
+    /// How many words an answer takes.
+    pub(super) fn answer_words(self) -> usize {
+        self.answer.div_ceil(size_of::<AtomicU64>())
+    }
+
     /// On a board with room for so many `berths`; `None` if no board is large enough.
     pub(super) fn offsets(self, berths: usize) -> Option<Offsets> {
         let after = |start: usize, count: usize, size: usize| start.checked_add(count.checked_mul(size)?);
         let addresses = after(BERTHS, berths, size_of::<Berth>())?;
-        let seals = after(addresses, self.workers.checked_mul(self.loans)?, size_of::<AtomicU64>())?;
-        let states = after(seals, self.slices, size_of::<AtomicU64>())?;
-        let answers = after(states, self.slices, size_of::<AtomicU32>())?;
-        let tapes = after(answers, self.slices, self.answer)?.checked_next_multiple_of(Tape::ALIGN)?;
+        let states = after(addresses, self.workers.checked_mul(self.loans)?, size_of::<AtomicU64>())?;
+        let answers = after(states, self.slices, size_of::<AtomicU64>())?;
+        let answer_words = self.slices.checked_mul(self.answer_words())?;
+        let tapes = after(answers, answer_words, size_of::<AtomicU64>())?.checked_next_multiple_of(Tape::ALIGN)?;
         let end = tapes.checked_add(Tape::bytes(self.workers, self.tape)?)?;
-        (end < Self::MOST).then_some(Offsets { addresses, seals, states, answers, tapes, end })
+        (end < Self::MOST).then_some(Offsets { addresses, states, answers, tapes, end })
     }
 }

@@ -19,7 +19,7 @@ use crate::slices::{Grid, Schedule};
 use crate::sys::{futex, proc};
 
 /// `parfork`, and the version of everything that is read of a board from outside.
-const MAGIC: u64 = u64::from_le_bytes(*b"parfork\x02");
+const MAGIC: u64 = u64::from_le_bytes(*b"parfork\x03");
 
 /// The words by which a board is known.
 #[repr(C, align(128))]
@@ -296,14 +296,16 @@ fn count(board: &dyn Bytes, states: usize, run: Range<usize>, berths: &mut [Seat
     let (mut aside, mut next) = (0, run.start);
     let mut bytes = [0; 4096];
     while next < run.end {
-        let many = (run.end - next).min(bytes.len() / 4);
-        let piece = &mut bytes[..4 * many];
-        board.copy((states + 4 * next) as u64, piece)?;
-        for state in piece.as_chunks::<4>().0.iter().map(|word| SliceState::of_shared(u32::from_ne_bytes(*word))) {
+        let many = (run.end - next).min(bytes.len() / 8);
+        let piece = &mut bytes[..8 * many];
+        board.copy((states + 8 * next) as u64, piece)?;
+        for state in piece.as_chunks::<8>().0.iter().map(|word| SliceState::claimed(u64::from_ne_bytes(*word))) {
             match state {
-                SliceState::Free => {}
+                SliceState::Free | SliceState::Restore | SliceState::Damaged => {}
                 SliceState::Aside => aside += 1,
-                SliceState::Taken { rank } => berths.get_mut(rank).into_iter().for_each(|seat| seat.taken += 1),
+                SliceState::Taken { rank } | SliceState::Saved { rank } => {
+                    berths.get_mut(rank).into_iter().for_each(|seat| seat.taken += 1)
+                }
                 SliceState::Done { rank } => berths.get_mut(rank).into_iter().for_each(|seat| seat.done += 1),
             }
         }

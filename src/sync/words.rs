@@ -4,7 +4,7 @@
 //! participants can be interrupted: `tests/loom/`.
 
 pub(super) use std::hint::spin_loop;
-pub(super) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+pub(super) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 pub(super) use std::thread::yield_now;
 
 pub(super) use crate::sys::futex;

@@ -2,14 +2,16 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Once, OnceLock};
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
+use super::pidfd::{ENDING, LEAVING, Obstacle, Pidfd, Remaining};
 use super::usage::Usage;
 
 /// How a process ended.
@@ -51,11 +53,14 @@ impl Exit {
     }
 }
 
-/// A child process. Dropping it kills and reaps it: no child outlives the value that stands for it.
+/// A child process. Dropping it kills and reaps it: no child outlives the value that stands for it, but for one that the system
+/// does not let this process end, which is said on stderr.
 #[derive(Debug)]
 pub(crate) struct Child {
     pid: Pid,
-    pidfd: Option<OwnedFd>,
+    pidfd: Option<Pidfd>,
+    /// Whether it could not be killed.
+    refused: AtomicBool,
     exit: OnceLock<Exit>,
     /// What it has cost, once it is reaped.
     usage: OnceLock<Usage>,
@@ -73,7 +78,9 @@ pub(crate) unsafe fn spawn(life: impl FnOnce() -> i32) -> io::Result<Child> {
     // SAFETY: the caller vouches for the child's use of what it inherits; the child ends by _exit below.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => {
-            Ok(Child { pid: child, pidfd: pidfd_open(child).ok(), exit: OnceLock::new(), usage: OnceLock::new() })
+            reap_remaining();
+            let (pidfd, refused) = (Pidfd::open(child.as_raw() as u32).ok(), AtomicBool::new(false));
+            Ok(Child { pid: child, pidfd, refused, exit: OnceLock::new(), usage: OnceLock::new() })
         }
         ForkResult::Child => {
             // An unwinding out of `life` would go on in the parent's code, a second time.
@@ -103,6 +110,7 @@ impl Drop for LeaveOnUnwind {
 
 /// Asks for SIGKILL when the parent ends. It may have ended already, in which case no signal comes: so look again.
 fn die_with(parent: Pid) -> io::Result<()> {
+    PARENT.store(parent.as_raw(), Ordering::Relaxed);
     set_pdeathsig(Signal::SIGKILL)?;
     // A coordinator may have blocked signals for its own ends; a worker has no such business.
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
@@ -116,14 +124,21 @@ pub(crate) fn leave(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-pub(super) fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
-    // SAFETY: the call takes two integers and returns a new descriptor or -1.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
+/// Whether this process's parent is that one.
+pub(crate) fn is_child_of(parent: u32) -> bool {
+    getppid().as_raw() as u32 == parent
+}
+
+/// The process that has forked this one; 0 in one that was not made here.
+static PARENT: AtomicI32 = AtomicI32::new(0);
+
+/// Leaves if this process was forked here and its parent has ended. The kernel kills it for that, unless one of both has changed
+/// its user since: who sleeps looks now and then.
+pub(super) fn leave_if_orphaned() {
+    let parent = PARENT.load(Ordering::Relaxed);
+    if parent != 0 && getppid().as_raw() != parent {
+        leave(ORPHANED);
     }
-    // SAFETY: the kernel has just made this descriptor (close-on-exec by itself) for us alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 impl Child {
@@ -131,9 +146,16 @@ impl Child {
         self.pid.as_raw() as u32
     }
 
-    /// Sends SIGKILL.
-    pub(crate) fn kill(&self) {
-        self.signal(Signal::SIGKILL);
+    /// Sends SIGKILL; whether that was permitted.
+    pub(crate) fn kill(&self) -> bool {
+        let sent = self.signal(Signal::SIGKILL);
+        self.refused.store(!sent, Ordering::Relaxed);
+        sent
+    }
+
+    /// Whether the last try to kill it was not permitted.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Lets it go on if it was stopped.
@@ -141,29 +163,71 @@ impl Child {
         self.signal(Signal::SIGCONT);
     }
 
-    /// Sends a signal, unless it was reaped already (its pid may be another's by now).
-    fn signal(&self, signal: Signal) {
+    /// Sends a signal, unless it was reaped already (its pid may be another's by now); whether that was permitted.
+    fn signal(&self, signal: Signal) -> bool {
         if self.exit.get().is_some() {
-            return;
+            return true;
         }
-        match &self.pidfd {
-            Some(pidfd) => send(pidfd, signal as i32),
-            None => drop(kill(self.pid, signal)),
-        }
+        // Where only the call for pidfds is not permitted (old seccomp profiles): it was not reaped, so that its number is its own.
+        self.pidfd.as_ref().is_some_and(|pidfd| pidfd.signal(signal as i32).is_ok())
+            || kill(self.pid, signal) != Err(nix::errno::Errno::EPERM)
     }
 
-    /// How it ended, if it has; does not wait.
+    /// How it ended, if it has. Waits for a moment if it has and somebody who traces it has not let go of it.
     pub(crate) fn ended(&self) -> Option<Exit> {
-        self.reap(libc::WEXITED | libc::WNOHANG)
-    }
-
-    /// Waits for its end, which must be certain: it was killed, or it has said that it is about to leave.
-    pub(crate) fn wait(&self) -> Exit {
+        if let Some(exit) = self.exit.get() {
+            return Some(*exit);
+        }
+        // Asked for first: of a child that this process traces `waitid` tells a stop as well, which is no end.
+        if self.pidfd.as_ref().is_some_and(|pidfd| !pidfd.is_dead()) {
+            return None;
+        }
+        let until = Instant::now() + LEAVING;
         loop {
-            if let Some(exit) = self.reap(libc::WEXITED) {
-                return exit;
+            match self.reap() {
+                None if self.pidfd.is_none() => return None,
+                None if Instant::now() < until => std::thread::sleep(Duration::from_millis(1)),
+                // Reaped when that is possible.
+                None => return Some(self.give_up()),
+                reaped => return reaped,
             }
         }
+    }
+
+    /// Waits for its end until then, which should be certain: it was killed, or it has said that it is about to leave.
+    pub(crate) fn ended_by(&self, until: Instant) -> Option<Exit> {
+        loop {
+            let exit = self.ended();
+            if exit.is_some() || Instant::now() >= until {
+                return exit;
+            }
+            match &self.pidfd {
+                Some(pidfd) => drop(pidfd.ends_by(until)),
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+
+    /// Waits for the end of one that was killed, until then or for a moment if that was not permitted. One that is there after
+    /// that is no longer this value's.
+    pub(crate) fn end_by(&self, until: Instant) -> Option<Remaining> {
+        let refused = self.refused.load(Ordering::Relaxed);
+        let until = if refused { until.min(Instant::now() + LEAVING) } else { until };
+        if self.ended_by(until).is_some() {
+            return None;
+        }
+        self.give_up();
+        let obstacle = if refused { Obstacle::NotPermitted } else { Obstacle::Slow };
+        Some(Remaining { pid: self.pid(), obstacle })
+    }
+
+    /// Leaves it to be reaped whenever that is possible. How it will have ended, as far as that is known.
+    fn give_up(&self) -> Exit {
+        let again = self.pidfd.as_ref().and_then(|pidfd| pidfd.as_fd().try_clone_to_owned().ok());
+        if let Some((mut unreaped, pidfd)) = UNREAPED.try_lock().ok().zip(again) {
+            unreaped.push(pidfd);
+        }
+        *self.exit.get_or_init(|| foretold(self.pid()).unwrap_or(Exit::Unknown))
     }
 
     /// How it will have ended, as soon as it can do nothing more; `None` if that is not so yet, or cannot be told. See
@@ -174,12 +238,9 @@ impl Child {
         self.exit.get().copied().or_else(|| foretold(self.pid()))
     }
 
-    fn reap(&self, how: i32) -> Option<Exit> {
-        if let Some(exit) = self.exit.get() {
-            return Some(*exit);
-        }
+    fn reap(&self) -> Option<Exit> {
         let (kind, id) = match &self.pidfd {
-            Some(pidfd) => (libc::P_PIDFD, pidfd.as_raw_fd() as libc::id_t),
+            Some(pidfd) => (libc::P_PIDFD, pidfd.as_fd().as_raw_fd() as libc::id_t),
             None => (libc::P_PID, self.pid.as_raw() as libc::id_t),
         };
         // Not nix's waitid, which reaps a child that a real-time signal ended and then has no name for the signal; and not
@@ -188,6 +249,7 @@ impl Child {
         let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
         // SAFETY: as above.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+        let how = libc::WEXITED | libc::WNOHANG;
         // SAFETY: `info` and `usage` are live for the kernel to fill.
         let failed = unsafe { libc::syscall(libc::SYS_waitid, kind, id, &mut info, how, &mut usage) } != 0;
         if failed && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
@@ -199,7 +261,9 @@ impl Child {
             _ if failed => Exit::Unknown,
             _ if pid == 0 => return None,
             libc::CLD_EXITED => Exit::Status(status),
-            _ => Exit::Signal(status),
+            libc::CLD_KILLED | libc::CLD_DUMPED => Exit::Signal(status),
+            // It was stopped, or goes on.
+            _ => return None,
         };
         if !failed {
             let _ = self.usage.set(Usage::of(&usage));
@@ -216,7 +280,7 @@ impl Child {
 /// How a process will have ended, as soon as none of its threads can execute another instruction of its program. Long before
 /// it has ended if it has much memory: the kernel settles the status first, then tells robust locks, then gives back the
 /// memory, and only then lets the parent know.
-fn foretold(pid: u32) -> Option<Exit> {
+pub(super) fn foretold(pid: u32) -> Option<Exit> {
     let code = super::proc::code_of_exiting(pid)?;
     // As `wait` encodes it. 0 is also what the kernel says to those who may not know.
     match (code & 0x7f, code >> 8 & 0xff) {
@@ -231,122 +295,19 @@ pub(crate) fn resume(pid: u32) {
     let _ = kill(Pid::from_raw(pid as i32), Signal::SIGCONT);
 }
 
-/// A process that a child of this one made and will reap, held by its pidfd.
-#[derive(Debug)]
-pub(crate) struct Ward {
-    pid: u32,
-    pidfd: OwnedFd,
-}
+/// Children that could not be reaped in time: killed and not at their end, not to be killed, or held by somebody who traces them.
+static UNREAPED: Mutex<Vec<std::os::fd::OwnedFd>> = Mutex::new(Vec::new());
 
-impl Ward {
-    /// Takes hold of a process.
-    ///
-    /// # Errors
-    /// If it is not a child of `parent`, who does not reap it meanwhile: the number may come from a place that others write.
-    pub(crate) fn hold(pid: u32, parent: u32) -> io::Result<Self> {
-        let raw = i32::try_from(pid).map_err(io::Error::other)?;
-        let ward = Self { pid, pidfd: pidfd_open(Pid::from_raw(raw))? };
-        if super::proc::parent(pid)? == parent { Ok(ward) } else { Err(io::ErrorKind::NotFound.into()) }
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.pid
-    }
-
-    /// Sends SIGKILL.
-    pub(crate) fn kill(&self) {
-        send(&self.pidfd, libc::SIGKILL);
-    }
-
-    /// As [`Child::foretold`].
-    pub(crate) fn foretold(&self) -> Option<Exit> {
-        // Looked up before the question whether it is dead: until then its number was its own.
-        foretold(self.pid).filter(|_| !self.is_dead())
-    }
-
-    /// Whether it has ended.
-    pub(crate) fn is_dead(&self) -> bool {
-        comes(&self.pidfd, libc::POLLIN, 0)
-    }
-
-    /// Waits for its end, which must be certain.
-    pub(crate) fn wait(&self) {
-        while !comes(&self.pidfd, libc::POLLIN, -1) {}
-    }
-}
-
-/// Sends a signal to the process behind a pidfd.
-fn send(pidfd: &OwnedFd, signal: i32) {
-    let info = std::ptr::null::<libc::siginfo_t>();
-    // SAFETY: three integers and a null pointer, for which the kernel fills in the usual.
-    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0) };
-}
-
-/// Whether something comes on a descriptor within some milliseconds (-1: for ever); also false after a signal.
-fn comes(fd: &OwnedFd, what: i16, patience: i32) -> bool {
-    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: what, revents: 0 };
-    // SAFETY: one live record, and its number.
-    unsafe { libc::poll(&mut poll, 1, patience) == 1 }
-}
-
-/// Tells when the last of some processes is gone, whoever made them: dropping it waits for that.
-///
-/// A pipe through which nothing is sent. Its other end is inherited, and closed by each one's death. It is closed on exec, so
-/// that programs which a body starts and leaves running are not waited for.
-#[derive(Debug)]
-pub(crate) struct Lifeline(OwnedFd);
-
-impl Lifeline {
-    /// A line, and the end that those processes are to hold.
-    pub(crate) fn new() -> io::Result<(Self, OwnedFd)> {
-        let (watched, held) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
-        Ok((Self(watched), held))
-    }
-}
-
-impl Lifeline {
-    /// How long to wait before looking who is still there.
-    const PATIENCE: i32 = 100;
-
-    /// Continues whoever holds the line and was stopped. A process that was stopped at birth has not asked yet to be ended with
-    /// its parent, and may be known to nobody if that was killed meanwhile: continued, it finds its parent gone and leaves.
-    fn resume_holders(&self) {
-        let Ok(inode) = nix::sys::stat::fstat(&self.0).map(|it| it.st_ino) else { return };
-        let line = std::path::PathBuf::from(format!("pipe:[{inode}]"));
-        let own = std::process::id();
-        let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok();
-        for pid in std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(number) {
-            let stopped = |pid| super::proc::state(pid).is_ok_and(|state| state == super::proc::STOPPED);
-            let Ok(held) = pidfd_open(Pid::from_raw(pid as i32)) else { continue };
-            let mut fds = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-            if pid != own && stopped(pid) && fds.any(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to == line)) {
-                send(&held, libc::SIGCONT);
-            }
-        }
-    }
-}
-
-impl Drop for Lifeline {
-    fn drop(&mut self) {
-        while !comes(&self.0, 0, Self::PATIENCE) {
-            self.resume_holders();
-        }
-    }
-}
-
-/// A number that differs between a process and those forked from it, from the first call on.
-pub(crate) fn generation() -> u32 {
-    static GENERATION: AtomicU32 = AtomicU32::new(0);
-    static WATCHED: Once = Once::new();
-    extern "C" fn forked() {
-        GENERATION.fetch_add(1, Ordering::Relaxed);
-    }
-    WATCHED.call_once(|| {
-        // SAFETY: called in each child, where it does one atomic addition. If there is no memory to note it, forks are not told
-        // from their parents.
-        unsafe { libc::pthread_atfork(None, None, Some(forked)) };
-    });
-    GENERATION.load(Ordering::Relaxed)
+/// Reaps those of them that have ended since.
+fn reap_remaining() {
+    // Whoever has it is at the same; and in a fork nobody may be.
+    let Ok(mut unreaped) = UNREAPED.try_lock() else { return };
+    let is_there = |pidfd: &std::os::fd::OwnedFd| {
+        let how = nix::sys::wait::WaitPidFlag::WEXITED | nix::sys::wait::WaitPidFlag::WNOHANG;
+        let ended = nix::sys::wait::waitid(nix::sys::wait::Id::PIDFd(pidfd.as_fd()), how);
+        ended == Ok(nix::sys::wait::WaitStatus::StillAlive)
+    };
+    unreaped.retain(is_there);
 }
 
 /// Names this process as `ps` and `top` show it, in 15 bytes.
@@ -361,7 +322,9 @@ impl Drop for Child {
     fn drop(&mut self) {
         if self.ended().is_none() {
             self.kill();
-            self.wait();
+            if let Some(remaining) = self.end_by(Instant::now() + ENDING) {
+                eprintln!("parfork: {remaining}");
+            }
         }
     }
 }
@@ -374,4 +337,20 @@ pub(crate) fn flush_buffers() {
     let _ = io::stderr().flush();
     // SAFETY: a null stream means all of them; stdio takes its own locks.
     unsafe { libc::fflush(std::ptr::null_mut()) };
+}
+
+/// Whether this process is a worker whose buffers hold nothing but its own, and whose locks nobody held at its birth.
+static FLUSHES: AtomicBool = AtomicBool::new(false);
+
+/// In a worker just born: from now on what its bodies print is written out at their end, if its parent was `alone` when it flushed its
+/// own buffers and forked. Beside other threads there may be half a line of theirs, or a lock that nobody will release.
+pub(crate) fn flush_what_bodies_print(alone: bool) {
+    FLUSHES.store(alone, Ordering::Relaxed);
+}
+
+/// In a worker that has no more slices, or is about to fail: writes out what bodies have printed, for it leaves by `_exit`.
+pub(crate) fn flush_own_buffers() {
+    if FLUSHES.load(Ordering::Relaxed) {
+        flush_buffers();
+    }
 }

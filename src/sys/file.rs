@@ -2,43 +2,96 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{
-    AT_FDCWD, AtFlags, FallocateFlags, OFlag, PosixFadviseAdvice, fallocate, open, openat, posix_fadvise, renameat,
+    AT_FDCWD, AtFlags, FallocateFlags, OFlag, PosixFadviseAdvice, fallocate, open, openat, posix_fadvise, readlinkat,
+    renameat,
 };
-use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
-use nix::sys::stat::{Mode, fchmod, fstatat, mkdirat};
+use nix::sys::stat::{FileStat, Mode, fchmod, fstatat, mkdirat};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::{AccessFlags, Gid, Group, UnlinkatFlags, User, faccessat, fchown, geteuid, linkat, unlinkat};
 
-/// Opens a file for reading; a FIFO without a writer does not keep the caller waiting.
-pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
-}
+use super::limits::check_file_length;
 
-/// Whether this process may write to an existing file.
-pub(crate) fn may_write(path: &Path) -> io::Result<()> {
-    Ok(faccessat(AT_FDCWD, path, AccessFlags::W_OK, AtFlags::AT_EACCESS)?)
+/// Opens a file for reading; a FIFO without a writer does not keep the caller waiting, nor does a terminal become its own.
+pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }
 
 /// A folder held open, so that names in it mean the same even if the working directory changes meanwhile.
 #[derive(Debug)]
 pub(crate) struct Folder(OwnedFd);
 
+/// What had a name in a folder when it was looked up, and not what has the name now: no link is followed, nothing is opened.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    itself: OwnedFd,
+    pub(crate) metadata: Metadata,
+}
+
+impl Entry {
+    /// The path in a symbolic link.
+    pub(crate) fn link_target(&self) -> io::Result<PathBuf> {
+        Ok(readlinkat(&self.itself, "")?.into())
+    }
+
+    /// Whether it has an access list, in which case its mode's bits for the group are those that the list may give to anybody.
+    #[allow(unsafe_code)]
+    fn has_access_list(&self) -> bool {
+        let Ok(itself) = CString::new(format!("/proc/self/fd/{}", self.itself.as_raw_fd())) else { return true };
+        let name = c"system.posix_acl_access";
+        // SAFETY: two texts that end, and no buffer, whose length is 0.
+        let length = unsafe { libc::getxattr(itself.as_ptr(), name.as_ptr(), std::ptr::null_mut(), 0) };
+        length > 0
+    }
+
+    /// What a link of /proc leads to, which its path does not always name (`pipe:[7]`); `None` for links elsewhere.
+    pub(crate) fn behind_proc(&self, folder: &Folder, name: &OsStr) -> io::Result<Option<FileStat>> {
+        match fstatfs(&self.itself)?.filesystem_type() {
+            PROC_SUPER_MAGIC => Ok(Some(fstatat(&folder.0, name, AtFlags::empty())?)),
+            _ => Ok(None),
+        }
+    }
+}
+
 impl Folder {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self(open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?))
     }
 
-    /// A new file without a name, on the file system of this folder; gone with its last descriptor unless linked.
-    /// `None` where the file system has no such files.
-    pub(crate) fn nameless(&self) -> io::Result<Option<File>> {
-        match openat(&self.0, ".", OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC, anyone()) {
+    /// The folder that a relative path means here; an absolute one means the same everywhere.
+    pub(crate) fn below(&self, path: &Path) -> io::Result<Self> {
+        Ok(Self(openat(&self.0, path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?))
+    }
+
+    /// What has this name now, if anything has.
+    pub(crate) fn entry(&self, name: &OsStr) -> io::Result<Option<Entry>> {
+        match openat(&self.0, name, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty()) {
+            Ok(itself) => {
+                let itself = File::from(itself);
+                Ok(Some(Entry { metadata: itself.metadata()?, itself: itself.into() }))
+            }
+            Err(Errno::ENOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether this process may write to an existing file.
+    pub(crate) fn may_write(&self, name: &OsStr) -> io::Result<()> {
+        Ok(faccessat(&self.0, name, AccessFlags::W_OK, AtFlags::AT_EACCESS | AtFlags::AT_SYMLINK_NOFOLLOW)?)
+    }
+
+    /// A new file without a name, on the file system of this folder, with what the umask leaves of `mode`; gone with its last
+    /// descriptor unless linked. `None` where the file system has no such files.
+    pub(crate) fn nameless(&self, mode: u32) -> io::Result<Option<File>> {
+        match openat(&self.0, ".", OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC, bits(mode)) {
             Ok(fd) => Ok(Some(File::from(fd))),
             // EISDIR, ENOENT, EINVAL: the file system took the flag for an ordinary open of a directory.
             Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::ENOENT | Errno::EINVAL) => Ok(None),
@@ -46,10 +99,10 @@ impl Folder {
         }
     }
 
-    /// A new file of this name.
-    pub(crate) fn create(&self, name: &OsStr) -> io::Result<File> {
+    /// A new file of this name, with what the umask leaves of `mode`.
+    pub(crate) fn create(&self, name: &OsStr, mode: u32) -> io::Result<File> {
         let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        Ok(File::from(openat(&self.0, name, flags, anyone())?))
+        Ok(File::from(openat(&self.0, name, flags, bits(mode))?))
     }
 
     /// Gives a nameless file a name that nothing has yet (else `AlreadyExists`).
@@ -69,7 +122,7 @@ impl Folder {
 
     /// A folder in this one, which is no link.
     pub(crate) fn folder(&self, name: &OsStr) -> io::Result<Self> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         Ok(Self(openat(&self.0, name, flags, Mode::empty())?))
     }
 
@@ -112,14 +165,20 @@ impl Folder {
         Ok(system.blocks_available() as u64 * system.fragment_size() as u64)
     }
 
-    /// Shares it with a group, whose members may look into it.
-    pub(crate) fn share(&self, group: u32) -> io::Result<()> {
-        share(&self.0, group, 0o750)
+    /// Shares it with a group.
+    pub(crate) fn share(&self, group: u32, mode: u32) -> io::Result<()> {
+        share(self.opened()?, group, mode)
+    }
+
+    /// The folder itself, opened to be listed, locked and changed.
+    fn opened(&self) -> io::Result<File> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        Ok(File::from(openat(&self.0, ".", flags, Mode::empty())?))
     }
 
     /// Keeps everybody else out who asks, until it is dropped; tries for `patience`.
     pub(crate) fn lock(&self, patience: Duration) -> io::Result<FolderLock> {
-        let file = File::from(self.0.try_clone()?);
+        let file = self.opened()?;
         let until = Instant::now() + patience;
         loop {
             match file.try_lock() {
@@ -156,7 +215,7 @@ pub(crate) fn share(file: impl AsFd, group: u32, mode: u32) -> io::Result<()> {
 
 /// Sets the permissions of a file, whatever the umask.
 pub(crate) fn permit(file: impl AsFd, mode: u32) -> io::Result<()> {
-    Ok(fchmod(file, Mode::from_bits_truncate(mode))?)
+    Ok(fchmod(file, bits(mode))?)
 }
 
 /// The user that this process acts for.
@@ -180,14 +239,18 @@ pub(crate) fn group_named(name: &str) -> io::Result<Option<u32>> {
     }
 }
 
-/// The mode of a new file: everything that the umask leaves.
-fn anyone() -> Mode {
-    Mode::from_bits_truncate(0o666)
+fn bits(mode: u32) -> Mode {
+    Mode::from_bits_truncate(mode)
 }
 
-/// Gives a file the permissions (not the owner) of another.
-pub(crate) fn permit_like(file: &File, other: &Metadata) -> io::Result<()> {
-    Ok(fchmod(file, Mode::from_bits_truncate(other.mode() & 0o777))?)
+/// Gives a file the group and the permissions of another. Where the mode does not say what the group may, or this user may not give it
+/// to that group, the group it has then may do what everybody may.
+pub(crate) fn permit_like(file: &File, other: &Entry) -> io::Result<()> {
+    let (mode, group) = (other.metadata.mode() & 0o777, other.metadata.gid());
+    let same_group = !other.has_access_list()
+        && (file.metadata()?.gid() == group || fchown(file, None, Some(Gid::from_raw(group))).is_ok());
+    let everybody = mode & 0o007;
+    permit(file, if same_group { mode } else { mode & !0o070 | mode & everybody << 3 })
 }
 
 /// Keeps `bytes` of disk for a file, whose length stays as it is; a file system that cannot is no error.
@@ -195,16 +258,78 @@ pub(crate) fn permit_like(file: &File, other: &Metadata) -> io::Result<()> {
 /// # Errors
 /// If there is no room, or a file may not become as long (`ulimit -f`, which would be a deadly signal later).
 pub(crate) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
-    let (most, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
     let len = i64::try_from(bytes).map_err(|_| Errno::EFBIG)?;
-    if most != RLIM_INFINITY && bytes > most {
-        return Err(Errno::EFBIG.into());
-    }
+    check_file_length(bytes)?;
     if bytes == 0 {
         return Ok(());
     }
     match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, len) {
         Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
         other => Ok(other?),
+    }
+}
+
+/// A file that fails with EFBIG where it would become longer than this process may make one; the kernel sends a deadly signal.
+#[derive(Debug)]
+pub(crate) struct Bounded(pub(crate) File);
+
+impl Deref for Bounded {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        check_file_length(self.0.stream_position().unwrap_or(0).saturating_add(bytes.len() as u64))?;
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Seek for Bounded {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// Where there is an access list, the mode's bits for the group are a limit for all whom it names.
+    #[test]
+    #[allow(unsafe_code)]
+    fn a_limit_of_an_access_list_is_not_what_the_group_may() {
+        let work = tempfile::tempdir().unwrap();
+        let folder = Folder::open(work.path()).unwrap();
+        let new = || folder.nameless(0o600).unwrap().expect("a file system with nameless files");
+        let mode = |file: &File| file.metadata().unwrap().mode() & 0o777;
+        let old = File::create(work.path().join("old")).unwrap();
+        old.set_permissions(std::fs::Permissions::from_mode(0o664)).unwrap();
+        let file = new();
+        permit_like(&file, &folder.entry(OsStr::new("old")).unwrap().unwrap()).unwrap();
+        assert_eq!(mode(&file), 0o664);
+        // Its version, then tag, permissions and number: its owner, user 4242, its group, the limit, everybody.
+        let mut list = 2_u32.to_le_bytes().to_vec();
+        for (tag, may, id) in [(1_u16, 6_u16, !0), (2, 6, 4242_u32), (4, 0, !0), (0x10, 6, !0), (0x20, 4, !0)] {
+            list.extend([&tag.to_le_bytes()[..], &may.to_le_bytes(), &id.to_le_bytes()].concat());
+        }
+        let name = c"system.posix_acl_access";
+        // SAFETY: a text that ends, and bytes with their number.
+        let set = unsafe { libc::fsetxattr(old.as_raw_fd(), name.as_ptr(), list.as_ptr().cast(), list.len(), 0) };
+        if set != 0 {
+            return println!("skipped: no access lists here ({})", io::Error::last_os_error());
+        }
+        assert_eq!(mode(&old), 0o664);
+        let file = new();
+        permit_like(&file, &folder.entry(OsStr::new("old")).unwrap().unwrap()).unwrap();
+        assert_eq!(mode(&file), 0o644);
     }
 }

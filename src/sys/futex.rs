@@ -11,13 +11,18 @@ use std::time::{Duration, Instant};
 /// Most words that [`wait_any`] takes: the kernel's FUTEX_WAITV_MAX.
 pub(crate) const MOST_WORDS: usize = 128;
 
-/// Sleeps while `word` holds `expected`, until woken, interrupted by a signal or `deadline`. May return early: look again.
+/// How often a sleeper looks whether the process that would wake it is still there.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Sleeps while `word` holds `expected`, until woken, interrupted by a signal or `deadline`. May return early: look again. A worker
+/// whose parent has ended meanwhile ends here.
 pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) {
-    let limit = deadline.map(|at| timespec(at.saturating_duration_since(Instant::now())));
-    let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: the word is a live, aligned 32-bit word for the call; the limit is null or a live timespec; the kernel
-    // only reads both.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, limit) };
+    let limit = timespec(deadline.map_or(LOOK, |at| at.saturating_duration_since(Instant::now()).min(LOOK)));
+    // SAFETY: the word is a live, aligned 32-bit word for the call; the limit is a live timespec; the kernel only reads both.
+    let woken = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, &raw const limit) };
+    if woken != 0 {
+        super::child::leave_if_orphaned();
+    }
 }
 
 /// Wakes all who sleep on `word`.

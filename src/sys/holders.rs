@@ -24,6 +24,20 @@ pub(crate) fn of(file: &Metadata) -> io::Result<Vec<Holder>> {
     Ok(proc::all()?.filter_map(|pid| holder(pid, file)).collect())
 }
 
+/// The process that has locked this file or folder as a whole (flock), where the kernel tells.
+pub(crate) fn who_locked(file: &Metadata) -> Option<u32> {
+    // `1: FLOCK  ADVISORY  WRITE 1234 00:1a:77 0 EOF`
+    let (major, minor) = (nix::sys::stat::major(file.dev()), nix::sys::stat::minor(file.dev()));
+    let place = format!("{major:02x}:{minor:02x}:{}", file.ino());
+    fs::read_to_string("/proc/locks").ok()?.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            [_, "FLOCK", _, _, pid, found, ..] if found == place => pid.parse().ok(),
+            _ => None,
+        }
+    })
+}
+
 fn holder(pid: u32, file: &Metadata) -> Option<Holder> {
     let is_it = |entry: &fs::DirEntry| {
         fs::metadata(entry.path()).is_ok_and(|found| (found.dev(), found.ino()) == (file.dev(), file.ino()))

@@ -6,6 +6,22 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::time::SystemTime;
 
+use nix::sys::statfs::{FsType, fstatfs};
+
+use super::fork_stamp::{self, Stamp};
+
+/// The file systems whose files change by nothing but this kernel's opening them to write, which a lease keeps waiting. Others grant leases
+/// and do not keep them: what a server changes of a file (FUSE, NFS, CIFS, 9p, cluster file systems), or somebody in the layers below
+/// (overlayfs), breaks none. Numbers of statfs(2).
+const KEEP_LEASES: [i64; 6] = [
+    0xEF53,      // ext2, ext3, ext4
+    0x5846_5342, // XFS
+    0x9123_683E, // Btrfs
+    0x0102_1994, // tmpfs
+    0xF2F5_2010, // F2FS
+    0xCA45_1A4E, // bcachefs
+];
+
 /// fcntl(2) in the kernel's asm-generic/fcntl.h, which x86-64 and aarch64 use; libc does not name it.
 const F_SETSIG: i32 = 10;
 
@@ -16,7 +32,7 @@ const F_SETSIG: i32 = 10;
 pub(crate) struct Lease {
     file: File,
     /// The process that took it; forks share it.
-    by: u32,
+    by: Stamp,
     /// The file's length, and when it was written last.
     found: (u64, SystemTime),
 }
@@ -25,8 +41,11 @@ impl Lease {
     /// Leases a file that was opened for reading.
     ///
     /// # Errors
-    /// If somebody has it open to write, or it is another user's, or its file system has no leases.
+    /// If somebody has it open to write, or it is another user's, or its file system has no leases or is not known to keep them.
     pub(crate) fn take(file: File) -> io::Result<Self> {
+        if !keeps_leases(fstatfs(&file)?.filesystem_type()) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         // What tells of a wish for it is SIGIO otherwise, which ends a process that does not expect it; SIGURG is ignored by those.
         // SAFETY: the call takes integers only.
         let done = unsafe { libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG) };
@@ -37,7 +56,7 @@ impl Lease {
         match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) } {
             0 => {
                 let found = state(&file)?;
-                Ok(Self { file, by: std::process::id(), found })
+                Ok(Self { file, by: fork_stamp::current(), found })
             }
             _ => Err(io::Error::last_os_error()),
         }
@@ -55,6 +74,11 @@ impl Lease {
     }
 }
 
+fn keeps_leases(kind: FsType) -> bool {
+    // Some of these numbers are negative where the field has 32 bits.
+    KEEP_LEASES.iter().any(|&known| known as u32 == kind.0 as u32)
+}
+
 fn state(file: &File) -> io::Result<(u64, SystemTime)> {
     let found = file.metadata()?;
     Ok((found.len(), found.modified()?))
@@ -62,7 +86,7 @@ fn state(file: &File) -> io::Result<(u64, SystemTime)> {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.by == std::process::id() {
+        if self.by.is_current() {
             // It ends with the last descriptor at the latest.
             // SAFETY: the call takes integers only.
             unsafe { libc::fcntl(self.file.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK) };
@@ -101,6 +125,43 @@ mod tests {
         drop(lease);
         writer.join().unwrap();
         assert_eq!(reader.metadata().unwrap().len(), 6);
+    }
+
+    /// Numbers of linux/magic.h, by name.
+    #[test]
+    fn leases_are_trusted_where_the_kernel_alone_changes_files() {
+        use nix::sys::statfs as magic;
+        let known = [magic::EXT4_SUPER_MAGIC, magic::BTRFS_SUPER_MAGIC, magic::TMPFS_MAGIC, magic::XFS_SUPER_MAGIC];
+        assert!(known.into_iter().all(keeps_leases));
+        assert!(keeps_leases(FsType(0xF2F5_2010_u32 as _)) && keeps_leases(FsType(0xCA45_1A4E_u32 as _)));
+        let others =
+            [magic::FUSE_SUPER_MAGIC, magic::NFS_SUPER_MAGIC, magic::OVERLAYFS_SUPER_MAGIC, magic::PROC_SUPER_MAGIC];
+        assert!(!others.into_iter().any(keeps_leases));
+        // 9p, CIFS, SMB2, Ceph, GFS2, OCFS2, AFS, VFAT, exFAT, NTFS3, ZFS, ecryptfs, and what nobody knows.
+        for kind in [
+            0x0102_1997_u32,
+            0xFF53_4D42,
+            0xFE53_4D42,
+            0x00C3_6400,
+            0x0116_1970,
+            0x7461_636F,
+            0x5346_414F,
+            0x4D44,
+            0x2011_BAB0,
+            0x7366_746E,
+            0x2FC1_2FC1,
+            0xF15F,
+            0,
+            0xFFFF_FFFF,
+        ] {
+            assert!(!keeps_leases(FsType(kind as _)), "{kind:x}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, b"some bytes").unwrap();
+        let file = File::open(&path).unwrap();
+        let kind = fstatfs(&file).unwrap().filesystem_type();
+        assert!(keeps_leases(kind) || Lease::take(file).is_err(), "{kind:?}");
     }
 
     #[test]

@@ -34,6 +34,19 @@ pub(crate) fn file_room() -> Option<Room> {
     (soft != RLIM_INFINITY).then_some(Room { bytes: soft, by: "this process's limit of file sizes (ulimit -f)" })
 }
 
+/// Refuses a file that would be longer than this process may make one: the kernel ends it for that, with SIGXFSZ.
+pub(crate) fn check_file_length(bytes: u64) -> io::Result<()> {
+    match file_room() {
+        Some(room) if room.bytes < bytes => Err(io::Error::from_raw_os_error(libc::EFBIG)),
+        _ => Ok(()),
+    }
+}
+
+/// How many mappings a process may have, where the kernel tells.
+pub(crate) fn most_mappings() -> Option<u64> {
+    number(fs::read_to_string("/proc/sys/vm/max_map_count").ok())
+}
+
 /// How many processes this user may have (RLIMIT_NPROC); `None` without a limit.
 pub(crate) fn process_limit() -> Option<u64> {
     let (soft, _) = getrlimit(Resource::RLIMIT_NPROC).ok()?;
@@ -58,6 +71,14 @@ pub(crate) fn limit_private_memory(bytes: Option<u64>) -> io::Result<()> {
         None => hard,
     };
     Ok(setrlimit(Resource::RLIMIT_DATA, most, hard)?)
+}
+
+/// Lets this process have no more than `bytes` of addresses beyond what it has (RLIMIT_AS). RLIMIT_DATA counts what can be written; memory
+/// that was written to, and can be read alone since, it does not.
+pub(crate) fn limit_addresses(bytes: u64) -> io::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_AS)?;
+    let most = super::proc::address_bytes()?.saturating_add(bytes).min(hard);
+    Ok(setrlimit(Resource::RLIMIT_AS, most, most)?)
 }
 
 /// `MemAvailable` and free swap of /proc/meminfo, in bytes: what can be had without pushing anybody out.

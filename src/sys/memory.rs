@@ -4,19 +4,26 @@
 //! see `reserve.rs`.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_void};
+mod huge;
+
+use std::ffi::CStr;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, mprotect};
 use nix::unistd::ftruncate;
+
+use super::withheld::Entry;
+use huge::HugeAligned;
 
 /// Size of a huge page on x86-64, and on aarch64 with 4 KiB base pages.
 pub(super) const HUGE: usize = 2 << 20;
@@ -55,6 +62,7 @@ pub(crate) enum Inheritance {
 /// It lives in memory, has no name in any file system and is gone with its last descriptor and mapping.
 /// The size is that of RAM and swap, not of /dev/shm.
 pub(crate) fn memfd(name: &CStr, len: usize) -> io::Result<OwnedFd> {
+    super::limits::check_file_length(len as u64)?;
     let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
     ftruncate(&fd, i64::try_from(len).map_err(io::Error::other)?)?;
     fcntl(&fd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW))?;
@@ -85,6 +93,7 @@ fn seals(fd: impl AsFd) -> i32 {
 
 /// An anonymous file with these bytes, that nobody can change any more; what is read first is its first byte.
 pub(crate) fn document(name: &CStr, bytes: &[u8]) -> io::Result<OwnedFd> {
+    super::limits::check_file_length(bytes.len() as u64)?;
     let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
     let mut file = std::fs::File::from(fd);
     std::io::Write::write_all(&mut file, bytes)?;
@@ -122,6 +131,15 @@ pub(crate) fn reopen(pid: u32, fd: u64, write: bool) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
+/// A descriptor of the same file that allows reading alone. One that is so already is copied: opening a file that its holder has leased would break
+/// the lease.
+pub(crate) fn for_reading(fd: &OwnedFd) -> io::Result<OwnedFd> {
+    match fcntl(fd, FcntlArg::F_GETFL)? & libc::O_ACCMODE {
+        libc::O_RDONLY => fd.try_clone(),
+        _ => reopen(std::process::id(), fd.as_raw_fd() as u64, false),
+    }
+}
+
 /// The number that tells a file from all others of its file system.
 pub(crate) fn inode_of(fd: impl AsFd) -> io::Result<u64> {
     Ok(nix::sys::stat::fstat(fd)?.st_ino)
@@ -155,7 +173,14 @@ pub(crate) unsafe fn put(fd: impl AsFd, offset: usize, bytes: NonNull<[u8]>) -> 
 ///
 /// It hands out addresses, never references: who may touch which byte when is for the rooms above to prove.
 #[derive(Debug)]
-pub(crate) enum Mapping {
+pub(crate) struct Mapping {
+    map: ManuallyDrop<Map>,
+    /// If forks do not get it.
+    withheld: Option<Entry>,
+}
+
+#[derive(Debug)]
+enum Map {
     /// Anywhere.
     Plain(MmapRaw),
     /// On a 2 MiB boundary, which memmap2 cannot ask for.
@@ -166,12 +191,14 @@ impl Mapping {
     /// Maps the first `len` bytes of `fd`.
     pub(crate) fn new(fd: impl AsFd, len: usize, keeping: Keeping, child: Inheritance) -> io::Result<Self> {
         let small = || (MmapOptions::new().len(len).to_owned(), fd.as_fd().as_raw_fd());
-        let mapping = match keeping {
-            Keeping::SharedToRead if len < HUGE => Self::Plain(small().0.map_raw_read_only(small().1)?),
-            Keeping::SharedToWrite if len < HUGE => Self::Plain(small().0.map_raw(small().1)?),
+        let map = match keeping {
+            Keeping::SharedToRead if len < HUGE => Map::Plain(small().0.map_raw_read_only(small().1)?),
+            Keeping::SharedToWrite if len < HUGE => Map::Plain(small().0.map_raw(small().1)?),
             // A private mapping that may become writable, memmap2 has as a reference to bytes only.
-            _ => Self::Aligned(HugeAligned::new(fd, 0, len, keeping, 0)?),
+            _ => Map::Aligned(HugeAligned::new(fd, 0, len, keeping, 0)?),
         };
+        let mut mapping = Self { map: ManuallyDrop::new(map), withheld: None };
+        mapping.keep_from_dumps();
         if child == Inheritance::Withheld {
             mapping.withhold()?;
         }
@@ -182,28 +209,48 @@ impl Mapping {
     /// end that nothing else is mapped to. Mappings stand side by side otherwise, and who writes past the end of one array writes
     /// to the next.
     pub(crate) fn fenced(fd: impl AsFd, at: usize, len: usize, keeping: Keeping) -> io::Result<Self> {
-        let mapping = Self::Aligned(HugeAligned::new(fd, at, len, keeping, super::limits::page_size())?);
+        let map = Map::Aligned(HugeAligned::new(fd, at, len, keeping, super::limits::page_size())?);
+        let mut mapping = Self { map: ManuallyDrop::new(map), withheld: None };
+        mapping.keep_from_dumps();
         mapping.withhold()?;
         Ok(mapping)
     }
 
-    fn withhold(&self) -> io::Result<()> {
+    /// Keeps it out of core files: a crash is told when the core is written, and 1 GiB takes seconds. With the variable
+    /// PARFORK_DUMP_ARRAYS in this process's environment, when it maps the first, they are in it.
+    fn keep_from_dumps(&self) {
+        static DUMPED: OnceLock<bool> = OnceLock::new();
+        if !DUMPED.get_or_init(|| std::env::var_os("PARFORK_DUMP_ARRAYS").is_some()) {
+            // Where it fails dumps are larger, and nothing else.
+            // SAFETY: the range is this mapping; DONTDUMP changes nothing for this process.
+            let _ = unsafe { madvise(self.base().cast(), self.len(), MmapAdvise::MADV_DONTDUMP) };
+        }
+    }
+
+    fn withhold(&mut self) -> io::Result<()> {
         // SAFETY: the range is this mapping; DONTFORK changes nothing in this process.
-        Ok(unsafe { madvise(self.base().cast(), self.len(), MmapAdvise::MADV_DONTFORK) }?)
+        unsafe { madvise(self.base().cast(), self.len(), MmapAdvise::MADV_DONTFORK) }?;
+        self.withheld = Some(Entry::new(self.base().addr().get(), self.len()));
+        Ok(())
+    }
+
+    /// Whether it is mapped in this process: not in a fork from which it was withheld.
+    pub(crate) fn is_here(&self) -> bool {
+        self.withheld.as_ref().is_none_or(Entry::is_own)
     }
 
     /// The first byte; on a page boundary.
     pub(crate) fn base(&self) -> NonNull<u8> {
-        match self {
-            Self::Plain(map) => NonNull::new(map.as_mut_ptr()).expect("no mapping starts at address 0"),
-            Self::Aligned(map) => map.base.cast(),
+        match &*self.map {
+            Map::Plain(map) => NonNull::new(map.as_mut_ptr()).expect("no mapping starts at address 0"),
+            Map::Aligned(map) => map.base.cast(),
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Plain(map) => map.len(),
-            Self::Aligned(map) => map.len.get(),
+        match &*self.map {
+            Map::Plain(map) => map.len(),
+            Map::Aligned(map) => map.len.get(),
         }
     }
 
@@ -219,6 +266,12 @@ impl Mapping {
         };
         // SAFETY: pages of this mapping. A write that is forbidden is a fault, which ends the process and is no access.
         Ok(unsafe { mprotect(first.cast(), len, prot) }?)
+    }
+
+    /// Forbids all access, until it is allowed again.
+    pub(crate) fn close(&self) -> io::Result<()> {
+        // SAFETY: this mapping. A use of it is a fault, which ends the process and is no access.
+        Ok(unsafe { mprotect(self.base().cast(), self.len(), ProtFlags::PROT_NONE) }?)
     }
 
     /// Throws away the private copies of the pages that `range` lies in; what is read there next are the file's bytes.
@@ -243,77 +296,27 @@ impl Mapping {
     }
 }
 
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        let is_here = self.is_here();
+        // Struck off before the addresses can become another's.
+        self.withheld = None;
+        if is_here {
+            // SAFETY: dropped nowhere else. In a fork that does not have it, what is at these addresses is not its own.
+            unsafe { ManuallyDrop::drop(&mut self.map) };
+        }
+    }
+}
+
 /// Keeps `len` bytes from `base` out of use, in a child that did not inherit the mapping that stood there: nothing is
 /// mapped to an address that a stale view may still point at, so a use of such a view is a fault, never other data.
-pub(crate) fn blockade(base: usize, len: usize) -> io::Result<()> {
+pub(super) fn blockade(base: usize, len: usize) -> io::Result<()> {
     let address = NonZeroUsize::new(base).ok_or(io::ErrorKind::InvalidInput)?;
     let len = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
     let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE | MapFlags::MAP_FIXED_NOREPLACE;
     // SAFETY: NOREPLACE refuses where anything is mapped, so no existing memory changes.
     unsafe { mmap_anonymous(Some(address), len, ProtFlags::PROT_NONE, flags) }?;
     Ok(())
-}
-
-/// A map on a boundary of its own choice: of 2 MiB, or of a page if it is shorter. Unmapped on drop.
-#[derive(Debug)]
-pub(crate) struct HugeAligned {
-    base: NonNull<c_void>,
-    len: NonZeroUsize,
-    /// Bytes of addresses after the last page that nothing is mapped to.
-    fence: usize,
-}
-
-// SAFETY: an address range, owned alone, of which only raw pointers are given out: moving it to another thread or naming
-// it from two moves and shares no access to the bytes.
-unsafe impl Send for HugeAligned {}
-// SAFETY: as above.
-unsafe impl Sync for HugeAligned {}
-
-impl HugeAligned {
-    fn new(fd: impl AsFd, from: usize, len: usize, keeping: Keeping, fence: usize) -> io::Result<Self> {
-        let len = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
-        let (prot, flags) = match keeping {
-            Keeping::SharedToRead => (ProtFlags::PROT_READ, MapFlags::MAP_SHARED),
-            Keeping::SharedToWrite => (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED),
-            Keeping::PrivateToRead => (ProtFlags::PROT_READ, MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE),
-        };
-        let from = i64::try_from(from).map_err(io::Error::other)?;
-        let at = Self::reserve(len, fence)?;
-        // SAFETY: MAP_FIXED replaces pages of the reservation made a line above, which nothing else knows of.
-        let base = unsafe { mmap(Some(at), len, prot, flags | MapFlags::MAP_FIXED, fd, from) }?;
-        Ok(Self { base, len, fence })
-    }
-
-    /// Reserves addresses for `len` bytes, still to be mapped over, and a fence that stays.
-    fn reserve(len: NonZeroUsize, fence: usize) -> io::Result<NonZeroUsize> {
-        let page = super::limits::page_size();
-        let boundary = if len.get() < HUGE { page } else { HUGE };
-        let pages = len.get().checked_next_multiple_of(page).ok_or(io::ErrorKind::OutOfMemory)?;
-        let whole = pages.checked_add(fence).ok_or(io::ErrorKind::OutOfMemory)?;
-        let room = whole.checked_add(boundary - page).and_then(NonZeroUsize::new).ok_or(io::ErrorKind::OutOfMemory)?;
-        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
-        // SAFETY: the kernel picks free addresses, and no page of them can be touched.
-        let base = unsafe { mmap_anonymous(None, room, ProtFlags::PROT_NONE, flags) }?;
-        let start = base.addr().get();
-        let aligned = start.next_multiple_of(boundary);
-        for (from, to) in [(start, aligned), (aligned + whole, start + room.get())] {
-            if to > from {
-                let cut = base.map_addr(|address| address.saturating_add(from - start));
-                // SAFETY: the range is the unused part of the reservation made above.
-                unsafe { munmap(cut, to - from) }?;
-            }
-        }
-        NonZeroUsize::new(aligned).ok_or_else(|| io::ErrorKind::InvalidInput.into())
-    }
-}
-
-impl Drop for HugeAligned {
-    fn drop(&mut self) {
-        // SAFETY: this value owns the range, and the lifetimes of all views made from it have ended.
-        let gone =
-            unsafe { munmap(self.base, self.len.get().next_multiple_of(super::limits::page_size()) + self.fence) };
-        debug_assert!(gone.is_ok(), "munmap of an own range cannot fail");
-    }
 }
 
 #[cfg(test)]

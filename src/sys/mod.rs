@@ -6,6 +6,7 @@
 pub(crate) mod child;
 pub(crate) mod cpu;
 pub(crate) mod file;
+pub(crate) mod fork_stamp;
 pub(crate) mod futex;
 #[cfg(feature = "named")]
 pub(crate) mod holders;
@@ -16,6 +17,8 @@ pub(crate) mod lock;
 pub(crate) mod machine;
 pub(crate) mod memory;
 pub(crate) mod obituary;
+pub(crate) mod orphans;
+pub(crate) mod pidfd;
 pub(crate) mod pools;
 pub(crate) mod proc;
 #[cfg(feature = "exec")]
@@ -38,4 +41,5 @@ pub(crate) mod symbol {
     }
 }
 pub(crate) mod usage;
+pub(crate) mod withheld;
 pub(crate) mod witness;

@@ -82,6 +82,34 @@ pub(crate) fn is_there(pid: u32) -> bool {
     pid.is_some_and(|pid| nix::sys::signal::kill(pid, None) != Err(nix::errno::Errno::ESRCH))
 }
 
+/// Whether processes that are forked from this one may open what it has open later: not if it is not dumpable, unless they are
+/// privileged.
+pub(crate) fn is_open_to_forks() -> bool {
+    const CAP_SYS_PTRACE: u64 = 1 << 19;
+    let privileged = || {
+        let status = fs::read_to_string("/proc/self/status").ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+        Some(u64::from_str_radix(line.trim(), 16).ok()? & CAP_SYS_PTRACE != 0)
+    };
+    nix::sys::prctl::get_dumpable().unwrap_or(true) || privileged() == Some(true)
+}
+
+/// What is said of a coordinator that is not dumpable.
+pub(crate) const NOT_DUMPABLE: &str = "this process is not dumpable (prctl PR_SET_DUMPABLE, a change of its user, file capabilities), so \
+     that workers who stay may not open the arrays that it lends them. Call prctl(PR_SET_DUMPABLE, 1), or run jobs without a crew";
+
+/// Why what another process has open cannot be opened, given the system's word.
+pub(crate) fn why_closed(pid: u32, refused: io::Error) -> io::Error {
+    // The folder belongs to root if the process is not dumpable, whoever has that.
+    let folder = fs::metadata(format!("/proc/{pid}/fd"));
+    let closed = refused.kind() == io::ErrorKind::PermissionDenied && folder.is_ok_and(|folder| folder.uid() == 0);
+    if closed {
+        io::Error::new(refused.kind(), format!("of the coordinator (pid {pid}): {NOT_DUMPABLE}"))
+    } else {
+        refused
+    }
+}
+
 /// A number for the time since the machine was started, which no other such time has.
 pub(crate) fn boot() -> io::Result<[u8; 16]> {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;

@@ -3,20 +3,19 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::prctl::{get_child_subreaper, set_child_subreaper, set_pdeathsig};
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, killpg, sigaction};
-use nix::sys::wait::waitpid;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, killpg, sigaction};
 use nix::unistd::{Pid, getpid, getppid};
 
-use super::child::{self, Exit, pidfd_open};
-use super::proc;
+use super::child::{self, Exit};
+use super::pidfd::Pidfd;
 use super::sandbox::{Support, enter_as_program};
 
 /// How a program is started.
@@ -41,7 +40,7 @@ pub(crate) struct Start<'s> {
 #[derive(Debug)]
 pub(crate) struct Program {
     child: Child,
-    pidfd: OwnedFd,
+    pidfd: Pidfd,
     orders: Option<ChildStdin>,
     answers: Option<ChildStdout>,
 }
@@ -94,14 +93,16 @@ impl Program {
             close_all_but(&keep)?;
             if let Some(bytes) = memory {
                 let (_, hard) = getrlimit(Resource::RLIMIT_DATA)?;
-                setrlimit(Resource::RLIMIT_DATA, bytes.min(hard), hard)?;
+                let bytes = bytes.min(hard);
+                // One that is confined cannot allow itself more.
+                setrlimit(Resource::RLIMIT_DATA, bytes, if confine.is_some() { bytes } else { hard })?;
             }
             confine.as_ref().map_or(Ok(()), |(support, readable)| enter_as_program(*support, readable))
         };
         // SAFETY: the child of a process with one thread, which may do anything.
         unsafe { command.pre_exec(prepare) };
         let mut child = command.spawn()?;
-        let pidfd = match pidfd_open(Pid::from_raw(child.id() as i32)) {
+        let pidfd = match Pidfd::open(child.id()) {
             Ok(pidfd) => pidfd,
             Err(error) => {
                 let _ = child.kill().and_then(|()| child.wait());
@@ -187,59 +188,6 @@ impl Drop for Program {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
-    }
-}
-
-/// While it lives, processes whose parents end become children of this one, instead of init's. Dropping it ends those of them
-/// that carry a mark, and reaps those that are dead: what programs started and left behind when they were killed. For a process
-/// with one thread, so that nobody else here has children meanwhile.
-pub(crate) struct Orphans {
-    mark: String,
-    /// Children that were there before.
-    others: Vec<u32>,
-    /// Whether they came here before, too.
-    before: bool,
-}
-
-impl Orphans {
-    /// No tree of processes is so deep that more rounds are needed.
-    const ROUNDS: usize = 100;
-
-    /// The mark is a variable in their environment, whose value is this process's number.
-    pub(crate) fn adopt(variable: &str) -> io::Result<Self> {
-        let before = get_child_subreaper()?;
-        set_child_subreaper(true)?;
-        let own = std::process::id();
-        Ok(Self { mark: format!("{variable}={own}"), others: proc::children(own), before })
-    }
-
-    /// Ends and reaps those that are here; whether there were any.
-    fn end(&self) -> bool {
-        let mut found = false;
-        for pid in proc::children(std::process::id()).into_iter().filter(|pid| !self.others.contains(pid)) {
-            // A child of this process, whom nobody else here knows: its number is its own until it is reaped.
-            let raw = Pid::from_raw(pid as i32);
-            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            if environment.split(|&byte| byte == 0).any(|variable| variable == self.mark.as_bytes()) {
-                let _ = kill(raw, Signal::SIGKILL);
-            } else if proc::code_of_exiting(pid).is_none() {
-                continue;
-            }
-            found |= waitpid(raw, None).is_ok();
-        }
-        found
-    }
-}
-
-impl Drop for Orphans {
-    fn drop(&mut self) {
-        // The children of those that were ended come next.
-        for _ in 0..Self::ROUNDS {
-            if !self.end() {
-                break;
-            }
-        }
-        let _ = set_child_subreaper(self.before);
     }
 }
 

@@ -256,7 +256,7 @@ pub(super) fn note_call(number: c_int) {
 }
 
 /// Ends this process by a signal whose handler runs, as soon as it returns.
-pub(super) fn end_by(signal: c_int) {
+fn end_by(signal: c_int) {
     restore(signal);
     // SAFETY: takes nothing and gives an integer.
     let this = unsafe { libc::getpid() };

@@ -1,8 +1,9 @@
 //! What a crew's workers have of arrays, and for how long.
 
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parfork::{Cause, Crew, Job, Place, Schedule, Shared, Split};
+use parfork::{Cause, Crew, Error, Job, Place, Schedule, Shared, Split};
 
 use super::support::nothing_left;
 use super::{children, death, each_one, is_sound, nursery, start, with_crew};
@@ -114,7 +115,7 @@ pub(crate) fn each_is_mapped_once() {
         let (mut one, mut two) = (Shared::<u8, _>::zeros(100_000).unwrap(), Shared::<u8, _>::zeros((300, 4)).unwrap());
         let large = Shared::<u8, _>::zeros(5 << 20).unwrap();
         let board = crew.run(&one, (), |_, (), _| mapped()).unwrap()[0] - 1;
-        let all = |crew: &mut Crew, one: &mut _, two: &mut _| {
+        let all = |crew: &mut Crew, one: &mut Shared<u8, ndarray::Ix1>, two: &mut Shared<u8, ndarray::Ix2>| {
             let job = Job::new((&*one, &mut *two, &large)).crew(crew).schedule(Schedule::Static);
             let first = job.run_with((), |_, (), _| mapped()).unwrap();
             let job = Job::new((&*two, &mut *one)).crew(crew).schedule(Schedule::Static);
@@ -225,5 +226,75 @@ pub(crate) fn twenty_thousand_jobs_leave_nothing() {
             assert_eq!((before[0], before[1]), (after[0], after[1]), "descriptors, mappings");
             assert!(after[2] < before[2] + 100, "{before:?}, then {after:?} pages");
         }
+    });
+}
+
+static AT: AtomicUsize = AtomicUsize::new(0);
+
+/// Notes where a worker has an array.
+fn note<D: ndarray::Dimension>(crew: &mut Crew, array: &mut Shared<u8, D>) {
+    let job = Job::new(array).crew(crew).split(Split::rows().into_pieces(1));
+    job.run_with((), |_, (), mut slice| AT.store(slice.as_mut_ptr().expose_provenance(), Ordering::Relaxed)).unwrap();
+}
+
+/// A stray write to where an array was in an earlier job.
+fn stray(offset: usize) {
+    let at: *mut u8 = std::ptr::with_exposed_provenance_mut(AT.load(Ordering::Relaxed) + offset);
+    // SAFETY: none; what must end the worker.
+    unsafe { at.write_volatile(66) };
+}
+
+/// A stray read of the same.
+fn peek() -> u64 {
+    let at: *const u8 = std::ptr::with_exposed_provenance(AT.load(Ordering::Relaxed));
+    // SAFETY: none; what must end the worker.
+    u64::from(unsafe { at.read_volatile() })
+}
+
+fn faulted<T: std::fmt::Debug>(done: parfork::Result<T>) {
+    let Err(Error::WorkerDied(death)) = done else { panic!("{done:?}") };
+    let Cause::Faulted(_) = &death.cause else { panic!("{death:?}") };
+}
+
+pub(crate) fn those_of_earlier_jobs_are_closed() {
+    with_crew(1, |crew| {
+        for len in [1000, 3 << 20] {
+            let made = || Shared::<u8, _>::zeros((8, len / 8)).unwrap();
+            let (mut one, mut two) = (made(), made());
+            note(crew, &mut one);
+            faulted(crew.run(&mut two, (), |_, (), _| stray(0)));
+            note(crew, &mut one);
+            faulted(crew.run(&two, (), |_, (), _| peek()));
+            note(crew, &mut one);
+            // One that is lent again is open again, for as much as it is lent for.
+            for step in 1..=3 {
+                crew.run(&mut two, (), |_, (), mut slice| *slice += 1).unwrap();
+                crew.run(&mut one, (), |_, (), mut slice| *slice += 1).unwrap();
+                let job = Job::new((&one, &mut two)).crew(crew).split(Split::rows().into_pieces(4));
+                job.run_with((), |w, (), (one, mut two)| two.assign(&w.share_of(one))).unwrap();
+                assert!([&one, &two].iter().all(|array| array.as_slice().iter().all(|&cell| cell == step)));
+            }
+            faulted(crew.run(&one, (), |_, (), _| stray(0)));
+            assert!(one.as_slice().iter().all(|&cell| cell == 3));
+        }
+    });
+}
+
+pub(crate) fn those_that_are_copied_are_closed() {
+    with_crew(1, |crew| {
+        let mut cells = Shared::<u8, _>::zeros(1000).unwrap();
+        note(crew, &mut cells);
+        let job = Job::new(&mut cells).crew(crew).guard(true).split(Split::rows().of(100));
+        faulted(job.run_with((), |w, (), mut slice| {
+            slice.fill(1);
+            if w.region().index() == 5 {
+                stray(7);
+            }
+        }));
+        assert!(cells.as_slice()[7] < 2);
+        let job = Job::new(&mut cells).crew(crew).guard(true).split(Split::rows().of(100));
+        job.run_with((), |_, (), mut slice| slice.fill(2)).unwrap();
+        crew.run(&mut cells, (), |_, (), mut slice| *slice += 1).unwrap();
+        assert!(cells.as_slice().iter().all(|&cell| cell == 3));
     });
 }

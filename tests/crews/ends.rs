@@ -72,7 +72,8 @@ pub(crate) fn a_fork_of_the_coordinator_cannot_use_its_crew() {
         let child = unsafe { libc::fork() };
         if child == 0 {
             let run = crew.run(&cells, (), |_, (), _| ());
-            let refused = matches!(run, Err(Error::Crew(_))) && matches!(crew.resize(3), Err(Error::Crew(_)));
+            let refused =
+                matches!(run, Err(Error::NotOwner { .. })) && matches!(crew.resize(3), Err(Error::NotOwner { .. }));
             drop(crew);
             drop(cells);
             // Its own would be its own.

@@ -32,6 +32,8 @@ fn main() -> ExitCode {
             arrays::the_same_twice_in_one_job,
             arrays::an_input_cannot_be_written,
             arrays::each_is_mapped_once,
+            arrays::those_of_earlier_jobs_are_closed,
+            arrays::those_that_are_copied_are_closed,
             arrays::a_dropped_one_gives_back_its_memory_at_once,
             arrays::more_of_them_than_there_is_memory_for,
             arrays::twenty_thousand_jobs_leave_nothing,

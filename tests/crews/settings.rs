@@ -287,7 +287,7 @@ pub(crate) fn progress_is_told() {
                 page()[0].store(1, Ordering::Relaxed);
             });
             // The last slice is not done before something was told.
-            let body = |w: &Worker<'_>, (), _| {
+            let body = |w: &Worker<'_>, (), _: ndarray::ArrayView1<'_, u64>| {
                 while w.region().index() == 19 && page()[0].load(Ordering::Relaxed) == 0 {
                     std::thread::yield_now();
                 }

@@ -21,7 +21,6 @@ pub const MODELS: &[Model] = models![
     one_of_three_dies_and_it_breaks,
     one_dies_while_it_breaks_it,
     one_dies_while_it_leaves,
-    a_coordinator_that_does_not_wait_arrives_again,
     time_is_up_just_when_the_last_comes,
 ];
 
@@ -213,33 +212,6 @@ fn one_dies_while_it_leaves() {
         let _ = place.meet();
         assert_eq!(place.meet(), Err(Broken { by: Some(0) }));
         doomed.join().unwrap()
-    });
-}
-
-/// Two workers and the coordinator, which waits elsewhere between looks at the barrier, and reads what the living wrote.
-fn a_coordinator_that_does_not_wait_arrives_again() {
-    at_every_step(Some(2), |steps| {
-        let place = Place::new(3);
-        let live = |rank| {
-            let place = place.clone();
-            move || {
-                place.write(rank, 1);
-                place.meet().unwrap();
-            }
-        };
-        let (doomed, other) = (spawn(Some(steps), live(0)), spawn(None, live(1)));
-        let mut arrival = place.barrier.arrive(3);
-        let died = doomed.join().unwrap();
-        if died {
-            place.barrier.withdraw();
-        }
-        while !place.barrier.crossed(&mut arrival).unwrap() {
-            let (word, expected) = place.barrier.lie_down(&arrival);
-            futex::wait(word, expected, None);
-        }
-        place.read(1..2, 1);
-        assert!(!other.join().unwrap());
-        died
     });
 }
 

@@ -1,16 +1,17 @@
-//! Workers who stay: each call is heard, also by one who falls asleep just then; who has come to the end of a job and waits for
-//! the next one comes once more when somebody dies before that end; and what a job is can be read by whoever hears of it.
+//! Workers who stay: each call is heard, also by one who falls asleep just then; who has come to the end of a job waits for the next
+//! one, whoever dies; and what a job is can be read by whoever hears of it.
 #![allow(unsafe_code)]
 
 use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
 
-use crate::barrier::Barrier;
 use crate::call::Call;
 use crate::ears::Ears;
+use crate::end::{Arrival, Deeds, End, Roll};
+use crate::ends::attend;
 use crate::patience::Patience;
-use crate::words::{AtomicU64, Ordering, futex, step};
+use crate::words::{AtomicU64, Ordering, step};
 use crate::{Model, at_every_step, explore, models, spawn};
 
 pub const MODELS: &[Model] = models![
@@ -23,27 +24,35 @@ pub const MODELS: &[Model] = models![
 struct Place {
     call: Call,
     job: AtomicU64,
-    end: Barrier,
+    end: End,
+    arrivals: Vec<Arrival>,
     bill: UnsafeCell<u64>,
     made: [UnsafeCell<u64>; 2],
 }
 
 impl Place {
-    fn new() -> Arc<Self> {
+    fn new(workers: usize) -> Arc<Self> {
         Arc::new(Self {
             call: Call::default(),
             job: AtomicU64::default(),
-            end: Barrier::default(),
+            end: End::default(),
+            arrivals: (0..workers).map(|_| Arrival::default()).collect(),
             bill: UnsafeCell::new(0),
             made: [UnsafeCell::new(0), UnsafeCell::new(0)],
         })
     }
 
-    /// A worker's life of so many jobs, with so many participants.
-    fn live(self: Arc<Self>, rank: usize, jobs: u64, participants: u32) {
+    /// Says that a worker has come to the end of a job.
+    fn come(&self, rank: usize, round: u64) {
+        let roll = Roll { key: 42, round };
+        self.end.arrive(&self.arrivals[rank], roll, rank, Deeds::default(), self.arrivals.len());
+    }
+
+    /// A worker's life of so many jobs.
+    fn live(self: Arc<Self>, rank: usize, jobs: u64) {
         let mut ears = Ears::new(Patience::new(9, 1), self.call.heard(), 0);
         for job in 1..=jobs {
-            ears.listen(&self.call, &self.job, &self.end);
+            ears.listen(&self.call, &self.job);
             assert_eq!(ears.job(), job);
             step();
             let told = self.bill.with(|bill| {
@@ -54,10 +63,10 @@ impl Place {
                 // SAFETY: exclusive, or loom has just ended the model.
                 unsafe { *made = told }
             });
-            ears.come(self.end.arrive(participants));
+            self.come(rank, job);
         }
         // Until it is told to leave.
-        ears.listen(&self.call, &self.job, &self.end);
+        ears.listen(&self.call, &self.job);
         assert_eq!(ears.job(), u64::MAX);
     }
 
@@ -67,6 +76,7 @@ impl Place {
             // SAFETY: exclusive, or loom has just ended the model.
             unsafe { *bill = job * 10 }
         });
+        self.end.clear_bell();
         self.job.store(job, Ordering::Release);
         self.call.out();
     }
@@ -77,20 +87,10 @@ impl Place {
         self.call.out();
     }
 
-    /// The coordinator's part of a job's end, while workers may die: what `about_it` does then.
-    fn attend(&self, participants: u32, about_it: impl FnOnce(&Self)) {
-        let mut arrival = self.end.arrive(participants);
-        about_it(self);
-        while !self.end.crossed(&mut arrival).unwrap() {
-            let (word, expected) = self.end.lie_down(&arrival);
-            futex::wait(word, expected, None);
-        }
-    }
-
-    /// As `Board::withdraw`.
-    fn withdraw(&self) {
-        self.end.withdraw();
-        self.call.out();
+    /// The coordinator's part of a job's end, without the dead.
+    fn attend(&self, round: u64, dead: &[usize]) {
+        dead.iter().for_each(|_| self.end.count_dead());
+        attend(&self.end, &self.arrivals, Roll { key: 42, round }, dead).unwrap();
     }
 
     fn check(&self, ranks: std::ops::Range<usize>, job: u64) {
@@ -106,12 +106,12 @@ impl Place {
 
 fn a_call_comes_just_as_one_falls_asleep() {
     explore(Some(4), || {
-        let place = Place::new();
+        let place = Place::new(1);
         let there = place.clone();
-        let worker = spawn(None, move || there.live(0, 2, 2));
+        let worker = spawn(None, move || there.live(0, 2));
         for job in 1..=2 {
             place.tell(job);
-            place.attend(2, |_| ());
+            place.attend(job, &[]);
             place.check(0..1, job);
         }
         place.dismiss();
@@ -121,13 +121,13 @@ fn a_call_comes_just_as_one_falls_asleep() {
 
 fn two_workers_do_a_job_each_their_part() {
     explore(Some(1), || {
-        let place = Place::new();
+        let place = Place::new(2);
         let workers = [0, 1].map(|rank| {
             let there = place.clone();
-            spawn(None, move || there.live(rank, 1, 3))
+            spawn(None, move || there.live(rank, 1))
         });
         place.tell(1);
-        place.attend(3, |_| ());
+        place.attend(1, &[]);
         place.check(0..2, 1);
         place.dismiss();
         workers.into_iter().for_each(|worker| assert!(!worker.join().unwrap()));
@@ -137,23 +137,18 @@ fn two_workers_do_a_job_each_their_part() {
 /// Worker 0 dies before each of its steps, or has come to the end and will do nothing more.
 fn one_dies_and_the_other_has_come_to_the_end() {
     at_every_step(Some(1), |steps| {
-        let place = Place::new();
+        let place = Place::new(2);
         let (doomed, other) = (place.clone(), place.clone());
         let doomed = spawn(Some(steps), move || {
             let mut ears = Ears::new(Patience::new(9, 1), doomed.call.heard(), 0);
-            ears.listen(&doomed.call, &doomed.job, &doomed.end);
+            ears.listen(&doomed.call, &doomed.job);
             step();
-            ears.come(doomed.end.arrive(3));
+            doomed.come(0, 1);
         });
-        let other = spawn(None, move || other.live(1, 1, 3));
+        let other = spawn(None, move || other.live(1, 1));
         place.tell(1);
-        let mut died = false;
-        place.attend(3, |place| {
-            died = doomed.join().unwrap();
-            if died {
-                place.withdraw();
-            }
-        });
+        let died = doomed.join().unwrap();
+        place.attend(1, if died { &[0] } else { &[] });
         place.check(1..2, 1);
         place.dismiss();
         assert!(!other.join().unwrap());

@@ -1,4 +1,5 @@
-//! Barrier, call, dealer and journal, the files of `src/sync` themselves, in every order in which two and three participants can be
+//! Barrier, end, call, dealer, journal and the fork server's word, the files of `src/sync` themselves, in every order in which two
+//! and three participants can be
 //! interrupted, with a death before every step that one of them takes.
 //!
 //! `cargo test --test loom`; `LOOM_LOG=trace` and `LOOM_LOCATION=1` tell the story of a failure.
@@ -7,6 +8,8 @@
 
 mod barriers;
 mod calls;
+mod ends;
+mod fork_server;
 mod rounds;
 mod words;
 
@@ -24,6 +27,11 @@ mod dealer;
 #[path = "../../src/sync/ears.rs"]
 mod ears;
 #[allow(dead_code, unused_imports)]
+#[path = "../../src/sync/end.rs"]
+mod end;
+#[path = "../../src/sync/held.rs"]
+mod held;
+#[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/journal.rs"]
 mod journal;
 #[allow(dead_code, clippy::absurd_extreme_comparisons)]
@@ -32,6 +40,9 @@ mod patience;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/slices/schedule.rs"]
 mod slices;
+#[allow(dead_code, unused_imports)]
+#[path = "../../src/sync/tag.rs"]
+mod tag;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
@@ -42,7 +53,8 @@ use libtest_mimic::{Arguments, Trial};
 use loom::thread::JoinHandle;
 
 fn main() -> ExitCode {
-    let trials = barriers::MODELS.iter().chain(calls::MODELS).chain(rounds::MODELS);
+    let trials = barriers::MODELS.iter().chain(calls::MODELS).chain(ends::MODELS).chain(rounds::MODELS);
+    let trials = trials.chain(fork_server::MODELS);
     let trials = trials.map(|&(name, model)| {
         Trial::test(name, move || {
             model();

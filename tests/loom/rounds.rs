@@ -1,4 +1,4 @@
-//! Dealer, journal and end barrier together, as the engine of processes uses them: each slice is dealt once, what is *done* is
+//! Dealer, journal and end together, as the engine of processes uses them: each slice is dealt once, what is *done* is
 //! there with its answer, and what a dead worker left is found missing.
 #![allow(unsafe_code)]
 
@@ -6,17 +6,18 @@ use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
 
-use crate::barrier::Barrier;
 use crate::dealer::Dealer;
+use crate::end::{Arrival, Deeds, End, Roll};
+use crate::ends::attend;
 use crate::journal::{Journal, SliceState};
-use crate::patience::Patience;
 use crate::slices::Schedule;
-use crate::words::{AtomicU8, AtomicU32, AtomicU64, futex, step};
+use crate::words::{AtomicU64, Ordering, step};
 use crate::{Model, at_every_step, explore, models, spawn};
 
 pub const MODELS: &[Model] = models![
     each_slice_is_dealt_once,
     a_death_deals_no_slice_twice,
+    a_slice_that_is_dealt_twice_is_taken_once,
     done_means_cells_and_answer_are_there,
     a_round_with_a_death_is_completed_by_the_next,
 ];
@@ -28,43 +29,52 @@ fn schedules() -> impl Iterator<Item = Schedule> {
 
 /// The words of a board, and the cells of an array that is one cell a slice.
 struct Job {
-    end: Barrier,
+    end: End,
+    arrivals: [Arrival; 2],
     dealt: AtomicU64,
-    states: Vec<AtomicU32>,
-    answers: Vec<AtomicU8>,
+    states: Vec<AtomicU64>,
+    answers: Vec<AtomicU64>,
     cells: Vec<UnsafeCell<u8>>,
 }
 
 impl Job {
     fn new(slices: usize) -> Arc<Self> {
-        Arc::new(Self {
-            end: Barrier::default(),
+        let job = Self {
+            end: End::default(),
+            arrivals: Default::default(),
             dealt: AtomicU64::default(),
-            states: (0..slices).map(|_| AtomicU32::default()).collect(),
-            answers: (0..slices).map(|_| AtomicU8::default()).collect(),
+            states: (0..slices).map(|_| AtomicU64::default()).collect(),
+            answers: (0..slices).map(|_| AtomicU64::default()).collect(),
             cells: (0..slices).map(|_| UnsafeCell::new(0)).collect(),
-        })
+        };
+        job.journal().clear();
+        Arc::new(job)
     }
 
     fn journal(&self) -> Journal<'_> {
-        Journal { states: &self.states, answers: &self.answers }
+        Journal { states: &self.states, answers: &self.answers, key: 42 }
     }
 
-    /// What a worker does with a slice. Loom fails if another writes the cell.
-    fn work(&self, rank: usize, slice: usize) {
-        self.journal().take(rank, slice);
+    /// What a worker does with a slice that it was dealt: the word that says that it is done, unless it was not free. Loom fails if
+    /// another writes the cell.
+    fn work(&self, rank: usize, slice: usize) -> Option<u64> {
+        self.journal().take(rank, slice)?;
         step();
         self.cells[slice].with_mut(|cell| {
             // SAFETY: exclusive, or loom has just ended the model.
             unsafe { *cell = slice as u8 + 1 }
         });
-        self.journal().finish(rank, slice, &[slice as u8 + 10]);
+        self.journal().finish(rank, slice, false, [slice as u64 + 10].into_iter())
     }
 
-    /// The slices that the journal does not call done.
-    fn missing(&self) -> Vec<usize> {
-        let done = |slice: &usize| matches!(self.journal().state(*slice), SliceState::Done { .. });
-        (0..self.journal().states.len()).filter(|slice| !done(slice)).collect()
+    fn state(&self, slice: usize) -> SliceState {
+        self.journal().read(slice, |_, _| ()).1
+    }
+
+    /// The slices that are not done, and what they are.
+    fn missing(&self) -> Vec<(usize, SliceState)> {
+        let states = (0..self.states.len()).map(|slice| (slice, self.state(slice)));
+        states.filter(|(_, state)| !matches!(state, SliceState::Done { .. })).collect()
     }
 
     fn check_done(&self, slice: usize) {
@@ -72,9 +82,10 @@ impl Job {
             // SAFETY: nobody writes it, or loom has just ended the model.
             unsafe { *cell }
         });
-        let mut answer = [0];
-        self.journal().read_answer(slice, &mut answer);
-        assert_eq!((seen, answer), (slice as u8 + 1, [slice as u8 + 10]));
+        let mut answer = 0;
+        let (_, state) = self.journal().read(slice, |_, word| answer = word);
+        assert!(matches!(state, SliceState::Done { .. }), "{state:?}");
+        assert_eq!((seen, answer), (slice as u8 + 1, slice as u64 + 10));
     }
 }
 
@@ -128,48 +139,66 @@ fn done_means_cells_and_answer_are_there() {
     at_every_step(None, |steps| {
         let job = Job::new(2);
         let there = job.clone();
-        let worker = spawn(Some(steps), move || (0..2).for_each(|slice| there.work(0, slice)));
+        let worker = spawn(Some(steps), move || (0..2).for_each(|slice| assert!(there.work(0, slice).is_some())));
         for slice in [1, 0] {
-            if matches!(job.journal().state(slice), SliceState::Done { .. }) {
+            if matches!(job.state(slice), SliceState::Done { .. }) {
                 job.check_done(slice);
             }
         }
         let died = worker.join().unwrap();
         let missing = job.missing();
         assert_eq!(missing.is_empty(), !died);
-        (0..2).filter(|slice| !missing.contains(slice)).for_each(|slice| job.check_done(slice));
+        (0..2).filter(|slice| missing.iter().all(|(other, _)| other != slice)).for_each(|slice| job.check_done(slice));
         died
     });
 }
 
-/// A job of three slices: workers and coordinator meet at the end without the dead one, then the coordinator, for a second
-/// round's worker, does what is missing: nobody else writes there any more.
+/// Whoever was lied to about what is free: of two that are dealt the same slice one has it, and the other knows that it has not.
+fn a_slice_that_is_dealt_twice_is_taken_once() {
+    explore(None, || {
+        let job = Job::new(1);
+        let there = job.clone();
+        let counted = Arc::new(AtomicU64::default());
+        let count = counted.clone();
+        let other = spawn(None, move || {
+            count.fetch_add(there.work(0, 0).is_some().into(), Ordering::Relaxed);
+        });
+        counted.fetch_add(job.work(1, 0).is_some().into(), Ordering::Relaxed);
+        assert!(!other.join().unwrap());
+        assert_eq!(counted.load(Ordering::Relaxed), 1);
+        job.check_done(0);
+    });
+}
+
+/// A job of three slices: the coordinator waits for all but the dead one, then does, for a second round's worker, what is missing:
+/// nobody else writes there any more.
 fn a_round_with_a_death_is_completed_by_the_next() {
-    at_every_step(Some(2), |steps| {
+    let roll = |round| Roll { key: 42, round };
+    at_every_step(Some(2), move |steps| {
         let job = Job::new(3);
         let dealer = Dealer { schedule: Schedule::DYNAMIC, slices: 3, workers: 2 };
-        let labour = |rank| {
+        let labour = |rank: usize| {
             let job = job.clone();
             move || {
+                let mut deeds = Deeds::default();
                 for slice in (0..).map_while(|runs| dealer.deal(&job.dealt, rank, runs)).flatten() {
-                    job.work(rank, slice);
+                    deeds.add(job.work(rank, slice).unwrap());
                 }
-                job.end.meet(3, Patience::new(3, 1)).unwrap();
+                job.end.arrive(&job.arrivals[rank], roll(0), rank, deeds, 2);
             }
         };
         let (doomed, other) = (spawn(Some(steps), labour(0)), spawn(None, labour(1)));
-        let mut arrival = job.end.arrive(3);
         let died = doomed.join().unwrap();
-        if died {
-            job.end.withdraw();
-        }
-        while !job.end.crossed(&mut arrival).unwrap() {
-            let (word, expected) = job.end.lie_down(&arrival);
-            futex::wait(word, expected, None);
-        }
+        let dead: &[usize] = if died { &[0] } else { &[] };
+        dead.iter().for_each(|_| job.end.count_dead());
+        attend(&job.end, &job.arrivals, roll(0), dead).unwrap();
         let missing = job.missing();
         assert!(missing.len() <= usize::from(died), "only what the dead worker had");
-        missing.into_iter().for_each(|slice| job.work(2, slice));
+        for (slice, state) in missing {
+            assert!(matches!(state, SliceState::Free | SliceState::Taken { rank: 0 }));
+            job.journal().enter(slice, SliceState::Free);
+            job.work(2, slice).unwrap();
+        }
         (0..3).for_each(|slice| job.check_done(slice));
         assert!(!other.join().unwrap());
         died

@@ -105,7 +105,7 @@ macro_rules! atomics {
     };
 }
 
-atomics!(AtomicU8 u8, AtomicU32 u32, AtomicU64 u64);
+atomics!(AtomicU32 u32, AtomicU64 u64);
 
 /// Nobody wakes without being woken on the word that it sleeps on, so that a wake-up that is lost is a deadlock, which loom
 /// reports.

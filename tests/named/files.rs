@@ -8,7 +8,7 @@ use ndarray::{Array2, Ix1, Ix2, IxDyn};
 use parfork::named::{self, Fate, Named};
 use parfork::{Error, Order, Shared, Trouble};
 
-use crate::{Actor, folder, name, own_place, say_and_wait, told};
+use crate::{Actor, folder, name, own_place, say_and_wait, support, told};
 
 fn trouble<T>(result: parfork::Result<T>) -> Trouble {
     match result {
@@ -178,6 +178,130 @@ pub(crate) fn too_little_room_is_an_error_with_both_numbers() {
     assert!(Shared::<f64, _>::create("vast").zeros((1 << 40, 1 << 40)).is_err());
     // Nothing was made of it, not even the folder.
     assert!(!folder().exists());
+}
+
+/// A member of the group, who may read: locks all that it can open, in every way.
+pub(crate) fn part_member() {
+    let group = nix::unistd::Gid::from_raw(GROUP);
+    nix::unistd::setgroups(&[group]).unwrap();
+    nix::unistd::setresgid(group, group, group).unwrap();
+    let member = nix::unistd::Uid::from_raw(65534);
+    nix::unistd::setresuid(member, member, member).unwrap();
+    let folder = shared_folder();
+    assert_eq!(Shared::<u8, Ix1>::attach(&format!("0:{GROUP}/open")).unwrap().read().unwrap().view().sum(), 0);
+    let opened: Vec<File> =
+        [folder.clone(), folder.join("open")].iter().filter_map(|path| File::open(path).ok()).collect();
+    for file in &opened {
+        file.lock().unwrap();
+        let all = libc::flock { l_type: libc::F_RDLCK as _, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
+        let _ = nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_OFD_SETLK(&all));
+    }
+    assert!(!opened.is_empty());
+    say_and_wait("ready");
+}
+
+/// A group that root can share with, and that nobody is in.
+const GROUP: u32 = 4242;
+
+fn shared_folder() -> std::path::PathBuf {
+    folder().with_file_name(format!("parfork-0-{GROUP}"))
+}
+
+pub(crate) fn who_may_only_read_cannot_keep_the_owner_from_making_and_removing() {
+    if !nix::unistd::geteuid().is_root() {
+        return println!("skipped: only root can play another user");
+    }
+    let outer = std::env::var_os("PARFORK_SHM").unwrap();
+    let place = own_place();
+    for folder in [Path::new(&outer), place.path()] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let make = |name: &str| Shared::<u8, _>::create(name).group(&GROUP.to_string()).keep(true).zeros(10);
+    drop(make("open").unwrap());
+    let member = Actor::ready("files::part_member", "");
+    drop(make("other").unwrap());
+    named::remove(&format!("{GROUP}/other")).unwrap();
+    assert!(named::gc(false).unwrap().iter().all(|sweep| !sweep.removed));
+    named::remove(&format!("{GROUP}/open")).unwrap();
+    assert!(!shared_folder().exists());
+    member.end();
+}
+
+/// Makes a segment, and leaves it as one who is killed does.
+pub(crate) fn part_step_creator() {
+    let told = told();
+    let (plain, kept) = (told.contains("plain"), told.contains("kept"));
+    let mut create = Shared::<u32, _>::create("x").keep(kept);
+    if !plain {
+        create = create.group(&group());
+    }
+    support::steps_begin();
+    let mut made = create.zeros(100).unwrap();
+    let mut held = made.write().unwrap();
+    held.view_mut().fill(7);
+    held.publish().unwrap();
+    std::process::exit(0);
+}
+
+/// A group that this user may share with; of root's, one that its folders do not have from the beginning.
+fn group() -> String {
+    let own = nix::unistd::getegid().as_raw();
+    if nix::unistd::geteuid().is_root() { GROUP.to_string() } else { own.to_string() }
+}
+
+pub(crate) fn who_is_killed_at_any_step_of_making_one_leaves_nothing_that_stays() {
+    let place = own_place();
+    for told in ["plain kept", "shared"] {
+        let name = if told == "shared" { format!("{}/x", group()) } else { "x".to_owned() };
+        let part = || {
+            let mut part = support::play("files::part_step_creator");
+            part.env("NAME", told);
+            part
+        };
+        let (mut there, mut folders) = (0, 0);
+        let killed = support::killed_at_each_step(part, |step| {
+            folders += fs::read_dir(place.path()).unwrap().count();
+            let list = named::list().unwrap();
+            there += list.len();
+            assert!(list.iter().all(|found| found.what.is_ok()), "{told}, step {step}: {list:?}");
+            named::gc(false).unwrap();
+            if told == "plain kept" && !list.is_empty() {
+                // Made whole, and kept, whenever its creator was killed.
+                assert_eq!(Shared::<u32, Ix1>::attach(&name).unwrap().shape(), [100]);
+                named::remove(&name).unwrap();
+            }
+            assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "{told}, step {step}");
+            let create = Shared::<u32, _>::create("x");
+            let create = if told == "shared" { create.group(&group()) } else { create };
+            drop(create.zeros(1).unwrap());
+        });
+        assert!(
+            there > 0 && folders > there && killed > folders,
+            "{told}: {killed} kills, {folders} folders, {there} segments"
+        );
+    }
+}
+
+/// What a process leaves that is killed after it has made a folder and before it has shared it.
+pub(crate) fn a_folder_that_was_never_shared_is_no_obstacle() {
+    if !nix::unistd::geteuid().is_root() {
+        return println!("skipped: only root has groups that its folders do not have from the beginning");
+    }
+    let place = own_place();
+    let leave = || {
+        fs::create_dir(shared_folder()).unwrap();
+        fs::set_permissions(shared_folder(), fs::Permissions::from_mode(0o700)).unwrap();
+    };
+    leave();
+    assert!(named::list().unwrap().is_empty() && named::gc(false).unwrap().is_empty());
+    assert!(!shared_folder().exists());
+    leave();
+    let made = Shared::<u8, _>::create("x").group(&GROUP.to_string()).zeros(1).unwrap();
+    let found = fs::metadata(shared_folder()).unwrap();
+    assert_eq!((found.mode() & 0o7777, found.gid()), (0o710, GROUP));
+    drop(made);
+    assert!(!shared_folder().exists());
+    drop(place);
 }
 
 /// Makes a segment and is killed.

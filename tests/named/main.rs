@@ -30,6 +30,9 @@ fn main() -> ExitCode {
             files::too_little_room_is_an_error_with_both_numbers,
             files::gc_removes_what_provably_belongs_to_the_dead,
             files::what_is_there_can_be_listed_with_its_holders,
+            files::who_may_only_read_cannot_keep_the_owner_from_making_and_removing,
+            files::who_is_killed_at_any_step_of_making_one_leaves_nothing_that_stays,
+            files::a_folder_that_was_never_shared_is_no_obstacle,
             files::whatever_order_and_shape_an_array_has_it_comes_back,
             locks::readers_share_and_a_writer_is_alone,
             locks::what_is_not_published_does_not_count,
@@ -53,6 +56,8 @@ fn main() -> ExitCode {
             locks::part_remover,
             locks::part_waiting_writer,
             files::part_creator,
+            files::part_member,
+            files::part_step_creator,
         ],
     )
 }

@@ -239,3 +239,60 @@ impl Watched {
         unsafe { libc::poll(&mut poll, 1, patience.as_millis() as i32) == 1 }
     }
 }
+
+/// Plays a part again and again, and kills it at its first, second, ... system call, on the way in and on the way out, until it comes to
+/// its end; `check` looks at what is left each time. The calls are counted from [`steps_begin`] on. Returns how often it was killed.
+pub(crate) fn killed_at_each_step(part: impl Fn() -> Command, mut check: impl FnMut(usize)) -> usize {
+    let wait = |pid| {
+        let mut status = 0;
+        // SAFETY: the call writes one int.
+        assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+        status
+    };
+    let go_on = |request: libc::c_uint, pid: i32| {
+        // SAFETY: a child of ours that has stopped; the call touches no memory of this process.
+        assert_eq!(unsafe { libc::ptrace(request, pid, 0, 0) }, 0, "{}", io::Error::last_os_error());
+    };
+    for steps in 0.. {
+        let mut command = part();
+        // SAFETY: the call takes no memory of this process.
+        let be_traced = || match unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        };
+        // SAFETY: it makes a system call and nothing else.
+        unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, be_traced) };
+        let mut child = command.spawn().unwrap();
+        let pid = child.id() as i32;
+        // It stops when its program has begun, and by itself where the steps begin.
+        assert!(libc::WIFSTOPPED(wait(pid)));
+        loop {
+            go_on(libc::PTRACE_CONT, pid);
+            let status = wait(pid);
+            assert!(libc::WIFSTOPPED(status), "a part ended before its steps began");
+            if libc::WSTOPSIG(status) == libc::SIGSTOP {
+                break;
+            }
+        }
+        for _ in 0..steps {
+            go_on(libc::PTRACE_SYSCALL, pid);
+            let status = wait(pid);
+            if libc::WIFEXITED(status) {
+                assert_eq!(libc::WEXITSTATUS(status), 0);
+                check(steps);
+                return steps;
+            }
+            assert!(libc::WIFSTOPPED(status), "{status:x}");
+        }
+        child.kill().unwrap();
+        assert!(libc::WIFSIGNALED(wait(pid)));
+        check(steps);
+    }
+    unreachable!("a part has an end")
+}
+
+/// In a part: from here on its system calls are counted.
+pub(crate) fn steps_begin() {
+    // SAFETY: a signal to this process itself.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}

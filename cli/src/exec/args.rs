@@ -36,9 +36,9 @@ pub struct Exec {
     /// Set a variable for PROGRAM, or with --clear-env let it inherit one
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub env: Vec<String>,
-    /// A file or folder that PROGRAM may read with --sandbox, besides programs, libraries and what lies beside files in its arguments
+    /// A file or folder that PROGRAM may read with --sandbox, besides programs, libraries and the files that its arguments name
     #[arg(long, value_name = "PATH", requires = "sandbox")]
-    pub readable: Vec<PathBuf>,
+    pub allow_read: Vec<PathBuf>,
     /// Print the client for a language, a file to put beside the program, and do nothing else
     #[arg(long, value_name = "LANGUAGE", exclusive = true)]
     pub client: Option<Client>,

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::failure::Failure;
 use crate::job::{Summary, verify};
 use crate::output;
+use crate::views::Views;
 
 /// Reads, runs, writes; or prints a client.
 pub fn run(args: Exec) -> Result<(), Failure> {
@@ -32,7 +33,7 @@ pub fn run(args: Exec) -> Result<(), Failure> {
         landings.push(Landing::at(&output.path).map_err(Failure::job)?);
     }
     let views = args.common.views("exec")?;
-    let inputs = read(&args)?;
+    let inputs = read(&args, &views)?;
     let outputs = plan(&args, &inputs, &formats)?;
     for ((landing, format), (dtype, shape)) in landings.iter_mut().zip(&formats).zip(&outputs) {
         let bytes = shape.iter().try_fold(dtype.size(), |bytes, &axis| bytes.checked_mul(axis));
@@ -44,7 +45,7 @@ pub fn run(args: Exec) -> Result<(), Failure> {
     let program = program(&args);
     let title = Path::new(&args.program[0]).file_name().unwrap_or_default().to_string_lossy().into_owned();
     let facts = facts(&args, &inputs, &outputs);
-    let inputs_of_verification = args.common.verify.then(|| read(&args)).transpose()?;
+    let inputs_of_verification = args.common.verify.then(|| read(&args, &views)).transpose()?;
     let (report, results) = job(args.common.settings("exec", &views), &program, inputs, &args, &outputs)?;
     if let Some(inputs) = inputs_of_verification {
         let alone = Settings {
@@ -100,26 +101,32 @@ enum Format {
 
 impl Format {
     fn of(output: &Output) -> parfork::Result<Self> {
-        match output.path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) {
+        match is_npy(&output.path) {
             true => Ok(Self::Npy),
             false => picture::Format::for_target(&output.path).map(Self::Picture),
         }
     }
 }
 
-fn read(args: &Exec) -> Result<Vec<Array>, Failure> {
-    args.inputs.iter().map(|input| Ok(open(&input.name, &input.path)?)).collect()
+fn read(args: &Exec, views: &Views) -> Result<Vec<Array>, Failure> {
+    let settings = || args.common.settings("reading", views);
+    args.inputs.iter().map(|input| Ok(open(settings(), &input.name, &input.path)?)).collect()
 }
 
-/// A .npy file or a picture.
-fn open(name: &str, path: &Path) -> parfork::Result<Array> {
-    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) {
+/// A .npy file or a picture, which is decoded in a sandbox.
+fn open(settings: Settings<'_>, name: &str, path: &Path) -> parfork::Result<Array> {
+    if is_npy(path) {
         return Array::input(name, path);
     }
-    match picture::read(path)? {
+    match picture::read_with(settings, path)? {
         Picture::U8(samples) => Array::input_of(name, samples),
         Picture::U16(samples) => Array::input_of(name, samples),
     }
+}
+
+/// Whether a path is that of an array and not of a picture, by its ending.
+fn is_npy(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"))
 }
 
 /// An array as a picture: 8 or 16 bits, and rows, columns and perhaps channels.
@@ -167,8 +174,8 @@ fn plan(args: &Exec, inputs: &[Array], formats: &[Format]) -> Result<Vec<(Dtype,
 fn program(args: &Exec) -> Program {
     let (name, arguments) = args.program.split_first().expect("clap wants one word at least");
     let mut program = Program::new(name).args(arguments).each(args.each).clear_environment(args.clear_env);
-    for path in &args.readable {
-        program = program.readable(path);
+    for path in &args.allow_read {
+        program = program.allow_read(path);
     }
     for variable in &args.env {
         let inherited = || Some((variable.as_str(), std::env::var_os(variable)?));

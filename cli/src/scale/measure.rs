@@ -136,7 +136,7 @@ pub fn run(text: &str) -> Result<(), Failure> {
         },
         Job::Image { input, filters, border } => {
             let picture = match input {
-                Some(path) => picture::read(path)?,
+                Some(path) => picture::read_with(Settings::default(), path)?,
                 None => Picture::U8(made_up_picture(order.length(0)?, order.length(1)?)?),
             };
             match picture {

@@ -1,6 +1,7 @@
 //! The command as a user types it: results, reports, and what it says and leaves when something is wrong.
 
 mod browser;
+mod confined;
 mod desk;
 mod ends;
 mod exec;

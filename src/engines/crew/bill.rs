@@ -11,13 +11,13 @@ use crate::error::Result;
 use crate::lend::Loan;
 use crate::shared::{Backing, Told};
 use crate::slices::{Extent, Schedule, Split};
-use crate::sync::Layout;
+use crate::sync::{self, Layout};
 use crate::sys::memory::Access;
 
 /// A job as it is told.
 pub(super) struct Bill {
-    /// Where the code is that makes a body of an argument.
-    pub(super) tender: usize,
+    /// Where the body is, and the code that hands it its argument.
+    pub(super) tender: [u64; 2],
     pub(super) argument: Vec<u8>,
     pub(super) layout: Layout,
     pub(super) split: Split,
@@ -36,6 +36,8 @@ pub(super) struct Bill {
     pub(super) loans: Vec<ToldLoan>,
     /// For each output, if there are any.
     pub(super) undo_copies: Vec<Told>,
+    /// Of which job the journal is, if not of each that is called for by this bill.
+    pub(super) journal: Option<sync::Told>,
     /// The arrays that may be lent again.
     pub(super) keep: Vec<u64>,
 }
@@ -59,10 +61,12 @@ impl ToldLoan {
 
 /// What of a bill is not in work and round.
 pub(super) struct Particulars<'b> {
-    pub(super) tender: usize,
+    pub(super) tender: [u64; 2],
     pub(super) argument: &'b [u8],
     pub(super) split: Split,
     pub(super) keep: &'b BTreeSet<u64>,
+    /// Of which job the journal is, in its later rounds.
+    pub(super) journal: Option<sync::Told>,
 }
 
 const TIMED: u64 = 1;
@@ -86,11 +90,14 @@ pub(super) fn write(words: &mut Vec<u64>, work: &Work<'_>, round: &Round, more: 
     ];
     let flags = flags.into_iter().filter(|(_, is)| *is).map(|(flag, _)| flag).sum();
     words.clear();
-    words.extend([more.tender as u64, flags]);
+    words.extend(more.tender);
+    words.push(flags);
     words.extend([workers, slices, loans, answer, tape].map(|number| number as u64));
     words.extend(more.split.words());
     words.extend([round.dealer.schedule.word(), round.dealer.workers as u64, round.processes as u64]);
     words.extend([u64::from(work.memory_limit.is_some()), work.memory_limit.unwrap_or(0)]);
+    words.push(u64::from(more.journal.is_some()));
+    words.extend(more.journal.map_or([0, 0], |job| [job.call, job.tag]));
     words.push(more.argument.len() as u64);
     words.extend(more.argument.chunks(8).map(|bytes| {
         let mut word = [0; 8];
@@ -138,13 +145,15 @@ impl Bill {
     /// Reads what [`write()`] wrote; `None` if it is not that.
     pub(super) fn read(words: &[u64]) -> Option<Self> {
         let mut words = Words(words);
-        let (tender, flags) = (words.one()?, words.next()?);
+        let (tender, flags) = (words.several()?, words.next()?);
         let [workers, slices, loans, answer, tape] = words.several()?.map(|number| number as usize);
         let layout = Layout { workers, slices, loans, answer, tape };
         let split = Split::of_words(words.several()?)?;
         let schedule = Schedule::of_word(words.next()?);
         let (dealt, processes) = (words.one()?, words.one()?);
         let memory_limit = Some(words.several::<2>()?).filter(|[is, _]| *is != 0).map(|[_, limit]| limit);
+        let [is_later, call, tag] = words.several()?;
+        let journal = (is_later != 0).then_some(sync::Told { call, tag });
         let bytes = words.one()?;
         let argument = words.take(bytes.div_ceil(8))?.iter().flat_map(|word| word.to_le_bytes()).take(bytes).collect();
         let loans = (0..layout.loans).map(|_| words.loan()).collect::<Option<_>>()?;
@@ -170,6 +179,7 @@ impl Bill {
             guard: is(GUARD),
             loans,
             undo_copies,
+            journal,
             keep: words.list()?.to_vec(),
         })
     }

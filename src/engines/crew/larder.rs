@@ -1,4 +1,5 @@
-//! The arrays that a worker who stays has mapped: each once, for as long as it may be lent again.
+//! The arrays that a worker who stays has mapped: each once, for as long as it may be lent again. What the job at hand has not lent
+//! is closed, so that a stray write to it is a fault as in a worker that never had it.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -18,7 +19,15 @@ struct Kept {
     backing: Arc<Backing>,
     /// What its descriptor allows.
     opened: Access,
-    mapped: Option<(Rc<Attached>, Access)>,
+    mapped: Option<Mapped>,
+}
+
+struct Mapped {
+    bytes: Rc<Attached>,
+    /// What may be done with them; nothing if it is closed.
+    allowed: Option<Access>,
+    /// Whether the job at hand has it.
+    lent: bool,
 }
 
 impl Larder {
@@ -54,16 +63,27 @@ impl Larder {
             Keeping::SharedToRead => Access::Read,
             Keeping::SharedToWrite => Access::Write,
         };
-        if let Some((mapped, allowed)) = &mut kept.mapped {
-            if *allowed != access {
+        if let Some(mapped) = &mut kept.mapped {
+            if mapped.allowed != Some(access) {
                 let whole = 0..kept.backing.len();
-                mapped.protect(whole, access).map_err(Error::system("allow or forbid writes to a lent array"))?;
-                *allowed = access;
+                mapped.bytes.protect(whole, access).map_err(Error::system("allow or forbid writes to a lent array"))?;
+                mapped.allowed = Some(access);
             }
-            return Ok(mapped.clone());
+            mapped.lent = true;
+            return Ok(mapped.bytes.clone());
         }
-        let mapped = kept.backing.attach(keeping).map(Rc::new)?;
-        kept.mapped = Some((mapped.clone(), access));
-        Ok(mapped)
+        let bytes = kept.backing.attach(keeping).map(Rc::new)?;
+        kept.mapped = Some(Mapped { bytes: bytes.clone(), allowed: Some(access), lent: true });
+        Ok(bytes)
+    }
+
+    /// Closes what was not mapped for the job at hand: arrays that are not lent, and those of which it has private copies.
+    pub(super) fn close_the_rest(&mut self) -> Result<()> {
+        for mapped in self.kept.values_mut().filter_map(|kept| kept.mapped.as_mut()) {
+            if !std::mem::take(&mut mapped.lent) && mapped.allowed.take().is_some() {
+                mapped.bytes.close().map_err(Error::system("keep a worker away from arrays of earlier jobs"))?;
+            }
+        }
+        Ok(())
     }
 }

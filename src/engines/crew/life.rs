@@ -12,7 +12,7 @@ use super::larder::Larder;
 use super::tender::Tender;
 use crate::error::{Error, Result};
 use crate::lend::{Loan, cut};
-use crate::sync::{Board, Dealer, Ears, Heard, Mark, Patience, Words};
+use crate::sync::{Board, Dealer, Deeds, Ears, Heard, Mark, Patience, Posted, Told, Words};
 use crate::sys::limits;
 use crate::sys::memory::Access;
 
@@ -40,7 +40,7 @@ pub(super) fn live(birth: Birth<'_>) -> i32 {
     worker.listen();
     loop {
         let served = match worker.read() {
-            Ok(Some((edition, bill))) => worker.serve(&bill, edition),
+            Ok(Some((posted, bill))) => worker.serve(&bill, &posted),
             Ok(None) => {
                 worker.listen();
                 continue;
@@ -51,7 +51,10 @@ pub(super) fn live(birth: Birth<'_>) -> i32 {
             Ok(Ok(())) => {}
             Ok(Err(Stopped)) => return 1,
             Err(error) => {
-                board.berths()[rank].say(&Words::Refused { reason: error.to_string() });
+                board.berths()[rank].say(&match error {
+                    Error::ControlPageDamaged { what } => Words::Damaged { what },
+                    error => Words::Refused { reason: error.to_string() },
+                });
                 board.give_up(Some(rank));
                 return 1;
             }
@@ -72,26 +75,24 @@ impl Stayer<'_> {
     /// Waits for another job.
     fn listen(&mut self) {
         let head = self.board.head();
-        self.ears.listen(&head.call, &head.job, &head.end);
+        self.ears.listen(&head.call, &head.job);
     }
 
-    /// The bill of the last job, and which edition that is; `None` if that job is over, for then it was without this worker.
-    fn read(&self) -> Result<Option<(u64, Bill)>> {
-        match self.board.bill().filter(|(edition, _)| *edition <= self.ears.job()) {
-            None => Ok(None),
-            Some((edition, words)) => match Bill::read(&words) {
-                Some(bill) => Ok(Some((edition, bill))),
-                None => Err(Error::System {
-                    doing: "read what is to be done",
-                    source: std::io::Error::other("somebody has written over the board"),
-                }),
-            },
-        }
+    /// The bill of the last job; `None` if that job is over, for then it was without this worker.
+    fn read(&self) -> Result<Option<(Posted, Bill)>> {
+        let damaged = || {
+            let what = "what the workers of a crew are told to do is not what the coordinator wrote".to_owned();
+            Error::ControlPageDamaged { what }
+        };
+        let posted = self.board.bill().map_err(|_| damaged())?;
+        let Some(posted) = posted.filter(|posted| posted.edition <= self.ears.job()) else { return Ok(None) };
+        let bill = Bill::read(&posted.words).ok_or_else(damaged)?;
+        Ok(Some((posted, bill)))
     }
 
     /// Works on a job, if it has part in it, and on those after it as long as they are told by the same bill; listens for
     /// the next one.
-    fn serve(&mut self, bill: &Bill, edition: u64) -> Result<Result<(), Stopped>> {
+    fn serve(&mut self, bill: &Bill, posted: &Posted) -> Result<Result<(), Stopped>> {
         self.larder.keep_only(&bill.keep);
         if self.rank >= bill.processes {
             self.listen();
@@ -131,8 +132,9 @@ impl Stayer<'_> {
             only: None,
         };
         let (slices, goes_on, processes) = (bill.slices.clone(), bill.goes_on, bill.processes);
-        let round = Round { dealer, slices, first: true, goes_on, processes };
+        let mut round = Round { dealer, slices, first: true, number: 0, goes_on, processes };
         let desk = Desk::attach(&loans, &care, |loan, keeping| larder.map(bill.loans[loan].array.number, keeping))?;
+        larder.close_the_rest()?;
         let mut desk = Some(desk);
         let mut done = Ok(());
         // SAFETY: the coordinator, of whose program this process is a copy, wrote the address of a tender there.
@@ -140,21 +142,25 @@ impl Stayer<'_> {
         // Again and again, until there is another bill; once if what is mapped is for this job alone.
         let mut at_work = |labour: &dyn Labour| {
             while let Some(at) = &desk {
-                board.sealer().heed(ears.job(), true);
+                board.keys().heed(bill.journal.unwrap_or(Told { call: ears.job(), tag: posted.tag }));
+                round.number = ears.job();
                 if can_part {
                     apart.keep(&board, ears.job(), self.rank, bill.dealt);
                 }
-                done = self::work_once(&work, &round, self.rank, at, labour)?;
-                if done.is_err() {
-                    break;
-                }
+                let deeds = match self::work_once(&work, &round, self.rank, at, labour)? {
+                    Ok(deeds) => deeds,
+                    Err(stopped) => {
+                        done = Err(stopped);
+                        break;
+                    }
+                };
                 if care.is_taken() {
                     desk = None;
                 }
                 let head = board.head();
-                ears.come(head.end.arrive(round.participants()));
-                ears.listen(&head.call, &head.job, &head.end);
-                if board.edition() != edition {
+                board.arrive(round.number, self.rank, deeds, round.processes);
+                ears.listen(&head.call, &head.job);
+                if board.edition() != posted.edition {
                     break;
                 }
             }
@@ -173,7 +179,7 @@ fn work_once(
     rank: usize,
     desk: &Desk<'_>,
     labour: &dyn Labour,
-) -> Result<Result<(), Stopped>> {
+) -> Result<Result<Deeds, Stopped>> {
     work.board.note(rank, Mark::Born { pid: std::process::id() });
     work.board.berths()[rank].begin_job(work.timed.then(|| work.board.clock()));
     if let Some(limit) = work.memory_limit {

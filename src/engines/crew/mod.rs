@@ -16,7 +16,6 @@ pub(crate) use tender::Tender;
 use std::collections::BTreeSet;
 use std::io;
 use std::mem;
-use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::desk::Desk;
@@ -24,12 +23,14 @@ use super::live::Ways;
 use super::processes::{Staff, run_rounds};
 use super::work::{Labour, Orders, Round, Upbringing, Work};
 use crate::error::{Death, Error, Result};
-use crate::process::{Crowd, Event, Nursery};
-use crate::shared::{Withheld, give_back_at_once, retain_live};
+use crate::process::{Crowd, Event, Held, Nursery};
+use crate::shared::{give_back_at_once, retain_live};
 use crate::slices::Split;
 use crate::stop::Stop;
-use crate::sync::{Absence, Board, Layout, Mark, Patience};
-use crate::sys::{child, limits};
+use crate::sync::{Absence, Board, Layout, Mark, Patience, Told};
+use crate::sys::fork_stamp::{self, Stamp};
+use crate::sys::pidfd::Remaining;
+use crate::sys::{child, limits, proc};
 use bill::Particulars;
 
 /// Reads words as a worker does.
@@ -55,10 +56,14 @@ pub(crate) struct Hands {
     /// What was told last, and room to write what comes next.
     bill: Vec<u64>,
     next: Vec<u64>,
+    /// The tag of what was told last.
+    tag: u64,
+    /// Of which job the journal is.
+    journal: Option<Told>,
     /// The arrays that workers may have mapped.
     known: BTreeSet<u64>,
-    /// Which of all forks of the program has this crew.
-    fork: u32,
+    /// The process that has this crew.
+    by: Stamp,
 }
 
 /// A job for a crew, besides what every engine knows of it.
@@ -84,6 +89,9 @@ impl Hands {
         cpus: usize,
         may_fork: fn() -> Result<()>,
     ) -> Result<Self> {
+        if !proc::is_open_to_forks() {
+            return Err(Error::Crew(format!("{}.", proc::NOT_DUMPABLE)));
+        }
         let mut hands = Self {
             // One more, for the coordinator if it works too.
             board: Board::for_many(most + 1)?,
@@ -97,8 +105,10 @@ impl Hands {
             job: 0,
             bill: Vec::new(),
             next: Vec::new(),
+            tag: 0,
+            journal: None,
             known: BTreeSet::new(),
-            fork: child::generation(),
+            by: fork_stamp::current(),
         };
         give_back_at_once();
         hands.gather()?;
@@ -137,13 +147,9 @@ impl Hands {
 
     /// Refuses to be used in a process that has only a copy of it.
     pub(crate) fn check(&self) -> Result<()> {
-        match self.fork == child::generation() {
+        match self.by.is_current() {
             true => Ok(()),
-            false => Err(Error::Crew(
-                "this process was forked from the one that started the crew, whose workers they are. Start a crew of its own \
-                 here."
-                    .to_owned(),
-            )),
+            false => Err(Error::NotOwner { what: "this crew" }),
         }
     }
 
@@ -167,7 +173,7 @@ impl Hands {
                     .to_owned(),
             ));
         }
-        run_rounds(work, labour, orders, &mut AtTask { hands: self, task })
+        run_rounds(work, labour, orders, &mut AtTask { hands: self, task, remaining: Vec::new() })
     }
 
     /// Ends all workers; the next job has new ones.
@@ -178,8 +184,8 @@ impl Hands {
     /// Lets all workers be there and be new, if one is missing.
     fn gather(&mut self) -> Result<()> {
         let is_intact = self.nursery.as_ref().is_some_and(Nursery::is_intact);
-        // It breaks also when time is up just after all have come to the end of a job, which is done then.
-        let is_whole = self.board.head().end.broken().is_none();
+        // It may be over also when time is up just after all have come to the end of a job, which is done then.
+        let is_whole = self.board.head().end.over().is_none();
         if is_intact && is_whole && self.crowd.as_ref().is_some_and(Crowd::is_whole) {
             return Ok(());
         }
@@ -230,24 +236,27 @@ impl Hands {
     }
 
     /// Tells what is to be done, if that is not what was done last, and calls.
-    fn call(&mut self, task: &Task<'_>, work: &Work<'_>, round: &Round) -> Result<()> {
+    fn call(&mut self, task: &Task<'_>, work: &Work<'_>, round: &mut Round) -> Result<()> {
         for loan in work.loans {
             self.known.insert(loan.backing.told()?.number);
         }
-        let (tender, argument, split) = (task.tender.address(), task.argument, task.split);
-        let more = Particulars { tender, argument, split, keep: &self.known };
+        let (tender, argument, split) = (task.tender.addresses(), task.argument, task.split);
+        let journal = self.journal.filter(|_| !round.first);
+        let more = Particulars { tender, argument, split, keep: &self.known, journal };
         bill::write(&mut self.next, work, round, more)?;
         if self.next != self.bill {
             // Those that were dropped since are no longer kept.
             retain_live(&mut self.known);
-            let more = Particulars { tender, argument, split, keep: &self.known };
+            let more = Particulars { tender, argument, split, keep: &self.known, journal };
             bill::write(&mut self.next, work, round, more)?;
-            work.board.post_bill(self.job + 1, &self.next)?;
+            self.tag = work.board.post_bill(self.job + 1, &self.next)?;
             mem::swap(&mut self.next, &mut self.bill);
         }
         self.job += 1;
-        work.board.sealer().heed(self.job, round.first);
+        round.number = self.job;
         if round.first {
+            let job = self.journal.insert(Told { call: self.job, tag: self.tag });
+            work.board.keys().heed(*job);
             work.board.clear_for_next_job();
         }
         let head = work.board.head();
@@ -260,7 +269,7 @@ impl Hands {
 
 impl Drop for Hands {
     fn drop(&mut self) {
-        if self.fork != child::generation() {
+        if !self.by.is_current() {
             // Another process's children, which are not for this one to end.
             mem::forget(self.crowd.take());
             mem::forget(self.nursery.take());
@@ -274,6 +283,8 @@ impl Drop for Hands {
 struct AtTask<'t> {
     hands: &'t mut Hands,
     task: &'t Task<'t>,
+    /// Who should have ended and has not.
+    remaining: Vec<Remaining>,
 }
 
 impl Staff for AtTask<'_> {
@@ -305,7 +316,9 @@ impl Staff for AtTask<'_> {
             // reading is only viewed for reading. How it ended is on the board.
             #[allow(unsafe_code)]
             let done = unsafe { labour.labour(work, round, own, &desk) };
-            if done.is_err() {
+            if let Ok(deeds) = done {
+                work.board.arrival(own).enter(work.board.roll(round.number), own, deeds);
+            } else {
                 // Nobody takes up its part, of which there is no undo copy. The reason that is there already stays.
                 let asked = work.stop.is_some_and(Stop::asked);
                 work.board.give_up((!asked).then_some(own));
@@ -318,11 +331,15 @@ impl Staff for AtTask<'_> {
         Some(self.hands.patience())
     }
 
-    fn end(&mut self, more: bool) {
-        let hands = &mut *self.hands;
-        if more || !hands.crowd.as_ref().is_some_and(Crowd::is_whole) {
-            hands.crowd = None;
+    fn end(&mut self, _: &Board, more: bool, _gone: bool) -> bool {
+        if more || !self.hands.crowd.as_ref().is_some_and(Crowd::is_whole) {
+            self.remaining.extend(self.hands.crowd.take().into_iter().flat_map(Crowd::dismiss));
         }
+        self.remaining.is_empty()
+    }
+
+    fn close(&mut self) -> Vec<Remaining> {
+        std::mem::take(&mut self.remaining)
     }
 }
 
@@ -341,18 +358,22 @@ unsafe fn open_nursery(board: &Board, upbringing: Upbringing, cpus: usize) -> io
     // SAFETY: passed on to the caller.
     let ways = unsafe { Ways::of(upbringing) };
     let coordinator = std::process::id();
-    let bear = |crowd: &mut Crowd, _: BorrowedFd<'_>| {
+    let bear = |crowd: &mut Crowd, held: Held<'_>| {
         let head = board.head();
         let wanted = (head.post.0.wanted.load(Ordering::Acquire) as usize).min(board.berths().len());
         let (heard, job) = (head.call.heard(), head.job.load(Ordering::Acquire));
         for rank in 0..wanted {
             let birth = life::Birth { board, rank, ways: &ways, coordinator, workers: wanted, cpus, heard, job };
+            let life = || {
+                held.wait();
+                life::live(birth)
+            };
             // SAFETY: the nursery has one thread.
-            let Ok(child) = (unsafe { child::spawn(|| life::live(birth)) }) else { break };
+            let Ok(child) = (unsafe { child::spawn(life) }) else { break };
             board.berths()[rank].enter(child.pid());
             crowd.add(child);
         }
     };
     // SAFETY: passed on to the caller.
-    unsafe { Nursery::open(board, Withheld::hold(), bear) }
+    unsafe { Nursery::open(board, bear) }
 }

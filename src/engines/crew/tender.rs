@@ -1,7 +1,5 @@
-//! A body as an address in the program's code, which is the same in all forks of it.
+//! A body as addresses in the program's code, which are the same in all forks of it.
 #![allow(unsafe_code)]
-
-use std::ptr::NonNull;
 
 use bytemuck::Pod;
 
@@ -11,37 +9,41 @@ use crate::error::Result;
 use crate::lend::Lend;
 use crate::worker::Worker;
 
+/// A body that captures nothing, not even a value without bytes: such a value can be the proof of something that was done in the
+/// process that has it, and a worker that was forked before knows nothing of that.
+pub(crate) type BareBody<A, L, R> = fn(&Worker<'_>, A, <L as Lend>::Part<'_>) -> R;
+
 /// What a labour is handed on to.
 type HandOn<'h> = &'h mut dyn FnMut(&dyn Labour) -> Result<()>;
 
-/// A function that makes a [`Labour`] of the bytes of an argument, and hands it on.
+/// A function that makes a [`Labour`] of a body and the bytes of its argument, and hands it on; and that body, as a pointer without
+/// its type.
 #[derive(Clone, Copy)]
-pub(crate) struct Tender(unsafe fn(&[u8], HandOn<'_>) -> Result<()>);
+pub(crate) struct Tender {
+    tend: unsafe fn(*const (), &[u8], HandOn<'_>) -> Result<()>,
+    body: *const (),
+}
 
 impl Tender {
-    /// For a body that captures nothing: only then all there is of it is its code.
-    pub(crate) fn of<L: Lend, A: Pod, R: Answer, B: Fn(&Worker<'_>, A, L::Part) -> R + Copy + 'static>(_: B) -> Self {
-        const {
-            assert!(
-                size_of::<B>() == 0,
-                "the body of a crew's job cannot capture anything: hand it over as the argument"
-            )
-        };
-        Self(tend::<L, A, R, B>)
+    pub(crate) fn of<L: Lend, A: Pod, R: Answer>(body: BareBody<A, L, R>) -> Self {
+        Self { tend: tend::<L, A, R>, body: body as *const () }
     }
 
-    /// Where it is.
-    pub(super) fn address(self) -> usize {
-        self.0 as usize
+    /// Where both are.
+    pub(super) fn addresses(self) -> [u64; 2] {
+        [self.tend as usize as u64, self.body.addr() as u64]
     }
 
-    /// The one that is at an address.
+    /// The one that is at these addresses.
     ///
     /// # Safety
-    /// The address was that of a tender, in this process or in one that this one was forked from.
-    pub(super) unsafe fn at(address: usize) -> Self {
-        // SAFETY: a function's address as `address` gave it, of the same program at the same place.
-        Self(unsafe { std::mem::transmute::<usize, unsafe fn(&[u8], HandOn<'_>) -> Result<()>>(address) })
+    /// They are a tender's, of this process or of one that this one was forked from.
+    pub(super) unsafe fn at([tend, body]: [u64; 2]) -> Self {
+        // SAFETY: a function's address as `addresses` gave it, of the same program at the same place.
+        let tend = unsafe {
+            std::mem::transmute::<usize, unsafe fn(*const (), &[u8], HandOn<'_>) -> Result<()>>(tend as usize)
+        };
+        Self { tend, body: std::ptr::with_exposed_provenance(body as usize) }
     }
 
     /// Hands on the labour with this argument.
@@ -49,19 +51,16 @@ impl Tender {
     /// # Safety
     /// The bytes are of an argument for this tender's body.
     pub(super) unsafe fn tend(self, argument: &[u8], hand_on: HandOn<'_>) -> Result<()> {
-        // SAFETY: passed on to the caller.
-        unsafe { self.0(argument, hand_on) }
+        // SAFETY: `of` and `at` keep the two together; the rest is passed on to the caller.
+        unsafe { (self.tend)(self.body, argument, hand_on) }
     }
 }
 
 /// # Safety
-/// A value of type `B` existed when the address of this function was taken, and `argument` are the bytes of an `A`.
-unsafe fn tend<L: Lend, A: Pod, R: Answer, B: Fn(&Worker<'_>, A, L::Part) -> R + Copy + 'static>(
-    argument: &[u8],
-    hand_on: HandOn<'_>,
-) -> Result<()> {
+/// `body` was a `BareBody<A, L, R>`, and `argument` are the bytes of an `A`.
+unsafe fn tend<L: Lend, A: Pod, R: Answer>(body: *const (), argument: &[u8], hand_on: HandOn<'_>) -> Result<()> {
     let argument: A = bytemuck::pod_read_unaligned(argument);
-    // SAFETY: `Tender::of` took a value of this type, which has no bytes and can be copied: any aligned address has one.
-    let body: B = unsafe { NonNull::<B>::dangling().read() };
-    hand_on(&Body::<L, R, _>::new(move |worker: &Worker<'_>, part| body(worker, argument, part)))
+    // SAFETY: what it was, as the caller vouches.
+    let body = unsafe { std::mem::transmute::<*const (), BareBody<A, L, R>>(body) };
+    hand_on(&Body::<L, R, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part)))
 }

@@ -139,7 +139,7 @@ fn fill(place: &Place, file: &File, header: &Header, payload: Option<&[u8]>, wha
         let backing = Backing::named(file.try_clone()?.into(), header.data_at as usize, header.bytes.max(1) as usize);
         let mapped = backing.attach(Keeping::SharedToWrite).map_err(std::io::Error::other)?;
         // Should others have taken what there was meanwhile, this is what fails, and no touch later.
-        mapped.reserve(&backing)?;
+        backing.reserve(&mapped)?;
         payload.map_or(Ok(()), |payload| file.write_all_at(payload, header.data_at))
     };
     made().map_err(|error: std::io::Error| match error.kind() {

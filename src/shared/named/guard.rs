@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 
 use ndarray::{ArrayView, ArrayViewMut, Dimension, Ix1, RawArrayViewMut};
 
-use super::Named;
 use super::header::Header;
 use super::name::Name;
 use super::place::Place;
 use super::wait::Wait;
+use super::{NAMED, Named};
 use crate::error::{Error, Result, Trouble};
 use crate::shared::{Element, Shared, raw_view};
 use crate::slices::Extent;
@@ -140,6 +140,7 @@ impl<'n, T: Element, D: Dimension> WriteGuard<'n, T, D> {
             turned.view_mut().assign(&other.view());
             return self.copy_from(&turned);
         }
+        named.own()?;
         named.whole()?;
         self.begin();
         named.put(other)
@@ -150,6 +151,7 @@ impl<'n, T: Element, D: Dimension> WriteGuard<'n, T, D> {
     /// # Errors
     /// If the file was cut off; it stays marked as unfinished then.
     pub fn publish(self) -> Result<u64> {
+        self.named.own()?;
         self.named.whole()?;
         let words = self.named.live.own();
         // In this order: who dies in between leaves it marked.
@@ -160,6 +162,10 @@ impl<'n, T: Element, D: Dimension> WriteGuard<'n, T, D> {
 
     /// Marks it as unfinished.
     pub(crate) fn begin(&self) {
+        if self.named.own().is_err() {
+            // The lock is another process's, and what is lent or looked at here will be refused.
+            return;
+        }
         self.named.live.own().writer.store(std::process::id(), Ordering::Release);
     }
 
@@ -184,9 +190,15 @@ impl<T: Element, D: Dimension> Drop for WriteGuard<'_, T, D> {
 impl<T: Element, D: Dimension> Named<T, D> {
     /// Gives the lock back, unless this is a fork of the process that has it.
     fn let_go(&self) {
-        if self.by == std::process::id() {
+        if self.by.is_current() {
             self.release();
         }
+    }
+
+    /// Where it is mapped in this process.
+    fn here(&self) -> std::ptr::NonNull<u8> {
+        assert!(self.mapped.is_here(), "{}", Error::NotOwner { what: NAMED });
+        self.mapped.base()
     }
 
     /// How it lies in its mapping.
@@ -204,11 +216,12 @@ impl<T: Element, D: Dimension> Named<T, D> {
         // and when it was attached.
         #[allow(unsafe_code)]
         unsafe {
-            raw_view(self.mapped.base(), self.extent())
+            raw_view(self.here(), self.extent())
         }
     }
 
     fn copy(&self) -> Result<Shared<T, D>> {
+        self.own()?;
         let mut copy = Shared::<T, D>::unfilled_in(self.raw_dim(), self.order())?;
         self.copy_to(bytemuck::cast_slice_mut(copy.as_mut_slice())).map(|()| copy)
     }

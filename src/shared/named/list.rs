@@ -218,7 +218,7 @@ pub fn gc(dry_run: bool) -> Result<Vec<Sweep>> {
             Sweep { name, removed: false, bytes: 0, why: "its name is none that segments have".to_owned() }
         }));
         if !dry_run {
-            place.tidy()?;
+            place.tidy();
         }
     }
     Ok(all)

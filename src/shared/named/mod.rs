@@ -46,9 +46,11 @@ pub use list::{Found, Holder, Info, Sweep, gc, info, list, remove};
 pub use owner::Fate;
 pub use wait::Wait;
 
-use super::segment::{Attached, Backing};
+use super::attached::Attached;
+use super::segment::Backing;
 use super::{Element, Order, Shared, dtype};
 use crate::error::{Error, Result};
+use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::limits::page_size;
 use crate::sys::lock::Lock;
 use crate::sys::memory::Keeping;
@@ -73,7 +75,7 @@ pub struct Named<T, D> {
     /// Whether it is another user's.
     foreign: bool,
     /// The process that attached it.
-    by: u32,
+    by: Stamp,
     /// How often it had been attached to be written, this time included, and whether somebody else had it so.
     attached: u32,
     accompanied: bool,
@@ -152,7 +154,7 @@ impl<T: Element, D: Dimension> Named<T, D> {
         let copy = file.try_clone().map_err(Error::system("keep a segment open"))?;
         let backing = Backing::named(copy.into(), header.data_at as usize, (header.bytes as usize).max(1));
         let mapped = backing.attach(if writable { Keeping::SharedToWrite } else { Keeping::SharedToRead })?;
-        let by = std::process::id();
+        let by = fork_stamp::current();
         let (attached, accompanied, creator) = (0, false, None);
         let axes = PhantomData;
         let mut named = Self {
@@ -235,7 +237,15 @@ impl<T: Element, D: Dimension> Named<T, D> {
     }
 }
 
+/// What errors call a segment that is another process's.
+const NAMED: &str = "this handle of a named segment";
+
 impl<T, D> Named<T, D> {
+    /// Refuses to be used in a fork of the process that attached it: the lock that both would have is one.
+    fn own(&self) -> Result<()> {
+        if self.by.is_current() { Ok(()) } else { Err(Error::NotOwner { what: NAMED }) }
+    }
+
     /// How often it has been written whole.
     pub fn generation(&self) -> u64 {
         self.live.seen().generation
@@ -256,7 +266,7 @@ impl<T, D> Named<T, D> {
 /// What is not kept goes with its creator.
 impl<T, D> Drop for Named<T, D> {
     fn drop(&mut self) {
-        let Some(place) = self.creator.take().filter(|_| self.by == std::process::id()) else { return };
+        let Some(place) = self.creator.take().filter(|_| self.by.is_current()) else { return };
         let Ok(found) = self.file.metadata() else { return };
         // What cannot be removed now is for `gc`.
         let _ = place.remove(self.name.file(), found.ino());

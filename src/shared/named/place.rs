@@ -1,7 +1,8 @@
 //! Where segments are: a folder of the user's own in /dev/shm, and one for each group that he shares with.
 //!
 //! A folder is opened once, looked at through its descriptor, and used through that from then on, so that what was looked at
-//! is what is used. Only its owner can make names in it.
+//! is what is used. Only its owner can make names in it, and list them: who may list a folder can also lock it (flock), and would
+//! keep its owner waiting.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
@@ -12,9 +13,13 @@ use std::time::Duration;
 
 use super::name::Name;
 use crate::error::{Error, Result, Trouble};
-use crate::sys::file::{Folder, FolderLock, share, user};
+use crate::sys::file::{Folder, share, user};
+use crate::sys::holders;
 
-/// How long to wait for others who make or remove names, which takes them microseconds.
+/// The permissions of a folder that is shared with a group: its members can open what they know the name of.
+const SHARED: u32 = 0o710;
+
+/// How long to wait for other processes of this user who remove names, which takes them microseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often a folder may vanish under whoever makes a name in it: who removes the last name removes the folder.
@@ -57,7 +62,7 @@ impl Place {
         let base = Folder::open(&base).map_err(|error| unusable(&base, &error))?;
         let folder = match base.folder(&own) {
             Ok(folder) => folder,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if is_gone(&error) => return Ok(None),
             Err(error) => return Err(unusable(&path, &error)),
         };
         let place = Self { base, folder, own, path, user, group };
@@ -68,12 +73,10 @@ impl Place {
     /// All folders of this user.
     pub(super) fn all() -> Result<Vec<Self>> {
         let (base, me) = (base(), user());
-        let names =
-            Folder::open(&base).and_then(|_| std::fs::read_dir(&base)).map_err(|error| unusable(&base, &error))?;
+        let names = Folder::open(&base).and_then(|base| base.names()).map_err(|error| unusable(&base, &error))?;
         let plain = called(me, None).to_string_lossy().into_owned();
         let mut groups: Vec<Option<u32>> = vec![None];
-        groups.extend(names.flatten().filter_map(|entry| {
-            let name = entry.file_name();
+        groups.extend(names.into_iter().filter_map(|name| {
             let group = name.to_str()?.strip_prefix(&plain)?.strip_prefix('-')?.parse().ok();
             group.filter(|&group| name == called(me, Some(group))).map(Some)
         }));
@@ -91,19 +94,19 @@ impl Place {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(unusable(&path, &error)),
         }
+        let place = Self::of(name)?;
         if let Some(group) = name.group {
-            // Also one that was made a moment ago, by another process that has not come to this yet.
-            let opened = Folder::open(&base).and_then(|base| Ok((base.folder(&own)?, base)));
-            let (folder, base) = opened.map_err(|error| unusable(&path, &error))?;
-            let mine = folder.metadata().is_ok_and(|found| found.uid() == user() && found.mode() & 0o777 == 0o700);
-            if mine && let Err(error) = folder.share(group) {
-                let _ = base.remove_folder(&own);
+            // Also one that was made a moment ago, or long ago by a process that was killed before it came to this.
+            let found = place.folder.metadata().map_err(|error| unusable(&path, &error))?;
+            let shared = (found.mode() & 0o777, found.gid()) == (SHARED, group);
+            if !shared && let Err(error) = place.folder.share(group, SHARED) {
+                let _ = place.base.remove_folder(&own);
                 let what =
                     format!("this user may not share with group {group} ({error}). Share with a group of yours (id)");
                 return Err(name.trouble(Trouble::Forbidden(what)));
             }
         }
-        Self::of(name)
+        Ok(place)
     }
 
     /// Makes a file of this name, which `fill` has filled before anybody can see it. Where that fails nothing is left, nor a folder
@@ -113,7 +116,7 @@ impl Place {
         if made.is_err()
             && let Ok(Some(place)) = Self::find(name.user, name.group)
         {
-            place.tidy()?;
+            place.tidy();
         }
         made
     }
@@ -131,10 +134,10 @@ impl Place {
             }
             let file = match made.take() {
                 Some(file) => file,
-                None => match place.folder.nameless() {
+                None => match place.folder.nameless(mode) {
                     Ok(Some(file)) => file,
                     Ok(None) => return Err(unusable(&place.path, &io::ErrorKind::Unsupported.into())),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) if is_gone(&error) => continue,
                     Err(error) => return Err(unusable(&place.path, &error)),
                 },
             };
@@ -146,11 +149,10 @@ impl Place {
                 None => crate::sys::file::permit(&file, mode),
             };
             permitted.map_err(|error| unusable(&place.path, &error))?;
-            let linked = place.lock()?.then(|| place.folder.link(&file, name.file()));
-            match linked {
+            match place.folder.link(&file, name.file()) {
                 Ok(()) => return Ok((place, file)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(name.trouble(Trouble::Exists)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => made = Some(file),
+                Err(error) if is_gone(&error) => made = Some(file),
                 Err(error) => return Err(unusable(&place.path, &error)),
             }
         }
@@ -170,7 +172,11 @@ impl Place {
             Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
                 return refuse("it is a link, in place of a segment", "remove it; segments are files and nothing else");
             }
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && write => {
+            Err(error)
+                if write
+                    && error.kind() == io::ErrorKind::PermissionDenied
+                    && self.folder.file(name.file(), false).is_ok() =>
+            {
                 return refuse("this user may read it and not write to it", "attach it to be read");
             }
             Err(error) => return Err(unusable(&path, &error)),
@@ -211,20 +217,20 @@ impl Place {
 
     /// Takes a name away, if it is `inode`'s; whether it was. The folder goes with its last name.
     pub(super) fn remove(&self, name: &OsStr, inode: u64) -> Result<bool> {
-        let lock = self.lock()?;
+        // Nobody else of this user takes it away between the look and the deed, so that it cannot be another's by then.
+        let lock = self.folder.lock(PATIENCE).map_err(|error| self.locked(&error))?;
         let same = self.folder.inode(name).is_ok_and(|found| found == inode);
         if same {
             self.folder.remove(name).map_err(|error| unusable(&self.path, &error))?;
         }
-        // Not while it has others in it, which is what is asked here.
-        let _ = self.base.remove_folder(&self.own);
         drop(lock);
+        self.tidy();
         Ok(same)
     }
 
-    /// Removes the folder if it is empty.
-    pub(super) fn tidy(&self) -> Result<()> {
-        self.lock()?.then(|| self.base.remove_folder(&self.own)).or(Ok(()))
+    /// Removes the folder if it is empty, which is what the kernel asks; who makes a name in it then makes it anew.
+    pub(super) fn tidy(&self) {
+        let _ = self.base.remove_folder(&self.own);
     }
 
     /// The inode that has this name, whatever it is.
@@ -247,17 +253,26 @@ impl Place {
         &self.path
     }
 
-    fn lock(&self) -> Result<Locked> {
-        // Members of a group may lock a folder that they can look into, and keep its owner waiting: not for ever.
-        self.folder.lock(PATIENCE).map(Locked).map_err(|error| unusable(&self.path, &error))
+    fn locked(&self, error: &io::Error) -> Error {
+        if error.kind() != io::ErrorKind::TimedOut {
+            return unusable(&self.path, error);
+        }
+        let holder = self.folder.metadata().ok().and_then(|folder| holders::who_locked(&folder));
+        let who = holder.map_or("another process".to_owned(), |pid| format!("process {pid}"));
+        let (what, remedy) =
+            (format!("{who} has kept it locked for {PATIENCE:?}"), "see whether it was stopped, and end it");
+        Error::File { path: self.path.clone(), what, remedy: remedy.to_owned() }
     }
 
     fn check(&self) -> Result<()> {
         let found = self.folder.metadata().map_err(|error| unusable(&self.path, &error))?;
-        let (mode, expected) = (found.mode() & 0o777, if self.group.is_some() { 0o750 } else { 0o700 });
+        let (mode, expected) = (found.mode() & 0o777, if self.group.is_some() { SHARED } else { 0o700 });
         let what = match self.group {
             _ if found.uid() != self.user => format!("it belongs to user {}, not {}", found.uid(), self.user),
-            Some(group) if found.gid() != group => format!("it belongs to group {}, not {group}", found.gid()),
+            // Its owner's alone yet: who made it has not come to share it.
+            Some(group) if found.gid() != group && mode & 0o077 != 0 => {
+                format!("it belongs to group {}, not {group}", found.gid())
+            }
             _ if mode & !expected != 0 => format!("its permissions are {mode:o}, where {expected:o} is the most"),
             _ => return Ok(()),
         };
@@ -266,16 +281,9 @@ impl Place {
     }
 }
 
-/// While names are made and taken away by nobody else.
-struct Locked(FolderLock);
-
-impl Locked {
-    /// Does it, and lets others.
-    fn then<T>(self, act: impl FnOnce() -> T) -> T {
-        let done = act();
-        drop(self.0);
-        done
-    }
+/// Whether a folder has been removed meanwhile.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
 }
 
 /// [`Error::File`] for what the system said.
@@ -286,9 +294,6 @@ fn unusable(path: &Path, error: &io::Error) -> Error {
         }
         _ if error.kind() == io::ErrorKind::PermissionDenied => {
             ("this user may not use it".to_owned(), "ask its owner to share it (--group)".to_owned())
-        }
-        _ if error.kind() == io::ErrorKind::TimedOut => {
-            (format!("others have kept it locked for {PATIENCE:?}"), "see who was stopped there (fuser)".to_owned())
         }
         _ => (format!("it cannot be used ({error})"), "look at its permissions and its file system".to_owned()),
     };

@@ -101,6 +101,7 @@ impl<'w> Watch<'w> {
 impl<T, D> Named<T, D> {
     /// Takes the lock of the data.
     pub(super) fn acquire(&self, kind: Lock, wait: Wait<'_>) -> Result<()> {
+        self.own()?;
         if kind == Lock::Alone && !self.writable {
             return Err(self.name.trouble(Trouble::ReadOnly));
         }

@@ -36,9 +36,9 @@ fn what_is_shown_is_seen() {
     assert!(matches!(look(&freeze(&board)), Err(Unreadable::Blank)));
     let shown = board.show(&sign(Some("a job \x1b[31m of mine")));
     board.berths()[2].enter(77);
-    board.take(2, 4, Instant::now());
-    board.take(0, 1, Instant::now());
-    board.finish(0, 1, &[0; 12], Duration::from_millis(5));
+    assert_eq!(board.take(2, 4, Instant::now()), Some(false));
+    assert_eq!(board.take(0, 1, Instant::now()), Some(false));
+    assert!(board.finish(0, 1, false, &[0; 12], Duration::from_millis(5)).is_some());
     let seen = look(&freeze(&board)).unwrap();
     assert_eq!((seen.pid, seen.name.as_str()), (std::process::id(), "a job ?[31m of mine"));
     assert_eq!((seen.engine, seen.schedule, seen.run), (Engine::Threads, Schedule::Guided, 1..5));

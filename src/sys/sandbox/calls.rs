@@ -1,22 +1,25 @@
 //! Which system calls a confined worker may make, and what the others are called.
 
-use seccompiler::{SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
+use seccompiler::{SeccompCmpOp, SeccompRule};
+
+use super::filter::{Rules, all, always, is_null};
 
 /// A call's number and name.
-type Call = (i64, &'static str);
+pub(super) type Call = (i64, &'static str);
 
 macro_rules! calls {
     ($($(#[$where:meta])? $name:ident)+) => { &[$($(#[$where])? (libc::$name, stringify!($name))),+] };
 }
+pub(super) use calls;
 
 /// What computing takes: memory, threads of the process's own, time, signals of its own, reading and writing what is open.
 pub(super) const COMPUTING: &[Call] = calls! {
-    SYS_brk SYS_mmap SYS_munmap SYS_mprotect SYS_mremap SYS_madvise SYS_msync SYS_mincore SYS_membarrier
+    SYS_brk SYS_munmap SYS_mprotect SYS_mremap SYS_madvise SYS_msync SYS_mincore SYS_membarrier
     SYS_futex SYS_futex_waitv SYS_set_robust_list SYS_set_tid_address SYS_rseq SYS_sched_yield SYS_sched_getaffinity
     SYS_clock_gettime SYS_clock_getres SYS_clock_nanosleep SYS_nanosleep SYS_gettimeofday SYS_times
     SYS_getpid SYS_gettid SYS_getppid SYS_getuid SYS_geteuid SYS_getgid SYS_getegid SYS_getrusage SYS_getcpu
     SYS_uname SYS_sysinfo SYS_getrandom
-    SYS_rt_sigaction SYS_rt_sigprocmask SYS_rt_sigreturn SYS_rt_sigpending SYS_sigaltstack SYS_restart_syscall
+    SYS_rt_sigprocmask SYS_rt_sigreturn SYS_rt_sigpending SYS_sigaltstack SYS_restart_syscall
     SYS_read SYS_readv SYS_pread64 SYS_write SYS_writev SYS_pwrite64 SYS_lseek SYS_fstat SYS_close SYS_ppoll
     SYS_exit SYS_exit_group
     #[cfg(target_arch = "x86_64")] SYS_poll
@@ -50,7 +53,7 @@ const FORBIDDEN: &[Call] = calls! {
     SYS_fchmodat SYS_fchownat SYS_truncate SYS_ftruncate SYS_fallocate SYS_chdir SYS_chroot SYS_mount SYS_umount2
     SYS_getdents64 SYS_memfd_create SYS_pipe2 SYS_eventfd2 SYS_epoll_create1 SYS_io_uring_setup SYS_bpf SYS_keyctl
     SYS_perf_event_open SYS_userfaultfd SYS_prctl SYS_prlimit64 SYS_fcntl SYS_dup3 SYS_wait4 SYS_waitid SYS_setuid
-    SYS_setgid SYS_setpgid SYS_setsid SYS_seccomp SYS_sendfile SYS_splice SYS_inotify_init1 SYS_shmget SYS_mlock
+    SYS_setgid SYS_setpgid SYS_setsid SYS_seccomp SYS_sendfile SYS_splice SYS_inotify_init1 SYS_shmget SYS_mlock SYS_mmap SYS_rt_sigaction
     #[cfg(target_arch = "x86_64")] SYS_fork
     #[cfg(target_arch = "x86_64")] SYS_vfork
     #[cfg(target_arch = "x86_64")] SYS_unlink
@@ -65,13 +68,6 @@ const FORBIDDEN: &[Call] = calls! {
     #[cfg(target_arch = "x86_64")] SYS_dup2
 };
 
-/// What no program that is confined may call, though it may open files and start others.
-pub(super) const FOR_NO_PROGRAM: &[Call] = calls! {
-    SYS_socket SYS_socketpair SYS_ptrace SYS_process_vm_readv SYS_process_vm_writev SYS_pidfd_open SYS_pidfd_getfd
-    SYS_pidfd_send_signal SYS_unshare SYS_setns SYS_chroot SYS_mount SYS_umount2 SYS_io_uring_setup SYS_bpf SYS_keyctl
-    SYS_perf_event_open SYS_userfaultfd
-};
-
 /// What a call is called; its number where that is not known.
 pub(crate) fn name(number: u32) -> String {
     let all = [OPENING, FORBIDDEN, COMPUTING, ANSWERED].into_iter().flatten();
@@ -79,34 +75,44 @@ pub(crate) fn name(number: u32) -> String {
     known.map_or_else(|| format!("number {number}"), |(_, name)| name.trim_start_matches("SYS_").to_owned())
 }
 
-/// What is let through with some arguments only, in the process of this number: signals to itself, threads of its own, its own
-/// limits and names as they are, a look at a descriptor.
-pub(super) fn with_conditions(pid: u32) -> impl Iterator<Item = (i64, Vec<SeccompRule>)> {
+/// What is let through, in the process of this number. By arguments: signals to itself, threads of its own, its own limits and names
+/// as they are, a look at a descriptor, memory that counts, handlers of all signals but the one that tells of calls.
+pub(super) fn let_through(pid: u32) -> Rules {
     /// `PR_SET_VMA` (linux/prctl.h), by which allocators name their memory.
     const SET_VMA: u64 = 0x5356_4d41;
     let thread = libc::CLONE_THREAD as u64;
-    let is = |argument, value| (argument, SeccompCmpOp::Eq, value);
-    let signals = vec![is(0, u64::from(pid))];
-    let commands = [libc::F_GETFD, libc::F_GETFL].map(|command| is(1, command as u64));
-    let names = [libc::PR_SET_NAME as u64, libc::PR_GET_NAME as u64, SET_VMA].map(|option| is(0, option));
+    let is = |argument, value| all([(argument, SeccompCmpOp::Eq, value)]);
+    let own = vec![is(0, u64::from(pid))];
     let table = [
-        (libc::SYS_kill, signals.clone()),
-        (libc::SYS_tgkill, signals),
-        (libc::SYS_clone, vec![(0, SeccompCmpOp::MaskedEq(thread), thread)]),
+        (libc::SYS_kill, own.clone()),
+        (libc::SYS_tgkill, own),
+        (libc::SYS_clone, vec![all([(0, SeccompCmpOp::MaskedEq(thread), thread)])]),
         // A null pointer in place of new limits.
-        (libc::SYS_prlimit64, vec![is(2, 0)]),
-        (libc::SYS_fcntl, commands.to_vec()),
-        (libc::SYS_prctl, names.to_vec()),
+        (libc::SYS_prlimit64, vec![is_null(2)]),
+        (libc::SYS_fcntl, [libc::F_GETFD, libc::F_GETFL].map(|command| is(1, command as u64)).to_vec()),
+        (libc::SYS_prctl, [libc::PR_SET_NAME as u64, libc::PR_GET_NAME as u64, SET_VMA].map(|it| is(0, it)).to_vec()),
+        (libc::SYS_rt_sigaction, vec![all([(0, SeccompCmpOp::Ne, libc::SIGSYS as u64)])]),
+        (libc::SYS_mmap, [0, ANONYMOUS, SHARED].map(|kind| mapping(UNCOUNTED, kind)).to_vec()),
     ];
-    table.into_iter().map(|(call, any)| (call, any.into_iter().filter_map(rule).collect()))
+    let mut rules = always([COMPUTING, ANSWERED, OPENING].into_iter().flatten());
+    rules.extend(table.into_iter().map(|(call, any)| (call, any.into_iter().flatten().collect())));
+    rules
 }
 
-/// That one argument compares so with a value. `None` for an argument that no call has.
-fn rule((argument, operator, value): (u8, SeccompCmpOp, u64)) -> Option<SeccompRule> {
-    // A pointer has 64 bits, the numbers above 32.
-    let length = if argument == 2 { SeccompCmpArgLen::Qword } else { SeccompCmpArgLen::Dword };
-    let condition = SeccompCondition::new(argument, length, operator, value).ok()?;
-    SeccompRule::new(vec![condition]).ok()
+/// In the flags of `mmap`: MAP_SHARED (which MAP_SHARED_VALIDATE has too), MAP_ANONYMOUS, MAP_GROWSDOWN, and all of them.
+const SHARED: u64 = 0x01;
+const ANONYMOUS: u64 = 0x20;
+const GROWSDOWN: u64 = 0x100;
+const UNCOUNTED: u64 = SHARED | ANONYMOUS | GROWSDOWN;
+
+/// New memory that RLIMIT_DATA does not count: shared, or as a stack.
+pub(super) fn uncounted_memory() -> [Option<SeccompRule>; 2] {
+    [SHARED | ANONYMOUS, GROWSDOWN].map(|kind| mapping(kind, kind))
+}
+
+/// That of these flags of `mmap` those are set.
+fn mapping(of: u64, set: u64) -> Option<SeccompRule> {
+    all([(3, SeccompCmpOp::MaskedEq(of), set)])
 }
 
 #[cfg(test)]
@@ -116,7 +122,10 @@ mod tests {
     #[test]
     fn every_call_that_is_let_through_on_conditions_has_some() {
         // Without any it would be let through always.
-        assert!(with_conditions(7).all(|(_, rules)| !rules.is_empty()));
+        let rules = let_through(7);
+        for call in [libc::SYS_kill, libc::SYS_clone, libc::SYS_prlimit64, libc::SYS_rt_sigaction, libc::SYS_mmap] {
+            assert!(!rules[&call].is_empty(), "{call}");
+        }
     }
 
     #[test]
@@ -126,8 +135,9 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), len);
-        let conditional: Vec<_> = with_conditions(7).map(|(call, _)| call).collect();
-        assert!([COMPUTING, ANSWERED, OPENING].into_iter().flatten().all(|(call, _)| !conditional.contains(call)));
+        let rules = let_through(7);
+        let unconditional = |call: &i64| [COMPUTING, ANSWERED, OPENING].into_iter().flatten().any(|(it, _)| it == call);
+        assert!(rules.iter().all(|(call, rules)| rules.is_empty() == unconditional(call)));
     }
 
     #[test]

@@ -1,50 +1,66 @@
 //! Taking away from this process what a worker has no use for: files, sockets, programs, other processes.
 //!
 //! 1. Landlock forbids all of the file system, TCP, and signals to processes outside (as far as the kernel knows these).
-//! 2. Every descriptor but stdout, stderr and those named is closed, and no new one can be had (RLIMIT_NOFILE).
-//! 3. seccomp lets through the system calls that computing takes, and traps all others (`calls.rs` has the lists).
+//! 2. Its standard streams are pipes to the coordinator, every other descriptor but those named is closed, and no new one can be had
+//!    (RLIMIT_NOFILE).
+//! 3. It has no capabilities.
+//! 4. seccomp lets through the system calls that computing takes (`calls.rs` has the lists). All others are reported to the coordinator,
+//!    which kills the worker (`reports.rs`); where the kernel cannot report, it kills.
 //!
 //! Each alone would keep files closed; together they do where one is missing or wrong. Nothing of it can be taken back. The
 //! filters are made in the worker, for they hold its number: `kill` and `tgkill` may reach nobody else.
 #![allow(unsafe_code)]
 
 mod calls;
+mod capabilities;
+mod filter;
+mod outputs;
+mod program;
+mod reports;
 mod trap;
 
-use std::collections::BTreeMap;
-use std::ffi::c_int;
 use std::io;
 use std::os::fd::RawFd;
-use std::path::PathBuf;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreated, RulesetCreatedAttr, Scope,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreated, Scope,
 };
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, setrlimit};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, SeccompRule, apply_filter};
+use seccompiler::SeccompAction;
 
 pub(crate) use calls::name as call_name;
+pub(crate) use outputs::Outputs;
+pub(crate) use program::enter_as_program;
+pub(crate) use reports::{Receiver, Report, Reports};
 
 /// What this kernel can enforce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Support {
     /// Whether it has Landlock, of whatever version, and lets this process use it.
     pub(crate) landlock: bool,
-    /// Whether it filters system calls, and can say which one was refused.
+    /// Whether Landlock keeps signals to the processes that a confined one has started (Linux 6.12).
+    pub(crate) scopes: bool,
+    /// Whether it filters system calls.
     pub(crate) seccomp: bool,
+    /// Whether it can tell another process of a call that a filter does not let through (Linux 5.0).
+    pub(crate) reports: bool,
 }
 
 impl Support {
     /// Asks the kernel.
     pub(crate) fn of_this_kernel() -> Self {
-        Self { landlock: ruleset(CompatLevel::HardRequirement, ABI::V1).is_ok(), seccomp: has_seccomp() }
+        let hard = || Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+        Self {
+            landlock: ruleset(CompatLevel::HardRequirement, ABI::V1).is_ok(),
+            scopes: hard().scope(Scope::from_all(NEWEST)).and_then(Ruleset::create).is_ok(),
+            seccomp: has_action(libc::SECCOMP_RET_TRAP) && has_action(libc::SECCOMP_RET_KILL_PROCESS),
+            reports: has_action(libc::SECCOMP_RET_USER_NOTIF),
+        }
     }
 }
 
-fn has_seccomp() -> bool {
-    let action: u32 = libc::SECCOMP_RET_TRAP;
+fn has_action(action: u32) -> bool {
     // SAFETY: three integers and the address of a live one, which the kernel reads.
     unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) == 0 }
 }
@@ -68,7 +84,7 @@ const NEWEST: ABI = ABI::V6;
 #[derive(Debug)]
 pub(crate) struct Cell {
     rules: Option<RulesetCreated>,
-    seccomp: bool,
+    support: Support,
 }
 
 impl Cell {
@@ -78,62 +94,67 @@ impl Cell {
     /// If it refuses a set of rules though it knows Landlock.
     pub(crate) fn new(support: Support) -> io::Result<Self> {
         let rules = support.landlock.then(|| ruleset(CompatLevel::BestEffort, NEWEST)).transpose()?;
-        Ok(Self { rules, seccomp: support.seccomp })
+        Ok(Self { rules, support })
     }
 
-    /// Confines this process for ever. Of its descriptors it keeps stdout, stderr and these.
+    /// Confines this process for ever. Of its descriptors it keeps the standard streams and these. Calls that are not let through are
+    /// reported as worker `rank`'s, if there is somebody to report to.
     ///
     /// # Errors
     /// If the kernel refuses; the process may be confined in part then.
-    pub(crate) fn enter(&self, keep: &[RawFd]) -> io::Result<()> {
+    pub(crate) fn enter(&self, keep: &[RawFd], reports: Option<(&Reports, usize)>) -> io::Result<()> {
         if let Some(rules) = &self.rules {
             rules.try_clone()?.restrict_self().map_err(io::Error::other)?;
         }
-        close_all_but(keep)?;
+        let reports = reports.filter(|_| self.support.seccomp && self.support.reports);
+        let kept: Vec<RawFd> = keep.iter().copied().chain(reports.map(|(reports, _)| reports.descriptor())).collect();
+        close_all_but(&kept)?;
+        capabilities::drop_all()?;
         // A core dump would be a file, with all that was lent in it.
-        for limit in [Resource::RLIMIT_CORE, Resource::RLIMIT_NOFILE] {
-            setrlimit(limit, 0, 0)?;
-        }
-        if self.seccomp {
-            let [first, last] = [answered(), allowed(std::process::id())].map(compiled);
-            trap::set()?;
-            apply_filter(&first?).map_err(io::Error::other)?;
-            apply_filter(&last?).map_err(io::Error::other)?;
-        }
-        Ok(())
+        setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+        // A listener takes the lowest number that is free, and stays there: nobody can use it but through calls that are not let through.
+        let free = (0..).find(|fd| *fd > 2 && !kept.contains(fd)).unwrap_or(RawFd::MAX);
+        let descriptors = if reports.is_some() { free as u64 + 1 } else { 0 };
+        setrlimit(Resource::RLIMIT_NOFILE, descriptors, descriptors)?;
+        if self.support.seccomp { filter_calls(reports) } else { Ok(()) }
     }
 }
 
-/// Confines this process, and the program that it is about to become: it can read and run what is beneath these paths, write what
-/// is open already and to `/dev/null`, and make no sockets; it cannot look into other processes or signal them.
-///
-/// # Errors
-/// If one of the paths is not there, or the kernel refuses.
-pub(crate) fn enter_as_program(support: Support, readable: &[PathBuf]) -> io::Result<()> {
-    if support.landlock {
-        let (read, write) = (AccessFs::from_read(NEWEST), AccessFs::WriteFile | AccessFs::ReadFile);
-        let null = (PathBuf::from("/dev/null"), write);
-        let mut rules = ruleset(CompatLevel::BestEffort, NEWEST)?;
-        for (path, access) in readable.iter().cloned().map(|path| (path, read)).chain([null]) {
-            // What can be done to a folder only is left out for a file.
-            let access = if path.is_dir() { access } else { access & AccessFs::from_file(NEWEST) };
-            let beneath = PathBeneath::new(PathFd::new(path).map_err(io::Error::other)?, access);
-            rules = rules.add_rule(beneath).map_err(io::Error::other)?;
+/// Lets through the system calls that computing takes.
+fn filter_calls(reports: Option<(&Reports, usize)>) -> io::Result<()> {
+    /// What this function itself has yet to do when the first filter is in force.
+    const LAST_STEPS: [calls::Call; 2] = [(libc::SYS_seccomp, "SYS_seccomp"), (libc::SYS_sendmsg, "SYS_sendmsg")];
+    let opening = filter::compile(filter::always(calls::OPENING), SeccompAction::Trap, SeccompAction::Allow)?;
+    let missing = SeccompAction::Errno(libc::ENOSYS as u32);
+    let answered = filter::always(calls::ANSWERED.iter().chain(&LAST_STEPS));
+    let answered = filter::compile(answered, missing, SeccompAction::Allow)?;
+    let mut rules = calls::let_through(std::process::id());
+    rules.extend(filter::always(&LAST_STEPS));
+    let killing = || filter::compile(rules.clone(), SeccompAction::Allow, SeccompAction::KillProcess);
+    trap::set()?;
+    filter::install(&opening)?;
+    match reports {
+        None => filter::install(&killing()?)?,
+        Some((reports, rank)) => {
+            match filter::install_with_listener(&filter::compile(rules.clone(), SeccompAction::Allow, filter::REPORT)?)
+            {
+                Ok(listener) => {
+                    reports.send(rank, &listener)?;
+                    std::mem::forget(listener);
+                }
+                // Whoever confines this container is told of calls already, and a process has one listener.
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => filter::install(&killing()?)?,
+                Err(error) => return Err(error),
+            }
         }
-        rules.restrict_self().map_err(io::Error::other)?;
     }
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    if support.seccomp {
-        let rules = calls::FOR_NO_PROGRAM.iter().map(|&(call, _)| (call, Vec::new())).collect();
-        let refused = SeccompAction::Errno(libc::EPERM as u32);
-        apply_filter(&compiled((rules, SeccompAction::Allow, refused))?).map_err(io::Error::other)?;
-    }
-    Ok(())
+    // The stricter of two filters counts.
+    filter::install(&answered)
 }
 
-/// Closes every descriptor but 1, 2 and these. Values that own one of them are not to be used any more.
+/// Closes every descriptor but the standard streams and these. Values that own one of them are not to be used any more.
 fn close_all_but(keep: &[RawFd]) -> io::Result<()> {
-    let mut kept: Vec<u32> = keep.iter().chain(&[1, 2]).filter_map(|&fd| u32::try_from(fd).ok()).collect();
+    let mut kept: Vec<u32> = keep.iter().chain(&[0, 1, 2]).filter_map(|&fd| u32::try_from(fd).ok()).collect();
     kept.sort_unstable();
     let mut next = 0;
     for fd in kept.into_iter().chain([u32::MAX]) {
@@ -145,30 +166,4 @@ fn close_all_but(keep: &[RawFd]) -> io::Result<()> {
         next = fd.saturating_add(1);
     }
     Ok(())
-}
-
-type Rules = (BTreeMap<i64, Vec<SeccompRule>>, SeccompAction, SeccompAction);
-
-fn compiled((rules, others, these): Rules) -> io::Result<BpfProgram> {
-    let target = std::env::consts::ARCH.try_into().map_err(io::Error::other)?;
-    let filter = SeccompFilter::new(rules, others, these, target).map_err(io::Error::other)?;
-    filter.try_into().map_err(io::Error::other)
-}
-
-/// What is let through, for the process of this number.
-fn allowed(pid: u32) -> Rules {
-    let always = calls::COMPUTING.iter().chain(calls::ANSWERED).map(|&(call, _)| (call, Vec::new()));
-    (always.chain(calls::with_conditions(pid)).collect(), SeccompAction::Trap, SeccompAction::Allow)
-}
-
-/// What gets the answer that there is no such call. The stricter of two filters counts, so this is one of its own.
-fn answered() -> Rules {
-    let rules = calls::ANSWERED.iter().map(|&(call, _)| (call, Vec::new()));
-    (rules.collect(), SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32))
-}
-
-/// Whether a call is one that gets the answer `EACCES`, and is noted, instead of ending the process: libraries open files that
-/// they can do without.
-fn is_open(call: c_int) -> bool {
-    calls::OPENING.iter().any(|&(opening, _)| opening == i64::from(call))
 }

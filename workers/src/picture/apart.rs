@@ -1,96 +1,59 @@
-//! Pictures decoded by a worker in a sandbox: whatever a file makes its decoder do, it does it there.
+//! Pictures decoded in a process of their own, which is in a sandbox: whatever a file makes its decoder do, it does it there.
 //!
-//! One worker reads the header and answers with a few numbers, which are looked at before memory is made for the picture; another
-//! decodes into that. Both have the file's open descriptor, the place for the samples, and nothing else.
+//! One process reads the header and answers with a few numbers, which are looked at before memory is made for the picture; another
+//! decodes into that. Both are this program started once more ([`parfork::isolated`]).
 
 use std::path::Path;
 
-use ndarray::Ix3;
+use parfork::formats::InputFile;
+use parfork::isolated::{self, Task};
+use parfork::{Error, Result, Settings};
 
 use super::Picture;
-use super::decode::{Header, Target, blank, decode, of_segment};
-use parfork::formats::InputFile;
-use parfork::{Error, Job, Lend, Result, Settings, Shared, Slice, Split};
+use super::decode::{Header, blank, of_segment};
+use super::decoder::{DECODE, LOOK, in_numbers};
 
-/// Reads a picture as [`read`](super::read()) does, in a worker that is kept in a [`Sandbox`](parfork::Sandbox): for files that strangers sent. A
-/// decoder that crashes, or wants more memory than the picture explains, ends as an error. Takes some 0.1 ms longer for each of
-/// two forks.
+/// Reads a picture as [`read`](super::read()) does, in a process that is kept in a [`Sandbox`](parfork::Sandbox) and has nothing of this one's
+/// memory or environment: for files that strangers sent. A decoder that crashes, or wants more memory than the picture explains, ends
+/// as an error. Takes a few milliseconds longer: this program is started once more, twice. So `main` has to begin with
+/// [`serve_decoder`](super::serve_decoder).
 ///
 /// Of the settings, name, deadline, request to stop, limit of memory and how strict the sandbox is count; by default the memory
 /// of the decoder is limited to three times that of the picture and twice that of the file, and 320 MiB.
 ///
 /// # Errors
-/// As [`read`](super::read()), and as [`Job::run`](parfork::Job::run) if there can be no worker.
+/// As [`read`](super::read()), and as [`Job::run`](parfork::Job::run) if there can be no worker; [`Error::Exec`] if `main` does not begin so.
 pub fn read_with(settings: Settings<'_>, path: impl AsRef<Path>) -> Result<Picture> {
     if let Some(picture) = of_segment(path.as_ref()) {
         return picture;
     }
     let source = InputFile::open(path.as_ref())?;
-    let sandbox = settings.sandbox.unwrap_or_default().keep(source.file());
-    let limit = |picture: usize| 3 * picture as u64 + 2 * source.len() + (320 << 20);
-    let orders = |picture: usize| Settings {
+    if !isolated::serves(DECODE) {
+        return Err(Error::Exec(
+            "pictures are decoded by this program started once more, which would not do that. Call \
+             picture::serve_decoder() first in main, or read with picture::read."
+                .to_owned(),
+        ));
+    }
+    let settings = |picture: usize| Settings {
         name: settings.name.clone(),
-        workers: Some(1),
-        split: Some(Split::default().into_pieces(1)),
         deadline: settings.deadline,
         stop: settings.stop,
-        sandbox: Some(sandbox.clone()),
-        memory_limit: settings.memory_limit.or(Some(limit(picture))),
+        sandbox: settings.sandbox.clone(),
+        memory_limit: settings.memory_limit.or(Some(3 * picture as u64 + 2 * source.len() + (320 << 20))),
         ..Settings::default()
     };
-    let told = run(&source, &Shared::<u8, _>::zeros(1)?, orders(0), |_| {
-        let mut told = Told(None);
-        decode(&source, &mut told).map(|()| told.0.map_or([0; 4], in_numbers))
-    })?;
-    let header = believed(&source, told)?;
+    let header = believed(&source, Task::new(LOOK, &source).run(settings(0))?)?;
     let mut picture = blank(header)?;
+    let task = Task::new(DECODE, &source).numbers(in_numbers(header));
     match &mut picture {
-        Picture::U8(samples) => run(&source, samples, orders(header.bytes()), |mut slice: Slice<'_, u8, Ix3>| {
-            decode(&source, &mut Room { header, room: slice.as_slice_mut() }).map(|()| [0; 4])
-        })?,
-        Picture::U16(samples) => run(&source, samples, orders(header.bytes()), |mut slice: Slice<'_, u16, Ix3>| {
-            decode(&source, &mut Room { header, room: slice.as_slice_mut().map(bytemuck::cast_slice_mut) })
-                .map(|()| [0; 4])
-        })?,
+        Picture::U8(samples) => task.run_into(settings(header.bytes()), samples)?,
+        Picture::U16(samples) => task.run_into(settings(header.bytes()), samples)?,
     };
     Ok(picture)
 }
 
-/// Lets a worker do something with the file; what it answered.
-fn run<L: Lend>(
-    source: &InputFile,
-    lent: L,
-    settings: Settings<'_>,
-    work: impl Fn(L::Part) -> Result<[u64; 4]> + Sync,
-) -> Result<[u64; 4]> {
-    let done = Job::with(lent, settings).run(|_, part| work(part).map_err(|error| in_words(&error)));
-    match done {
-        Ok(answers) => Ok(answers.first().copied().unwrap_or_default()),
-        Err(Error::Refused(refusal)) => Err(match refusal.reason.split_once('\0') {
-            Some((what, remedy)) => source.wrong(what, remedy),
-            None => source.wrong(refusal.reason, "look at what the machine has left for it"),
-        }),
-        Err(Error::WorkerDied(death)) => {
-            let what = format!("the process that decodes it {}", death.cause);
-            Err(source.wrong(what, "it is damaged, or was made to do harm: fetch or export it again"))
-        }
-        Err(other) => Err(other),
-    }
-}
-
-/// An error as a worker tells it: what is wrong and what to do, where it is one of the file.
-fn in_words(error: &Error) -> String {
-    match error {
-        Error::File { what, remedy, .. } => format!("{what}\0{remedy}"),
-        other => other.to_string(),
-    }
-}
-
-fn in_numbers(Header { shape: [height, width, channels], bits }: Header) -> [u64; 4] {
-    [height as u64, width as u64, channels as u64, u64::from(bits)]
-}
-
-/// What a worker has said of a picture, if there can be such a one.
+/// What a process has said of a picture, if there can be such a one.
 fn believed(source: &InputFile, [height, width, channels, bits]: [u64; 4]) -> Result<Header> {
     let most = u64::from(u32::MAX);
     let can_be = (1..=most).contains(&height)
@@ -107,29 +70,4 @@ fn believed(source: &InputFile, [height, width, channels, bits]: [u64; 4]) -> Re
         return Err(source.wrong(what, "it was made to do harm: fetch or export it again"));
     }
     Ok(Header { shape: [height as usize, width as usize, channels as usize], bits: bits as u32 })
-}
-
-/// Hears of what kind the picture is, and wants no more.
-struct Told(Option<Header>);
-
-impl Target for Told {
-    fn room(&mut self, header: Header) -> Result<Option<&mut [u8]>> {
-        self.0 = Some(header);
-        Ok(None)
-    }
-}
-
-/// Memory for a picture of a kind that is known.
-struct Room<'s> {
-    header: Header,
-    room: Option<&'s mut [u8]>,
-}
-
-impl Target for Room<'_> {
-    fn room(&mut self, header: Header) -> Result<Option<&mut [u8]>> {
-        if header != self.header {
-            return Err(Error::Shape("the file has changed while it was read. Read it again.".to_owned()));
-        }
-        Ok(self.room.as_deref_mut())
-    }
 }

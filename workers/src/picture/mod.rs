@@ -19,6 +19,7 @@
 mod apart;
 mod bands;
 mod decode;
+mod decoder;
 mod encode;
 mod format;
 mod gray_alpha;
@@ -37,6 +38,7 @@ pub use apart::read_with;
 pub use decode::read;
 #[cfg(any(test, fuzzing))]
 pub(crate) use decode::{Header as PictureHeader, Target, decode};
+pub use decoder::serve_decoder;
 pub use encode::{save, write, write_with};
 pub use format::Format;
 #[cfg(all(any(test, fuzzing), target_arch = "x86_64"))]

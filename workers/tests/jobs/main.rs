@@ -1,4 +1,5 @@
 //! Kernels and codecs in worker processes of all kinds.
+#![allow(unsafe_code)]
 
 mod crews;
 mod inputs;
@@ -8,7 +9,13 @@ mod support;
 
 use std::process::ExitCode;
 
+use parfork_workers::picture;
+
 fn main() -> ExitCode {
+    // One case wants a program that does not.
+    if std::env::var("PARFORK_CASE").as_deref() != Ok("sandbox::a_program_that_does_not_serve_is_told_to") {
+        picture::serve_decoder();
+    }
     support::run(
         support::cases![
             crews::give_the_same_bits_on_a_crew,
@@ -17,7 +24,9 @@ fn main() -> ExitCode {
             sandbox::pictures_are_decoded_alike_in_a_sandbox,
             sandbox::a_damaged_picture_is_told_alike_from_a_sandbox,
             sandbox::a_decoder_without_memory_is_an_error_of_the_file,
+            sandbox::a_decoder_has_nothing_of_the_coordinators,
+            sandbox::a_program_that_does_not_serve_is_told_to,
         ],
-        &[],
+        support::cases![sandbox::watch_for_a_decoder],
     )
 }

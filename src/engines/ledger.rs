@@ -1,0 +1,221 @@
+//! What the coordinator knows of its job's slices, in memory that no worker can write to.
+//!
+//! The control page says what workers say; this is what was found right. A slice that was once seen done must be so at the end, by
+//! the same word. Whoever came to the end of a round did just what the words of its slices say. What is not done then is a dead
+//! worker's, or was left by one; anything else is damage, which is an error and never a reason to try again: who cannot know what a
+//! body has changed must not let another change it once more.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::sync::{Board, Deeds, Roll, SliceState};
+
+/// The ledger of a job, of which a round goes on.
+pub(crate) struct Ledger {
+    /// The slices that are to be run.
+    run: Range<usize>,
+    /// Of each slice, its word if it was seen done, else 0. Empty until somebody dies, for nobody looks before the end then.
+    done: Vec<u64>,
+    /// Slices whose undo copy is known to be complete.
+    saved: BTreeSet<usize>,
+    /// Slices that are not to be tried again.
+    aside: BTreeSet<usize>,
+    /// The ranks that died in this round before they had come to its end.
+    dead: BTreeSet<usize>,
+    /// What each rank did in this round, as far as it was seen.
+    deeds: Vec<Deeds>,
+    roll: Option<Roll>,
+}
+
+/// A slice that is not done at the end of a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Left {
+    pub(super) slice: usize,
+    /// Who died on it.
+    pub(super) on: Option<usize>,
+    /// Whether it is to be put back before the next try.
+    pub(super) saved: bool,
+}
+
+/// How many words of slices and answers are looked at between two looks at the clock.
+const BATCH: usize = 1 << 17;
+
+impl Ledger {
+    /// Of a job that has not begun.
+    pub(crate) fn new(run: Range<usize>) -> Self {
+        let (saved, aside, dead) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Self { run, done: Vec::new(), saved, aside, dead, deeds: Vec::new(), roll: None }
+    }
+
+    /// A round begins with so many workers.
+    pub(super) fn begin_round(&mut self, roll: Roll, workers: usize) {
+        self.dead.clear();
+        self.deeds.clear();
+        self.deeds.resize(workers, Deeds::default());
+        self.roll = Some(roll);
+    }
+
+    /// Worker `rank` is dead, and had not come to the end.
+    pub(super) fn note_dead(&mut self, rank: usize) {
+        self.dead.insert(rank);
+    }
+
+    /// Whether it died before it had come.
+    pub(super) fn is_dead(&self, rank: usize) -> bool {
+        self.dead.contains(&rank)
+    }
+
+    /// Whether anybody did.
+    pub(super) fn has_dead(&self) -> bool {
+        !self.dead.is_empty()
+    }
+
+    /// A slice is not to be tried again.
+    pub(super) fn set_aside(&mut self, slice: usize) {
+        self.aside.insert(slice);
+    }
+
+    /// Whether all slices are done; not before all claim it, and not if it becomes too `late` to look.
+    pub(super) fn is_all_done(&mut self, board: &Board, late: impl Fn() -> bool) -> bool {
+        let claims = |slice| matches!(board.claimed(slice), SliceState::Done { .. });
+        self.run.clone().all(claims) && self.look(board, late, |_| Ok(())).is_ok_and(|left| left == Some(0))
+    }
+
+    /// Closes a round in which somebody died: the slices that are left; `None` if it became too `late` to look.
+    ///
+    /// # Errors
+    /// If a word is not what it should be.
+    pub(super) fn close_round(&mut self, board: &Board, late: impl Fn() -> bool) -> Result<Option<Vec<Left>>> {
+        let (mut left, saved, dead) = (Vec::new(), self.saved.clone(), self.dead.clone());
+        let mut enter = |(slice, state): (usize, SliceState)| {
+            let is_saved = saved.contains(&slice);
+            left.push(match state {
+                // Dealt to a dead worker that did not come to it.
+                SliceState::Free if !is_saved => Left { slice, on: None, saved: false },
+                SliceState::Restore if is_saved => Left { slice, on: None, saved: true },
+                SliceState::Taken { rank } if dead.contains(&rank) && !is_saved => {
+                    Left { slice, on: Some(rank), saved: false }
+                }
+                SliceState::Saved { rank } if dead.contains(&rank) => Left { slice, on: Some(rank), saved: true },
+                state => return Err(damaged(slice, state)),
+            });
+            Ok(())
+        };
+        if self.look(board, late, &mut enter)?.is_none() {
+            return Ok(None);
+        }
+        self.saved.extend(left.iter().filter(|left| left.saved).map(|left| left.slice));
+        self.check_deeds(board)?;
+        self.roll = None;
+        Ok(Some(left))
+    }
+
+    /// Looks at all slices that are not known to be done, nor set aside; hands on those that are not. How many these are; `None` if
+    /// it became too `late` to look on.
+    fn look(
+        &mut self,
+        board: &Board,
+        late: impl Fn() -> bool,
+        mut missing: impl FnMut((usize, SliceState)) -> Result<()>,
+    ) -> Result<Option<usize>> {
+        self.done.resize(self.run.len(), 0);
+        let (mut pace, mut left) = (Pace::new(board), 0);
+        for slice in self.run.clone() {
+            if self.done[slice - self.run.start] != 0 || self.aside.contains(&slice) {
+                continue;
+            }
+            if pace.is_due() && late() {
+                return Ok(None);
+            }
+            match board.state(slice) {
+                (word, SliceState::Done { rank }) => self.see_done(slice, word, rank)?,
+                (_, state) => {
+                    left += 1;
+                    missing((slice, state))?;
+                }
+            }
+        }
+        Ok(Some(left))
+    }
+
+    fn see_done(&mut self, slice: usize, word: u64, rank: usize) -> Result<()> {
+        self.deeds.get_mut(rank).ok_or_else(|| damaged(slice, SliceState::Done { rank }))?.add(word);
+        if let Some(known) = self.done.get_mut(slice - self.run.start) {
+            *known = word;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that all who came to the end of the round did what was seen to be done, and nothing else.
+    fn check_deeds(&self, board: &Board) -> Result<()> {
+        let Some(roll) = self.roll else { return Ok(()) };
+        let mut all = self.deeds.iter().enumerate().filter(|(rank, _)| !self.is_dead(*rank));
+        match all.find(|&(rank, &deeds)| !board.arrival(rank).has_done(roll, rank, deeds)) {
+            None => Ok(()),
+            Some((rank, _)) => Err(Error::ControlPageDamaged {
+                what: format!("the slices of worker {rank} are not those that it says it has done"),
+            }),
+        }
+    }
+
+    /// Reads the answers of a job whose workers have all come to the end, or died with nothing left to do; each of `size` bytes is
+    /// handed to `into`. False if it became too `late` for that.
+    ///
+    /// # Errors
+    /// If a slice is not done, or a word is not what it should be.
+    pub(crate) fn gather(
+        &mut self,
+        board: &Board,
+        late: impl Fn() -> bool,
+        mut into: impl FnMut(&dyn Fn(&mut [u8]) -> (u64, SliceState)) -> (u64, SliceState),
+    ) -> Result<bool> {
+        let mut pace = Pace::new(board);
+        for slice in self.run.clone() {
+            if pace.is_due() && late() {
+                return Ok(false);
+            }
+            let known = self.done.get(slice - self.run.start).copied().unwrap_or(0);
+            match into(&|answer| board.read_answer(slice, answer)) {
+                (word, SliceState::Done { .. }) if word == known => {}
+                (word, SliceState::Done { rank }) if known == 0 => self.see_done(slice, word, rank)?,
+                (_, SliceState::Done { .. }) => return Err(damaged(slice, SliceState::Damaged)),
+                (_, state) => return Err(damaged(slice, state)),
+            }
+        }
+        self.check_deeds(board)?;
+        Ok(true)
+    }
+}
+
+fn damaged(slice: usize, state: SliceState) -> Error {
+    let what = match state {
+        SliceState::Damaged => format!("the word of slice {slice}, or its answer, is not one that a worker writes"),
+        state => {
+            format!("slice {slice} is {state:?} at the end of the job, and no worker died that could have left it so")
+        }
+    };
+    Error::ControlPageDamaged { what }
+}
+
+/// When to look at the clock.
+struct Pace {
+    each: usize,
+    words: usize,
+}
+
+impl Pace {
+    fn new(board: &Board) -> Self {
+        Self { each: 1 + board.layout().answer / 8, words: 0 }
+    }
+
+    /// Whether it is time to, one slice further on.
+    fn is_due(&mut self) -> bool {
+        self.words += self.each;
+        let is_due = self.words >= BATCH;
+        if is_due {
+            self.words = 0;
+        }
+        is_due
+    }
+}

@@ -1,0 +1,165 @@
+//! A worker's process, as whoever is to end it has it: a child, or a child of the fork server.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::crowd::Crowd;
+use super::nursery::CLOSE;
+use crate::sync::{Berth, Board, held};
+use crate::sys::child::{self, Child, Exit};
+use crate::sys::obituary::Obituary;
+use crate::sys::pidfd::{LEAVING, Obstacle, Remaining, Ward};
+use crate::sys::usage::Usage;
+use crate::sys::{futex, proc};
+
+/// A process that works.
+pub(super) enum Process {
+    /// This process made it.
+    Own(Child),
+    /// The fork server made it.
+    Fostered(Fostered),
+}
+
+/// A child of the fork server, which reaps it and writes its end to the control page.
+pub(super) struct Fostered {
+    ward: Ward,
+    nursery: u32,
+    board: Board,
+    /// Whether this process may not kill it.
+    refused: AtomicBool,
+}
+
+impl Process {
+    /// How long the fork server may take to reap a worker that is dead, and to say so.
+    const TOLD: Duration = Duration::from_secs(1);
+
+    pub(super) fn fostered(ward: Ward, nursery: u32, board: &Board) -> Self {
+        Self::Fostered(Fostered { ward, nursery, board: board.clone(), refused: AtomicBool::new(false) })
+    }
+
+    pub(super) fn is_fostered(&self) -> bool {
+        matches!(self, Self::Fostered(_))
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        match self {
+            Self::Own(child) => child.pid(),
+            Self::Fostered(it) => it.ward.pid(),
+        }
+    }
+
+    pub(super) fn usage(&self) -> Option<Usage> {
+        match self {
+            Self::Own(child) => child.usage(),
+            Self::Fostered(it) => Usage::of_process(it.ward.pid()).ok(),
+        }
+    }
+
+    /// Sends SIGKILL. What this process may not end, because it has given up its privileges since it was started, the fork server
+    /// may: it is told to leave, and to end all that it made.
+    pub(super) fn kill(&self) {
+        match self {
+            Self::Own(child) => drop(child.kill()),
+            Self::Fostered(it) => {
+                let refused = !it.ward.kill();
+                it.refused.store(refused, Ordering::Relaxed);
+                if refused {
+                    held::tell(&it.board.head().post.0.ordered, CLOSE);
+                }
+            }
+        }
+    }
+
+    /// How it ended, if it has.
+    pub(super) fn ended(&self, berth: &Berth) -> Option<Exit> {
+        match self {
+            Self::Own(child) => child.ended(),
+            Self::Fostered(it) => it.ward.is_dead().then(|| it.told(berth)),
+        }
+    }
+
+    /// How one that has ended did.
+    pub(super) fn exit(&self, berth: &Berth) -> Exit {
+        self.ended(berth).unwrap_or(Exit::Unknown)
+    }
+
+    /// How it will have ended, as soon as it can do nothing more.
+    fn foretold(&self) -> Option<Exit> {
+        match self {
+            Self::Own(child) => child.foretold(),
+            Self::Fostered(it) => it.ward.foretold(),
+        }
+    }
+
+    /// How one that was killed will have ended, if it is known to be past its last instruction, with its obituary written.
+    /// Waits for that, which is a matter of microseconds, until then; but not for one that has not signed, or may not be killed.
+    pub(super) fn past(&self, berth: &Berth, until: Instant) -> Option<Exit> {
+        loop {
+            let word = berth.obituary.word().load(Ordering::Acquire);
+            if Obituary::says_dead(word) {
+                return self.foretold();
+            }
+            let refused = match self {
+                Self::Own(child) => child.is_refused(),
+                Self::Fostered(it) => it.refused.load(Ordering::Relaxed),
+            };
+            if refused || !Obituary::says_signed(word) || self.ended(berth).is_some() || Instant::now() >= until {
+                return None;
+            }
+            futex::wait(berth.obituary.word(), word, Some(Instant::now() + Crowd::FIRST_ROUND));
+        }
+    }
+
+    /// Waits until then for the end of one that was killed, and reaps it if it is this process's; what is still there after that.
+    pub(super) fn end_by(&self, until: Instant) -> Option<Remaining> {
+        match self {
+            Self::Own(child) => child.end_by(until),
+            Self::Fostered(it) => {
+                let obstacle = match it.refused.load(Ordering::Relaxed) {
+                    false => (!it.ward.ends_by(until)).then_some(Obstacle::Slow),
+                    true => (!it.is_ended_by_server(until)).then_some(Obstacle::NotPermitted),
+                };
+                obstacle.map(|obstacle| Remaining { pid: self.pid(), obstacle })
+            }
+        }
+    }
+}
+
+impl Fostered {
+    /// Waits until then for the end of a worker that only the fork server may end, or for a moment after the end of that: it has
+    /// ended by then whom it could.
+    fn is_ended_by_server(&self, until: Instant) -> bool {
+        let server = self.board.head().post.0.obituary.word();
+        while Instant::now() < until {
+            let gone = Obituary::says_dead(server.load(Ordering::Acquire))
+                || proc::state(self.nursery).is_ok_and(|state| state == proc::ENDING);
+            if gone {
+                return self.ward.ends_by(until.min(Instant::now() + LEAVING));
+            }
+            child::resume(self.nursery);
+            if self.ward.ends_by(until.min(Instant::now() + Crowd::ROUND)) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// What the fork server says of a worker that is dead. Only for the error's text: that it is dead is for its pidfd to say.
+    fn told(&self, berth: &Berth) -> Exit {
+        let until = Instant::now() + Process::TOLD;
+        loop {
+            // Asked for first: what it had said before its end is there then.
+            let end = self.board.head().post.0.obituary.word().load(Ordering::Acquire);
+            let is_late = || Instant::now() > until || Obituary::says_dead(end);
+            match berth.exit() {
+                Some(exit) => return exit,
+                None if is_late() => return Exit::Unknown,
+                None => {
+                    // Somebody may have stopped it.
+                    child::resume(self.nursery);
+                    futex::wait(berth.exit_word().0, berth.exit_word().1, Some(Instant::now() + Crowd::ROUND));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Mappings that are left out of forks, and what stands at their addresses there.
+//!
+//! The kernel leaves them out (MADV_DONTFORK). The hole would be the first place to map something else, and a stale view of one array
+//! would silently read another; so in each child that libc forks, whoever asks it to, the holes are blockaded before anything else
+//! runs: every use of such a view is a fault.
+#![allow(unsafe_code)]
+
+use std::cell::UnsafeCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+use super::fork_stamp::{self, Stamp};
+use super::memory::blockade;
+
+type List = BTreeMap<usize, usize>;
+
+/// First address and length of each.
+static WITHHELD: Mutex<List> = Mutex::new(BTreeMap::new());
+
+/// Locks the list. No code that can panic runs under the lock.
+fn list() -> MutexGuard<'static, List> {
+    WITHHELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether an address is in one of this process's mappings of this kind.
+pub(crate) fn holds(address: usize) -> bool {
+    list().range(..=address).next_back().is_some_and(|(&base, &len)| address - base < len)
+}
+
+/// A mapping on the list, for as long as this value lives, and the process that has it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    base: usize,
+    by: Stamp,
+}
+
+impl Entry {
+    /// For a mapping that forks do not get any more, and of which nobody has a view yet.
+    pub(super) fn new(base: usize, len: usize) -> Self {
+        static WATCHED: Once = Once::new();
+        // SAFETY: the handlers do what may be done at a fork: take a lock, and give it back on both sides. If there is no memory to
+        // note them, the stamps of owners still tell a fork.
+        WATCHED.call_once(|| _ = unsafe { libc::pthread_atfork(Some(lock), Some(unlock), Some(blockade_all)) });
+        list().insert(base, len);
+        Self { base, by: fork_stamp::current() }
+    }
+
+    /// Whether the mapping is this process's.
+    pub(super) fn is_own(&self) -> bool {
+        self.by.is_current()
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        // A fork may have a mapping of its own there.
+        if self.is_own() {
+            list().remove(&self.base);
+        }
+    }
+}
+
+/// The lock of the list while a thread forks: were another to hold it, no child would ever get it.
+struct Held(UnsafeCell<Option<MutexGuard<'static, List>>>);
+
+// SAFETY: looked at by whoever has the lock that it holds, and by nobody else.
+unsafe impl Sync for Held {}
+
+static HELD: Held = Held(UnsafeCell::new(None));
+
+extern "C" fn lock() {
+    let held = list();
+    // SAFETY: this thread has the lock.
+    unsafe { *HELD.0.get() = Some(held) };
+}
+
+fn held() -> Option<MutexGuard<'static, List>> {
+    // SAFETY: between `lock` and here this thread, or its copy in the child, has the lock.
+    unsafe { (*HELD.0.get()).take() }
+}
+
+extern "C" fn unlock() {
+    drop(held());
+}
+
+/// In a child. The list is empty then, for this process's own children find the blockades.
+extern "C" fn blockade_all() {
+    let Some(mut held) = held() else { return };
+    for (base, len) in std::mem::take(&mut *held) {
+        match blockade(base, len) {
+            // What was put there by a parent that libc has not forked.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Ok(()) => {}
+            // Better no child than one in which views of one array can come to show another.
+            Err(_) => super::child::leave(super::child::ORPHANED),
+        }
+    }
+}
