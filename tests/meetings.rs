@@ -233,7 +233,7 @@ impl Told {
 /// Runs workers that meet three times, of which number `who` does `deed` before meeting number `when`; what the others are
 /// told. The coordinator ends them as soon as it knows, but here not before its progress has been told.
 fn told(workers: usize, who: usize, when: u64, deed: impl Fn() -> Result<(), String> + Sync) -> (Vec<String>, Error) {
-    let (mut cells, told, deeds, news) = (line(workers), Told::new(), Page::new(), Page::new());
+    let (mut cells, told, deeds, news, begun) = (line(workers), Told::new(), Page::new(), Page::new(), Page::new());
     let mut looks = 0;
     let all_told = |_: usize, _: usize| {
         // The first look after the deed is most often the coordinator's waking up, before it has told anybody, so that nobody
@@ -247,8 +247,13 @@ fn told(workers: usize, who: usize, when: u64, deed: impl Fn() -> Result<(), Str
     };
     let error = nothing_left(|| {
         let body = |w: &Worker<'_>, _: parfork::Slice<'_, u64, ndarray::Ix1>| -> Result<(), String> {
+            begun[0].fetch_add(1, Ordering::Release);
             for meeting in 0..3 {
                 if w.rank() == who && meeting == when {
+                    // Who has not begun with its slice by then leaves without a word.
+                    while begun[0].load(Ordering::Acquire) < workers as u64 {
+                        std::thread::yield_now();
+                    }
                     std::thread::sleep(Duration::from_millis(10));
                     deeds[0].store(1, Ordering::Relaxed);
                     deed()?;

@@ -1,5 +1,6 @@
 //! The coordinator's part of a round: it waits for its workers, their deaths, the clock and requests to stop.
 
+use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use super::ledger::Ledger;
@@ -70,7 +71,10 @@ pub(super) fn attend(
                 words.extend(orders.stop.map(|stop| stop.word()));
                 let leases = is_leased.then(|| Instant::now() + LEASES);
                 let confined = work.sandbox.map(|_| Instant::now() + CONFINED);
-                crowd.wait(&words, orders.next_look([at, leases, confined].into_iter().flatten().min()))
+                crowd.wait(
+                    &words,
+                    orders.next_look([at, leases, confined, Some(standstill.next())].into_iter().flatten().min()),
+                )
             }
         };
         if let Event::Died { rank } = event {
@@ -144,6 +148,48 @@ pub(super) fn attend(
             what: "the job was ended there by nobody who could, or all wait for what will never come".to_owned(),
         }),
     })
+}
+
+/// A coordinator that works too and waits at a meeting: there as well it looks for deaths, for workers that stand still, at the
+/// clock and for requests to stop. Any of these ends the meeting, and with it the job.
+pub(super) struct AtMeeting<'a> {
+    work: &'a Work<'a>,
+    crowd: &'a mut Crowd,
+    orders: &'a Orders<'a>,
+    processes: usize,
+    vigil: Vigil,
+    standstill: Standstill,
+}
+
+impl<'a> AtMeeting<'a> {
+    pub(super) fn new(work: &'a Work<'a>, crowd: &'a mut Crowd, orders: &'a Orders<'a>, processes: usize) -> Self {
+        let (vigil, standstill) = (Vigil::new(orders.slice_deadline), Standstill::new());
+        Self { work, crowd, orders, processes, vigil, standstill }
+    }
+
+    /// Sleeps while the word has that value, or for a shorter time.
+    pub(super) fn sleep(&mut self, word: &AtomicU32, expected: u32, until: Option<Instant>) {
+        let board = self.work.board;
+        if self.orders.are_to_end() || self.standstill.look(self.work, self.crowd, self.processes) {
+            return board.give_up(None);
+        }
+        let event = match self.vigil.look(self.crowd, self.work) {
+            Overdue::Now { rank, limit } => {
+                self.crowd.end_stalled(rank, limit);
+                Event::Died { rank }
+            }
+            Overdue::Later(at) => {
+                let mut words = vec![(word, expected)];
+                words.extend(self.orders.stop.map(|stop| stop.word()));
+                let next = [at, until, Some(self.standstill.next())].into_iter().flatten().min();
+                self.crowd.wait(&words, self.orders.next_look(next))
+            }
+        };
+        if let Event::Died { rank } = event {
+            board.berths()[rank].excuse(Some(Absence::Dead));
+            board.give_up(Some(rank));
+        }
+    }
 }
 
 /// Who has come to the end of a round: the coordinator's to say, by each one's own word.

@@ -41,7 +41,13 @@ pub(crate) unsafe fn run_beside_threads(
 /// Where the workers of rounds come from.
 pub(super) trait Staff {
     /// Lets workers begin with a round.
-    fn begin(&mut self, work: &Work<'_>, labour: &dyn Labour, round: &mut Round) -> Result<&mut Crowd>;
+    fn begin(
+        &mut self,
+        work: &Work<'_>,
+        labour: &dyn Labour,
+        round: &mut Round,
+        orders: &Orders<'_>,
+    ) -> Result<&mut Crowd>;
 
     /// How long to look for their end before sleeping.
     fn patience(&self) -> Option<Patience>;
@@ -77,7 +83,7 @@ fn rounds(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>, staff: 
     for number in 1.. {
         work.board.note_own(Mark::Prepares);
         let patience = staff.patience();
-        let crowd = staff.begin(work, labour, &mut round)?;
+        let crowd = staff.begin(work, labour, &mut round, orders)?;
         let attended = attend(work, &round, crowd, patience, orders);
         work.board.note_own(Mark::Ends);
         let late = orders.late();
@@ -197,7 +203,7 @@ impl<'o> OneShot<'o> {
 }
 
 impl Staff for OneShot<'_> {
-    fn begin(&mut self, work: &Work<'_>, labour: &dyn Labour, round: &mut Round) -> Result<&mut Crowd> {
+    fn begin(&mut self, work: &Work<'_>, labour: &dyn Labour, round: &mut Round, _: &Orders<'_>) -> Result<&mut Crowd> {
         let crowd = match round.first {
             true => self.first(work, labour, round),
             false => self.replacements(work, labour, round),

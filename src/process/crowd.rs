@@ -23,6 +23,17 @@ pub(crate) enum Event {
     Died { rank: usize },
 }
 
+/// Whether all workers wait for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Waiting {
+    /// One of them does something, or is stopped.
+    No,
+    /// Each is asleep and says so, and the system does not tell on what.
+    Claimed,
+    /// Each is asleep on a word of the board.
+    Asleep,
+}
+
 /// Workers in order of rank.
 pub(crate) struct Crowd {
     board: Board,
@@ -146,15 +157,28 @@ impl Crowd {
         since.min_by_key(|&(_, since)| since)
     }
 
-    /// Whether those of the first `processes` that live all wait for others, or for the next job: each is asleep on a word of the
-    /// board. Where the system does not tell on which, their own word that they wait will do.
-    pub(crate) fn all_wait(&self, processes: usize) -> bool {
-        let waits = |pid, berth: &Berth| match proc::sleeps_on(pid) {
-            Ok(word) => word.is_some_and(|word| self.board.holds(word)),
-            Err(_) => berth.since().is_none() && proc::state(pid).is_ok_and(|state| state == proc::ASLEEP),
+    /// Whether those of the first `processes` that live all wait for others, or for the next job.
+    pub(crate) fn all_wait(&self, processes: usize) -> Waiting {
+        let waits = |pid, berth: &Berth| {
+            let on = proc::sleeps_on(pid);
+            let can_wait = match &on {
+                Ok(word) => word.is_some_and(|word| self.board.holds(word)),
+                Err(_) => berth.since().is_none(),
+            };
+            match can_wait && proc::state(pid).is_ok_and(|state| state == proc::ASLEEP) {
+                true if on.is_ok() => Waiting::Asleep,
+                true => Waiting::Claimed,
+                false => Waiting::No,
+            }
         };
-        let mut those = self.living().take_while(|(rank, ..)| *rank < processes);
-        those.all(|(_, member, berth)| waits(member.process.pid(), berth))
+        let mut all = Waiting::Asleep;
+        for (_, member, berth) in self.living().take_while(|(rank, ..)| *rank < processes) {
+            all = all.min(waits(member.process.pid(), berth));
+            if all == Waiting::No {
+                break;
+            }
+        }
+        all
     }
 
     /// A number that changes with whatever any of them does between slices and meetings.

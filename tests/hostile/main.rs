@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 mod madness;
+mod meetings;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -33,6 +34,8 @@ fn main() -> ExitCode {
             one_wrong_bit_is_an_error_and_no_second_try,
             a_copy_of_a_worker_has_no_part_in_its_job,
             what_a_crew_was_not_told_it_does_not_do,
+            meetings::a_coordinator_at_a_meeting_waits_for_nothing_in_vain,
+            meetings::a_stopped_worker_is_no_damage,
         ],
         &[],
     )
@@ -226,10 +229,12 @@ fn jobs_of_a_crew_that_starts_anew() {
 fn jobs_of_a_crew_whose_coordinator_works_too() {
     let mut crew = Crew::start(2).unwrap();
     crew.join_in(true);
-    // The coordinator itself stays sane: what it writes over, and who it ends, is its own.
+    // The coordinator itself stays sane: what it writes over, and who it ends, is its own. The mad slice is another's, which one
+    // that works faster must not take.
     let coordinator = std::process::id();
     try_out(10, BOTH, |cells, _, mad, deed| {
-        let job = Job::new(&mut *cells).crew(&mut crew).workers(3).deadline(mad.patience());
+        let mad = Madness { slice: mad.slice % (SLICES / 3 * 2), ..mad };
+        let job = Job::new(&mut *cells).crew(&mut crew).workers(3).schedule(Schedule::Static).deadline(mad.patience());
         job.run_with(told(coordinator, mad, deed), |w, argument, slice| {
             let (coordinator, mad, deed) = untold(argument);
             let mad = Some(mad).filter(|_| std::process::id() != coordinator);

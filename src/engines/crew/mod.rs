@@ -13,21 +13,23 @@ mod tender;
 
 pub(crate) use tender::Tender;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::attend::AtMeeting;
 use super::desk::Desk;
 use super::live::Ways;
 use super::processes::{Staff, run_rounds};
 use super::work::{Labour, Orders, Round, Upbringing, Work};
 use crate::error::{Death, Error, Result};
-use crate::process::{Crowd, Event, Held, Nursery};
+use crate::process::{Crowd, Held, Nursery};
 use crate::shared::{give_back_at_once, retain_live};
 use crate::slices::Split;
 use crate::stop::Stop;
-use crate::sync::{Absence, Board, Layout, Mark, Patience, Told};
+use crate::sync::{Board, Layout, Mark, Patience, Told};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::pidfd::Remaining;
 use crate::sys::{child, limits, proc};
@@ -288,7 +290,13 @@ struct AtTask<'t> {
 }
 
 impl Staff for AtTask<'_> {
-    fn begin(&mut self, work: &Work<'_>, labour: &dyn Labour, round: &mut Round) -> Result<&mut Crowd> {
+    fn begin(
+        &mut self,
+        work: &Work<'_>,
+        labour: &dyn Labour,
+        round: &mut Round,
+        orders: &Orders<'_>,
+    ) -> Result<&mut Crowd> {
         let hands = &mut *self.hands;
         hands.gather()?;
         round.processes = round.dealer.workers.min(hands.workers);
@@ -304,13 +312,9 @@ impl Staff for AtTask<'_> {
             work.board.note(own, Mark::Born { pid: std::process::id() });
             work.board.berths()[own].begin_job(work.timed.then(|| work.board.clock()));
             apart::note_in(work.board, hands.job, own);
-            let Some(crowd) = &hands.crowd else { unreachable!("gathered above") };
-            let sleep = |word: &AtomicU32, expected, until| {
-                if let Event::Died { rank } = crowd.wait(&[(word, expected)], until) {
-                    work.board.berths()[rank].excuse(Some(Absence::Dead));
-                    work.board.give_up(Some(rank));
-                }
-            };
+            let Some(crowd) = &mut hands.crowd else { unreachable!("gathered above") };
+            let meeting = RefCell::new(AtMeeting::new(work, crowd, orders, own));
+            let sleep = |word: &AtomicU32, expected, until| meeting.borrow_mut().sleep(word, expected, until);
             let desk = Desk::of_coordinator(work.loans, Some(&sleep));
             // SAFETY: the arrays' own addresses in this process, writable; the last rank is nobody else's. What is lent for
             // reading is only viewed for reading. How it ended is on the board.
