@@ -9,6 +9,17 @@ pub(crate) fn enter_as_program(support: Support, _: &[std::path::PathBuf]) -> st
     match support {}
 }
 
+/// A worker that was heard to make a call.
+pub(crate) struct Report {
+    pub(crate) rank: usize,
+    pub(crate) pid: u32,
+    pub(crate) call: u32,
+}
+
+/// Hears of nobody.
+#[derive(Default)]
+pub(crate) struct Receiver {}
+
 /// The name of a system call that a sandbox has refused.
 pub(crate) fn call_name(number: u32) -> String {
     format!("number {number}")
