@@ -56,13 +56,15 @@ impl Orphans {
     }
 
     /// Whether a child of this process is what a program has left. Workers and the fork server are in this process's own group, where
-    /// no program ever is. Where there are other threads, those may have started processes that are none of ours: what has the
-    /// mark is, which a program can take out of the environment of what it starts.
+    /// no program ever is; but for one that its worker has just forked, and that was orphaned before it had a group, a mark and a name
+    /// of its own: it has its worker's. The workers themselves were reaped. Where there are other threads, those may have started
+    /// processes that are none of ours: what has the mark is, which a program can take out of the environment of what it starts.
     fn is_orphan(&self, pid: u32) -> bool {
-        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let group = getpgid(Some(Pid::from_raw(pid as i32)));
-        environment.split(|&byte| byte == 0).any(|variable| variable == self.mark.as_bytes())
-            || group.is_ok_and(|group| group != getpgrp()) && proc::threads().is_ok_and(|threads| threads == 1)
+        let read = |file: &str| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let is_apart = || getpgid(Some(Pid::from_raw(pid as i32))).is_ok_and(|group| group != getpgrp());
+        let is_unborn = || read("comm").starts_with(b"parfork-w");
+        read("environ").split(|&byte| byte == 0).any(|variable| variable == self.mark.as_bytes())
+            || proc::threads().is_ok_and(|threads| threads == 1) && (is_apart() || is_unborn())
     }
 }
 

@@ -221,7 +221,8 @@ pub(crate) fn page() -> &'static [AtomicU32] {
 
 /// What stands there.
 pub(crate) fn snapshot() -> Vec<u32> {
-    spots().into_iter().map(|at| page()[at].load(Ordering::Relaxed)).collect()
+    let page = page();
+    spots().into_iter().map(|at| page[at].load(Ordering::Relaxed)).collect()
 }
 
 /// Where the words of slices are, in bytes, by what the page says of itself to those who look from outside: sizes of head and of

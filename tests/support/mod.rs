@@ -263,6 +263,7 @@ pub(crate) fn killed_at_each_step(part: impl Fn() -> Command, mut check: impl Fn
         };
         // SAFETY: it makes a system call and nothing else.
         unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, be_traced) };
+        #[allow(clippy::zombie_processes, reason = "it is waited for by its number, as tracing needs")]
         let mut child = command.spawn().unwrap();
         let pid = child.id() as i32;
         // It stops when its program has begun, and by itself where the steps begin.

@@ -81,10 +81,10 @@ pub(super) fn sum_rows<V: Vectors, const C: usize>(
             }
         }
         for (out, [coarse, fine]) in out.iter_mut().zip(sums) {
-            *out = vectors.lanes(vectors.add_256_times(fine, coarse)).map(
-                #[inline(always)]
-                |sum| (sum >> FRACTION_BITS).clamp(0, 255) as u8,
-            );
+            let sums = vectors.lanes(vectors.add_256_times(fine, coarse));
+            for i in 0..SUMS {
+                out[i] = (sums[i] >> FRACTION_BITS).clamp(0, 255) as u8;
+            }
         }
     }
 }

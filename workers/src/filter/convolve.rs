@@ -118,7 +118,8 @@ fn down<S: Sample>(weights: &[f32], starts: &[usize], cells: &[f32], out: &mut [
 #[inline(always)]
 fn weigh(weights: &[f32], cells: &[f32], pair: impl Fn(usize) -> (usize, usize)) -> [f32; LANES] {
     let lanes = |start: usize| cells[start..].first_chunk::<LANES>().expect("rows are padded to whole chunks");
-    let mut sums = lanes(pair(0).0).map(|middle| weights[0] * middle);
+    let mut sums = *lanes(pair(0).0);
+    sums.iter_mut().for_each(|sum| *sum *= weights[0]);
     for (distance, &weight) in weights.iter().enumerate().skip(1) {
         let (one, other) = pair(distance);
         let (one, other) = (lanes(one), lanes(other));

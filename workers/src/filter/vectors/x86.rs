@@ -26,6 +26,17 @@ pulp::simd_type! {
     }
 }
 
+/// What `of` makes of each. Not `array::map`: that is compiled without these instructions wherever it is not inlined,
+/// and every intrinsic in the closure then is a call.
+#[inline(always)]
+fn each<T: Copy, U: Copy, const N: usize>(values: [T; N], of: impl Fn(T) -> U) -> [U; N] {
+    let mut results = [of(values[0]); N];
+    for n in 1..N {
+        results[n] = of(values[n]);
+    }
+    results
+}
+
 /// Two weights in a lane of 32 bits.
 #[inline(always)]
 fn joined(weights: [i16; 2]) -> i32 {
@@ -80,7 +91,8 @@ impl Vectors for V4 {
     #[inline(always)]
     fn pair_up(self, one: Self::Words, other: Self::Words) -> [i16; 4 * SUMS] {
         let sign = self.avx512f._mm512_set1_epi16(i16::MIN);
-        let [one, other] = [one, other].map(
+        let [one, other] = each(
+            [one, other],
             #[inline(always)]
             |words| self.avx512f._mm512_xor_si512(words, sign),
         );
@@ -100,7 +112,8 @@ impl Vectors for V4 {
 
     #[inline(always)]
     fn narrow(self, sums: [Self::Sums; 4]) -> [u8; 4 * SUMS] {
-        let [a, b, c, d] = sums.map(
+        let [a, b, c, d] = each(
+            sums,
             #[inline(always)]
             |sums| self.avx512f._mm512_srli_epi32::<16>(sums),
         );
@@ -143,7 +156,8 @@ impl Vectors for V4 {
 
     #[inline(always)]
     fn settle<const BITS: u32>(self, sums: [Self::Sums; 4]) -> [u8; 4 * SUMS] {
-        let [a, b, c, d] = sums.map(
+        let [a, b, c, d] = each(
+            sums,
             #[inline(always)]
             |sums| self.avx512f._mm512_srai_epi32::<BITS>(sums),
         );
@@ -186,7 +200,8 @@ impl Vectors for V3 {
     fn add_byte_pairs(self, words: Self::Words, pairs: &[u8; 4 * SUMS], weights: [i8; 2]) -> Self::Words {
         let weights = self.avx._mm256_set1_epi16(cast(weights));
         let [low, high]: [__m256i; 2] = cast(*pairs);
-        let [low, high] = [low, high].map(
+        let [low, high] = each(
+            [low, high],
             #[inline(always)]
             |pairs| self.avx2._mm256_maddubs_epi16(pairs, weights),
         );
@@ -196,16 +211,19 @@ impl Vectors for V3 {
     #[inline(always)]
     fn pair_up(self, one: Self::Words, other: Self::Words) -> [i16; 4 * SUMS] {
         let sign = self.avx._mm256_set1_epi16(i16::MIN);
-        let [one, other] = [one, other].map(
+        let [one, other] = each(
+            [one, other],
             #[inline(always)]
             |words| {
-                words.map(
+                each(
+                    words,
                     #[inline(always)]
                     |words| self.avx2._mm256_xor_si256(words, sign),
                 )
             },
         );
-        cast([0, 1].map(
+        cast(each(
+            [0, 1],
             #[inline(always)]
             |n| {
                 let (one, other) = (one[n], other[n]);
@@ -223,7 +241,8 @@ impl Vectors for V3 {
     fn add_pairs(self, sums: Self::Sums, pairs: &[i16; 2 * SUMS], weights: [i16; 2]) -> Self::Sums {
         let weights = self.avx._mm256_set1_epi32(joined(weights));
         let [low, high]: [__m256i; 2] = cast(*pairs);
-        let [low, high] = [low, high].map(
+        let [low, high] = each(
+            [low, high],
             #[inline(always)]
             |pairs| self.avx2._mm256_madd_epi16(pairs, weights),
         );
@@ -232,14 +251,16 @@ impl Vectors for V3 {
 
     #[inline(always)]
     fn narrow(self, sums: [Self::Sums; 4]) -> [u8; 4 * SUMS] {
-        let words = sums.map(
+        let words = each(
+            sums,
             #[inline(always)]
             |[low, high]| {
                 let (low, high) = (self.avx2._mm256_srli_epi32::<16>(low), self.avx2._mm256_srli_epi32::<16>(high));
                 self.avx2._mm256_packus_epi32(low, high)
             },
         );
-        let bytes = [[words[0], words[1]], [words[2], words[3]]].map(
+        let bytes = each(
+            [[words[0], words[1]], [words[2], words[3]]],
             #[inline(always)]
             |[low, high]| {
                 let bytes = self.avx2._mm256_packus_epi16(low, high);
@@ -256,7 +277,8 @@ impl Vectors for V3 {
 
     #[inline(always)]
     fn add_256_times(self, sums: Self::Sums, coarse: Self::Sums) -> Self::Sums {
-        [0, 1].map(
+        each(
+            [0, 1],
             #[inline(always)]
             |n| self.avx2._mm256_add_epi32(sums[n], self.avx2._mm256_slli_epi32::<8>(coarse[n])),
         )
@@ -273,7 +295,8 @@ impl Vectors for V3 {
     fn beside(self, one: &[u8; 4 * SUMS], other: &[u8; 4 * SUMS]) -> [[i16; 2 * SUMS]; 4] {
         let (one, other): ([__m256i; 2], [__m256i; 2]) = (cast(*one), cast(*other));
         let zero = self.avx._mm256_setzero_si256();
-        let [left, right] = [0, 1].map(
+        let [left, right] = each(
+            [0, 1],
             #[inline(always)]
             |n| {
                 let low = self.avx2._mm256_unpacklo_epi8(one[n], other[n]);
@@ -286,7 +309,8 @@ impl Vectors for V3 {
                 ]
             },
         );
-        [0, 1, 2, 3].map(
+        each(
+            [0, 1, 2, 3],
             #[inline(always)]
             |n| cast([left[n], right[n]]),
         )
@@ -294,10 +318,12 @@ impl Vectors for V3 {
 
     #[inline(always)]
     fn settle<const BITS: u32>(self, sums: [Self::Sums; 4]) -> [u8; 4 * SUMS] {
-        cast([0, 1].map(
+        cast(each(
+            [0, 1],
             #[inline(always)]
             |n| {
-                let [a, b, c, d] = sums.map(
+                let [a, b, c, d] = each(
+                    sums,
                     #[inline(always)]
                     |sums| self.avx2._mm256_sra_epi32(sums[n], cast([u64::from(BITS), 0])),
                 );
@@ -311,7 +337,8 @@ impl Vectors for V3 {
     #[inline(always)]
     fn roots(self, squares: &[u16; 2 * SUMS]) -> [u8; 2 * SUMS] {
         let parts: [__m128i; 4] = cast(*squares);
-        let roots: [__m256i; 4] = parts.map(
+        let roots: [__m256i; 4] = each(
+            parts,
             #[inline(always)]
             |squares| {
                 let squares = self.avx2._mm256_cvtepu16_epi32(squares);
@@ -336,7 +363,8 @@ impl Vectors for V3 {
     fn look_up(self, table: &[u8; 256], bytes: &[u8; 4 * SUMS]) -> [u8; 4 * SUMS] {
         let bytes: [__m256i; 2] = cast(*bytes);
         let parts: [__m128i; 16] = cast(*table);
-        cast(bytes.map(
+        cast(each(
+            bytes,
             #[inline(always)]
             |mut bytes| {
                 let mut found = self.avx._mm256_setzero_si256();
