@@ -242,7 +242,6 @@ impl Watched {
 
 /// Plays a part again and again, and kills it at its first, second, ... system call, on the way in and on the way out, until it comes to
 /// its end; `check` looks at what is left each time. The calls are counted from [`steps_begin`] on. Returns how often it was killed.
-#[allow(clippy::zombie_processes, reason = "waited for by waitpid, which tells of stops as well")]
 pub(crate) fn killed_at_each_step(part: impl Fn() -> Command, mut check: impl FnMut(usize)) -> usize {
     let wait = |pid| {
         let mut status = 0;
