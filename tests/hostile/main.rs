@@ -336,8 +336,8 @@ fn a_copy_of_a_worker_has_no_part_in_its_job() {
             let done = job.run(|w, mut slice| {
                 *slice += right(w.region().index());
                 if w.region().index() == 5 {
-                    // SAFETY: a fork of a process with one thread, whose child does nothing but come back.
                     let child = match calls_handlers {
+                        // SAFETY: a fork of a process with one thread, whose child does nothing but come back.
                         true => unsafe { libc::fork() },
                         // SAFETY: as of fork.
                         false => unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as libc::pid_t },
