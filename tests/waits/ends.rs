@@ -1,5 +1,6 @@
 //! Processes that have not ended, or not quite.
 
+use nix::sys::wait::{Id, WaitPidFlag};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -17,17 +18,17 @@ const SOON: Duration = Duration::from_secs(60);
 
 /// Leaves a child behind, as daemon(3) and many a library do; its number.
 fn leave_a_daemon() -> u64 {
-    // SAFETY: the child sleeps, and does nothing else. It keeps none of the test's pipes.
-    unsafe {
-        match libc::fork() {
-            0 => {
-                libc::close_range(0, 2, 0);
-                libc::sleep(LONG);
-                libc::_exit(0);
-            }
-            child => child as u64,
-        }
+    // SAFETY: the child sleeps, and does nothing else.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: integers; it keeps none of the test's pipes.
+        unsafe { libc::close_range(0, 2, 0) };
+        // SAFETY: touches nothing.
+        unsafe { libc::sleep(LONG) };
+        // SAFETY: ends the child without touching its memory.
+        unsafe { libc::_exit(0) }
     }
+    child as u64
 }
 
 /// Ends a process that a worker has left behind.
@@ -117,11 +118,8 @@ pub(crate) fn a_worker_that_is_traced_to_its_end_is_not_waited_for() {
     end(page[0].load(Ordering::Acquire));
     // Reaped since, or by the next fork.
     while parfork::fork(1, &mut cells, |_, _| ()).is_ok() {
-        // SAFETY: looks, and takes nothing.
-        let child = unsafe {
-            libc::waitid(libc::P_ALL, 0, &mut std::mem::zeroed(), libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)
-        };
-        if child != 0 {
+        let looks = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        if nix::sys::wait::waitid(Id::All, looks).is_err() {
             break;
         }
     }
