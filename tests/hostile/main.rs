@@ -318,7 +318,11 @@ fn one_wrong_bit_is_an_error_and_no_second_try() {
                     _ => job.crew(&mut crew).retries(2).undo_copies().run_with([slice, bit], mad),
                 };
                 let told = format!("slice {slice}, bit {bit}, {how}: {done:?}");
-                assert!(matches!(done, Err(Error::ControlPageDamaged { .. })), "{told}");
+                // An answer may have been given later than it was changed, by a worker that was slower than the other.
+                let too_early = slice >= SLICES as u64
+                    && done.as_ref().is_ok_and(|answers| answers.iter().all(|&answer| answer == 7))
+                    && cells.view().iter().all(|&cell| cell == 1);
+                assert!(too_early || matches!(done, Err(Error::ControlPageDamaged { .. })), "{told}");
                 assert!(cells.view().iter().all(|&cell| cell <= 1), "done twice, {told}");
             }
         }
