@@ -316,7 +316,11 @@ fn one_wrong_bit_is_an_error_and_no_second_try() {
                     _ => job.crew(&mut crew).retries(2).undo_copies().run_with([slice, bit], mad),
                 };
                 let told = format!("slice {slice}, bit {bit}, {how}: {done:?}");
-                assert!(matches!(done, Err(Error::ControlPageDamaged { .. })), "{told}");
+                // An answer may have been given later than it was changed, by a worker that was slower than the other.
+                let too_early = slice >= SLICES as u64
+                    && done.as_ref().is_ok_and(|answers| answers.iter().all(|&answer| answer == 7))
+                    && cells.view().iter().all(|&cell| cell == 1);
+                assert!(too_early || matches!(done, Err(Error::ControlPageDamaged { .. })), "{told}");
                 assert!(cells.view().iter().all(|&cell| cell <= 1), "done twice, {told}");
             }
         }
@@ -334,12 +338,11 @@ fn a_copy_of_a_worker_has_no_part_in_its_job() {
             let done = job.run(|w, mut slice| {
                 *slice += right(w.region().index());
                 if w.region().index() == 5 {
-                    // SAFETY: a fork of a process with one thread, whose child does nothing but come back.
-                    let child = unsafe {
-                        match calls_handlers {
-                            true => libc::fork(),
-                            false => libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as libc::pid_t,
-                        }
+                    let child = match calls_handlers {
+                        // SAFETY: a fork of a process with one thread, whose child does nothing but come back.
+                        true => unsafe { libc::fork() },
+                        // SAFETY: as of fork.
+                        false => unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as libc::pid_t },
                     };
                     assert!(child >= 0);
                 }

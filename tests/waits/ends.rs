@@ -1,5 +1,6 @@
 //! Processes that have not ended, or not quite.
 
+use nix::sys::wait::{Id, WaitPidFlag};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -20,12 +21,12 @@ fn leave_a_daemon() -> u64 {
     // SAFETY: the child sleeps, and does nothing else.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        // SAFETY: three integers. It keeps none of the test's pipes.
+        // SAFETY: integers; it keeps none of the test's pipes.
         unsafe { libc::close_range(0, 2, 0) };
-        // SAFETY: one integer.
+        // SAFETY: touches nothing.
         unsafe { libc::sleep(LONG) };
-        // SAFETY: one integer; nothing runs after it.
-        unsafe { libc::_exit(0) };
+        // SAFETY: ends the child without touching its memory.
+        unsafe { libc::_exit(0) }
     }
     child as u64
 }
@@ -117,11 +118,8 @@ pub(crate) fn a_worker_that_is_traced_to_its_end_is_not_waited_for() {
     end(page[0].load(Ordering::Acquire));
     // Reaped since, or by the next fork.
     while parfork::fork(1, &mut cells, |_, _| ()).is_ok() {
-        // SAFETY: a record of integers and pointers, for which zeros will do.
-        let mut told = unsafe { std::mem::zeroed() };
-        // SAFETY: looks into one live record, and takes nothing.
-        let child = unsafe { libc::waitid(libc::P_ALL, 0, &mut told, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) };
-        if child != 0 {
+        let looks = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        if nix::sys::wait::waitid(Id::All, looks).is_err() {
             break;
         }
     }
