@@ -4,7 +4,7 @@
 //! that. An isolated process begins with no environment, one [`InputFile`], and the output's memory. It confines itself before it looks at
 //! the file; whatever the file makes it do ends as an error of the file.
 //!
-//! `main` begins with [`serve`], which says what such a process does; a [`Task`] starts one and waits for it.
+//! `main` begins with [`serve()`], which says what such a process does; a [`Task`] starts one and waits for it.
 //!
 //! ```no_run
 //! use parfork::{Settings, Shared, formats::InputFile, isolated::{self, Task}};
@@ -59,7 +59,7 @@ const LONGEST: usize = 64 << 10;
 /// What to do in case of a file that has its process misbehave.
 const HARMFUL: &str = "it was made to do harm: fetch or export it again";
 
-/// What an isolated process is to do: the name it is [served](serve) by, a file to read, and four numbers of any meaning.
+/// What an isolated process is to do: the name it is [served](serve()) by, a file to read, and four numbers of any meaning.
 #[derive(Clone, Copy, Debug)]
 pub struct Task<'f> {
     name: &'static str,

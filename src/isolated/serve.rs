@@ -40,7 +40,7 @@ pub fn serve(name: &'static str, body: impl FnOnce([u64; 4], &InputFile, &mut [u
     std::process::exit(0);
 }
 
-/// Whether `main` has begun with [`serve`] for tasks of that name.
+/// Whether `main` has begun with [`serve()`] for tasks of that name.
 pub fn serves(name: &str) -> bool {
     SERVED.lock().unwrap_or_else(PoisonError::into_inner).contains(&name)
 }
