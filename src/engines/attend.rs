@@ -136,8 +136,10 @@ pub(super) fn attend(
     let Err(by) = ended else { return Ok(deaths) };
     let culprit = over(work, crowd, by);
     let late = orders.late();
-    // What was missing became done before the end of those who worked on it.
-    if orders.ledger.is_all_done(work.board, late) {
+    // What was missing became done before the end of those who worked on it. When nobody died, those who have not come have not said
+    // what they did, and the words of slices alone may have been turned back and written again.
+    let is_told = by.is_some() || turnout.is_complete(&orders.ledger);
+    if is_told && orders.ledger.is_all_done(work.board, late) {
         (0..round.processes).filter(|&rank| !turnout.has_come(rank)).for_each(|rank| orders.ledger.note_dead(rank));
         return Ok(deaths);
     }

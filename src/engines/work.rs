@@ -253,7 +253,12 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Labour for Body<'
         let mut notes = Notes::begin(board, rank, desk.whose(), began);
         for run in (0..).map_while(|runs| round.dealer.deal(&board.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
-                if board.head().end.over().is_some() || work.stop.is_some_and(Stop::asked) {
+                let asked = work.stop.is_some_and(Stop::asked);
+                if asked {
+                    // On threads nobody else tells those who wait for this one at a meeting.
+                    board.give_up(None);
+                }
+                if asked || board.head().end.over().is_some() {
                     child::flush_own_buffers();
                     return Err(Stopped);
                 }

@@ -202,11 +202,13 @@ impl Crowd {
     pub(crate) fn end_stalled(&mut self, rank: usize, limit: Duration) {
         let member = &mut self.members[rank];
         let pid = member.process.pid();
-        let state = match proc::state(pid).unwrap_or("gone") {
-            proc::ASLEEP if !proc::children(pid).is_empty() => "waiting for a program that it had started",
-            state => state,
-        };
-        member.stalled = Some(Cause::Stalled { limit, state });
+        member.stalled = match proc::state(pid) {
+            // What has ended it is its cause, though nobody was told in time.
+            Err(_) | Ok(proc::ENDING) => None,
+            Ok(proc::ASLEEP) if !proc::children(pid).is_empty() => Some("waiting for a program that it had started"),
+            Ok(state) => Some(state),
+        }
+        .map(|state| Cause::Stalled { limit, state });
         member.process.kill();
     }
 

@@ -84,20 +84,8 @@ impl<const PIXEL: usize> NullaryFnOnce for Rows<'_, PIXEL> {
         let above = &above[..width * PIXEL + SLACK];
         let mut plain = plain.each_mut().map(|row| &mut row[..width * PIXEL + SLACK]);
         let mut step = Step::new(simd, filters);
-        // Where not all rows have a pixel, those that have not take zeros, of which every filter makes zeros.
-        let some = |at: usize, step: &mut Step, plain: &mut [&mut [u8]; ROWS]| {
-            let within = |row: usize| at.checked_sub(row).filter(|&at| at < width);
-            let pixel = |row: usize| within(row).map_or(0, |at| word(raw[row], at * PIXEL));
-            let now =
-                step.take([pixel(0), pixel(1), pixel(2), pixel(3)], within(0).map_or(0, |at| word(above, at * PIXEL)));
-            for (row, pixel) in now.into_iter().enumerate() {
-                if let Some(at) = within(row) {
-                    plain[row][at * PIXEL..][..SLACK].copy_from_slice(&pixel.to_le_bytes());
-                }
-            }
-        };
         for at in 0..ROWS - 1 {
-            some(at, &mut step, &mut plain);
+            step_of_some::<PIXEL>(at, width, &mut step, raw, above, &mut plain);
         }
         for at in ROWS - 1..width {
             let byte = (at - (ROWS - 1)) * PIXEL;
@@ -108,7 +96,28 @@ impl<const PIXEL: usize> NullaryFnOnce for Rows<'_, PIXEL> {
             }
         }
         for at in width.max(ROWS - 1)..width + ROWS - 1 {
-            some(at, &mut step, &mut plain);
+            step_of_some::<PIXEL>(at, width, &mut step, raw, above, &mut plain);
+        }
+    }
+}
+
+/// A step in which not all rows have a pixel: those that have not take zeros, of which every filter makes zeros. Not a closure, which
+/// would be compiled without the vectors' instructions where it is not inlined.
+#[inline(always)]
+fn step_of_some<const PIXEL: usize>(
+    at: usize,
+    width: usize,
+    step: &mut Step,
+    raw: [&[u8]; ROWS],
+    above: &[u8],
+    plain: &mut [&mut [u8]; ROWS],
+) {
+    let within = |row: usize| at.checked_sub(row).filter(|&at| at < width);
+    let pixel = |row: usize| within(row).map_or(0, |at| word(raw[row], at * PIXEL));
+    let now = step.take([pixel(0), pixel(1), pixel(2), pixel(3)], within(0).map_or(0, |at| word(above, at * PIXEL)));
+    for (row, pixel) in now.into_iter().enumerate() {
+        if let Some(at) = within(row) {
+            plain[row][at * PIXEL..][..SLACK].copy_from_slice(&pixel.to_le_bytes());
         }
     }
 }
