@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parfork::{Cause, Engine, Error, Gathered, Job, Redo, Schedule, Settings, Shared, Split, Worker};
+use parfork::{Cause, Engine, Error, Gathered, Job, Redo, Schedule, Settings, Shared, Split, Stop, Worker};
 use support::{Page, cases, nothing_left};
 
 fn main() -> ExitCode {
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
             a_broken_meeting_stays_broken,
             threads_may_use_rayon_and_meet,
             a_death_reaches_those_who_wait_at_a_meeting,
+            a_stop_reaches_those_who_wait_at_a_meeting,
             each_who_waits_is_told_who_died,
             each_who_waits_is_told_of_a_panic_and_of_an_error,
             who_comes_too_late_is_named,
@@ -177,6 +178,33 @@ fn threads_may_use_rayon_and_meet() {
         })
         .unwrap();
         assert_eq!(line.as_slice(), vec![1; workers]);
+    }
+}
+
+/// Also one that comes before the other worker has begun, which then never comes to the meeting.
+fn a_stop_reaches_those_who_wait_at_a_meeting() {
+    for engine in [Engine::Processes, Engine::Threads] {
+        for _ in 0..100 {
+            let (stop, asked) = (Stop::new(), Page::new());
+            let mut cells = line(2);
+            let job = job(&mut cells).engine(engine).stop(&stop);
+            // Threads ask for it themselves; for processes the coordinator does, which looks up now and then to tell progress.
+            let ask = |_, _| {
+                if asked[0].load(Ordering::Relaxed) > 0 {
+                    stop.ask();
+                }
+            };
+            let job = if engine == Engine::Processes { job.progress(ask) } else { job };
+            let done = nothing_left(|| {
+                job.run(|w, _| {
+                    asked[0].store(1, Ordering::Relaxed);
+                    stop.ask();
+                    w.meet()
+                })
+            });
+            // Done, if both had begun by then.
+            assert!(matches!(done, Ok(_) | Err(Error::Stopped { .. })), "{engine}: {done:?}");
+        }
     }
 }
 

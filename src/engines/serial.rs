@@ -3,7 +3,7 @@
 use super::desk::Desk;
 use super::work::{Labour, Orders, Stopped, Work};
 use crate::error::{Death, Result};
-use crate::sync::Mark;
+use crate::sync::{Mark, Over};
 
 pub(super) fn run(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>) -> Result<Vec<Death>> {
     work.board.note_own(Mark::Works);
@@ -21,9 +21,9 @@ pub(super) fn run(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>)
             work.board.arrive(0, 0, deeds, 1);
             Ok(Vec::new())
         }
-        Err(Stopped) if work.board.head().end.over().is_none() => {
-            Err(orders.ended(work.board.done(), work.grid.slices()))
-        }
-        Err(Stopped) => Err(work.failure(0, std::process::id(), None)),
+        Err(Stopped) => Err(match work.board.head().end.over() {
+            Some(Over { by: Some(rank) }) => work.failure(rank, std::process::id(), None),
+            _ => orders.ended(work.board.done(), work.grid.slices()),
+        }),
     }
 }

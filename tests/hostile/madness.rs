@@ -241,7 +241,7 @@ pub(crate) fn states() -> usize {
     let states = number(1)
         .wrapping_add(number(at - 2).wrapping_mul(number(2)))
         .wrapping_add(number(at - 1).wrapping_mul(number(at + 1)).wrapping_mul(8));
-    states.min(4 * (words.len() - 4 * SLICES))
+    states.min(4 * (words.len() - 2 * SLICES))
 }
 
 /// Waits until others have gone on with two slices, or there is none left to do so.

@@ -8,6 +8,7 @@ mod madness;
 mod meetings;
 #[path = "../support/mod.rs"]
 mod support;
+mod turned_back;
 
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
             what_a_crew_was_not_told_it_does_not_do,
             meetings::a_coordinator_at_a_meeting_waits_for_nothing_in_vain,
             meetings::a_stopped_worker_is_no_damage,
+            turned_back::a_job_is_not_done_that_its_deadline_ended,
         ],
         &[],
     )
