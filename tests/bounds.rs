@@ -400,14 +400,14 @@ fn what_only_processes_can_keep_is_refused() {
     }
 }
 
-/// It has none, and the others do everything: nothing is missing, but time was lost.
+/// It has none, and the others do everything; but what it did it has not said. A job that is told to try again goes on without it.
 fn a_worker_that_stands_still_without_a_slice_is_told() {
     static FORKS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     extern "C" fn count() {
         FORKS.fetch_add(1, Ordering::Relaxed);
     }
     extern "C" fn be_born() {
-        if FORKS.load(Ordering::Relaxed) == 2 {
+        if FORKS.load(Ordering::Relaxed).is_multiple_of(2) {
             stop_me();
         }
     }
@@ -415,6 +415,10 @@ fn a_worker_that_stands_still_without_a_slice_is_told() {
     assert_eq!(unsafe { libc::pthread_atfork(Some(count), None, Some(be_born)) }, 0);
     let mut cells = Shared::<u64, _>::zeros(12).unwrap();
     let job = Job::new(&mut cells).workers(2).slice_deadline(LONG);
+    let alone = nothing_left(|| job.run(|_, mut slice| slice.fill(1)));
+    let Err(Error::WorkerDied(death)) = alone else { panic!("{alone:?}") };
+    assert_eq!((death.rank, death.slice, death.done), (1, None, 12));
+    let job = Job::new(&mut cells).workers(2).slice_deadline(LONG).retries(1).overwrites();
     let done = nothing_left(|| job.run(|_, mut slice| slice.fill(1))).unwrap();
     assert!(cells.as_slice().iter().all(|&cell| cell == 1));
     let [death] = &done.report().deaths[..] else { panic!("{:?}", done.report().deaths) };

@@ -79,7 +79,6 @@ pub(super) fn attend(
         };
         if let Event::Died { rank } = event {
             note_death(work, crowd, rank);
-            let late = orders.late();
             match rank {
                 // It had nothing to do.
                 _ if rank >= round.processes => drop(crowd.bury(rank)),
@@ -93,16 +92,6 @@ pub(super) fn attend(
                     {
                         deaths.push(*death);
                     }
-                }
-                // After its last slice: nothing is missing. But the time that it cost is worth a word.
-                _ if orders.ledger.is_all_done(work.board, late) => {
-                    if let (pid, cause @ Cause::Stalled { .. }) = crowd.bury(rank)
-                        && let Error::WorkerDied(death) = work.failure(rank, pid, Some(cause))
-                    {
-                        deaths.push(*death);
-                    }
-                    orders.ledger.note_dead(rank);
-                    work.board.withdraw(rank);
                 }
                 _ if round.goes_on => {
                     let (pid, cause) = crowd.bury(rank);
@@ -135,12 +124,9 @@ pub(super) fn attend(
     orders.tell(work.board);
     let Err(by) = ended else { return Ok(deaths) };
     let culprit = over(work, crowd, by);
-    let late = orders.late();
-    // What was missing became done before the end of those who worked on it. When nobody died, those who have not come have not said
-    // what they did, and the words of slices alone may have been turned back and written again.
-    let is_told = by.is_some() || turnout.is_complete(&orders.ledger);
-    if is_told && orders.ledger.is_all_done(work.board, late) {
-        (0..round.processes).filter(|&rank| !turnout.has_come(rank)).for_each(|rank| orders.ledger.note_dead(rank));
+    // All came while it was decided. Those who have not come have not said what they did, and the words of slices alone may have been
+    // turned back and written again.
+    if turnout.is_complete(&orders.ledger) && orders.ledger.is_all_done(work.board, orders.late()) {
         return Ok(deaths);
     }
     Err(match culprit {

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
             meetings::a_coordinator_at_a_meeting_waits_for_nothing_in_vain,
             meetings::a_stopped_worker_is_no_damage,
             turned_back::a_job_is_not_done_that_its_deadline_ended,
+            turned_back::a_job_is_not_done_in_which_one_died_that_had_not_come,
         ],
         &[],
     )

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parfork::{Error, Job, Shared, Worker};
+use parfork::{Error, Gathered, Job, Shared, Worker};
 
 use super::madness::{SLICES, page, states};
 use super::support::{Page, nothing_left};
@@ -16,6 +16,8 @@ const BEGUN: usize = 0;
 const SEEN: usize = 1;
 /// It has turned the page back.
 const TURNED: usize = 2;
+/// The process of slice 2.
+const OTHER: usize = 3;
 
 /// How many slices are dealt when each of three workers has one, and when each but one has been told that there are no more.
 const EARLY: u32 = 3;
@@ -24,6 +26,17 @@ const LATE: u32 = SLICES as u32 + 1;
 /// Two workers come to no end, and a deadline ends them, when every slice is said to be done. One of them did all but three, the
 /// third worker did these again.
 pub(crate) fn a_job_is_not_done_that_its_deadline_ended() {
+    let done = job(false);
+    assert!(matches!(done, Err(Error::Deadline { done: SLICES, .. })), "{done:?}");
+}
+
+/// As above; but these two die.
+pub(crate) fn a_job_is_not_done_in_which_one_died_that_had_not_come() {
+    let done = job(true);
+    assert!(matches!(&done, Err(Error::WorkerDied(death)) if death.done == SLICES), "{done:?}");
+}
+
+fn job(they_die: bool) -> parfork::Result<Gathered<()>> {
     let flags = Page::new();
     let mut cells = Shared::<u64, ndarray::Ix2>::zeros((SLICES, 64)).unwrap();
     let job = Job::new(&mut cells).workers(3).schedule("dynamic".parse().unwrap()).deadline(Duration::from_secs(3));
@@ -31,10 +44,11 @@ pub(crate) fn a_job_is_not_done_that_its_deadline_ended() {
         job.run(|w: &Worker<'_>, mut cells| {
             *cells += 1;
             match w.region().index() {
-                0 => turn_back(&flags),
+                0 => turn_back(&flags, they_die),
                 1 => begin(&flags, TURNED),
                 2 => {
-                    stay();
+                    flags[OTHER].store(std::process::id().into(), Ordering::Relaxed);
+                    stay(|| {});
                     begin(&flags, SEEN);
                 }
                 _ => {}
@@ -42,7 +56,7 @@ pub(crate) fn a_job_is_not_done_that_its_deadline_ended() {
         })
     });
     assert_eq!(flags[TURNED].load(Ordering::Relaxed), 1, "the page was turned back: {done:?}");
-    assert!(matches!(done, Err(Error::Deadline { done: SLICES, .. })), "{done:?}");
+    done
 }
 
 /// Waits until the three have begun, and for a flag.
@@ -51,7 +65,7 @@ fn begin(flags: &Page, flag: usize) {
     until(|| flags[flag].load(Ordering::Relaxed) > 0);
 }
 
-fn turn_back(flags: &Page) {
+fn turn_back(flags: &Page, they_die: bool) {
     flags[BEGUN].fetch_add(1, Ordering::Relaxed);
     until(|| flags[BEGUN].load(Ordering::Relaxed) == 3);
     let word = |at: usize| page()[at].load(Ordering::Relaxed);
@@ -68,16 +82,29 @@ fn turn_back(flags: &Page) {
     }
     flags[TURNED].store(1, Ordering::Relaxed);
     until(|| dealt.is_some_and(|dealt| word(dealt) == LATE));
-    stay();
+    let (other, own) = (flags[OTHER].load(Ordering::Relaxed) as i32, std::process::id() as i32);
+    let taken = word(journal);
+    stay(move || {
+        if they_die {
+            // Done with its slice, that is.
+            until(|| page()[journal].load(Ordering::Relaxed) != taken);
+            for pid in [other, own] {
+                // SAFETY: signals to this process and to its sibling, which its parent has not waited for.
+                unsafe { libc::kill(pid, libc::SIGKILL) };
+            }
+        }
+    });
 }
 
-/// Keeps this worker from leaving: before it says what it has done it writes out what its bodies have printed, and waits for the lock.
-fn stay() {
+/// Keeps this worker from leaving, by a thread that does something `then`: before a worker says what it has done it writes out what
+/// its bodies have printed, and waits for the lock.
+fn stay(then: impl FnOnce() + Send + 'static) {
     let (held, is_held) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let mut lock = std::io::stdout().lock();
         let _ = lock.flush();
         held.send(()).unwrap();
+        then();
         loop {
             std::thread::park();
         }
