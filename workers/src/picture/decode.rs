@@ -5,8 +5,6 @@ use std::io::{self, BufReader, Cursor};
 use std::path::Path;
 
 use bytemuck::{Pod, cast_slice_mut};
-#[cfg(target_arch = "x86_64")]
-use image::ExtendedColorType;
 use image::codecs::bmp::BmpDecoder;
 use image::error::UnsupportedErrorKind;
 use image::metadata::Orientation;
@@ -16,8 +14,6 @@ use ndarray::{ArrayView3, ArrayViewMut3, Axis, ShapeError, s};
 use super::Picture;
 use super::gray_alpha::GrayAlpha;
 use super::plausible::{Claim, least_file};
-#[cfg(target_arch = "x86_64")]
-use super::png;
 use parfork::formats::{InputFile, segment};
 use parfork::{Error, Result, Shared, named};
 
@@ -128,10 +124,6 @@ pub(crate) fn decode(source: &InputFile, target: &mut dyn Target) -> Result<()> 
         }
         ImageFormat::Bmp => bitmap(source, &head, target),
         format => {
-            if plain_png(format, source, &head, target)? {
-                return Ok(());
-            }
-            source.rewind()?;
             if let Some(decoder) = GrayAlpha::of(format, source.buffered()) {
                 return decode_by(Ok(decoder), source, &head, format, false, target);
             }
@@ -158,29 +150,6 @@ fn known_format(source: &InputFile, head: &[u8]) -> Result<ImageFormat> {
 
 fn name(format: ImageFormat) -> String {
     format!("{format:?}").to_uppercase()
-}
-
-/// The commonest kind of PNG is read by a reader of our own. False for what that leaves to `image`.
-#[cfg(target_arch = "x86_64")]
-fn plain_png(format: ImageFormat, source: &InputFile, head: &[u8], target: &mut dyn Target) -> Result<bool> {
-    if format != ImageFormat::Png {
-        return Ok(false);
-    }
-    let Some(plain) = png::Plain::of(source.buffered()) else { return Ok(false) };
-    let [height, width, channels] = plain.shape();
-    let claim = Claim { width: width as u64, height: height as u64, channels: channels as u64, bits: 8 };
-    if source.len() < least_file(format, head, ExtendedColorType::Unknown(0), claim) {
-        return Ok(false);
-    }
-    match target.room(Header { shape: plain.shape(), bits: 8 })? {
-        Some(samples) => Ok(plain.read(samples).is_some()),
-        None => Ok(true),
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn plain_png(_: ImageFormat, _: &InputFile, _: &[u8], _: &mut dyn Target) -> Result<bool> {
-    Ok(false)
 }
 
 /// BMP has no gray but by a palette of grays: such a picture gets one channel.

@@ -41,8 +41,6 @@ pub(crate) use decode::{Header as PictureHeader, Target, decode};
 pub use decoder::serve_decoder;
 pub use encode::{save, write, write_with};
 pub use format::Format;
-#[cfg(all(any(test, fuzzing), target_arch = "x86_64"))]
-pub(crate) use png::read_plain;
 pub use thumbnail::thumbnail;
 
 use parfork::{Error, Result, Shared};

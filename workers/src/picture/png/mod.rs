@@ -1,4 +1,4 @@
-//! PNG: written by workers, each of which filters and deflates bands of rows; read by `read.rs` where it is plain.
+//! PNG, written by workers, each of which filters and deflates bands of rows; `image` reads it.
 //!
 //! Rows of a band need nothing but the rows above them, which are in the picture; its deflated bytes need nothing of the
 //! others' and end at a byte. So bands in their order are one stream, a chunk of the file each.
@@ -6,10 +6,6 @@
 mod deflate;
 mod filter;
 mod huffman;
-#[cfg(target_arch = "x86_64")]
-mod read;
-#[cfg(target_arch = "x86_64")]
-mod unfilter;
 
 use std::io::{self, Write};
 use std::ops::Range;
@@ -19,15 +15,7 @@ use ndarray::Ix3;
 use simd_adler32::Adler32;
 
 use super::bands::Bands;
-#[cfg(target_arch = "x86_64")]
-pub(super) use read::Plain;
-#[cfg(all(any(test, fuzzing), target_arch = "x86_64"))]
-pub(in super::super) use read::read_plain;
-
-use parfork::Report;
-use parfork::Result;
-use parfork::Settings;
-use parfork::Shared;
+use parfork::{Report, Result, Settings, Shared};
 
 /// The most bytes of a chunk, well below what the format allows.
 const CHUNK: usize = 1 << 30;
