@@ -17,7 +17,7 @@ pub use chance::{Chance, Seeds, Target};
 
 /// Every target: its name, what it does with bytes, and what to begin with.
 pub const TARGETS: &[(&str, Target, Seeds)] =
-    &[("picture", picture, picture_seeds), ("png", png, png_seeds), ("kernels", words, words_seeds)];
+    &[("picture", picture, picture_seeds), ("kernels", words, words_seeds)];
 
 /// The target of a name.
 ///

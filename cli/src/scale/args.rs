@@ -54,7 +54,7 @@ pub struct Flags {
     /// replaces {size}
     #[arg(long, visible_alias = "size", global = true, value_name = "SIZE,...", value_delimiter = ',')]
     pub sizes: Vec<Size>,
-    /// How slices are given out: static, dynamic, dynamic=CHUNK, guided [default: static]
+    /// How slices are given out: static, dynamic, dynamic=CHUNK, guided [default: dynamic]
     #[arg(long, visible_alias = "schedule", global = true, value_name = "S,...", value_delimiter = ',')]
     pub schedules: Vec<Schedule>,
     /// Runs of each
