@@ -26,7 +26,7 @@ use crate::quantity;
 
 Every run is a process of its own, in an order that is new for each round. Runs are kept in DIR/runs.jsonl as they come: stop it, \
      and the same command goes on from there; with a larger --repeat, or more workers, only what is missing is run. DIR gets \
-     table.txt, scaling.csv, scaling.json, the plots as SVG and PNG, and index.html."
+     table.txt, scaling.csv, scaling.json, the plots as SVG, and index.html."
 )]
 pub struct Scale {
     #[command(flatten)]

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use crate::scaling::{Basis, Estimate, Fit};
 use parfork::formats::Landing;
-use parfork_workers::picture;
 use serde_json::{Value, json};
 
 use super::study::{Point, Series, Study};
@@ -20,7 +19,6 @@ pub fn write(study: &Study, folder: &Path) -> Result<(), Failure> {
     let plots = plots::all(study);
     for plot in &plots {
         save(folder, &format!("{}.svg", plot.name), plot.sheet.svg_file().as_bytes())?;
-        picture::save(folder.join(format!("{}.png", plot.name)), &plot.sheet.picture()?).map_err(Failure::job)?;
     }
     save(folder, "table.txt", table::text(study).as_bytes())?;
     save(folder, "scaling.csv", table::csv(study).as_bytes())?;

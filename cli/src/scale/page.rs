@@ -60,8 +60,7 @@ pub fn html(study: &Study, plots: &[Plot]) -> String {
         let (name, title) = (plot.name, escape(&plot.sheet.title));
         let _ = writeln!(
             page,
-            "<figure><div class=\"scroll plot\" tabindex=\"0\" role=\"group\" aria-label=\"{title}\">{}</div>\n<figcaption>{} <a href=\"{name}.svg\">SVG</a>, \
-             <a href=\"{name}.png\">PNG</a></figcaption></figure>",
+            "<figure><div class=\"scroll plot\" tabindex=\"0\" role=\"group\" aria-label=\"{title}\">{}</div>\n<figcaption>{} <a href=\"{name}.svg\">SVG</a></figcaption></figure>",
             plot.sheet.svg(name),
             escape(&plot.caption)
         );

@@ -53,12 +53,6 @@ impl Ink {
         }
     }
 
-    /// Red, green and blue on white paper.
-    pub fn rgb(self) -> [u8; 3] {
-        let [_, red, green, blue] = self.colours()[0].to_be_bytes();
-        [red, green, blue]
-    }
-
     /// Its class in SVG and HTML.
     pub fn class(self) -> String {
         match self {

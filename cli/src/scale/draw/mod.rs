@@ -1,10 +1,8 @@
-//! Drawings of lines, areas, dots and words, as SVG and as pixels; and what plots are made of: axes, frames, legends.
+//! Drawings of lines, areas, dots and words, as SVG; and what plots are made of: axes, frames, legends.
 
 mod axis;
-mod font;
 mod frame;
 mod ink;
-mod raster;
 mod sheet;
 mod svg;
 
