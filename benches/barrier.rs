@@ -26,7 +26,7 @@ fn main() -> parfork::Result<()> {
         let mut times = [const { Vec::new() }; 3];
         for _ in 0..ROUNDS {
             let [ours, pthread, std] = &mut times;
-            ours.push(time(Engine::Processes, participants, |worker| worker.meet().expect("all live"))?);
+            ours.push(time(Engine::Processes, participants, |worker| worker.barrier().expect("all live"))?);
             process_shared.prepare(participants as u32);
             pthread.push(time(Engine::Processes, participants, |_| process_shared.wait())?);
             process_shared.destroy();
@@ -46,7 +46,7 @@ fn main() -> parfork::Result<()> {
     Ok(())
 }
 
-/// Microseconds that a crossing takes worker 0, when all workers of a job do nothing but `meet`.
+/// Microseconds that a crossing takes worker 0, when all workers of a job do nothing but `barrier`.
 fn time(engine: Engine, participants: usize, meet: impl Fn(&Worker<'_>) + Sync) -> parfork::Result<f64> {
     let meetings = MEETINGS / participants;
     let mut line = Shared::<u8, _>::zeros(participants)?;

@@ -32,7 +32,7 @@ fn main() -> parfork::Result<()> {
     let dealt = deal_many(&mut crews[1]);
     for (crew, workers) in crews.iter_mut().zip([2, 2, 8, 32, 128, 256]) {
         let joins_in = crew.workers() < workers;
-        crew.join_in(joins_in);
+        crew.coordinator_works(joins_in);
         let line = &Shared::<u8, _>::zeros(workers)?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).build().expect("threads");
         let (mut ours, mut rayons) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use ndarray::Ix1;
-use parfork::exec::{self, Array, Guest, Program};
+use parfork::exec::{self, Array, Program, ProgramWorker};
 use parfork::{Job, Settings, Shared, Split};
 
 /// Runs of each; they take turns.
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// A worker in Rust that does nothing.
 fn guest() -> parfork::Result<()> {
-    let mut guest = Guest::join()?;
+    let mut guest = ProgramWorker::join()?;
     let mut cells = guest.output::<u8, Ix1>("cells")?;
     guest.run(|slice| {
         cells.slice(slice).fill(1);

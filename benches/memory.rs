@@ -35,17 +35,17 @@ fn fill_a_fresh_gibibyte(crew: &mut Crew) -> parfork::Result<()> {
         (
             "memory kept from the last one, cleared first",
             Box::new(|| {
-                parfork::keep_memory(GIB as u64);
+                parfork::set_segment_cache(GIB as u64);
                 drop(Shared::<u8, _>::zeros(GIB)?);
                 Ok(())
             }),
         ),
         ("", Box::new(|| fill(&mut Shared::zeros(GIB)?))),
-        ("memory kept from the last one, as it is", Box::new(|| fill(&mut Shared::unfilled(GIB)?))),
+        ("memory kept from the last one, as it is", Box::new(|| fill(&mut Shared::empty(GIB)?))),
         (
             "",
             Box::new(|| {
-                parfork::keep_memory(0);
+                parfork::set_segment_cache(0);
                 Ok(())
             }),
         ),
@@ -170,9 +170,9 @@ fn count_memory() -> parfork::Result<()> {
             let sum: u64 = data.iter().step_by(4096).map(|&byte| u64::from(byte)).sum();
             std::hint::black_box(sum);
             // All have read, and all are there.
-            w.meet()?;
+            w.barrier()?;
             let pss = pss();
-            w.meet()?;
+            w.barrier()?;
             Ok::<f64, parfork::Error>(pss)
         })?;
         let all = said.iter().sum::<f64>() + (pss() - 1024.0).max(0.0);

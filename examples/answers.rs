@@ -21,7 +21,7 @@ fn main() -> parfork::Result<()> {
         for schedule in [Schedule::Static, Schedule::DYNAMIC, Schedule::Guided] {
             let job = Job::new(&values).workers(workers).schedule(schedule);
             let answers = job.run(|w, values| {
-                let mine = w.share_of(values);
+                let mine = w.slice_of(values);
                 Ok::<_, String>(Moments { sum: mine.sum(), squares: mine.iter().map(|x| x * x).sum() })
             })?;
             let (sum, squares) = answers.fold((0.0, 0.0), |all, m| (all.0 + m.sum, all.1 + m.squares));

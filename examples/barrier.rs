@@ -16,7 +16,7 @@ fn main() -> parfork::Result<()> {
             Job::new(&mut walked).workers(workers).split(split).schedule(Schedule::Static).run(|w, mut slice| {
                 for _ in 0..STEPS {
                     slice[0] += 1;
-                    w.meet()?;
+                    w.barrier()?;
                 }
                 Ok::<_, Error>(())
             })?;
@@ -26,7 +26,7 @@ fn main() -> parfork::Result<()> {
 
     let mut line = Shared::<u64, _>::zeros(3)?;
     let job = Job::new(&mut line).workers(3).schedule(Schedule::Static);
-    let error = job.run(|w, _| if w.rank() == 1 { Ok(()) } else { w.meet() }).unwrap_err();
+    let error = job.run(|w, _| if w.rank() == 1 { Ok(()) } else { w.barrier() }).unwrap_err();
     println!("one returned early: {error}");
     assert!(error.to_string().contains("worker 1 will not come"));
     Ok(())

@@ -16,7 +16,7 @@ fn main() -> parfork::Result<()> {
         })?;
         std::mem::swap(&mut old, &mut new);
     }
-    let total: f64 = crew.run(&old, (), |w, (), old| w.share_of(old).sum())?.sum();
+    let total: f64 = crew.run(&old, (), |w, (), old| w.slice_of(old).sum())?.sum();
     println!("1000 steps; heat is neither made nor lost: {total:.6}");
     assert!((total - 1.0).abs() < 1e-9);
     Ok(())

@@ -12,7 +12,7 @@ fn main() -> parfork::Result<()> {
     for workers in [1, 2, 5] {
         let mut bright = Shared::<u8, _>::zeros_like(&photo)?;
         let done = parfork::fork(workers, (&photo, &mut bright), |w, (photo, mut slice)| {
-            slice.zip_mut_with(&w.share_of(photo), |out, &value| *out = (f32::from(value) * gain) as u8);
+            slice.zip_mut_with(&w.slice_of(photo), |out, &value| *out = (f32::from(value) * gain) as u8);
             std::process::id()
         })?;
         let expected = photo.view().mapv(|value| (f32::from(value) * gain) as u8);

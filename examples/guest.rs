@@ -5,12 +5,12 @@
 use std::process::Command;
 
 use ndarray::{Array2, Ix2, s};
-use parfork::exec::Guest;
+use parfork::exec::ProgramWorker;
 use parfork::formats::npy;
 use parfork::{Result, Shared};
 /// What a copy does: each row is the rows up to it, added up.
 fn work() -> Result<()> {
-    let mut guest = Guest::join()?;
+    let mut guest = ProgramWorker::join()?;
     let (a, mut sums) = (guest.input::<f64, Ix2>("a")?, guest.output::<f64, Ix2>("sums")?);
     guest.run(|slice| {
         let first = slice.range(0).map_or(0, |rows| rows.start);

@@ -1,7 +1,7 @@
 //! Named segments: an array that other programs find by name, under a lock that the death of its holder gives back.
 use ndarray::Ix2;
 use parfork::named::{self, Wait};
-use parfork::{Shared, Trouble};
+use parfork::{SegmentErrorKind, Shared};
 
 fn main() -> parfork::Result<()> {
     let name = format!("example-{}", std::process::id());
@@ -18,7 +18,7 @@ fn main() -> parfork::Result<()> {
     let generation = held.publish()?;
     assert_eq!(seen.wait_past(0, Wait::new())?, generation);
     let held = seen.read()?;
-    let sum: f32 = parfork::fork(2, &held, |w, plate| w.share_of(plate).sum())?.sum();
+    let sum: f32 = parfork::fork(2, &held, |w, plate| w.slice_of(plate).sum())?.sum();
     drop(held);
     println!("{name}: generation {generation}, sum {sum}");
     assert_eq!(sum, 480.0 * 640.0 * 0.5);
@@ -28,7 +28,7 @@ fn main() -> parfork::Result<()> {
     held.view_mut()[[0, 0]] = 7.0;
     drop(held);
     let refused = seen.read().map(drop).unwrap_err();
-    assert!(matches!(refused, parfork::Error::Segment { trouble: Trouble::Unfinished { generation: 1 }, .. }));
+    assert!(matches!(refused, parfork::Error::Segment { trouble: SegmentErrorKind::Unfinished { generation: 1 }, .. }));
     println!("{refused}");
 
     drop(plate);

@@ -18,7 +18,7 @@ fn main() -> parfork::Result<()> {
         let mut balance = Shared::<i64, _>::from_array(&ndarray::Array2::from_elem((40, 1024), 7))?;
         let job = Job::new(&mut balance).workers(workers).split(Split::rows().of(2));
         // What a dead worker has changed is put back; nobody writes beyond its slice, nor takes longer for it than this.
-        let job = job.retries(1).undo_copies().guard(true).slice_deadline(Duration::from_millis(200));
+        let job = job.retries(1).restore_outputs().guard(true).slice_deadline(Duration::from_millis(200));
         let done = job.run(|w, mut slice| {
             slice.row_mut(0).mapv_inplace(|each| each + 100);
             match w.region().index() {

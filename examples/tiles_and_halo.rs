@@ -23,7 +23,7 @@ fn main() -> parfork::Result<()> {
         let mut soft = Shared::<f32, _>::zeros_like(&image)?;
         let job = Job::new((&image, &mut soft)).workers(workers).split(split.halo(RADIUS));
         let done = job.run(|w, (image, mut tile)| {
-            let near = w.share_with_halo(image);
+            let near = w.slice_with_halo(image);
             // Where the tile begins within what it may read: less than the halo at the image's own border.
             let before = |axis| w.region().range(axis).map_or(0, |range| range.start.min(RADIUS));
             tile.indexed_iter_mut().for_each(|((i, j), out)| *out = mean(near, before(0) + i, before(1) + j));

@@ -73,12 +73,12 @@ plain_answers!(() u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64);
 
 /// The answers of a job, one for each slice, in the order of slices, whoever worked on them. Reads as a slice `[A]`.
 #[derive(Clone, Debug)]
-pub struct Gathered<A> {
+pub struct Answers<A> {
     answers: Vec<A>,
     report: Report,
 }
 
-impl<A> Gathered<A> {
+impl<A> Answers<A> {
     pub(crate) fn new(answers: Vec<A>, report: Report) -> Self {
         Self { answers, report }
     }
@@ -107,7 +107,7 @@ impl<A> Gathered<A> {
     }
 }
 
-impl<A> Deref for Gathered<A> {
+impl<A> Deref for Answers<A> {
     type Target = [A];
 
     fn deref(&self) -> &[A] {

@@ -82,9 +82,9 @@ impl Crew {
     /// If there are to be none or more than [`MOST_WORKERS`]; if the system makes fewer.
     ///
     /// # Safety
-    /// As for [`Job::run_beside_threads`](crate::Job::run_beside_threads), for every body that the crew will ever run.
+    /// As for [`Job::run_in_threaded_process`](crate::Job::run_in_threaded_process), for every body that the crew will ever run.
     #[allow(unsafe_code)]
-    pub unsafe fn beside_threads(settings: CrewSettings) -> Result<Self> {
+    pub unsafe fn start_in_threaded_process(settings: CrewSettings) -> Result<Self> {
         let (workers, upbringing) = settings.read()?;
         // SAFETY: passed on to the caller.
         unsafe { Hands::start(workers, MOST_WORKERS, upbringing, cpu::count(), || Ok(())) }.map(Self)
@@ -101,9 +101,9 @@ impl Crew {
     /// For those who trust their code: a body that crashes takes the coordinator with it here, nothing keeps it from writing to
     /// inputs, and while it works nobody looks at deadlines. A panic in its own part ends the job, also one with
     /// [retries](crate::Job::retries), which are for workers. No job can [go on without the
-    /// dead](crate::Job::go_on_without_dead) then.
-    pub fn join_in(&mut self, joins_in: bool) {
-        self.0.join_in(joins_in);
+    /// dead](crate::Job::continue_after_death) then.
+    pub fn coordinator_works(&mut self, joins_in: bool) {
+        self.0.set_coordinator_works(joins_in);
     }
 
     /// Lets there be another number of workers. They are new ones then.
@@ -125,7 +125,10 @@ impl Crew {
 
 impl fmt::Debug for Crew {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Crew").field("workers", &self.0.workers()).field("joins_in", &self.0.joins_in()).finish()
+        f.debug_struct("Crew")
+            .field("workers", &self.0.workers())
+            .field("joins_in", &self.0.coordinator_works())
+            .finish()
     }
 }
 

@@ -18,8 +18,8 @@ use advice::advice;
 use signal::name_of;
 
 pub use cause::Cause;
-pub use fault::{ArrayName, Fault, Owner, Place, Touch};
-pub use segment::Trouble;
+pub use fault::{AccessKind, ArrayName, CellOwner, Fault, FaultLocation};
+pub use segment::SegmentErrorKind;
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -109,7 +109,7 @@ pub enum Error {
 
     /// A body returned an error.
     #[error(transparent)]
-    Refused(#[from] Box<Refusal>),
+    BodyFailed(#[from] Box<BodyFailure>),
 
     /// The job took longer than it was given.
     #[error(
@@ -215,7 +215,7 @@ pub enum Error {
         /// Its name.
         name: String,
         /// What is the matter.
-        trouble: Trouble,
+        trouble: SegmentErrorKind,
     },
 
     /// A file that is not what it should be.
@@ -272,7 +272,7 @@ impl fmt::Display for SliceName {
 /// A body's error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("worker {rank} gave up {}: {reason}", .slice.map_or("before its first slice".to_owned(), |slice| format!("on slice {slice}")))]
-pub struct Refusal {
+pub struct BodyFailure {
     /// The worker's rank.
     pub rank: usize,
     /// The slice it worked on; `None` if it could not even attach the arrays.
@@ -298,7 +298,7 @@ pub struct Death {
     pub done: usize,
     /// Slices there are.
     pub slices: usize,
-    /// Ranks of those who died later in a job that [went on](crate::Job::go_on_without_dead).
+    /// Ranks of those who died later in a job that [went on](crate::Job::continue_after_death).
     pub others: Vec<usize>,
 }
 

@@ -2,7 +2,7 @@
 
 use bytemuck::Pod;
 
-use crate::answer::{Answer, Gathered};
+use crate::answer::{Answer, Answers};
 use crate::crew::Crew;
 use crate::engines::{Body, run_alone};
 use crate::error::Result;
@@ -22,7 +22,7 @@ use crate::worker::Worker;
 /// let mut bright = Shared::<f32, _>::zeros_like(&photo)?;
 /// let gain = 1.5;
 /// parfork::fork(4, (&photo, &mut bright), |w, (photo, mut slice)| {
-///     slice.zip_mut_with(&w.share_of(photo), |out, &p| *out = f32::from(p) * gain);
+///     slice.zip_mut_with(&w.slice_of(photo), |out, &p| *out = f32::from(p) * gain);
 /// })?;
 /// assert!(bright.view().iter().all(|&value| value == 300.0));
 /// # Ok::<(), parfork::Error>(())
@@ -46,7 +46,7 @@ use crate::worker::Worker;
 /// # Errors
 /// If this process has other threads; if processes cannot be made; if a worker dies, panics or its body returns an error: the
 /// error then says which worker, on which slice, why. Outputs of a failed job are incomplete. No process is left in any case.
-pub fn fork<L, R>(workers: usize, lent: L, body: impl Fn(&Worker<'_>, L::Part<'_>) -> R) -> Result<Gathered<R::Value>>
+pub fn fork<L, R>(workers: usize, lent: L, body: impl Fn(&Worker<'_>, L::Part<'_>) -> R) -> Result<Answers<R::Value>>
 where
     L: Lend,
     R: Answer,
@@ -66,7 +66,7 @@ impl Crew {
         lent: L,
         argument: A,
         body: fn(&Worker<'_>, A, L::Part<'_>) -> R,
-    ) -> Result<Gathered<R::Value>> {
+    ) -> Result<Answers<R::Value>> {
         Job::new(lent).crew(self).run_with(argument, body)
     }
 }

@@ -133,7 +133,7 @@ impl<'f> Task<'f> {
             workers: Some(1),
             split: Some(Split::default().into_pieces(1)),
             deadline: settings.deadline,
-            stop: settings.stop,
+            cancel_token: settings.cancel_token,
             sandbox: Some(sandbox.around_programs()),
             ..Settings::default()
         };
@@ -155,7 +155,7 @@ impl<'f> Task<'f> {
             Orphans::adopt(MARK).map_err(Error::system("become the parent of processes that are left behind"))?;
         match Job::with(lent, settings).run(|_, _| answer(&start, order.memory)) {
             Ok(answers) => Ok(answers.first().copied().unwrap_or_default()),
-            Err(Error::Refused(refusal)) => Err(match refusal.reason.split_once('\0') {
+            Err(Error::BodyFailed(refusal)) => Err(match refusal.reason.split_once('\0') {
                 Some((what, remedy)) => self.input.wrong(what, remedy),
                 None => self.input.wrong(refusal.reason, "look at what the machine has left for it"),
             }),

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use bytemuck::Pod;
 
-use crate::answer::{Answer, Gathered};
+use crate::answer::{Answer, Answers};
+use crate::cancel::CancelToken;
 use crate::crew::Crew;
 use crate::engine::Engine;
 use crate::engines::{self, Body, Programs, Task, Tender};
@@ -19,9 +20,8 @@ use crate::error::{Error, Result};
 use crate::lend::Lend;
 #[cfg(feature = "sandbox")]
 use crate::sandbox::Sandbox;
-use crate::settings::{Redo, Settings};
+use crate::settings::{RetryPolicy, Settings};
 use crate::slices::{Schedule, Split};
-use crate::stop::Stop;
 use crate::sys::cpu;
 use crate::worker::Worker;
 
@@ -111,10 +111,10 @@ impl<'p, L: Lend> Job<'p, L> {
     /// and the error names it. By default 0: the first death ends the job.
     ///
     /// A dead worker may have written part of its slice. So a job that lends outputs must say why that does not matter:
-    /// [`overwrites`](Self::overwrites) or [`undo_copies`](Self::undo_copies).
+    /// [`body_overwrites`](Self::overwrites) or [`restore_outputs`](Self::restore_outputs).
     ///
-    /// Nothing is tried again in jobs whose workers can [`meet`](Worker::meet) (see
-    /// [`go_on_without_dead`](Self::go_on_without_dead) for those), nor when a body returns an error.
+    /// Nothing is tried again in jobs whose workers can [`barrier`](Worker::meet) (see
+    /// [`continue_after_death`](Self::continue_after_death) for those), nor when a body returns an error.
     pub fn retries(mut self, retries: u32) -> Self {
         self.settings.retries = retries;
         self
@@ -122,8 +122,8 @@ impl<'p, L: Lend> Job<'p, L> {
 
     /// Says that the body writes every cell of its slices before it reads it, so that a slice can be tried again whatever is
     /// in it.
-    pub fn overwrites(mut self) -> Self {
-        self.settings.redo = Redo::Overwrites;
+    pub fn body_overwrites(mut self) -> Self {
+        self.settings.retry_policy = RetryPolicy::BodyOverwrites;
         self
     }
 
@@ -133,23 +133,23 @@ impl<'p, L: Lend> Job<'p, L> {
     /// ```
     /// use parfork::{Job, Shared};
     /// let mut balance = Shared::<i64, _>::zeros(1000)?;
-    /// Job::new(&mut balance).workers(2).retries(2).undo_copies().run(|_, mut slice| *slice += 100)?;
+    /// Job::new(&mut balance).workers(2).retries(2).restore_outputs().run(|_, mut slice| *slice += 100)?;
     /// assert!(balance.view().iter().all(|&each| each == 100));
     /// # Ok::<(), parfork::Error>(())
     /// ```
-    pub fn undo_copies(mut self) -> Self {
-        self.settings.redo = Redo::Undo;
+    pub fn restore_outputs(mut self) -> Self {
+        self.settings.retry_policy = RetryPolicy::RestoreOutputs;
         self
     }
 
-    /// Lets processes that [`meet`](Worker::meet) go on when one of them dies: it is taken off every meeting, whether it had
+    /// Lets processes that [`barrier`](Worker::meet) go on when one of them dies: it is taken off every meeting, whether it had
     /// come or not, and the others meet without it. When they have finished, the job ends with the error that names the dead
     /// ([`Error::WorkerDied`]), and what the others wrote is in place. By default they are all told instead, and the job ends.
     ///
     /// The bodies must not need what a dead one would have written. One that returns early or with an error is not dead: that
     /// still ends the meeting for all.
-    pub fn go_on_without_dead(mut self, go_on: bool) -> Self {
-        self.settings.go_on_without_dead = go_on;
+    pub fn continue_after_death(mut self, go_on: bool) -> Self {
+        self.settings.continue_after_death = go_on;
         self
     }
 
@@ -231,8 +231,8 @@ impl<'p, L: Lend> Job<'p, L> {
 
     /// Ends the job with an error soon after `stop` was asked for. Processes are killed; threads and the serial engine stop
     /// before their next slice.
-    pub fn stop(mut self, stop: &'p Stop) -> Self {
-        self.settings.stop = Some(stop);
+    pub fn cancel_token(mut self, stop: &'p CancelToken) -> Self {
+        self.settings.cancel_token = Some(stop);
         self
     }
 
@@ -245,7 +245,7 @@ impl<'p, L: Lend> Job<'p, L> {
     /// Keeps a record of who did what when, and of what it cost, for the [`Report`](crate::Report): [`crate::record`] has the
     /// views of it. Costs less than a hundredth of a job whose slices take 100 us or more, and some 0.1 ms after it.
     ///
-    /// A job that fails has no report: its record goes [elsewhere](Self::record_if_failed).
+    /// A job that fails has no report: its record goes [elsewhere](Self::on_failure).
     #[cfg(feature = "record")]
     pub fn record(mut self, record: bool) -> Self {
         self.settings.record = record;
@@ -258,14 +258,14 @@ impl<'p, L: Lend> Job<'p, L> {
     /// ```
     /// use parfork::{Job, Shared};
     /// let (mut cells, mut attempts) = (Shared::<u8, _>::zeros(100)?, Vec::new());
-    /// let job = Job::new(&mut cells).workers(2).record_if_failed(|record| attempts = record.attempts);
+    /// let job = Job::new(&mut cells).workers(2).on_failure(|record| attempts = record.attempts);
     /// job.run(|w, _| if w.region().index() == 70 { Err("no such luck") } else { Ok(()) }).unwrap_err();
     /// assert!(attempts.iter().any(|attempt| attempt.slice == 70 && !attempt.done));
     /// # Ok::<(), parfork::Error>(())
     /// ```
     #[cfg(feature = "record")]
-    pub fn record_if_failed(mut self, told: impl FnOnce(crate::record::Record) + 'p) -> Self {
-        self.settings.record_if_failed = Some(Box::new(told));
+    pub fn on_failure(mut self, told: impl FnOnce(crate::record::Record) + 'p) -> Self {
+        self.settings.on_failure = Some(Box::new(told));
         self
     }
 
@@ -279,7 +279,7 @@ impl<'p, L: Lend> Job<'p, L> {
     ///
     /// # Errors
     /// As [`fork`](crate::fork()); also if the array cannot be cut as asked.
-    pub fn run<R: Answer>(self, body: impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync) -> Result<Gathered<R::Value>> {
+    pub fn run<R: Answer>(self, body: impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync) -> Result<Answers<R::Value>> {
         if self.settings.crew.is_some() && self.settings.engine == Engine::Processes {
             return Err(Error::Crew(
                 "this body may use what is around it, and a crew's workers were forked before that was there. Use \
@@ -296,7 +296,7 @@ impl<'p, L: Lend> Job<'p, L> {
         self,
         body: impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync,
         programs: &dyn Programs,
-    ) -> Result<Gathered<R::Value>> {
+    ) -> Result<Answers<R::Value>> {
         let (engine, body) = (self.settings.engine, Body::<L, R, _>::with_programs(body, programs));
         self.run_as::<R>(None, |work, orders, _| engines::run(engine, work, &body, orders))
     }
@@ -343,7 +343,7 @@ impl<'p, L: Lend> Job<'p, L> {
         mut self,
         argument: A,
         body: fn(&Worker<'_>, A, L::Part<'_>) -> R,
-    ) -> Result<Gathered<R::Value>> {
+    ) -> Result<Answers<R::Value>> {
         let tender = Tender::of::<L, A, R>(body);
         let crew = self.settings.crew.take();
         let Some(crew) = crew else { return self.run(move |worker, part| body(worker, argument, part)) };
@@ -383,13 +383,13 @@ impl<'p, L: Lend> Job<'p, L> {
     /// # Errors
     /// As [`run`](Self::run).
     #[allow(unsafe_code)]
-    pub unsafe fn run_beside_threads<R: Answer>(
+    pub unsafe fn run_in_threaded_process<R: Answer>(
         mut self,
         body: impl Fn(&Worker<'_>, L::Part<'_>) -> R,
-    ) -> Result<Gathered<R::Value>> {
+    ) -> Result<Answers<R::Value>> {
         self.settings.engine = Engine::Processes;
         let body = Body::<L, R, _>::new(body);
         // SAFETY: passed on to the caller.
-        self.run_as::<R>(None, |work, orders, _| unsafe { engines::run_beside_threads(work, &body, orders) })
+        self.run_as::<R>(None, |work, orders, _| unsafe { engines::run_in_threaded_process(work, &body, orders) })
     }
 }

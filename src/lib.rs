@@ -46,6 +46,7 @@
 compile_error!("parfork needs Linux: memfd, futex_waitv and pidfd have no counterpart elsewhere");
 
 mod answer;
+mod cancel;
 mod crew;
 mod engine;
 mod engines;
@@ -76,18 +77,18 @@ mod sandbox;
 mod settings;
 mod shared;
 pub mod slices;
-mod stop;
 mod sync;
 mod sys;
 pub mod watch;
 mod worker;
 
-pub use answer::{Answer, Gathered};
+pub use answer::{Answer, Answers};
+pub use cancel::{CancelToken, SignalGuard};
 pub use crew::{Crew, CrewSettings};
 pub use engine::{Engine, EngineError, MOST_WORKERS};
 pub use error::{
-    ArrayName, Cause, Death, Error, Fault, Obstacle, Owner, Place, Refusal, Remaining, Result, SliceName, Touch,
-    Trouble,
+    AccessKind, ArrayName, BodyFailure, Cause, CellOwner, Death, Error, Fault, FaultLocation, Obstacle, Remaining,
+    Result, SegmentErrorKind, SliceName,
 };
 pub use fork::fork;
 pub use job::{Job, cpus};
@@ -96,15 +97,14 @@ pub use report::{Memory, Report, WorkerReport};
 #[cfg(feature = "sandbox")]
 pub use sandbox::Sandbox;
 #[cfg(feature = "record")]
-pub use settings::IfFailed;
-pub use settings::{Progress, Redo, Settings};
+pub use settings::OnFailure;
+pub use settings::{Progress, RetryPolicy, Settings};
 #[cfg(feature = "npy")]
 pub use shared::Mapped;
 #[cfg(feature = "named")]
 pub use shared::named;
-pub use shared::{Order, Shared, keep_memory};
+pub use shared::{Order, Shared, set_segment_cache};
 pub use slices::{Schedule, ScheduleError, Split, SplitError};
-pub use stop::{Hold, Stop};
 pub use worker::Worker;
 
 /// The README's programs are run with the other examples.

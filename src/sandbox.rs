@@ -29,7 +29,7 @@ use crate::sys::sandbox::{Cell, Outputs, Receiver, Report, Reports, Support, ent
 /// let mut cells = Shared::<u8, _>::zeros(64)?;
 /// let job = Job::new(&mut cells).workers(2).sandbox(Sandbox::new());
 /// let Err(error) = job.run(|_, _| std::fs::read("/etc/passwd").map(drop)) else { panic!("it was read") };
-/// assert!(matches!(error, Error::Refused(_)));
+/// assert!(matches!(error, Error::BodyFailed(_)));
 /// # Ok::<(), parfork::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]

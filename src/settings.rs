@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cancel::CancelToken;
 use crate::crew::Crew;
 use crate::engine::Engine;
 #[cfg(feature = "record")]
@@ -9,13 +10,12 @@ use crate::record::Record;
 #[cfg(feature = "sandbox")]
 use crate::sandbox::Sandbox;
 use crate::slices::{Schedule, Split};
-use crate::stop::Stop;
 
 pub use crate::engines::Progress;
 
 /// Who is given the record of a job that failed.
 #[cfg(feature = "record")]
-pub type IfFailed<'p> = Box<dyn FnOnce(Record) + 'p>;
+pub type OnFailure<'p> = Box<dyn FnOnce(Record) + 'p>;
 
 /// The settings of a job, whose fields are what [`Job`](crate::Job)'s methods set one by one; kernels, which bring their own loans and
 /// body, take them whole.
@@ -36,7 +36,7 @@ pub struct Settings<'p> {
     /// How often a slice is tried again after a worker process died on it; see [`Job::retries`](crate::Job::retries).
     pub retries: u32,
     /// What makes it safe to try a slice again. Kernels know that they overwrite theirs.
-    pub redo: Redo,
+    pub retry_policy: RetryPolicy,
     /// To how many threads libraries are held in each worker process: 1 if not given, 0 leaves them alone; see
     /// [`Job::threads_per_worker`](crate::Job::threads_per_worker).
     pub threads_per_worker: Option<usize>,
@@ -44,8 +44,8 @@ pub struct Settings<'p> {
     pub pin: bool,
     /// The number of the one slice to run, if not all; see [`Job::only_slice`](crate::Job::only_slice).
     pub only_slice: Option<usize>,
-    /// Whether workers that meet go on when one dies; see [`Job::go_on_without_dead`](crate::Job::go_on_without_dead).
-    pub go_on_without_dead: bool,
+    /// Whether workers that meet go on when one dies; see [`Job::continue_after_death`](crate::Job::continue_after_death).
+    pub continue_after_death: bool,
     /// After what time to give up.
     pub deadline: Option<Duration>,
     /// How long a worker process may take for one slice; see [`Job::slice_deadline`](crate::Job::slice_deadline).
@@ -62,25 +62,25 @@ pub struct Settings<'p> {
     /// Whether the job is recorded; see [`Job::record`](crate::Job::record).
     #[cfg(feature = "record")]
     pub record: bool,
-    /// Given the record of the job if it fails; see [`Job::record_if_failed`](crate::Job::record_if_failed).
+    /// Given the record of the job if it fails; see [`Job::on_failure`](crate::Job::on_failure).
     #[cfg(feature = "record")]
-    pub record_if_failed: Option<IfFailed<'p>>,
+    pub on_failure: Option<OnFailure<'p>>,
     /// A request to stop that the job looks at.
-    pub stop: Option<&'p Stop>,
+    pub cancel_token: Option<&'p CancelToken>,
     /// Told now and then how many slices are done, of how many.
     pub progress: Option<Progress<'p>>,
 }
 
 /// What a second try at a slice finds in it, for a worker that died may have written part of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Redo {
+pub enum RetryPolicy {
     /// Nobody has said whether that matters, so slices of outputs are not tried again.
     #[default]
-    Unsafe,
+    Forbid,
     /// Whatever the dead worker left: the body writes every cell before it reads it.
-    Overwrites,
+    BodyOverwrites,
     /// What was there before the job: each slice is copied before the body gets it, and put back before the next try.
-    Undo,
+    RestoreOutputs,
 }
 
 impl<'p> Settings<'p> {

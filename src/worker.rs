@@ -60,14 +60,14 @@ impl Worker<'_> {
     /// ```
     /// use parfork::Shared;
     /// let ones = Shared::from_array(&ndarray::Array1::<f64>::ones(1000))?;
-    /// let sum: f64 = parfork::fork(2, &ones, |w, a| w.share_of(a).sum())?.sum();
+    /// let sum: f64 = parfork::fork(2, &ones, |w, a| w.slice_of(a).sum())?.sum();
     /// assert_eq!(sum, 1000.0);
     /// # Ok::<(), parfork::Error>(())
     /// ```
     ///
     /// # Panics
     /// If the array is smaller than the slice, or has fewer axes than are cut.
-    pub fn share_of<'a, T, D: Dimension>(&self, array: ArrayView<'a, T, D>) -> ArrayView<'a, T, D> {
+    pub fn slice_of<'a, T, D: Dimension>(&self, array: ArrayView<'a, T, D>) -> ArrayView<'a, T, D> {
         self.region.ranges().fold(array, |array, (axis, range)| cut(array, axis, range))
     }
 
@@ -75,8 +75,8 @@ impl Worker<'_> {
     /// cells begin at `region().range(axis).start - region().range_with_halo(axis).start` of it.
     ///
     /// # Panics
-    /// As [`share_of`](Self::share_of).
-    pub fn share_with_halo<'a, T, D: Dimension>(&self, array: ArrayView<'a, T, D>) -> ArrayView<'a, T, D> {
+    /// As [`slice_of`](Self::slice_of).
+    pub fn slice_with_halo<'a, T, D: Dimension>(&self, array: ArrayView<'a, T, D>) -> ArrayView<'a, T, D> {
         self.region.ranges_with_halo().fold(array, |array, (axis, range)| cut(array, axis, range))
     }
 
@@ -88,17 +88,17 @@ impl Worker<'_> {
     /// # Errors
     /// If a worker dies, fails, or returns without coming here, all who wait are told which one and why instead of waiting
     /// for ever; those who come later are told the same. A job may [go on without the
-    /// dead](crate::Job::go_on_without_dead) instead. Also if the job is not of that kind.
-    pub fn meet(&self) -> Result<()> {
+    /// dead](crate::Job::continue_after_death) instead. Also if the job is not of that kind.
+    pub fn barrier(&self) -> Result<()> {
         self.come(None)
     }
 
     /// Waits so long at most until every worker of the job has come here.
     ///
     /// # Errors
-    /// As [`meet`](Self::meet). If time is up, the error says who has not come, and the meeting is over for all workers and
+    /// As [`barrier`](Self::meet). If time is up, the error says who has not come, and the meeting is over for all workers and
     /// for good: whoever has come is counted, and cannot be taken back without leaving the others in doubt who has met.
-    pub fn meet_within(&self, span: Duration) -> Result<()> {
+    pub fn barrier_timeout(&self, span: Duration) -> Result<()> {
         self.come(Some(span))
     }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ndarray::{Array2, Ix1, Ix2};
-use parfork::{Cause, Crew, CrewSettings, Engine, Error, Job, Order, Schedule, Settings, Shared, Split, Stop};
+use parfork::{CancelToken, Cause, Crew, CrewSettings, Engine, Error, Job, Order, Schedule, Settings, Shared, Split};
 use support::{Page, cases, no_children, nothing_left, play};
 
 fn main() -> ExitCode {
@@ -98,7 +98,7 @@ fn stop_me() {
 fn job_with(deed: fn(), times: u64, retries: u32) -> (Shared<u64, Ix1>, parfork::Result<parfork::Report>) {
     let begun = Page::new();
     let mut cells = Shared::<u64, _>::zeros(12).unwrap();
-    let job = Job::new(&mut cells).workers(3).retries(retries).overwrites().slice_deadline(LONG);
+    let job = Job::new(&mut cells).workers(3).retries(retries).body_overwrites().slice_deadline(LONG);
     let done = nothing_left(|| {
         job.run(|w, mut slice| {
             let number = w.region().index();
@@ -175,7 +175,7 @@ fn a_worker_that_waits_for_others_at_the_end_is_not_late() {
 fn a_worker_beyond_its_memory_aborts_alone() {
     let tries = Page::new();
     let mut cells = Shared::<u64, _>::zeros(8).unwrap();
-    let job = Job::new(&mut cells).workers(2).retries(1).overwrites().memory_limit(64 << 20);
+    let job = Job::new(&mut cells).workers(2).retries(1).body_overwrites().memory_limit(64 << 20);
     let done = nothing_left(|| {
         job.run(|w, mut slice| {
             let greedy = w.region().index() == 3 && tries[0].fetch_add(1, Ordering::Relaxed) == 0;
@@ -204,7 +204,7 @@ fn what_is_lent_does_not_count_as_a_workers_memory() {
 /// Runs a job in place, `cell = 2 * cell + 1`, in which every slice kills its first worker half way.
 fn doubled(mut cells: Shared<u32, Ix2>, split: Split, guard: bool) -> Shared<u32, Ix2> {
     let begun = Page::new();
-    let job = Job::new(&mut cells).workers(3).split(split).retries(1).undo_copies().guard(guard);
+    let job = Job::new(&mut cells).workers(3).split(split).retries(1).restore_outputs().guard(guard);
     let done = nothing_left(|| {
         job.run(|w, mut slice| {
             let half = slice.len() / 2;
@@ -255,7 +255,7 @@ fn a_guarded_worker_writes_its_slice_only() {
     for (width, stray) in [(1024_usize, 1024_usize), (1000, 3000)] {
         let begun = Page::new();
         let mut cells = Shared::<u32, _>::zeros((16, width)).unwrap();
-        let job = Job::new(&mut cells).workers(2).split(Split::rows().of(1)).retries(1).overwrites().guard(true);
+        let job = Job::new(&mut cells).workers(2).split(Split::rows().of(1)).retries(1).body_overwrites().guard(true);
         let done = nothing_left(|| {
             job.run(|w, mut slice| {
                 slice.fill(w.region().index() as u32);
@@ -296,18 +296,18 @@ fn a_guard_and_undo_copies_together() {
 
 fn a_stop_ends_jobs_on_every_engine() {
     for engine in Engine::ALL {
-        let (stop, begun) = (Stop::new(), Page::new());
+        let (stop, begun) = (CancelToken::new(), Page::new());
         let mut cells = Shared::<u64, _>::zeros(1000).unwrap();
         // Threads and the serial engine are told by a body, which shares their memory; processes by the coordinator.
-        let job = Job::new(&mut cells).workers(2).engine(engine).stop(&stop).progress(|_, _| {
+        let job = Job::new(&mut cells).workers(2).engine(engine).cancel_token(&stop).progress(|_, _| {
             if begun[0].load(Ordering::Relaxed) > 5 {
-                stop.ask();
+                stop.cancel();
             }
         });
         let error = nothing_left(|| {
             job.run(|_, _| {
                 if begun[0].fetch_add(1, Ordering::Relaxed) > 5 {
-                    stop.ask();
+                    stop.cancel();
                     if engine == Engine::Processes {
                         sleep_for_ever();
                     }
@@ -320,7 +320,7 @@ fn a_stop_ends_jobs_on_every_engine() {
             "{engine}: {error}"
         );
         // The request stays.
-        let again = Job::new(&mut cells).workers(2).engine(engine).stop(&stop).run(|_, _| ());
+        let again = Job::new(&mut cells).workers(2).engine(engine).cancel_token(&stop).run(|_, _| ());
         assert!(matches!(again, Err(Error::Stopped { .. })), "{engine}: {again:?}");
     }
 }
@@ -330,7 +330,7 @@ fn replacements_come_though_threads_run_by_then() {
     let (hold, held) = std::sync::mpsc::channel::<()>();
     let mut held = Some(held);
     let mut cells = Shared::<u64, _>::zeros(8).unwrap();
-    let job = Job::new(&mut cells).workers(2).retries(1).overwrites().progress(|_, _| {
+    let job = Job::new(&mut cells).workers(2).retries(1).body_overwrites().progress(|_, _| {
         if let Some(held) = held.take() {
             std::thread::spawn(move || held.recv());
             begun[1].store(1, Ordering::Release);
@@ -362,7 +362,7 @@ fn child_named(name: &str) -> Option<i32> {
 fn replacements_come_though_the_nursery_is_killed() {
     let begun = Page::new();
     let mut cells = Shared::<u64, _>::zeros(8).unwrap();
-    let job = Job::new(&mut cells).workers(2).retries(1).overwrites().progress(|_, _| {
+    let job = Job::new(&mut cells).workers(2).retries(1).body_overwrites().progress(|_, _| {
         if let Some(nursery) = child_named("parfork-nursery") {
             // SAFETY: a signal to a child of this process that has not been reaped.
             unsafe { libc::kill(nursery, libc::SIGKILL) };
@@ -418,7 +418,7 @@ fn a_worker_that_stands_still_without_a_slice_is_told() {
     let alone = nothing_left(|| job.run(|_, mut slice| slice.fill(1)));
     let Err(Error::WorkerDied(death)) = alone else { panic!("{alone:?}") };
     assert_eq!((death.rank, death.slice, death.done), (1, None, 12));
-    let job = Job::new(&mut cells).workers(2).slice_deadline(LONG).retries(1).overwrites();
+    let job = Job::new(&mut cells).workers(2).slice_deadline(LONG).retries(1).body_overwrites();
     let done = nothing_left(|| job.run(|_, mut slice| slice.fill(1))).unwrap();
     assert!(cells.as_slice().iter().all(|&cell| cell == 1));
     let [death] = &done.report().deaths[..] else { panic!("{:?}", done.report().deaths) };
@@ -476,7 +476,7 @@ fn a_job_that_was_stopped_as_a_whole_is_not_late() {
 /// Threads cannot be ended, so the job goes on when it is asked to stop.
 fn work_on_a_thread_for_ever() {
     let mut cell = Shared::<u64, _>::zeros(1).unwrap();
-    let job = Job::new(&mut cell).workers(1).engine(Engine::Threads).stop(Stop::at_signals().unwrap());
+    let job = Job::new(&mut cell).workers(1).engine(Engine::Threads).cancel_token(CancelToken::at_signals().unwrap());
     let ran = job.run(|_, _| {
         println!("at work");
         loop_for_ever();
@@ -485,7 +485,7 @@ fn work_on_a_thread_for_ever() {
 }
 
 fn hold_nothing() {
-    Stop::at_signals().unwrap();
+    CancelToken::at_signals().unwrap();
     println!("at work");
     sleep_for_ever();
 }

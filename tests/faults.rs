@@ -298,8 +298,8 @@ fn an_error_of_a_body_is_told() {
             let job = Job::new(&mut array).workers(workers).split(Split::tiles(4, 1)).engine(engine);
             job.run(|w, _| if w.region().index() == BAD { Err("no light in here") } else { Ok(()) }).unwrap_err()
         });
-        let Error::Refused(refusal) = &error else { panic!("{error:?}") };
-        let parfork::Refusal { rank, slice, reason } = &**refusal;
+        let Error::BodyFailed(refusal) = &error else { panic!("{error:?}") };
+        let parfork::BodyFailure { rank, slice, reason } = &**refusal;
         assert_eq!((*rank < workers, slice.unwrap().0.index(), reason.as_str()), (true, BAD, "no light in here"));
         let text = error.to_string();
         assert!(
@@ -356,7 +356,7 @@ fn the_death_of_several_at_once_is_one_error() {
         let error = nothing_left(|| {
             let job = Job::new(&mut array).workers(workers).schedule(Schedule::Static);
             job.run(|w, _| -> parfork::Result<()> {
-                w.meet()?;
+                w.barrier()?;
                 raise([libc::SIGKILL, libc::SIGSEGV][w.rank() % 2]);
                 Ok(())
             })
@@ -564,7 +564,7 @@ fn a_dead_worker_with_a_living_grandchild_is_noticed() {
     );
 }
 
-fn grandchild(end: impl Fn(), check: impl Fn(parfork::Result<parfork::Gathered<()>>)) {
+fn grandchild(end: impl Fn(), check: impl Fn(parfork::Result<parfork::Answers<()>>)) {
     for workers in WORKERS {
         let mut array = Shared::<u8, _>::zeros(SLICES).unwrap();
         let pid = Page::new();
@@ -696,7 +696,7 @@ fn coordinate_for_ever() {
         // Some asleep, some busy, some at a meeting.
         match w.rank() % 3 {
             0 => pause_for_ever(),
-            1 => drop(w.meet()),
+            1 => drop(w.barrier()),
             _ => loop {
                 std::hint::spin_loop();
             },

@@ -103,7 +103,7 @@ fn every_cell_is_written_once(engine: Engine, workers: &[usize]) {
             let mut output = Shared::<i64, _>::zeros_in(shape, orders.1).unwrap();
             let job = Job::new((&source, &mut output)).workers(workers).split(split.parse().unwrap());
             let answers = job.schedule(schedule).engine(engine).run(|w, (source, mut slice)| {
-                let (first, mine) = ((slice.rows().start, slice.cols().start), w.share_of(source));
+                let (first, mine) = ((slice.rows().start, slice.cols().start), w.slice_of(source));
                 assert_eq!(mine.dim(), slice.dim());
                 for ((i, j), cell) in slice.indexed_iter_mut() {
                     *cell += 3 * mine[[i, j]] + ((first.0 + i) * 1000 + first.1 + j) as i64;
@@ -165,7 +165,7 @@ fn answers_and_sums_have_the_same_bits_whoever_works() {
         for (engine, schedule) in Engine::ALL.into_iter().flat_map(|engine| schedules().map(move |s| (engine, s))) {
             for workers in [1, 2, 3, 8, 40] {
                 let job = Job::new(&values).workers(workers).split(split.parse().unwrap()).schedule(schedule);
-                let sums = job.engine(engine).run(|w, values| w.share_of(values).iter().sum::<f64>()).unwrap();
+                let sums = job.engine(engine).run(|w, values| w.slice_of(values).iter().sum::<f64>()).unwrap();
                 let bits = (
                     sums.iter().map(|sum| sum.to_bits()).collect(),
                     sums.clone().sum().to_bits(),
@@ -209,7 +209,7 @@ fn a_body_may_return_any_plain_answer() {
         let job = || Job::new(&line).workers(4).split(Split::rows().of(20)).engine(engine);
         let extremes = job()
             .run(|w, line| {
-                let mine = w.share_of(line);
+                let mine = w.slice_of(line);
                 let (least, most) = (mine[0], mine[mine.len() - 1]);
                 Ok::<_, String>(Extremes { least, most, count: mine.len() as u64 })
             })
@@ -234,7 +234,7 @@ fn several_arrays_are_lent_as_a_tuple() {
         let mut totals = Shared::<f64, _>::zeros(9).unwrap();
         let job = Job::new((&a, &mut sums, &b, (&factors, &mut totals))).workers(2).engine(engine);
         let run = job.run(|w, (a, mut sums, b, (factors, mut totals))| {
-            sums.assign(&(&w.share_of(a) + &w.share_of(b) * &factors));
+            sums.assign(&(&w.slice_of(a) + &w.slice_of(b) * &factors));
             for (row, total) in sums.axis_iter(Axis(0)).zip(totals.iter_mut()) {
                 *total = row.sum() as f64;
             }
@@ -290,7 +290,7 @@ fn a_halo_shows_the_neighbours_cells() {
             let mut sums = Shared::<i64, _>::zeros(101).unwrap();
             let job = Job::new((&line, &mut sums)).workers(3).split(Split::rows().of(each).halo(halo)).engine(engine);
             job.run(|w, (line, mut sums)| {
-                let (near, start) = (w.share_with_halo(line), w.region().range_with_halo(0).unwrap().start);
+                let (near, start) = (w.slice_with_halo(line), w.region().range_with_halo(0).unwrap().start);
                 let first = sums.rows().start - start;
                 sums.indexed_iter_mut().for_each(|(i, sum)| *sum = around_1d(near, first + i, halo));
             })
@@ -302,7 +302,7 @@ fn a_halo_shows_the_neighbours_cells() {
             let mut sums = Shared::<i64, _>::zeros((23, 31)).unwrap();
             let job = Job::new((&plane, &mut sums)).workers(3).split(split.halo(halo)).engine(engine);
             job.run(|w, (plane, mut sums)| {
-                let near = w.share_with_halo(plane);
+                let near = w.slice_with_halo(plane);
                 let first = [0, 1].map(|axis| {
                     let (region, outer) = (w.region(), w.region().range_with_halo(axis));
                     region.range(axis).map_or(0, |range| range.start - outer.unwrap().start)
@@ -376,7 +376,7 @@ fn a_deadline_ends_processes_in_the_middle_of_a_slice() {
     for deadline in [Duration::ZERO, Duration::from_millis(20)] {
         let job = Job::new(&mut line).workers(3).schedule(Schedule::Static).deadline(deadline);
         let error =
-            nothing_left(|| job.run(|w, _| if w.rank() == 2 { wait_for_ever() } else { w.meet() }).unwrap_err());
+            nothing_left(|| job.run(|w, _| if w.rank() == 2 { wait_for_ever() } else { w.barrier() }).unwrap_err());
         assert!(matches!(error, Error::Deadline { .. }), "{error}");
     }
 }
@@ -481,7 +481,8 @@ fn a_vouched_for_fork_works_beside_a_busy_thread() {
             let mut line = Shared::<usize, _>::zeros(20).unwrap();
             let job = Job::new(&mut line).workers(3);
             // SAFETY: the body uses nothing but the allocator and its slice.
-            let run = unsafe { job.run_beside_threads(|w, mut slice| slice[0] = vec![0; w.region().index()].len()) };
+            let run =
+                unsafe { job.run_in_threaded_process(|w, mut slice| slice[0] = vec![0; w.region().index()].len()) };
             run.unwrap();
             assert!(line.as_slice().iter().copied().eq(0..20));
         }
@@ -498,7 +499,7 @@ fn a_vouched_for_fork_works_beside_a_thread_that_makes_arrays() {
             // A worker of this job that hangs does so for ever, so the deadline decides nothing but when to say so.
             let job = Job::new(&mut line).workers(2).deadline(Duration::from_secs(20));
             // SAFETY: the body uses nothing but its slice.
-            let run = unsafe { job.run_beside_threads(|_, mut slice| slice[0] = 1) };
+            let run = unsafe { job.run_in_threaded_process(|_, mut slice| slice[0] = 1) };
             run.unwrap_or_else(|error| panic!("round {round}: {error}"));
         }
     });
@@ -513,7 +514,8 @@ fn jobs_can_run_side_by_side() {
                     let mut output = Shared::<u64, _>::zeros(40).unwrap();
                     let job = Job::new((&source, &mut output)).workers(2).deadline(Duration::from_secs(20));
                     // SAFETY: the body uses nothing but its slice.
-                    let run = unsafe { job.run_beside_threads(|w, (source, mut out)| out.assign(&w.share_of(source))) };
+                    let run =
+                        unsafe { job.run_in_threaded_process(|w, (source, mut out)| out.assign(&w.slice_of(source))) };
                     run.unwrap();
                     assert_eq!(output.as_slice(), [number; 40]);
                 }
@@ -588,10 +590,10 @@ fn four_workers_share_the_memory_of_one_input() {
         .run(|w, source| -> parfork::Result<[u64; 2]> {
             // Every worker touches every page.
             let sum: u64 = source.iter().step_by(4096).map(|&byte| u64::from(byte)).sum();
-            w.meet()?;
+            w.barrier()?;
             let coordinator = if w.rank() == 0 { proportional(nix::unistd::getppid().as_raw()) } else { 0 };
             let mine = Memory::of_this_process().unwrap().proportional;
-            w.meet()?;
+            w.barrier()?;
             Ok([mine + coordinator, sum])
         })
         .unwrap();
@@ -638,7 +640,7 @@ fn large_arrays_of_any_length_are_whole() {
         let mut output = Shared::<u8, _>::zeros(length).unwrap();
         let job = Job::new((&source, &mut output)).workers(4).split(Split::rows().into_pieces(13)).engine(engine);
         job.run(|w, (source, mut slice)| {
-            slice.assign(&w.share_of(source));
+            slice.assign(&w.slice_of(source));
             let last = slice.len() - 1;
             slice[last] += 1;
         })
@@ -663,7 +665,7 @@ fn hundreds_of_workers_do_tiny_jobs() {
                 let job = Job::new(&mut line).workers(workers).schedule(Schedule::Static);
                 job.run(|w, mut slice| -> parfork::Result<usize> {
                     slice[0] += 1;
-                    w.meet()?;
+                    w.barrier()?;
                     Ok(w.rank())
                 })
                 .unwrap()

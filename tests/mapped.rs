@@ -50,7 +50,7 @@ fn elements_are_where_they_should_be() {
         let mapped = Mapped::<u16, ndarray::Ix3>::open(&path).unwrap().expect("aligned for two bytes");
         assert_eq!(mapped.shape(), array.shape());
         let mut copy = Shared::<u16, _>::zeros((7, 50, 33)).unwrap();
-        fork(3, (&mapped, &mut copy), |w, (all, mut slice)| slice.assign(&w.share_of(all))).unwrap();
+        fork(3, (&mapped, &mut copy), |w, (all, mut slice)| slice.assign(&w.slice_of(all))).unwrap();
         assert_eq!(copy.view(), array);
     }
 }
@@ -105,7 +105,7 @@ fn only_processes_read_files() {
         assert!(error.contains("a mapped file needs workers that are processes"), "{error}");
     }
     let mut crew = Crew::start(2).unwrap();
-    crew.join_in(true);
+    crew.coordinator_works(true);
     let error = crew.run(&file, (), |_, (), _| ()).unwrap_err().to_string();
     assert!(error.contains("Read it (Shared::load)"), "{error}");
 }

@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parfork::{Cause, Engine, Error, Gathered, Job, Redo, Schedule, Settings, Shared, Split, Stop, Worker};
+use parfork::{
+    Answers, CancelToken, Cause, Engine, Error, Job, RetryPolicy, Schedule, Settings, Shared, Split, Worker,
+};
 use support::{Page, cases, nothing_left};
 
 fn main() -> ExitCode {
@@ -64,7 +66,7 @@ fn any_number_meet_any_number_of_times() {
                 let mut early = 0;
                 for round in 1..=rounds {
                     came[0].fetch_add(1, Ordering::Relaxed);
-                    w.meet()?;
+                    w.barrier()?;
                     early += u64::from(came[0].load(Ordering::Relaxed) < round * workers as u64);
                     cell[0] += 1;
                 }
@@ -89,9 +91,9 @@ fn nobody_leaves_a_meeting_before_all_have_come() {
                 for round in 1..=ROUNDS {
                     came[0].fetch_add(1, Ordering::Relaxed);
                     steps[0] += 1;
-                    w.meet()?;
+                    w.barrier()?;
                     late += u64::from(came[0].load(Ordering::Relaxed) != round * workers as u64);
-                    w.meet()?;
+                    w.barrier()?;
                 }
                 Ok(late)
             });
@@ -101,7 +103,7 @@ fn nobody_leaves_a_meeting_before_all_have_come() {
     }
     // Serially one worker meets itself.
     let mut one = Shared::<u8, _>::zeros(1).unwrap();
-    Job::new(&mut one).schedule(Schedule::Static).engine(Engine::Serial).run(|w, _| w.meet()).unwrap();
+    Job::new(&mut one).schedule(Schedule::Static).engine(Engine::Serial).run(|w, _| w.barrier()).unwrap();
 }
 
 fn workers_that_are_not_in_step_cannot_meet() {
@@ -112,9 +114,9 @@ fn workers_that_are_not_in_step_cannot_meet() {
         for engine in [Engine::Processes, Engine::Threads] {
             let refused = nothing_left(|| {
                 let job = Job::new(&mut line).workers(4).split(Split::rows().into_pieces(pieces));
-                job.schedule(schedule).engine(engine).run(|w, _| w.meet()).unwrap_err()
+                job.schedule(schedule).engine(engine).run(|w, _| w.barrier()).unwrap_err()
             });
-            assert!(matches!(refused, Error::Refused(_)), "{refused:?}");
+            assert!(matches!(refused, Error::BodyFailed(_)), "{refused:?}");
             let text = refused.to_string();
             assert!(
                 text.contains(&format!(
@@ -134,12 +136,12 @@ fn a_worker_that_returns_early_is_not_waited_for() {
             let error = nothing_left(|| {
                 let job = Job::new(&mut line).workers(workers).schedule(Schedule::Static).engine(engine);
                 job.run(|w, _| -> parfork::Result<()> {
-                    w.meet()?;
-                    if w.rank() == early { Ok(()) } else { w.meet() }
+                    w.barrier()?;
+                    if w.rank() == early { Ok(()) } else { w.barrier() }
                 })
                 .unwrap_err()
             });
-            let Error::Refused(refusal) = &error else { panic!("{error:?}") };
+            let Error::BodyFailed(refusal) = &error else { panic!("{error:?}") };
             let rank = refusal.rank;
             assert!(rank != early);
             let text = format!("worker {early} will not come");
@@ -153,7 +155,7 @@ fn a_broken_meeting_stays_broken() {
     for engine in [Engine::Processes, Engine::Threads] {
         let mut line = Shared::<u8, _>::zeros(3).unwrap();
         let job = Job::new(&mut line).workers(3).schedule(Schedule::Static).engine(engine);
-        let met = job.run(|w, _| if w.rank() == 0 { 0 } else { (0..100).filter(|_| w.meet().is_ok()).count() });
+        let met = job.run(|w, _| if w.rank() == 0 { 0 } else { (0..100).filter(|_| w.barrier().is_ok()).count() });
         assert_eq!(met.unwrap().into_vec(), [0, 0, 0], "{engine}: worker 0 came to no meeting, so there was none");
     }
 }
@@ -174,7 +176,7 @@ fn threads_may_use_rayon_and_meet() {
         job.run(|w, mut slice| -> parfork::Result<()> {
             rayon::join(|| give_way(20), || give_way(200));
             slice[0] = 1;
-            w.meet()
+            w.barrier()
         })
         .unwrap();
         assert_eq!(line.as_slice(), vec![1; workers]);
@@ -185,21 +187,21 @@ fn threads_may_use_rayon_and_meet() {
 fn a_stop_reaches_those_who_wait_at_a_meeting() {
     for engine in [Engine::Processes, Engine::Threads] {
         for _ in 0..100 {
-            let (stop, asked) = (Stop::new(), Page::new());
+            let (stop, asked) = (CancelToken::new(), Page::new());
             let mut cells = line(2);
-            let job = job(&mut cells).engine(engine).stop(&stop);
+            let job = job(&mut cells).engine(engine).cancel_token(&stop);
             // Threads ask for it themselves; for processes the coordinator does, which looks up now and then to tell progress.
             let ask = |_, _| {
                 if asked[0].load(Ordering::Relaxed) > 0 {
-                    stop.ask();
+                    stop.cancel();
                 }
             };
             let job = if engine == Engine::Processes { job.progress(ask) } else { job };
             let done = nothing_left(|| {
                 job.run(|w, _| {
                     asked[0].store(1, Ordering::Relaxed);
-                    stop.ask();
-                    w.meet()
+                    stop.cancel();
+                    w.barrier()
                 })
             });
             // Done, if both had begun by then.
@@ -215,11 +217,11 @@ fn a_death_reaches_those_who_wait_at_a_meeting() {
             let error = nothing_left(|| {
                 let job = Job::new(&mut array).workers(workers).schedule(Schedule::Static);
                 job.run(|w, _| -> parfork::Result<()> {
-                    w.meet()?;
+                    w.barrier()?;
                     if w.rank() == dead {
                         kill_me();
                     }
-                    w.meet()
+                    w.barrier()
                 })
                 .unwrap_err()
             });
@@ -286,9 +288,9 @@ fn told(workers: usize, who: usize, when: u64, deed: impl Fn() -> Result<(), Str
                     deeds[0].store(1, Ordering::Relaxed);
                     deed()?;
                 }
-                if let Err(error) = w.meet() {
+                if let Err(error) = w.barrier() {
                     told.note(w.rank(), &error);
-                    assert_eq!(w.meet().unwrap_err().to_string(), error.to_string());
+                    assert_eq!(w.barrier().unwrap_err().to_string(), error.to_string());
                     news[0].fetch_add(1, Ordering::Release);
                     return Err(error.to_string());
                 }
@@ -325,7 +327,7 @@ fn each_who_waits_is_told_of_a_panic_and_of_an_error() {
     assert!(matches!(error, Error::WorkerDied(death) if death.rank == 3));
     let (texts, error) = told(5, 2, 1, || Err("no more".to_owned()));
     names_one(&texts, 2, "gave up on slice 2: no more");
-    assert!(matches!(error, Error::Refused(refusal) if refusal.rank == 2));
+    assert!(matches!(error, Error::BodyFailed(refusal) if refusal.rank == 2));
 }
 
 fn wait_for_ever() {
@@ -340,15 +342,15 @@ fn who_comes_too_late_is_named() {
         let mut cells = line(workers);
         let error = nothing_left(|| {
             let body = |w: &Worker<'_>, _: parfork::Slice<'_, u64, ndarray::Ix1>| -> parfork::Result<()> {
-                w.meet_within(Duration::from_secs(30))?;
+                w.barrier_timeout(Duration::from_secs(30))?;
                 if late.contains(&w.rank()) {
                     wait_for_ever();
                 }
                 // One whose patience ends first, the others would wait for ever.
                 if w.rank() == 0 {
-                    w.meet_within(Duration::from_secs(2))
+                    w.barrier_timeout(Duration::from_secs(2))
                 } else {
-                    w.meet().map_err(|error| {
+                    w.barrier().map_err(|error| {
                         assert!(error.to_string().contains("worker 0 would not wait any longer"), "{error}");
                         wait_for_ever();
                         error
@@ -357,7 +359,7 @@ fn who_comes_too_late_is_named() {
             };
             job(&mut cells).run(body).unwrap_err()
         });
-        let Error::Refused(refusal) = &error else { panic!("{error:?}") };
+        let Error::BodyFailed(refusal) = &error else { panic!("{error:?}") };
         assert_eq!(refusal.rank, 0, "{error}");
         let came = format!("{} of {workers} came within 2s", workers - late.len());
         let who = match late.len() {
@@ -376,8 +378,8 @@ fn time_that_is_not_up_changes_nothing() {
         let mut cells = line(workers);
         let run = job(&mut cells).engine(engine).run(|w, _| -> parfork::Result<()> {
             for round in 0..30 {
-                w.meet_within([Duration::from_secs(60), Duration::MAX][round % 2])?;
-                w.meet()?;
+                w.barrier_timeout([Duration::from_secs(60), Duration::MAX][round % 2])?;
+                w.barrier()?;
             }
             Ok(())
         });
@@ -391,7 +393,7 @@ fn time_that_is_up_is_for_threads_too() {
         while w.rank() == 2 && !gave_up.load(Ordering::Relaxed) {
             std::thread::yield_now();
         }
-        let met = w.meet_within(if w.rank() == 0 { Duration::from_millis(10) } else { Duration::MAX });
+        let met = w.barrier_timeout(if w.rank() == 0 { Duration::from_millis(10) } else { Duration::MAX });
         gave_up.store(true, Ordering::Relaxed);
         met
     });
@@ -400,13 +402,13 @@ fn time_that_is_up_is_for_threads_too() {
 }
 
 /// Workers that meet ten times, some of which do a deed before meeting number `when`; each cell counts its worker's meetings.
-fn go_on(workers: usize, deed: impl Fn(usize, u64) + Sync) -> (Vec<u64>, parfork::Result<Gathered<()>>) {
+fn go_on(workers: usize, deed: impl Fn(usize, u64) + Sync) -> (Vec<u64>, parfork::Result<Answers<()>>) {
     let mut cells = line(workers);
     let run = nothing_left(|| {
-        job(&mut cells).go_on_without_dead(true).run(|w, mut cell| -> parfork::Result<()> {
+        job(&mut cells).continue_after_death(true).run(|w, mut cell| -> parfork::Result<()> {
             for meeting in 0..10 {
                 deed(w.rank(), meeting);
-                w.meet()?;
+                w.barrier()?;
                 cell[0] += 1;
             }
             Ok(())
@@ -416,7 +418,7 @@ fn go_on(workers: usize, deed: impl Fn(usize, u64) + Sync) -> (Vec<u64>, parfork
 }
 
 /// The dead made so many meetings, all others all ten; the error names the first, and counts right.
-fn went_on(cells: &[u64], dead: &[(usize, u64)], run: parfork::Result<Gathered<()>>) -> String {
+fn went_on(cells: &[u64], dead: &[(usize, u64)], run: parfork::Result<Answers<()>>) -> String {
     for (rank, &met) in cells.iter().enumerate() {
         let expected = dead.iter().find(|(who, _)| *who == rank).map_or(10, |(_, met)| *met);
         assert_eq!(met, expected, "worker {rank}: {run:?}");
@@ -478,10 +480,10 @@ fn a_death_at_any_moment_stops_nobody() {
         for time in 0..times {
             let (mut cells, pids) = (line(workers), Page::new());
             let run = nothing_left(|| {
-                job(&mut cells).go_on_without_dead(true).run(|w, mut cell| -> parfork::Result<()> {
+                job(&mut cells).continue_after_death(true).run(|w, mut cell| -> parfork::Result<()> {
                     pids[w.rank()].store(u64::from(std::process::id()), Ordering::Relaxed);
                     for round in 0..ROUNDS {
-                        w.meet()?;
+                        w.barrier()?;
                         if w.rank() == 0 && round == 20 + time * 7 {
                             (0..time * 29).for_each(|_| std::hint::spin_loop());
                             // SAFETY: a signal to a worker, which has met and so has stored its number.
@@ -535,10 +537,10 @@ fn the_rest_go_on_without_some_of_hundreds() {
 fn going_on_is_not_for_those_who_return() {
     let mut cells = line(4);
     let error = nothing_left(|| {
-        let job = job(&mut cells).go_on_without_dead(true);
-        job.run(|w, _| if w.rank() == 1 { Ok(()) } else { w.meet() }).unwrap_err()
+        let job = job(&mut cells).continue_after_death(true);
+        job.run(|w, _| if w.rank() == 1 { Ok(()) } else { w.barrier() }).unwrap_err()
     });
-    let Error::Refused(refusal) = &error else { panic!("{error:?}") };
+    let Error::BodyFailed(refusal) = &error else { panic!("{error:?}") };
     assert!(refusal.reason.contains("worker 1 will not come: it has returned"), "{error}");
 }
 
@@ -547,7 +549,7 @@ fn a_death_with_nothing_missing_is_no_error() {
     let pids = Page::new();
     let mut cells = line(3);
     let done = nothing_left(|| {
-        let job = job(&mut cells).go_on_without_dead(true);
+        let job = job(&mut cells).continue_after_death(true);
         job.run(|w, mut cell| {
             cell[0] = 1;
             pids[w.rank()].store(u64::from(std::process::id()), Ordering::Relaxed);
@@ -567,14 +569,14 @@ fn a_death_with_nothing_missing_is_no_error() {
 fn the_dead_are_not_missed_when_time_is_up() {
     let mut cells = line(4);
     let error = nothing_left(|| {
-        let job = job(&mut cells).go_on_without_dead(true);
+        let job = job(&mut cells).continue_after_death(true);
         job.run(|w, _| -> parfork::Result<()> {
             match w.rank() {
                 1 => kill_me(),
                 2 => wait_for_ever(),
                 _ => {}
             }
-            w.meet_within(Duration::from_secs(2))
+            w.barrier_timeout(Duration::from_secs(2))
         })
         .unwrap_err()
     });
@@ -589,7 +591,12 @@ fn the_dead_are_not_missed_when_time_is_up() {
 fn many_workers_on_few_cpus_live_and_die() {
     const WORKERS: usize = 256;
     let (mut rows, begun) = (Shared::<u64, _>::zeros(2048).unwrap(), Page::new());
-    let settings = Settings { workers: Some(WORKERS), retries: 3, redo: Redo::Overwrites, ..Settings::default() };
+    let settings = Settings {
+        workers: Some(WORKERS),
+        retries: 3,
+        retry_policy: RetryPolicy::BodyOverwrites,
+        ..Settings::default()
+    };
     let done = nothing_left(|| {
         Job::with(&mut rows, settings)
             .split(Split::rows().of(2))
@@ -613,7 +620,7 @@ fn many_workers_on_few_cpus_live_and_die() {
             job(&mut cells).run(|w, mut cell| -> parfork::Result<u64> {
                 for _ in 0..10 {
                     cell[0] += 1;
-                    w.meet()?;
+                    w.barrier()?;
                 }
                 Ok(cell[0])
             })
@@ -622,11 +629,11 @@ fn many_workers_on_few_cpus_live_and_die() {
         let mut cells = line(WORKERS);
         let error = nothing_left(|| {
             let body = |w: &Worker<'_>, _: parfork::Slice<'_, u64, ndarray::Ix1>| -> parfork::Result<()> {
-                w.meet()?;
+                w.barrier()?;
                 if w.rank() == 200 {
                     kill_me();
                 }
-                w.meet()
+                w.barrier()
             };
             job(&mut cells).run(body).unwrap_err()
         });

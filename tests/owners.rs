@@ -110,25 +110,25 @@ fn nor_be_given_back() {
 fn nor_be_found_in_what_is_kept() {
     const LEN: usize = 3 << 20;
     nothing_left(|| {
-        parfork::keep_memory(1 << 30);
+        parfork::set_segment_cache(1 << 30);
         let mut first = Shared::<u8, _>::zeros(LEN).unwrap();
         first.as_mut_slice().fill(7);
         drop(first);
         let captured = Mutex::new(Some(Shared::<u8, _>::zeros(LEN / 2).unwrap()));
         in_workers(|| {
-            parfork::keep_memory(1 << 30);
+            parfork::set_segment_cache(1 << 30);
             drop(captured.lock().unwrap().take());
             for len in [LEN, LEN / 2] {
-                let mut own = Shared::<u8, _>::unfilled(len).map_err(|error| error.to_string())?;
+                let mut own = Shared::<u8, _>::empty(len).map_err(|error| error.to_string())?;
                 own.as_mut_slice().fill(9);
             }
             Ok(())
         })
         .unwrap();
-        let again = Shared::<u8, _>::unfilled(LEN).unwrap();
+        let again = Shared::<u8, _>::empty(LEN).unwrap();
         assert!(again.as_slice().iter().all(|&byte| byte == 7));
         drop((again, captured));
-        parfork::keep_memory(0);
+        parfork::set_segment_cache(0);
     });
 }
 
@@ -144,7 +144,7 @@ fn a_captured_segment_cannot_be_locked() {
             let mut handle = handle.lock().unwrap();
             refused(handle.read().map(drop))?;
             refused(handle.write().map(drop))?;
-            refused(handle.write_within(Wait::new().take_unfinished()).map(drop))?;
+            refused(handle.write_within(Wait::new().accept_torn()).map(drop))?;
             // One that it attaches is its own, and its lock too.
             let mut own = Shared::<u64, Ix1>::attach_to_write(&name).map_err(|error| error.to_string())?;
             let mut guard = own.write().map_err(|error| error.to_string())?;
@@ -211,7 +211,7 @@ fn nor_a_captured_file_be_lent() {
         })
         .unwrap();
         let file = file.into_inner().unwrap().unwrap();
-        assert_eq!(Job::new(&file).run(|w, view| w.share_of(view).sum()).unwrap().sum(), 1000.0);
+        assert_eq!(Job::new(&file).run(|w, view| w.slice_of(view).sum()).unwrap().sum(), 1000.0);
         drop(file);
         std::fs::remove_file(&path).unwrap();
     });

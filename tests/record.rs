@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parfork::record::{Part, Record};
-use parfork::{Crew, Engine, Gathered, Job, Redo, Schedule, Settings, Shared, Split, Worker};
+use parfork::{Answers, Crew, Engine, Job, RetryPolicy, Schedule, Settings, Shared, Split, Worker};
 use support::{Page as Words, cases, nothing_left};
 
 fn main() -> ExitCode {
@@ -38,11 +38,19 @@ fn schedules() -> [Schedule; 4] {
 
 fn recorded(workers: usize, schedule: Schedule, engine: Engine) -> Settings<'static> {
     let (workers, split) = (Some(workers), Some(Split::rows().of(1)));
-    Settings { workers, schedule, engine, split, record: true, redo: Redo::Overwrites, ..Settings::default() }
+    Settings {
+        workers,
+        schedule,
+        engine,
+        split,
+        record: true,
+        retry_policy: RetryPolicy::BodyOverwrites,
+        ..Settings::default()
+    }
 }
 
 /// What must hold of every record.
-fn is_consistent<A>(done: &Gathered<A>) -> &Record {
+fn is_consistent<A>(done: &Answers<A>) -> &Record {
     let report = done.report();
     let record = report.record().expect("it was recorded");
     assert_eq!((record.wall, record.lost_marks), (report.wall, 0));
@@ -127,7 +135,7 @@ fn a_crew_is_recorded_job_by_job() {
         let mut crew = Crew::start(3).unwrap();
         let mut rows = Shared::<u64, _>::zeros((SLICES, 10)).unwrap();
         for (joins_in, record) in [(false, true), (false, false), (true, true), (false, true), (true, true)] {
-            crew.join_in(joins_in);
+            crew.coordinator_works(joins_in);
             for schedule in schedules() {
                 let settings = Settings { record, ..recorded(3 + usize::from(joins_in), schedule, Engine::Processes) };
                 let settings = Settings { crew: Some(&mut crew), ..settings };
@@ -191,7 +199,7 @@ fn meetings_are_recorded() {
         let mut cells = Shared::<u64, _>::zeros(3).unwrap();
         let split = Some(Split::rows().into_pieces(3));
         let settings = Settings { split, ..recorded(3, Schedule::Static, engine) };
-        let meet = |w: &Worker<'_>, _: parfork::Slice<'_, u64, ndarray::Ix1>| (0..20).try_for_each(|_| w.meet());
+        let meet = |w: &Worker<'_>, _: parfork::Slice<'_, u64, ndarray::Ix1>| (0..20).try_for_each(|_| w.barrier());
         let done = Job::with(&mut cells, settings).run(meet).unwrap();
         let record = is_consistent(&done);
         assert!(record.attempts.iter().all(|attempt| attempt.meetings.len() == 20), "{engine}");
@@ -199,7 +207,7 @@ fn meetings_are_recorded() {
         // More than there is room for: counted, and the rest is as it should be.
         let mut cells = Shared::<u64, _>::zeros(3).unwrap();
         let settings = Settings { split, ..recorded(3, Schedule::Static, engine) };
-        let meet = |w: &Worker<'_>, _: parfork::Slice<'_, u64, ndarray::Ix1>| (0..5000).try_for_each(|_| w.meet());
+        let meet = |w: &Worker<'_>, _: parfork::Slice<'_, u64, ndarray::Ix1>| (0..5000).try_for_each(|_| w.barrier());
         let done = Job::with(&mut cells, settings).run(meet).unwrap();
         let record = done.report().record().unwrap();
         assert!(record.lost_marks >= 3 * 9000, "{}", record.lost_marks);
@@ -295,7 +303,7 @@ fn jobs_that_fail_are_recorded_too() {
             let settings = Settings {
                 retries: 2,
                 record: false,
-                record_if_failed: Some(Box::new(|record| told = Some(record))),
+                on_failure: Some(Box::new(|record| told = Some(record))),
                 ..recorded(3, schedule, Engine::Processes)
             };
             let body = |w: &Worker<'_>, slice: parfork::Slice<'_, u64, ndarray::Ix2>| match w.region().index() {
@@ -323,14 +331,14 @@ fn jobs_that_fail_are_recorded_too() {
     let mut cells = Shared::<u64, _>::zeros((SLICES, 3)).unwrap();
     for engine in [Engine::Serial, Engine::Threads, Engine::Processes] {
         let mut told = None;
-        let job = Job::new(&mut cells).engine(engine).workers(2).record_if_failed(|record| told = Some(record));
+        let job = Job::new(&mut cells).engine(engine).workers(2).on_failure(|record| told = Some(record));
         job.run(|w, _| if w.region().index() == 30 { Err("no") } else { Ok(()) }).unwrap_err();
         let record = told.expect("a record");
         assert!(
             record.failure.is_some_and(|why| why.contains("no")) && record.attempts.iter().any(|it| it.slice == 30)
         );
         let mut told = None;
-        let job = Job::new(&mut cells).engine(engine).workers(0).record_if_failed(|record| told = Some(record));
+        let job = Job::new(&mut cells).engine(engine).workers(0).on_failure(|record| told = Some(record));
         job.run(|_, _| ()).unwrap_err();
         assert!(told.is_none());
     }
@@ -342,7 +350,7 @@ fn a_crew_that_fails_is_recorded_too() {
         let mut cells = Shared::<u64, _>::zeros((SLICES, 3)).unwrap();
         for slice in [3, 50] {
             let mut told = None;
-            let job = Job::new(&mut cells).crew(&mut crew).record_if_failed(|record| told = Some(record));
+            let job = Job::new(&mut cells).crew(&mut crew).on_failure(|record| told = Some(record));
             let body = |w: &Worker<'_>, slice, _: parfork::Slice<'_, u64, ndarray::Ix2>| {
                 if w.region().index() == slice {
                     kill_me();

@@ -80,7 +80,7 @@ fn a_slice_alone_meets_itself() {
     let job = Job::new(&mut array).workers(8).schedule(Schedule::Static).only_slice(3);
     let run = job.run(|w, mut slice| -> parfork::Result<()> {
         for _ in 0..10 {
-            w.meet()?;
+            w.barrier()?;
         }
         slice[0] = w.workers() as u8;
         Ok(())
@@ -94,7 +94,7 @@ fn a_slice_alone_is_tried_again() {
     let mut array = Shared::<u8, _>::zeros(24).unwrap();
     let mut try_it = |needed| {
         tries[0].store(0, std::sync::atomic::Ordering::Relaxed);
-        let job = Job::new(&mut array).workers(2).retries(2).overwrites().only_slice(7);
+        let job = Job::new(&mut array).workers(2).retries(2).body_overwrites().only_slice(7);
         job.run(|_, mut slice| {
             let tried = tries[0].fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
             slice[0] = tried as u8;

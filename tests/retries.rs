@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parfork::{Cause, Engine, Error, Gathered, Job, Redo, Schedule, Settings, Shared, Split, Worker};
+use parfork::{Answers, Cause, Engine, Error, Job, RetryPolicy, Schedule, Settings, Shared, Split, Worker};
 use support::{Page, cases, nothing_left};
 
 fn main() -> ExitCode {
@@ -44,11 +44,16 @@ fn run(
     schedule: Schedule,
     retries: u32,
     deed: impl Fn(usize, u64) + Sync,
-) -> (Shared<u64, ndarray::Ix2>, parfork::Result<Gathered<u64>>) {
+) -> (Shared<u64, ndarray::Ix2>, parfork::Result<Answers<u64>>) {
     let begun = Page::new();
     let mut rows = Shared::<u64, _>::zeros((SLICES, 3)).unwrap();
-    let settings =
-        Settings { workers: Some(workers), schedule, retries, redo: Redo::Overwrites, ..Settings::default() };
+    let settings = Settings {
+        workers: Some(workers),
+        schedule,
+        retries,
+        retry_policy: RetryPolicy::BodyOverwrites,
+        ..Settings::default()
+    };
     let body = |w: &Worker<'_>, mut slice: parfork::Slice<'_, u64, ndarray::Ix2>| {
         let number = w.region().index();
         slice[[0, 0]] = u64::MAX;
@@ -133,7 +138,7 @@ fn a_panic_is_tried_again() {
 fn an_error_of_a_body_is_not_tried_again() {
     let begun = Page::new();
     let mut rows = Shared::<u64, _>::zeros(SLICES).unwrap();
-    let job = Job::new(&mut rows).workers(2).retries(3).overwrites();
+    let job = Job::new(&mut rows).workers(2).retries(3).body_overwrites();
     let error = nothing_left(|| {
         let body = |w: &Worker<'_>, _: parfork::Slice<'_, u64, _>| {
             if w.region().index() == 3 {
@@ -144,7 +149,7 @@ fn an_error_of_a_body_is_not_tried_again() {
         };
         job.run(body).unwrap_err()
     });
-    assert!(matches!(error, Error::Refused(_)), "{error:?}");
+    assert!(matches!(error, Error::BodyFailed(_)), "{error:?}");
     assert_eq!(begun[0].load(Ordering::Relaxed), 1);
 }
 
@@ -153,16 +158,16 @@ fn a_job_whose_workers_meet_is_not_tried_again() {
     let job = Job::new(&mut cells)
         .workers(4)
         .retries(3)
-        .overwrites()
+        .body_overwrites()
         .schedule(Schedule::Static)
         .split(Split::rows().into_pieces(4));
     let error = nothing_left(|| {
         let body = |w: &Worker<'_>, _: parfork::Slice<'_, u64, _>| {
-            w.meet()?;
+            w.barrier()?;
             if w.rank() == 2 {
                 kill_me();
             }
-            w.meet()
+            w.barrier()
         };
         job.run(body).unwrap_err()
     });
@@ -203,7 +208,7 @@ fn a_worker_killed_at_the_end_takes_no_other_along() {
 
 fn the_deadline_is_for_all_rounds() {
     let mut rows = Shared::<u64, _>::zeros(SLICES).unwrap();
-    let job = Job::new(&mut rows).workers(2).retries(u32::MAX).overwrites().deadline(Duration::from_millis(200));
+    let job = Job::new(&mut rows).workers(2).retries(u32::MAX).body_overwrites().deadline(Duration::from_millis(200));
     let error = nothing_left(|| {
         job.run(|w, _| {
             if w.region().index() == 3 {
@@ -220,7 +225,7 @@ fn the_deadline_is_for_all_rounds() {
 fn every_replacement_that_dies_is_heard_of() {
     let begun = Page::new();
     let mut row = Shared::<u64, _>::zeros(1).unwrap();
-    let job = Job::new(&mut row).workers(1).retries(100).overwrites().deadline(Duration::from_secs(20));
+    let job = Job::new(&mut row).workers(1).retries(100).body_overwrites().deadline(Duration::from_secs(20));
     let done = nothing_left(|| {
         job.run(|_, mut slice| {
             if begun[0].fetch_add(1, Ordering::Relaxed) < 100 {

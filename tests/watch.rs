@@ -108,7 +108,7 @@ fn a_crew_is_idle_between_jobs() {
             assert!(pids.len() == seen.workers.len() && seen.workers.iter().all(|worker| worker.state == State::Idle));
         }
         // The coordinator works too.
-        crew.join_in(true);
+        crew.coordinator_works(true);
         let coordinator = std::process::id();
         Job::new(&mut cells)
             .crew(&mut crew)
@@ -167,7 +167,7 @@ fn who_was_killed_is_replaced() {
     nothing_left(|| {
         let page = Page::new();
         let mut cells = Shared::<u64, _>::zeros(2).unwrap();
-        let done = Job::new(&mut cells).workers(2).retries(1).overwrites().run(|w, mut slice| {
+        let done = Job::new(&mut cells).workers(2).retries(1).body_overwrites().run(|w, mut slice| {
             let tries = page[w.region().index()].fetch_add(1, Ordering::AcqRel);
             if w.region().index() == 1 && tries == 0 {
                 // Waits to be killed.
@@ -219,7 +219,7 @@ fn a_dead_worker_is_seen_as_gone() {
     let coordinator = std::process::id();
     let mut cells = Shared::<u64, _>::zeros(2).unwrap();
     let job = Job::new(&mut cells).workers(2).split(Split::rows().into_pieces(2)).schedule(Schedule::Static);
-    let failed = job.go_on_without_dead(true).run(|w, _| {
+    let failed = job.continue_after_death(true).run(|w, _| {
         if w.rank() == 0 {
             std::process::abort();
         }

@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ndarray::{ArrayView2, Ix2};
-use parfork::{ArrayName, Cause, Engine, Error, Fault, Job, Owner, Place, Shared, Slice, Split, Touch, Worker};
+use parfork::{
+    AccessKind, ArrayName, Cause, CellOwner, Engine, Error, Fault, FaultLocation, Job, Shared, Slice, Split, Worker,
+};
 use support::{Page, cases, nothing_left, play};
 
 fn main() -> ExitCode {
@@ -91,8 +93,8 @@ fn a_write_to_an_input_names_the_cell() {
         // 3 rows of 16, 7 more: the element; its third byte.
         |input, _| write_to(input.as_ptr(), (3 * 16 + 7) * 8 + 2),
         |fault, text| {
-            assert_eq!(fault.place, Place::Cell { array: INPUT, index: vec![3, 7], owner: None });
-            assert_eq!((fault.signal, fault.touch), (libc::SIGSEGV, Touch::Write));
+            assert_eq!(fault.place, FaultLocation::Cell { array: INPUT, index: vec![3, 7], owner: None });
+            assert_eq!((fault.signal, fault.touch), (libc::SIGSEGV, AccessKind::Write));
             let words =
                 "was ended by signal 11 (SIGSEGV: it wrote in the input at [3, 7], which is only to be read; in ";
             assert!(text.contains(words) && text.contains("Lend the array with &mut"), "{text}");
@@ -112,7 +114,7 @@ fn arrays_of_a_kind_are_numbered() {
     });
     let (fault, text) = fault(run);
     let array = ArrayName { output: false, number: 1, of: 2 };
-    assert_eq!(fault.place, Place::Cell { array, index: vec![9, 5], owner: None });
+    assert_eq!(fault.place, FaultLocation::Cell { array, index: vec![9, 5], owner: None });
     assert!(text.contains("in input 1 at [9, 5], which is only"), "{text}");
 }
 
@@ -121,7 +123,7 @@ fn a_write_past_the_end_is_counted_in_bytes() {
     with_both(
         |input, _| write_to(input.as_ptr(), 512 * 16 * 8),
         |fault, text| {
-            assert_eq!(fault.place, Place::Past { array: INPUT, bytes: 0, last: "row 511".into() });
+            assert_eq!(fault.place, FaultLocation::Past { array: INPUT, bytes: 0, last: "row 511".into() });
             assert!(text.contains("it wrote right past the end of the input, after row 511; in "), "{text}");
             assert!(text.contains("Look for an index or a length that is wrong"), "{text}");
         },
@@ -133,7 +135,9 @@ fn a_write_past_the_end_is_counted_in_bytes() {
     // 24 * 4 * 4 = 384 bytes on a page of 4096.
     with_both(
         |_, slice| write_to(slice.as_ptr(), 4096 - (BAD as isize) * 16),
-        |fault, _| assert_eq!(fault.place, Place::Past { array: OUTPUT, bytes: 4096 - 384, last: "row 23".into() }),
+        |fault, _| {
+            assert_eq!(fault.place, FaultLocation::Past { array: OUTPUT, bytes: 4096 - 384, last: "row 23".into() })
+        },
     );
 }
 
@@ -145,7 +149,7 @@ fn a_write_before_the_start_is_counted_in_bytes() {
             write_to(all.as_ptr(), -3);
         }
     }));
-    assert_eq!(fault.place, Place::Before { array: INPUT, bytes: 3 }, "{text}");
+    assert_eq!(fault.place, FaultLocation::Before { array: INPUT, bytes: 3 }, "{text}");
     assert!(text.contains("it wrote 3 bytes before the start of the input; in "), "{text}");
 }
 
@@ -165,8 +169,8 @@ fn a_cell_of_an_output_names_its_slice_and_who_holds_it() {
         }
     });
     let (fault, text) = fault(run);
-    let owner = Some(Owner { slice: 10, worker: None, done: false });
-    assert_eq!(fault.place, Place::Cell { array: OUTPUT, index: vec![12, 4], owner });
+    let owner = Some(CellOwner { slice: 10, worker: None, done: false });
+    assert_eq!(fault.place, FaultLocation::Cell { array: OUTPUT, index: vec![12, 4], owner });
     let words = "it wrote in the output at [12, 4], which belongs to slice 10, not begun yet; in ";
     assert!(text.contains(words) && text.contains("Write to the slice that the body is given"), "{text}");
 
@@ -198,8 +202,8 @@ fn a_cell_of_an_output_names_its_slice_and_who_holds_it() {
         });
         let (fault, _) = self::fault(run);
         let worker = Some(taken[0].load(Ordering::Acquire) as usize - 1);
-        let owner = Some(Owner { slice: 10, worker, done });
-        assert_eq!(fault.place, Place::Cell { array: OUTPUT, index: vec![12, 4], owner });
+        let owner = Some(CellOwner { slice: 10, worker, done });
+        assert_eq!(fault.place, FaultLocation::Cell { array: OUTPUT, index: vec![12, 4], owner });
     }
 }
 
@@ -220,9 +224,9 @@ fn the_coordinators_own_views_are_told_from_others() {
                     if w.region().index() == BAD { view[[100, 3]] } else { 0 }
                 }))
             });
-        assert!(matches!(fault.place, Place::Coordinators { .. }), "{fault:?}");
+        assert!(matches!(fault.place, FaultLocation::Coordinators { .. }), "{fault:?}");
         assert!(text.contains(words) && text.contains("se the view that the body is given"), "{text}");
-        assert_eq!(fault.touch, Touch::Read);
+        assert_eq!(fault.touch, AccessKind::Read);
     }
 }
 
@@ -230,7 +234,10 @@ fn a_null_pointer_and_nowhere_are_told() {
     with_both(
         |_, _| assert_eq!(read_from(0x10), 0),
         |fault, text| {
-            assert_eq!((&fault.place, fault.address, fault.touch), (&Place::Null, Some(0x10), Touch::Read));
+            assert_eq!(
+                (&fault.place, fault.address, fault.touch),
+                (&FaultLocation::Null, Some(0x10), AccessKind::Read)
+            );
             assert!(
                 text.contains("it read at address 0x10, near null; in ") && text.contains("null pointer"),
                 "{text}"
@@ -246,7 +253,7 @@ fn a_null_pointer_and_nowhere_are_told() {
     with_both(
         |_, _| assert_eq!(read_from(middle), 0),
         |fault, text| {
-            assert_eq!((&fault.place, fault.address), (&Place::Elsewhere, Some(middle as u64)));
+            assert_eq!((&fault.place, fault.address), (&FaultLocation::Elsewhere, Some(middle as u64)));
             assert!(text.contains(&format!("it read at address {middle:#x}, which is not there")), "{text}");
         },
     );
@@ -272,7 +279,7 @@ fn an_address_that_cannot_be_is_told() {
     with_both(
         |_, _| assert_eq!(read_from(0x8123_4567_89ab_cdef), 0),
         |fault, text| {
-            assert_eq!((&fault.place, fault.address), (&Place::Impossible, None));
+            assert_eq!((&fault.place, fault.address), (&FaultLocation::Impossible, None));
             assert!(text.contains(" at an address that cannot exist; in "), "{text}");
         },
     );
@@ -288,7 +295,7 @@ fn an_overflow_of_the_stack_is_told() {
     with_both(
         |_, _| assert_ne!(deeper(0), 0),
         |fault, text| {
-            assert_eq!((fault.signal, &fault.place), (libc::SIGSEGV, &Place::Stack));
+            assert_eq!((fault.signal, &fault.place), (libc::SIGSEGV, &FaultLocation::Stack));
             // Which of the two functions has the last frame that fits is for chance to say.
             let named = ["deeper at ", "black_box at "].iter().any(|name| text.contains(name));
             assert!(text.contains("(SIGSEGV: its stack overflowed; in ") && named, "{text}");
@@ -300,7 +307,7 @@ fn an_overflow_of_the_stack_is_told() {
 fn an_overflow_in_a_thread_of_the_body_is_told() {
     with_both(
         |_, _| drop(std::thread::spawn(|| deeper(0)).join()),
-        |fault, text| assert_eq!((fault.signal, &fault.place), (libc::SIGSEGV, &Place::Stack), "{text}"),
+        |fault, text| assert_eq!((fault.signal, &fault.place), (libc::SIGSEGV, &FaultLocation::Stack), "{text}"),
     );
 }
 
@@ -310,7 +317,7 @@ fn instructions_that_cannot_be_are_told() {
         // SAFETY: none: this is what must end the worker.
         |_, _| unsafe { std::arch::asm!("ud2") },
         |fault, text| {
-            assert_eq!((fault.signal, &fault.place), (libc::SIGILL, &Place::Elsewhere));
+            assert_eq!((fault.signal, &fault.place), (libc::SIGILL, &FaultLocation::Elsewhere));
             let words = "was ended by signal 4 (SIGILL: it met an instruction that this CPU lacks; in ";
             assert!(text.contains(words) && text.contains("instructions_that_cannot_be_are_told"), "{text}");
         },
@@ -413,7 +420,7 @@ fn a_handler_from_before_the_fork_still_mends_faults() {
             // No page that could be made writable.
             write_to(std::ptr::null::<u8>(), 0x30);
         },
-        |fault, text| assert_eq!((&fault.place, fault.address), (&Place::Null, Some(0x30)), "{text}"),
+        |fault, text| assert_eq!((&fault.place, fault.address), (&FaultLocation::Null, Some(0x30)), "{text}"),
     );
 }
 
@@ -442,7 +449,7 @@ fn a_fault_of_a_bodys_own_child_is_not_its_workers() {
             write_in_a_child(input);
             write_to(input.as_ptr(), 16 * 8);
         },
-        |fault, _| assert_eq!(fault.place, Place::Cell { array: INPUT, index: vec![1, 0], owner: None }),
+        |fault, _| assert_eq!(fault.place, FaultLocation::Cell { array: INPUT, index: vec![1, 0], owner: None }),
     );
     // And without one of its own there is nothing to tell.
     let input = Shared::<u64, _>::zeros((512, 16)).unwrap();
@@ -523,7 +530,7 @@ fn other_engines_leave_the_handlers_alone() {
 fn an_earlier_fault_is_forgotten_with_its_worker() {
     let mut output = Shared::<u64, _>::zeros(24).unwrap();
     let tries = Page::new();
-    let error = Job::new(&mut output).workers(1).retries(1).overwrites().run(|w, _| {
+    let error = Job::new(&mut output).workers(1).retries(1).body_overwrites().run(|w, _| {
         if w.region().index() == BAD && tries[0].fetch_add(1, Ordering::Relaxed) == 0 {
             write_to(std::ptr::null::<u8>(), 8);
         } else if w.region().index() == BAD {
@@ -555,13 +562,13 @@ fn a_worker_of_a_workers_own_job_is_witnessed_too() {
                 write_to(std::ptr::null::<u8>(), 16);
             }
         }));
-        assert_eq!((fault.place, fault.address), (Place::Null, Some(16)));
+        assert_eq!((fault.place, fault.address), (FaultLocation::Null, Some(16)));
         if w.region().index() == 1 {
             write_to(std::ptr::null::<u8>(), 8);
         }
     });
     let Err(Error::WorkerDied(death)) = run else { panic!("{run:?}") };
-    assert!(matches!(&death.cause, Cause::Faulted(fault) if fault.place == Place::Null), "{death}");
+    assert!(matches!(&death.cause, Cause::Faulted(fault) if fault.place == FaultLocation::Null), "{death}");
 }
 
 fn panic_in_a_worker() {

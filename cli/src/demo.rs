@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytemuck::Pod;
 use ndarray::{Array2, Dimension, Ix2, Ix3};
-use parfork::{Engine, Memory, Report, Settings, Shared, Stop, cpus};
+use parfork::{CancelToken, Engine, Memory, Report, Settings, Shared, cpus};
 use parfork_workers::filter::{self, Border, Filter, Sample};
 use parfork_workers::mandelbrot::{self, View};
 use parfork_workers::matmul;
@@ -25,7 +25,7 @@ pub fn run(args: Demo) -> Result<(), Failure> {
         Failure::job(format!("the folder {} cannot be made ({error}). Give another with -o.", args.output.display()))
     })?;
     output::print(&format!("parfork demo: {workers} workers on {} CPUs\n", cpus()))?;
-    let stage = Stage { workers, folder: args.output, stop: Stop::at_signals().ok() };
+    let stage = Stage { workers, folder: args.output, stop: CancelToken::at_signals().ok() };
     let rendering = stage.rendering()?;
     stage.edges(given.as_ref().unwrap_or(&rendering))?;
     stage.product()
@@ -35,7 +35,7 @@ pub fn run(args: Demo) -> Result<(), Failure> {
 struct Stage {
     workers: usize,
     folder: PathBuf,
-    stop: Option<&'static Stop>,
+    stop: Option<&'static CancelToken>,
 }
 
 /// One engine's run of an act: the result and the jobs it took.
@@ -105,7 +105,7 @@ impl Stage {
             runs.push(act(&|| Settings {
                 workers: Some(self.workers),
                 engine,
-                stop: self.stop,
+                cancel_token: self.stop,
                 ..Settings::default()
             })?);
         }
@@ -113,7 +113,7 @@ impl Stage {
         let seen = act(&|| Settings {
             workers: Some(self.workers),
             measure_memory: true,
-            stop: self.stop,
+            cancel_token: self.stop,
             ..Settings::default()
         })?;
         let serial = &runs[0];

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use parfork::{Death, Error, Stop, Trouble};
+use parfork::{CancelToken, Death, Error, SegmentErrorKind};
 
 use crate::replay;
 
@@ -48,7 +48,7 @@ impl Failure {
 
     /// Fails if a signal has asked to stop while no job ran that would have looked at it.
     pub fn if_stopped() -> Result<(), Self> {
-        match Stop::at_signals()?.signal() {
+        match CancelToken::at_signals()?.signal() {
             Some(signal) => {
                 Err(Self::Stopped { signal, text: "stopped before the result was written. Run it again.".to_owned() })
             }
@@ -97,9 +97,10 @@ impl From<Error> for Failure {
             Error::Stopped { signal: Some(signal), .. } => Self::Stopped { signal, text: error.to_string() },
             Error::File { .. } | Error::Shape(_) => Self::input(error),
             Error::NoSuchSlice { .. } => Self::usage(error),
-            Error::Segment { trouble: Trouble::Absent | Trouble::Exists | Trouble::Forbidden(_), .. } => {
-                Self::input(error)
-            }
+            Error::Segment {
+                trouble: SegmentErrorKind::Absent | SegmentErrorKind::Exists | SegmentErrorKind::Forbidden(_),
+                ..
+            } => Self::input(error),
             Error::WorkerDied(death) => Self::died(&death, None),
             _ => Self::job(error),
         }

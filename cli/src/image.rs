@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::Instant;
 
 use ndarray::Ix3;
-use parfork::formats::Landing;
+use parfork::formats::AtomicFile;
 use parfork::{Report, Settings, Shared};
 use parfork_workers::filter::{self, Border, Filter, Run, Sample};
 use parfork_workers::picture::{self, Picture};
@@ -25,7 +25,7 @@ pub fn run(args: Image) -> Result<(), Failure> {
     let filters = &args.filters[..args.until.map_or(usize::MAX, usize::from).min(args.filters.len())];
     let result = final_shape(filters, shape).map_err(Failure::usage)?;
     format.holds(result, bits).map_err(Failure::usage)?;
-    let mut landing = Landing::at(&args.output).map_err(Failure::job)?;
+    let mut landing = AtomicFile::at(&args.output).map_err(Failure::job)?;
     let (output, reports) = match input {
         Picture::U8(picture) => {
             let (output, reports) = checked_chain(&args.common, &views, filters, args.border, picture)?;
@@ -42,7 +42,7 @@ pub fn run(args: Image) -> Result<(), Failure> {
     if args.common.only_slice.is_none() {
         let settings = args.common.settings("writing", &views);
         filing = picture::write_with(settings, &mut landing, &output, format).map_err(Failure::filing)?;
-        landing.land().map_err(Failure::job)?;
+        landing.commit().map_err(Failure::job)?;
     }
     let names: Vec<String> = filters.iter().map(ToString::to_string).collect();
     let kind = ["gray", "gray+alpha", "RGB", "RGBA"][result[2] - 1];

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use parfork::record::Record;
-use parfork::{Engine, Report, Settings, Stop};
+use parfork::{CancelToken, Engine, Report, Settings};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Common, Confinement};
@@ -28,10 +28,10 @@ impl Common {
             guard: self.guard,
             sandbox: self.sandbox.map(Confinement::sandbox),
             record: self.is_recorded(),
-            record_if_failed: views.of_failure(what),
+            on_failure: views.of_failure(what),
             // It takes its time, which who reads only the summary would not be told.
             measure_memory: self.report.is_some() || self.json,
-            stop: Stop::at_signals().ok(),
+            cancel_token: CancelToken::at_signals().ok(),
             threads_per_worker: Some(self.threads_per_worker),
             pin: self.pin,
             only_slice: self.only_slice,
@@ -43,8 +43,14 @@ impl Common {
 
     /// The settings of the run that `--verify` compares with.
     pub fn serially(&self) -> Settings<'static> {
-        let stop = Stop::at_signals().ok();
-        Settings { split: self.split, engine: Engine::Serial, only_slice: self.only_slice, stop, ..Settings::default() }
+        let stop = CancelToken::at_signals().ok();
+        Settings {
+            split: self.split,
+            engine: Engine::Serial,
+            only_slice: self.only_slice,
+            cancel_token: stop,
+            ..Settings::default()
+        }
     }
 }
 

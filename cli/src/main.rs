@@ -32,7 +32,7 @@ use std::process::ExitCode;
 use args::{Cli, Command};
 use clap::Parser;
 use failure::Failure;
-use parfork::Stop;
+use parfork::CancelToken;
 use parfork_workers::picture;
 use parfork_workers::reduce::Op;
 
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     let measure = scale::measure::order(std::env::args_os()).map(|order| Command::Measure { order });
     let command = measure.unwrap_or_else(|| Cli::parse().command);
     // From here on Ctrl-C ends jobs first and then the command.
-    let done = Stop::at_signals().map_err(Failure::from).and_then(|_| run(command));
+    let done = CancelToken::at_signals().map_err(Failure::from).and_then(|_| run(command));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.tell(),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use ndarray::Ix3;
 use parfork::Shared;
-use parfork::formats::Landing;
+use parfork::formats::AtomicFile;
 use parfork_workers::mandelbrot::{self, View};
 use parfork_workers::picture::{self, Picture};
 use serde_json::{Map, json};
@@ -20,7 +20,7 @@ pub fn run(args: Mandelbrot) -> Result<(), Failure> {
     let view = View::new(args.center, args.zoom, args.size, args.iterations).map_err(Failure::usage)?;
     let (height, width) = view.shape();
     format.holds([height, width, 3], 8).map_err(Failure::usage)?;
-    let mut landing = Landing::at(&args.output).map_err(Failure::job)?;
+    let mut landing = AtomicFile::at(&args.output).map_err(Failure::job)?;
     let views = args.common.views("mandelbrot")?;
     let mut output = Shared::<u8, Ix3>::zeros((height, width, 3))?;
     let done = mandelbrot::run(args.common.settings("mandelbrot", &views), &view, &mut output)?;
@@ -35,7 +35,7 @@ pub fn run(args: Mandelbrot) -> Result<(), Failure> {
     if args.common.only_slice.is_none() {
         let settings = args.common.settings("writing", &views);
         filing = picture::write_with(settings, &mut landing, &output, format).map_err(Failure::filing)?;
-        landing.land().map_err(Failure::job)?;
+        landing.commit().map_err(Failure::job)?;
     }
     let mut facts = Map::new();
     facts.insert("output".into(), json!(args.output));

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use ndarray::Ix2;
 use parfork::Shared;
-use parfork::formats::{Landing, npy};
+use parfork::formats::{AtomicFile, npy};
 use parfork_workers::matmul::{self, Element};
 use serde_json::{Map, json};
 
@@ -48,7 +48,7 @@ fn product<T: Element + npy::Element>(args: Matmul, dtype: &str) -> Result<(), F
             args.b.display()
         )));
     }
-    let mut landing = Landing::at(&args.output).map_err(Failure::job)?;
+    let mut landing = AtomicFile::at(&args.output).map_err(Failure::job)?;
     landing.reserve((m * n * size_of::<T>()) as u64).map_err(Failure::job)?;
     let views = args.common.views("matmul")?;
     let mut c = Shared::<T, Ix2>::zeros((m, n))?;
@@ -61,7 +61,7 @@ fn product<T: Element + npy::Element>(args: Matmul, dtype: &str) -> Result<(), F
     Failure::if_stopped()?;
     if args.common.only_slice.is_none() {
         npy::write(&mut landing, c.view()).map_err(Failure::job)?;
-        landing.land().map_err(Failure::job)?;
+        landing.commit().map_err(Failure::job)?;
     }
     let mut facts = Map::new();
     facts.insert("inputs".into(), json!([args.a, args.b]));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use parfork::{Hold, Stop};
+use parfork::{CancelToken, SignalGuard};
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::execute;
@@ -37,7 +37,7 @@ pub struct Screen {
     /// Never dropped: it would show the cursor, and panic where the terminal is gone.
     terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
     /// Signals are looked at here, and end the process only when the terminal is what it was.
-    _hold: Hold,
+    _hold: SignalGuard,
 }
 
 /// Whether the terminal is to be given back.
@@ -56,7 +56,7 @@ pub fn has_colours() -> bool {
 impl Screen {
     /// Takes the terminal.
     pub fn open() -> Result<Self, Failure> {
-        let hold = Stop::hold();
+        let hold = CancelToken::hold();
         // A panic's message is for the terminal as it was.
         let told = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
@@ -94,7 +94,7 @@ impl Drop for Screen {
 
 /// What came, unless a signal has asked to stop: a terminal that is closed says so twice, and this is the reason.
 fn unless_stopped<T>(came: Result<T, Failure>) -> Result<T, Failure> {
-    match Stop::at_signals()?.signal() {
+    match CancelToken::at_signals()?.signal() {
         Some(signal) => Err(Failure::Stopped { signal, text: "stopped by a signal.".to_owned() }),
         None => came,
     }

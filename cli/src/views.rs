@@ -5,8 +5,8 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use parfork::formats::Landing;
-use parfork::{IfFailed, Report};
+use parfork::formats::AtomicFile;
+use parfork::{OnFailure, Report};
 use parfork_workers::picture::{self, Picture};
 
 use crate::args::Common;
@@ -26,8 +26,8 @@ pub struct Views {
 
 /// Empty when they are written.
 struct Files {
-    report: Option<Landing>,
-    trace: Option<Landing>,
+    report: Option<AtomicFile>,
+    trace: Option<AtomicFile>,
 }
 
 /// Pixels a side of the result on a page: some 50 kB.
@@ -46,7 +46,7 @@ impl Common {
 
     /// Opens the files for a subcommand.
     pub fn views(&self, command: &'static str) -> Result<Views, Failure> {
-        let open = |path: &Option<PathBuf>| path.as_ref().map(Landing::at).transpose().map_err(Failure::job);
+        let open = |path: &Option<PathBuf>| path.as_ref().map(AtomicFile::at).transpose().map_err(Failure::job);
         let files = Files { report: open(&self.report)?, trace: open(&self.trace)? };
         Ok(Views { command, files: Rc::new(RefCell::new(files)), picture: OnceCell::new() })
     }
@@ -62,7 +62,7 @@ impl Views {
     }
 
     /// Writes the files of a job by its name when it fails, if there are any.
-    pub fn of_failure(&self, name: &str) -> Option<IfFailed<'static>> {
+    pub fn of_failure(&self, name: &str) -> Option<OnFailure<'static>> {
         let (command, name, files) = (self.command, name.to_owned(), Rc::clone(&self.files));
         let asked = files.borrow().report.is_some() || files.borrow().trace.is_some();
         let write = move |record: Record| {
@@ -71,7 +71,7 @@ impl Views {
                 let _ = failure.tell();
             }
         };
-        asked.then(|| Box::new(write) as IfFailed<'static>)
+        asked.then(|| Box::new(write) as OnFailure<'static>)
     }
 
     /// Writes the files: of what was run, of the jobs by their names, and of the one that coded the output.
@@ -110,9 +110,9 @@ fn page<'r>(command: &str, line: &str) -> Page<'r> {
     Page::new(format!("parfork {command}")).fact("What", line).fact("Command", typed.join(" "))
 }
 
-fn write(mut landing: Landing, text: &str) -> Result<(), Failure> {
+fn write(mut landing: AtomicFile, text: &str) -> Result<(), Failure> {
     landing.write_all(text.as_bytes()).map_err(|error| Failure::job(landing.failed(&error)))?;
-    landing.land().map_err(Failure::job)
+    landing.commit().map_err(Failure::job)
 }
 
 /// Shows on a terminal what each worker did.

@@ -92,7 +92,7 @@ impl Case<'_> {
                 }
                 self.explanation(death)
             }
-            Error::Refused(refusal) => self.faults().find(|(number, fault)| {
+            Error::BodyFailed(refusal) => self.faults().find(|(number, fault)| {
                 let victims = self.words.victims(*number);
                 let slice = refusal.slice.map(|slice| slice.0.index());
                 let reason = match (self.plan.engine, fault.deed) {
@@ -167,7 +167,7 @@ impl Case<'_> {
                 // Of a program as well, of which its worker has made the process and not yet the program.
                 Place::Birth { .. } => slice.is_none() || matches!(death.cause, Cause::Program { .. }),
                 Place::Worker { .. } => true,
-                Place::Nursery { .. } => return death.cause == Cause::NurseryDied,
+                Place::Nursery { .. } => return death.cause == Cause::ForkServerDied,
                 Place::Coordinator { .. } => false,
             };
             // Of a panic in a thread of this process nobody asks where it was.

@@ -161,7 +161,7 @@ impl Nest {
             Self::Job => Job::new(cells).workers(2).run(|_, mut slice| *slice += 1).map(|_| 1),
             Self::Retries => {
                 let tries = crate::support::Page::new();
-                let job = Job::new(cells).workers(2).retries(1).undo_copies();
+                let job = Job::new(cells).workers(2).retries(1).restore_outputs();
                 let done = job.run(|w, mut slice| {
                     *slice += 1;
                     if w.region().index() == 7 && tries[0].fetch_add(1, SeqCst) == 0 {

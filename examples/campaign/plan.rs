@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use parfork::slices::Grid;
-use parfork::{Redo, Schedule, Settings, Split};
+use parfork::{RetryPolicy, Schedule, Settings, Split};
 
 use crate::chance::{Chance, mix};
 use crate::deed::Deed;
@@ -243,10 +243,10 @@ impl Plan {
             split: Some(self.split),
             schedule: self.schedule,
             retries: self.retries,
-            redo: match self.body {
-                Body::Overwrites => Redo::Overwrites,
-                Body::Adds => Redo::Unsafe,
-                Body::AddsAgain => Redo::Undo,
+            retry_policy: match self.body {
+                Body::Overwrites => RetryPolicy::BodyOverwrites,
+                Body::Adds => RetryPolicy::Forbid,
+                Body::AddsAgain => RetryPolicy::RestoreOutputs,
             },
             engine: match self.engine {
                 Engine::Serial => parfork::Engine::Serial,

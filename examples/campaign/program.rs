@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use ndarray::{ArrayD, IxDyn};
-use parfork::exec::{self, Array, Dtype, Guest, Program};
+use parfork::exec::{self, Array, Dtype, Program, ProgramWorker};
 use parfork::formats::npy;
 
 use crate::body::{Cell, Context, given, value};
@@ -72,7 +72,7 @@ pub(crate) fn work_if_told(seed: u64, number: u64) -> Option<ExitCode> {
 /// Works on slices until there are no more.
 fn work<T: Cell>(plan: &Plan, words: &Words) -> Result<(), String> {
     let refused = |error: parfork::Error| error.to_string();
-    let mut guest = Guest::join().map_err(refused)?;
+    let mut guest = ProgramWorker::join().map_err(refused)?;
     let input = guest.input::<T, IxDyn>("input").map_err(refused)?;
     let mut output = guest.output::<T, IxDyn>("output").map_err(refused)?;
     let rank = guest.rank();

@@ -9,7 +9,7 @@ use bytemuck::Pod;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use nix::sys::signal::{SigSet, Signal};
 use parfork::slices::Region;
-use parfork::{Crew, Gathered, Job, Shared, Slice, Stop, Worker};
+use parfork::{Answers, CancelToken, Crew, Job, Shared, Slice, Worker};
 
 use crate::body::{Cell, Context, answer, befall, earlier, given, value};
 use crate::judge::{Case, Verdict};
@@ -129,7 +129,7 @@ where
             return Case { plan, grid: &grid, words, began: 0, ended: now(), lied: false }.failed(&error, true);
         }
     };
-    crew.join_in(stay.joins_in);
+    crew.coordinator_works(stay.joins_in);
     let (mut verdict, mut settled) = (Verdict::Completed, 0);
     for job in 0..stay.jobs {
         match arrays.job::<N>(&plan.of_job(job), words, Some(&mut crew), settled) {
@@ -210,7 +210,7 @@ fn run_job<T: Cell, const N: usize>(
     input: &Shared<T, IxDyn>,
     output: &mut Shared<T, IxDyn>,
     crew: Option<&mut Crew>,
-) -> parfork::Result<Gathered<[u64; N]>>
+) -> parfork::Result<Answers<[u64; N]>>
 where
     [u64; N]: Pod,
 {
@@ -224,7 +224,7 @@ where
         }));
     }
     if plan.graceful {
-        settings.stop = Some(Stop::at_signals().expect("handlers"));
+        settings.cancel_token = Some(CancelToken::at_signals().expect("handlers"));
     }
     if crew.is_none() {
         let job = Job::with((input, output), settings);
@@ -241,7 +241,7 @@ where
 fn complaint<T: Cell, const N: usize>(
     case: &Case<'_>,
     right: &ArrayD<T>,
-    gathered: &Gathered<[u64; N]>,
+    gathered: &Answers<[u64; N]>,
 ) -> Option<String> {
     let answers =
         case.grid.regions().map(|region| answer::<T, N>(case.plan, region.index(), part(right.view(), &region)));
@@ -267,7 +267,7 @@ fn labour<T: Cell, const N: usize>(
         // What is forked from here on is no worker of this job.
         FORKS.store(NONE_OF_OURS, SeqCst);
     }
-    let meet = || (0..plan.meets).try_for_each(|_| w.meet()).map_err(|error| error.to_string());
+    let meet = || (0..plan.meets).try_for_each(|_| w.barrier()).map_err(|error| error.to_string());
     meet()?;
     let context = Context { plan, words, rank: w.rank(), region: *w.region(), in_danger };
     if let Who::Child(end) = context.work(&input, &mut slice)? {

@@ -16,8 +16,7 @@ mod chance;
 pub use chance::{Chance, Seeds, Target};
 
 /// Every target: its name, what it does with bytes, and what to begin with.
-pub const TARGETS: &[(&str, Target, Seeds)] =
-    &[("picture", picture, picture_seeds), ("kernels", words, words_seeds)];
+pub const TARGETS: &[(&str, Target, Seeds)] = &[("picture", picture, picture_seeds), ("kernels", words, words_seeds)];
 
 /// The target of a name.
 ///

@@ -21,7 +21,7 @@ mod work;
 pub(crate) use crew::{Hands, Task, Tender};
 pub(crate) use desk::Care;
 pub(crate) use ledger::Ledger;
-pub(crate) use processes::{run_alone, run_beside_threads};
+pub(crate) use processes::{run_alone, run_in_threaded_process};
 pub use work::Progress;
 pub(crate) use work::{Body, Labour, Orders, Programs, Upbringing, Work};
 

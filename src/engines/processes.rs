@@ -28,7 +28,7 @@ pub(crate) fn run_alone(work: &Work<'_>, labour: &dyn Labour, orders: &mut Order
 /// # Safety
 /// As for [`child::spawn`]: the body uses nothing that another thread may hold at the time of the fork.
 #[allow(unsafe_code)]
-pub(crate) unsafe fn run_beside_threads(
+pub(crate) unsafe fn run_in_threaded_process(
     work: &Work<'_>,
     labour: &dyn Labour,
     orders: &mut Orders<'_>,

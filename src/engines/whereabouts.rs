@@ -5,7 +5,7 @@
 use std::sync::atomic::Ordering;
 
 use super::work::Work;
-use crate::error::{ArrayName, Cause, Fault, Owner, Place};
+use crate::error::{ArrayName, Cause, CellOwner, Fault, FaultLocation};
 use crate::lend::Loan;
 use crate::sandbox::Confinement;
 use crate::slices::Extent;
@@ -46,14 +46,14 @@ impl Work<'_> {
     fn fault(&self, rank: usize, seen: Seen) -> Fault {
         let is_memory = matches!(seen.signal, libc::SIGSEGV | libc::SIGBUS);
         let place = match seen.address {
-            _ if !is_memory => Place::Elsewhere,
+            _ if !is_memory => FaultLocation::Elsewhere,
             Some(address) => self.place(rank, address, &seen),
-            None => Place::Impossible,
+            None => FaultLocation::Impossible,
         };
         Fault { signal: seen.signal, touch: seen.touch, address: seen.address, place, instruction: seen.instruction }
     }
 
-    fn place(&self, rank: usize, address: u64, seen: &Seen) -> Place {
+    fn place(&self, rank: usize, address: u64, seen: &Seen) -> FaultLocation {
         let loans = self.loans;
         let names = names(loans);
         let attached = self.board.addresses(rank).iter().map(|word| word.load(Ordering::Relaxed));
@@ -61,40 +61,40 @@ impl Work<'_> {
         for &((loan, array), base) in &attached {
             if let Some(index) = index(loan, base, address) {
                 let owner = (loan.access == Access::Write).then(|| self.owner(&index)).flatten();
-                return Place::Cell { array, index, owner };
+                return FaultLocation::Cell { array, index, owner };
             }
         }
         // The kernel has found memory there, but no way to give its bytes: that is no array of anybody's.
         if seen.signal == libc::SIGBUS {
-            return Place::Elsewhere;
+            return FaultLocation::Elsewhere;
         }
         if address < NULL {
-            return Place::Null;
+            return FaultLocation::Null;
         }
         let beyond = attached.into_iter().filter_map(|((loan, array), base)| beyond(loan, array, base, address));
         let near = beyond.min_by_key(|(distance, _)| *distance);
-        if let Some((..GUARD, place @ Place::Past { .. })) = near {
+        if let Some((..GUARD, place @ FaultLocation::Past { .. })) = near {
             return place;
         }
         let own = loans.iter().position(|loan| index(loan, loan.address() as u64, address).is_some());
         if own.is_some() || withheld::holds(address as usize) {
-            return Place::Coordinators { array: own.map(|loan| names[loan]) };
+            return FaultLocation::Coordinators { array: own.map(|loan| names[loan]) };
         }
         if seen.at_stack {
-            return Place::Stack;
+            return FaultLocation::Stack;
         }
-        near.map_or(Place::Elsewhere, |(_, place)| place)
+        near.map_or(FaultLocation::Elsewhere, |(_, place)| place)
     }
 
     /// Whose a cell of an output is, by the journal.
-    fn owner(&self, cell: &[usize]) -> Option<Owner> {
+    fn owner(&self, cell: &[usize]) -> Option<CellOwner> {
         let slice = self.grid.slice_of(cell)?;
         let (worker, done) = match self.board.claimed(slice) {
             SliceState::Free | SliceState::Restore | SliceState::Aside | SliceState::Damaged => (None, false),
             SliceState::Taken { rank } | SliceState::Saved { rank } => (Some(rank), false),
             SliceState::Done { rank } => (Some(rank), true),
         };
-        Some(Owner { slice, worker, done })
+        Some(CellOwner { slice, worker, done })
     }
 }
 
@@ -138,13 +138,13 @@ fn unravel(mut number: usize, extent: Extent<'_>) -> Vec<usize> {
 }
 
 /// How far an address is beyond the nearer end of an array that lies at `base`, if that is near.
-fn beyond(loan: &Loan<'_>, array: ArrayName, base: u64, address: u64) -> Option<(u64, Place)> {
+fn beyond(loan: &Loan<'_>, array: ArrayName, base: u64, address: u64) -> Option<(u64, FaultLocation)> {
     let end = base.checked_add(bytes(loan)).filter(|_| base != 0)?;
     let (distance, place) = match address.checked_sub(end) {
-        Some(bytes) => (bytes, Place::Past { array, bytes, last: last(loan) }),
+        Some(bytes) => (bytes, FaultLocation::Past { array, bytes, last: last(loan) }),
         None => {
             let bytes = base.checked_sub(address)?;
-            (bytes, Place::Before { array, bytes })
+            (bytes, FaultLocation::Before { array, bytes })
         }
     };
     (distance <= NEAR).then_some((distance, place))

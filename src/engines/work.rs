@@ -11,13 +11,13 @@ use super::desk::{Care, Desk};
 use super::ledger::Ledger;
 use super::notes::Notes;
 use crate::answer::Answer;
-use crate::error::{Cause, Death, Error, Refusal, SliceName};
+use crate::cancel::CancelToken;
+use crate::error::{BodyFailure, Cause, Death, Error, SliceName};
 use crate::lend::{Lend, Loan};
 use crate::process::cause_of;
 use crate::report::Memory;
 use crate::sandbox::Confinement;
 use crate::slices::Grid;
-use crate::stop::Stop;
 use crate::sync::{Board, Dealer, Deeds, Patience, Words};
 use crate::sys::pidfd::Remaining;
 use crate::sys::{child, fork_stamp, sandbox};
@@ -43,7 +43,7 @@ pub(crate) struct Work<'w> {
     /// What a worker process is confined to when it has attached what was lent.
     pub(crate) sandbox: Option<&'w Confinement>,
     /// A request to stop that a worker on a thread looks at between slices. A process is ended by the coordinator.
-    pub(crate) stop: Option<&'w Stop>,
+    pub(crate) stop: Option<&'w CancelToken>,
     /// Whether workers that meet go on doing so when one has died.
     pub(crate) go_on_without_dead: bool,
     pub(crate) upbringing: Upbringing,
@@ -94,7 +94,7 @@ pub(crate) struct Orders<'o> {
     pub(crate) deadline: Option<(Duration, Option<Instant>)>,
     /// How long one slice may take.
     pub(crate) slice_deadline: Option<Duration>,
-    pub(crate) stop: Option<&'o Stop>,
+    pub(crate) stop: Option<&'o CancelToken>,
     /// Told now and then how many slices are done, of how many.
     pub(crate) progress: Option<Progress<'o>>,
     /// What it knows of the slices.
@@ -119,14 +119,14 @@ impl<'o> Orders<'o> {
     /// Asks that.
     pub(crate) fn late(&self) -> impl Fn() -> bool + use<'o> {
         let (until, stop) = (self.deadline.and_then(|(_, until)| until), self.stop);
-        move || until.is_some_and(|until| until <= Instant::now()) || stop.is_some_and(Stop::asked)
+        move || until.is_some_and(|until| until <= Instant::now()) || stop.is_some_and(CancelToken::is_cancelled)
     }
 
     /// The error of a job that was to end when so many of its slices were done.
     pub(crate) fn ended(&self, done: usize, slices: usize) -> Error {
-        match (self.stop.filter(|stop| stop.asked()), self.deadline) {
+        match (self.stop.filter(|stop| stop.is_cancelled()), self.deadline) {
             (None, Some((deadline, _))) => Error::Deadline { deadline, done, slices },
-            (stop, _) => Error::Stopped { signal: stop.and_then(Stop::signal), done, slices },
+            (stop, _) => Error::Stopped { signal: stop.and_then(CancelToken::signal), done, slices },
         }
     }
 
@@ -253,7 +253,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Labour for Body<'
         let mut notes = Notes::begin(board, rank, desk.whose(), began);
         for run in (0..).map_while(|runs| round.dealer.deal(&board.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
-                let asked = work.stop.is_some_and(Stop::asked);
+                let asked = work.stop.is_some_and(CancelToken::is_cancelled);
                 if asked {
                     // On threads nobody else tells those who wait for this one at a meeting.
                     board.give_up(None);
@@ -346,7 +346,11 @@ impl Work<'_> {
         let slice = berth.at(slices).map(|slice| SliceName(self.grid.region(slice)));
         let cause = match berth.said() {
             Some(Words::Refused { reason }) => {
-                return Error::Refused(Box::new(Refusal { rank, slice, reason: self.with_refused(rank, reason) }));
+                return Error::BodyFailed(Box::new(BodyFailure {
+                    rank,
+                    slice,
+                    reason: self.with_refused(rank, reason),
+                }));
             }
             Some(Words::Damaged { what }) => return Error::ControlPageDamaged { what },
             Some(Words::Panicked { message, location }) => {

@@ -61,7 +61,7 @@ pub enum Cause {
         call: Option<String>,
     },
     /// It was killed because the process that had made it (which replaces dead workers) was.
-    NurseryDied,
+    ForkServerDied,
     /// It is gone and somebody else in this program took its status.
     Unknown,
 }
@@ -95,7 +95,7 @@ impl Cause {
             },
             Self::Stalled { .. } => "Look for what the body waits for on this slice, or give slices more time",
             Self::Forbidden { .. } => "Do it before the job or after it, or leave the sandbox out",
-            Self::NurseryDied => "Find out who killed it and run again",
+            Self::ForkServerDied => "Find out who killed it and run again",
             Self::Unknown => "Let this program's SIGCHLD handler leave parfork's children alone",
         }
     }
@@ -143,7 +143,7 @@ impl fmt::Display for Cause {
                      tell)"
                 )
             }
-            Self::NurseryDied => write!(f, "was killed because the fork server that had made it was"),
+            Self::ForkServerDied => write!(f, "was killed because the fork server that had made it was"),
             Self::Unknown => write!(f, "ended in a way that somebody else was told of"),
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::sys::symbol;
 
-pub use crate::sys::witness::Touch;
+pub use crate::sys::witness::AccessKind;
 
 /// The fault that a worker died of: a memory access or an instruction that could not be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,11 +13,11 @@ pub struct Fault {
     /// The signal that it is.
     pub signal: i32,
     /// What was done.
-    pub touch: Touch,
+    pub touch: AccessKind,
     /// To which address, in the worker; `None` if that could not be one.
     pub address: Option<u64>,
     /// Where that is.
-    pub place: Place,
+    pub place: FaultLocation,
     /// Where the instruction is, in this program as in the worker.
     pub(crate) instruction: u64,
 }
@@ -33,7 +33,7 @@ impl Fault {
 /// Where a fault was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Place {
+pub enum FaultLocation {
     /// In an array as the worker has it.
     Cell {
         /// The array.
@@ -41,7 +41,7 @@ pub enum Place {
         /// The index of the element.
         index: Vec<usize>,
         /// The slice that it belongs to; only outputs are cut.
-        owner: Option<Owner>,
+        owner: Option<CellOwner>,
     },
     /// Beyond the end of an array.
     Past {
@@ -88,7 +88,7 @@ pub struct ArrayName {
 
 /// Whose a cell is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner {
+pub struct CellOwner {
     /// The number of the slice.
     pub slice: usize,
     /// The worker that has it, or had it; `None` before anybody began it.
@@ -104,7 +104,7 @@ impl fmt::Display for ArrayName {
     }
 }
 
-impl fmt::Display for Owner {
+impl fmt::Display for CellOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "slice {}, ", self.slice)?;
         match self.worker {
@@ -133,21 +133,21 @@ impl Fault {
             _ => {}
         }
         let did = match self.touch {
-            Touch::Read => "it read",
-            Touch::Write => "it wrote",
-            Touch::Execute => "it jumped",
-            Touch::Unknown => "it touched memory",
+            AccessKind::Read => "it read",
+            AccessKind::Write => "it wrote",
+            AccessKind::Execute => "it jumped",
+            AccessKind::Unknown => "it touched memory",
         };
         match (&self.place, self.address) {
-            (Place::Cell { array, index, owner }, _) => {
+            (FaultLocation::Cell { array, index, owner }, _) => {
                 write!(f, "{did} in {array} at {index:?}")?;
                 match owner {
                     Some(owner) => write!(f, ", which belongs to {owner}"),
-                    None if self.touch == Touch::Read => Ok(()),
+                    None if self.touch == AccessKind::Read => Ok(()),
                     None => write!(f, ", which is only to be read"),
                 }
             }
-            (Place::Past { array, bytes, last }, _) => {
+            (FaultLocation::Past { array, bytes, last }, _) => {
                 match bytes {
                     0 => write!(f, "{did} right past the end of {array}")?,
                     1 => write!(f, "{did} 1 byte past the end of {array}")?,
@@ -155,23 +155,23 @@ impl Fault {
                 }
                 if last.is_empty() { Ok(()) } else { write!(f, ", after {last}") }
             }
-            (Place::Before { array, bytes }, _) => {
+            (FaultLocation::Before { array, bytes }, _) => {
                 write!(f, "{did} {bytes} byte{} before the start of {array}", if *bytes == 1 { "" } else { "s" })
             }
-            (Place::Coordinators { array }, _) => {
+            (FaultLocation::Coordinators { array }, _) => {
                 write!(f, "{did} in the coordinator's own view of ")?;
                 match array {
                     Some(array) => write!(f, "{array}, which workers do not have"),
                     None => write!(f, "an array that was not lent, which workers do not have"),
                 }
             }
-            (Place::Stack, _) => write!(f, "its stack overflowed"),
-            (Place::Impossible, _) | (_, None) => write!(f, "{did} at an address that cannot exist"),
-            (Place::Null, Some(address)) => write!(f, "{did} at address {address:#x}, near null"),
-            (Place::Elsewhere, Some(address)) if self.signal == libc::SIGBUS => {
+            (FaultLocation::Stack, _) => write!(f, "its stack overflowed"),
+            (FaultLocation::Impossible, _) | (_, None) => write!(f, "{did} at an address that cannot exist"),
+            (FaultLocation::Null, Some(address)) => write!(f, "{did} at address {address:#x}, near null"),
+            (FaultLocation::Elsewhere, Some(address)) if self.signal == libc::SIGBUS => {
                 write!(f, "{did} at address {address:#x}, mapped memory behind which there is nothing")
             }
-            (Place::Elsewhere, Some(address)) => {
+            (FaultLocation::Elsewhere, Some(address)) => {
                 write!(f, "{did} at address {address:#x}, which is not there or not its to use so")
             }
         }
@@ -184,17 +184,19 @@ impl Fault {
                 "Run it on a CPU that has the instruction, or build what the body calls without it"
             }
             _ if self.signal == libc::SIGFPE => "Look for a division in foreign code that the body calls",
-            Place::Cell { owner: None, .. } if self.touch != Touch::Read => {
+            FaultLocation::Cell { owner: None, .. } if self.touch != AccessKind::Read => {
                 "Lend the array with &mut, or write to an array that is"
             }
-            Place::Cell { owner: Some(_), .. } => "Write to the slice that the body is given, and to no other",
-            Place::Past { .. } | Place::Before { .. } => {
+            FaultLocation::Cell { owner: Some(_), .. } => "Write to the slice that the body is given, and to no other",
+            FaultLocation::Past { .. } | FaultLocation::Before { .. } => {
                 "Look for an index or a length that is wrong in unsafe or foreign code of the body"
             }
-            Place::Coordinators { array: Some(_) } => "Use the view that the body is given",
-            Place::Coordinators { array: None } => "Lend the array, and use the view that the body is given",
-            Place::Stack => "Recurse less deeply, keep large arrays on the heap, or raise the limit (ulimit -s)",
-            Place::Null => "Look for a null pointer in unsafe or foreign code of the body",
+            FaultLocation::Coordinators { array: Some(_) } => "Use the view that the body is given",
+            FaultLocation::Coordinators { array: None } => "Lend the array, and use the view that the body is given",
+            FaultLocation::Stack => {
+                "Recurse less deeply, keep large arrays on the heap, or raise the limit (ulimit -s)"
+            }
+            FaultLocation::Null => "Look for a null pointer in unsafe or foreign code of the body",
             _ => "Look for unsafe or foreign code in the body that touches memory it was not given",
         }
     }

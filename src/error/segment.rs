@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Why a named segment cannot be made, or used now, as what follows its name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Trouble {
+pub enum SegmentErrorKind {
     /// No segment has this name.
     #[error("there is no such segment. `parfork shm ls` lists those that there are")]
     Absent,

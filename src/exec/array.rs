@@ -7,7 +7,7 @@ use ndarray::{Dimension, IntoDimension, Ix1};
 
 use super::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::formats::{Landing, npy};
+use crate::formats::{AtomicFile, npy};
 use crate::shared::{Element, Order, Shared};
 use crate::slices::Extent;
 
@@ -111,7 +111,7 @@ impl Array {
     ///
     /// # Errors
     /// If the disk is full or fails.
-    pub fn write_npy(&self, out: &mut Landing) -> Result<()> {
+    pub fn write_npy(&self, out: &mut AtomicFile) -> Result<()> {
         npy::write_bytes(out, &self.dtype.numpy(), self.dtype.size(), &self.shape, self.order, self.as_bytes())?;
         out.flush().map_err(|error| out.failed(&error))
     }

@@ -3,7 +3,7 @@
 //! Each worker process watches over one copy. It starts the program with descriptors of the arrays and a [`Manifest`], tells it
 //! slice after slice over a [line protocol](mod@line), and lives and dies with it: so all that is known of workers (retries,
 //! deadlines, records) holds for programs. The array's bytes stay where they are. docs/protocol.md is what programs are promised;
-//! [`Guest`] is the program's side for programs in Rust.
+//! [`ProgramWorker`] is the program's side for programs in Rust.
 //!
 //! ```
 //! use parfork::{Settings, exec::{self, Array, Program}};
@@ -18,8 +18,8 @@
 //! ```
 
 mod array;
+mod client;
 mod dtype;
-mod guest;
 mod json;
 pub mod line;
 mod lot;
@@ -29,7 +29,7 @@ mod reach;
 mod shepherd;
 
 pub use array::Array;
+pub use client::{GivenSlice, Input, Output, ProgramWorker};
 pub use dtype::{Dtype, DtypeError};
-pub use guest::{GivenSlice, Guest, Input, Output};
 pub use manifest::{Entry, Manifest, PROTOCOL, SCHEMA};
 pub use program::{Program, run};

@@ -7,12 +7,12 @@ use super::array::Array;
 use super::lot::Lot;
 use super::reach::reach;
 use super::shepherd::{MARK, Plan, Shepherd, variable};
-use crate::answer::Gathered;
+use crate::answer::Answers;
 use crate::engine::Engine;
 use crate::engines::Programs;
 use crate::error::{Error, Result};
 use crate::job::Job;
-use crate::settings::{Redo, Settings};
+use crate::settings::{RetryPolicy, Settings};
 use crate::sys::orphans::Orphans;
 
 /// A program with its arguments, and how its copies are started.
@@ -85,9 +85,9 @@ impl Program {
 /// what the dead program wrote: programs write every cell of a slice before they read it.
 ///
 /// # Errors
-/// As [`Job::run`]. A program that says `failed` is a body that returns an error ([`Error::Refused`]), and so is one that breaks the
+/// As [`Job::run`]. A program that says `failed` is a body that returns an error ([`Error::BodyFailed`]), and so is one that breaks the
 /// protocol; a program that ends before its slice is done is a death ([`Cause::Program`](crate::Cause::Program)).
-pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Result<(Gathered<()>, Vec<Array>)> {
+pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Result<(Answers<()>, Vec<Array>)> {
     if settings.engine != Engine::Processes {
         return Err(Error::Engine { what: "another program", engine: settings.engine });
     }
@@ -111,7 +111,7 @@ pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Res
         None => None,
     };
     // It is for the programs: workers have to start them.
-    let settings = Settings { redo: Redo::Overwrites, ..settings.sandbox_around_programs() };
+    let settings = Settings { retry_policy: RetryPolicy::BodyOverwrites, ..settings.sandbox_around_programs() };
     let plan = Plan {
         split: settings.split.unwrap_or_default(),
         schedule: settings.schedule,

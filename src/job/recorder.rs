@@ -7,7 +7,7 @@ use crate::error::{Death, Error};
 use crate::lend::Loan;
 use crate::record::{ArrayRecord, Facts, Options, Record};
 use crate::report::{Memory, Report};
-use crate::settings::{IfFailed, Settings};
+use crate::settings::{OnFailure, Settings};
 use crate::shared::touch_cost;
 use crate::sync::Board;
 use crate::sys::memory::Access;
@@ -16,7 +16,7 @@ use crate::sys::memory::Access;
 pub(super) struct Recorder<'p> {
     options: Options,
     wanted: bool,
-    if_failed: Option<IfFailed<'p>>,
+    if_failed: Option<OnFailure<'p>>,
     called: Instant,
     started: SystemTime,
 }
@@ -34,7 +34,7 @@ pub(super) struct Remains<'r> {
 impl<'p> Recorder<'p> {
     /// One, if these settings ask for it; the job was called for at that time.
     pub(super) fn of(settings: &mut Settings<'p>, called: (Instant, SystemTime)) -> Option<Self> {
-        let (wanted, if_failed) = (settings.record, settings.record_if_failed.take());
+        let (wanted, if_failed) = (settings.record, settings.on_failure.take());
         (wanted || if_failed.is_some()).then(|| Self {
             options: options(settings),
             wanted,

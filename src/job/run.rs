@@ -6,17 +6,17 @@ use bytemuck::Pod;
 
 use super::recorder::{Recorder, Remains};
 use super::{Job, cpus};
-use crate::answer::{Answer, Gathered};
+use crate::answer::{Answer, Answers};
 use crate::engine::{Engine, MOST_WORKERS};
 use crate::engines::{Care, Hands, Ledger, Orders, Upbringing, Work};
 use crate::error::{Death, Error, Result};
 use crate::lend::{Lend, Loan, cut};
 use crate::report::Report;
 use crate::sandbox::{Confinement, Sandbox};
-use crate::settings::{Redo, Settings};
+use crate::settings::{RetryPolicy, Settings};
 use crate::sync::{Board, Dealer, Layout, Patience, Sign, Tape};
 use crate::sys::memory::Access;
-use crate::sys::signals::Hold;
+use crate::sys::signals::SignalGuard;
 
 impl<L: Lend> Job<'_, L> {
     /// Cuts, makes the board, lets `engine` work, gathers; with a crew's hands if there are any.
@@ -24,7 +24,7 @@ impl<L: Lend> Job<'_, L> {
         self,
         mut hands: Option<&mut Hands>,
         engine: impl FnOnce(&Work<'_>, &mut Orders<'_>, Option<&mut Hands>) -> Result<Vec<Death>>,
-    ) -> Result<Gathered<R::Value>> {
+    ) -> Result<Answers<R::Value>> {
         let called = (Instant::now(), SystemTime::now());
         let mut settings = self.settings;
         let mut recorder = Recorder::of(&mut settings, called);
@@ -39,9 +39,9 @@ impl<L: Lend> Job<'_, L> {
         loans.iter().try_for_each(|loan| loan.backing.own())?;
         let grid = cut(split, &loans)?;
         let addresses = loans.iter().map(Loan::address).collect();
-        check(&settings, &loans, hands.as_ref().is_some_and(|hands| hands.joins_in()))?;
+        check(&settings, &loans, hands.as_ref().is_some_and(|hands| hands.coordinator_works()))?;
         let processes = settings.engine == Engine::Processes;
-        let undo = processes && settings.retries > 0 && settings.redo == Redo::Undo;
+        let undo = processes && settings.retries > 0 && settings.retry_policy == RetryPolicy::RestoreOutputs;
         let care = Care::new(&loans, &grid, undo, settings.guard)?;
         let slices = grid.slices();
         let only = settings.only_slice;
@@ -60,7 +60,7 @@ impl<L: Lend> Job<'_, L> {
             board.clear_tapes()?;
         }
         // Whether a process that is not to be killed works: it looks at requests to stop between slices.
-        let joins_in = hands.as_ref().is_some_and(|hands| hands.joins_in());
+        let joins_in = hands.as_ref().is_some_and(|hands| hands.coordinator_works());
         let sandbox = settings.sandbox().map(Sandbox::prepare).transpose()?;
         let work = Work {
             loans: &loans,
@@ -74,8 +74,8 @@ impl<L: Lend> Job<'_, L> {
             care: &care,
             memory_limit: settings.memory_limit,
             sandbox: sandbox.as_ref(),
-            stop: settings.stop.filter(|_| !processes || joins_in),
-            go_on_without_dead: settings.go_on_without_dead,
+            stop: settings.cancel_token.filter(|_| !processes || joins_in),
+            go_on_without_dead: settings.continue_after_death,
             upbringing: Upbringing {
                 threads: settings.threads_per_worker.unwrap_or(1),
                 pin: settings.pin,
@@ -88,7 +88,7 @@ impl<L: Lend> Job<'_, L> {
             began,
             deadline: settings.deadline.map(|span| (span, called.0.checked_add(span))),
             slice_deadline: settings.slice_deadline,
-            stop: settings.stop,
+            stop: settings.cancel_token,
             progress: settings.progress,
             ledger: Ledger::new(run.clone()),
         };
@@ -100,7 +100,7 @@ impl<L: Lend> Job<'_, L> {
             lent: loans.iter().map(|loan| loan.backing.len() as u64).sum(),
             began,
         });
-        let _hold = settings.stop.map(|_| Hold::new());
+        let _hold = settings.cancel_token.map(|_| SignalGuard::new());
         // However fast its workers would be.
         if orders.are_to_end() {
             // What a crew's board says is of the job before.
@@ -146,7 +146,7 @@ impl<L: Lend> Job<'_, L> {
         if let Some(recorder) = recorder {
             recorder.done(&remains, &mut report);
         }
-        Ok(Gathered::new(answers, report))
+        Ok(Answers::new(answers, report))
     }
 }
 
@@ -198,7 +198,7 @@ fn check(settings: &Settings<'_>, loans: &[Loan<'_>], joins_in: bool) -> Result<
         Some((what, _)) if settings.engine != Engine::Processes => Err(Error::Engine { what, engine: settings.engine }),
         _ if settings.engine == Engine::Processes
             && settings.retries > 0
-            && settings.redo == Redo::Unsafe
+            && settings.retry_policy == RetryPolicy::Forbid
             && loans.iter().any(|loan| loan.access == Access::Write) =>
         {
             Err(Error::Redo { retries: settings.retries })

@@ -67,7 +67,7 @@ use crate::slices::Region;
 /// # use parfork::{Crew, Job, Shared};
 /// let forever: &'static mut Shared<u8, _> = Box::leak(Box::new(Shared::zeros(1000)?));
 /// Job::new(&mut *forever).run(|_, slice| std::thread::scope(|scope| drop(scope.spawn(|| slice.into_view().fill(1)))))?;
-/// let sum: u32 = Crew::start(1)?.run(&*forever, (), |w, (), view| w.share_of(view).fold(0, |sum, &cell| sum + u32::from(cell)))?.sum();
+/// let sum: u32 = Crew::start(1)?.run(&*forever, (), |w, (), view| w.slice_of(view).fold(0, |sum, &cell| sum + u32::from(cell)))?.sum();
 /// assert_eq!(sum, 1000);
 /// # Ok::<(), parfork::Error>(())
 /// ```

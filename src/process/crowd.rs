@@ -292,7 +292,7 @@ impl Crowd {
             (_, Some(Exit::Signal(libc::SIGKILL) | Exit::Unknown))
                 if member.process.is_fostered() && Obituary::says_dead(nursery) =>
             {
-                Cause::NurseryDied
+                Cause::ForkServerDied
             }
             (_, exit) => exit.map_or(Cause::Unknown, cause_of),
         };

@@ -69,11 +69,11 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
     }
 
     /// An array whose elements are any, in C order: to be written before they are read. They are zeros, or what was in
-    /// arrays of this process that were dropped, if their memory is [kept](crate::keep_memory).
+    /// arrays of this process that were dropped, if their memory is [kept](crate::set_segment_cache).
     ///
     /// # Errors
     /// As [`zeros`](Self::zeros).
-    pub fn unfilled(shape: impl IntoDimension<Dim = D>) -> Result<Self> {
+    pub fn empty(shape: impl IntoDimension<Dim = D>) -> Result<Self> {
         Self::unfilled_in(shape, Order::C)
     }
 
@@ -123,7 +123,7 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
     /// # Errors
     /// As [`zeros`](Self::zeros).
     pub fn from_array<S: Data<Elem = T>>(array: &ArrayBase<S, D>) -> Result<Self> {
-        let mut shared = Self::unfilled(array.raw_dim())?;
+        let mut shared = Self::empty(array.raw_dim())?;
         shared.view_mut().assign(array);
         Ok(shared)
     }
@@ -365,12 +365,12 @@ mod tests {
     fn kept_memory_is_used_again_and_given_back() {
         const LEN: usize = (3 << 20) + 12_345;
         let base = |array: &Shared<u8, ndarray::Ix1>| array.as_slice().as_ptr();
-        crate::keep_memory(2 * LEN as u64);
+        crate::set_segment_cache(2 * LEN as u64);
         let mut first = Shared::<u8, _>::zeros(LEN).unwrap();
         first.as_mut_slice().fill(7);
         let place = base(&first);
         drop(first);
-        let again = Shared::<u8, _>::unfilled(LEN).unwrap();
+        let again = Shared::<u8, _>::empty(LEN).unwrap();
         assert!(base(&again) == place && again.as_slice().iter().all(|&byte| byte == 7));
         drop(again);
         let zeros = Shared::<u8, _>::zeros(LEN).unwrap();
@@ -383,9 +383,9 @@ mod tests {
         drop(others.remove(0));
         drop(others.remove(0));
         drop(others);
-        let kept: Vec<_> = (0..3).map(|_| Shared::<u8, _>::unfilled(LEN).unwrap()).collect();
+        let kept: Vec<_> = (0..3).map(|_| Shared::<u8, _>::empty(LEN).unwrap()).collect();
         assert!(kept.iter().all(|array| array.as_slice().iter().all(|&byte| byte == 0)), "the oldest was given back");
-        crate::keep_memory(0);
+        crate::set_segment_cache(0);
     }
 
     #[test]

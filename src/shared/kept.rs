@@ -26,19 +26,19 @@ fn kept() -> Option<MutexGuard<'static, Kept>> {
 /// it is at first, gives all of it back.
 ///
 /// To get a gigabyte from the kernel takes 70 ms, to clear one that is there 30, and to use it as it is nothing
-/// ([`Shared::unfilled`](crate::Shared::unfilled)). What is kept is given back when there is no room for a new array otherwise.
+/// ([`Shared::empty`](crate::Shared::unfilled)). What is kept is given back when there is no room for a new array otherwise.
 ///
 /// ```
 /// use parfork::Shared;
-/// parfork::keep_memory(1 << 30);
+/// parfork::set_segment_cache(1 << 30);
 /// for step in 0..10 {
-///     let mut scratch = Shared::<f32, _>::unfilled((1024, 1024))?;
+///     let mut scratch = Shared::<f32, _>::empty((1024, 1024))?;
 ///     scratch.view_mut().fill(step as f32);
 /// }
-/// parfork::keep_memory(0);
+/// parfork::set_segment_cache(0);
 /// # Ok::<(), parfork::Error>(())
 /// ```
-pub fn keep_memory(budget: u64) {
+pub fn set_segment_cache(budget: u64) {
     let mut kept = KEPT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     (kept.budget, kept.by) = (budget, Some(fork_stamp::current()));
     // What the process that this one was forked from keeps is of no use here.

@@ -21,7 +21,7 @@ pub(crate) use array::{byte_length, raw_view};
 pub(crate) use attached::Attached;
 pub use element::Element;
 pub(crate) use element::dtype;
-pub use kept::keep_memory;
+pub use kept::set_segment_cache;
 #[cfg(feature = "npy")]
 pub use mapped::Mapped;
 pub(crate) use segment::{BOARD, Backing, Segment, Told, Wire, give_back_at_once, retain_live, scratch};

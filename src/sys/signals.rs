@@ -79,19 +79,19 @@ pub(super) fn be_a_worker() {
     }
 }
 
-/// While it lives, the first signal is only noted. See [`Stop::hold`](crate::Stop::hold).
+/// While it lives, the first signal is only noted. See [`CancelToken::hold`](crate::Stop::hold).
 #[derive(Debug)]
 #[must_use = "dropped at once it holds nothing"]
-pub struct Hold(());
+pub struct SignalGuard(());
 
-impl Hold {
+impl SignalGuard {
     pub(crate) fn new() -> Self {
         HOLDS.fetch_add(1, Ordering::AcqRel);
         Self(())
     }
 }
 
-impl Drop for Hold {
+impl Drop for SignalGuard {
     fn drop(&mut self) {
         HOLDS.fetch_sub(1, Ordering::AcqRel);
     }

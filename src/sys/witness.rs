@@ -49,7 +49,7 @@ pub(crate) struct Note {
 /// What an instruction did to the address at which it faulted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Touch {
+pub enum AccessKind {
     /// The CPU does not tell.
     Unknown,
     /// It read.
@@ -67,7 +67,7 @@ pub(crate) struct Seen {
     /// The address that was touched; of SIGILL and SIGFPE the instruction's. `None` where the CPU does not tell, because it
     /// is none that could exist.
     pub(crate) address: Option<u64>,
-    pub(crate) touch: Touch,
+    pub(crate) touch: AccessKind,
     pub(crate) instruction: u64,
     /// Whether the address is right at the stack pointer, where a stack overflows.
     pub(crate) at_stack: bool,
@@ -94,10 +94,10 @@ impl Note {
         }
         let address = self.address.load(Ordering::Relaxed);
         let touch = match self.access.load(Ordering::Relaxed) {
-            1 => Touch::Read,
-            2 => Touch::Write,
-            3 => Touch::Execute,
-            _ => Touch::Unknown,
+            1 => AccessKind::Read,
+            2 => AccessKind::Write,
+            3 => AccessKind::Execute,
+            _ => AccessKind::Unknown,
         };
         Some(Seen {
             signal,
@@ -322,8 +322,13 @@ mod tests {
         note.enter(libc::SIGSEGV, 1, 0x1000, place);
         note.enter(libc::SIGBUS, 2, 0x2000, place);
         assert_eq!(note.of(libc::SIGSEGV), None);
-        let seen =
-            Seen { signal: libc::SIGBUS, address: Some(0x2000), touch: Touch::Write, instruction: 7, at_stack: false };
+        let seen = Seen {
+            signal: libc::SIGBUS,
+            address: Some(0x2000),
+            touch: AccessKind::Write,
+            instruction: 7,
+            at_stack: false,
+        };
         assert_eq!(note.of(libc::SIGBUS), Some(seen));
         note.forget();
         assert_eq!(note.of(libc::SIGBUS), None);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parfork::{Cause, Crew, Error, Job, Place, Schedule, Shared, Split};
+use parfork::{Cause, Crew, Error, FaultLocation, Job, Schedule, Shared, Split};
 
 use super::support::nothing_left;
 use super::{children, death, each_one, is_sound, nursery, start, with_crew};
@@ -38,7 +38,7 @@ pub(crate) fn lent_to_read_then_to_write_then_to_read() {
             assert_eq!(wrote[..], [WRITE; 3]);
             let settings = parfork::Settings { crew: Some(&mut *crew), ..each_one(3) };
             let read = Job::with((&cells, &other), settings).run_with((), |w, (), (cells, _)| {
-                assert_eq!(w.share_of(cells.view()).len(), 1000);
+                assert_eq!(w.slice_of(cells.view()).len(), 1000);
                 [access(cells.as_ptr() as usize), cells.sum() as u32]
             });
             let read = read.unwrap();
@@ -68,7 +68,7 @@ pub(crate) fn the_same_twice_in_one_job() {
         for _ in 0..3 {
             let done = crew.run((&cells, &cells), (), |w, (), (one, other)| {
                 assert_eq!(one.as_ptr(), other.as_ptr());
-                (&w.share_of(one) * &w.share_of(other)).sum()
+                (&w.slice_of(one) * &w.slice_of(other)).sum()
             });
             let done = done.unwrap();
             assert!(done.report().workers.iter().all(|worker| worker.addresses[0] == worker.addresses[1]));
@@ -96,7 +96,7 @@ pub(crate) fn an_input_cannot_be_written() {
             assert_eq!(death.slice.unwrap().0.index(), 7);
             let Cause::Faulted(fault) = &death.cause else { panic!("{death:?}") };
             assert!(fault.to_string().contains("[7, 3]") && fault.to_string().contains("input 1"), "{fault}");
-            assert!(!matches!(fault.place, Place::Elsewhere));
+            assert!(!matches!(fault.place, FaultLocation::Elsewhere));
             assert!(made.as_slice().iter().all(|&cell| cell == 1));
             is_sound(crew);
         }
@@ -121,7 +121,7 @@ pub(crate) fn each_is_mapped_once() {
             let job = Job::new((&*two, &mut *one)).crew(crew).schedule(Schedule::Static);
             let second = job.run_with((), |_, (), _| mapped()).unwrap();
             assert!(second.iter().all(|count| *count == board + 3), "{board} {second:?}");
-            let addresses = |done: &parfork::Gathered<u64>, rank: usize| done.report().workers[rank].addresses.clone();
+            let addresses = |done: &parfork::Answers<u64>, rank: usize| done.report().workers[rank].addresses.clone();
             (0..3).map(|rank| [addresses(&first, rank), addresses(&second, rank)]).collect::<Vec<_>>()
         };
         // At first what was opened to be read is opened again to be written.
@@ -271,7 +271,7 @@ pub(crate) fn those_of_earlier_jobs_are_closed() {
                 crew.run(&mut two, (), |_, (), mut slice| *slice += 1).unwrap();
                 crew.run(&mut one, (), |_, (), mut slice| *slice += 1).unwrap();
                 let job = Job::new((&one, &mut two)).crew(crew).split(Split::rows().into_pieces(4));
-                job.run_with((), |w, (), (one, mut two)| two.assign(&w.share_of(one))).unwrap();
+                job.run_with((), |w, (), (one, mut two)| two.assign(&w.slice_of(one))).unwrap();
                 assert!([&one, &two].iter().all(|array| array.as_slice().iter().all(|&cell| cell == step)));
             }
             faulted(crew.run(&one, (), |_, (), _| stray(0)));

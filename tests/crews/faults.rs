@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parfork::{Cause, Crew, Error, Gathered, Job, Redo, Settings, Shared, Split, Worker};
+use parfork::{Answers, Cause, Crew, Error, Job, RetryPolicy, Settings, Shared, Split, Worker};
 
 use super::support::{Watched, nothing_left};
 use super::{children, count, death, end, is_sound, kill_me, nursery, page, pids, send, soon, start, with_crew};
@@ -21,7 +21,7 @@ pub(crate) fn a_worker_killed_between_jobs_is_replaced() {
             let before = pids(crew);
             send(before[step % 3], libc::SIGKILL);
             let mut cells = Shared::<u64, _>::zeros(30).unwrap();
-            let job = Job::new(&mut cells).crew(crew).retries(1).overwrites();
+            let job = Job::new(&mut cells).crew(crew).retries(1).body_overwrites();
             job.run_with(step as u64, |_, step, mut slice| slice.fill(step)).unwrap();
             assert!(cells.as_slice().iter().all(|&cell| cell == step as u64));
         }
@@ -64,7 +64,7 @@ pub(crate) fn a_worker_that_fails_in_a_job_is_named() {
                     Ok(())
                 });
                 match error.unwrap_err() {
-                    Error::Refused(refusal) => {
+                    Error::BodyFailed(refusal) => {
                         assert_eq!((what, &refusal.reason[..]), (REFUSE, "not five"));
                         assert_eq!(refusal.slice.unwrap().0.index(), 5);
                     }
@@ -92,12 +92,7 @@ pub(crate) fn a_worker_that_fails_in_a_job_is_named() {
 }
 
 /// Runs a job of 40 slices on which those that `[every, times]` says die so many times each.
-fn run(
-    crew: &mut Crew,
-    every: usize,
-    times: u64,
-    settings: Settings<'_>,
-) -> (Vec<u64>, parfork::Result<Gathered<u64>>) {
+fn run(crew: &mut Crew, every: usize, times: u64, settings: Settings<'_>) -> (Vec<u64>, parfork::Result<Answers<u64>>) {
     page().iter().for_each(|word| word.store(0, Ordering::Relaxed));
     let mut cells = Shared::<u64, _>::zeros(40).unwrap();
     cells.as_mut_slice().fill(1000);
@@ -113,13 +108,13 @@ fn run(
     (cells.as_slice().to_vec(), done)
 }
 
-fn is_right(made: &[u64], done: &Gathered<u64>) {
+fn is_right(made: &[u64], done: &Answers<u64>) {
     assert!(made.iter().copied().eq(1000..1040), "{made:?}");
     assert!(done.iter().copied().eq(0..40));
 }
 
 fn undo() -> Settings<'static> {
-    Settings { retries: 2, redo: Redo::Undo, ..Settings::default() }
+    Settings { retries: 2, retry_policy: RetryPolicy::RestoreOutputs, ..Settings::default() }
 }
 
 pub(crate) fn retries_complete_jobs() {
@@ -177,7 +172,7 @@ pub(crate) fn the_nursery_may_die_in_a_job() {
         for retries in [0, 1, 0, 1] {
             let mut cells = Shared::<u64, _>::zeros(40).unwrap();
             page()[0].store(u64::from(nursery()), Ordering::Relaxed);
-            let job = Job::new(&mut cells).crew(crew).retries(retries).overwrites();
+            let job = Job::new(&mut cells).crew(crew).retries(retries).body_overwrites();
             let done = job.run_with((), |w, (), mut slice| {
                 slice.fill(w.region().index() as u64);
                 if w.region().index() == 11 && page()[0].load(Ordering::Relaxed) > 0 {
@@ -189,7 +184,7 @@ pub(crate) fn the_nursery_may_die_in_a_job() {
                 Ok(_) => assert!(retries > 0 && cells.as_slice().iter().copied().eq(0..40)),
                 Err(error) => {
                     assert_eq!(retries, 0);
-                    assert_eq!(death(error).cause, Cause::NurseryDied);
+                    assert_eq!(death(error).cause, Cause::ForkServerDied);
                 }
             }
             is_sound(crew);
@@ -202,7 +197,7 @@ pub(crate) fn the_nursery_may_die_with_a_hundred_workers() {
     with_crew(100, |crew| {
         page()[1].store(u64::from(nursery()), Ordering::Relaxed);
         let mut cells = Shared::<u64, _>::zeros(300).unwrap();
-        let job = Job::new(&mut cells).crew(crew).retries(1).overwrites();
+        let job = Job::new(&mut cells).crew(crew).retries(1).body_overwrites();
         let done = job.run_with((), |w, (), mut slice| {
             slice.fill(w.region().index() as u64);
             if w.region().index() == 200 && count(0) == 0 {
@@ -210,7 +205,7 @@ pub(crate) fn the_nursery_may_die_with_a_hundred_workers() {
                 std::thread::sleep(Duration::from_secs(5));
             }
         });
-        assert!(done.unwrap().report().deaths.iter().all(|death| death.cause == Cause::NurseryDied));
+        assert!(done.unwrap().report().deaths.iter().all(|death| death.cause == Cause::ForkServerDied));
         assert!(cells.as_slice().iter().copied().eq(0..300));
     });
 }

@@ -116,7 +116,7 @@ pub(crate) fn have_the_bits_of_jobs_without_a_crew() {
         let body = |w: &Worker<'_>,
                     power: f64,
                     (given, mut slice): (ndarray::ArrayView1<'_, f64>, parfork::Slice<'_, f64, _>)| {
-            slice.assign(&w.share_of(given).mapv(|cell| cell.powf(power).sin()));
+            slice.assign(&w.slice_of(given).mapv(|cell| cell.powf(power).sin()));
             slice.sum()
         };
         let answers = Job::with((&given, &mut made), settings).run_with(1.7, body).unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parfork::{Cause, Engine, Error, Job, Schedule, Settings, Shared, Split, Stop, Worker};
+use parfork::{CancelToken, Cause, Engine, Error, Job, Schedule, Settings, Shared, Split, Worker};
 
 use super::{count, death, each_one, is_sound, kill_me, page, pids, with_crew};
 
@@ -17,9 +17,9 @@ pub(crate) fn meetings_go_well() {
                 let sums = Job::with(&mut line, settings).run_with(round, |w, round, mut slice| {
                     slice.fill(round);
                     page()[w.rank()].store(round, Ordering::Relaxed);
-                    w.meet().map_err(|error| error.to_string())?;
+                    w.barrier().map_err(|error| error.to_string())?;
                     let sum: u64 = (0..w.workers()).map(|rank| page()[rank].load(Ordering::Relaxed)).sum();
-                    w.meet().map_err(|error| error.to_string())?;
+                    w.barrier().map_err(|error| error.to_string())?;
                     Ok::<u64, String>(sum)
                 });
                 assert!(sums.unwrap().iter().all(|sum| *sum == round * workers as u64));
@@ -36,14 +36,18 @@ pub(crate) fn a_death_reaches_those_who_meet() {
         with_crew(workers, |crew| {
             let mut line = Shared::<u64, _>::zeros(workers).unwrap();
             for retries in [0, 2] {
-                let settings =
-                    Settings { crew: Some(&mut *crew), retries, redo: parfork::Redo::Overwrites, ..each_one(workers) };
+                let settings = Settings {
+                    crew: Some(&mut *crew),
+                    retries,
+                    retry_policy: parfork::RetryPolicy::BodyOverwrites,
+                    ..each_one(workers)
+                };
                 let error = Job::with(&mut line, settings).run_with((), |w, (), _| {
-                    w.meet().map_err(|error| error.to_string())?;
+                    w.barrier().map_err(|error| error.to_string())?;
                     if w.rank() == 1 {
                         kill_me();
                     }
-                    let told = w.meet().unwrap_err().to_string();
+                    let told = w.barrier().unwrap_err().to_string();
                     if told.contains("worker 1") { Ok(()) } else { Err(told) }
                 });
                 assert_eq!(death(error.unwrap_err()).rank, 1);
@@ -57,13 +61,13 @@ pub(crate) fn the_rest_go_on_without_the_dead() {
     with_crew(4, |crew| {
         let mut line = Shared::<u64, _>::zeros(4).unwrap();
         for round in 1..=10_u64 {
-            let settings = Settings { crew: Some(&mut *crew), go_on_without_dead: true, ..each_one(4) };
+            let settings = Settings { crew: Some(&mut *crew), continue_after_death: true, ..each_one(4) };
             let error = Job::with(&mut line, settings).run_with(round, |w, round, mut slice| {
                 for step in 0..10 {
                     if (step, w.rank()) == (round % 10, 2) {
                         kill_me();
                     }
-                    w.meet().map_err(|error| error.to_string())?;
+                    w.barrier().map_err(|error| error.to_string())?;
                 }
                 slice.fill(round);
                 Ok::<(), String>(())
@@ -129,7 +133,7 @@ pub(crate) fn slice_deadlines_are_kept() {
         for retries in [0, 1] {
             page()[0].store(0, Ordering::Relaxed);
             let job = Job::new(&mut cells).crew(crew).slice_deadline(Duration::from_millis(300));
-            let done = job.retries(retries).overwrites().run_with((), |w, (), mut slice| {
+            let done = job.retries(retries).body_overwrites().run_with((), |w, (), mut slice| {
                 if w.region().index() == 3 && count(0) == 0 {
                     super::send(std::process::id(), libc::SIGSTOP);
                 }
@@ -160,11 +164,11 @@ pub(crate) fn slice_deadlines_are_kept() {
 }
 
 /// Asks a job to stop, soon, from another thread.
-fn ask_soon(stop: &Arc<Stop>) -> std::thread::JoinHandle<()> {
+fn ask_soon(stop: &Arc<CancelToken>) -> std::thread::JoinHandle<()> {
     let stop = stop.clone();
     std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(50));
-        stop.ask();
+        stop.cancel();
     })
 }
 
@@ -172,14 +176,14 @@ pub(crate) fn a_stop_ends_a_job_and_not_the_crew() {
     with_crew(2, |crew| {
         let mut cells = Shared::<u64, _>::zeros(10).unwrap();
         for _ in 0..3 {
-            let stop = Arc::new(Stop::new());
+            let stop = Arc::new(CancelToken::new());
             let asker = ask_soon(&stop);
-            let job = Job::new(&mut cells).crew(crew).stop(&stop);
+            let job = Job::new(&mut cells).crew(crew).cancel_token(&stop);
             let error = job.run_with((), |_, (), _| std::thread::sleep(Duration::from_secs(100)));
             assert!(matches!(error, Err(Error::Stopped { signal: None, .. })), "{error:?}");
             asker.join().unwrap();
             is_sound(crew);
-            let refused = Job::new(&mut cells).crew(crew).stop(&stop).run_with((), |_, (), _| ());
+            let refused = Job::new(&mut cells).crew(crew).cancel_token(&stop).run_with((), |_, (), _| ());
             assert!(matches!(refused, Err(Error::Stopped { done: 0, .. })), "{refused:?}");
             is_sound(crew);
         }
@@ -317,7 +321,7 @@ pub(crate) fn what_a_crew_cannot_do_is_refused() {
         let refused = Job::new(&cells).crew(crew).split(Split::cols()).run_with((), |_, (), _| ());
         assert!(matches!(refused, Err(Error::Split(_))), "{refused:?}");
         // SAFETY: nothing is forked, for this is refused or run without the crew.
-        let alone = unsafe { Job::new(&cells).schedule(Schedule::Static).run_beside_threads(|_, _| ()) };
+        let alone = unsafe { Job::new(&cells).schedule(Schedule::Static).run_in_threaded_process(|_, _| ()) };
         alone.unwrap();
         is_sound(crew);
         assert_eq!(pids(crew), before);

@@ -4,22 +4,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parfork::{Cause, Crew, Error, Gathered, Job, Redo, Schedule, Settings, Shared, Split, Stop};
+use parfork::{Answers, CancelToken, Cause, Crew, Error, Job, RetryPolicy, Schedule, Settings, Shared, Split};
 
 use super::{count, death, each_one, is_sound, kill_me, page, with_crew};
 
 fn with_both<T>(workers: usize, job: impl FnOnce(&mut Crew) -> T) -> T {
     with_crew(workers, |crew| {
-        crew.join_in(true);
+        crew.coordinator_works(true);
         job(crew)
     })
 }
 
 /// As [`is_sound`], with the coordinator at work; its process is among the others.
 fn is_sound_together(crew: &mut Crew) {
-    crew.join_in(false);
+    crew.coordinator_works(false);
     is_sound(crew);
-    crew.join_in(true);
+    crew.coordinator_works(true);
     let all = crew.workers() + 1;
     let line = Shared::<u8, _>::zeros(all).unwrap();
     let settings = Settings { crew: Some(crew), ..each_one(all) };
@@ -40,14 +40,14 @@ pub(crate) fn the_coordinator_works_too() {
                     .schedule(schedule)
                     .split(Split::rows().into_pieces(pieces));
                 let sums = job.run_with(step, |w, step, (given, mut slice)| {
-                    slice.assign(&w.share_of(given).mapv(|cell| cell * step));
+                    slice.assign(&w.slice_of(given).mapv(|cell| cell * step));
                     slice.sum()
                 });
                 assert_eq!(sums.unwrap().sum(), 499_500 * step);
                 assert!(made.as_slice().iter().zip(0..).all(|(&cell, at)| cell == at * step));
                 if step % 50 == 0 {
                     is_sound_together(crew);
-                    crew.join_in(step % 100 == 0);
+                    crew.coordinator_works(step % 100 == 0);
                 }
             }
         });
@@ -60,7 +60,7 @@ fn harm(
     times: u64,
     settings: Settings<'_>,
     deed: fn(u64) -> Result<(), String>,
-) -> (Vec<u64>, parfork::Result<Gathered<u64>>) {
+) -> (Vec<u64>, parfork::Result<Answers<u64>>) {
     page()[0].store(0, Ordering::Relaxed);
     let mut cells = Shared::<u64, _>::zeros(12).unwrap();
     let settings = Settings { crew: Some(crew), schedule: Schedule::Static, ..settings };
@@ -97,7 +97,7 @@ pub(crate) fn its_own_panic_is_told_each_time() {
 pub(crate) fn its_own_part_is_not_tried_again() {
     with_both(2, |crew| {
         for times in [1, 2] {
-            let settings = Settings { retries: 2, redo: Redo::Undo, ..Settings::default() };
+            let settings = Settings { retries: 2, retry_policy: RetryPolicy::RestoreOutputs, ..Settings::default() };
             let (made, done) = harm(crew, times, settings, panic);
             let death = death(done.unwrap_err());
             let told = format!("the coordinator's own, {times}");
@@ -116,7 +116,7 @@ pub(crate) fn what_the_dead_left_is_put_back() {
             page()[0].store(0, Ordering::Relaxed);
             let mut cells = Shared::<u64, _>::zeros(60).unwrap();
             let schedule = if step % 2 == 0 { Schedule::Static } else { "dynamic=12".parse().unwrap() };
-            let job = Job::new(&mut cells).crew(crew).schedule(schedule).retries(1).undo_copies();
+            let job = Job::new(&mut cells).crew(crew).schedule(schedule).retries(1).restore_outputs();
             let done = job.run_with(std::process::id(), |w, coordinator, mut slice| {
                 slice[0] += 1;
                 if std::process::id() != coordinator && count(0) == 0 {
@@ -137,7 +137,7 @@ pub(crate) fn its_own_errors_end_the_job() {
     with_both(2, |crew| {
         for times in [3, 1] {
             let (_, done) = harm(crew, times, Settings::default(), |times| Err(format!("no {times}")));
-            let Err(Error::Refused(refusal)) = done else { panic!("{done:?}") };
+            let Err(Error::BodyFailed(refusal)) = done else { panic!("{done:?}") };
             assert_eq!((refusal.rank, refusal.reason), (2, format!("no {times}")));
             is_sound_together(crew);
         }
@@ -149,7 +149,7 @@ pub(crate) fn a_death_meanwhile_is_told() {
         for retries in [0, 1] {
             page()[0].store(0, Ordering::Relaxed);
             let mut line = Shared::<u64, _>::zeros(6).unwrap();
-            let job = Job::new(&mut line).crew(crew).schedule(Schedule::Static).retries(retries).overwrites();
+            let job = Job::new(&mut line).crew(crew).schedule(Schedule::Static).retries(retries).body_overwrites();
             let done = job.run_with((), |w, (), mut slice| {
                 match w.rank() {
                     1 if count(0) == 0 => kill_me(),
@@ -170,17 +170,17 @@ pub(crate) fn a_death_meanwhile_is_told() {
 pub(crate) fn a_death_ends_its_meetings() {
     with_both(2, |crew| {
         let cells = Shared::<u64, _>::zeros(3).unwrap();
-        let refused = Job::new(&cells).crew(crew).go_on_without_dead(true).run_with((), |_, (), _| ());
+        let refused = Job::new(&cells).crew(crew).continue_after_death(true).run_with((), |_, (), _| ());
         assert!(matches!(refused, Err(Error::Crew(_))), "{refused:?}");
         for _ in 0..3 {
             let mut line = Shared::<u64, _>::zeros(3).unwrap();
             let settings = Settings { crew: Some(&mut *crew), ..each_one(3) };
             let error = Job::with(&mut line, settings).run_with((), |w, (), mut slice| {
-                w.meet().map_err(|error| error.to_string())?;
+                w.barrier().map_err(|error| error.to_string())?;
                 if w.rank() == 1 {
                     kill_me();
                 }
-                let met = w.meet();
+                let met = w.barrier();
                 slice.fill(1 + u64::from(met.is_err()));
                 Ok::<(), String>(())
             });
@@ -195,14 +195,14 @@ pub(crate) fn a_stop_ends_its_own_part() {
     for (schedule, others) in [(Schedule::Static, [1, 0]), (Schedule::DYNAMIC, [1, 1])] {
         with_both(1, |crew| {
             for others in others {
-                let stop = Arc::new(Stop::new());
+                let stop = Arc::new(CancelToken::new());
                 let asked = stop.clone();
                 let asker = std::thread::spawn(move || {
                     std::thread::sleep(Duration::from_millis(50));
-                    asked.ask();
+                    asked.cancel();
                 });
                 let mut line = Shared::<u64, _>::zeros(200).unwrap();
-                let job = Job::new(&mut line).crew(crew).schedule(schedule).stop(&stop);
+                let job = Job::new(&mut line).crew(crew).schedule(schedule).cancel_token(&stop);
                 // With nothing to do, all others are at the end long before.
                 let error = job.run_with([std::process::id(), others], |_, [coordinator, others], _| {
                     let slow = if std::process::id() == coordinator { 100 } else { others };

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use madness::{After, Chance, Deed, Madness, Place, SLICES, Scribble, told, untold};
-use parfork::{Crew, Error, Gathered, Job, Schedule, Shared, Split, Worker};
+use parfork::{Answers, Crew, Error, Job, Schedule, Shared, Split, Worker};
 use support::{cases, nothing_left};
 
 fn main() -> ExitCode {
@@ -103,7 +103,7 @@ const LONGEST: Duration = Duration::from_secs(40);
 fn try_out(
     kind: u64,
     deeds: &[Deed],
-    mut job: impl FnMut(&mut Cells, usize, Madness, Deed) -> parfork::Result<Gathered<u64>>,
+    mut job: impl FnMut(&mut Cells, usize, Madness, Deed) -> parfork::Result<Answers<u64>>,
 ) {
     let (trials, seed) = trials();
     let (mut right_ones, mut errors) = (0, 0);
@@ -159,7 +159,7 @@ fn jobs_with_retries() {
             let job = Job::new(cells)
                 .workers(workers)
                 .retries(2)
-                .overwrites()
+                .body_overwrites()
                 .deadline(mad.patience())
                 .schedule(Schedule::Guided);
             job.run(|w, slice| work(w, Some(mad), deed, slice))
@@ -170,7 +170,7 @@ fn jobs_with_retries() {
 fn jobs_with_undo() {
     try_out(9, BOTH, |cells, workers, mad, deed| {
         nothing_left(|| {
-            let job = Job::new(cells).workers(workers).retries(2).undo_copies().deadline(mad.patience());
+            let job = Job::new(cells).workers(workers).retries(2).restore_outputs().deadline(mad.patience());
             job.run(|w, slice| work(w, Some(mad), deed, slice))
         })
     });
@@ -179,7 +179,8 @@ fn jobs_with_undo() {
 fn jobs_with_undo_and_guard() {
     try_out(3, BOTH, |cells, workers, mad, deed| {
         nothing_left(|| {
-            let job = Job::new(cells).workers(workers).retries(1).undo_copies().guard(true).deadline(mad.patience());
+            let job =
+                Job::new(cells).workers(workers).retries(1).restore_outputs().guard(true).deadline(mad.patience());
             job.run(|w, slice| work(w, Some(mad), deed, slice))
         })
     });
@@ -192,7 +193,7 @@ fn jobs_that_meet() {
             // Of as many slices as workers each has one, and they can meet.
             job.schedule(Schedule::Static).deadline(mad.patience()).run(|w, slice| {
                 let answer = work(w, Some(mad), deed, slice);
-                w.meet().map_err(|error| error.to_string())?;
+                w.barrier().map_err(|error| error.to_string())?;
                 Ok::<_, String>(answer)
             })
         })
@@ -205,7 +206,7 @@ fn recorded_jobs() {
             let job = Job::new(cells)
                 .workers(workers)
                 .retries(2)
-                .overwrites()
+                .body_overwrites()
                 .record(true)
                 .measure_memory(true)
                 .deadline(mad.patience());
@@ -231,7 +232,7 @@ fn jobs_of_a_crew_that_starts_anew() {
 
 fn jobs_of_a_crew_whose_coordinator_works_too() {
     let mut crew = Crew::start(2).unwrap();
-    crew.join_in(true);
+    crew.coordinator_works(true);
     // The coordinator itself stays sane: what it writes over, and who it ends, is its own. The mad slice is another's, which one
     // that works faster must not take.
     let coordinator = std::process::id();
@@ -253,12 +254,12 @@ fn run_on(
     workers: usize,
     mad: Madness,
     deed: Deed,
-) -> parfork::Result<Gathered<u64>> {
+) -> parfork::Result<Answers<u64>> {
     // With retries where they are safe: an error that nobody survives, a death that others make up for, or an undo copy put back.
     let job = Job::new(&mut *cells).crew(&mut *crew).workers(workers).deadline(mad.patience());
     let job = match (deed, mad.seed % 3) {
-        (Deed::Overwrites, 1) => job.retries(1).overwrites(),
-        (_, 2) => job.retries(1).undo_copies(),
+        (Deed::Overwrites, 1) => job.retries(1).body_overwrites(),
+        (_, 2) => job.retries(1).restore_outputs(),
         _ => job,
     };
     let done = job.run_with(told(0, mad, deed), |w, argument, slice| {
@@ -314,9 +315,9 @@ fn one_wrong_bit_is_an_error_and_no_second_try() {
                 let job = Job::new(&mut cells).workers(2);
                 let done = match how {
                     0 => job.run(|w, cells| mad(w, [slice, bit], cells)),
-                    1 => job.retries(2).undo_copies().run(|w, cells| mad(w, [slice, bit], cells)),
+                    1 => job.retries(2).restore_outputs().run(|w, cells| mad(w, [slice, bit], cells)),
                     2 => job.crew(&mut crew).run_with([slice, bit], mad),
-                    _ => job.crew(&mut crew).retries(2).undo_copies().run_with([slice, bit], mad),
+                    _ => job.crew(&mut crew).retries(2).restore_outputs().run_with([slice, bit], mad),
                 };
                 let told = format!("slice {slice}, bit {bit}, {how}: {done:?}");
                 // An answer may have been given later than it was changed, by a worker that was slower than the other.
@@ -337,7 +338,7 @@ fn a_copy_of_a_worker_has_no_part_in_its_job() {
         for retries in [0, 1] {
             let mut cells = Cells::zeros((SLICES, 512)).unwrap();
             let job = Job::new(&mut cells).workers(2).deadline(Duration::from_secs(20));
-            let job = if retries > 0 { job.retries(retries).undo_copies() } else { job };
+            let job = if retries > 0 { job.retries(retries).restore_outputs() } else { job };
             let done = job.run(|w, mut slice| {
                 *slice += right(w.region().index());
                 if w.region().index() == 5 {

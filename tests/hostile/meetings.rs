@@ -16,7 +16,7 @@ const MEETS: u64 = 4;
 
 /// All meet twice; in between, when the coordinator is asleep at the second meeting, worker 0 does its deed.
 fn body(w: &Worker<'_>, [deed, coordinator]: [u64; 2], mut cells: Slice<'_, u64, ndarray::Ix2>) -> Result<(), String> {
-    let meet = || w.meet().map_err(|error| error.to_string());
+    let meet = || w.barrier().map_err(|error| error.to_string());
     meet()?;
     *cells += 1;
     if w.rank() == 0 {
@@ -49,7 +49,7 @@ pub(crate) fn a_coordinator_at_a_meeting_waits_for_nothing_in_vain() {
     let soon = Duration::from_millis(200);
     nothing_left(|| {
         let mut crew = Crew::start(2).unwrap();
-        crew.join_in(true);
+        crew.coordinator_works(true);
         let mut run = |deed: u64, deadline: Option<Duration>, slices: Option<Duration>| {
             let mut cells = Shared::<u64, ndarray::Ix2>::zeros((3, 64)).unwrap();
             let job = Job::new(&mut cells).split(Split::rows().into_pieces(3)).schedule(Schedule::Static);
@@ -84,7 +84,7 @@ pub(crate) fn a_stopped_worker_is_no_damage() {
             if w.rank() == 1 && meeting == 0 {
                 stop_for_a_second(w);
             }
-            w.meet().map_err(|error| error.to_string())?;
+            w.barrier().map_err(|error| error.to_string())?;
         }
         Ok::<_, String>(())
     });

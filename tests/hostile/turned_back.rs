@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parfork::{Error, Gathered, Job, Shared, Worker};
+use parfork::{Answers, Error, Job, Shared, Worker};
 
 use super::madness::{SLICES, page, states};
 use super::support::{Page, nothing_left};
@@ -36,7 +36,7 @@ pub(crate) fn a_job_is_not_done_in_which_one_died_that_had_not_come() {
     assert!(matches!(&done, Err(Error::WorkerDied(death)) if death.done == SLICES), "{done:?}");
 }
 
-fn job(they_die: bool) -> parfork::Result<Gathered<()>> {
+fn job(they_die: bool) -> parfork::Result<Answers<()>> {
     let flags = Page::new();
     let mut cells = Shared::<u64, ndarray::Ix2>::zeros((SLICES, 64)).unwrap();
     let job = Job::new(&mut cells).workers(3).schedule("dynamic".parse().unwrap()).deadline(Duration::from_secs(3));

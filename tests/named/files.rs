@@ -5,12 +5,12 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use ndarray::{Array2, Ix1, Ix2, IxDyn};
-use parfork::named::{self, Fate, Named};
-use parfork::{Error, Order, Shared, Trouble};
+use parfork::named::{self, Liveness, Named};
+use parfork::{Error, Order, SegmentErrorKind, Shared};
 
 use crate::{Actor, folder, name, own_place, say_and_wait, support, told};
 
-fn trouble<T>(result: parfork::Result<T>) -> Trouble {
+fn trouble<T>(result: parfork::Result<T>) -> SegmentErrorKind {
     match result {
         Err(Error::Segment { trouble, .. }) => trouble,
         Err(other) => panic!("another error: {other}"),
@@ -34,7 +34,7 @@ pub(crate) fn what_is_not_kept_goes_with_its_creator_and_the_folder_with_the_las
     assert_eq!((found.mode() & 0o7777, found.nlink()), (0o600, 1));
     assert_eq!(fs::metadata(folder()).unwrap().mode() & 0o7777, 0o700);
     drop(one);
-    assert!(matches!(trouble(Shared::<f32, Ix2>::attach("one")), Trouble::Absent));
+    assert!(matches!(trouble(Shared::<f32, Ix2>::attach("one")), SegmentErrorKind::Absent));
     // What is attached stays.
     assert!(seen.is_removed());
     assert_eq!(seen.read().unwrap().view().sum(), 0.0);
@@ -58,14 +58,14 @@ pub(crate) fn what_is_kept_stays_until_it_is_removed() {
     assert_eq!(again.read().unwrap().view(), table.view());
     assert_eq!((again.generation(), again.shape()), (0, &[50, 70][..]));
     named::remove("table").unwrap();
-    assert!(matches!(trouble(named::remove("table")), Trouble::Absent) && !folder().exists());
+    assert!(matches!(trouble(named::remove("table")), SegmentErrorKind::Absent) && !folder().exists());
     assert_eq!(again.read().unwrap().copy().unwrap().view(), table.view());
 }
 
 pub(crate) fn a_name_is_given_once() {
     let name = name("once");
     let first = Shared::<u8, _>::create(&name).zeros(10).unwrap();
-    assert_eq!(trouble(Shared::<u8, _>::create(&name).zeros(10)), Trouble::Exists);
+    assert_eq!(trouble(Shared::<u8, _>::create(&name).zeros(10)), SegmentErrorKind::Exists);
     drop(first);
     drop(Shared::<u8, _>::create(&name).zeros(10).unwrap());
     for wrong in ["", "..", "a/b/c", "a b", "x\n"] {
@@ -93,7 +93,7 @@ pub(crate) fn only_what_is_a_segment_is_attached() {
     let error = Shared::<f32, Ix2>::attach("good").unwrap_err().to_string();
     assert!(error.contains("[1000]") && error.contains("2 axes"), "{error}");
     assert_eq!(Shared::<f32, IxDyn>::attach("good").unwrap().shape(), [1000]);
-    assert_eq!(trouble(Shared::<f32, Ix1>::attach("good").unwrap().write()), Trouble::ReadOnly);
+    assert_eq!(trouble(Shared::<f32, Ix1>::attach("good").unwrap().write()), SegmentErrorKind::ReadOnly);
 
     symlink(&path, folder.join("link")).unwrap();
     assert!(refusal("link").contains("it is a link"));
@@ -358,7 +358,7 @@ pub(crate) fn what_is_there_can_be_listed_with_its_holders() {
     held.view_mut()[[0, 0]] = 7;
     let info = named::info("b").unwrap();
     assert_eq!((info.dtype.as_str(), &info.shape[..], info.order), ("<i2", &[300, 20][..], Order::F));
-    assert_eq!((info.bytes, info.kept, &info.fate, info.mode), (12000, false, &Fate::Alive, 0o600));
+    assert_eq!((info.bytes, info.kept, &info.fate, info.mode), (12000, false, &Liveness::Alive, 0o600));
     assert_eq!((info.locked, info.unfinished, info.generation), (Some(true), false, 0));
     assert_eq!((info.owner.pid, info.owner.uid), (std::process::id(), nix::unistd::geteuid().as_raw()));
     let holders = info.holders().unwrap();
@@ -370,7 +370,7 @@ pub(crate) fn what_is_there_can_be_listed_with_its_holders() {
     held.publish().unwrap();
     let info = named::info("b").unwrap();
     assert_eq!((info.locked, info.unfinished, info.generation), (None, false, 1));
-    assert!(matches!(trouble(named::info("c")), Trouble::Absent));
+    assert!(matches!(trouble(named::info("c")), SegmentErrorKind::Absent));
     named::remove("a").unwrap();
 }
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use ndarray::{Array2, Ix2};
-use parfork::{Cause, Crew, Engine, Error, Job, Shared, Split, Trouble};
+use parfork::{Cause, Crew, Engine, Error, Job, SegmentErrorKind, Shared, Split};
 
 use crate::support::nothing_left;
 use crate::{folder, name};
@@ -25,9 +25,9 @@ pub(crate) fn guards_are_lent_like_arrays() {
                     let read = source.read().unwrap();
                     let mut write = target.write().unwrap();
                     let job = Job::new((&read, &mut write)).workers(3).split(split).engine(engine);
-                    let job = if guard { job.guard(true).retries(1).undo_copies() } else { job };
+                    let job = if guard { job.guard(true).retries(1).restore_outputs() } else { job };
                     job.run(|w, (table, mut slice)| {
-                        slice.zip_mut_with(&w.share_of(table), |out, cell| *out = cell * factor)
+                        slice.zip_mut_with(&w.slice_of(table), |out, cell| *out = cell * factor)
                     })
                     .unwrap();
                     generation = write.publish().unwrap();
@@ -45,7 +45,7 @@ pub(crate) fn guards_are_lent_like_arrays() {
         Ok(())
     })();
     assert!(matches!(failed, Err(Error::WorkerDied(_))));
-    assert!(matches!(target.read(), Err(Error::Segment { trouble: Trouble::Unfinished { .. }, .. })));
+    assert!(matches!(target.read(), Err(Error::Segment { trouble: SegmentErrorKind::Unfinished { .. }, .. })));
 }
 
 pub(crate) fn crews_attach_what_was_made_after_them() {
@@ -61,7 +61,7 @@ pub(crate) fn crews_attach_what_was_made_after_them() {
         held.publish().unwrap();
         let held = cells.read().unwrap();
         let sum: u64 = crew
-            .run(&held, (), |w, (), all| w.share_of(all).iter().map(|&cell| u64::from(cell)).sum::<u64>())
+            .run(&held, (), |w, (), all| w.slice_of(all).iter().map(|&cell| u64::from(cell)).sum::<u64>())
             .unwrap()
             .sum();
         assert_eq!(sum, 2000 * 600 * 3 * u64::from(round));
@@ -87,7 +87,7 @@ pub(crate) fn a_segment_cut_off_under_a_reader_is_an_error() {
     let Err(Error::WorkerDied(death)) = failed else { panic!("{failed:?}") };
     assert!(matches!(&death.cause, Cause::Faulted(fault) if fault.signal == libc::SIGBUS), "{death}");
     let cut = |result: parfork::Result<()>| match result {
-        Err(Error::Segment { trouble: Trouble::CutOff { found, expected }, .. }) => {
+        Err(Error::Segment { trouble: SegmentErrorKind::CutOff { found, expected }, .. }) => {
             assert_eq!((found, expected), (whole - (4 << 20), whole));
         }
         other => panic!("{other:?}"),

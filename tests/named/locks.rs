@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use ndarray::Ix1;
 use parfork::named::{self, Named, Wait};
-use parfork::{Error, Shared, Stop, Trouble};
+use parfork::{CancelToken, Error, SegmentErrorKind, Shared};
 
 use crate::{Actor, name, say, say_and_wait, told};
 
 /// Longer than anything takes.
 const LONG: Duration = Duration::from_secs(50);
 
-fn trouble<T>(result: parfork::Result<T>) -> Trouble {
+fn trouble<T>(result: parfork::Result<T>) -> SegmentErrorKind {
     match result {
         Err(Error::Segment { trouble, .. }) => trouble,
         Err(other) => panic!("another error: {other}"),
@@ -32,14 +32,14 @@ pub(crate) fn readers_share_and_a_writer_is_alone() {
     let short = Wait::new().deadline(Duration::from_millis(30));
     let first = one.read().unwrap();
     let second = two.read().unwrap();
-    assert!(matches!(trouble(three.write_within(short)), Trouble::Deadline(_)));
+    assert!(matches!(trouble(three.write_within(short)), SegmentErrorKind::Deadline(_)));
     // Who gave up waiting keeps nobody out.
     drop(second);
     drop(two.read().unwrap());
     drop(first);
     let held = three.write().unwrap();
-    assert!(matches!(trouble(one.read_within(short)), Trouble::Deadline(_)));
-    assert!(matches!(trouble(one.write_within(short)), Trouble::Deadline(_)));
+    assert!(matches!(trouble(one.read_within(short)), SegmentErrorKind::Deadline(_)));
+    assert!(matches!(trouble(one.write_within(short)), SegmentErrorKind::Deadline(_)));
     drop(held);
     assert_eq!(one.read().unwrap().generation(), 0);
 }
@@ -56,13 +56,13 @@ pub(crate) fn what_is_not_published_does_not_count() {
         panic!("on purpose");
     }));
     assert!(failed.is_err());
-    assert_eq!(trouble(mine.read()), Trouble::Unfinished { generation: 0 });
-    assert_eq!(trouble(mine.write()), Trouble::Unfinished { generation: 0 });
+    assert_eq!(trouble(mine.read()), SegmentErrorKind::Unfinished { generation: 0 });
+    assert_eq!(trouble(mine.write()), SegmentErrorKind::Unfinished { generation: 0 });
     assert!(named::info(&name).unwrap().unfinished);
     let mut reader = Shared::<u64, Ix1>::attach(&name).unwrap();
-    assert_eq!(reader.read_within(Wait::new().take_unfinished()).unwrap().view()[0], 1);
-    assert_eq!(trouble(reader.wait_past(0, Wait::new())), Trouble::Unfinished { generation: 0 });
-    let mut held = mine.write_within(Wait::new().take_unfinished()).unwrap();
+    assert_eq!(reader.read_within(Wait::new().accept_torn()).unwrap().view()[0], 1);
+    assert_eq!(trouble(reader.wait_past(0, Wait::new())), SegmentErrorKind::Unfinished { generation: 0 });
+    let mut held = mine.write_within(Wait::new().accept_torn()).unwrap();
     held.copy_from(&Shared::from_array(&ndarray::Array1::from_elem(100, 5)).unwrap()).unwrap();
     assert_eq!(held.publish().unwrap(), 1);
     assert_eq!(reader.wait_past(0, Wait::new()).unwrap(), 1);
@@ -115,8 +115,8 @@ pub(crate) fn a_dead_writer_keeps_nobody_waiting_and_is_known() {
             1 => trouble(killed_meanwhile(writer, || mine.write_within(wait))),
             _ => trouble(killed_meanwhile(writer, || mine.wait_past(round, wait))),
         };
-        assert_eq!(seen, Trouble::Unfinished { generation: round });
-        let mut held = mine.write_within(wait.take_unfinished()).unwrap();
+        assert_eq!(seen, SegmentErrorKind::Unfinished { generation: round });
+        let mut held = mine.write_within(wait.accept_torn()).unwrap();
         held.view_mut().fill(0);
         held.publish().unwrap();
     }
@@ -141,7 +141,7 @@ pub(crate) fn workers_do_not_keep_the_lock_of_a_dead_coordinator() {
     let name = name("coordinator");
     let mut mine = Shared::<u64, _>::create(&name).zeros(2).unwrap();
     let coordinator = Actor::ready("locks::part_coordinator", &name);
-    let wait = Wait::new().deadline(LONG).take_unfinished();
+    let wait = Wait::new().deadline(LONG).accept_torn();
     let held = killed_meanwhile(coordinator, || mine.write_within(wait).unwrap());
     held.publish().unwrap();
 }
@@ -173,7 +173,7 @@ pub(crate) fn two_processes_take_turns() {
     let mut mine = Shared::<u64, _>::create(&name).zeros(1000).unwrap();
     let partner = Actor::ready("locks::part_partner", &name);
     play_turns(&mut mine, 0);
-    assert_eq!(mine.wait_past(2 * TURNS - 1, Wait::new().deadline(LONG).newcomers()).unwrap(), 2 * TURNS);
+    assert_eq!(mine.wait_past(2 * TURNS - 1, Wait::new().deadline(LONG).wait_for_new_writers()).unwrap(), 2 * TURNS);
     partner.end();
 }
 
@@ -190,7 +190,7 @@ pub(crate) fn part_remover() {
 pub(crate) fn nobody_waits_for_those_who_are_gone() {
     let name = name("gone");
     let mine = Shared::<u64, _>::create(&name).keep(true).zeros(10).unwrap();
-    let deserted = Trouble::Deserted { generation: 0 };
+    let deserted = SegmentErrorKind::Deserted { generation: 0 };
     // Killed while one waits.
     let visitor = Actor::ready("locks::part_visitor", &name);
     assert_eq!(trouble(killed_meanwhile(visitor, || mine.wait_past(0, Wait::new().deadline(LONG)))), deserted);
@@ -199,11 +199,14 @@ pub(crate) fn nobody_waits_for_those_who_are_gone() {
     Actor::ready("locks::part_visitor", &name).end();
     assert_eq!(trouble(mine.wait_past(0, Wait::new().deadline(LONG))), deserted);
     let short = Wait::new().deadline(Duration::from_millis(30));
-    assert!(matches!(trouble(mine.wait_past(0, short.newcomers())), Trouble::Deadline(_)));
+    assert!(matches!(trouble(mine.wait_past(0, short.wait_for_new_writers())), SegmentErrorKind::Deadline(_)));
     // Who is attached and writes nothing is waited for.
-    assert!(matches!(trouble(seen.wait_past(0, short)), Trouble::Deadline(_)));
+    assert!(matches!(trouble(seen.wait_past(0, short)), SegmentErrorKind::Deadline(_)));
     let remover = Actor::new("locks::part_remover", &name);
-    assert_eq!(trouble(seen.wait_past(0, Wait::new().deadline(LONG).newcomers())), Trouble::Removed);
+    assert_eq!(
+        trouble(seen.wait_past(0, Wait::new().deadline(LONG).wait_for_new_writers())),
+        SegmentErrorKind::Removed
+    );
     remover.end();
 }
 
@@ -237,7 +240,7 @@ pub(crate) fn a_waiting_writer_is_not_overtaken() {
 }
 
 pub(crate) fn a_request_to_stop_ends_a_wait() {
-    static STOP: Stop = Stop::new();
+    static STOP: CancelToken = CancelToken::new();
     static BEGUN: AtomicBool = AtomicBool::new(false);
     let name = name("stop");
     let mine = Shared::<u64, _>::create(&name).zeros(10).unwrap();
@@ -246,9 +249,9 @@ pub(crate) fn a_request_to_stop_ends_a_wait() {
             while !BEGUN.load(Ordering::Acquire) {
                 std::thread::yield_now();
             }
-            STOP.ask();
+            STOP.cancel();
         });
         BEGUN.store(true, Ordering::Release);
-        assert_eq!(trouble(mine.wait_past(0, Wait::new().deadline(LONG).stop(&STOP))), Trouble::Stopped);
+        assert_eq!(trouble(mine.wait_past(0, Wait::new().deadline(LONG).stop(&STOP))), SegmentErrorKind::Stopped);
     });
 }

@@ -15,7 +15,7 @@ use std::process::{Command, ExitCode};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use parfork::{Cause, Crew, Engine, Error, Job, Place, Sandbox, Schedule, Shared, Split};
+use parfork::{Cause, Crew, Engine, Error, FaultLocation, Job, Sandbox, Schedule, Shared, Split};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 use support::{Page, cases, nothing_left};
 
@@ -163,7 +163,7 @@ fn computing_goes_on_as_ever() {
             let named = std::thread::Builder::new().name("own".to_owned());
             let own = named.spawn(move || drop(large)).map_err(|error| error.to_string())?;
             own.join().map_err(|_| "it panicked".to_owned())?;
-            w.meet().map_err(|error| error.to_string())?;
+            w.barrier().map_err(|error| error.to_string())?;
             assert!(began.elapsed() >= Duration::from_millis(1));
             slice.fill(ones as u64);
             Ok::<(), String>(())
@@ -183,7 +183,7 @@ fn a_panic_is_told_even_with_backtraces() {
 fn a_fault_and_an_abort_are_still_told_as_such() {
     // SAFETY: not sound, on purpose: it ends the worker.
     let fault = cause(|| unsafe { std::ptr::null_mut::<u8>().wrapping_add(8).write_volatile(1) });
-    assert!(matches!(&fault, Cause::Faulted(fault) if fault.place == Place::Null), "{fault}");
+    assert!(matches!(&fault, Cause::Faulted(fault) if fault.place == FaultLocation::Null), "{fault}");
     assert_eq!(cause(|| std::process::abort()), Cause::Signalled { signal: libc::SIGABRT });
     assert_eq!(cause(|| std::process::exit(3)), Cause::Exited { status: 3 });
 }
@@ -216,7 +216,7 @@ fn only_what_is_kept_stays_open() {
 fn it_goes_with_retries() {
     let page = Page::new();
     let mut cells = Shared::<u8, _>::zeros((12, 8)).unwrap();
-    let job = Job::new(&mut cells).workers(2).retries(2).overwrites().sandbox(Sandbox::new().strict(true));
+    let job = Job::new(&mut cells).workers(2).retries(2).body_overwrites().sandbox(Sandbox::new().strict(true));
     let report = nothing_left(|| {
         job.run(|w, mut slice| {
             let (refused, tries) = (File::open("/etc/passwd").is_err(), &page[w.region().index()]);
@@ -241,7 +241,7 @@ fn it_goes_with_a_guard_of_either_kind() {
     for shape in [(8, 4096), (8, 10)] {
         let mut cells = Shared::<u8, _>::zeros(shape).unwrap();
         let job = Job::new(&mut cells).workers(2).guard(true).sandbox(Sandbox::new().strict(true));
-        nothing_left(|| job.retries(1).undo_copies().run(|_, mut slice| *slice += 3)).unwrap();
+        nothing_left(|| job.retries(1).restore_outputs().run(|_, mut slice| *slice += 3)).unwrap();
         assert!(cells.view().iter().all(|&cell| cell == 3), "{shape:?}");
     }
 }

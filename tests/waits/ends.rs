@@ -52,7 +52,7 @@ pub(crate) fn a_daemon_of_a_crews_body_is_not_waited_for() {
 
 pub(crate) fn a_daemon_of_a_replacement_is_not_waited_for() {
     let (mut cells, page, began) = (Shared::<u64, _>::zeros(2).unwrap(), Page::new(), Instant::now());
-    let job = Job::new(&mut cells).workers(1).retries(1).overwrites().deadline(SOON / 2);
+    let job = Job::new(&mut cells).workers(1).retries(1).body_overwrites().deadline(SOON / 2);
     let done = job.run(|w, _| {
         if w.region().index() == 0 {
             if page[0].fetch_add(1, Ordering::Relaxed) == 0 {

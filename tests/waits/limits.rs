@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::atomic::Ordering;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use parfork::formats::Landing;
+use parfork::formats::AtomicFile;
 use parfork::{Crew, Error, Job, Shared};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
@@ -22,7 +22,7 @@ fn all_of_it(told: impl Fn(&Error) -> bool) -> usize {
     let array = Shared::<u8, _>::zeros(50_000);
     let job = |array: &mut Shared<u8, _>| parfork::fork(2, array, |_, mut slice| slice.fill(1)).map(drop);
     let tried = |array: &mut Shared<u8, _>| {
-        let job = Job::new(array).workers(2).retries(1).undo_copies();
+        let job = Job::new(array).workers(2).retries(1).restore_outputs();
         job.run(|_, mut slice| slice.fill(1)).map(drop)
     };
     match array {
@@ -38,10 +38,10 @@ fn all_of_it(told: impl Fn(&Error) -> bool) -> usize {
         Err(error) => note("an array", Err(error)),
     }
     let path = std::env::temp_dir().join("output");
-    let output = Landing::at(&path).and_then(|mut output| {
+    let output = AtomicFile::at(&path).and_then(|mut output| {
         let wrote = output.write_all(&[1; 300_000]).and_then(|()| output.flush());
         match wrote {
-            Ok(()) => output.land(),
+            Ok(()) => output.commit(),
             Err(error) => Err(output.failed(&error)),
         }
     });
@@ -103,7 +103,7 @@ pub(crate) fn be_undumpable() {
     nix::sys::prctl::set_dumpable(false).unwrap();
     let mut cells = Shared::<u8, _>::zeros(4).unwrap();
     parfork::fork(2, &mut cells, |_, mut slice| slice.fill(1)).unwrap();
-    let job = Job::new(&mut cells).workers(2).retries(1).overwrites();
+    let job = Job::new(&mut cells).workers(2).retries(1).body_overwrites();
     let died = job.run(|w, _| {
         if w.region().index() == 1 {
             std::process::abort()

@@ -24,7 +24,7 @@ pub(crate) fn print() {
         crew.run(&mut cells, (), |w, (), _| say(&format!("crew{}", w.region().index()))).unwrap();
     }
     drop(crew);
-    let job = Job::new(&mut cells).workers(2).retries(1).overwrites();
+    let job = Job::new(&mut cells).workers(2).retries(1).body_overwrites();
     job.run(|w, _| {
         if w.region().index() == 3 && page[0].fetch_add(1, Ordering::Relaxed) == 0 {
             std::process::abort();

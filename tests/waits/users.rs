@@ -77,7 +77,7 @@ pub(crate) fn work_as_nobody_and_wait() {
                 // At the end, for the other one; which waits in a meeting that nobody else comes to.
                 return;
             }
-            let _ = w.meet_within(10 * SOON);
+            let _ = w.barrier_timeout(10 * SOON);
         })
         .unwrap();
     std::thread::sleep(10 * SOON);
@@ -105,7 +105,7 @@ fn workers_end_with(part: &str, many: usize) {
 fn with_a_worker_of_root(retries: u32) -> (u32, Error, u64) {
     let (mut cells, page) = (Shared::<u8, _>::zeros(2).unwrap(), Page::new());
     let began = Instant::now();
-    let job = Job::new(&mut cells).workers(2).retries(retries).overwrites();
+    let job = Job::new(&mut cells).workers(2).retries(retries).body_overwrites();
     let job = job.slice_deadline(Duration::from_millis(500)).progress(|_, _| {
         if page[0].load(Ordering::Acquire) != 0 && Uid::effective().is_root() {
             setresuid(NOBODY, NOBODY, Uid::from_raw(0)).unwrap();

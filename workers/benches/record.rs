@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use ndarray::{Array3, Ix1};
-use parfork::{Crew, Engine, Job, Redo, Settings, Shared, Split};
+use parfork::{Crew, Engine, Job, RetryPolicy, Settings, Shared, Split};
 use parfork_workers::filter::{self, Border};
 use parfork_workers::mandelbrot::{self, View};
 
@@ -64,7 +64,8 @@ fn compare(
         // Each goes first as often as the other.
         for record in [round % 2 == 0, round % 2 != 0] {
             let workers = Some(WORKERS);
-            let settings = Settings { workers, engine, record, redo: Redo::Overwrites, ..Settings::default() };
+            let settings =
+                Settings { workers, engine, record, retry_policy: RetryPolicy::BodyOverwrites, ..Settings::default() };
             let began = Instant::now();
             let wall = job(settings)?;
             // The first pairs make what is made once.

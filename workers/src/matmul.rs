@@ -10,7 +10,7 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Ix2, s};
 
 use crate::sys::gemm;
-use parfork::{Error, Gathered, Input, Job, Redo, Settings, Shared, Slice, Split};
+use parfork::{Answers, Error, Input, Job, RetryPolicy, Settings, Shared, Slice, Split};
 
 /// The element types of a product: `f32` and `f64`. Sealed.
 pub trait Element: gemm::Scalar + parfork::formats::npy::Element + Send + Sync {}
@@ -120,7 +120,7 @@ pub fn run<'a, T: Element>(
     a: impl Into<Input<'a, T, Ix2>>,
     b: impl Into<Input<'a, T, Ix2>>,
     c: &mut Shared<T, Ix2>,
-) -> Result<Gathered<()>, Error> {
+) -> Result<Answers<()>, Error> {
     let (a, b) = (a.into(), b.into());
     let ((m, k), (rows, n)) = ((a.shape()[0], a.shape()[1]), (b.shape()[0], b.shape()[1]));
     if k != rows || c.shape() != [m, n] {
@@ -131,8 +131,11 @@ pub fn run<'a, T: Element>(
         )));
     }
     let (rows, cols) = grid(m, n, k);
-    let settings =
-        Settings { split: settings.split.or(Some(Split::tiles(rows, cols))), redo: Redo::Overwrites, ..settings };
+    let settings = Settings {
+        split: settings.split.or(Some(Split::tiles(rows, cols))),
+        retry_policy: RetryPolicy::BodyOverwrites,
+        ..settings
+    };
     Job::with((a, b, c), settings).run_with(
         (),
         |_, (), (a, b, slice): (ArrayView2<T>, ArrayView2<T>, Slice<T, Ix2>)| {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use args::{Client, Exec, Output};
 use parfork::exec::{self, Array, Dtype, Program};
-use parfork::formats::Landing;
+use parfork::formats::AtomicFile;
 use parfork::{Report, Settings};
 use parfork_workers::picture::{self, Picture};
 use serde_json::{Map, Value, json};
@@ -30,7 +30,7 @@ pub fn run(args: Exec) -> Result<(), Failure> {
     let formats = formats.collect::<Result<Vec<_>, _>>()?;
     let mut landings = Vec::new();
     for output in &args.outputs {
-        landings.push(Landing::at(&output.path).map_err(Failure::job)?);
+        landings.push(AtomicFile::at(&output.path).map_err(Failure::job)?);
     }
     let views = args.common.views("exec")?;
     let inputs = read(&args, &views)?;
@@ -76,7 +76,7 @@ pub fn run(args: Exec) -> Result<(), Failure> {
             }
         }
         if args.common.only_slice.is_none() {
-            landing.land().map_err(Failure::job)?;
+            landing.commit().map_err(Failure::job)?;
         }
     }
     Summary {

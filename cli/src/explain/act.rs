@@ -83,7 +83,7 @@ pub fn play(mark: &dyn Fn(&str)) -> parfork::Result<Facts> {
             *cell = a[[column, first + row]];
         }
         calls::mark(WRITTEN);
-        w.meet()?;
+        w.barrier()?;
         calls::mark(MET);
         Ok::<u64, parfork::Error>(std::process::id().into())
     })?;

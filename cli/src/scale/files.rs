@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::scaling::{Basis, Estimate, Fit};
-use parfork::formats::Landing;
+use parfork::formats::AtomicFile;
 use serde_json::{Value, json};
 
 use super::study::{Point, Series, Study};
@@ -27,9 +27,9 @@ pub fn write(study: &Study, folder: &Path) -> Result<(), Failure> {
 }
 
 fn save(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Failure> {
-    let mut landing = Landing::at(folder.join(name)).map_err(Failure::job)?;
+    let mut landing = AtomicFile::at(folder.join(name)).map_err(Failure::job)?;
     landing.write_all(bytes).map_err(|error| Failure::job(landing.failed(&error)))?;
-    landing.land().map_err(Failure::job)
+    landing.commit().map_err(Failure::job)
 }
 
 /// As docs/scaling.md tells.

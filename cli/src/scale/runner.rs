@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::UsageWho;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use parfork::Stop;
+use parfork::CancelToken;
 use serde_json::Value;
 
 use super::job::Job;
@@ -27,8 +27,8 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Makes them.
 pub fn run(plan: &Plan, runs: &mut Runs) -> Result<(), Failure> {
-    Stop::at_signals()?;
-    let _hold = Stop::hold();
+    CancelToken::at_signals()?;
+    let _hold = CancelToken::hold();
     let rounds = plan.flags.repeat;
     let made: HashSet<(u32, Setup)> = runs.made.iter().map(|run| (run.round, run.setup.clone())).collect();
     let missing: Vec<(u32, Setup)> = (0..rounds)
@@ -63,7 +63,7 @@ pub fn run(plan: &Plan, runs: &mut Runs) -> Result<(), Failure> {
 }
 
 fn stopped(plan: &Plan, done: usize, all: usize) -> Failure {
-    let signal = Stop::at_signals().ok().and_then(Stop::signal).unwrap_or(Signal::SIGINT as i32);
+    let signal = CancelToken::at_signals().ok().and_then(CancelToken::signal).unwrap_or(Signal::SIGINT as i32);
     let text = format!(
         "stopped after {done} of {all} runs, which are kept in {}. The same command goes on from there.",
         plan.flags.output.join("runs.jsonl").display()
@@ -130,13 +130,15 @@ fn attend(plan: &Plan, setup: &Setup, mut child: Child) -> Result<Option<(String
                             words(setup)
                         ))),
                         // Ctrl-C on a terminal goes to both of us, so that its end says nothing then.
-                        false => Ok(Some(ended).filter(|_| !Stop::at_signals().is_ok_and(Stop::asked))),
+                        false => {
+                            Ok(Some(ended).filter(|_| !CancelToken::at_signals().is_ok_and(CancelToken::is_cancelled)))
+                        }
                     };
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err(Failure::job("a run cannot be waited for.")),
                 Err(RecvTimeoutError::Timeout) => {
                     late |= plan.flags.deadline.is_some_and(|limit| began.elapsed() > limit);
-                    if late || Stop::at_signals()?.asked() {
+                    if late || CancelToken::at_signals()?.is_cancelled() {
                         let _ = kill(pid, Signal::SIGKILL);
                     }
                 }

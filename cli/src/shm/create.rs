@@ -5,7 +5,7 @@ use std::path::Path;
 use ndarray::{Dimension, IntoDimension, Ix3, IxDyn};
 use parfork::formats::npy::Element;
 use parfork::named::{self, Named};
-use parfork::{Shared, named::Create as Settings};
+use parfork::{Shared, named::CreateOptions as Settings};
 use parfork_workers::picture::Picture;
 
 use super::args::Create;

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parfork::Order;
-use parfork::named::{self, Fate, Found, Holder, Sweep};
+use parfork::named::{self, Found, GcEntry, Holder, Liveness};
 use serde_json::{Value, json};
 
 use super::args::{Gc, Info, Ls, Rm};
@@ -105,7 +105,7 @@ pub fn rm(args: &Rm) -> Result<(), Failure> {
 pub fn gc(args: &Gc) -> Result<(), Failure> {
     let sweeps = named::gc(args.dry_run)?;
     if args.json {
-        let all = sweeps.iter().map(|Sweep { name, removed, bytes, why }| {
+        let all = sweeps.iter().map(|GcEntry { name, removed, bytes, why }| {
             json!({ "name": name, "removed": removed, "bytes": bytes, "why": why })
         });
         let all: Vec<Value> = all.collect();
@@ -113,7 +113,7 @@ pub fn gc(args: &Gc) -> Result<(), Failure> {
         return output::print_json(&report);
     }
     let mut text = String::new();
-    for Sweep { name, removed, bytes, why } in &sweeps {
+    for GcEntry { name, removed, bytes, why } in &sweeps {
         let what = match (removed, args.dry_run) {
             (true, true) => format!("would remove ({})", output::bytes(*bytes)),
             (true, false) => format!("removed ({})", output::bytes(*bytes)),
@@ -137,9 +137,9 @@ fn found(found: &Found) -> Value {
 fn report(info: &named::Info) -> Value {
     let created = info.created.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let dead = match info.fate {
-        Fate::Alive => Some(false),
-        Fate::Dead(_) => Some(true),
-        Fate::Unknown(_) => None,
+        Liveness::Alive => Some(false),
+        Liveness::Dead(_) => Some(true),
+        Liveness::Unknown(_) => None,
     };
     json!({
         "name": info.name,
@@ -199,9 +199,9 @@ fn state(info: &named::Info) -> &'static str {
 fn stays(info: &named::Info) -> String {
     match &info.fate {
         _ if info.kept => "until removed".to_owned(),
-        Fate::Alive => format!("as long as pid {}", info.owner.pid),
-        Fate::Dead(_) => "until gc: creator dead".to_owned(),
-        Fate::Unknown(_) => "creator unknown".to_owned(),
+        Liveness::Alive => format!("as long as pid {}", info.owner.pid),
+        Liveness::Dead(_) => "until gc: creator dead".to_owned(),
+        Liveness::Unknown(_) => "creator unknown".to_owned(),
     }
 }
 

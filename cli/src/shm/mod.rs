@@ -32,6 +32,6 @@ impl args::Turn {
     /// How to wait for others.
     fn wait(&self, unfinished: bool) -> Wait<'static> {
         let wait = self.deadline.map_or(Wait::new(), |time| Wait::new().deadline(time));
-        if unfinished { wait.take_unfinished() } else { wait }
+        if unfinished { wait.accept_torn() } else { wait }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use parfork::Stop;
+use parfork::CancelToken;
 
 use crate::failure::Failure;
 
@@ -17,9 +17,9 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// Runs it to its end, and fails with its status if that is not 0. A signal that asks this command to end is handed on.
 pub fn run(program: &[OsString], segment: &Path) -> Result<(), Failure> {
-    let stop = Stop::at_signals()?;
+    let stop = CancelToken::at_signals()?;
     // The segment goes before this command does.
-    let _hold = Stop::hold();
+    let _hold = CancelToken::hold();
     let (name, arguments) = program.split_first().expect("asked for only if there is one");
     let child = Command::new(name).args(arguments).env("PARFORK_SEGMENT", segment).spawn();
     let mut child = child.map_err(|error| {

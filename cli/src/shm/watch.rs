@@ -5,7 +5,7 @@ use std::time::Instant;
 use ndarray::IxDyn;
 use parfork::formats::npy::Element;
 use parfork::named::{self, Wait};
-use parfork::{Error, Shared, Trouble};
+use parfork::{Error, SegmentErrorKind, Shared};
 
 use super::args::Watch;
 use super::data::dtype_of;
@@ -26,14 +26,14 @@ fn watch<T: Element>(args: &Watch) -> Result<(), Failure> {
     let end = args.count.map_or(u64::MAX, |count| last.saturating_add(count));
     while last < end {
         // Others come and go, and die: what they leave unfinished, somebody may write again.
-        let mut wait = Wait::new().newcomers().take_unfinished();
+        let mut wait = Wait::new().wait_for_new_writers().accept_torn();
         if let Some(deadline) = args.deadline {
             wait = wait.deadline(deadline.saturating_sub(began.elapsed()));
         }
         let now = match segment.wait_past(last, wait) {
-            Err(Error::Segment { trouble: Trouble::Removed, .. }) => return output::print("removed\n"),
-            Err(Error::Segment { trouble: Trouble::Deadline(_), name }) => {
-                let trouble = Trouble::Deadline(args.deadline.unwrap_or_default());
+            Err(Error::Segment { trouble: SegmentErrorKind::Removed, .. }) => return output::print("removed\n"),
+            Err(Error::Segment { trouble: SegmentErrorKind::Deadline(_), name }) => {
+                let trouble = SegmentErrorKind::Deadline(args.deadline.unwrap_or_default());
                 return Err(Error::Segment { name, trouble }.into());
             }
             now => now?,

@@ -24,11 +24,11 @@ use super::desk::Desk;
 use super::live::Ways;
 use super::processes::{Staff, run_rounds};
 use super::work::{Labour, Orders, Round, Upbringing, Work};
+use crate::cancel::CancelToken;
 use crate::error::{Death, Error, Result};
 use crate::process::{Crowd, Held, Nursery};
 use crate::shared::{give_back_at_once, retain_live};
 use crate::slices::Split;
-use crate::stop::Stop;
 use crate::sync::{Board, Layout, Mark, Patience, Told};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::pidfd::Remaining;
@@ -128,12 +128,12 @@ impl Hands {
     }
 
     /// Whether the coordinator works too.
-    pub(crate) fn joins_in(&self) -> bool {
+    pub(crate) fn coordinator_works(&self) -> bool {
         self.joins_in
     }
 
     /// Lets the coordinator work too, or not.
-    pub(crate) fn join_in(&mut self, joins_in: bool) {
+    pub(crate) fn set_coordinator_works(&mut self, joins_in: bool) {
         self.joins_in = joins_in;
     }
 
@@ -324,7 +324,7 @@ impl Staff for AtTask<'_> {
                 work.board.arrival(own).enter(work.board.roll(round.number), own, deeds);
             } else {
                 // Nobody takes up its part, of which there is no undo copy. The reason that is there already stays.
-                let asked = work.stop.is_some_and(Stop::asked);
+                let asked = work.stop.is_some_and(CancelToken::is_cancelled);
                 work.board.give_up((!asked).then_some(own));
             }
         }

@@ -32,7 +32,7 @@ use ndarray::{ArrayView, Dimension, Ix1, IxDyn};
 pub use crate::shared::Element;
 pub use header::Header;
 
-use super::Landing;
+use super::AtomicFile;
 use super::input::InputFile;
 #[cfg(feature = "named")]
 use super::input::segment;
@@ -147,14 +147,14 @@ impl Mapped<u8, Ix1> {
     }
 }
 
-/// Writes an array to a landing that the caller then [`land`](Landing::land)s.
+/// Writes an array to a landing that the caller then [`commit`](Landing::land)s.
 ///
 /// The bytes are those of `numpy.save`: version 1.0, payload at a multiple of 64 bytes, little endian on little-endian
 /// machines. An array that is contiguous in C or Fortran order keeps that order and is not copied; another becomes C.
 ///
 /// # Errors
 /// If the disk is full or fails.
-pub fn write<T: Element, D: Dimension>(out: &mut Landing, array: ArrayView<'_, T, D>) -> Result<()> {
+pub fn write<T: Element, D: Dimension>(out: &mut AtomicFile, array: ArrayView<'_, T, D>) -> Result<()> {
     encode(out, array).map_err(|error| out.failed(&error))
 }
 
@@ -166,7 +166,7 @@ pub fn write<T: Element, D: Dimension>(out: &mut Landing, array: ArrayView<'_, T
 /// # Panics
 /// If they are not as many as `item_size` bytes an element make.
 pub(crate) fn write_bytes(
-    out: &mut Landing,
+    out: &mut AtomicFile,
     dtype: &str,
     item_size: usize,
     shape: &[usize],
@@ -181,12 +181,12 @@ pub(crate) fn write_bytes(
 /// Writes an array to a file that appears when it is whole.
 ///
 /// # Errors
-/// As [`Landing::at`] and [`write()`].
+/// As [`AtomicFile::at`] and [`write()`].
 pub fn save<T: Element, D: Dimension>(path: impl AsRef<Path>, array: ArrayView<'_, T, D>) -> Result<()> {
-    let mut out = Landing::at(path)?;
+    let mut out = AtomicFile::at(path)?;
     out.reserve((header_text(&dtype::<T>(), array.shape(), Order::C).len() + array.len() * size_of::<T>()) as u64)?;
     write(&mut out, array)?;
-    out.land()
+    out.commit()
 }
 
 fn encode<T: Element, D: Dimension>(out: &mut impl Write, array: ArrayView<'_, T, D>) -> io::Result<()> {

@@ -11,7 +11,7 @@ use super::header::{Header, MOST_AXES, Owner};
 use super::name::Name;
 use super::place::Place;
 use super::{Backing, Keeping, Named};
-use crate::error::{Error, Result, Trouble};
+use crate::error::{Error, Result, SegmentErrorKind};
 use crate::shared::array::with_what_fits;
 use crate::shared::{Element, Order, Shared, byte_length, dtype};
 use crate::sys::{file, limits};
@@ -35,7 +35,7 @@ use crate::sys::{file, limits};
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Create<T, D> {
+pub struct CreateOptions<T, D> {
     name: String,
     kept: bool,
     group: Option<String>,
@@ -44,7 +44,7 @@ pub struct Create<T, D> {
     array: PhantomData<(T, D)>,
 }
 
-impl<T: Element, D: Dimension> Create<T, D> {
+impl<T: Element, D: Dimension> CreateOptions<T, D> {
     pub(super) fn new(name: &str) -> Self {
         let (name, array) = (name.to_owned(), PhantomData);
         Self { name, kept: false, group: None, group_writes: false, order: Order::C, array }
@@ -93,7 +93,7 @@ impl<T: Element, D: Dimension> Create<T, D> {
         };
         if name.user != file::user() {
             let what = "segments are made in the folder of the user who makes them. Leave out the user";
-            return Err(name.trouble(Trouble::Forbidden(what.to_owned())));
+            return Err(name.trouble(SegmentErrorKind::Forbidden(what.to_owned())));
         }
         byte_length(shape, size_of::<T>())?;
         let header = Header::new(dtype::<T>(), size_of::<T>(), shape, self.order, Owner::this()?);

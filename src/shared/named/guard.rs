@@ -10,7 +10,7 @@ use super::name::Name;
 use super::place::Place;
 use super::wait::Wait;
 use super::{NAMED, Named};
-use crate::error::{Error, Result, Trouble};
+use crate::error::{Error, Result, SegmentErrorKind};
 use crate::shared::{Element, Shared, raw_view};
 use crate::slices::Extent;
 use crate::sys::lock::Lock;
@@ -234,7 +234,7 @@ impl<T, D> Named<T, D> {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 let (found, expected) = (self.file.metadata().map_or(0, |found| found.len()), self.header.file_len());
-                Err(self.name.trouble(Trouble::CutOff { found, expected }))
+                Err(self.name.trouble(SegmentErrorKind::CutOff { found, expected }))
             }
             Err(error) => Err(Error::system("read a segment")(error)),
         }
@@ -245,7 +245,7 @@ impl<T, D> Named<T, D> {
 pub(crate) fn bytes(name: &str) -> Result<(Header, Shared<u8, Ix1>)> {
     let name = Name::read(name)?;
     let (file, header) = super::open(&Place::of(&name)?, &name, false)?;
-    let mut copy = Shared::unfilled(header.bytes as usize)?;
+    let mut copy = Shared::empty(header.bytes as usize)?;
     // Its elements are not looked at: the type says nothing of them.
     let named = Named::<u8, Ix1>::map(name, header, file, false)?;
     named.acquire(Lock::Shared, Wait::new())?;

@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime};
 use super::header::{HEADER, Header, Owner};
 use super::live::Live;
 use super::name::Name;
-use super::owner::Fate;
+use super::owner::Liveness;
 use super::place::Place;
 use super::{Order, open};
-use crate::error::{Error, Result, Trouble};
+use crate::error::{Error, Result, SegmentErrorKind};
 use crate::sys::holders;
 use crate::sys::lock::{self, Lock};
 
@@ -51,7 +51,7 @@ pub struct Info {
     /// Who made it.
     pub owner: Owner,
     /// What has become of that process.
-    pub fate: Fate,
+    pub fate: Liveness,
     /// The group that it is shared with.
     pub group: Option<u32>,
     /// The permissions of its file.
@@ -151,7 +151,7 @@ pub fn list() -> Result<Vec<Found>> {
         }));
     }
     // One that went between the two looks.
-    all.retain(|found| !matches!(found.what, Err(Error::Segment { trouble: Trouble::Absent, .. })));
+    all.retain(|found| !matches!(found.what, Err(Error::Segment { trouble: SegmentErrorKind::Absent, .. })));
     Ok(all)
 }
 
@@ -173,13 +173,13 @@ pub fn remove(name: &str) -> Result<()> {
     let place = Place::of(&name)?;
     if !place.is_own() {
         let what = "only its owner can remove it. Ask there";
-        return Err(name.trouble(Trouble::Forbidden(what.to_owned())));
+        return Err(name.trouble(SegmentErrorKind::Forbidden(what.to_owned())));
     }
-    let inode = place.inode(name.file()).ok_or_else(|| name.trouble(Trouble::Absent))?;
+    let inode = place.inode(name.file()).ok_or_else(|| name.trouble(SegmentErrorKind::Absent))?;
     // Who waits for it is told at once, if it is one.
     let live = open(&place, &name, true).and_then(|(file, _)| Live::of(&file, true, false)).ok();
     if !place.remove(name.file(), inode)? {
-        return Err(name.trouble(Trouble::Absent));
+        return Err(name.trouble(SegmentErrorKind::Absent));
     }
     live.iter().for_each(Live::ring);
     Ok(())
@@ -187,7 +187,7 @@ pub fn remove(name: &str) -> Result<()> {
 
 /// What [`gc`] made of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sweep {
+pub struct GcEntry {
     /// As one attaches it.
     pub name: String,
     /// Whether it was removed, or would be.
@@ -203,19 +203,19 @@ pub struct Sweep {
 ///
 /// # Errors
 /// As [`list`], or if one cannot be removed.
-pub fn gc(dry_run: bool) -> Result<Vec<Sweep>> {
+pub fn gc(dry_run: bool) -> Result<Vec<GcEntry>> {
     let mut all = Vec::new();
     for place in Place::all()? {
         let (names, others) = place.names()?;
         for name in &names {
             match sweep(&place, name, dry_run) {
-                Err(Error::Segment { trouble: Trouble::Absent, .. }) => {}
+                Err(Error::Segment { trouble: SegmentErrorKind::Absent, .. }) => {}
                 swept => all.push(swept?),
             }
         }
         all.extend(others.into_iter().map(|other| {
             let name = other.to_string_lossy().into_owned();
-            Sweep { name, removed: false, bytes: 0, why: "its name is none that segments have".to_owned() }
+            GcEntry { name, removed: false, bytes: 0, why: "its name is none that segments have".to_owned() }
         }));
         if !dry_run {
             place.tidy();
@@ -224,19 +224,19 @@ pub fn gc(dry_run: bool) -> Result<Vec<Sweep>> {
     Ok(all)
 }
 
-fn sweep(place: &Place, name: &Name, dry_run: bool) -> Result<Sweep> {
+fn sweep(place: &Place, name: &Name, dry_run: bool) -> Result<GcEntry> {
     let info = match Info::of(place, name) {
         Ok(info) => info,
         Err(error @ Error::File { .. }) => {
-            return Ok(Sweep { name: name.to_string(), removed: false, bytes: 0, why: error.to_string() });
+            return Ok(GcEntry { name: name.to_string(), removed: false, bytes: 0, why: error.to_string() });
         }
         Err(error) => return Err(error),
     };
     let (dead, why) = match &info.fate {
         _ if info.kept => (false, "kept on purpose".to_owned()),
-        fate @ Fate::Dead(_) => (true, format!("its creator, pid {}, is {fate}", info.owner.pid)),
+        fate @ Liveness::Dead(_) => (true, format!("its creator, pid {}, is {fate}", info.owner.pid)),
         fate => (false, format!("its creator, pid {}, is {fate}", info.owner.pid)),
     };
     let removed = dead && (dry_run || place.remove(name.file(), info.inode.ino())?);
-    Ok(Sweep { name: info.name, removed, bytes: info.allocated, why })
+    Ok(GcEntry { name: info.name, removed, bytes: info.allocated, why })
 }

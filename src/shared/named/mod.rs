@@ -38,12 +38,12 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 
 use ndarray::Dimension;
 
-pub use create::Create;
+pub use create::CreateOptions;
 pub(crate) use guard::bytes;
 pub use guard::{ReadGuard, WriteGuard};
 pub use header::Owner;
-pub use list::{Found, Holder, Info, Sweep, gc, info, list, remove};
-pub use owner::Fate;
+pub use list::{Found, GcEntry, Holder, Info, gc, info, list, remove};
+pub use owner::Liveness;
 pub use wait::Wait;
 
 use super::attached::Attached;
@@ -85,9 +85,9 @@ pub struct Named<T, D> {
 }
 
 impl<T: Element, D: Dimension> Shared<T, D> {
-    /// Makes a named segment: see [`Create`].
-    pub fn create(name: &str) -> Create<T, D> {
-        Create::new(name)
+    /// Makes a named segment: see [`CreateOptions`].
+    pub fn create(name: &str) -> CreateOptions<T, D> {
+        CreateOptions::new(name)
     }
 
     /// Attaches a named segment, to read: what it says of itself is checked first. `name` is one's own, `group/name` one that is
@@ -179,7 +179,7 @@ impl<T: Element, D: Dimension> Named<T, D> {
     /// Locks it for reading: many may at once. Waits for a writer; not for a dead one.
     ///
     /// # Errors
-    /// [`Trouble::Unfinished`](crate::Trouble) if the last writer did not finish, [`Trouble::CutOff`](crate::Trouble) if the file
+    /// [`SegmentErrorKind::Unfinished`](crate::Trouble) if the last writer did not finish, [`SegmentErrorKind::CutOff`](crate::Trouble) if the file
     /// is shorter than it was.
     pub fn read(&mut self) -> Result<ReadGuard<'_, T, D>> {
         self.read_within(Wait::new())
@@ -188,7 +188,7 @@ impl<T: Element, D: Dimension> Named<T, D> {
     /// As [`read`](Self::read), for as long as `wait` says.
     ///
     /// # Errors
-    /// Also [`Trouble::Deadline`](crate::Trouble) and [`Trouble::Stopped`](crate::Trouble).
+    /// Also [`SegmentErrorKind::Deadline`](crate::Trouble) and [`SegmentErrorKind::Stopped`](crate::Trouble).
     pub fn read_within(&mut self, wait: Wait<'_>) -> Result<ReadGuard<'_, T, D>> {
         self.acquire(Lock::Shared, wait)?;
         ReadGuard::new(self)
@@ -205,7 +205,7 @@ impl<T: Element, D: Dimension> Named<T, D> {
     /// As [`write`](Self::write), for as long as `wait` says.
     ///
     /// # Errors
-    /// Also [`Trouble::Deadline`](crate::Trouble) and [`Trouble::Stopped`](crate::Trouble).
+    /// Also [`SegmentErrorKind::Deadline`](crate::Trouble) and [`SegmentErrorKind::Stopped`](crate::Trouble).
     pub fn write_within(&mut self, wait: Wait<'_>) -> Result<WriteGuard<'_, T, D>> {
         self.acquire(Lock::Alone, wait)?;
         Ok(WriteGuard::new(self))

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 
-use crate::error::{Error, Result, Trouble};
+use crate::error::{Error, Result, SegmentErrorKind};
 use crate::sys::file;
 
 /// The longest name in bytes.
@@ -27,7 +27,7 @@ impl Name {
     pub(super) fn read(text: &str) -> Result<Self> {
         let wrong = |what: String| Error::Segment {
             name: format!("`{}`", text.escape_debug()),
-            trouble: Trouble::Forbidden(what),
+            trouble: SegmentErrorKind::Forbidden(what),
         };
         let (place, plain) = text.rsplit_once('/').map_or((None, text), |(place, plain)| (Some(place), plain));
         if let Some(why) = unfit(plain) {
@@ -70,7 +70,7 @@ impl Name {
     }
 
     /// For `map_err`, and for errors made here.
-    pub(super) fn trouble(&self, trouble: Trouble) -> Error {
+    pub(super) fn trouble(&self, trouble: SegmentErrorKind) -> Error {
         Error::Segment { name: self.to_string(), trouble }
     }
 }

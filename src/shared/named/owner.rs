@@ -8,7 +8,7 @@ use crate::sys::{file, proc};
 
 /// What is known of the process that made a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Liveness {
     /// It is there.
     Alive,
     /// It is not: why that is certain.
@@ -17,7 +17,7 @@ pub enum Fate {
     Unknown(&'static str),
 }
 
-impl fmt::Display for Fate {
+impl fmt::Display for Liveness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Alive => write!(f, "alive"),
@@ -38,16 +38,16 @@ impl Owner {
     }
 
     /// What has become of it, seen by `this` process.
-    pub(super) fn fate(&self, this: &Self) -> Fate {
+    pub(super) fn fate(&self, this: &Self) -> Liveness {
         match self {
-            _ if self.boot != this.boot => Fate::Dead("the machine was started anew since"),
-            _ if self.pid_space != this.pid_space => Fate::Unknown("it was in another pid namespace"),
-            _ if self.time_space != this.time_space => Fate::Unknown("it was in another time namespace"),
+            _ if self.boot != this.boot => Liveness::Dead("the machine was started anew since"),
+            _ if self.pid_space != this.pid_space => Liveness::Unknown("it was in another pid namespace"),
+            _ if self.time_space != this.time_space => Liveness::Unknown("it was in another time namespace"),
             _ => match proc::started(self.pid) {
-                Ok(start) if start == self.start => Fate::Alive,
-                Ok(_) => Fate::Dead("another process has its number"),
-                Err(_) if !proc::is_there(self.pid) => Fate::Dead("no process has its number"),
-                Err(_) => Fate::Unknown("/proc does not show the process that has its number"),
+                Ok(start) if start == self.start => Liveness::Alive,
+                Ok(_) => Liveness::Dead("another process has its number"),
+                Err(_) if !proc::is_there(self.pid) => Liveness::Dead("no process has its number"),
+                Err(_) => Liveness::Unknown("/proc does not show the process that has its number"),
             },
         }
     }
@@ -60,17 +60,17 @@ mod tests {
     #[test]
     fn who_is_dead_is_provably_so() {
         let this = Owner::this().unwrap();
-        assert_eq!(this.fate(&this), Fate::Alive);
+        assert_eq!(this.fate(&this), Liveness::Alive);
         let reused = Owner { start: this.start.wrapping_sub(1), ..this };
-        assert!(matches!(reused.fate(&this), Fate::Dead(_)));
+        assert!(matches!(reused.fate(&this), Liveness::Dead(_)));
         // Beyond the greatest number that Linux gives.
         let gone = Owner { pid: (1 << 22) + 1, ..this };
-        assert!(matches!(gone.fate(&this), Fate::Dead(_)));
+        assert!(matches!(gone.fate(&this), Liveness::Dead(_)));
         let elsewhere = Owner { pid_space: 1, ..gone };
-        assert!(matches!(elsewhere.fate(&this), Fate::Unknown(_)));
+        assert!(matches!(elsewhere.fate(&this), Liveness::Unknown(_)));
         let other_time = Owner { time_space: 1, ..reused };
-        assert!(matches!(other_time.fate(&this), Fate::Unknown(_)));
+        assert!(matches!(other_time.fate(&this), Liveness::Unknown(_)));
         let before = Owner { boot: [0; 16], ..elsewhere };
-        assert!(matches!(before.fate(&this), Fate::Dead(_)));
+        assert!(matches!(before.fate(&this), Liveness::Dead(_)));
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::name::Name;
-use crate::error::{Error, Result, Trouble};
+use crate::error::{Error, Result, SegmentErrorKind};
 use crate::sys::file::{Folder, share, user};
 use crate::sys::holders;
 
@@ -52,7 +52,7 @@ impl Place {
     /// # Errors
     /// `Absent` if it is not; [`Error::File`] if something else has its name, or it is not only its owner's to change.
     pub(super) fn of(name: &Name) -> Result<Self> {
-        Self::find(name.user, name.group)?.ok_or_else(|| name.trouble(Trouble::Absent))
+        Self::find(name.user, name.group)?.ok_or_else(|| name.trouble(SegmentErrorKind::Absent))
     }
 
     /// The folder of a user, if it is there.
@@ -103,7 +103,7 @@ impl Place {
                 let _ = place.base.remove_folder(&own);
                 let what =
                     format!("this user may not share with group {group} ({error}). Share with a group of yours (id)");
-                return Err(name.trouble(Trouble::Forbidden(what)));
+                return Err(name.trouble(SegmentErrorKind::Forbidden(what)));
             }
         }
         Ok(place)
@@ -126,11 +126,11 @@ impl Place {
         let mut made: Option<File> = None;
         for _ in 0..TRIES {
             let place = match Self::make(name) {
-                Err(Error::Segment { trouble: Trouble::Absent, .. }) => continue,
+                Err(Error::Segment { trouble: SegmentErrorKind::Absent, .. }) => continue,
                 place => place?,
             };
             if place.folder.inode(name.file()).is_ok() {
-                return Err(name.trouble(Trouble::Exists));
+                return Err(name.trouble(SegmentErrorKind::Exists));
             }
             let file = match made.take() {
                 Some(file) => file,
@@ -151,12 +151,15 @@ impl Place {
             permitted.map_err(|error| unusable(&place.path, &error))?;
             match place.folder.link(&file, name.file()) {
                 Ok(()) => return Ok((place, file)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(name.trouble(Trouble::Exists)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    return Err(name.trouble(SegmentErrorKind::Exists));
+                }
                 Err(error) if is_gone(&error) => made = Some(file),
                 Err(error) => return Err(unusable(&place.path, &error)),
             }
         }
-        Err(name.trouble(Trouble::Forbidden(format!("its folder was removed {TRIES} times while it was made"))))
+        Err(name
+            .trouble(SegmentErrorKind::Forbidden(format!("its folder was removed {TRIES} times while it was made"))))
     }
 
     /// Opens a file, if it is one that only its owner, and the group that it is shared with, can get at.
@@ -168,7 +171,7 @@ impl Place {
         let opened = self.folder.file(name.file(), write).and_then(|file| Ok((file.metadata()?, file)));
         let (found, file) = match opened {
             Ok(opened) => opened,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(name.trouble(Trouble::Absent)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(name.trouble(SegmentErrorKind::Absent)),
             Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
                 return refuse("it is a link, in place of a segment", "remove it; segments are files and nothing else");
             }

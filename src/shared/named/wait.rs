@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 
 use super::Named;
 use super::live::Seen;
-use crate::error::{Result, Trouble};
-use crate::stop::Stop;
+use crate::cancel::CancelToken;
+use crate::error::{Result, SegmentErrorKind};
 use crate::sys::lock::{self, Lock};
-use crate::sys::signals::Hold;
+use crate::sys::signals::SignalGuard;
 
 const DATA: Range<u64> = 0..1;
 const GATE: Range<u64> = 1..2;
@@ -32,13 +32,13 @@ const LOOK: Duration = Duration::from_millis(10);
 /// ```
 /// use std::time::Duration;
 /// use parfork::named::Wait;
-/// let wait = Wait::new().deadline(Duration::from_secs(5)).take_unfinished();
+/// let wait = Wait::new().deadline(Duration::from_secs(5)).accept_torn();
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use]
 pub struct Wait<'s> {
     deadline: Option<Duration>,
-    stop: Option<&'s Stop>,
+    stop: Option<&'s CancelToken>,
     unfinished: bool,
     newcomers: bool,
 }
@@ -55,17 +55,17 @@ impl<'s> Wait<'s> {
     }
 
     /// Until it is asked to stop.
-    pub fn stop(self, stop: &'s Stop) -> Self {
+    pub fn stop(self, stop: &'s CancelToken) -> Self {
         Self { stop: Some(stop), ..self }
     }
 
     /// Also takes a segment whose last writer did not finish.
-    pub fn take_unfinished(self) -> Self {
+    pub fn accept_torn(self) -> Self {
         Self { unfinished: true, ..self }
     }
 
     /// Also waits for a next generation when nobody who could write it is left.
-    pub fn newcomers(self) -> Self {
+    pub fn wait_for_new_writers(self) -> Self {
         Self { newcomers: true, ..self }
     }
 }
@@ -74,24 +74,24 @@ impl<'s> Wait<'s> {
 struct Watch<'w> {
     wait: Wait<'w>,
     until: Option<Instant>,
-    _hold: Option<Hold>,
+    _hold: Option<SignalGuard>,
 }
 
 impl<'w> Watch<'w> {
     fn new(wait: Wait<'w>) -> Self {
         let until = wait.deadline.and_then(|time| Instant::now().checked_add(time));
         // A signal is a request meanwhile, for there is somebody who heeds it.
-        Self { wait, until, _hold: wait.stop.map(|_| Hold::new()) }
+        Self { wait, until, _hold: wait.stop.map(|_| SignalGuard::new()) }
     }
 
     /// Sleeps until the bell rings, or it is time to look again.
-    fn sleep<T, D>(&self, named: &Named<T, D>, seen: u32) -> Result<(), Trouble> {
-        if self.wait.stop.is_some_and(Stop::asked) {
-            return Err(Trouble::Stopped);
+    fn sleep<T, D>(&self, named: &Named<T, D>, seen: u32) -> Result<(), SegmentErrorKind> {
+        if self.wait.stop.is_some_and(CancelToken::is_cancelled) {
+            return Err(SegmentErrorKind::Stopped);
         }
         let now = Instant::now();
         if self.until.is_some_and(|until| now >= until) {
-            return Err(Trouble::Deadline(self.wait.deadline.unwrap_or_default()));
+            return Err(SegmentErrorKind::Deadline(self.wait.deadline.unwrap_or_default()));
         }
         named.live.sleep(seen, (now + LOOK).min(self.until.unwrap_or(now + LOOK)));
         Ok(())
@@ -103,7 +103,7 @@ impl<T, D> Named<T, D> {
     pub(super) fn acquire(&self, kind: Lock, wait: Wait<'_>) -> Result<()> {
         self.own()?;
         if kind == Lock::Alone && !self.writable {
-            return Err(self.name.trouble(Trouble::ReadOnly));
+            return Err(self.name.trouble(SegmentErrorKind::ReadOnly));
         }
         let watch = Watch::new(wait);
         let taken = self.queue(GATE, kind, &watch).and_then(|()| {
@@ -131,7 +131,7 @@ impl<T, D> Named<T, D> {
         match self.live.seen() {
             Seen { writer: 0, .. } => Ok(()),
             _ if wait.unfinished => Ok(()),
-            Seen { generation, .. } => Err(self.name.trouble(Trouble::Unfinished { generation })),
+            Seen { generation, .. } => Err(self.name.trouble(SegmentErrorKind::Unfinished { generation })),
         }
     }
 
@@ -139,7 +139,7 @@ impl<T, D> Named<T, D> {
     pub(super) fn whole(&self) -> Result<()> {
         let found = self.file.metadata().map_err(crate::error::Error::system("look at a segment"))?.len();
         match self.header.file_len() {
-            expected if found < expected => Err(self.name.trouble(Trouble::CutOff { found, expected })),
+            expected if found < expected => Err(self.name.trouble(SegmentErrorKind::CutOff { found, expected })),
             _ => Ok(()),
         }
     }
@@ -177,8 +177,8 @@ impl<T, D> Named<T, D> {
     /// [`read`](Self::read), may be of a later generation yet.
     ///
     /// # Errors
-    /// [`Trouble::Deadline`] and [`Trouble::Stopped`] as the wait says; [`Trouble::Removed`] if it was; [`Trouble::Unfinished`] if
-    /// the writer died in the middle; [`Trouble::Deserted`] if others had it attached to be written, and none has any more.
+    /// [`SegmentErrorKind::Deadline`] and [`SegmentErrorKind::Stopped`] as the wait says; [`SegmentErrorKind::Removed`] if it was; [`SegmentErrorKind::Unfinished`] if
+    /// the writer died in the middle; [`SegmentErrorKind::Deserted`] if others had it attached to be written, and none has any more.
     pub fn wait_past(&self, generation: u64, wait: Wait<'_>) -> Result<u64> {
         let watch = Watch::new(wait);
         loop {
@@ -197,19 +197,19 @@ impl<T, D> Named<T, D> {
     }
 
     /// Why the next generation after `now` will not come.
-    fn hopeless(&self, now: u64, wait: Wait<'_>) -> Option<Trouble> {
+    fn hopeless(&self, now: u64, wait: Wait<'_>) -> Option<SegmentErrorKind> {
         if self.is_removed() {
-            return Some(Trouble::Removed);
+            return Some(SegmentErrorKind::Removed);
         }
         let Seen { writer, attached, .. } = self.live.seen();
         if writer != 0 && !wait.unfinished && lock::of_others(&self.file, DATA).is_ok_and(|lock| lock.is_none()) {
             // Who finished between these two looks has made another generation, or taken its name away.
             let Seen { writer: still, generation, .. } = self.live.seen();
             let same = still == writer && generation == now;
-            return same.then_some(Trouble::Unfinished { generation: now });
+            return same.then_some(SegmentErrorKind::Unfinished { generation: now });
         }
         let came = self.accompanied || attached != self.attached;
         let deserted = !wait.newcomers && came && !self.is_accompanied();
-        deserted.then_some(Trouble::Deserted { generation: now })
+        deserted.then_some(SegmentErrorKind::Deserted { generation: now })
     }
 }

@@ -4,7 +4,7 @@ use ndarray::{ArrayView3, Ix3};
 
 use super::{Border, Filter, Run, Sample};
 use crate::told::Told;
-use parfork::{Error, Gathered, Job, Redo, Settings, Shared, Split};
+use parfork::{Answers, Error, Job, RetryPolicy, Settings, Shared, Split};
 
 /// Rows of a band unless the settings say otherwise: with the neighbours it reads it stays in a core's own cache.
 const BAND: usize = 64;
@@ -22,7 +22,7 @@ pub fn run<S: Sample>(
     border: Border,
     picture: &Shared<S, Ix3>,
     result: &mut Shared<S, Ix3>,
-) -> Result<Gathered<()>, Error> {
+) -> Result<Answers<()>, Error> {
     let [together] = &Run::split(&[filter])[..] else { unreachable!("one filter is one run") };
     run_together(settings, together, border, picture, result)
 }
@@ -37,7 +37,7 @@ pub fn run_together<S: Sample>(
     border: Border,
     picture: &Shared<S, Ix3>,
     result: &mut Shared<S, Ix3>,
-) -> Result<Gathered<()>, Error> {
+) -> Result<Answers<()>, Error> {
     let (height, width, channels) = picture.view().dim();
     let needed = together.output_shape([height, width, channels]).map_err(|error| Error::Shape(error.to_string()))?;
     if result.shape() != needed {
@@ -47,8 +47,11 @@ pub fn run_together<S: Sample>(
         )));
     }
     let band = if together.halo() > 1 { HIGH_BAND } else { BAND };
-    let settings =
-        Settings { split: settings.split.or(Some(Split::rows().of(band))), redo: Redo::Overwrites, ..settings };
+    let settings = Settings {
+        split: settings.split.or(Some(Split::rows().of(band))),
+        retry_policy: RetryPolicy::BodyOverwrites,
+        ..settings
+    };
     let told = [Told::of(together), Told::of(&border)];
     Job::with((picture, result), settings).run_with(
         told,

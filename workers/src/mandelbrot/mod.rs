@@ -17,7 +17,7 @@ use ndarray::{ArrayView2, ArrayViewMut2, ArrayViewMut3, Axis, Ix3, aview1};
 use pulp::Arch;
 
 use escape::{Fill, Row};
-use parfork::{Error, Gathered, Job, Redo, Settings, Shared, Split};
+use parfork::{Answers, Error, Job, RetryPolicy, Settings, Shared, Split};
 use shade::{PALETTE, Shade};
 
 /// What part of the complex plane is drawn, how large, how deep. Made by [`View::new`], so its numbers are sound.
@@ -188,7 +188,7 @@ const BAND: usize = 8;
 ///
 /// # Errors
 /// If the picture has another shape, and as [`Job::run`](parfork::Job::run).
-pub fn run(settings: Settings<'_>, view: &View, picture: &mut Shared<u8, Ix3>) -> Result<Gathered<()>, Error> {
+pub fn run(settings: Settings<'_>, view: &View, picture: &mut Shared<u8, Ix3>) -> Result<Answers<()>, Error> {
     let (height, width) = view.shape();
     if picture.shape() != [height, width, 3] {
         let shape = picture.shape();
@@ -196,8 +196,11 @@ pub fn run(settings: Settings<'_>, view: &View, picture: &mut Shared<u8, Ix3>) -
             "a view of {width}x{height} pixels needs a picture of shape [{height}, {width}, 3], not {shape:?}. Make it so."
         )));
     }
-    let settings =
-        Settings { split: settings.split.or(Some(Split::rows().of(BAND))), redo: Redo::Overwrites, ..settings };
+    let settings = Settings {
+        split: settings.split.or(Some(Split::rows().of(BAND))),
+        retry_policy: RetryPolicy::BodyOverwrites,
+        ..settings
+    };
     let told = Told::of(view);
     Job::with(picture, settings)
         .run_with(told, |_, told, slice| block(&told.read(), slice.rows(), slice.cols(), slice.into_view()))

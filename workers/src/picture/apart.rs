@@ -38,7 +38,7 @@ pub fn read_with(settings: Settings<'_>, path: impl AsRef<Path>) -> Result<Pictu
     let settings = |picture: usize| Settings {
         name: settings.name.clone(),
         deadline: settings.deadline,
-        stop: settings.stop,
+        cancel_token: settings.cancel_token,
         sandbox: settings.sandbox.clone(),
         memory_limit: settings.memory_limit.or(Some(3 * picture as u64 + 2 * source.len() + (320 << 20))),
         ..Settings::default()

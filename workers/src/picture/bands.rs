@@ -12,7 +12,7 @@ use parfork::Report;
 use parfork::Result;
 use parfork::Shared;
 use parfork::Split;
-use parfork::{Redo, Settings};
+use parfork::{RetryPolicy, Settings};
 
 /// Bytes of a band, about: so many that what each costs by itself is a thousandth of it, so few that it stays in a core's
 /// own cache from its rows to its bits.
@@ -45,8 +45,12 @@ impl Bands {
         let fit = BAND / (width * channels * size_of::<S>()).max(1);
         let rows = (fit / step).clamp(1, height.div_ceil(step).max(1)) * step;
         let mut cells = Shared::<u8, _>::zeros((height.div_ceil(rows), most(rows).next_multiple_of(PAGE)))?;
-        let settings =
-            Settings { split: Some(Split::rows().of(1)), redo: Redo::Overwrites, only_slice: None, ..settings };
+        let settings = Settings {
+            split: Some(Split::rows().of(1)),
+            retry_policy: RetryPolicy::BodyOverwrites,
+            only_slice: None,
+            ..settings
+        };
         let done = Job::with((picture, &mut cells), settings).run(|_, (picture, mut slice): (ArrayView3<S>, _)| {
             let samples = picture.as_slice().ok_or("the samples are not in C order")?;
             let band = range(slice.rows().start, rows, height);

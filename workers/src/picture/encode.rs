@@ -13,7 +13,7 @@ use parfork::Engine;
 use parfork::Report;
 use parfork::Result;
 use parfork::Settings;
-use parfork::formats::Landing;
+use parfork::formats::AtomicFile;
 use parfork::{Order, Shared};
 
 /// Writes a picture to a landing that the caller then [`land`](Landing::land)s, by this process alone.
@@ -24,7 +24,7 @@ use parfork::{Order, Shared};
 ///
 /// # Errors
 /// As [`Format::holds`]; [`Error::File`](parfork::Error::File) if the disk is full or fails.
-pub fn write(out: &mut Landing, picture: &Picture, format: Format) -> Result<()> {
+pub fn write(out: &mut AtomicFile, picture: &Picture, format: Format) -> Result<()> {
     write_with(Settings { engine: Engine::Serial, ..Settings::default() }, out, picture, format).map(drop)
 }
 
@@ -37,7 +37,7 @@ pub fn write(out: &mut Landing, picture: &Picture, format: Format) -> Result<()>
 /// the picture has, for JPEG twice as much.
 pub fn write_with(
     settings: Settings<'_>,
-    out: &mut Landing,
+    out: &mut AtomicFile,
     picture: &Picture,
     format: Format,
 ) -> Result<Option<Report>> {
@@ -64,13 +64,13 @@ pub fn write_with(
 /// Writes a picture to a file that appears when it is whole, in the format of its extension.
 ///
 /// # Errors
-/// As [`Format::for_target`], [`Landing::at`] and [`write()`]; nothing is written then.
+/// As [`Format::for_target`], [`AtomicFile::at`] and [`write()`]; nothing is written then.
 pub fn save(path: impl AsRef<Path>, picture: &Picture) -> Result<()> {
     let format = Format::for_target(&path)?;
     format.holds(picture.shape(), picture.bits())?;
-    let mut out = Landing::at(path)?;
+    let mut out = AtomicFile::at(path)?;
     write(&mut out, picture, format)?;
-    out.land()
+    out.commit()
 }
 
 /// A copy row by row of samples that are in memory column by column.

@@ -4,7 +4,7 @@ use ndarray::{Ix1, Ix2};
 
 use super::{BLOCK, Dtype, Number, Op, Partial, ReduceError, block, fold};
 use crate::told::Told;
-use parfork::{Error, Gathered, Input, Job, Redo, Settings, Shared};
+use parfork::{Answers, Error, Input, Job, RetryPolicy, Settings, Shared};
 
 /// Blocks in a row of the table of partial results.
 const ACROSS: usize = 16;
@@ -30,7 +30,7 @@ pub fn run<'a>(
     op: Op,
     dtype: Dtype,
     bytes: impl Into<Input<'a, u8, Ix1>>,
-) -> Result<(Number, Gathered<()>), Error> {
+) -> Result<(Number, Answers<()>), Error> {
     let bytes = bytes.into();
     let len = bytes.shape()[0];
     if !len.is_multiple_of(dtype.size) {
@@ -45,7 +45,7 @@ pub fn run<'a>(
         return Err(Error::Shape(ReduceError::Empty(op).to_string()));
     }
     let mut table = Shared::<Partial, Ix2>::zeros((blocks.div_ceil(ACROSS), ACROSS.min(blocks)))?;
-    let settings = Settings { redo: Redo::Overwrites, ..settings };
+    let settings = Settings { retry_policy: RetryPolicy::BodyOverwrites, ..settings };
     let told = [Told::of(&op), Told::of(&dtype)];
     let done = Job::with((bytes, &mut table), settings).run_with(told, |_, [op, dtype], (bytes, mut slice)| {
         let (op, dtype): (Op, Dtype) = (op.read(), dtype.read());

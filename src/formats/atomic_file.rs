@@ -16,26 +16,26 @@ use super::target::{Target, unusable_folder};
 use crate::error::{Error, Result};
 use crate::sys::file::{Bounded, Folder, permit_like, reserve, user};
 use crate::sys::fork_stamp::{self, Stamp};
-use crate::sys::signals::Hold;
+use crate::sys::signals::SignalGuard;
 
-/// An output file that is not there until [`land`](Self::land).
+/// An output file that is not there until [`commit`](Self::land).
 ///
 /// It is a buffered [`Write`] and [`Seek`]. Dropped without landing, it leaves nothing, and an older file stays as it was.
 ///
 /// ```
-/// use parfork::formats::Landing;
+/// use parfork::formats::AtomicFile;
 /// use std::io::Write;
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("answer.txt");
-/// let mut out = Landing::at(&path)?; // a missing or read-only folder is found here
+/// let mut out = AtomicFile::at(&path)?; // a missing or read-only folder is found here
 /// out.write_all(b"42").map_err(|error| out.failed(&error))?; // hours later
 /// assert!(!path.exists());
-/// out.land()?;
+/// out.commit()?;
 /// assert_eq!(std::fs::read(&path).unwrap(), b"42");
 /// # Ok::<(), parfork::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Landing {
+pub struct AtomicFile {
     /// The target as the user named it.
     path: PathBuf,
     folder: Folder,
@@ -45,7 +45,7 @@ pub struct Landing {
     /// The name until then, where the file system wants one; meanwhile a signal that asks this process to end is put off,
     /// for the file would stay.
     hidden: Option<OsString>,
-    _hold: Option<Hold>,
+    _hold: Option<SignalGuard>,
     replaces: bool,
     reserved: bool,
     /// Why writing failed; encoders wrap the error until nobody can tell.
@@ -54,7 +54,7 @@ pub struct Landing {
     by: Stamp,
 }
 
-impl Landing {
+impl AtomicFile {
     /// Opens an output that will be at `path`.
     ///
     /// A symbolic link is followed, here and once: the file that it points at is replaced, the link stays. Not one that somebody else
@@ -86,7 +86,7 @@ impl Landing {
         };
         let replaces = old.is_some();
         let file = BufWriter::with_capacity(1 << 18, Bounded(file));
-        let _hold = hidden.as_ref().map(|_| Hold::new());
+        let _hold = hidden.as_ref().map(|_| SignalGuard::new());
         let (path, by) = (path.to_owned(), fork_stamp::current());
         let landing = Self { path, folder, name, file, hidden, _hold, replaces, reserved: false, trouble: None, by };
         if let Some(old) = old.filter(|old| old.metadata.uid() == user()) {
@@ -118,7 +118,7 @@ impl Landing {
     /// # Errors
     /// If not everything can be written, or the folder is no longer what it was, or this is a fork of the process that opened it; the
     /// target stays as it was.
-    pub fn land(mut self) -> Result<()> {
+    pub fn commit(mut self) -> Result<()> {
         if self.is_copy() {
             let what = format!("this process, {}, was forked from the one that opened it", std::process::id());
             return Err(wrong(&self.path, what, "write and land it in one process; workers write to arrays"));
@@ -135,7 +135,7 @@ impl Landing {
         if self.replaces || self.hidden.is_some() {
             file.sync_data()?;
         }
-        let _no_hidden_file_stays = Hold::new();
+        let _no_hidden_file_stays = SignalGuard::new();
         if self.hidden.is_none() {
             match self.folder.link(file, &self.name) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -180,7 +180,7 @@ impl Landing {
     }
 }
 
-impl Write for Landing {
+impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes).inspect_err(|error| self.trouble = Some(error.kind()))
     }
@@ -190,13 +190,13 @@ impl Write for Landing {
     }
 }
 
-impl Seek for Landing {
+impl Seek for AtomicFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.file.seek(to).inspect_err(|error| self.trouble = Some(error.kind()))
     }
 }
 
-impl Drop for Landing {
+impl Drop for AtomicFile {
     fn drop(&mut self) {
         if self.is_copy() {
             // What is in the buffer will be written by the process that it belongs to.
@@ -222,8 +222,8 @@ mod tests {
     }
 
     /// As on a file system without nameless files.
-    fn with_hidden_name(path: &Path) -> Landing {
-        let mut landing = Landing::at(path).unwrap();
+    fn with_hidden_name(path: &Path) -> AtomicFile {
+        let mut landing = AtomicFile::at(path).unwrap();
         let (hidden, file) = hidden::create(&landing.folder, &landing.name, 0o666).unwrap();
         landing.file = BufWriter::new(Bounded(file));
         landing.hidden = Some(hidden);
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn it_lands_whole_or_not_at_all() {
-        for open in [|path: &Path| Landing::at(path).unwrap(), with_hidden_name] {
+        for open in [|path: &Path| AtomicFile::at(path).unwrap(), with_hidden_name] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("out");
             drop(open(&path));
@@ -244,7 +244,7 @@ mod tests {
                 out.write_all(text.as_bytes()).unwrap();
                 out.flush().unwrap();
                 assert_eq!(fs::read(&path).ok(), before, "the target changes on landing only");
-                out.land().unwrap();
+                out.commit().unwrap();
                 assert_eq!(fs::read_to_string(&path).unwrap(), text);
                 assert_eq!(names(folder.path()), ["out"]);
             }
@@ -261,10 +261,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (target, link) = (folder.path().join("target"), folder.path().join("link"));
         symlink("target", &link).unwrap();
-        Landing::at(&link).unwrap().land().unwrap();
+        AtomicFile::at(&link).unwrap().commit().unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink() && target.is_file(), "also a link to nothing yet");
         fs::set_permissions(&target, PermissionsExt::from_mode(0o640)).unwrap();
-        Landing::at(&link).unwrap().land().unwrap();
+        AtomicFile::at(&link).unwrap().commit().unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o7777, 0o640);
     }
@@ -277,7 +277,7 @@ mod tests {
             fs::write(&path, "").unwrap();
             chown(&path, owner, group).unwrap();
             fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
-            Landing::at(&path).unwrap().land().unwrap();
+            AtomicFile::at(&path).unwrap().commit().unwrap();
             let found = fs::metadata(&path).unwrap();
             fs::remove_file(&path).unwrap();
             (found.mode() & 0o7777, found.uid(), found.gid())
@@ -296,14 +296,14 @@ mod tests {
 
     #[test]
     fn a_link_put_there_later_is_replaced_and_not_followed() {
-        for open in [|path: &Path| Landing::at(path).unwrap(), with_hidden_name] {
+        for open in [|path: &Path| AtomicFile::at(path).unwrap(), with_hidden_name] {
             let folder = tempfile::tempdir().unwrap();
             let (path, other) = (folder.path().join("out"), folder.path().join("other"));
             fs::write(&other, "precious").unwrap();
             let mut out = open(&path);
             symlink("other", &path).unwrap();
             out.write_all(b"result").unwrap();
-            out.land().unwrap();
+            out.commit().unwrap();
             assert_eq!(
                 (fs::read_to_string(&path).unwrap(), fs::read_to_string(&other).unwrap()),
                 ("result".into(), "precious".into())
@@ -321,16 +321,16 @@ mod tests {
         let (left, file) = hidden::create(&living.folder, OsStr::new("out"), 0o644).unwrap();
         drop(file);
         assert!(folder.path().join(&left).exists());
-        drop(Landing::at(&path).unwrap());
+        drop(AtomicFile::at(&path).unwrap());
         assert_eq!(names(folder.path()), [living.hidden.clone().unwrap()]);
-        living.land().unwrap();
+        living.commit().unwrap();
         assert_eq!(names(folder.path()), ["out"]);
     }
 
     #[test]
     fn a_full_disk_is_found_before_the_work_with_the_numbers() {
         let folder = tempfile::tempdir().unwrap();
-        let mut out = Landing::at(folder.path().join("out")).unwrap();
+        let mut out = AtomicFile::at(folder.path().join("out")).unwrap();
         let error = out.reserve(1 << 62).unwrap_err().to_string();
         assert!(error.contains("4611686018427387904 bytes"), "{error}");
         let error = out.failed(&io::ErrorKind::StorageFull.into()).to_string();
@@ -341,11 +341,11 @@ mod tests {
     fn who_lands_last_wins() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
-        let (mut one, mut two) = (Landing::at(&path).unwrap(), Landing::at(&path).unwrap());
+        let (mut one, mut two) = (AtomicFile::at(&path).unwrap(), AtomicFile::at(&path).unwrap());
         one.write_all(b"one").unwrap();
         two.write_all(b"two").unwrap();
-        two.land().unwrap();
-        one.land().unwrap();
+        two.commit().unwrap();
+        one.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"one");
         assert_eq!(names(folder.path()), ["out"]);
     }

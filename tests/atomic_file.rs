@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 
-use parfork::formats::Landing;
+use parfork::formats::AtomicFile;
 use support::{cases, killed_at_each_step, play, steps_begin};
 
 /// The other user: `nobody`.
@@ -38,9 +38,9 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 fn land(path: &Path, text: &[u8]) -> parfork::Result<()> {
-    let mut out = Landing::at(path)?;
+    let mut out = AtomicFile::at(path)?;
     out.write_all(text).unwrap();
-    out.land()
+    out.commit()
 }
 
 /// Makes and removes a link at the target, to the file beside its folder, until it is killed.
@@ -120,7 +120,7 @@ fn who_is_killed_at_any_step_leaves_nothing_that_stays() {
             half => panic!("{half:?} after step {step}"),
         }
         left += names(folder.path()).len() - 1;
-        drop(Landing::at(&target).unwrap());
+        drop(AtomicFile::at(&target).unwrap());
         assert_eq!(names(folder.path()), ["out"], "after step {step}");
         reset();
     });
@@ -151,21 +151,21 @@ fn many_land_on_one_target_and_one_of_them_is_there() {
     }
     let text = fs::read_to_string(&target).unwrap();
     assert!(all.iter().any(|child| text == child.id().to_string().repeat(1000)));
-    drop(Landing::at(&target).unwrap());
+    drop(AtomicFile::at(&target).unwrap());
     assert_eq!(names(folder.path()), ["out"]);
 }
 
 fn a_fork_neither_writes_nor_lands_what_is_its_parents() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("out");
-    let mut out = Landing::at(&target).unwrap();
+    let mut out = AtomicFile::at(&target).unwrap();
     out.write_all(b"once").unwrap();
     for lands in [false, true] {
         // SAFETY: this process has one thread.
         let pid = unsafe { libc::fork() };
         if pid == 0 {
             let landed = match lands {
-                true => out.land().is_ok(),
+                true => out.commit().is_ok(),
                 false => {
                     drop(out);
                     false
@@ -179,6 +179,6 @@ fn a_fork_neither_writes_nor_lands_what_is_its_parents() {
         assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
         assert!(status == 0 && !target.exists(), "{status:x}");
     }
-    out.land().unwrap();
+    out.commit().unwrap();
     assert_eq!(fs::read_to_string(&target).unwrap(), "once");
 }

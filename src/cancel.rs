@@ -5,22 +5,22 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::error::{Error, Result};
 use crate::sys::{futex, signals};
 
-pub use crate::sys::signals::Hold;
+pub use crate::sys::signals::SignalGuard;
 
-/// A request to stop, which jobs look at that were given it with [`Job::stop`](crate::Job::stop).
+/// A request to stop, which jobs look at that were given it with [`Job::cancel_token`](crate::Job::stop).
 ///
 /// ```
-/// use parfork::{Error, Job, Shared, Stop};
-/// static STOP: Stop = Stop::new();
+/// use parfork::{Error, Job, Shared, CancelToken};
+/// static STOP: CancelToken = CancelToken::new();
 ///
 /// let mut cells = Shared::<u8, _>::zeros(1000)?;
-/// STOP.ask(); // from another thread, a signal handler, ...
+/// STOP.cancel(); // from another thread, a signal handler, ...
 /// let stopped = Job::new(&mut cells).workers(2).stop(&STOP).run(|_, mut slice| slice.fill(1));
 /// assert!(matches!(stopped, Err(Error::Stopped { signal: None, .. })));
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Debug, Default)]
-pub struct Stop {
+pub struct CancelToken {
     /// | value | meaning                                |
     /// |-------|----------------------------------------|
     /// | 0     | go on                                  |
@@ -29,7 +29,7 @@ pub struct Stop {
     word: AtomicU32,
 }
 
-impl Stop {
+impl CancelToken {
     /// No request yet.
     #[must_use]
     pub const fn new() -> Self {
@@ -37,13 +37,13 @@ impl Stop {
     }
 
     /// Asks for it, for ever. May be called in a signal handler.
-    pub fn ask(&self) {
+    pub fn cancel(&self) {
         let _ = self.word.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed);
         futex::wake_all(&self.word);
     }
 
     /// Whether it was asked for.
-    pub fn asked(&self) -> bool {
+    pub fn is_cancelled(&self) -> bool {
         self.word.load(Ordering::Acquire) != 0
     }
 
@@ -55,22 +55,22 @@ impl Stop {
 
     /// The request that Ctrl-C (SIGINT), SIGTERM and SIGHUP make, for programs that consist of jobs.
     ///
-    /// While a job runs that was given this `Stop`, or an output is open that would leave a file behind
-    /// ([`Landing`](crate::formats::Landing)), the first such signal is a request; at any other time, and the second in any
+    /// While a job runs that was given this `CancelToken`, or an output is open that would leave a file behind
+    /// ([`AtomicFile`](crate::formats::Landing)), the first such signal is a request; at any other time, and the second in any
     /// case, it ends the process with status 128 + signal. Signals that are ignored when this is first called stay ignored.
     ///
     /// # Errors
     /// If the system refuses the handlers.
     pub fn at_signals() -> Result<&'static Self> {
-        static ASKED: Stop = Stop::new();
+        static ASKED: CancelToken = CancelToken::new();
         signals::note_in(&ASKED.word).map_err(Error::system("handle SIGINT, SIGTERM and SIGHUP"))?;
         Ok(&ASKED)
     }
 
     /// While what it returns lives, the first such signal is only a request, also when no job runs: for programs that have
-    /// something of their own to tidy up (a terminal, a file) and look at [`asked`](Self::asked) now and then.
-    pub fn hold() -> Hold {
-        Hold::new()
+    /// something of their own to tidy up (a terminal, a file) and look at [`is_cancelled`](Self::asked) now and then.
+    pub fn hold() -> SignalGuard {
+        SignalGuard::new()
     }
 
     /// The word to sleep on, and its value as long as nobody has asked.

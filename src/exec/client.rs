@@ -27,8 +27,8 @@ use crate::sys::memory::{self, Inheritance, Keeping, Mapping};
 ///
 /// ```no_run
 /// use ndarray::Ix2;
-/// use parfork::exec::Guest;
-/// let mut guest = Guest::join()?;
+/// use parfork::exec::ProgramWorker;
+/// let mut guest = ProgramWorker::join()?;
 /// let (a, mut c) = (guest.input::<f64, Ix2>("a")?, guest.output::<f64, Ix2>("c")?);
 /// guest.run(|slice| {
 ///     let rows = slice.range(0).unwrap_or_default();
@@ -40,24 +40,24 @@ use crate::sys::memory::{self, Inheritance, Keeping, Mapping};
 ///
 /// A region that was made by oneself is no slice that one was given, and what was given does not last beyond the call:
 /// ```compile_fail
-/// # use parfork::{exec::Guest, slices::{Grid, Split}};
-/// let mut guest = Guest::join()?;
+/// # use parfork::{exec::ProgramWorker, slices::{Grid, Split}};
+/// let mut guest = ProgramWorker::join()?;
 /// let mut c = guest.output::<f64, ndarray::Ix1>("c")?;
 /// let forged = Grid::new(Split::rows().of(100), &[1000])?.region(0);
 /// guest.run(|_| { c.slice(&forged).fill(1.0); Ok::<_, String>(()) })?;
 /// # Ok::<(), parfork::Error>(())
 /// ```
 /// ```compile_fail
-/// # use parfork::exec::Guest;
-/// let mut guest = Guest::join()?;
+/// # use parfork::exec::ProgramWorker;
+/// let mut guest = ProgramWorker::join()?;
 /// let mut c = guest.output::<f64, ndarray::Ix1>("c")?;
 /// let mut kept = None;
 /// guest.run(|slice| { kept = Some(c.slice(slice)); Ok::<_, String>(()) })?;
 /// # Ok::<(), parfork::Error>(())
 /// ```
 /// ```compile_fail
-/// # use parfork::exec::{Guest, GivenSlice};
-/// let mut guest = Guest::join()?;
+/// # use parfork::exec::{ProgramWorker, GivenSlice};
+/// let mut guest = ProgramWorker::join()?;
 /// let mut kept = Vec::new();
 /// guest.run(|slice| { kept.push(slice); Ok::<_, String>(()) })?;
 /// # Ok::<(), parfork::Error>(())
@@ -65,7 +65,7 @@ use crate::sys::memory::{self, Inheritance, Keeping, Mapping};
 ///
 /// Standard output is the protocol's: what the program prints there goes to standard error from [`join`](Self::join) on.
 #[derive(Debug)]
-pub struct Guest {
+pub struct ProgramWorker {
     manifest: Manifest,
     grid: Grid,
     orders: BufReader<File>,
@@ -78,7 +78,7 @@ pub struct Guest {
 /// Whether this program, or the one that it was forked from, is a worker already: a second one would hand out its arrays once more.
 static JOINED: AtomicBool = AtomicBool::new(false);
 
-impl Guest {
+impl ProgramWorker {
     /// Becomes a worker: reads the manifest, takes over standard input and output.
     ///
     /// # Errors
@@ -217,11 +217,11 @@ impl Guest {
     }
 }
 
-/// A slice that this program was given, for the call of [`Guest::run`]'s body: what it takes to write to it. Nobody else can make one.
+/// A slice that this program was given, for the call of [`ProgramWorker::run`]'s body: what it takes to write to it. Nobody else can make one.
 #[derive(Debug)]
 pub struct GivenSlice<'g> {
     region: Region,
-    given: PhantomData<&'g mut Guest>,
+    given: PhantomData<&'g mut ProgramWorker>,
 }
 
 impl Deref for GivenSlice<'_> {
@@ -233,7 +233,7 @@ impl Deref for GivenSlice<'_> {
 }
 
 /// Dropped only by unwinding.
-struct SaysPanicked<'g>(&'g mut Guest);
+struct SaysPanicked<'g>(&'g mut ProgramWorker);
 
 impl Drop for SaysPanicked<'_> {
     fn drop(&mut self) {
@@ -255,7 +255,7 @@ impl<T: Element, D: Dimension> Input<T, D> {
     /// # Panics
     /// In a fork of this program, which does not have it.
     pub fn view(&self) -> ArrayView<'_, T, D> {
-        // SAFETY: such an array, checked by `Guest::entry` and `Mapped::new`, is mapped there as long as `self` lives.
+        // SAFETY: such an array, checked by `ProgramWorker::entry` and `Mapped::new`, is mapped there as long as `self` lives.
         let view = unsafe { raw_view(self.mapped.base(), self.mapped.extent()) };
         // SAFETY: nobody can write to it: `Mapped::new` has seen the seal.
         unsafe { view.deref_into_view() }
@@ -277,7 +277,7 @@ impl<T: Element, D: Dimension> Output<T, D> {
     pub fn slice<'s>(&'s mut self, slice: &'s GivenSlice<'_>) -> ArrayViewMut<'s, T, D> {
         // SAFETY: as in `Input::view`.
         let view = unsafe { raw_view(self.mapped.base(), self.mapped.extent()) };
-        // SAFETY: slices are disjoint; this one was given to this program alone, by the one `Guest` that there is, and is not done
+        // SAFETY: slices are disjoint; this one was given to this program alone, by the one `ProgramWorker` that there is, and is not done
         // before the call that it was handed to has returned. Of this array there is no other `Output` here, and `&mut self` keeps
         // other views of this one away.
         unsafe { narrow(view, slice).deref_into_view_mut() }
@@ -353,7 +353,7 @@ mod tests {
         };
         let nowhere = || File::open("/dev/null").unwrap();
         let (grid, by, orders) = (manifest.grid().unwrap(), fork_stamp::current(), BufReader::new(nowhere()));
-        let guest = Guest { manifest, grid, orders, answers: nowhere(), taken: Vec::new(), by };
+        let guest = ProgramWorker { manifest, grid, orders, answers: nowhere(), taken: Vec::new(), by };
         assert_eq!(guest.region(b"slice 5 10 7 14").unwrap().index(), 4);
         for other in
             ["slice 5 10", "slice 5 10 7 15", "slice 4 10 7 14", "slice 10 15 0 7", "slice 5 10 7 14 0 1", "done"]
