@@ -10,7 +10,7 @@ use crate::error::Death;
 #[cfg(feature = "record")]
 use crate::record::Record;
 use crate::slices::{Grid, Schedule, Split};
-use crate::sync::{Board, SliceState};
+use crate::sync::{ControlPage, SliceState};
 
 pub use crate::sys::proc::Memory;
 
@@ -58,10 +58,10 @@ impl Report {
     }
 
     /// Enters what each worker did, from the board of a job that has ended.
-    pub(crate) fn read(&mut self, board: &Board, slices: Range<usize>) {
+    pub(crate) fn read(&mut self, board: &ControlPage, slices: Range<usize>) {
         let load = |word: &std::sync::atomic::AtomicU64| word.load(std::sync::atomic::Ordering::Relaxed) as usize;
         self.workers = board
-            .berths()
+            .slots()
             .iter()
             .enumerate()
             .map(|(rank, berth)| WorkerReport {

@@ -30,7 +30,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::shared::BOARD;
 use crate::slices::Schedule;
-use crate::sync::{self, Bytes, Sighting, Unreadable};
+use crate::sync::{self, Bytes, Snapshot, Unreadable};
 use crate::sys::memory::{inode_of, reopen};
 use crate::sys::pidfd::Ward;
 use crate::sys::proc::{self, Memory};
@@ -201,7 +201,7 @@ pub fn look() -> Result<Look> {
         let board = members.iter().find_map(|member| Some((member, Reader::open(member, inode).ok()?)));
         // Gone since.
         let Some((first, reader)) = board else { continue };
-        match sync::look(&reader) {
+        match sync::snapshot(&reader) {
             Ok(seen) => look.jobs.extend(watched(seen, &members, inode)),
             // Just made, or its processes are about to end.
             Err(Unreadable::Blank | Unreadable::System(_)) => {}
@@ -269,7 +269,7 @@ impl Bytes for Reader {
 }
 
 /// A job, if its coordinator is among those who have its board open.
-fn watched(seen: Sighting, members: &[Member], inode: u64) -> Option<Watched> {
+fn watched(seen: Snapshot, members: &[Member], inode: u64) -> Option<Watched> {
     let with_number = |number| members.iter().find(|member| member.own_number == number).map(|member| member.pid);
     let pid = with_number(seen.pid)?;
     let slices = seen.run.len();
@@ -291,7 +291,7 @@ fn watched(seen: Sighting, members: &[Member], inode: u64) -> Option<Watched> {
         let since = if slice.is_some() { seat.since } else { Duration::ZERO };
         WatchedWorker { rank, pid, state, slice, since, done: seat.done, busy: seat.glimpse.busy }
     });
-    let sum = |count: fn(&sync::Seat) -> usize| seen.berths.iter().map(count).sum::<usize>().min(slices);
+    let sum = |count: fn(&sync::WorkerSnapshot) -> usize| seen.berths.iter().map(count).sum::<usize>().min(slices);
     Some(Watched {
         pid,
         engine: seen.engine,

@@ -6,7 +6,7 @@ use ndarray::{ArrayView, Axis, Dimension};
 
 use crate::error::{Error, Result};
 use crate::slices::Region;
-use crate::sync::{Absence, Board, Mark, Patience, Sleep, SliceState, Words};
+use crate::sync::{Absence, ControlPage, Event, ExitMessage, Sleep, SliceState, SpinPolicy};
 use crate::sys::fork_stamp::Stamp;
 use crate::sys::{child, futex};
 
@@ -14,10 +14,10 @@ use crate::sys::{child, futex};
 pub struct Worker<'j> {
     pub(crate) rank: usize,
     pub(crate) region: Region,
-    pub(crate) board: &'j Board,
+    pub(crate) board: &'j ControlPage,
     /// Each worker has exactly one slice, so that all are in a body at the same time.
     pub(crate) in_step: bool,
-    pub(crate) patience: Patience,
+    pub(crate) patience: SpinPolicy,
     /// Whether the coordinator wants to know since when it has been at its slice.
     pub(crate) timed: bool,
     /// How it waits for others, if deaths are its own affair: nobody else looks for them while the coordinator works.
@@ -114,20 +114,20 @@ impl Worker<'_> {
                  and Split::rows().into_pieces({workers})."
             )));
         }
-        let own = &self.board.berths()[self.rank];
-        let meeting = own.come();
-        own.excuse(span.map(|_| Absence::Impatient));
+        let own = &self.board.slots()[self.rank];
+        let meeting = own.arrive_at_barrier();
+        own.set_absent(span.map(|_| Absence::Impatient));
         // A span without an end in this world's time is none.
         let limit = span.and_then(|span| Instant::now().checked_add(span)).map(|at| (at, self.rank));
-        own.pause();
-        self.board.note(self.rank, Mark::Meets);
+        own.pause_clock();
+        self.board.note(self.rank, Event::Meets);
         let sleep = self.sleep.unwrap_or(&futex::wait);
-        let met = self.board.head().meeting.0.meet_until(workers as u32, self.patience, limit, sleep);
+        let met = self.board.head().meeting.0.arrive_and_wait_until(workers as u32, self.patience, limit, sleep);
         // Reading the clock costs more than the meeting itself.
-        own.resume(self.timed.then(|| self.board.clock()));
-        self.board.note(self.rank, Mark::Met);
+        own.resume_clock(self.timed.then(|| self.board.clock()));
+        self.board.note(self.rank, Event::Met);
         if met.is_ok() {
-            own.excuse(None);
+            own.set_absent(None);
         }
         met.map_err(|broken| {
             let why = match (broken.by, span) {
@@ -151,8 +151,8 @@ impl Worker<'_> {
         /// More are only counted.
         const NAMED: usize = 8;
         let living: Vec<_> =
-            self.board.berths().iter().enumerate().filter(|(_, it)| it.absence() != Some(Absence::Dead)).collect();
-        let missing: Vec<_> = living.iter().filter(|(_, it)| it.meetings() != meeting).map(|(rank, _)| rank).collect();
+            self.board.slots().iter().enumerate().filter(|(_, it)| it.absence() != Some(Absence::Dead)).collect();
+        let missing: Vec<_> = living.iter().filter(|(_, it)| it.barriers() != meeting).map(|(rank, _)| rank).collect();
         let names: Vec<_> = missing.iter().take(NAMED).map(ToString::to_string).collect();
         let who = match missing.len() {
             0 => "the last came too late".to_owned(),
@@ -166,7 +166,7 @@ impl Worker<'_> {
     /// What the board knows of a worker for whose sake nobody can meet any more.
     fn why_not(&self, rank: usize, meeting: u32) -> String {
         // What the board says may be wrong, if a worker has written over it, but must not be more than wrong.
-        let Some(berth) = self.board.berths().get(rank) else {
+        let Some(berth) = self.board.slots().get(rank) else {
             return "somebody has written over the board".to_owned();
         };
         if berth.absence() == Some(Absence::Impatient) {
@@ -176,11 +176,11 @@ impl Worker<'_> {
         let slices = self.board.layout().slices;
         let at = berth.at(slices).map_or("before its slice".to_owned(), |slice| format!("on slice {slice}"));
         let pid = berth.pid().map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-        let why = match (berth.said(), berth.absence()) {
-            (Some(Words::Panicked { message, .. }), _) => format!("it{pid} panicked {at}: {message}"),
-            (Some(Words::Refused { reason }), _) => format!("it gave up {at}: {reason}"),
-            (Some(Words::Damaged { what }), _) => format!("it{pid} gave up {at}: {what}"),
-            (Some(Words::Bereft { program, .. }), _) => format!("its program `{program}` ended {at}"),
+        let why = match (berth.exit_message(), berth.absence()) {
+            (Some(ExitMessage::Panicked { message, .. }), _) => format!("it{pid} panicked {at}: {message}"),
+            (Some(ExitMessage::BodyFailed { reason }), _) => format!("it gave up {at}: {reason}"),
+            (Some(ExitMessage::Damaged { what }), _) => format!("it{pid} gave up {at}: {what}"),
+            (Some(ExitMessage::ProgramExited { program, .. }), _) => format!("its program `{program}` ended {at}"),
             (None, Some(Absence::Dead)) => format!("it{pid} died {at}"),
             // In a job whose workers meet, slice and worker have the same number.
             (None, _) if self.board.claimed(rank) == (SliceState::Done { rank }) => "it has returned".to_owned(),

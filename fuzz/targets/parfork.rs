@@ -14,7 +14,7 @@ use crate::record::Record;
 use crate::shared::Order;
 use crate::shared::named::header::{Header, Owner, resum};
 use crate::slices::{Schedule, Split};
-use crate::sync::{Board, Bytes, Layout, Sign, look};
+use crate::sync::{Bytes, ControlPage, JobInfo, Layout, snapshot};
 
 #[path = "chance.rs"]
 mod chance;
@@ -98,7 +98,7 @@ impl Bytes for Frozen<'_> {
 
 /// A board as `parfork top` reads it.
 fn board(bytes: &[u8]) {
-    let _ = look(&Frozen(bytes));
+    let _ = snapshot(&Frozen(bytes));
 }
 
 /// The header of a named segment, with its sum as it is and as it should be; the first eight bytes are the length of the file.
@@ -150,21 +150,22 @@ fn lines_seeds() -> Vec<Vec<u8>> {
         .into()
 }
 
-const LAYOUT: Layout = Layout { workers: 3, slices: 5, loans: 1, answer: 8, tape: 64 };
+const LAYOUT: Layout = Layout { workers: 3, slices: 5, loans: 1, answer: 8, log: 64 };
 
 /// A board on which something has been done, and its bytes.
-fn used_board() -> (Board, Vec<u8>) {
-    let board = Board::new(LAYOUT).unwrap_or_else(|error| panic!("{error}"));
+fn used_board() -> (ControlPage, Vec<u8>) {
+    let board = ControlPage::new(LAYOUT).unwrap_or_else(|error| panic!("{error}"));
     let (began, name) = (std::time::Instant::now(), Some("a job"));
     let (engine, schedule) = (Engine::Processes, Schedule::Guided);
-    let shown = board.show(&Sign { name, engine, schedule, run: 0..5, lent: 4096, began });
+    let shown = board.publish_job(&JobInfo { name, engine, schedule, run: 0..5, lent: 4096, began });
     for (rank, slice) in [(0, 0), (1, 1), (2, 2), (0, 3)] {
-        board.note(rank, crate::sync::Mark::Takes { slice });
+        board.note(rank, crate::sync::Event::Takes { slice });
         board.take(rank, slice, began);
         board.finish(rank, slice, false, &[7; 8], began.elapsed());
-        board.note(rank, crate::sync::Mark::Finishes { slice });
+        board.note(rank, crate::sync::Event::Finishes { slice });
     }
-    board.berths()[1].say(&crate::sync::Words::Panicked { message: "a".into(), location: "b".into() });
+    board.slots()[1]
+        .send_exit_message(&crate::sync::ExitMessage::Panicked { message: "a".into(), location: "b".into() });
     std::mem::forget(shown);
     let bytes = board.bytes();
     (board, bytes)
@@ -178,13 +179,14 @@ fn board_seeds() -> Vec<Vec<u8>> {
 /// is made of them.
 fn tapes(bytes: &[u8]) {
     thread_local! {
-        static BOARD: Board = used_board().0;
+        static BOARD: ControlPage = used_board().0;
     }
     BOARD.with(|board| {
         board.overwrite(bytes);
-        let _ = (board.done(), board.free(), board.bill().is_ok(), board.is_defaced());
-        for berth in board.berths() {
-            let _ = (berth.said(), berth.at(5), berth.exit(), berth.since(), berth.memory(), berth.fault.of(11));
+        let _ = (board.done(), board.free(), board.descriptor().is_ok(), board.is_header_damaged());
+        for berth in board.slots() {
+            let _ =
+                (berth.exit_message(), berth.at(5), berth.exit(), berth.since(), berth.memory(), berth.fault.of(11));
         }
         let record = Record::of_any(board);
         assert!(record.lanes().len() + record.json().len() + record.summary(80).len() > 0);

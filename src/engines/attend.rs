@@ -7,8 +7,8 @@ use super::ledger::Ledger;
 use super::standstill::Standstill;
 use super::work::{Orders, Round, Work};
 use crate::error::{Cause, Death, Error, Result};
-use crate::process::{Crowd, Event};
-use crate::sync::{Absence, Board, Mark, Over, Patience, Roll};
+use crate::process::{Crowd, WorkerEvent};
+use crate::sync::{Absence, ControlPage, EndedEarly, Event, RoundKey, SpinPolicy};
 use crate::sys::sandbox::{self, Receiver};
 
 /// How often to look whether somebody wants to write to a file that is lent: the kernel lets them after 45 s.
@@ -24,10 +24,10 @@ pub(super) fn attend(
     work: &Work<'_>,
     round: &Round,
     crowd: &mut Crowd,
-    patience: Option<Patience>,
+    patience: Option<SpinPolicy>,
     orders: &mut Orders<'_>,
 ) -> Result<Vec<Death>> {
-    work.board.note_own(Mark::Attends);
+    work.board.note_own(Event::Attends);
     let (end, roll) = (&work.board.head().end, work.board.roll(round.number));
     orders.ledger.begin_round(roll, round.dealer.workers);
     let mut turnout = Turnout { board: work.board, roll, workers: round.processes, next: 0 };
@@ -37,7 +37,7 @@ pub(super) fn attend(
     let mut standstill = Standstill::new();
     let mut reports = Receiver::default();
     let ended = loop {
-        if let Some(Over { by }) = end.over() {
+        if let Some(EndedEarly { by }) = end.over() {
             break Err(by);
         }
         if turnout.is_complete(&orders.ledger) {
@@ -64,7 +64,7 @@ pub(super) fn attend(
         let event = match vigil.look(crowd, work) {
             Overdue::Now { rank, limit } => {
                 crowd.end_stalled(rank, limit);
-                Event::Died { rank }
+                WorkerEvent::Died { rank }
             }
             Overdue::Later(at) => {
                 let mut words = vec![bell];
@@ -77,7 +77,7 @@ pub(super) fn attend(
                 )
             }
         };
-        if let Event::Died { rank } = event {
+        if let WorkerEvent::Died { rank } = event {
             note_death(work, crowd, rank);
             match rank {
                 // It had nothing to do.
@@ -111,7 +111,7 @@ pub(super) fn attend(
                     }
                 }
                 _ => {
-                    work.board.berths()[rank].excuse(Some(Absence::Dead));
+                    work.board.slots()[rank].set_absent(Some(Absence::Dead));
                     work.board.give_up(Some(rank));
                 }
             }
@@ -164,7 +164,7 @@ impl<'a> AtMeeting<'a> {
         let event = match self.vigil.look(self.crowd, self.work) {
             Overdue::Now { rank, limit } => {
                 self.crowd.end_stalled(rank, limit);
-                Event::Died { rank }
+                WorkerEvent::Died { rank }
             }
             Overdue::Later(at) => {
                 let mut words = vec![(word, expected)];
@@ -173,8 +173,8 @@ impl<'a> AtMeeting<'a> {
                 self.crowd.wait(&words, self.orders.next_look(next))
             }
         };
-        if let Event::Died { rank } = event {
-            board.berths()[rank].excuse(Some(Absence::Dead));
+        if let WorkerEvent::Died { rank } = event {
+            board.slots()[rank].set_absent(Some(Absence::Dead));
             board.give_up(Some(rank));
         }
     }
@@ -182,8 +182,8 @@ impl<'a> AtMeeting<'a> {
 
 /// Who has come to the end of a round: the coordinator's to say, by each one's own word.
 struct Turnout<'b> {
-    board: &'b Board,
-    roll: Roll,
+    board: &'b ControlPage,
+    roll: RoundKey,
     workers: usize,
     /// The first that had not come when it looked last.
     next: usize,
@@ -191,7 +191,7 @@ struct Turnout<'b> {
 
 impl Turnout<'_> {
     fn has_come(&self, rank: usize) -> bool {
-        self.board.arrival(rank).has_come(self.roll, rank)
+        self.board.arrival(rank).has_arrived(self.roll, rank)
     }
 
     /// Whether all have come but those who died before.
@@ -215,9 +215,9 @@ fn wanted(work: &Work<'_>) -> Option<Error> {
 
 /// Notes a death, and what the dead has cost, before anybody reaps it.
 fn note_death(work: &Work<'_>, crowd: &Crowd, rank: usize) {
-    if let Some(tape) = work.board.own_tape() {
+    if let Some(tape) = work.board.own_log() {
         let now = work.board.clock();
-        tape.note(now, Mark::Dies { rank });
+        tape.note(now, Event::Dies { rank });
         if let Some(usage) = crowd.usage(rank) {
             tape.note_cost(now, &usage);
         }

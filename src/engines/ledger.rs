@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::sync::{Board, Deeds, Roll, SliceState};
+use crate::sync::{ControlPage, RoundKey, SliceState, WorkDigest};
 
 /// The ledger of a job, of which a round goes on.
 pub(crate) struct Ledger {
@@ -24,8 +24,8 @@ pub(crate) struct Ledger {
     /// The ranks that died in this round before they had come to its end.
     dead: BTreeSet<usize>,
     /// What each rank did in this round, as far as it was seen.
-    deeds: Vec<Deeds>,
-    roll: Option<Roll>,
+    deeds: Vec<WorkDigest>,
+    roll: Option<RoundKey>,
 }
 
 /// A slice that is not done at the end of a round.
@@ -49,10 +49,10 @@ impl Ledger {
     }
 
     /// A round begins with so many workers.
-    pub(super) fn begin_round(&mut self, roll: Roll, workers: usize) {
+    pub(super) fn begin_round(&mut self, roll: RoundKey, workers: usize) {
         self.dead.clear();
         self.deeds.clear();
-        self.deeds.resize(workers, Deeds::default());
+        self.deeds.resize(workers, WorkDigest::default());
         self.roll = Some(roll);
     }
 
@@ -77,7 +77,7 @@ impl Ledger {
     }
 
     /// Whether all slices are done; not before all claim it, and not if it becomes too `late` to look.
-    pub(super) fn is_all_done(&mut self, board: &Board, late: impl Fn() -> bool) -> bool {
+    pub(super) fn is_all_done(&mut self, board: &ControlPage, late: impl Fn() -> bool) -> bool {
         let claims = |slice| matches!(board.claimed(slice), SliceState::Done { .. });
         self.run.clone().all(claims) && self.look(board, late, |_| Ok(())).is_ok_and(|left| left == Some(0))
     }
@@ -86,7 +86,7 @@ impl Ledger {
     ///
     /// # Errors
     /// If a word is not what it should be.
-    pub(super) fn close_round(&mut self, board: &Board, late: impl Fn() -> bool) -> Result<Option<Vec<Left>>> {
+    pub(super) fn close_round(&mut self, board: &ControlPage, late: impl Fn() -> bool) -> Result<Option<Vec<Left>>> {
         let (mut left, saved, dead) = (Vec::new(), self.saved.clone(), self.dead.clone());
         let mut enter = |(slice, state): (usize, SliceState)| {
             let is_saved = saved.contains(&slice);
@@ -115,7 +115,7 @@ impl Ledger {
     /// it became too `late` to look on.
     fn look(
         &mut self,
-        board: &Board,
+        board: &ControlPage,
         late: impl Fn() -> bool,
         mut missing: impl FnMut((usize, SliceState)) -> Result<()>,
     ) -> Result<Option<usize>> {
@@ -148,7 +148,7 @@ impl Ledger {
     }
 
     /// Makes sure that all who came to the end of the round did what was seen to be done, and nothing else.
-    fn check_deeds(&self, board: &Board) -> Result<()> {
+    fn check_deeds(&self, board: &ControlPage) -> Result<()> {
         let Some(roll) = self.roll else { return Ok(()) };
         let mut all = self.deeds.iter().enumerate().filter(|(rank, _)| !self.is_dead(*rank));
         match all.find(|&(rank, &deeds)| !board.arrival(rank).has_done(roll, rank, deeds)) {
@@ -166,7 +166,7 @@ impl Ledger {
     /// If a slice is not done, or a word is not what it should be.
     pub(crate) fn gather(
         &mut self,
-        board: &Board,
+        board: &ControlPage,
         late: impl Fn() -> bool,
         mut into: impl FnMut(&dyn Fn(&mut [u8]) -> (u64, SliceState)) -> (u64, SliceState),
     ) -> Result<bool> {
@@ -205,7 +205,7 @@ struct Pace {
 }
 
 impl Pace {
-    fn new(board: &Board) -> Self {
+    fn new(board: &ControlPage) -> Self {
         Self { each: 1 + board.layout().answer / 8, words: 0 }
     }
 

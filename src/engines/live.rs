@@ -7,7 +7,7 @@ use super::desk::Desk;
 use super::work::{Labour, Round, Stopped, Upbringing, Work, note_panic};
 use crate::error::{Error, Result};
 use crate::sandbox::Confinement;
-use crate::sync::{Berth, Mark, Words};
+use crate::sync::{Event, ExitMessage, WorkerSlot};
 use crate::sys::memory::Access;
 use crate::sys::pools::Pools;
 use crate::sys::{child, cpu, limits, proc, witness};
@@ -42,14 +42,14 @@ impl Ways {
 
 /// Signs, attaches, labours, meets the coordinator.
 pub(super) fn live(work: &Work<'_>, labour: &dyn Labour, round: &Round, rank: usize, ways: &Ways) -> i32 {
-    work.board.note(rank, Mark::Born { pid: std::process::id() });
-    let berth = &work.board.berths()[rank];
+    work.board.note(rank, Event::Born { pid: std::process::id() });
+    let berth = &work.board.slots()[rank];
     be_born(berth, rank, ways);
     let desk = match prepare(work, rank) {
         // Never unmapped: a thread that the body left running may still look at a view.
         Ok(desk) => ManuallyDrop::new(desk),
         Err(error) => {
-            berth.say(&Words::Refused { reason: error.to_string() });
+            berth.send_exit_message(&ExitMessage::BodyFailed { reason: error.to_string() });
             work.board.give_up(Some(rank));
             return 1;
         }
@@ -67,9 +67,9 @@ pub(super) fn live(work: &Work<'_>, labour: &dyn Labour, round: &Round, rank: us
 }
 
 /// What a worker does first of all.
-pub(super) fn be_born(berth: &Berth, rank: usize, ways: &Ways) {
+pub(super) fn be_born(berth: &WorkerSlot, rank: usize, ways: &Ways) {
     berth.enter(std::process::id());
-    berth.obituary.sign();
+    berth.lock.sign();
     child::flush_what_bodies_print(ways.alone);
     child::name(&format!("parfork-w{rank}"));
     if let Some(&cpu) = ways.cpus.get(rank % ways.cpus.len().max(1)) {

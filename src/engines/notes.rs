@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::sync::{Board, Mark, Tape};
+use crate::sync::{ControlPage, Event, EventLog};
 use crate::sys::usage::{Usage, Whose};
 
 /// A worker's pencil. Every method is one branch if the job is not recorded.
 pub(super) struct Notes<'b>(Option<At<'b>>);
 
 struct At<'b> {
-    board: &'b Board,
-    tape: Tape<'b>,
+    board: &'b ControlPage,
+    tape: EventLog<'b>,
     whose: Whose,
     /// What it had cost when it began: a thread, or a worker who stays, has done other things before.
     before: Usage,
@@ -27,9 +27,9 @@ const COUNT: Duration = Duration::from_micros(30);
 
 impl<'b> Notes<'b> {
     /// Notes that a worker begins to work, and what it has cost until then.
-    pub(super) fn begin(board: &'b Board, rank: usize, whose: Whose, now: Instant) -> Self {
-        Self(board.tape(rank).map(|tape| {
-            tape.note(board.clock_at(now), Mark::Begins);
+    pub(super) fn begin(board: &'b ControlPage, rank: usize, whose: Whose, now: Instant) -> Self {
+        Self(board.log(rank).map(|tape| {
+            tape.note(board.clock_at(now), Event::Begins);
             let before = Usage::now(whose);
             At {
                 board,
@@ -46,14 +46,14 @@ impl<'b> Notes<'b> {
     /// It begins with a slice.
     pub(super) fn takes(&self, slice: usize, now: Instant) {
         if let Some(at) = &self.0 {
-            at.tape.note(at.board.clock_at(now), Mark::Takes { slice });
+            at.tape.note(at.board.clock_at(now), Event::Takes { slice });
         }
     }
 
     /// It has finished a slice.
     pub(super) fn finishes(&mut self, slice: usize, now: Instant) {
         if let Some(at) = &mut self.0 {
-            at.tape.note(at.board.clock_at(now), Mark::Finishes { slice });
+            at.tape.note(at.board.clock_at(now), Event::Finishes { slice });
             if now - at.counted > COUNT {
                 at.count(now);
             }
@@ -63,7 +63,7 @@ impl<'b> Notes<'b> {
     /// It takes no more slices, and has had none since then.
     pub(super) fn leaves(&self, since: Instant) {
         if let Some(at) = &self.0 {
-            at.tape.note(at.board.clock_at(since), Mark::Leaves);
+            at.tape.note(at.board.clock_at(since), Event::Leaves);
         }
     }
 
@@ -71,7 +71,7 @@ impl<'b> Notes<'b> {
     pub(super) fn measures(&self) {
         if let Some(at) = &self.0 {
             let now = at.board.clock();
-            at.tape.note(now, Mark::Measures);
+            at.tape.note(now, Event::Measures);
             let programs = Usage::of_programs(at.whose).since(&at.programs);
             at.tape.note_cost(now, &Usage::now(at.whose).since(&at.before).and(&programs));
         }
@@ -80,7 +80,7 @@ impl<'b> Notes<'b> {
     /// It has measured that, and does nothing more.
     pub(super) fn measured(&self) {
         if let Some(at) = &self.0 {
-            at.tape.note(at.board.clock(), Mark::Measured);
+            at.tape.note(at.board.clock(), Event::Measured);
         }
     }
 }
@@ -93,7 +93,7 @@ impl At<'_> {
         if faults != self.faults {
             self.faults = faults;
             let minor = faults.saturating_sub(self.before.minor_faults);
-            self.tape.note(self.board.clock_at(now), Mark::Faults { minor });
+            self.tape.note(self.board.clock_at(now), Event::Faults { minor });
         }
     }
 }

@@ -11,7 +11,7 @@ use super::toll::Toll;
 use super::work::{Labour, Orders, Round, Work};
 use crate::error::{Death, Error, Result};
 use crate::process::{self, Crowd, Held, Leaving, Nursery};
-use crate::sync::{Board, Mark, Patience, SliceState};
+use crate::sync::{ControlPage, Event, SliceState, SpinPolicy};
 use crate::sys::pidfd::Remaining;
 use crate::sys::{child, limits, shortage};
 
@@ -50,11 +50,11 @@ pub(super) trait Staff {
     ) -> Result<&mut Crowd>;
 
     /// How long to look for their end before sleeping.
-    fn patience(&self) -> Option<Patience>;
+    fn patience(&self) -> Option<SpinPolicy>;
 
     /// A round is over: all that its workers could do is done. `more` if there may be another one for this job; `gone` if that
     /// is for when the memory of its workers is gone as well. Whether none of them can do anything any more, if there may be.
-    fn end(&mut self, board: &Board, more: bool, gone: bool) -> bool;
+    fn end(&mut self, board: &ControlPage, more: bool, gone: bool) -> bool;
 
     /// The job is over. Those of its processes that should have ended and have not.
     fn close(&mut self) -> Vec<Remaining>;
@@ -81,11 +81,11 @@ fn rounds(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>, staff: 
     let (mut round, mut toll) = (work.first_round(true), Toll::new(work.retries));
     let mut fewest = work.dealer.slices;
     for number in 1.. {
-        work.board.note_own(Mark::Prepares);
+        work.board.note_own(Event::Prepares);
         let patience = staff.patience();
         let crowd = staff.begin(work, labour, &mut round, orders)?;
         let attended = attend(work, &round, crowd, patience, orders);
-        work.board.note_own(Mark::Ends);
+        work.board.note_own(Event::Ends);
         let late = orders.late();
         let left = match attended.is_ok() && orders.ledger.has_dead() {
             true => orders.ledger.close_round(work.board, late),
@@ -169,7 +169,7 @@ impl<'o> OneShot<'o> {
         // After the workers, which begin the sooner for it. Without one (the limit of processes is reached), this process
         // forks the replacements, if it still may.
         if round.goes_on && !work.in_step() {
-            work.board.note_own(Mark::OpensNursery);
+            work.board.note_own(Event::OpensNursery);
             // SAFETY: nothing has happened since the forks above that could have started a thread.
             #[allow(unsafe_code)]
             let nursery = unsafe { open_nursery(work, labour) };
@@ -180,7 +180,7 @@ impl<'o> OneShot<'o> {
 
     /// The workers of a later round.
     fn replacements(&mut self, work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Result<Crowd> {
-        work.board.note_own(Mark::Forks { rank: 0 });
+        work.board.note_own(Event::Forks { rank: 0 });
         match self.nursery.as_mut().map(|nursery| nursery.bear(round.processes)) {
             Some(Ok(crowd)) if crowd.len() == round.processes => return Ok(crowd),
             // Whoever it made is gone with it.
@@ -211,11 +211,11 @@ impl Staff for OneShot<'_> {
         Ok(self.crowd.insert(crowd?))
     }
 
-    fn patience(&self) -> Option<Patience> {
+    fn patience(&self) -> Option<SpinPolicy> {
         None
     }
 
-    fn end(&mut self, board: &Board, more: bool, gone: bool) -> bool {
+    fn end(&mut self, board: &ControlPage, more: bool, gone: bool) -> bool {
         if !more {
             board.head().end.release();
         }
@@ -254,7 +254,7 @@ unsafe fn fork_crowd(work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Res
     // SAFETY: this process has one thread, or the caller vouches for what the others do to what all have.
     let ways = unsafe { Ways::of(work.upbringing) };
     for rank in 0..workers {
-        work.board.note_own(Mark::Forks { rank });
+        work.board.note_own(Event::Forks { rank });
         // SAFETY: passed on to the caller.
         let born = unsafe { child::spawn(|| live(work, labour, round, rank, &ways)) };
         let fork = |source| Error::Fork { started: rank, asked: workers, limit: limits::process_limit(), source };
@@ -277,7 +277,7 @@ unsafe fn open_nursery(work: &Work<'_>, labour: &dyn Labour) -> std::io::Result<
         let mut slices = work.board.free();
         slices.retain(|&slice| work.only.is_none_or(|only| only == slice));
         let round = work.later_round(number, slices);
-        for (rank, berth) in work.board.berths().iter().enumerate().take(round.dealer.workers) {
+        for (rank, berth) in work.board.slots().iter().enumerate().take(round.dealer.workers) {
             let life = || {
                 held.wait();
                 live(work, labour, &round, rank, &ways)

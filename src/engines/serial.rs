@@ -3,18 +3,18 @@
 use super::desk::Desk;
 use super::work::{Labour, Orders, Stopped, Work};
 use crate::error::{Death, Result};
-use crate::sync::{Mark, Over};
+use crate::sync::{EndedEarly, Event};
 
 pub(super) fn run(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>) -> Result<Vec<Death>> {
-    work.board.note_own(Mark::Works);
-    work.board.note(0, Mark::Born { pid: std::process::id() });
+    work.board.note_own(Event::Works);
+    work.board.note(0, Event::Born { pid: std::process::id() });
     let desk = Desk::of_coordinator(work.loans, None);
     // SAFETY: the arrays' own addresses in this process, writable; one worker, one rank. What is lent for reading is only
     // viewed for reading.
     #[allow(unsafe_code)]
     let done = unsafe { labour.labour(work, &work.first_round(false), 0, &desk) };
     orders.ledger.begin_round(work.board.roll(0), 1);
-    work.board.note_own(Mark::Ends);
+    work.board.note_own(Event::Ends);
     orders.tell(work.board);
     match done {
         Ok(deeds) => {
@@ -22,7 +22,7 @@ pub(super) fn run(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>)
             Ok(Vec::new())
         }
         Err(Stopped) => Err(match work.board.head().end.over() {
-            Some(Over { by: Some(rank) }) => work.failure(rank, std::process::id(), None),
+            Some(EndedEarly { by: Some(rank) }) => work.failure(rank, std::process::id(), None),
             _ => orders.ended(work.board.done(), work.grid.slices()),
         }),
     }

@@ -48,7 +48,7 @@ impl Standstill {
             return false;
         }
         self.looked = Instant::now();
-        if work.board.is_defaced() {
+        if work.board.is_header_damaged() {
             return true;
         }
         let waiting = crowd.all_wait(processes);

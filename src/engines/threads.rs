@@ -7,14 +7,14 @@ use std::time::Instant;
 use super::desk::Desk;
 use super::work::{Labour, Orders, Stopped, Work};
 use crate::error::{Death, Error, Result};
-use crate::sync::{Mark, Over};
+use crate::sync::{EndedEarly, Event};
 
 pub(super) fn run(work: &Work<'_>, labour: &(dyn Labour + Sync), orders: &mut Orders<'_>) -> Result<Vec<Death>> {
     let workers = work.dealer.workers;
     let (left, stopped) = (AtomicUsize::new(workers), AtomicBool::new(false));
     orders.ledger.begin_round(work.board.roll(0), workers);
     let live = |rank: usize, _leaving: Leaving<'_>| {
-        work.board.note(rank, Mark::Born { pid: std::process::id() });
+        work.board.note(rank, Event::Born { pid: std::process::id() });
         let desk = Desk::of_coordinator(work.loans, None);
         // SAFETY: the arrays' own addresses in this process, writable; each rank is spawned once below. What is lent for
         // reading is only viewed for reading.
@@ -28,7 +28,7 @@ pub(super) fn run(work: &Work<'_>, labour: &(dyn Labour + Sync), orders: &mut Or
     let ran = thread::scope(|scope| {
         let mut threads = Vec::with_capacity(workers);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).spawn_handler(|thread| {
-            work.board.note_own(Mark::Forks { rank: thread.index() });
+            work.board.note_own(Event::Forks { rank: thread.index() });
             threads.push(thread::Builder::new().spawn_scoped(scope, || thread.run())?);
             Ok(())
         });
@@ -39,9 +39,9 @@ pub(super) fn run(work: &Work<'_>, labour: &(dyn Labour + Sync), orders: &mut Or
                 let coordinator = thread::current();
                 let (live, left) = (&live, &left);
                 jobs.spawn_broadcast(move |_, it| live(it.index(), Leaving { left, coordinator: coordinator.clone() }));
-                work.board.note_own(Mark::Attends);
+                work.board.note_own(Event::Attends);
                 watch(work, orders, left);
-                work.board.note_own(Mark::Ends);
+                work.board.note_own(Event::Ends);
             });
         });
         threads.into_iter().for_each(|thread| drop(thread.join()));
@@ -50,7 +50,7 @@ pub(super) fn run(work: &Work<'_>, labour: &(dyn Labour + Sync), orders: &mut Or
     ran.map_err(|error| Error::System { doing: "start threads", source: std::io::Error::other(error) })?;
     match work.board.head().end.over() {
         None if !stopped.into_inner() => Ok(Vec::new()),
-        Some(Over { by: Some(rank) }) => Err(work.failure(rank, std::process::id(), None)),
+        Some(EndedEarly { by: Some(rank) }) => Err(work.failure(rank, std::process::id(), None)),
         _ => Err(orders.ended(work.board.done(), work.grid.slices())),
     }
 }

@@ -37,7 +37,7 @@ impl Work<'_> {
         if let (libc::SIGABRT, Some(limit)) = (signal, self.memory_limit) {
             return Cause::AbortedWithin { limit };
         }
-        match self.board.berths()[rank].fault.of(signal) {
+        match self.board.slots()[rank].fault.of(signal) {
             Some(seen) => Cause::Faulted(Box::new(self.fault(rank, seen))),
             None => exit,
         }

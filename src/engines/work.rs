@@ -18,7 +18,7 @@ use crate::process::cause_of;
 use crate::report::Memory;
 use crate::sandbox::Confinement;
 use crate::slices::Grid;
-use crate::sync::{Board, Dealer, Deeds, Patience, Words};
+use crate::sync::{ControlPage, Dealer, ExitMessage, SpinPolicy, WorkDigest};
 use crate::sys::pidfd::Remaining;
 use crate::sys::{child, fork_stamp, sandbox};
 use crate::worker::{Worker, leave_astray};
@@ -27,9 +27,9 @@ use crate::worker::{Worker, leave_astray};
 pub(crate) struct Work<'w> {
     pub(crate) loans: &'w [Loan<'w>],
     pub(crate) grid: &'w Grid,
-    pub(crate) board: &'w Board,
+    pub(crate) board: &'w ControlPage,
     pub(crate) dealer: Dealer,
-    pub(crate) patience: Patience,
+    pub(crate) patience: SpinPolicy,
     /// Whether there is a deadline for slices.
     pub(crate) timed: bool,
     /// Whether each worker reads its own memory before it ends.
@@ -105,7 +105,7 @@ impl<'o> Orders<'o> {
     /// How often progress is told.
     const TICK: Duration = Duration::from_millis(50);
 
-    pub(crate) fn tell(&mut self, board: &Board) {
+    pub(crate) fn tell(&mut self, board: &ControlPage) {
         if let Some(progress) = &mut self.progress {
             progress(board.done(), board.layout().slices);
         }
@@ -158,7 +158,13 @@ pub(crate) trait Labour {
     /// # Safety
     /// The desk is of the work's loans, those of the body's parts, and of this process; no other worker of this job has this
     /// rank.
-    unsafe fn labour(&self, work: &Work<'_>, round: &Round, rank: usize, desk: &Desk<'_>) -> Result<Deeds, Stopped>;
+    unsafe fn labour(
+        &self,
+        work: &Work<'_>,
+        round: &Round,
+        rank: usize,
+        desk: &Desk<'_>,
+    ) -> Result<WorkDigest, Stopped>;
 
     /// Other programs that workers hand their slices on to.
     fn programs(&self) -> Option<&dyn Programs>;
@@ -204,10 +210,10 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
         slice: usize,
         back: bool,
         desk: &Desk<'_>,
-    ) -> Result<(R::Value, bool), Words> {
+    ) -> Result<(R::Value, bool), ExitMessage> {
         let region = work.grid.region(slice);
         let refused =
-            |doing| move |error: io::Error| Words::Refused { reason: Error::system(doing)(error).to_string() };
+            |doing| move |error: io::Error| ExitMessage::BodyFailed { reason: Error::system(doing)(error).to_string() };
         let saves = desk.open(&region, back).map_err(refused("make a slice ready to be written"))?;
         if saves && !work.board.note_saved(rank, slice) {
             return Err(lost(slice));
@@ -224,12 +230,12 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
             leave_astray();
         }
         let answer = match answered {
-            Ok(answer) => answer.map_err(|reason| Words::Refused { reason })?,
+            Ok(answer) => answer.map_err(|reason| ExitMessage::BodyFailed { reason })?,
             Err(payload) => {
                 let message = message_of(&*payload);
                 // Its destructor is the body's code too, and may panic.
                 std::mem::forget(payload);
-                return Err(Words::Panicked { message, location: PANICKED_AT.take() });
+                return Err(ExitMessage::Panicked { message, location: PANICKED_AT.take() });
             }
         };
         desk.close(&region).map_err(refused("publish a slice"))?;
@@ -238,18 +244,24 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
 }
 
 /// What a worker says that finds a slice not to be as it left it.
-fn lost(slice: usize) -> Words {
-    Words::Damaged { what: format!("slice {slice} was dealt to a worker and was not free, or no longer its own") }
+fn lost(slice: usize) -> ExitMessage {
+    ExitMessage::Damaged { what: format!("slice {slice} was dealt to a worker and was not free, or no longer its own") }
 }
 
 #[allow(unsafe_code)]
 impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Labour for Body<'_, L, R, B> {
-    unsafe fn labour(&self, work: &Work<'_>, round: &Round, rank: usize, desk: &Desk<'_>) -> Result<Deeds, Stopped> {
+    unsafe fn labour(
+        &self,
+        work: &Work<'_>,
+        round: &Round,
+        rank: usize,
+        desk: &Desk<'_>,
+    ) -> Result<WorkDigest, Stopped> {
         let board = work.board;
         for (word, seat) in board.addresses(rank).iter().zip(desk.seats()) {
             word.store(seat.base.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
         }
-        let (pid, mut deeds, mut began) = (std::process::id(), Deeds::default(), Instant::now());
+        let (pid, mut deeds, mut began) = (std::process::id(), WorkDigest::default(), Instant::now());
         let mut notes = Notes::begin(board, rank, desk.whose(), began);
         for run in (0..).map_while(|runs| round.dealer.deal(&board.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
@@ -286,8 +298,8 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Labour for Body<'
                 };
                 // The coordinator ends all workers of a job that fails.
                 child::flush_own_buffers();
-                board.berths()[rank].say(&words);
-                if !(round.goes_on && matches!(words, Words::Panicked { .. })) {
+                board.slots()[rank].send_exit_message(&words);
+                if !(round.goes_on && matches!(words, ExitMessage::Panicked { .. })) {
                     board.give_up(Some(rank));
                 }
                 return Err(Stopped);
@@ -300,11 +312,11 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Labour for Body<'
         let more = self.programs.map_or_else(Memory::default, Programs::dismiss);
         notes.measures();
         if work.measure_memory {
-            board.berths()[rank].note_memory(desk.memory().and(&more));
+            board.slots()[rank].note_memory(desk.memory().and(&more));
         }
         notes.measured();
         // The last thing that it may be late for.
-        board.berths()[rank].leave();
+        board.slots()[rank].leave();
         if std::process::id() != pid {
             // Copied in a way that calls no handlers of forks.
             leave_astray();
@@ -341,22 +353,22 @@ impl Work<'_> {
 
     /// The error of a job that broke because of worker `rank`, of which `exit` is what the system says, if it was asked.
     pub(crate) fn failure(&self, rank: usize, pid: u32, exit: Option<Cause>) -> Error {
-        let berth = &self.board.berths()[rank];
+        let berth = &self.board.slots()[rank];
         let slices = self.board.layout().slices;
         let slice = berth.at(slices).map(|slice| SliceName(self.grid.region(slice)));
-        let cause = match berth.said() {
-            Some(Words::Refused { reason }) => {
+        let cause = match berth.exit_message() {
+            Some(ExitMessage::BodyFailed { reason }) => {
                 return Error::BodyFailed(Box::new(BodyFailure {
                     rank,
                     slice,
                     reason: self.with_refused(rank, reason),
                 }));
             }
-            Some(Words::Damaged { what }) => return Error::ControlPageDamaged { what },
-            Some(Words::Panicked { message, location }) => {
+            Some(ExitMessage::Damaged { what }) => return Error::ControlPageDamaged { what },
+            Some(ExitMessage::Panicked { message, location }) => {
                 Cause::Panicked { message: self.with_refused(rank, message), location }
             }
-            Some(Words::Bereft { exit, pid, program }) => {
+            Some(ExitMessage::ProgramExited { exit, pid, program }) => {
                 Cause::Program { program, pid, cause: Box::new(self.explain(rank, cause_of(exit))) }
             }
             None => exit.map_or(Cause::Unknown, |exit| self.explain(rank, exit)),
@@ -377,7 +389,7 @@ impl Work<'_> {
 impl Work<'_> {
     /// The last system call that its sandbox refused a worker, if there was one.
     pub(super) fn refused(&self, rank: usize) -> Option<String> {
-        self.sandbox.and(self.board.berths()[rank].fault.refused()).map(sandbox::call_name)
+        self.sandbox.and(self.board.slots()[rank].fault.refused()).map(sandbox::call_name)
     }
 
     /// What a worker said, and what its sandbox had refused it before.

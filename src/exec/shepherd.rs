@@ -15,7 +15,7 @@ use crate::error::Remaining;
 use crate::report::Memory;
 use crate::shared::scratch;
 use crate::slices::{Schedule, Split};
-use crate::sync::Words;
+use crate::sync::ExitMessage;
 use crate::sys::child::{self, Exit};
 use crate::sys::memory::{document, get, punch};
 use crate::sys::orphans::Orphans;
@@ -279,7 +279,11 @@ impl<'s> Shepherd<'s> {
 
     /// Ends this worker because its program has ended: with last words that say how.
     fn end_as(&self, worker: &Worker<'_>, pid: u32, exit: Exit) -> ! {
-        worker.board.berths()[worker.rank].say(&Words::Bereft { exit, pid, program: self.program.title() });
+        worker.board.slots()[worker.rank].send_exit_message(&ExitMessage::ProgramExited {
+            exit,
+            pid,
+            program: self.program.title(),
+        });
         child::leave(1)
     }
 

@@ -8,8 +8,8 @@ use crate::lend::Loan;
 use crate::record::{ArrayRecord, Facts, Options, Record};
 use crate::report::{Memory, Report};
 use crate::settings::{OnFailure, Settings};
-use crate::shared::touch_cost;
-use crate::sync::Board;
+use crate::shared::page_fault_cost;
+use crate::sync::ControlPage;
 use crate::sys::memory::Access;
 
 /// The record of a job that runs.
@@ -23,7 +23,7 @@ pub(super) struct Recorder<'p> {
 
 /// What a record needs from the job, besides what its tapes say.
 pub(super) struct Remains<'r> {
-    pub(super) board: &'r Board,
+    pub(super) board: &'r ControlPage,
     pub(super) loans: &'r [Loan<'r>],
     /// When the workers were begun with, and when the last was gone.
     pub(super) began: Instant,
@@ -129,7 +129,7 @@ fn fault_cost(loans: &[Loan<'_>]) -> Duration {
         .iter()
         .filter(|loan| !loan.lease.is_some_and(|(lease, _)| lease.is_wanted()))
         .take(MOST)
-        .filter_map(|loan| touch_cost(loan.backing, loan.access))
+        .filter_map(|loan| page_fault_cost(loan.backing, loan.access))
         .collect();
     costs.iter().sum::<Duration>() / costs.len().max(1) as u32
 }

@@ -14,7 +14,7 @@ use crate::lend::{Lend, Loan, cut};
 use crate::report::Report;
 use crate::sandbox::{Confinement, Sandbox};
 use crate::settings::{RetryPolicy, Settings};
-use crate::sync::{Board, Dealer, Layout, Patience, Sign, Tape};
+use crate::sync::{ControlPage, Dealer, EventLog, JobInfo, Layout, SpinPolicy};
 use crate::sys::memory::Access;
 use crate::sys::signals::SignalGuard;
 
@@ -53,11 +53,11 @@ impl<L: Lend> Job<'_, L> {
         if let Some(recorder) = &mut recorder {
             recorder.with(workers, hands.is_some());
         }
-        let tape = if recorder.is_some() { Tape::entries(workers, run.len()) } else { 0 };
-        let layout = Layout { workers, slices, loans: loans.len(), answer: size_of::<R::Value>(), tape };
-        let board = hands.as_ref().map_or_else(|| Board::new(layout), |hands| hands.board(layout))?;
+        let tape = if recorder.is_some() { EventLog::entries(workers, run.len()) } else { 0 };
+        let layout = Layout { workers, slices, loans: loans.len(), answer: size_of::<R::Value>(), log: tape };
+        let board = hands.as_ref().map_or_else(|| ControlPage::new(layout), |hands| hands.board(layout))?;
         if hands.is_some() {
-            board.clear_tapes()?;
+            board.clear_logs()?;
         }
         // Whether a process that is not to be killed works: it looks at requests to stop between slices.
         let joins_in = hands.as_ref().is_some_and(|hands| hands.coordinator_works());
@@ -67,7 +67,7 @@ impl<L: Lend> Job<'_, L> {
             grid: &grid,
             board: &board,
             dealer: Dealer { schedule: settings.schedule, slices: run.len(), workers },
-            patience: Patience::new(workers, cpus()),
+            patience: SpinPolicy::new(workers, cpus()),
             timed: settings.slice_deadline.is_some(),
             measure_memory: settings.measure_memory,
             retries: settings.retries,
@@ -92,7 +92,7 @@ impl<L: Lend> Job<'_, L> {
             progress: settings.progress,
             ledger: Ledger::new(run.clone()),
         };
-        let _shown = board.show(&Sign {
+        let _shown = board.publish_job(&JobInfo {
             name: settings.name.as_deref(),
             engine: settings.engine,
             schedule: settings.schedule,
@@ -151,7 +151,7 @@ impl<L: Lend> Job<'_, L> {
 }
 
 /// The answers of the slices that were run, which are all done.
-fn answers<A: Pod>(board: &Board, orders: &mut Orders<'_>) -> Result<Vec<A>> {
+fn answers<A: Pod>(board: &ControlPage, orders: &mut Orders<'_>) -> Result<Vec<A>> {
     let mut answers = Vec::new();
     let late = orders.late();
     let gathered = orders.ledger.gather(board, late, |read| {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::process::Process;
 use crate::error::Cause;
-use crate::sync::{Berth, Board};
+use crate::sync::{ControlPage, WorkerSlot};
 use crate::sys::child::{Child, Exit};
 use crate::sys::obituary::Obituary;
 use crate::sys::pidfd::{ENDING, Remaining, Ward};
@@ -16,7 +16,7 @@ use crate::sys::{futex, proc};
 
 /// Why a wait ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Event {
+pub(crate) enum WorkerEvent {
     /// A word may have changed, or it is time to look.
     Changed,
     /// This worker is dead.
@@ -36,7 +36,7 @@ pub(crate) enum Waiting {
 
 /// Workers in order of rank.
 pub(crate) struct Crowd {
-    board: Board,
+    board: ControlPage,
     members: Vec<Member>,
     /// When all were last asked for.
     asked: Cell<Instant>,
@@ -68,7 +68,7 @@ impl Crowd {
     /// one that has unmapped the board or scribbled on it dies unheard.
     const SLOW_ROUND: Duration = Duration::from_millis(500);
 
-    pub(crate) fn new(board: &Board) -> Self {
+    pub(crate) fn new(board: &ControlPage) -> Self {
         let now = Instant::now();
         Self { board: board.clone(), members: Vec::new(), asked: Cell::new(now), remaining: Vec::new(), made: now }
     }
@@ -99,18 +99,18 @@ impl Crowd {
 
     /// Sleeps until one of the words changes from the value beside it, a worker dies, or `until`. May return early: look
     /// again.
-    pub(crate) fn wait(&self, for_words: &[(&AtomicU32, u32)], until: Option<Instant>) -> Event {
+    pub(crate) fn wait(&self, for_words: &[(&AtomicU32, u32)], until: Option<Instant>) -> WorkerEvent {
         let mut words = Vec::with_capacity(futex::MOST_WORDS);
         words.extend_from_slice(for_words);
         let mut rounds = false;
         let slow = self.ask_all_again();
         for (rank, member, berth) in self.living() {
-            let obituary = berth.obituary.word();
+            let obituary = berth.lock.word();
             let value = obituary.load(Ordering::Acquire);
             if Obituary::says_dead(value) {
                 // The kernel has woken one of those who wait for this: coordinator or nursery.
                 futex::wake_all(obituary);
-                return Event::Died { rank };
+                return WorkerEvent::Died { rank };
             }
             // Also if it has not signed yet: signing changes the word and wakes nobody, but whoever sleeps there by then is
             // woken by its death.
@@ -120,7 +120,7 @@ impl Crowd {
             }
             let heard = listening && Obituary::says_signed(value);
             if (!heard || slow) && member.process.ended(berth).is_some() {
-                return Event::Died { rank };
+                return WorkerEvent::Died { rank };
             }
             rounds |= !heard;
         }
@@ -132,12 +132,12 @@ impl Crowd {
         if futex::wait_any(&words, round(rounds)).is_err() {
             futex::wait(for_words[0].0, for_words[0].1, round(true));
         }
-        Event::Changed
+        WorkerEvent::Changed
     }
 
     /// Those that are not known to be dead.
-    fn living(&self) -> impl Iterator<Item = (usize, &Member, &Berth)> {
-        let all = self.members.iter().zip(self.board.berths()).enumerate();
+    fn living(&self) -> impl Iterator<Item = (usize, &Member, &WorkerSlot)> {
+        let all = self.members.iter().zip(self.board.slots()).enumerate();
         all.map(|(rank, (member, berth))| (rank, member, berth)).filter(|(_, member, _)| !member.buried)
     }
 
@@ -159,7 +159,7 @@ impl Crowd {
 
     /// Whether those of the first `processes` that live all wait for others, or for the next job.
     pub(crate) fn all_wait(&self, processes: usize) -> Waiting {
-        let waits = |pid, berth: &Berth| {
+        let waits = |pid, berth: &WorkerSlot| {
             let on = proc::sleeps_on(pid);
             let can_wait = match &on {
                 Ok(word) => word.is_some_and(|word| self.board.holds(word)),
@@ -250,8 +250,8 @@ impl Crowd {
 
     /// Whether none of them is known or seen to be dead.
     pub(crate) fn is_whole(&self) -> bool {
-        let lives = |berth: &Berth| !Obituary::says_dead(berth.obituary.word().load(Ordering::Acquire));
-        self.members.iter().zip(self.board.berths()).all(|(member, berth)| !member.buried && lives(berth))
+        let lives = |berth: &WorkerSlot| !Obituary::says_dead(berth.lock.word().load(Ordering::Acquire));
+        self.members.iter().zip(self.board.slots()).all(|(member, berth)| !member.buried && lives(berth))
     }
 
     /// Ends them all, whose work is over, and returns those that may still have to give back their memory, which can take
@@ -262,7 +262,7 @@ impl Crowd {
         let until = Instant::now() + ENDING;
         let members = std::mem::take(&mut self.members);
         let mut leaving = Vec::new();
-        for (member, berth) in members.into_iter().zip(self.board.berths()).filter(|(member, _)| !member.ended) {
+        for (member, berth) in members.into_iter().zip(self.board.slots()).filter(|(member, _)| !member.ended) {
             match member.process.past(berth, until) {
                 Some(_) => leaving.push(Leaving(Some(member.process))),
                 None => self.remaining.extend(member.process.end_by(until)),
@@ -274,7 +274,7 @@ impl Crowd {
     /// Hears no more of one that is dead or as good as that, and can do nothing more; its pid and what ended it. One that cannot
     /// be ended is [still there](Self::has_remaining) after that.
     pub(crate) fn bury(&mut self, rank: usize) -> (u32, Cause) {
-        let berth = &self.board.berths()[rank];
+        let berth = &self.board.slots()[rank];
         let member = &mut self.members[rank];
         // One whose obituary lies may still be alive.
         member.process.kill();
@@ -286,7 +286,7 @@ impl Crowd {
             self.remaining.extend(remaining);
             remaining.is_none().then(|| member.process.exit(berth))
         });
-        let nursery = self.board.head().post.0.obituary.word().load(Ordering::Acquire);
+        let nursery = self.board.head().fork_server.0.obituary.word().load(Ordering::Acquire);
         let cause = match (member.stalled.take(), exit) {
             (Some(stalled), None | Some(Exit::Signal(libc::SIGKILL))) => stalled,
             (_, Some(Exit::Signal(libc::SIGKILL) | Exit::Unknown))
@@ -308,7 +308,7 @@ impl Crowd {
     pub(super) fn reap(&mut self) -> (Vec<(usize, Exit)>, bool) {
         let (mut reaped, mut more) = (Vec::new(), false);
         for (rank, member) in self.members.iter_mut().enumerate().filter(|(_, member)| member.buried && !member.ended) {
-            match member.process.ended(&self.board.berths()[rank]) {
+            match member.process.ended(&self.board.slots()[rank]) {
                 Some(exit) => {
                     member.ended = true;
                     reaped.push((rank, exit));

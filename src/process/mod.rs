@@ -7,5 +7,5 @@ mod nursery;
 mod process;
 
 pub(crate) use alone::be_alone;
-pub(crate) use crowd::{Crowd, Event, Leaving, Waiting, cause_of};
+pub(crate) use crowd::{Crowd, Leaving, Waiting, WorkerEvent, cause_of};
 pub(crate) use nursery::{Held, Nursery};

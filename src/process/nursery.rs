@@ -12,8 +12,8 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::crowd::{Crowd, Event};
-use crate::sync::{Berth, Board, held};
+use super::crowd::{Crowd, WorkerEvent};
+use crate::sync::{ControlPage, WorkerSlot, held};
 use crate::sys::child::{self, Child};
 use crate::sys::futex;
 use crate::sys::obituary::Obituary;
@@ -21,7 +21,7 @@ use crate::sys::pidfd::{ENDING, Remaining};
 
 /// The fork server of a job, as the coordinator holds it. Dropping it ends it. Whoever it made is to be dropped before.
 pub(crate) struct Nursery {
-    board: Board,
+    board: ControlPage,
     child: Child,
     orders: u32,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Nursery {
 /// A worker's order to be born.
 #[derive(Clone, Copy)]
 pub(crate) struct Held<'b> {
-    board: &'b Board,
+    board: &'b ControlPage,
     order: u32,
 }
 
@@ -37,7 +37,7 @@ impl Held<'_> {
     /// In a worker just born: waits until the coordinator holds it, and so would wait for its end. Without that it leaves: the fork
     /// server has died, or was told to.
     pub(crate) fn wait(self) {
-        if !held::wait_until_held(&self.board.head().post.0.ordered, self.order) {
+        if !held::wait_until_held(&self.board.head().fork_server.0.ordered, self.order) {
             child::leave(1);
         }
     }
@@ -65,11 +65,11 @@ impl Nursery {
     /// # Safety
     /// As for [`child::spawn`].
     #[allow(unsafe_code)]
-    pub(crate) unsafe fn open(board: &Board, bear: impl FnMut(&mut Crowd, Held<'_>)) -> io::Result<Self> {
+    pub(crate) unsafe fn open(board: &ControlPage, bear: impl FnMut(&mut Crowd, Held<'_>)) -> io::Result<Self> {
         // What the one before it was told and said is not for this one.
         // SAFETY: who had it before, if anybody, was dropped; whoever that had made and nobody held only reads the word, and
         // leaves.
-        unsafe { board.clear_post() };
+        unsafe { board.clear_fork_server() };
         child::flush_buffers();
         let coordinator = std::process::id();
         let life = || serve(board, coordinator, bear);
@@ -84,10 +84,10 @@ impl Nursery {
     /// If it is gone, or does not answer: to be dropped then. If the system makes no more processes: the crowd is smaller than
     /// asked for then.
     pub(crate) fn bear(&mut self, workers: usize) -> io::Result<Crowd> {
-        self.board.head().post.0.wanted.store(workers as u32, Ordering::Relaxed);
+        self.board.head().fork_server.0.wanted.store(workers as u32, Ordering::Relaxed);
         self.order()?;
         let mut crowd = Crowd::new(&self.board);
-        for pid in self.board.berths()[..workers].iter().map_while(|berth| berth.pid()) {
+        for pid in self.board.slots()[..workers].iter().map_while(|berth| berth.pid()) {
             crowd.foster(pid, self.child.pid())?;
         }
         self.order()?;
@@ -97,13 +97,13 @@ impl Nursery {
     /// Whether the board says of orders what it should between two: else it may have taken what somebody wrote there for one,
     /// and have forked whoever was not asked for.
     pub(crate) fn is_intact(&self) -> bool {
-        let post = &self.board.head().post.0;
+        let post = &self.board.head().fork_server.0;
         [&post.ordered, &post.done].into_iter().all(|word| word.load(Ordering::Acquire) == self.orders)
     }
 
     /// Gives the next order and waits until it is carried out.
     fn order(&mut self) -> io::Result<()> {
-        let post = &self.board.head().post.0;
+        let post = &self.board.head().fork_server.0;
         if !self.is_intact() {
             return Err(written_over());
         }
@@ -124,7 +124,7 @@ impl Nursery {
             if Obituary::says_dead(end) || self.child.ended().is_some() {
                 return Err(io::Error::other("the process that was to fork them was killed"));
             }
-            let makes = self.board.berths().iter().filter(|berth| berth.pid().is_some()).count();
+            let makes = self.board.slots().iter().filter(|berth| berth.pid().is_some()).count();
             if makes > made {
                 (made, until) = (makes, Instant::now() + PATIENCE);
             }
@@ -154,7 +154,7 @@ impl Nursery {
 
     /// What it does not reap would be left to nobody knows whom.
     fn tell_to_leave(&self) {
-        let post = &self.board.head().post.0;
+        let post = &self.board.head().fork_server.0;
         held::tell(&post.ordered, CLOSE);
         let until = Instant::now() + CLOSING;
         while self.child.ended().is_none() && Instant::now() < until {
@@ -176,9 +176,9 @@ impl Drop for Nursery {
 }
 
 /// The nursery's own life.
-fn serve(board: &Board, coordinator: u32, mut bear: impl FnMut(&mut Crowd, Held<'_>)) -> i32 {
+fn serve(board: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut Crowd, Held<'_>)) -> i32 {
     child::name("parfork-nursery");
-    let post = &board.head().post.0;
+    let post = &board.head().fork_server.0;
     post.obituary.sign();
     let (mut served, mut crowd) = (0, Crowd::new(board));
     // Of earlier rounds: dead, but the kernel may still be taking their memory apart.
@@ -199,8 +199,8 @@ fn serve(board: &Board, coordinator: u32, mut bear: impl FnMut(&mut Crowd, Held<
             served = ordered;
             if served % 2 == 1 {
                 leaving.push(std::mem::replace(&mut crowd, Crowd::new(board)));
-                // The end of one before may have been noted just after the coordinator had made the berths new.
-                board.berths().iter().for_each(Berth::forget_exit);
+                // The end of one before may have been noted just after the coordinator had made the slots new.
+                board.slots().iter().for_each(WorkerSlot::forget_exit);
                 bear(&mut crowd, Held { board, order: served });
             }
             post.done.store(served, Ordering::Release);
@@ -213,9 +213,9 @@ fn serve(board: &Board, coordinator: u32, mut bear: impl FnMut(&mut Crowd, Held<
             }
         } else {
             let (ended, more) = crowd.reap();
-            ended.into_iter().for_each(|(rank, exit)| board.berths()[rank].note_exit(exit));
+            ended.into_iter().for_each(|(rank, exit)| board.slots()[rank].note_exit(exit));
             let soon = more.then(|| Instant::now() + SOON);
-            if let Event::Died { rank } = crowd.wait(&[(&post.ordered, served)], soon) {
+            if let WorkerEvent::Died { rank } = crowd.wait(&[(&post.ordered, served)], soon) {
                 crowd.note_dead(rank);
             }
         }

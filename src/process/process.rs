@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::crowd::Crowd;
 use super::nursery::CLOSE;
-use crate::sync::{Berth, Board, held};
+use crate::sync::{ControlPage, WorkerSlot, held};
 use crate::sys::child::{self, Child, Exit};
 use crate::sys::obituary::Obituary;
 use crate::sys::pidfd::{LEAVING, Obstacle, Remaining, Ward};
@@ -24,7 +24,7 @@ pub(super) enum Process {
 pub(super) struct Fostered {
     ward: Ward,
     nursery: u32,
-    board: Board,
+    board: ControlPage,
     /// Whether this process may not kill it.
     refused: AtomicBool,
 }
@@ -33,7 +33,7 @@ impl Process {
     /// How long the fork server may take to reap a worker that is dead, and to say so.
     const TOLD: Duration = Duration::from_secs(1);
 
-    pub(super) fn fostered(ward: Ward, nursery: u32, board: &Board) -> Self {
+    pub(super) fn fostered(ward: Ward, nursery: u32, board: &ControlPage) -> Self {
         Self::Fostered(Fostered { ward, nursery, board: board.clone(), refused: AtomicBool::new(false) })
     }
 
@@ -64,14 +64,14 @@ impl Process {
                 let refused = !it.ward.kill();
                 it.refused.store(refused, Ordering::Relaxed);
                 if refused {
-                    held::tell(&it.board.head().post.0.ordered, CLOSE);
+                    held::tell(&it.board.head().fork_server.0.ordered, CLOSE);
                 }
             }
         }
     }
 
     /// How it ended, if it has.
-    pub(super) fn ended(&self, berth: &Berth) -> Option<Exit> {
+    pub(super) fn ended(&self, berth: &WorkerSlot) -> Option<Exit> {
         match self {
             Self::Own(child) => child.ended(),
             Self::Fostered(it) => it.ward.is_dead().then(|| it.told(berth)),
@@ -79,7 +79,7 @@ impl Process {
     }
 
     /// How one that has ended did.
-    pub(super) fn exit(&self, berth: &Berth) -> Exit {
+    pub(super) fn exit(&self, berth: &WorkerSlot) -> Exit {
         self.ended(berth).unwrap_or(Exit::Unknown)
     }
 
@@ -93,9 +93,9 @@ impl Process {
 
     /// How one that was killed will have ended, if it is known to be past its last instruction, with its obituary written.
     /// Waits for that, which is a matter of microseconds, until then; but not for one that has not signed, or may not be killed.
-    pub(super) fn past(&self, berth: &Berth, until: Instant) -> Option<Exit> {
+    pub(super) fn past(&self, berth: &WorkerSlot, until: Instant) -> Option<Exit> {
         loop {
-            let word = berth.obituary.word().load(Ordering::Acquire);
+            let word = berth.lock.word().load(Ordering::Acquire);
             if Obituary::says_dead(word) {
                 return self.foretold();
             }
@@ -106,7 +106,7 @@ impl Process {
             if refused || !Obituary::says_signed(word) || self.ended(berth).is_some() || Instant::now() >= until {
                 return None;
             }
-            futex::wait(berth.obituary.word(), word, Some(Instant::now() + Crowd::FIRST_ROUND));
+            futex::wait(berth.lock.word(), word, Some(Instant::now() + Crowd::FIRST_ROUND));
         }
     }
 
@@ -129,7 +129,7 @@ impl Fostered {
     /// Waits until then for the end of a worker that only the fork server may end, or for a moment after the end of that: it has
     /// ended by then whom it could.
     fn is_ended_by_server(&self, until: Instant) -> bool {
-        let server = self.board.head().post.0.obituary.word();
+        let server = self.board.head().fork_server.0.obituary.word();
         while Instant::now() < until {
             let gone = Obituary::says_dead(server.load(Ordering::Acquire))
                 || proc::state(self.nursery).is_ok_and(|state| state == proc::ENDING);
@@ -145,11 +145,11 @@ impl Fostered {
     }
 
     /// What the fork server says of a worker that is dead. Only for the error's text: that it is dead is for its pidfd to say.
-    fn told(&self, berth: &Berth) -> Exit {
+    fn told(&self, berth: &WorkerSlot) -> Exit {
         let until = Instant::now() + Process::TOLD;
         loop {
             // Asked for first: what it had said before its end is there then.
-            let end = self.board.head().post.0.obituary.word().load(Ordering::Acquire);
+            let end = self.board.head().fork_server.0.obituary.word().load(Ordering::Acquire);
             let is_late = || Instant::now() > until || Obituary::says_dead(end);
             match berth.exit() {
                 Some(exit) => return exit,

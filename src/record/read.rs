@@ -9,7 +9,7 @@ use super::{
 };
 use crate::error::Death;
 use crate::slices::Grid;
-use crate::sync::{Board, Mark};
+use crate::sync::{ControlPage, Event};
 
 /// What a job knows of itself besides its tapes.
 pub(crate) struct Facts {
@@ -39,14 +39,14 @@ struct Heard {
 
 impl Record {
     /// Reads the tapes of a job that has ended.
-    pub(crate) fn read(board: &Board, facts: Facts) -> Self {
-        let read = |tape: Option<crate::sync::Tape<'_>>| tape.map_or((Vec::new(), 0), |tape| tape.read());
+    pub(crate) fn read(board: &ControlPage, facts: Facts) -> Self {
+        let read = |tape: Option<crate::sync::EventLog<'_>>| tape.map_or((Vec::new(), 0), |tape| tape.read());
         let clock = Clock { zero: facts.began, wall: facts.wall, last: Duration::ZERO };
-        let (marks, mut lost_marks) = read(board.own_tape());
+        let (marks, mut lost_marks) = read(board.own_log());
         let (coordinator, heard) = of_coordinator(clock, &marks);
         let (mut workers, mut attempts) = (Vec::new(), Vec::new());
         for rank in 0..board.layout().workers {
-            let (marks, lost) = read(board.tape(rank));
+            let (marks, lost) = read(board.log(rank));
             lost_marks = lost_marks.saturating_add(lost);
             let mut lane = Lane::new(clock, rank, facts.grid.slices());
             marks.into_iter().for_each(|(at, mark)| lane.read(at, mark));
@@ -80,7 +80,7 @@ impl Record {
 #[cfg(any(test, fuzzing))]
 impl Record {
     /// Reads the tapes of a board that anybody may have written over, of a job of five slices.
-    pub(crate) fn of_any(board: &Board) -> Self {
+    pub(crate) fn of_any(board: &ControlPage) -> Self {
         let options = Options {
             engine: crate::engine::Engine::Processes,
             crew: false,
@@ -106,7 +106,7 @@ impl Record {
             preparing: Duration::ZERO,
             gathering: Duration::ZERO,
             arrays: Vec::new(),
-            memories: board.berths().iter().map(crate::sync::Berth::memory).collect(),
+            memories: board.slots().iter().map(crate::sync::WorkerSlot::memory).collect(),
             coordinator_memory: None,
             deaths: Vec::new(),
             failure: None,
@@ -132,25 +132,25 @@ impl Clock {
 }
 
 /// What the coordinator did, without a gap, and which deaths it heard of.
-fn of_coordinator(mut clock: Clock, marks: &[(Duration, Mark)]) -> (Vec<Stretch>, Vec<Heard>) {
+fn of_coordinator(mut clock: Clock, marks: &[(Duration, Event)]) -> (Vec<Stretch>, Vec<Heard>) {
     let wall = clock.wall;
     let (mut stretches, mut heard) = (Vec::<Stretch>::new(), Vec::<Heard>::new());
     let mut words = [0; Usage::WORDS];
     for &(at, mark) in marks {
         let now = clock.time(at);
         let what = match mark {
-            Mark::Prepares => Doing::Preparing,
-            Mark::Forks { rank } => Doing::Forking { rank },
-            Mark::OpensNursery => Doing::OpeningNursery,
-            Mark::Calls => Doing::Calling,
-            Mark::Works => Doing::Working,
-            Mark::Attends => Doing::Attending,
-            Mark::Ends => Doing::Ending,
-            Mark::Dies { rank } => {
+            Event::Prepares => Doing::Preparing,
+            Event::Forks { rank } => Doing::Forking { rank },
+            Event::OpensNursery => Doing::OpeningNursery,
+            Event::Calls => Doing::Calling,
+            Event::Works => Doing::Working,
+            Event::Attends => Doing::Attending,
+            Event::Ends => Doing::Ending,
+            Event::Dies { rank } => {
                 heard.push(Heard { at: now, rank, usage: None });
                 continue;
             }
-            Mark::Cost { which, value } => {
+            Event::Cost { which, value } => {
                 words[which] = value;
                 if let Some(last) = heard.last_mut().filter(|_| which + 1 == Usage::WORDS) {
                     last.usage = Some(Usage::of_words(words));
@@ -195,50 +195,50 @@ impl Lane {
         Self { clock, rank, slices, lives, attempts, open: None, waits: None, counted: 0, words }
     }
 
-    fn read(&mut self, at: Duration, mark: Mark) {
+    fn read(&mut self, at: Duration, mark: Event) {
         let now = self.clock.time(at);
         match mark {
-            Mark::Born { pid } => {
+            Event::Born { pid } => {
                 self.give_up();
                 self.lives.push(Life { pid, born: now, ..Life::default() });
                 self.counted = 0;
             }
-            Mark::Takes { slice } if slice < self.slices => {
+            Event::Takes { slice } if slice < self.slices => {
                 self.give_up();
                 let worker = self.rank;
                 let (begin, end) = (now, self.clock.wall);
                 let meetings = Vec::new();
                 self.open = Some(Attempt { slice, worker, number: 1, begin, end, done: false, faults: 0, meetings });
             }
-            Mark::Finishes { slice } => {
+            Event::Finishes { slice } => {
                 if let Some(attempt) = self.open.take_if(|open| open.slice == slice) {
                     self.attempts.push(Attempt { end: now, done: true, ..attempt });
                     self.waits = None;
                 }
             }
-            Mark::Faults { minor } => {
+            Event::Faults { minor } => {
                 if let Some(last) = self.attempts.last_mut() {
                     last.faults = last.faults.saturating_add(minor.saturating_sub(self.counted));
                     self.counted = minor;
                 }
             }
-            Mark::Meets => self.waits = self.open.is_some().then_some(now),
-            Mark::Met => {
+            Event::Meets => self.waits = self.open.is_some().then_some(now),
+            Event::Met => {
                 if let (Some(begin), Some(open)) = (self.waits.take(), &mut self.open) {
                     open.meetings.push(Span { begin, end: now });
                 }
             }
-            Mark::Cost { which, value } => {
+            Event::Cost { which, value } => {
                 self.words[which] = value;
                 if which + 1 == Usage::WORDS {
                     let usage = Usage::of_words(self.words);
                     self.live(|life| life.usage = Some(usage));
                 }
             }
-            Mark::Begins => self.live(|life| life.began = Some(now)),
-            Mark::Leaves => self.live(|life| life.left = Some(now)),
-            Mark::Measures => self.live(|life| life.measured = Some(Span { begin: now, end: now })),
-            Mark::Measured => self.live(|life| life.measured.iter_mut().for_each(|span| span.end = now)),
+            Event::Begins => self.live(|life| life.began = Some(now)),
+            Event::Leaves => self.live(|life| life.left = Some(now)),
+            Event::Measures => self.live(|life| life.measured = Some(Span { begin: now, end: now })),
+            Event::Measured => self.live(|life| life.measured.iter_mut().for_each(|span| span.end = now)),
             _ => {}
         }
     }

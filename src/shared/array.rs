@@ -12,7 +12,7 @@ use bytemuck::Pod;
 use ndarray::{ArrayBase, ArrayView, ArrayViewMut, Data, Dimension, IntoDimension, RawArrayViewMut, ShapeBuilder};
 
 use super::Segment;
-use super::kept::Held;
+use super::kept::CachedSegment;
 use crate::error::{Error, Result};
 use crate::slices::Extent;
 
@@ -44,7 +44,7 @@ pub enum Order {
 /// # Ok::<(), parfork::Error>(())
 /// ```
 pub struct Shared<T, D> {
-    segment: Held,
+    segment: CachedSegment,
     dim: D,
     order: Order,
     cells: PhantomData<T>,
@@ -99,7 +99,7 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
         }
         let what = || format!("an array of shape {:?} with elements of {} bytes", dim.slice(), size_of::<T>());
         let segment = segment(bytes, &what).map_err(|error| with_what_fits(error, dim.slice(), size_of::<T>()))?;
-        Ok(Self { segment: Held::new(segment), dim, order, cells: PhantomData })
+        Ok(Self { segment: CachedSegment::new(segment), dim, order, cells: PhantomData })
     }
 
     /// An array of zeros with the shape and order of another, whose elements may differ.

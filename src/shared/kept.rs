@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 use super::Segment;
 use crate::sys::fork_stamp::{self, Stamp};
 
-struct Kept {
+struct SegmentCache {
     /// Bytes that may be kept.
     budget: u64,
     /// The process that keeps them: its forks have the list, and not the memory.
@@ -15,10 +15,10 @@ struct Kept {
     segments: Vec<Segment>,
 }
 
-static KEPT: Mutex<Kept> = Mutex::new(Kept { budget: 0, by: None, segments: Vec::new() });
+static KEPT: Mutex<SegmentCache> = Mutex::new(SegmentCache { budget: 0, by: None, segments: Vec::new() });
 
 /// What this process keeps. Nothing in a worker, nor while another thread looks: a worker forked just then would wait for ever.
-fn kept() -> Option<MutexGuard<'static, Kept>> {
+fn kept() -> Option<MutexGuard<'static, SegmentCache>> {
     KEPT.try_lock().ok().filter(|kept| kept.budget > 0 && kept.by.is_some_and(Stamp::is_current))
 }
 
@@ -49,7 +49,7 @@ pub fn set_segment_cache(budget: u64) {
 }
 
 /// Takes out what is more than the budget. To be dropped without the lock.
-fn shrink(kept: &mut Kept) -> Vec<Segment> {
+fn shrink(kept: &mut SegmentCache) -> Vec<Segment> {
     let mut bytes: u64 = kept.segments.iter().map(|segment| segment.len() as u64).sum();
     let more_than = |segment: &&Segment| {
         let more = bytes > kept.budget;
@@ -75,15 +75,15 @@ pub(super) fn release() -> bool {
 
 /// A segment that is kept when it is dropped, if there is budget for it.
 #[derive(Debug)]
-pub(super) struct Held(Option<Segment>);
+pub(super) struct CachedSegment(Option<Segment>);
 
-impl Held {
+impl CachedSegment {
     pub(super) fn new(segment: Segment) -> Self {
         Self(Some(segment))
     }
 }
 
-impl Deref for Held {
+impl Deref for CachedSegment {
     type Target = Segment;
 
     fn deref(&self) -> &Segment {
@@ -92,7 +92,7 @@ impl Deref for Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for CachedSegment {
     fn drop(&mut self) {
         let Some(segment) = self.0.take() else { return };
         // One that nobody may write is of no use to whoever comes next.

@@ -24,5 +24,5 @@ pub(crate) use element::dtype;
 pub use kept::set_segment_cache;
 #[cfg(feature = "npy")]
 pub use mapped::Mapped;
-pub(crate) use segment::{BOARD, Backing, Segment, Told, Wire, give_back_at_once, retain_live, scratch};
-pub(crate) use touch::touch_cost;
+pub(crate) use segment::{BOARD, Backing, Segment, SegmentHandle, ShmSafe, give_back_at_once, retain_live, scratch};
+pub(crate) use touch::page_fault_cost;

@@ -28,14 +28,14 @@ pub(crate) const BOARD: &CStr = c"parfork-board";
 /// # Safety
 /// Every bit pattern is a valid value, zero included, and all access through `&self` is atomic: what another process does
 /// to the bytes, at any moment, can make values wrong but nothing undefined. No drop glue, alignment at most a page.
-pub(crate) unsafe trait Wire: Sync + Sized {}
+pub(crate) unsafe trait ShmSafe: Sync + Sized {}
 
 // SAFETY: atomics have all of this.
-unsafe impl Wire for std::sync::atomic::AtomicU64 {}
+unsafe impl ShmSafe for std::sync::atomic::AtomicU64 {}
 // SAFETY: as above.
-unsafe impl Wire for std::sync::atomic::AtomicU32 {}
+unsafe impl ShmSafe for std::sync::atomic::AtomicU32 {}
 // SAFETY: as above.
-unsafe impl Wire for std::sync::atomic::AtomicU8 {}
+unsafe impl ShmSafe for std::sync::atomic::AtomicU8 {}
 
 /// Anonymous shared memory, mapped in the process that made it; gone when that process drops it and nobody has it attached.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ struct Made {
 
 /// What a process needs to know of a segment that was made after it was forked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct SegmentHandle {
     /// No two segments of a program have the same.
     pub(crate) number: u64,
     /// In the process that made it.
@@ -186,14 +186,14 @@ impl Segment {
     /// # Panics
     /// If they are not aligned or not inside, or this is not a board: array data is never under a reference that others
     /// write through.
-    pub(crate) fn words<T: Wire>(&self, offset: usize, count: usize) -> &[T] {
+    pub(crate) fn words<T: ShmSafe>(&self, offset: usize, count: usize) -> &[T] {
         let end = count.checked_mul(size_of::<T>()).and_then(|bytes| bytes.checked_add(offset));
         assert!(end.is_some_and(|end| end <= self.len()), "{count} words at {offset} in {} bytes", self.len());
         assert!(offset.is_multiple_of(align_of::<T>()) && self.kind == Inheritance::Inherited);
         // SAFETY: inside the mapping, as just checked.
         let first = unsafe { self.base().add(offset) };
         // SAFETY: as many words are inside the mapping, and aligned, as just checked; the mapping lives as long as `&self`;
-        // `Wire` promises that shared use by other processes is sound, and board segments are handed out as words only.
+        // `ShmSafe` promises that shared use by other processes is sound, and board segments are handed out as words only.
         unsafe { std::slice::from_raw_parts(first.cast().as_ptr(), count) }
     }
 
@@ -230,7 +230,7 @@ impl Backing {
     ///
     /// # Panics
     /// If it was not made here but opened.
-    pub(crate) fn told(&self) -> Result<Told> {
+    pub(crate) fn told(&self) -> Result<SegmentHandle> {
         let made = self.made.as_ref().expect("only who made a segment tells of it");
         let inode = match made.inode.get() {
             Some(inode) => *inode,
@@ -239,14 +239,14 @@ impl Backing {
                 *made.inode.get_or_init(|| inode)
             }
         };
-        Ok(Told { number: made.number, fd: self.fd.as_raw_fd() as u64, at: self.at, len: self.len, inode })
+        Ok(SegmentHandle { number: made.number, fd: self.fd.as_raw_fd() as u64, at: self.at, len: self.len, inode })
     }
 
     /// Opens what process `owner` has told of, to read or also to write.
     ///
     /// # Errors
     /// If it is not there, or something else is.
-    pub(crate) fn open(told: &Told, owner: u32, access: Access) -> Result<Self> {
+    pub(crate) fn open(told: &SegmentHandle, owner: u32, access: Access) -> Result<Self> {
         let fd = reopen(owner, told.fd, access == Access::Write).and_then(|fd| match inode_of(&fd)? {
             inode if inode == told.inode => Ok(fd),
             _ => Err(io::Error::other("another file has its descriptor")),

@@ -14,7 +14,7 @@ const TOUCHES: usize = 16;
 
 /// Maps a segment once more, touches some pages of it, and unmaps it: the time that a page fault takes there with this access;
 /// `None` if there was none. No byte changes.
-pub(crate) fn touch_cost(backing: &Backing, access: Access) -> Option<Duration> {
+pub(crate) fn page_fault_cost(backing: &Backing, access: Access) -> Option<Duration> {
     let keeping = if access == Access::Write { Keeping::SharedToWrite } else { Keeping::SharedToRead };
     let mapped = backing.attach(keeping).ok()?;
     // Further apart than what the kernel maps around a fault, where there is room for that.
@@ -54,7 +54,7 @@ mod tests {
     fn touching_costs_something_and_changes_nothing() {
         let segment = Segment::for_data(1 << 20, || "a test".to_owned()).unwrap();
         for access in [Access::Read, Access::Write] {
-            let cost = touch_cost(segment.backing(), access).expect("pages that nobody has touched here");
+            let cost = page_fault_cost(segment.backing(), access).expect("pages that nobody has touched here");
             assert!(!cost.is_zero());
         }
         // SAFETY: mapped as long as the segment, and nobody else's.

@@ -10,8 +10,8 @@
 
 use std::time::Instant;
 
-use super::patience::Patience;
-use super::words::{AtomicU32, Ordering, futex};
+use super::atomic::{AtomicU32, Ordering, futex};
+use super::spin_policy::SpinPolicy;
 
 /// The bits for whom it broke, and of the second word those that count.
 const LOW: u32 = WITHDRAWAL - 1;
@@ -159,16 +159,16 @@ impl Barrier {
     /// Comes to the barrier and waits for the others. Deaths are not watched for here: whoever does withdraws the dead or
     /// breaks the barrier.
     #[cfg(test)]
-    pub(crate) fn meet(&self, participants: u32, patience: Patience) -> Result<(), Broken> {
-        self.meet_until(participants, patience, None, &futex::wait)
+    pub(crate) fn arrive_and_wait(&self, participants: u32, patience: SpinPolicy) -> Result<(), Broken> {
+        self.arrive_and_wait_until(participants, patience, None, &futex::wait)
     }
 
     /// Does so until that time at most; then breaks the barrier for that worker, unless the others have just come. Waits by
     /// `sleep`.
-    pub(crate) fn meet_until(
+    pub(crate) fn arrive_and_wait_until(
         &self,
         participants: u32,
-        patience: Patience,
+        patience: SpinPolicy,
         limit: Option<(Instant, usize)>,
         sleep: &Sleep<'_>,
     ) -> Result<(), Broken> {
@@ -227,7 +227,7 @@ impl Barrier {
     }
 
     /// Makes it new. For when nobody is near it.
-    pub(super) fn mend(&self) {
+    pub(super) fn make_consistent(&self) {
         self.word.store(0, Ordering::Release);
         self.count.0.store(0, Ordering::Release);
     }
@@ -260,9 +260,9 @@ mod tests {
             let live = || {
                 for round in 1..=50 {
                     count.fetch_add(1, Ordering::Relaxed);
-                    barrier.meet(participants, Patience::new(participants as usize, 2)).unwrap();
+                    barrier.arrive_and_wait(participants, SpinPolicy::new(participants as usize, 2)).unwrap();
                     assert!(count.load(Ordering::Relaxed) >= round * participants as usize);
-                    barrier.meet(participants, Patience::new(participants as usize, 2)).unwrap();
+                    barrier.arrive_and_wait(participants, SpinPolicy::new(participants as usize, 2)).unwrap();
                 }
             };
             std::thread::scope(|threads| {
@@ -289,14 +289,15 @@ mod tests {
     fn a_break_reaches_those_who_wait_and_those_who_come() {
         let barrier = Barrier::default();
         std::thread::scope(|threads| {
-            let waiters: Vec<_> = (0..3).map(|_| threads.spawn(|| barrier.meet(5, Patience::new(5, 2)))).collect();
+            let waiters: Vec<_> =
+                (0..3).map(|_| threads.spawn(|| barrier.arrive_and_wait(5, SpinPolicy::new(5, 2)))).collect();
             barrier.break_for(Some(4));
             barrier.break_for(None);
             for waiter in waiters {
                 assert_eq!(waiter.join().unwrap(), Err(Broken { by: Some(4) }));
             }
         });
-        assert_eq!(barrier.meet(5, Patience::new(5, 2)), Err(Broken { by: Some(4) }));
+        assert_eq!(barrier.arrive_and_wait(5, SpinPolicy::new(5, 2)), Err(Broken { by: Some(4) }));
     }
 
     #[test]
@@ -313,7 +314,7 @@ mod tests {
     fn what_is_not_the_next_crossing_is_none() {
         let barrier = Barrier::default();
         for _ in 0..3 {
-            barrier.meet(1, Patience::new(1, 2)).unwrap();
+            barrier.arrive_and_wait(1, SpinPolicy::new(1, 2)).unwrap();
         }
         let mut arrival = barrier.arrive(2);
         barrier.word.store(0, Ordering::Relaxed);
@@ -323,9 +324,9 @@ mod tests {
     #[test]
     fn a_withdrawal_lets_those_go_on_who_wait_and_those_who_come() {
         let barrier = Barrier::default();
-        let patience = Patience::new(5, 2);
+        let patience = SpinPolicy::new(5, 2);
         std::thread::scope(|threads| {
-            let waiters: Vec<_> = (0..3).map(|_| threads.spawn(|| barrier.meet(5, patience))).collect();
+            let waiters: Vec<_> = (0..3).map(|_| threads.spawn(|| barrier.arrive_and_wait(5, patience))).collect();
             let mut own = barrier.arrive(5);
             assert_eq!(barrier.crossed(&mut own), Ok(false));
             barrier.withdraw();
@@ -336,7 +337,7 @@ mod tests {
             waiters.into_iter().for_each(|waiter| waiter.join().unwrap().unwrap());
         });
         (0..3).for_each(|_| barrier.withdraw());
-        barrier.meet(5, patience).unwrap();
+        barrier.arrive_and_wait(5, patience).unwrap();
     }
 
     #[test]
@@ -352,14 +353,17 @@ mod tests {
 
     #[test]
     fn who_will_not_wait_any_longer_breaks_it_unless_all_have_come() {
-        let (barrier, patience) = (Barrier::default(), Patience::new(3, 2));
+        let (barrier, patience) = (Barrier::default(), SpinPolicy::new(3, 2));
         let mut early = barrier.arrive(2);
         let mut last = barrier.arrive(2);
         barrier.break_off(&early, 0);
         assert_eq!((barrier.crossed(&mut early), barrier.crossed(&mut last)), (Ok(true), Ok(true)));
         let soon = Instant::now() + std::time::Duration::from_millis(1);
-        assert_eq!(barrier.meet_until(2, patience, Some((soon, 1)), &futex::wait), Err(Broken { by: Some(1) }));
-        assert_eq!(barrier.meet(2, patience), Err(Broken { by: Some(1) }));
+        assert_eq!(
+            barrier.arrive_and_wait_until(2, patience, Some((soon, 1)), &futex::wait),
+            Err(Broken { by: Some(1) })
+        );
+        assert_eq!(barrier.arrive_and_wait(2, patience), Err(Broken { by: Some(1) }));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Gives out each slice once, by a schedule.
 
-use super::words::{AtomicU64, Ordering};
+use super::atomic::{AtomicU64, Ordering};
 use crate::slices::Schedule;
 use std::ops::Range;
 

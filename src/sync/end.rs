@@ -5,9 +5,9 @@
 //! finds that it is the last wakes it. A count that is wrong wakes it too early, or not at all, and it looks again now and then
 //! in any case. Who is dead is not waited for; whether it had come makes no difference.
 
-use super::patience::Patience;
+use super::atomic::{AtomicU32, AtomicU64, Ordering, futex};
+use super::spin_policy::SpinPolicy;
 use super::tag::{self, tagged};
-use super::words::{AtomicU32, AtomicU64, Ordering, futex};
 
 /// For whom a job ended early that ended for no worker's sake.
 const COORDINATOR: u32 = u32::MAX;
@@ -39,7 +39,7 @@ pub(crate) struct End {
 
 /// Why a job is over before all had come: because of that worker, if of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Over {
+pub(crate) struct EndedEarly {
     pub(crate) by: Option<usize>,
 }
 
@@ -56,9 +56,9 @@ pub(crate) struct Arrival {
 /// What a worker has done in a round, in its own memory: so that what others make of the words of its slices afterwards is found
 /// out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Deeds(u64);
+pub(crate) struct WorkDigest(u64);
 
-impl Deeds {
+impl WorkDigest {
     /// Adds a slice, by the word that says that it is done.
     pub(crate) fn add(&mut self, word: u64) {
         self.0 = self.0.wrapping_add(tag::mix(word));
@@ -67,37 +67,37 @@ impl Deeds {
 
 /// A round as its arrivals know it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Roll {
+pub(crate) struct RoundKey {
     pub(crate) key: u64,
     /// Another for each round.
     pub(crate) round: u64,
 }
 
-impl Roll {
+impl RoundKey {
     fn come(self, rank: usize) -> u64 {
         tagged(self.key, rank as u64, 7, tag::mix(self.round))
     }
 
-    fn deeds(self, rank: usize, deeds: Deeds) -> u64 {
+    fn deeds(self, rank: usize, deeds: WorkDigest) -> u64 {
         tagged(self.key, rank as u64, 15, tag::mix(self.round ^ deeds.0.rotate_left(32)))
     }
 }
 
 impl Arrival {
     /// Enters that worker `rank` has come, and what it has done.
-    pub(crate) fn enter(&self, roll: Roll, rank: usize, deeds: Deeds) {
+    pub(crate) fn enter(&self, roll: RoundKey, rank: usize, deeds: WorkDigest) {
         self.deeds.store(roll.deeds(rank, deeds), Ordering::Relaxed);
         // Release: who finds that it has come finds all that it did.
         self.come.store(roll.come(rank), Ordering::Release);
     }
 
     /// Whether worker `rank` has come.
-    pub(crate) fn has_come(&self, roll: Roll, rank: usize) -> bool {
+    pub(crate) fn has_arrived(&self, roll: RoundKey, rank: usize) -> bool {
         self.come.load(Ordering::Acquire) == roll.come(rank)
     }
 
     /// Whether that worker says that it has done just this.
-    pub(crate) fn has_done(&self, roll: Roll, rank: usize, deeds: Deeds) -> bool {
+    pub(crate) fn has_done(&self, roll: RoundKey, rank: usize, deeds: WorkDigest) -> bool {
         self.deeds.load(Ordering::Relaxed) == roll.deeds(rank, deeds)
     }
 
@@ -109,7 +109,7 @@ impl Arrival {
 
 impl End {
     /// Says that worker `rank`, one of so many, has come, and wakes the coordinator if it was the last and that may sleep.
-    pub(crate) fn arrive(&self, arrival: &Arrival, roll: Roll, rank: usize, deeds: Deeds, workers: usize) {
+    pub(crate) fn arrive(&self, arrival: &Arrival, roll: RoundKey, rank: usize, deeds: WorkDigest, workers: usize) {
         arrival.enter(roll, rank, deeds);
         // AcqRel: either the coordinator, which has said that it sleeps before it looked, has seen the arrival, or this sees that
         // it sleeps.
@@ -143,11 +143,11 @@ impl End {
     }
 
     /// Whether the job is over before all have come, and for whom.
-    pub(crate) fn over(&self) -> Option<Over> {
+    pub(crate) fn over(&self) -> Option<EndedEarly> {
         match self.over.load(Ordering::Acquire) {
             0 => None,
-            COORDINATOR | RELEASED => Some(Over { by: None }),
-            by => Some(Over { by: Some(by as usize - 1) }),
+            COORDINATOR | RELEASED => Some(EndedEarly { by: None }),
+            by => Some(EndedEarly { by: Some(by as usize - 1) }),
         }
     }
 
@@ -158,7 +158,7 @@ impl End {
     }
 
     /// Waits until all have come or the job is over; whether all have come.
-    pub(crate) fn wait_for_release(&self, patience: Patience) -> bool {
+    pub(crate) fn wait_for_release(&self, patience: SpinPolicy) -> bool {
         let mut tries = 0;
         loop {
             match self.over.load(Ordering::Acquire) {

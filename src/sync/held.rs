@@ -3,7 +3,7 @@
 //! Only for whom it holds can the coordinator wait. The fork server may die when it has forked a worker and nobody has heard of that
 //! one; so none has anything to do with arrays before the coordinator has said that it has hold of all.
 
-use super::words::{AtomicU32, Ordering, futex};
+use super::atomic::{AtomicU32, Ordering, futex};
 
 /// Gives the fork server, or its workers, the next order.
 pub(crate) fn tell(ordered: &AtomicU32, order: u32) {

@@ -25,14 +25,14 @@ impl Default for Keys {
 /// A job of a crew as its tags know it: the number of its first call, and the tag of what was told then. Who works by anything
 /// else that was once told finds no word of this job to be right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct JobTag {
     pub(crate) call: u64,
     pub(crate) tag: u64,
 }
 
 impl Keys {
     /// Has the key of this job from now on.
-    pub(crate) fn heed(&self, job: Told) {
+    pub(crate) fn set_job(&self, job: JobTag) {
         self.key.store(tag::hash([self.nonce, job.call, job.tag].into_iter()), Ordering::Relaxed);
     }
 
@@ -55,7 +55,7 @@ mod tests {
     fn every_page_and_every_job_has_a_key_of_its_own() {
         let (keys, others) = (Keys::default(), Keys::default());
         let of = |keys: &Keys, call, tag| {
-            keys.heed(Told { call, tag });
+            keys.set_job(JobTag { call, tag });
             keys.key()
         };
         let right = of(&keys, 3, 4);

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::AtomicU64;
 
-use super::board::BERTHS;
-use super::{Berth, Tape};
+use super::control_page::BERTHS;
+use super::{EventLog, WorkerSlot};
 
 /// Numbers that fix the layout of a board.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct Layout {
     /// Bytes of one answer.
     pub(crate) answer: usize,
     /// Entries of each tape; 0 if the job is not recorded.
-    pub(crate) tape: usize,
+    pub(crate) log: usize,
 }
 
 /// Where things are on a board, in bytes.
@@ -24,7 +24,7 @@ pub(super) struct Offsets {
     pub(super) addresses: usize,
     pub(super) states: usize,
     pub(super) answers: usize,
-    pub(super) tapes: usize,
+    pub(super) logs: usize,
     pub(super) end: usize,
 }
 
@@ -37,15 +37,15 @@ impl Layout {
         self.answer.div_ceil(size_of::<AtomicU64>())
     }
 
-    /// On a board with room for so many `berths`; `None` if no board is large enough.
+    /// On a board with room for so many `slots`; `None` if no board is large enough.
     pub(super) fn offsets(self, berths: usize) -> Option<Offsets> {
         let after = |start: usize, count: usize, size: usize| start.checked_add(count.checked_mul(size)?);
-        let addresses = after(BERTHS, berths, size_of::<Berth>())?;
+        let addresses = after(BERTHS, berths, size_of::<WorkerSlot>())?;
         let states = after(addresses, self.workers.checked_mul(self.loans)?, size_of::<AtomicU64>())?;
         let answers = after(states, self.slices, size_of::<AtomicU64>())?;
         let answer_words = self.slices.checked_mul(self.answer_words())?;
-        let tapes = after(answers, answer_words, size_of::<AtomicU64>())?.checked_next_multiple_of(Tape::ALIGN)?;
-        let end = tapes.checked_add(Tape::bytes(self.workers, self.tape)?)?;
-        (end < Self::MOST).then_some(Offsets { addresses, states, answers, tapes, end })
+        let tapes = after(answers, answer_words, size_of::<AtomicU64>())?.checked_next_multiple_of(EventLog::ALIGN)?;
+        let end = tapes.checked_add(EventLog::bytes(self.workers, self.log)?)?;
+        (end < Self::MOST).then_some(Offsets { addresses, states, answers, logs: tapes, end })
     }
 }

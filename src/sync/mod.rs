@@ -1,41 +1,41 @@
 //! Words that coordinator and workers agree on: the barrier where they meet, and the board where all can read who works
 //! on what. Atomics in shared memory only; whatever a worker leaves there when it dies is a valid value.
 
+mod atomic;
 mod barrier;
-mod berth;
-mod bill;
-mod board;
-mod call;
+mod control_page;
 mod dealer;
-mod ears;
+mod descriptor;
+mod doorbell;
 mod end;
+mod event_log;
 pub(crate) mod held;
-mod journal;
+mod job_waiter;
 mod key;
 mod layout;
-mod patience;
-mod plate;
+mod public_header;
+mod slice_table;
+mod spin_policy;
 mod tag;
-mod tape;
-mod words;
+mod worker_slot;
 
 pub(crate) use barrier::{Barrier, Sleep};
-pub(crate) use berth::{Absence, Berth, Words};
-pub(crate) use bill::Posted;
-pub(crate) use board::Board;
-pub(crate) use call::{Call, Heard};
+pub(crate) use control_page::ControlPage;
 pub(crate) use dealer::Dealer;
-pub(crate) use ears::Ears;
-pub(crate) use end::{Deeds, Over, Roll};
-pub(crate) use journal::SliceState;
-pub(crate) use key::Told;
+pub(crate) use descriptor::Posted;
+pub(crate) use doorbell::{Doorbell, Ticket};
+pub(crate) use end::{EndedEarly, RoundKey, WorkDigest};
+pub(crate) use event_log::{Event, EventLog};
+pub(crate) use job_waiter::JobWaiter;
+pub(crate) use key::JobTag;
 pub(crate) use layout::Layout;
-pub(crate) use patience::Patience;
-pub(crate) use plate::{Bytes, Seat, Sighting, Sign, Unreadable, look};
-pub(crate) use tape::{Mark, Tape};
+pub(crate) use public_header::{Bytes, JobInfo, Snapshot, Unreadable, WorkerSnapshot, snapshot};
+pub(crate) use slice_table::SliceState;
+pub(crate) use spin_policy::SpinPolicy;
+pub(crate) use worker_slot::{Absence, ExitMessage, WorkerSlot};
 
 #[cfg(any(test, fuzzing))]
-impl Board {
+impl ControlPage {
     /// All that is on it.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let bytes = self.segment().words::<std::sync::atomic::AtomicU8>(0, self.segment().len());

@@ -1,4 +1,4 @@
-//! The layer of `src/sync/words.rs` over loom: every order in which threads can be interrupted is tried, and every value that
+//! The layer of `src/sync/atomic.rs` over loom: every order in which threads can be interrupted is tried, and every value that
 //! a load may see. A thread stands for a process; one that is doomed stops for ever before the n-th thing it does here.
 
 use std::cell::Cell;

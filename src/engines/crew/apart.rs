@@ -4,7 +4,7 @@
 //! So each now and then notes which CPU it is on, and one that finds another there again and again moves away. Of two it is the
 //! lower rank, so that a coordinator that works too, as the last, is never moved.
 
-use crate::sync::Board;
+use crate::sync::ControlPage;
 use crate::sys::cpu;
 
 /// Jobs from one look to the next: a look costs as much as a tenth of an empty job.
@@ -22,14 +22,14 @@ pub(super) struct Apart {
 impl Apart {
     /// Looks, in job number `job` with so many `workers`, if it is time to: moves worker `rank`, which calls this, if it has shared
     /// its CPU for long.
-    pub(super) fn keep(&mut self, board: &Board, job: u64, rank: usize, workers: usize) {
+    pub(super) fn keep(&mut self, board: &ControlPage, job: u64, rank: usize, workers: usize) {
         if !job.is_multiple_of(PAUSE) {
             return;
         }
         // A worker that cannot be moved works as well, if not as fast.
         let Some(own) = note(board, rank) else { return };
         let others: Vec<_> =
-            board.berths().iter().enumerate().take(workers).map(|(other, berth)| (other, berth.cpu())).collect();
+            board.slots().iter().enumerate().take(workers).map(|(other, berth)| (other, berth.cpu())).collect();
         if self.moves(others.iter().any(|&(other, cpu)| other > rank && cpu == Some(own))) {
             let taken: Vec<usize> = others.iter().filter_map(|&(_, cpu)| cpu).collect();
             let _ = cpu::move_from(&taken);
@@ -48,15 +48,15 @@ impl Apart {
 }
 
 /// Notes the CPU of `rank`, which calls this, if it is time to.
-pub(super) fn note_in(board: &Board, job: u64, rank: usize) {
+pub(super) fn note_in(board: &ControlPage, job: u64, rank: usize) {
     if job.is_multiple_of(PAUSE) {
         note(board, rank);
     }
 }
 
-fn note(board: &Board, rank: usize) -> Option<usize> {
+fn note(board: &ControlPage, rank: usize) -> Option<usize> {
     let own = cpu::current().ok()?;
-    board.berths()[rank].note_cpu(own);
+    board.slots()[rank].note_cpu(own);
     Some(own)
 }
 

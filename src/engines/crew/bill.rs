@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use super::super::work::{Round, Work};
 use crate::error::Result;
 use crate::lend::Loan;
-use crate::shared::{Backing, Told};
+use crate::shared::{Backing, SegmentHandle};
 use crate::slices::{Extent, Schedule, Split};
 use crate::sync::{self, Layout};
 use crate::sys::memory::Access;
@@ -35,16 +35,16 @@ pub(super) struct Bill {
     pub(super) guard: bool,
     pub(super) loans: Vec<ToldLoan>,
     /// For each output, if there are any.
-    pub(super) undo_copies: Vec<Told>,
+    pub(super) undo_copies: Vec<SegmentHandle>,
     /// Of which job the journal is, if not of each that is called for by this bill.
-    pub(super) journal: Option<sync::Told>,
+    pub(super) journal: Option<sync::JobTag>,
     /// The arrays that may be lent again.
     pub(super) keep: Vec<u64>,
 }
 
 /// A loan as it is told.
 pub(super) struct ToldLoan {
-    pub(super) array: Told,
+    pub(super) array: SegmentHandle,
     pub(super) access: Access,
     element: usize,
     first_is_fastest: bool,
@@ -66,7 +66,7 @@ pub(super) struct Particulars<'b> {
     pub(super) split: Split,
     pub(super) keep: &'b BTreeSet<u64>,
     /// Of which job the journal is, in its later rounds.
-    pub(super) journal: Option<sync::Told>,
+    pub(super) journal: Option<sync::JobTag>,
 }
 
 const TIMED: u64 = 1;
@@ -80,7 +80,7 @@ const GUARD: u64 = 16;
 /// # Errors
 /// If the system does not say which files the arrays are.
 pub(super) fn write(words: &mut Vec<u64>, work: &Work<'_>, round: &Round, more: Particulars<'_>) -> Result<()> {
-    let Layout { workers, slices, loans, answer, tape } = work.board.layout();
+    let Layout { workers, slices, loans, answer, log: tape } = work.board.layout();
     let flags = [
         (TIMED, work.timed),
         (MEASURE_MEMORY, work.measure_memory),
@@ -137,7 +137,7 @@ fn list(words: &mut Vec<u64>, write: impl FnOnce(&mut Vec<u64>) -> Result<()>) -
     Ok(())
 }
 
-fn of_told(told: Told) -> [u64; 5] {
+fn of_told(told: SegmentHandle) -> [u64; 5] {
     [told.number, told.fd, told.at as u64, told.len as u64, told.inode]
 }
 
@@ -147,13 +147,13 @@ impl Bill {
         let mut words = Words(words);
         let (tender, flags) = (words.several()?, words.next()?);
         let [workers, slices, loans, answer, tape] = words.several()?.map(|number| number as usize);
-        let layout = Layout { workers, slices, loans, answer, tape };
+        let layout = Layout { workers, slices, loans, answer, log: tape };
         let split = Split::of_words(words.several()?)?;
         let schedule = Schedule::of_word(words.next()?);
         let (dealt, processes) = (words.one()?, words.one()?);
         let memory_limit = Some(words.several::<2>()?).filter(|[is, _]| *is != 0).map(|[_, limit]| limit);
         let [is_later, call, tag] = words.several()?;
-        let journal = (is_later != 0).then_some(sync::Told { call, tag });
+        let journal = (is_later != 0).then_some(sync::JobTag { call, tag });
         let bytes = words.one()?;
         let argument = words.take(bytes.div_ceil(8))?.iter().flat_map(|word| word.to_le_bytes()).take(bytes).collect();
         let loans = (0..layout.loans).map(|_| words.loan()).collect::<Option<_>>()?;
@@ -185,9 +185,9 @@ impl Bill {
     }
 }
 
-fn to_told(words: &[u64]) -> Option<Told> {
+fn to_told(words: &[u64]) -> Option<SegmentHandle> {
     let &[number, fd, at, len, inode] = words else { return None };
-    Some(Told { number, fd, at: at as usize, len: len as usize, inode })
+    Some(SegmentHandle { number, fd, at: at as usize, len: len as usize, inode })
 }
 
 /// Words yet to be read.

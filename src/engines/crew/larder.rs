@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::shared::{Attached, Backing, Told};
+use crate::shared::{Attached, Backing, SegmentHandle};
 use crate::sys::memory::{Access, Keeping};
 
 /// By the arrays' numbers.
@@ -41,7 +41,7 @@ impl Larder {
     }
 
     /// The bytes of an array, to be mapped for `access`.
-    pub(super) fn take(&mut self, told: &Told, access: Access) -> Result<Arc<Backing>> {
+    pub(super) fn take(&mut self, told: &SegmentHandle, access: Access) -> Result<Arc<Backing>> {
         if let Some(kept) =
             self.kept.get(&told.number).filter(|kept| kept.opened == Access::Write || access == kept.opened)
         {

@@ -12,13 +12,13 @@ use super::larder::Larder;
 use super::tender::Tender;
 use crate::error::{Error, Result};
 use crate::lend::{Loan, cut};
-use crate::sync::{Board, Dealer, Deeds, Ears, Heard, Mark, Patience, Posted, Told, Words};
+use crate::sync::{ControlPage, Dealer, Event, ExitMessage, JobTag, JobWaiter, Posted, SpinPolicy, Ticket, WorkDigest};
 use crate::sys::limits;
 use crate::sys::memory::Access;
 
 /// What a worker who stays knows from birth.
 pub(super) struct Birth<'b> {
-    pub(super) board: &'b Board,
+    pub(super) board: &'b ControlPage,
     pub(super) rank: usize,
     pub(super) ways: &'b Ways,
     pub(super) coordinator: u32,
@@ -26,16 +26,16 @@ pub(super) struct Birth<'b> {
     pub(super) workers: usize,
     pub(super) cpus: usize,
     /// The last call before its birth, and the job of that.
-    pub(super) heard: Heard,
+    pub(super) heard: Ticket,
     pub(super) job: u64,
 }
 
 /// Lives until it is ended, or cannot go on. The status to leave with.
 pub(super) fn live(birth: Birth<'_>) -> i32 {
     let Birth { board, rank, ways, coordinator, workers, cpus, heard, job } = birth;
-    be_born(&board.berths()[rank], rank, ways);
-    let patience = Patience::new(workers + 1, cpus);
-    let ears = Ears::new(patience, heard, job);
+    be_born(&board.slots()[rank], rank, ways);
+    let patience = SpinPolicy::new(workers + 1, cpus);
+    let ears = JobWaiter::new(patience, heard, job);
     let mut worker = Stayer { board, rank, cpus, ears, larder: Larder::new(coordinator), apart: Apart::default() };
     worker.listen();
     loop {
@@ -51,9 +51,9 @@ pub(super) fn live(birth: Birth<'_>) -> i32 {
             Ok(Ok(())) => {}
             Ok(Err(Stopped)) => return 1,
             Err(error) => {
-                board.berths()[rank].say(&match error {
-                    Error::ControlPageDamaged { what } => Words::Damaged { what },
-                    error => Words::Refused { reason: error.to_string() },
+                board.slots()[rank].send_exit_message(&match error {
+                    Error::ControlPageDamaged { what } => ExitMessage::Damaged { what },
+                    error => ExitMessage::BodyFailed { reason: error.to_string() },
                 });
                 board.give_up(Some(rank));
                 return 1;
@@ -63,10 +63,10 @@ pub(super) fn live(birth: Birth<'_>) -> i32 {
 }
 
 struct Stayer<'b> {
-    board: &'b Board,
+    board: &'b ControlPage,
     rank: usize,
     cpus: usize,
-    ears: Ears,
+    ears: JobWaiter,
     larder: Larder,
     apart: Apart,
 }
@@ -75,7 +75,7 @@ impl Stayer<'_> {
     /// Waits for another job.
     fn listen(&mut self) {
         let head = self.board.head();
-        self.ears.listen(&head.call, &head.job);
+        self.ears.wait_for_job(&head.call, &head.job);
     }
 
     /// The bill of the last job; `None` if that job is over, for then it was without this worker.
@@ -84,7 +84,7 @@ impl Stayer<'_> {
             let what = "what the workers of a crew are told to do is not what the coordinator wrote".to_owned();
             Error::ControlPageDamaged { what }
         };
-        let posted = self.board.bill().map_err(|_| damaged())?;
+        let posted = self.board.descriptor().map_err(|_| damaged())?;
         let Some(posted) = posted.filter(|posted| posted.edition <= self.ears.job()) else { return Ok(None) };
         let bill = Bill::read(&posted.words).ok_or_else(damaged)?;
         Ok(Some((posted, bill)))
@@ -119,7 +119,7 @@ impl Stayer<'_> {
             grid: &grid,
             board: &board,
             dealer,
-            patience: Patience::new(bill.layout.workers, self.cpus),
+            patience: SpinPolicy::new(bill.layout.workers, self.cpus),
             timed: bill.timed,
             measure_memory: bill.measure_memory,
             retries: 0,
@@ -142,7 +142,7 @@ impl Stayer<'_> {
         // Again and again, until there is another bill; once if what is mapped is for this job alone.
         let mut at_work = |labour: &dyn Labour| {
             while let Some(at) = &desk {
-                board.keys().heed(bill.journal.unwrap_or(Told { call: ears.job(), tag: posted.tag }));
+                board.keys().set_job(bill.journal.unwrap_or(JobTag { call: ears.job(), tag: posted.tag }));
                 round.number = ears.job();
                 if can_part {
                     apart.keep(&board, ears.job(), self.rank, bill.dealt);
@@ -159,8 +159,8 @@ impl Stayer<'_> {
                 }
                 let head = board.head();
                 board.arrive(round.number, self.rank, deeds, round.processes);
-                ears.listen(&head.call, &head.job);
-                if board.edition() != posted.edition {
+                ears.wait_for_job(&head.call, &head.job);
+                if board.version() != posted.edition {
                     break;
                 }
             }
@@ -179,9 +179,9 @@ fn work_once(
     rank: usize,
     desk: &Desk<'_>,
     labour: &dyn Labour,
-) -> Result<Result<Deeds, Stopped>> {
-    work.board.note(rank, Mark::Born { pid: std::process::id() });
-    work.board.berths()[rank].begin_job(work.timed.then(|| work.board.clock()));
+) -> Result<Result<WorkDigest, Stopped>> {
+    work.board.note(rank, Event::Born { pid: std::process::id() });
+    work.board.slots()[rank].begin_job(work.timed.then(|| work.board.clock()));
     if let Some(limit) = work.memory_limit {
         let private = limit.saturating_add(work.care.private_bytes(work.loans) as u64);
         limits::limit_private_memory(Some(private)).map_err(Error::system("limit a worker's memory"))?;

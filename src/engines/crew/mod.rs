@@ -29,7 +29,7 @@ use crate::error::{Death, Error, Result};
 use crate::process::{Crowd, Held, Nursery};
 use crate::shared::{give_back_at_once, retain_live};
 use crate::slices::Split;
-use crate::sync::{Board, Layout, Mark, Patience, Told};
+use crate::sync::{ControlPage, Event, JobTag, Layout, SpinPolicy};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::pidfd::Remaining;
 use crate::sys::{child, limits, proc};
@@ -45,7 +45,7 @@ pub(super) fn read_bill(words: &[u64]) {
 
 /// A crew's workers, and what they have been told.
 pub(crate) struct Hands {
-    board: Board,
+    board: ControlPage,
     workers: usize,
     cpus: usize,
     upbringing: Upbringing,
@@ -61,7 +61,7 @@ pub(crate) struct Hands {
     /// The tag of what was told last.
     tag: u64,
     /// Of which job the journal is.
-    journal: Option<Told>,
+    journal: Option<JobTag>,
     /// The arrays that workers may have mapped.
     known: BTreeSet<u64>,
     /// The process that has this crew.
@@ -96,7 +96,7 @@ impl Hands {
         }
         let mut hands = Self {
             // One more, for the coordinator if it works too.
-            board: Board::for_many(most + 1)?,
+            board: ControlPage::for_many(most + 1)?,
             workers,
             cpus,
             upbringing,
@@ -156,7 +156,7 @@ impl Hands {
     }
 
     /// The board as it is laid out for a job.
-    pub(crate) fn board(&self, layout: Layout) -> Result<Board> {
+    pub(crate) fn board(&self, layout: Layout) -> Result<ControlPage> {
         self.board.laid_out(layout)
     }
 
@@ -200,8 +200,8 @@ impl Hands {
         self.bill.clear();
         // What is there now may be the next job's number, which new workers would take for one that is over.
         self.board.head().job.store(self.job, Ordering::Release);
-        let berths = self.board.laid_out(Layout { workers: self.workers, slices: 0, loans: 0, answer: 0, tape: 0 })?;
-        berths.reserve_berths()?;
+        let berths = self.board.laid_out(Layout { workers: self.workers, slices: 0, loans: 0, answer: 0, log: 0 })?;
+        berths.reserve_slots()?;
         loop {
             // SAFETY: all workers are gone.
             #[allow(unsafe_code)]
@@ -251,20 +251,20 @@ impl Hands {
             retain_live(&mut self.known);
             let more = Particulars { tender, argument, split, keep: &self.known, journal };
             bill::write(&mut self.next, work, round, more)?;
-            self.tag = work.board.post_bill(self.job + 1, &self.next)?;
+            self.tag = work.board.post_descriptor(self.job + 1, &self.next)?;
             mem::swap(&mut self.next, &mut self.bill);
         }
         self.job += 1;
         round.number = self.job;
         if round.first {
-            let job = self.journal.insert(Told { call: self.job, tag: self.tag });
-            work.board.keys().heed(*job);
+            let job = self.journal.insert(JobTag { call: self.job, tag: self.tag });
+            work.board.keys().set_job(*job);
             work.board.clear_for_next_job();
         }
         let head = work.board.head();
         // Release: who hears of the job finds journal and bill ready.
         head.job.store(self.job, Ordering::Release);
-        head.call.out();
+        head.call.ring();
         Ok(())
     }
 }
@@ -304,13 +304,13 @@ impl Staff for AtTask<'_> {
             // What the dead left half changed is put back by those who have undo copies, which this process has not.
             round.dealer.workers = round.processes;
         }
-        work.board.note_own(Mark::Calls);
+        work.board.note_own(Event::Calls);
         hands.call(self.task, work, round)?;
         let own = round.processes;
         if own < round.dealer.workers {
-            work.board.note_own(Mark::Works);
-            work.board.note(own, Mark::Born { pid: std::process::id() });
-            work.board.berths()[own].begin_job(work.timed.then(|| work.board.clock()));
+            work.board.note_own(Event::Works);
+            work.board.note(own, Event::Born { pid: std::process::id() });
+            work.board.slots()[own].begin_job(work.timed.then(|| work.board.clock()));
             apart::note_in(work.board, hands.job, own);
             let Some(crowd) = &mut hands.crowd else { unreachable!("gathered above") };
             let meeting = RefCell::new(AtMeeting::new(work, crowd, orders, own));
@@ -331,11 +331,11 @@ impl Staff for AtTask<'_> {
         hands.crowd.as_mut().ok_or_else(|| unreachable!("gathered above"))
     }
 
-    fn patience(&self) -> Option<Patience> {
+    fn patience(&self) -> Option<SpinPolicy> {
         Some(self.hands.patience())
     }
 
-    fn end(&mut self, _: &Board, more: bool, _gone: bool) -> bool {
+    fn end(&mut self, _: &ControlPage, more: bool, _gone: bool) -> bool {
         if more || !self.hands.crowd.as_ref().is_some_and(Crowd::is_whole) {
             self.remaining.extend(self.hands.crowd.take().into_iter().flat_map(Crowd::dismiss));
         }
@@ -348,8 +348,8 @@ impl Staff for AtTask<'_> {
 }
 
 impl Hands {
-    fn patience(&self) -> Patience {
-        Patience::new(self.workers + 1, self.cpus)
+    fn patience(&self) -> SpinPolicy {
+        SpinPolicy::new(self.workers + 1, self.cpus)
     }
 }
 
@@ -358,14 +358,14 @@ impl Hands {
 /// # Safety
 /// As for [`child::spawn`].
 #[allow(unsafe_code)]
-unsafe fn open_nursery(board: &Board, upbringing: Upbringing, cpus: usize) -> io::Result<Nursery> {
+unsafe fn open_nursery(board: &ControlPage, upbringing: Upbringing, cpus: usize) -> io::Result<Nursery> {
     // SAFETY: passed on to the caller.
     let ways = unsafe { Ways::of(upbringing) };
     let coordinator = std::process::id();
     let bear = |crowd: &mut Crowd, held: Held<'_>| {
         let head = board.head();
-        let wanted = (head.post.0.wanted.load(Ordering::Acquire) as usize).min(board.berths().len());
-        let (heard, job) = (head.call.heard(), head.job.load(Ordering::Acquire));
+        let wanted = (head.fork_server.0.wanted.load(Ordering::Acquire) as usize).min(board.slots().len());
+        let (heard, job) = (head.call.last_ticket(), head.job.load(Ordering::Acquire));
         for rank in 0..wanted {
             let birth = life::Birth { board, rank, ways: &ways, coordinator, workers: wanted, cpus, heard, job };
             let life = || {
@@ -374,7 +374,7 @@ unsafe fn open_nursery(board: &Board, upbringing: Upbringing, cpus: usize) -> io
             };
             // SAFETY: the nursery has one thread.
             let Ok(child) = (unsafe { child::spawn(life) }) else { break };
-            board.berths()[rank].enter(child.pid());
+            board.slots()[rank].enter(child.pid());
             crowd.add(child);
         }
     };

@@ -3,7 +3,7 @@
 //! Nobody is counted here. A worker that has not heard a call hears the next one instead; whoever must take part is missed at
 //! the barrier where the job ends.
 
-use super::words::{AtomicU32, Ordering, futex};
+use super::atomic::{AtomicU32, Ordering, futex};
 
 /// Set in the word while somebody may be asleep on it.
 const SLEEPERS: u32 = 1;
@@ -18,15 +18,15 @@ const CALL: u32 = 2;
 /// Calls wrap: who slept through two thousand million of them would miss one more.
 #[derive(Default)]
 #[repr(C)]
-pub(crate) struct Call(AtomicU32);
+pub(crate) struct Doorbell(AtomicU32);
 
 /// A call that a worker has heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Heard(u32);
+pub(crate) struct Ticket(u32);
 
-impl Call {
+impl Doorbell {
     /// Calls all workers. Only for the coordinator.
-    pub(crate) fn out(&self) {
+    pub(crate) fn ring(&self) {
         let mut word = self.0.load(Ordering::Relaxed);
         // Release: who hears the call finds what it is about. Only sleepers' bits come in between.
         while let Err(changed) = self.0.compare_exchange_weak(
@@ -43,12 +43,12 @@ impl Call {
     }
 
     /// The last call.
-    pub(crate) fn heard(&self) -> Heard {
-        Heard(self.0.load(Ordering::Acquire) & !SLEEPERS)
+    pub(crate) fn last_ticket(&self) -> Ticket {
+        Ticket(self.0.load(Ordering::Acquire) & !SLEEPERS)
     }
 
     /// Sleeps until the call after `last`. May return early: listen again.
-    pub(crate) fn sleep(&self, last: Heard) {
+    pub(crate) fn sleep(&self, last: Ticket) {
         let asleep = last.0 | SLEEPERS;
         // Relaxed: it publishes nothing. If it fails the bit is there already, or there was a call.
         let _ = self.0.compare_exchange(last.0, asleep, Ordering::Relaxed, Ordering::Relaxed);
@@ -62,24 +62,24 @@ mod tests {
 
     #[test]
     fn every_call_is_heard_by_those_who_wait_for_it() {
-        let (call, back) = (Call::default(), Call::default());
+        let (call, back) = (Doorbell::default(), Doorbell::default());
         std::thread::scope(|threads| {
             threads.spawn(|| {
                 for _ in 0..1000 {
-                    let last = back.heard();
-                    call.out();
-                    while back.heard() == last {
+                    let last = back.last_ticket();
+                    call.ring();
+                    while back.last_ticket() == last {
                         back.sleep(last);
                     }
                 }
             });
-            let mut last = Heard(0);
+            let mut last = Ticket(0);
             for _ in 0..1000 {
-                while call.heard() == last {
+                while call.last_ticket() == last {
                     call.sleep(last);
                 }
-                last = call.heard();
-                back.out();
+                last = call.last_ticket();
+                back.ring();
             }
         });
     }

@@ -1,17 +1,17 @@
 //! How to wait for a word to change before sleeping on it.
 
-use super::words::{PAUSES, PAUSES_IN_A_ROW, YIELDS, spin_loop, yield_now};
+use super::atomic::{PAUSES, PAUSES_IN_A_ROW, YIELDS, spin_loop, yield_now};
 
 /// How long to try before going to sleep.
 ///
 /// Spinning pays while every participant has a CPU: a crossing costs 0.07 us instead of 10. With more participants than
 /// CPUs it keeps the others from running (1 ms a crossing at 8 on 2 CPUs); giving way does not, and still beats sleeping.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct SpinPolicy {
     cpus: bool,
 }
 
-impl Patience {
+impl SpinPolicy {
     /// For this many participants on this many CPUs.
     pub(crate) fn new(participants: usize, cpus: usize) -> Self {
         Self { cpus: participants <= cpus }

@@ -16,16 +16,16 @@ impl Bytes for Frozen {
     }
 }
 
-fn sign(name: Option<&str>) -> Sign<'_> {
+fn sign(name: Option<&str>) -> JobInfo<'_> {
     let began = Instant::now();
-    Sign { name, engine: Engine::Threads, schedule: Schedule::Guided, run: 1..5, lent: 4096, began }
+    JobInfo { name, engine: Engine::Threads, schedule: Schedule::Guided, run: 1..5, lent: 4096, began }
 }
 
-fn board() -> Board {
-    Board::new(Layout { workers: 3, slices: 5, loans: 2, answer: 12, tape: 0 }).unwrap()
+fn board() -> ControlPage {
+    ControlPage::new(Layout { workers: 3, slices: 5, loans: 2, answer: 12, log: 0 }).unwrap()
 }
 
-fn freeze(board: &Board) -> Frozen {
+fn freeze(board: &ControlPage) -> Frozen {
     let len = board.segment().len();
     Frozen(board.segment().words::<AtomicU8>(0, len).iter().map(|byte| byte.load(Ordering::Relaxed)).collect())
 }
@@ -33,13 +33,13 @@ fn freeze(board: &Board) -> Frozen {
 #[test]
 fn what_is_shown_is_seen() {
     let board = board();
-    assert!(matches!(look(&freeze(&board)), Err(Unreadable::Blank)));
-    let shown = board.show(&sign(Some("a job \x1b[31m of mine")));
-    board.berths()[2].enter(77);
+    assert!(matches!(snapshot(&freeze(&board)), Err(Unreadable::Blank)));
+    let shown = board.publish_job(&sign(Some("a job \x1b[31m of mine")));
+    board.slots()[2].enter(77);
     assert_eq!(board.take(2, 4, Instant::now()), Some(false));
     assert_eq!(board.take(0, 1, Instant::now()), Some(false));
     assert!(board.finish(0, 1, false, &[0; 12], Duration::from_millis(5)).is_some());
-    let seen = look(&freeze(&board)).unwrap();
+    let seen = snapshot(&freeze(&board)).unwrap();
     assert_eq!((seen.pid, seen.name.as_str()), (std::process::id(), "a job ?[31m of mine"));
     assert_eq!((seen.engine, seen.schedule, seen.run), (Engine::Threads, Schedule::Guided, 1..5));
     assert_eq!((seen.runs, seen.jobs, seen.lent, seen.aside), (true, 1, 4096, 0));
@@ -48,27 +48,27 @@ fn what_is_shown_is_seen() {
     assert_eq!((last.done, last.taken, last.glimpse.pid), (0, 1, 77));
     assert_eq!((last.glimpse.slice(5), first.glimpse.slice(5)), (Some(4), None));
     drop(shown);
-    assert!(!look(&freeze(&board)).unwrap().runs);
-    let _shown = board.show(&sign(None));
-    let seen = look(&freeze(&board)).unwrap();
+    assert!(!snapshot(&freeze(&board)).unwrap().runs);
+    let _shown = board.publish_job(&sign(None));
+    let seen = snapshot(&freeze(&board)).unwrap();
     assert!(seen.jobs == 2 && !seen.name.is_empty());
 }
 
 #[test]
 fn other_versions_and_sizes_are_refused() {
     let board = board();
-    let _shown = board.show(&sign(None));
+    let _shown = board.publish_job(&sign(None));
     let good = freeze(&board).0;
     let with = |offset: usize, word: u64| {
         let mut bytes = good.clone();
         bytes[offset..offset + 8].copy_from_slice(&word.to_ne_bytes());
-        look(&Frozen(bytes))
+        snapshot(&Frozen(bytes))
     };
-    assert!(matches!(with(offset_of!(Plate, magic), MAGIC + (1 << 56)), Err(Unreadable::Version)));
-    assert!(matches!(with(offset_of!(Plate, sizes), 8), Err(Unreadable::Version)));
+    assert!(matches!(with(offset_of!(PublicHeader, magic), MAGIC + (1 << 56)), Err(Unreadable::Version)));
+    assert!(matches!(with(offset_of!(PublicHeader, sizes), 8), Err(Unreadable::Version)));
     for huge in [6, 1 << 20, 1 << 40, u64::MAX] {
         for word in 0..5 {
-            let seen = with(offset_of!(Plate, layout) + 8 * word, huge);
+            let seen = with(offset_of!(PublicHeader, layout) + 8 * word, huge);
             // More than 5 slices may fit the page that the board is on; all else cannot be.
             assert!(
                 matches!(seen, Err(Unreadable::Absurd(_)) | Ok(_)) && (huge == 6 || seen.is_err()),
@@ -76,8 +76,8 @@ fn other_versions_and_sizes_are_refused() {
             );
         }
     }
-    assert!(matches!(with(offset_of!(Plate, edition), 3), Err(Unreadable::Absurd(_))));
-    assert!(matches!(look(&Frozen(good[..100].to_vec())), Err(Unreadable::Blank)));
+    assert!(matches!(with(offset_of!(PublicHeader, version), 3), Err(Unreadable::Absurd(_))));
+    assert!(matches!(snapshot(&Frozen(good[..100].to_vec())), Err(Unreadable::Blank)));
 }
 
 proptest! {
@@ -85,11 +85,11 @@ proptest! {
     #[test]
     fn nonsense_is_harmless(spots in prop::collection::vec((0..2000_usize, any::<u8>()), 0..20), length in 0..30_000_usize) {
         let board = board();
-        let _shown = board.show(&sign(None));
+        let _shown = board.publish_job(&sign(None));
         let mut bytes = freeze(&board).0;
         let len = bytes.len();
         spots.into_iter().for_each(|(at, byte)| bytes[at % len] = byte);
         bytes.truncate(length);
-        let _ = look(&Frozen(bytes));
+        let _ = snapshot(&Frozen(bytes));
     }
 }

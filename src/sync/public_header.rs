@@ -10,10 +10,10 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
-use super::berth::{Berth, Glimpse};
-use super::board::{BERTHS, Board, Head};
-use super::journal::SliceState;
+use super::control_page::{BERTHS, ControlPage, Head};
 use super::layout::Layout;
+use super::slice_table::SliceState;
+use super::worker_slot::{SlotSnapshot, WorkerSlot};
 use crate::engine::{Engine, MOST_WORKERS};
 use crate::slices::{Grid, Schedule};
 use crate::sys::{futex, proc};
@@ -23,24 +23,24 @@ const MAGIC: u64 = u64::from_le_bytes(*b"parfork\x03");
 
 /// The words by which a board is known.
 #[repr(C, align(128))]
-pub(crate) struct Plate {
+pub(crate) struct PublicHeader {
     /// [`MAGIC`], when all else is there.
     magic: AtomicU64,
-    /// How many bytes [`Head`] and [`Berth`] have: another build may have others.
+    /// How many bytes [`Head`] and [`WorkerSlot`] have: another build may have others.
     sizes: [AtomicU64; 2],
     /// The coordinator, as it calls itself.
     pid: AtomicU64,
     /// When the board's clock began: nanoseconds of CLOCK_MONOTONIC.
     epoch: AtomicU64,
     /// Odd while the words below change.
-    edition: AtomicU64,
+    version: AtomicU64,
     /// 1 while a job runs.
     runs: AtomicU64,
     /// How many jobs have begun.
     jobs: AtomicU64,
     /// When the last one did, in nanoseconds of the board's clock.
     began: AtomicU64,
-    /// Of the last one: room for berths; workers, slices, loans, bytes of an answer.
+    /// Of the last one: room for slots; workers, slices, loans, bytes of an answer.
     layout: [AtomicU64; 6],
     /// The first slice that is to be run, and the one after the last.
     run: [AtomicU64; 2],
@@ -50,11 +50,11 @@ pub(crate) struct Plate {
     /// Bytes of all arrays lent.
     lent: AtomicU64,
     /// UTF-8, and zeros.
-    name: [AtomicU64; Sign::NAME / 8],
+    name: [AtomicU64; JobInfo::NAME / 8],
 }
 
 /// What is to be told of a job.
-pub(crate) struct Sign<'s> {
+pub(crate) struct JobInfo<'s> {
     /// What is running; the program's name if nobody has said.
     pub(crate) name: Option<&'s str>,
     pub(crate) engine: Engine,
@@ -66,54 +66,55 @@ pub(crate) struct Sign<'s> {
     pub(crate) began: Instant,
 }
 
-impl Sign<'_> {
+impl JobInfo<'_> {
     /// Bytes of a name that are kept.
     const NAME: usize = 64;
 }
 
 /// While it lives, the board says that its job runs.
-pub(crate) struct Shown<'b>(&'b Plate);
+pub(crate) struct RunningGuard<'b>(&'b PublicHeader);
 
-impl Drop for Shown<'_> {
+impl Drop for RunningGuard<'_> {
     fn drop(&mut self) {
         self.0.runs.store(0, Ordering::Relaxed);
     }
 }
 
-impl Plate {
+impl PublicHeader {
     /// Says whose board it is, whose clock shows this now.
-    pub(super) fn put_up(&self, clock: Duration) {
+    pub(super) fn publish(&self, clock: Duration) {
         self.sizes[0].store(size_of::<Head>() as u64, Ordering::Relaxed);
-        self.sizes[1].store(size_of::<Berth>() as u64, Ordering::Relaxed);
+        self.sizes[1].store(size_of::<WorkerSlot>() as u64, Ordering::Relaxed);
         self.pid.store(u64::from(std::process::id()), Ordering::Relaxed);
         self.epoch.store(futex::monotonic().saturating_sub(clock).as_nanos() as u64, Ordering::Relaxed);
         self.magic.store(MAGIC, Ordering::Release);
     }
 
     /// Whether that is still there.
-    fn is_up(&self) -> bool {
-        let known = [MAGIC, size_of::<Head>() as u64, size_of::<Berth>() as u64, u64::from(std::process::id())];
+    fn is_published(&self) -> bool {
+        let known = [MAGIC, size_of::<Head>() as u64, size_of::<WorkerSlot>() as u64, u64::from(std::process::id())];
         let words = [&self.magic, &self.sizes[0], &self.sizes[1], &self.pid];
         words.into_iter().zip(known).all(|(word, known)| word.load(Ordering::Relaxed) == known)
     }
 }
 
-impl Board {
+impl ControlPage {
     /// Tells whoever looks that a job has begun.
-    pub(crate) fn show(&self, sign: &Sign<'_>) -> Shown<'_> {
-        let plate = &self.head().plate;
-        let (Layout { workers, slices, loans, answer, tape }, word) = (self.layout(), |number: usize| number as u64);
-        if !plate.is_up() {
+    pub(crate) fn publish_job(&self, sign: &JobInfo<'_>) -> RunningGuard<'_> {
+        let plate = &self.head().header;
+        let (Layout { workers, slices, loans, answer, log: tape }, word) =
+            (self.layout(), |number: usize| number as u64);
+        if !plate.is_published() {
             // A worker of an earlier job has written over it.
-            plate.put_up(self.clock());
+            plate.publish(self.clock());
         }
-        let edition = plate.edition.load(Ordering::Relaxed);
-        plate.edition.store(edition.wrapping_add(1), Ordering::Relaxed);
+        let edition = plate.version.load(Ordering::Relaxed);
+        plate.version.store(edition.wrapping_add(1), Ordering::Relaxed);
         // Who reads one of the words below also reads that edition.
         fence(Ordering::Release);
         plate.jobs.store(plate.jobs.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         plate.began.store(self.clock_at(sign.began).as_nanos() as u64, Ordering::Relaxed);
-        for (place, number) in plate.layout.iter().zip([self.room_for_berths(), workers, slices, loans, answer, tape]) {
+        for (place, number) in plate.layout.iter().zip([self.room_for_slots(), workers, slices, loans, answer, tape]) {
             place.store(word(number), Ordering::Relaxed);
         }
         plate.run[0].store(word(sign.run.start), Ordering::Relaxed);
@@ -130,12 +131,12 @@ impl Board {
             place.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
         }
         plate.runs.store(1, Ordering::Relaxed);
-        plate.edition.store(edition.wrapping_add(2), Ordering::Release);
-        Shown(plate)
+        plate.version.store(edition.wrapping_add(2), Ordering::Release);
+        RunningGuard(plate)
     }
 }
 
-impl Board {
+impl ControlPage {
     /// Whether an address is one of its words, in this process and in those that have inherited it.
     pub(crate) fn holds(&self, address: u64) -> bool {
         let segment = self.segment();
@@ -144,11 +145,12 @@ impl Board {
 
     /// Whether its plate does not say what this process, whose board it is, wrote there: then somebody has written over that, and
     /// who knows over what else.
-    pub(crate) fn is_defaced(&self) -> bool {
-        let plate = &self.head().plate;
-        let Layout { workers, slices, loans, answer, tape } = self.layout();
-        let layout = [self.room_for_berths(), workers, slices, loans, answer, tape].map(|number| number as u64);
-        !plate.is_up() || plate.layout.iter().zip(layout).any(|(word, known)| word.load(Ordering::Relaxed) != known)
+    pub(crate) fn is_header_damaged(&self) -> bool {
+        let plate = &self.head().header;
+        let Layout { workers, slices, loans, answer, log: tape } = self.layout();
+        let layout = [self.room_for_slots(), workers, slices, loans, answer, tape].map(|number| number as u64);
+        !plate.is_published()
+            || plate.layout.iter().zip(layout).any(|(word, known)| word.load(Ordering::Relaxed) != known)
     }
 }
 
@@ -163,7 +165,7 @@ pub(crate) trait Bytes {
 
 /// What a board says, as far as it can be.
 #[derive(Clone, Debug)]
-pub(crate) struct Sighting {
+pub(crate) struct Snapshot {
     pub(crate) pid: u32,
     pub(crate) name: String,
     pub(crate) engine: Engine,
@@ -179,13 +181,13 @@ pub(crate) struct Sighting {
     pub(crate) run: Range<usize>,
     /// How many of those were set aside.
     pub(crate) aside: usize,
-    pub(crate) berths: Vec<Seat>,
+    pub(crate) berths: Vec<WorkerSnapshot>,
 }
 
 /// One worker, as the board has it.
 #[derive(Clone, Debug)]
-pub(crate) struct Seat {
-    pub(crate) glimpse: Glimpse,
+pub(crate) struct WorkerSnapshot {
+    pub(crate) glimpse: SlotSnapshot,
     /// How many slices it has done, and has now.
     pub(crate) done: usize,
     pub(crate) taken: usize,
@@ -211,42 +213,45 @@ pub(crate) enum Unreadable {
 const TRIES: usize = 100;
 
 /// Reads a board.
-pub(crate) fn look(board: &dyn Bytes) -> Result<Sighting, Unreadable> {
-    let words = read_plate(board)?;
+pub(crate) fn snapshot(board: &dyn Bytes) -> Result<Snapshot, Unreadable> {
+    let words = read_header(board)?;
     let word = |offset: usize| words[offset / 8];
     let now = futex::monotonic();
-    let clock =
-        |nanos: u64| now.saturating_sub(Duration::from_nanos(word(offset_of!(Plate, epoch)).saturating_add(nanos)));
-    let layout: [usize; 6] = std::array::from_fn(|i| word(offset_of!(Plate, layout) + 8 * i) as usize);
+    let clock = |nanos: u64| {
+        now.saturating_sub(Duration::from_nanos(word(offset_of!(PublicHeader, epoch)).saturating_add(nanos)))
+    };
+    let layout: [usize; 6] = std::array::from_fn(|i| word(offset_of!(PublicHeader, layout) + 8 * i) as usize);
     let [room, workers, slices, loans, answer, tape] = layout;
-    let run = word(offset_of!(Plate, run)) as usize..word(offset_of!(Plate, run) + 8) as usize;
+    let run = word(offset_of!(PublicHeader, run)) as usize..word(offset_of!(PublicHeader, run) + 8) as usize;
     // One more than can be asked for: the coordinator, if it works too.
     if workers > room || room > MOST_WORKERS + 1 || slices > Grid::MOST || run.start > run.end || run.end > slices {
         return Err(Unreadable::Absurd("it has more workers or slices than a job can have"));
     }
-    let at = Layout { workers, slices, loans, answer, tape }.offsets(room).filter(|at| at.end as u64 <= board.len());
+    let at =
+        Layout { workers, slices, loans, answer, log: tape }.offsets(room).filter(|at| at.end as u64 <= board.len());
     let at = at.ok_or(Unreadable::Absurd("it is longer than its memory"))?;
     let mut berths = Vec::with_capacity(workers);
-    let mut bytes = [0; Berth::GLIMPSED];
+    let mut bytes = [0; WorkerSlot::GLIMPSED];
     for rank in 0..workers {
-        board.copy((BERTHS + rank * size_of::<Berth>()) as u64, &mut bytes)?;
-        let glimpse = Berth::glimpse(&bytes);
-        berths.push(Seat { done: 0, taken: 0, since: clock(glimpse.since), glimpse });
+        board.copy((BERTHS + rank * size_of::<WorkerSlot>()) as u64, &mut bytes)?;
+        let glimpse = WorkerSlot::snapshot(&bytes);
+        berths.push(WorkerSnapshot { done: 0, taken: 0, since: clock(glimpse.since), glimpse });
     }
     let aside = count(board, at.states, run.clone(), &mut berths)?;
-    let engine = Engine::ALL.get(word(offset_of!(Plate, engine)) as usize);
-    let name: Vec<u8> = (0..Sign::NAME).map(|i| (word(offset_of!(Plate, name) + i) >> (i % 8 * 8)) as u8).collect();
+    let engine = Engine::ALL.get(word(offset_of!(PublicHeader, engine)) as usize);
+    let name: Vec<u8> =
+        (0..JobInfo::NAME).map(|i| (word(offset_of!(PublicHeader, name) + i) >> (i % 8 * 8)) as u8).collect();
     let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
-    Ok(Sighting {
-        pid: u32::try_from(word(offset_of!(Plate, pid)))
+    Ok(Snapshot {
+        pid: u32::try_from(word(offset_of!(PublicHeader, pid)))
             .map_err(|_| Unreadable::Absurd("no process has such a number"))?,
         name: printable(name),
         engine: *engine.ok_or(Unreadable::Absurd("there is no such engine"))?,
-        schedule: Schedule::of_word(word(offset_of!(Plate, schedule))),
-        runs: word(offset_of!(Plate, runs)) != 0,
-        jobs: word(offset_of!(Plate, jobs)),
-        elapsed: clock(word(offset_of!(Plate, began))),
-        lent: word(offset_of!(Plate, lent)),
+        schedule: Schedule::of_word(word(offset_of!(PublicHeader, schedule))),
+        runs: word(offset_of!(PublicHeader, runs)) != 0,
+        jobs: word(offset_of!(PublicHeader, jobs)),
+        elapsed: clock(word(offset_of!(PublicHeader, began))),
+        lent: word(offset_of!(PublicHeader, lent)),
         run,
         aside,
         berths,
@@ -259,7 +264,7 @@ fn printable(bytes: &[u8]) -> String {
 }
 
 /// The words of a plate, all of one edition.
-fn read_plate(board: &dyn Bytes) -> Result<[u64; size_of::<Plate>() / 8], Unreadable> {
+fn read_header(board: &dyn Bytes) -> Result<[u64; size_of::<PublicHeader>() / 8], Unreadable> {
     let word = |bytes: &[u8], offset: usize| {
         let mut word = [0; 8];
         word.copy_from_slice(&bytes[offset..offset + 8]);
@@ -269,17 +274,17 @@ fn read_plate(board: &dyn Bytes) -> Result<[u64; size_of::<Plate>() / 8], Unread
         return Err(Unreadable::Blank);
     }
     for _ in 0..TRIES {
-        let mut bytes = [0; size_of::<Plate>()];
+        let mut bytes = [0; size_of::<PublicHeader>()];
         board.copy(0, &mut bytes)?;
-        let sizes = [0, 8].map(|i| word(&bytes, offset_of!(Plate, sizes) + i));
-        match word(&bytes, offset_of!(Plate, magic)) {
+        let sizes = [0, 8].map(|i| word(&bytes, offset_of!(PublicHeader, sizes) + i));
+        match word(&bytes, offset_of!(PublicHeader, magic)) {
             0 => return Err(Unreadable::Blank),
-            MAGIC if sizes == [size_of::<Head>() as u64, size_of::<Berth>() as u64] => {}
+            MAGIC if sizes == [size_of::<Head>() as u64, size_of::<WorkerSlot>() as u64] => {}
             _ => return Err(Unreadable::Version),
         }
-        let edition = word(&bytes, offset_of!(Plate, edition));
+        let edition = word(&bytes, offset_of!(PublicHeader, version));
         let mut again = [0; 8];
-        board.copy(offset_of!(Plate, edition) as u64, &mut again)?;
+        board.copy(offset_of!(PublicHeader, version) as u64, &mut again)?;
         match edition {
             0 => return Err(Unreadable::Blank),
             _ if edition.is_multiple_of(2) && u64::from_ne_bytes(again) == edition => {
@@ -292,7 +297,7 @@ fn read_plate(board: &dyn Bytes) -> Result<[u64; size_of::<Plate>() / 8], Unread
 }
 
 /// Counts for each worker the slices of `run` that the journal says it has; how many are set aside.
-fn count(board: &dyn Bytes, states: usize, run: Range<usize>, berths: &mut [Seat]) -> io::Result<usize> {
+fn count(board: &dyn Bytes, states: usize, run: Range<usize>, berths: &mut [WorkerSnapshot]) -> io::Result<usize> {
     let (mut aside, mut next) = (0, run.start);
     let mut bytes = [0; 4096];
     while next < run.end {

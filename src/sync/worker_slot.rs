@@ -6,21 +6,21 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::end::Arrival;
-use crate::shared::Wire;
+use crate::shared::ShmSafe;
 use crate::sys::child::Exit;
 use crate::sys::futex;
 use crate::sys::obituary::Obituary;
 use crate::sys::proc::Memory;
 use crate::sys::witness::Note;
 
-/// In a berth whose worker will take no more slices.
+/// In a slot whose worker will take no more slices.
 const LEFT: u64 = u64::MAX;
 
 /// Words for one worker, on cache lines that no other worker writes.
 #[repr(C, align(128))]
-pub(crate) struct Berth {
+pub(crate) struct WorkerSlot {
     /// Signed at birth; written by the kernel at death.
-    pub(crate) obituary: Obituary,
+    pub(crate) lock: Obituary,
     /// The fault that it died of, if it did.
     pub(crate) fault: Note,
     /// The slice it works on: index + 1; 0 for none, [`LEFT`] when it will take no more.
@@ -40,14 +40,14 @@ pub(crate) struct Berth {
     /// Whether it waits for others at a meeting: 1 if it does.
     waits: AtomicU32,
     /// How many meetings it has come to. May wrap: nobody lags more than one behind.
-    meetings: AtomicU32,
+    barriers: AtomicU32,
     /// | value | why nobody should wait for it                              |
     /// |-------|------------------------------------------------------------|
     /// | 0     | it may come                                                |
     /// | 1     | it is dead: the coordinator has seen it                    |
     /// | 2     | it waits at a meeting for so long only, or has waited so long |
     absence: AtomicU32,
-    last_words: LastWords,
+    exit_message: ExitMessageBuffer,
     /// That it has come to the end of its job.
     pub(crate) arrival: Arrival,
 }
@@ -61,11 +61,11 @@ pub(crate) enum Absence {
 
 // SAFETY: atomics and an Obituary, which is made for shared use; whatever its bytes hold, the coordinator reads it only
 // as an atomic word.
-unsafe impl Wire for Berth {}
+unsafe impl ShmSafe for WorkerSlot {}
 
 /// Why a worker could not finish a slice, in its own words.
 #[repr(C)]
-struct LastWords {
+struct ExitMessageBuffer {
     /// | value | text                            |
     /// |-------|---------------------------------|
     /// | 0     | none                            |
@@ -75,30 +75,30 @@ struct LastWords {
     /// | 4     | what was wrong with the control page |
     kind: AtomicU32,
     length: AtomicU32,
-    text: [AtomicU8; LastWords::ROOM],
+    text: [AtomicU8; ExitMessageBuffer::ROOM],
 }
 
-impl LastWords {
+impl ExitMessageBuffer {
     /// Bytes of text that are kept.
     const ROOM: usize = 2000;
 }
 
 /// What a worker said of why it did not finish.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Words {
+pub(crate) enum ExitMessage {
     /// The body panicked.
     Panicked { message: String, location: String },
     /// The body returned an error.
-    Refused { reason: String },
+    BodyFailed { reason: String },
     /// The program that it watched over ended.
-    Bereft { exit: Exit, pid: u32, program: String },
+    ProgramExited { exit: Exit, pid: u32, program: String },
     /// Words of the control page were not what they should be.
     Damaged { what: String },
 }
 
-/// What another process reads of a berth.
+/// What another process reads of a slot.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Glimpse {
+pub(crate) struct SlotSnapshot {
     at: u64,
     /// Nanoseconds on the board's clock.
     pub(crate) since: u64,
@@ -111,7 +111,7 @@ pub(crate) struct Glimpse {
     pub(crate) dead: bool,
 }
 
-impl Glimpse {
+impl SlotSnapshot {
     /// The slice it works on, if it is one of `slices`.
     pub(crate) fn slice(&self, slices: usize) -> Option<usize> {
         (self.at as usize).checked_sub(1).filter(|&slice| slice < slices)
@@ -123,15 +123,15 @@ impl Glimpse {
     }
 }
 
-impl Berth {
-    /// How many bytes it takes to [`glimpse`](Self::glimpse).
-    pub(super) const GLIMPSED: usize = offset_of!(Self, last_words);
+impl WorkerSlot {
+    /// How many bytes it takes to [`snapshot`](Self::glimpse).
+    pub(super) const GLIMPSED: usize = offset_of!(Self, exit_message);
 
-    /// Reads a berth of which there are only bytes.
-    pub(super) fn glimpse(bytes: &[u8; Self::GLIMPSED]) -> Glimpse {
+    /// Reads a slot of which there are only bytes.
+    pub(super) fn snapshot(bytes: &[u8; Self::GLIMPSED]) -> SlotSnapshot {
         let word = |offset: usize| u64::from_ne_bytes(std::array::from_fn(|i| bytes[offset + i]));
         let half = |offset: usize| u32::from_ne_bytes(std::array::from_fn(|i| bytes[offset + i]));
-        Glimpse {
+        SlotSnapshot {
             at: word(offset_of!(Self, at)),
             since: word(offset_of!(Self, since)),
             busy: Duration::from_nanos(word(offset_of!(Self, busy))),
@@ -173,19 +173,19 @@ impl Berth {
 
     /// A number that changes with whatever it does between slices and meetings.
     pub(crate) fn doing(&self) -> u64 {
-        let words = (&self.at, &self.meetings, &self.waits);
+        let words = (&self.at, &self.barriers, &self.waits);
         let (at, meetings) = (words.0.load(Ordering::Acquire), words.1.load(Ordering::Acquire));
         at.wrapping_mul(31).wrapping_add(u64::from(meetings)).wrapping_mul(31)
             ^ u64::from(words.2.load(Ordering::Acquire))
     }
 
     /// Notes that it waits for others from now on.
-    pub(crate) fn pause(&self) {
+    pub(crate) fn pause_clock(&self) {
         self.waits.store(1, Ordering::Release);
     }
 
     /// Notes that it goes on with its slice, at this time of the board's clock if anybody wants to know.
-    pub(crate) fn resume(&self, now: Option<Duration>) {
+    pub(crate) fn resume_clock(&self, now: Option<Duration>) {
         if let Some(now) = now {
             self.since.store(now.as_nanos() as u64, Ordering::Relaxed);
         }
@@ -210,17 +210,17 @@ impl Berth {
     }
 
     /// Notes that it comes to its next meeting; the number of that.
-    pub(crate) fn come(&self) -> u32 {
-        self.meetings.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    pub(crate) fn arrive_at_barrier(&self) -> u32 {
+        self.barriers.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 
     /// How many meetings it has come to.
-    pub(crate) fn meetings(&self) -> u32 {
-        self.meetings.load(Ordering::Relaxed)
+    pub(crate) fn barriers(&self) -> u32 {
+        self.barriers.load(Ordering::Relaxed)
     }
 
     /// Notes why nobody should wait for it, or that it may come.
-    pub(crate) fn excuse(&self, absence: Option<Absence>) {
+    pub(crate) fn set_absent(&self, absence: Option<Absence>) {
         let value = match absence {
             None => 0,
             Some(Absence::Dead) => 1,
@@ -257,22 +257,22 @@ impl Berth {
     }
 
     /// Leaves last words, cut to what there is room for; the first ones stay.
-    pub(crate) fn say(&self, words: &Words) {
-        if self.last_words.kind.load(Ordering::Relaxed) != 0 {
+    pub(crate) fn send_exit_message(&self, words: &ExitMessage) {
+        if self.exit_message.kind.load(Ordering::Relaxed) != 0 {
             return;
         }
         let (kind, text) = match words {
-            Words::Panicked { message, location } => (1, format!("{location}\0{message}")),
-            Words::Refused { reason } => (2, reason.clone()),
-            Words::Damaged { what } => (4, what.clone()),
-            Words::Bereft { exit, pid, program } => (3, format!("{} {pid} {program}", exit.word())),
+            ExitMessage::Panicked { message, location } => (1, format!("{location}\0{message}")),
+            ExitMessage::BodyFailed { reason } => (2, reason.clone()),
+            ExitMessage::Damaged { what } => (4, what.clone()),
+            ExitMessage::ProgramExited { exit, pid, program } => (3, format!("{} {pid} {program}", exit.word())),
         };
-        for (word, byte) in self.last_words.text.iter().zip(text.bytes()) {
+        for (word, byte) in self.exit_message.text.iter().zip(text.bytes()) {
             word.store(byte, Ordering::Relaxed);
         }
-        self.last_words.length.store(text.len().min(LastWords::ROOM) as u32, Ordering::Relaxed);
+        self.exit_message.length.store(text.len().min(ExitMessageBuffer::ROOM) as u32, Ordering::Relaxed);
         // Release: who reads the kind reads the text.
-        self.last_words.kind.store(kind, Ordering::Release);
+        self.exit_message.kind.store(kind, Ordering::Release);
     }
 
     /// Notes how it ended, and wakes who waits for that.
@@ -313,7 +313,7 @@ impl Berth {
             word.store(0, Ordering::Relaxed);
         }
         // A worker that has said something does not come so far; the coordinator's words of an earlier job may be there.
-        for word in [&self.waits, &self.meetings, &self.absence, &self.last_words.kind] {
+        for word in [&self.waits, &self.barriers, &self.absence, &self.exit_message.kind] {
             word.store(0, Ordering::Relaxed);
         }
     }
@@ -323,7 +323,7 @@ impl Berth {
         self.since.store(now.as_nanos() as u64, Ordering::Relaxed);
         self.at.store(0, Ordering::Relaxed);
         let words =
-            [&self.exit, &self.pid, &self.cpu, &self.waits, &self.meetings, &self.absence, &self.last_words.kind];
+            [&self.exit, &self.pid, &self.cpu, &self.waits, &self.barriers, &self.absence, &self.exit_message.kind];
         for word in words {
             word.store(0, Ordering::Relaxed);
         }
@@ -332,25 +332,25 @@ impl Berth {
     }
 
     /// Its last words.
-    pub(crate) fn said(&self) -> Option<Words> {
-        let kind = self.last_words.kind.load(Ordering::Acquire);
-        let length = (self.last_words.length.load(Ordering::Relaxed) as usize).min(LastWords::ROOM);
-        let bytes: Vec<u8> = self.last_words.text[..length].iter().map(|byte| byte.load(Ordering::Relaxed)).collect();
+    pub(crate) fn exit_message(&self) -> Option<ExitMessage> {
+        let kind = self.exit_message.kind.load(Ordering::Acquire);
+        let length = (self.exit_message.length.load(Ordering::Relaxed) as usize).min(ExitMessageBuffer::ROOM);
+        let bytes: Vec<u8> = self.exit_message.text[..length].iter().map(|byte| byte.load(Ordering::Relaxed)).collect();
         let text = String::from_utf8_lossy(&bytes);
         match kind {
             1 => {
                 let (location, message) = text.split_once('\0').unwrap_or(("", &text));
-                Some(Words::Panicked { message: message.to_owned(), location: location.to_owned() })
+                Some(ExitMessage::Panicked { message: message.to_owned(), location: location.to_owned() })
             }
-            2 => Some(Words::Refused { reason: text.into_owned() }),
+            2 => Some(ExitMessage::BodyFailed { reason: text.into_owned() }),
             3 => {
                 let mut words = text.splitn(3, ' ');
                 let exit = words.next().and_then(|word| word.parse().ok()).and_then(Exit::of);
                 let pid = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
                 let program = words.next().unwrap_or_default().to_owned();
-                Some(Words::Bereft { exit: exit.unwrap_or(Exit::Unknown), pid, program })
+                Some(ExitMessage::ProgramExited { exit: exit.unwrap_or(Exit::Unknown), pid, program })
             }
-            4 => Some(Words::Damaged { what: text.into_owned() }),
+            4 => Some(ExitMessage::Damaged { what: text.into_owned() }),
             _ => None,
         }
     }
@@ -362,31 +362,34 @@ mod tests {
     use crate::shared::Segment;
 
     fn berths() -> Segment {
-        Segment::for_board(2 * size_of::<Berth>()).unwrap()
+        Segment::for_board(2 * size_of::<WorkerSlot>()).unwrap()
     }
 
     #[test]
     fn last_words_are_kept_cut_and_the_first() {
         let segment = berths();
-        let [one, two] = segment.words::<Berth>(0, 2) else { panic!("two berths") };
-        assert_eq!(one.said(), None);
-        one.say(&Words::Panicked { message: "a\0b".into(), location: "f.rs:1:2".into() });
-        one.say(&Words::Refused { reason: "later".into() });
-        assert_eq!(one.said(), Some(Words::Panicked { message: "a\0b".into(), location: "f.rs:1:2".into() }));
-        two.say(&Words::Refused { reason: "ü".repeat(5000) });
+        let [one, two] = segment.words::<WorkerSlot>(0, 2) else { panic!("two berths") };
+        assert_eq!(one.exit_message(), None);
+        one.send_exit_message(&ExitMessage::Panicked { message: "a\0b".into(), location: "f.rs:1:2".into() });
+        one.send_exit_message(&ExitMessage::BodyFailed { reason: "later".into() });
+        assert_eq!(
+            one.exit_message(),
+            Some(ExitMessage::Panicked { message: "a\0b".into(), location: "f.rs:1:2".into() })
+        );
+        two.send_exit_message(&ExitMessage::BodyFailed { reason: "ü".repeat(5000) });
         assert!(
-            matches!(two.said(), Some(Words::Refused { reason }) if reason.starts_with("üü") && reason.len() <= 2003)
+            matches!(two.exit_message(), Some(ExitMessage::BodyFailed { reason }) if reason.starts_with("üü") && reason.len() <= 2003)
         );
     }
 
     #[test]
     fn nonsense_is_harmless() {
         let segment = berths();
-        let berth = &segment.words::<Berth>(0, 1)[0];
+        let berth = &segment.words::<WorkerSlot>(0, 1)[0];
         berth.at.store(u64::MAX, Ordering::Relaxed);
-        berth.last_words.kind.store(1, Ordering::Relaxed);
-        berth.last_words.length.store(u32::MAX, Ordering::Relaxed);
+        berth.exit_message.kind.store(1, Ordering::Relaxed);
+        berth.exit_message.length.store(u32::MAX, Ordering::Relaxed);
         assert_eq!(berth.at(5), None);
-        assert!(berth.said().is_some());
+        assert!(berth.exit_message().is_some());
     }
 }

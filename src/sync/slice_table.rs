@@ -3,8 +3,8 @@
 //! One word a slice, tagged (`tag.rs`): a word that is not right is [`SliceState::Damaged`], zero included, and nobody who
 //! changes a word from what it should be to what it is next can do so if it is not that.
 
+use super::atomic::{AtomicU64, Ordering};
 use super::tag::{self, said, tagged};
-use super::words::{AtomicU64, Ordering};
 
 /// What the word of a slice says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl SliceState {
 }
 
 /// The journal's words, wherever they are.
-pub(super) struct Journal<'w> {
+pub(super) struct SliceTable<'w> {
     /// | bits 14..64                                    | bits 0..14              |
     /// |------------------------------------------------|-------------------------|
     /// | a hash of key, slice, bits 0..14 and the answer | see [`SliceState::word`] |
@@ -84,7 +84,7 @@ pub(super) struct Journal<'w> {
     pub(super) key: u64,
 }
 
-impl<'w> Journal<'w> {
+impl<'w> SliceTable<'w> {
     fn word(&self, slice: usize, state: SliceState, answer: u64) -> u64 {
         tagged(self.key, slice as u64, state.word(), answer)
     }

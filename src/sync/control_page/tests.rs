@@ -4,11 +4,11 @@ use super::*;
 
 const SLICES: usize = 5;
 
-fn board() -> Board {
-    Board::new(Layout { workers: 3, slices: SLICES, loans: 2, answer: 12, tape: 64 }).unwrap()
+fn board() -> ControlPage {
+    ControlPage::new(Layout { workers: 3, slices: SLICES, loans: 2, answer: 12, log: 64 }).unwrap()
 }
 
-fn states(board: &Board) -> [SliceState; SLICES] {
+fn states(board: &ControlPage) -> [SliceState; SLICES] {
     std::array::from_fn(|slice| board.state(slice).1)
 }
 
@@ -17,14 +17,14 @@ fn the_journal_goes_from_free_to_taken_to_saved_to_done() {
     let board = board();
     assert_eq!(states(&board), [SliceState::Free; SLICES]);
     assert_eq!(board.take(2, 4, Instant::now()), Some(false));
-    assert_eq!((board.state(4).1, board.berths()[2].at(SLICES)), (SliceState::Taken { rank: 2 }, Some(4)));
+    assert_eq!((board.state(4).1, board.slots()[2].at(SLICES)), (SliceState::Taken { rank: 2 }, Some(4)));
     assert_eq!(board.take(1, 4, Instant::now()), None, "it is not free");
     assert!(board.note_saved(2, 4) && !board.note_saved(2, 4) && !board.note_saved(1, 3));
     assert_eq!(board.finish(2, 4, false, b"twelve bytes", Duration::ZERO), None, "it is saved");
     let word = board.finish(2, 4, true, b"twelve bytes", Duration::from_nanos(7)).unwrap();
     let mut answer = [0; 12];
     assert_eq!(board.read_answer(4, &mut answer), (word, SliceState::Done { rank: 2 }));
-    assert_eq!((&answer, board.done(), board.berths()[2].at(SLICES)), (b"twelve bytes", 1, None));
+    assert_eq!((&answer, board.done(), board.slots()[2].at(SLICES)), (b"twelve bytes", 1, None));
     assert_eq!(board.free(), [0, 1, 2, 3]);
 }
 
@@ -50,7 +50,7 @@ fn what_was_not_written_by_who_knows_the_key_is_damage() {
     assert_eq!(board.take(1, 4, Instant::now()), Some(false));
     board.finish(1, 4, false, b"twelve bytes", Duration::ZERO).unwrap();
     let right = states(&board);
-    let journal = board.journal();
+    let journal = board.slice_table();
     for (slice, right) in right.into_iter().enumerate() {
         let word = journal.states[slice].load(Ordering::Relaxed);
         let mut lies: Vec<u64> = (0..64).map(|bit| word ^ 1 << bit).collect();
@@ -69,16 +69,16 @@ fn what_was_not_written_by_who_knows_the_key_is_damage() {
         word.fetch_xor(1 << (bit % 64), Ordering::Relaxed);
     }
     assert_eq!(states(&board), right);
-    board.keys().heed(super::super::Told { call: 1, tag: 0 });
+    board.keys().set_job(super::super::JobTag { call: 1, tag: 0 });
     assert_eq!(states(&board), [SliceState::Damaged; SLICES], "of the job before");
 }
 
 #[test]
 fn a_bill_is_read_as_it_was_written_or_is_damage() {
-    let board = Board::for_many(2).unwrap();
+    let board = ControlPage::for_many(2).unwrap();
     let words = [3, 0, u64::MAX, 7];
-    let tag = board.post_bill(5, &words).unwrap();
-    let read = || board.bill().map(|posted| posted.map(|posted| (posted.edition, posted.words, posted.tag)));
+    let tag = board.post_descriptor(5, &words).unwrap();
+    let read = || board.descriptor().map(|posted| posted.map(|posted| (posted.edition, posted.words, posted.tag)));
     let right = Some((5, words.to_vec(), tag));
     assert_eq!(read().ok(), Some(right.clone()));
     let place = board.segment().words::<AtomicU64>(board.room(), words.len());

@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::bill::BillAt;
-use super::end::{Arrival, Deeds, End, Roll};
-use super::journal::Journal;
+use super::descriptor::DescriptorSlot;
+use super::end::{Arrival, End, RoundKey, WorkDigest};
 use super::key::Keys;
 use super::layout::{Layout, Offsets};
-use super::plate::Plate;
-use super::{Absence, Barrier, Berth, Call, SliceState};
+use super::public_header::PublicHeader;
+use super::slice_table::SliceTable;
+use super::{Absence, Barrier, Doorbell, SliceState, WorkerSlot};
 use crate::error::{Error, Result};
-use crate::shared::{Segment, Wire};
+use crate::shared::{Segment, ShmSafe};
 use crate::sys::obituary::Obituary;
 
 /// Words for the whole job. What it begins and ends with shares a cache line; what workers do to each other in between has lines
@@ -25,26 +25,26 @@ use crate::sys::obituary::Obituary;
 #[repr(C, align(128))]
 pub(crate) struct Head {
     /// What others may know.
-    pub(crate) plate: Plate,
+    pub(crate) header: PublicHeader,
     /// Where workers come when all slices are dealt out.
     pub(crate) end: End,
     /// Tells workers who stay that there is something to do.
-    pub(crate) call: Call,
+    pub(crate) call: Doorbell,
     /// The number of the job that was called for last; 0 for none.
     pub(crate) job: AtomicU64,
     /// Where the bill of this job is.
-    pub(crate) bill: BillAt,
+    pub(crate) bill: DescriptorSlot,
     /// Where workers meet within a body.
-    pub(crate) meeting: Alone<Barrier>,
+    pub(crate) meeting: CachePadded<Barrier>,
     /// How far the slices are dealt out.
-    pub(crate) dealt: Alone<AtomicU64>,
+    pub(crate) dealt: CachePadded<AtomicU64>,
     /// What the coordinator and its nursery say to each other.
-    pub(crate) post: Alone<Post>,
+    pub(crate) fork_server: CachePadded<ForkServerMailbox>,
 }
 
 /// Orders to the nursery, and its word that they are done.
 #[repr(C)]
-pub(crate) struct Post {
+pub(crate) struct ForkServerMailbox {
     /// How many orders there have been: odd ones are for workers, even ones say that those have been met.
     pub(crate) ordered: AtomicU32,
     /// How many workers, where that is not for the journal to say.
@@ -57,28 +57,28 @@ pub(crate) struct Post {
 
 /// Words on cache lines of their own.
 #[repr(C, align(128))]
-pub(crate) struct Alone<W>(pub(crate) W);
+pub(crate) struct CachePadded<W>(pub(crate) W);
 
 // SAFETY: atomics, barriers made of atomics, an Obituary, which is made for shared use, and padding that nobody reads.
-unsafe impl Wire for Head {}
+unsafe impl ShmSafe for Head {}
 
 /// A board in shared memory, the same for coordinator and workers.
 #[derive(Clone)]
-pub(crate) struct Board {
+pub(crate) struct ControlPage {
     segment: Arc<Segment>,
     keys: Arc<Keys>,
     layout: Layout,
-    /// How many berths there is room for; a job may have fewer workers.
+    /// How many slots there is room for; a job may have fewer workers.
     berths: usize,
     at: Offsets,
     /// When the clock that times slices began; every process forked from the coordinator reads the same.
     epoch: Instant,
 }
 
-/// Where the berths are.
+/// Where the slots are.
 pub(super) const BERTHS: usize = size_of::<Head>();
 
-impl Board {
+impl ControlPage {
     /// A board for one job.
     ///
     /// # Errors
@@ -90,8 +90,8 @@ impl Board {
         let board = Self { segment, keys: Arc::default(), layout, berths, at, epoch: Instant::now() };
         // SAFETY: the segment was made just now and no other process or thread has it.
         unsafe { board.prepare() };
-        board.journal().clear();
-        board.head().plate.put_up(Duration::ZERO);
+        board.slice_table().clear();
+        board.head().header.publish(Duration::ZERO);
         Ok(board)
     }
 
@@ -100,15 +100,15 @@ impl Board {
     /// # Errors
     /// If there is none.
     pub(crate) fn for_many(workers: usize) -> Result<Self> {
-        let layout = Layout { workers, slices: 0, loans: 0, answer: 0, tape: 0 };
+        let layout = Layout { workers, slices: 0, loans: 0, answer: 0, log: 0 };
         let segment = Arc::new(Segment::for_boards(ROOM)?);
         let at = layout.offsets(workers).filter(|at| at.end <= segment.len());
         let at = at.ok_or_else(|| too_large(layout, segment.len()))?;
         segment.reserve(0..BERTHS)?;
         let board = Self { segment, keys: Arc::default(), layout, berths: workers, at, epoch: Instant::now() };
         // SAFETY: as in `new`.
-        unsafe { board.head().post.0.obituary.prepare() };
-        board.head().plate.put_up(Duration::ZERO);
+        unsafe { board.head().fork_server.0.obituary.prepare() };
+        board.head().header.publish(Duration::ZERO);
         Ok(board)
     }
 
@@ -123,23 +123,23 @@ impl Board {
         Ok(Self { segment, keys, layout, at, ..*self })
     }
 
-    /// Sees to it that there is memory for the berths of this layout, for its journal, and for `more` bytes after that.
+    /// Sees to it that there is memory for the slots of this layout, for its journal, and for `more` bytes after that.
     ///
     /// # Errors
     /// If there is none, or no room on the board.
     pub(super) fn reserve(&self, more: usize) -> Result<()> {
-        self.reserve_berths()?;
+        self.reserve_slots()?;
         let end = self.at.end.checked_next_multiple_of(size_of::<u64>()).and_then(|end| end.checked_add(more));
         let end = end.filter(|&end| end <= self.segment.len());
         self.segment.reserve(self.at.addresses..end.ok_or_else(|| too_large(self.layout, self.segment.len()))?)
     }
 
-    /// Sees to it that there is memory for the berths of this layout.
+    /// Sees to it that there is memory for the slots of this layout.
     ///
     /// # Errors
     /// If there is none.
-    pub(crate) fn reserve_berths(&self) -> Result<()> {
-        self.segment.reserve(0..BERTHS + self.layout.workers * size_of::<Berth>())
+    pub(crate) fn reserve_slots(&self) -> Result<()> {
+        self.segment.reserve(0..BERTHS + self.layout.workers * size_of::<WorkerSlot>())
     }
 
     /// Makes all obituaries.
@@ -148,10 +148,10 @@ impl Board {
     /// Nobody else uses the board.
     unsafe fn prepare(&self) {
         // SAFETY: passed on to the caller.
-        unsafe { self.head().post.0.obituary.prepare() };
-        for berth in self.berths() {
+        unsafe { self.head().fork_server.0.obituary.prepare() };
+        for berth in self.slots() {
             // SAFETY: passed on to the caller.
-            unsafe { berth.obituary.prepare() };
+            unsafe { berth.lock.prepare() };
         }
     }
 
@@ -166,8 +166,8 @@ impl Board {
     }
 
     /// Where the tapes are, and how many bytes they have.
-    pub(super) fn tapes_at(&self) -> (usize, usize) {
-        (self.at.tapes, self.at.end - self.at.tapes)
+    pub(super) fn logs_at(&self) -> (usize, usize) {
+        (self.at.logs, self.at.end - self.at.logs)
     }
 
     pub(crate) fn layout(&self) -> Layout {
@@ -178,7 +178,7 @@ impl Board {
         &self.segment.words::<Head>(0, 1)[0]
     }
 
-    pub(crate) fn berths(&self) -> &[Berth] {
+    pub(crate) fn slots(&self) -> &[WorkerSlot] {
         self.segment.words(BERTHS, self.layout.workers)
     }
 
@@ -188,26 +188,26 @@ impl Board {
         &self.segment.words(self.at.addresses, self.layout.workers * loans)[rank * loans..][..loans]
     }
 
-    fn journal(&self) -> Journal<'_> {
+    fn slice_table(&self) -> SliceTable<'_> {
         let slices = self.layout.slices;
         let states = self.segment.words(self.at.states, slices);
         let answers = self.segment.words(self.at.answers, slices * self.layout.answer_words());
-        Journal { states, answers, key: self.keys.key() }
+        SliceTable { states, answers, key: self.keys.key() }
     }
 
     /// What a slice's word is, if it is right, with its answer.
     pub(crate) fn state(&self, slice: usize) -> (u64, SliceState) {
-        self.journal().read(slice, |_, _| ())
+        self.slice_table().read(slice, |_, _| ())
     }
 
     /// What a slice's word is, whoever wrote it. For people.
     pub(crate) fn claimed(&self, slice: usize) -> SliceState {
-        self.journal().claimed(slice)
+        self.slice_table().claimed(slice)
     }
 
     /// As [`state`](Self::state); copies the answer, which is one only if the slice is done.
     pub(crate) fn read_answer(&self, slice: usize, into: &mut [u8]) -> (u64, SliceState) {
-        self.journal().read(slice, |at, word| {
+        self.slice_table().read(slice, |at, word| {
             let rest = &mut into[at * size_of::<u64>()..];
             let bytes = word.to_ne_bytes();
             let many = rest.len().min(bytes.len());
@@ -217,13 +217,13 @@ impl Board {
 
     /// Lets worker `rank` have a slice from now on, if that is free: whether it is to be put back first.
     pub(crate) fn take(&self, rank: usize, slice: usize, now: Instant) -> Option<bool> {
-        self.berths()[rank].begin(slice, self.clock_at(now));
-        self.journal().take(rank, slice)
+        self.slots()[rank].begin(slice, self.clock_at(now));
+        self.slice_table().take(rank, slice)
     }
 
     /// Enters that the undo copy of a slice is complete which worker `rank` has; whether it still had it.
     pub(crate) fn note_saved(&self, rank: usize, slice: usize) -> bool {
-        self.journal().pass(slice, SliceState::Taken { rank }, SliceState::Saved { rank })
+        self.slice_table().pass(slice, SliceState::Taken { rank }, SliceState::Saved { rank })
     }
 
     /// Enters that worker `rank` has finished a slice, `saved` or not, with its answer, which took `busy`. The word that says so,
@@ -234,13 +234,13 @@ impl Board {
             word[..bytes.len()].copy_from_slice(bytes);
             u64::from_ne_bytes(word)
         });
-        let done = self.journal().finish(rank, slice, saved, words);
-        self.berths()[rank].end(busy);
+        let done = self.slice_table().finish(rank, slice, saved, words);
+        self.slots()[rank].end(busy);
         done
     }
 
-    /// How many berths there is room for.
-    pub(super) fn room_for_berths(&self) -> usize {
+    /// How many slots there is room for.
+    pub(super) fn room_for_slots(&self) -> usize {
         self.berths
     }
 
@@ -265,28 +265,28 @@ impl Board {
     }
 
     /// A round as its arrivals know it.
-    pub(crate) fn roll(&self, round: u64) -> Roll {
-        Roll { key: self.keys.key(), round }
+    pub(crate) fn roll(&self, round: u64) -> RoundKey {
+        RoundKey { key: self.keys.key(), round }
     }
 
     /// Where worker `rank` says that it has come to the end.
     pub(crate) fn arrival(&self, rank: usize) -> &Arrival {
-        &self.berths()[rank].arrival
+        &self.slots()[rank].arrival
     }
 
     /// Says that worker `rank`, one of so many who come, has come to the end of a round, and what it has done.
-    pub(crate) fn arrive(&self, round: u64, rank: usize, deeds: Deeds, workers: usize) {
+    pub(crate) fn arrive(&self, round: u64, rank: usize, deeds: WorkDigest, workers: usize) {
         self.head().end.arrive(self.arrival(rank), self.roll(round), rank, deeds, workers);
     }
 
     /// How many slices claim to be done. For people.
     pub(crate) fn done(&self) -> usize {
-        self.journal().done()
+        self.slice_table().done()
     }
 
     /// The slices that can be taken, ascending: those of the next round.
     pub(crate) fn free(&self) -> Vec<usize> {
-        self.journal().free()
+        self.slice_table().free()
     }
 
     /// Enters what a slice is in the next round.
@@ -294,29 +294,29 @@ impl Board {
     /// # Safety
     /// As for [`clear_for_next_round`](Self::clear_for_next_round).
     pub(crate) unsafe fn enter(&self, slice: usize, state: SliceState) {
-        self.journal().enter(slice, state);
+        self.slice_table().enter(slice, state);
     }
 
-    /// Makes end, meeting, counter and berths new.
+    /// Makes end, meeting, counter and slots new.
     ///
     /// # Safety
     /// No worker uses the board: those of the last round are dead, those of the next one not born.
     pub(crate) unsafe fn clear_for_next_round(&self) {
         // SAFETY: passed on to the caller.
         unsafe { self.clear_for_new_workers() };
-        self.head().meeting.0.mend();
+        self.head().meeting.0.make_consistent();
         self.head().dealt.0.store(0, Ordering::Relaxed);
     }
 
-    /// Makes the end and the berths new.
+    /// Makes the end and the slots new.
     ///
     /// # Safety
     /// No worker uses the board.
     pub(crate) unsafe fn clear_for_new_workers(&self) {
         self.head().end.clear();
-        for berth in self.berths() {
+        for berth in self.slots() {
             // SAFETY: passed on to the caller.
-            unsafe { berth.obituary.prepare() };
+            unsafe { berth.lock.prepare() };
             berth.forget(self.clock());
         }
     }
@@ -325,8 +325,8 @@ impl Board {
     ///
     /// # Safety
     /// Nobody uses the post: the nursery before it is gone, and so are those that it made.
-    pub(crate) unsafe fn clear_post(&self) {
-        let post = &self.head().post.0;
+    pub(crate) unsafe fn clear_fork_server(&self) {
+        let post = &self.head().fork_server.0;
         for word in [&post.ordered, &post.done, &post.wanted] {
             word.store(0, Ordering::Relaxed);
         }
@@ -336,15 +336,15 @@ impl Board {
 
     /// Makes journal, meeting and counter new for another job of workers who stay and wait for it.
     pub(crate) fn clear_for_next_job(&self) {
-        self.journal().clear();
+        self.slice_table().clear();
         self.head().end.clear_bell();
-        self.head().meeting.0.mend();
+        self.head().meeting.0.make_consistent();
         self.head().dealt.0.store(0, Ordering::Relaxed);
     }
 
     /// Lets all others go on without worker `rank`, which can do nothing more.
     pub(crate) fn withdraw(&self, rank: usize) {
-        self.berths()[rank].excuse(Some(Absence::Dead));
+        self.slots()[rank].set_absent(Some(Absence::Dead));
         self.head().end.count_dead();
         self.head().meeting.0.withdraw();
     }

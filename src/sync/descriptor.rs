@@ -6,12 +6,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use super::Board;
+use super::ControlPage;
 use crate::error::Result;
 
 /// Where the numbers are.
 #[repr(C)]
-pub(crate) struct BillAt {
+pub(crate) struct DescriptorSlot {
     /// The number of the first job that these words tell of; 0 while they are written.
     edition: AtomicU64,
     /// Where the first word is, in bytes.
@@ -32,12 +32,12 @@ pub(crate) struct Posted {
 /// Words that were not written as they stand there.
 pub(crate) struct Damaged;
 
-impl Board {
+impl ControlPage {
     /// Writes what job number `edition` is, and all after it until the next time; the tag that this has.
     ///
     /// # Errors
     /// If there is no memory for it.
-    pub(crate) fn post_bill(&self, edition: u64, words: &[u64]) -> Result<u64> {
+    pub(crate) fn post_descriptor(&self, edition: u64, words: &[u64]) -> Result<u64> {
         self.reserve(size_of_val(words))?;
         let (bill, at) = (&self.head().bill, self.room());
         bill.edition.store(0, Ordering::Relaxed);
@@ -55,7 +55,7 @@ impl Board {
     }
 
     /// The edition of the bill, 0 while it is written.
-    pub(crate) fn edition(&self) -> u64 {
+    pub(crate) fn version(&self) -> u64 {
         self.head().bill.edition.load(Ordering::Acquire)
     }
 
@@ -63,8 +63,8 @@ impl Board {
     ///
     /// # Errors
     /// If it is not one that the coordinator wrote.
-    pub(crate) fn bill(&self) -> Result<Option<Posted>, Damaged> {
-        let edition = self.edition();
+    pub(crate) fn descriptor(&self) -> Result<Option<Posted>, Damaged> {
+        let edition = self.version();
         let bill = &self.head().bill;
         let [at, len] = [&bill.at, &bill.len].map(|word| word.load(Ordering::Relaxed) as usize);
         let end = len.checked_mul(size_of::<u64>()).and_then(|bytes| bytes.checked_add(at));

@@ -8,13 +8,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::Board;
+use super::ControlPage;
 use crate::error::Result;
 use crate::sys::usage::Usage;
 
 /// What begins, ends or has come to pass at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mark {
+pub(crate) enum Event {
     /// A worker executes its first instruction, or one who stays hears of the job.
     Born { pid: u32 },
     /// It has before it what was lent, and asks for slices from now on.
@@ -55,8 +55,8 @@ pub(crate) enum Mark {
     Ends,
 }
 
-impl Mark {
-    /// The first kind of [`Mark::Cost`].
+impl Event {
+    /// The first kind of [`Event::Cost`].
     const COSTS: u8 = 64;
 
     /// Its kind, never 0, and a number.
@@ -121,9 +121,9 @@ impl Mark {
 /// | 16 + 2 n  | nanoseconds on the board's clock << 8, and the kind of a mark |
 /// | 17 + 2 n  | its number                                                    |
 #[derive(Clone, Copy)]
-pub(crate) struct Tape<'b>(&'b [AtomicU64]);
+pub(crate) struct EventLog<'b>(&'b [AtomicU64]);
 
-impl<'b> Tape<'b> {
+impl<'b> EventLog<'b> {
     /// Words before the first entry: neighbours' tapes share no cache lines.
     const HEAD: usize = 16;
     /// Entries of all tapes of a job together: 64 MiB.
@@ -162,7 +162,7 @@ impl<'b> Tape<'b> {
     }
 
     /// Notes a mark at a time of the board's clock.
-    pub(crate) fn note(&self, at: Duration, mark: Mark) {
+    pub(crate) fn note(&self, at: Duration, mark: Event) {
         let [entries, lost] = [&self.0[0], &self.0[1]];
         let number = entries.load(Ordering::Relaxed);
         match self.entry(number as usize) {
@@ -180,18 +180,18 @@ impl<'b> Tape<'b> {
     /// Notes what was spent by then.
     pub(crate) fn note_cost(&self, at: Duration, usage: &Usage) {
         for (which, value) in usage.words().into_iter().enumerate() {
-            self.note(at, Mark::Cost { which, value });
+            self.note(at, Event::Cost { which, value });
         }
     }
 
     /// All marks that can be read, in the order in which they were noted, and how many did not fit. The times are whatever
     /// was written.
-    pub(crate) fn read(&self) -> (Vec<(Duration, Mark)>, u64) {
+    pub(crate) fn read(&self) -> (Vec<(Duration, Event)>, u64) {
         // Acquire: with the number come the entries.
         let number = self.0[0].load(Ordering::Acquire) as usize;
         let marks = (0..number).map_while(|number| self.entry(number)).filter_map(|[when, what]| {
             let (when, what) = (when.load(Ordering::Relaxed), what.load(Ordering::Relaxed));
-            Some((Duration::from_nanos(when >> 8), Mark::of(when as u8, what)?))
+            Some((Duration::from_nanos(when >> 8), Event::of(when as u8, what)?))
         });
         (marks.collect(), self.0[1].load(Ordering::Relaxed))
     }
@@ -201,32 +201,32 @@ impl<'b> Tape<'b> {
     }
 }
 
-impl Board {
+impl ControlPage {
     /// Worker `rank`'s tape, if the job is recorded.
-    pub(crate) fn tape(&self, rank: usize) -> Option<Tape<'_>> {
-        let entries = self.layout().tape;
-        (entries > 0).then(|| Tape::nth(self.tapes(), entries, rank))
+    pub(crate) fn log(&self, rank: usize) -> Option<EventLog<'_>> {
+        let entries = self.layout().log;
+        (entries > 0).then(|| EventLog::nth(self.logs(), entries, rank))
     }
 
     /// The coordinator's tape, if the job is recorded.
-    pub(crate) fn own_tape(&self) -> Option<Tape<'_>> {
-        self.tape(self.layout().workers)
+    pub(crate) fn own_log(&self) -> Option<EventLog<'_>> {
+        self.log(self.layout().workers)
     }
 
-    fn tapes(&self) -> &[AtomicU64] {
-        let (at, bytes) = self.tapes_at();
+    fn logs(&self) -> &[AtomicU64] {
+        let (at, bytes) = self.logs_at();
         self.segment().words(at, bytes / size_of::<u64>())
     }
 
     /// Notes that worker `rank` does something now, if the job is recorded.
-    pub(crate) fn note(&self, rank: usize, mark: Mark) {
-        if let Some(tape) = self.tape(rank) {
+    pub(crate) fn note(&self, rank: usize, mark: Event) {
+        if let Some(tape) = self.log(rank) {
             tape.note(self.clock(), mark);
         }
     }
 
     /// Notes that the coordinator does something now, if the job is recorded.
-    pub(crate) fn note_own(&self, mark: Mark) {
+    pub(crate) fn note_own(&self, mark: Event) {
         self.note(self.layout().workers, mark);
     }
 
@@ -234,10 +234,10 @@ impl Board {
     ///
     /// # Errors
     /// If there is none.
-    pub(crate) fn clear_tapes(&self) -> Result<()> {
-        if self.layout().tape > 0 {
+    pub(crate) fn clear_logs(&self) -> Result<()> {
+        if self.layout().log > 0 {
             self.reserve(0)?;
-            (0..=self.layout().workers).filter_map(|rank| self.tape(rank)).for_each(|tape| tape.clear());
+            (0..=self.layout().workers).filter_map(|rank| self.log(rank)).for_each(|tape| tape.clear());
         }
         Ok(())
     }
@@ -249,38 +249,38 @@ mod tests {
     use proptest::prelude::*;
 
     fn words(entries: usize) -> Vec<AtomicU64> {
-        (0..Tape::HEAD + 2 * entries).map(|_| AtomicU64::new(0)).collect()
+        (0..EventLog::HEAD + 2 * entries).map(|_| AtomicU64::new(0)).collect()
     }
 
-    fn marks() -> Vec<Mark> {
+    fn marks() -> Vec<Event> {
         let mut marks = vec![
-            Mark::Born { pid: 7 },
-            Mark::Begins,
-            Mark::Takes { slice: 1 << 27 },
-            Mark::Finishes { slice: 0 },
-            Mark::Faults { minor: u64::MAX },
-            Mark::Meets,
-            Mark::Met,
-            Mark::Leaves,
-            Mark::Measures,
-            Mark::Measured,
-            Mark::Prepares,
-            Mark::Forks { rank: 1023 },
-            Mark::OpensNursery,
-            Mark::Calls,
-            Mark::Works,
-            Mark::Attends,
-            Mark::Dies { rank: 3 },
-            Mark::Ends,
+            Event::Born { pid: 7 },
+            Event::Begins,
+            Event::Takes { slice: 1 << 27 },
+            Event::Finishes { slice: 0 },
+            Event::Faults { minor: u64::MAX },
+            Event::Meets,
+            Event::Met,
+            Event::Leaves,
+            Event::Measures,
+            Event::Measured,
+            Event::Prepares,
+            Event::Forks { rank: 1023 },
+            Event::OpensNursery,
+            Event::Calls,
+            Event::Works,
+            Event::Attends,
+            Event::Dies { rank: 3 },
+            Event::Ends,
         ];
-        marks.extend((0..Usage::WORDS).map(|which| Mark::Cost { which, value: 1 << which }));
+        marks.extend((0..Usage::WORDS).map(|which| Event::Cost { which, value: 1 << which }));
         marks
     }
 
     #[test]
     fn what_is_noted_is_read() {
         let words = words(64);
-        let tape = Tape(&words);
+        let tape = EventLog(&words);
         let noted: Vec<_> = marks().into_iter().zip(1..).map(|(mark, at)| (Duration::from_secs(at), mark)).collect();
         noted.iter().for_each(|&(at, mark)| tape.note(at, mark));
         assert_eq!(tape.read(), (noted, 0));
@@ -291,38 +291,38 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_counted() {
         let words = words(8);
-        let tape = Tape(&words);
-        (0..20).for_each(|slice| tape.note(Duration::from_nanos(slice as u64), Mark::Takes { slice }));
+        let tape = EventLog(&words);
+        (0..20).for_each(|slice| tape.note(Duration::from_nanos(slice as u64), Event::Takes { slice }));
         let (read, lost) = tape.read();
         assert_eq!((read.len(), lost), (8, 12));
-        assert_eq!(read[7], (Duration::from_nanos(7), Mark::Takes { slice: 7 }));
+        assert_eq!(read[7], (Duration::from_nanos(7), Event::Takes { slice: 7 }));
     }
 
     #[test]
     fn tapes_fit_their_job_within_reason() {
-        assert_eq!(Tape::entries(4, 1000), 3256);
-        assert!(Tape::entries(1024, 1 << 28) >= Tape::LEAST);
+        assert_eq!(EventLog::entries(4, 1000), 3256);
+        assert!(EventLog::entries(1024, 1 << 28) >= EventLog::LEAST);
         for (workers, slices) in [(1, 0), (2, 5), (1024, 1 << 28), (1, usize::MAX)] {
-            let entries = Tape::entries(workers, slices);
-            let bytes = Tape::bytes(workers, entries).unwrap();
+            let entries = EventLog::entries(workers, slices);
+            let bytes = EventLog::bytes(workers, entries).unwrap();
             assert!(
-                entries.is_multiple_of(8) && bytes.is_multiple_of(Tape::ALIGN) && bytes <= 65 << 20,
+                entries.is_multiple_of(8) && bytes.is_multiple_of(EventLog::ALIGN) && bytes <= 65 << 20,
                 "{workers} {slices} {bytes}"
             );
         }
-        assert_eq!((Tape::bytes(3, 0), Tape::bytes(3, usize::MAX)), (Some(0), None));
+        assert_eq!((EventLog::bytes(3, 0), EventLog::bytes(3, usize::MAX)), (Some(0), None));
     }
 
     proptest! {
         /// Whatever somebody writes there, reading ends, and writing goes nowhere else.
         #[test]
-        fn nonsense_is_harmless(nonsense in proptest::collection::vec(any::<u64>(), Tape::HEAD + 32), small in any::<u8>()) {
+        fn nonsense_is_harmless(nonsense in proptest::collection::vec(any::<u64>(), EventLog::HEAD + 32), small in any::<u8>()) {
             let words: Vec<_> = nonsense.iter().map(|&word| AtomicU64::new(word)).collect();
-            let tape = Tape(&words);
+            let tape = EventLog(&words);
             prop_assert!(tape.read().0.len() <= 16);
             words[0].store(u64::from(small), Ordering::Relaxed);
             prop_assert!(tape.read().0.len() <= 16);
-            tape.note(Duration::MAX, Mark::Leaves);
+            tape.note(Duration::MAX, Event::Leaves);
             prop_assert!(tape.read().0.len() <= 16);
         }
     }

@@ -1,20 +1,20 @@
 //! How a worker who stays waits between jobs: it comes to the end of one and sleeps until the call to the next.
 
-use super::call::{Call, Heard};
-use super::patience::Patience;
-use super::words::{AtomicU64, Ordering};
+use super::atomic::{AtomicU64, Ordering};
+use super::doorbell::{Doorbell, Ticket};
+use super::spin_policy::SpinPolicy;
 
 /// What a worker hears of, and what it has said.
-pub(crate) struct Ears {
-    patience: Patience,
-    heard: Heard,
+pub(crate) struct JobWaiter {
+    patience: SpinPolicy,
+    heard: Ticket,
     /// The last job that it knows of.
     job: u64,
 }
 
-impl Ears {
+impl JobWaiter {
     /// Of one that has heard this call, and knows of this job.
-    pub(crate) fn new(patience: Patience, heard: Heard, job: u64) -> Self {
+    pub(crate) fn new(patience: SpinPolicy, heard: Ticket, job: u64) -> Self {
         Self { patience, heard, job }
     }
 
@@ -24,10 +24,10 @@ impl Ears {
     }
 
     /// Waits until there is another `job`.
-    pub(crate) fn listen(&mut self, call: &Call, job: &AtomicU64) {
+    pub(crate) fn wait_for_job(&mut self, call: &Doorbell, job: &AtomicU64) {
         let mut tries = 0;
         loop {
-            self.heard = call.heard();
+            self.heard = call.last_ticket();
             let now = job.load(Ordering::Acquire);
             if now != self.job {
                 self.job = now;
