@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::engine::MOST_WORKERS;
-use crate::engines::{Hands, Upbringing};
+use crate::engines::{WorkerConfig, WorkerPool};
 use crate::error::{Error, Result};
 use crate::process;
 use crate::sys::cpu;
@@ -11,7 +11,7 @@ use crate::sys::cpu;
 /// What is decided when a crew starts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CrewSettings {
-    /// How many workers; as many as there are [`cpus`](crate::cpus) if not given.
+    /// How many job_context.rs; as many as there are [`cpus`](crate::cpus) if not given.
     pub workers: Option<usize>,
     /// To how many threads libraries are held in each: 1 if not given, 0 leaves them alone; see
     /// [`Job::threads_per_worker`](crate::Job::threads_per_worker).
@@ -21,17 +21,17 @@ pub struct CrewSettings {
 }
 
 impl CrewSettings {
-    fn read(self) -> Result<(usize, Upbringing)> {
+    fn read(self) -> Result<(usize, WorkerConfig)> {
         let workers = self.workers.unwrap_or_else(cpu::count);
         check(workers)?;
-        Ok((workers, Upbringing { threads: self.threads_per_worker.unwrap_or(1), pin: self.pin, confined: false }))
+        Ok((workers, WorkerConfig { threads: self.threads_per_worker.unwrap_or(1), pin: self.pin, confined: false }))
     }
 }
 
 /// Worker processes that are forked once and work on many jobs, one after the other.
 ///
 /// A job of a [`fork`](crate::fork()) costs some hundred microseconds for making processes; a crew's costs some microseconds. In
-/// exchange a body captures nothing: its workers are copies of this process as it was when they were forked, and know of what
+/// exchange a body captures nothing: its job_context.rs are copies of this process as it was when they were forked, and know of what
 /// came later only the arrays that are lent to them (those that were made later as well) and one argument of plain data.
 ///
 /// ```
@@ -48,15 +48,15 @@ impl CrewSettings {
 /// # Ok::<(), parfork::Error>(())
 /// ```
 ///
-/// One job at a time: to run is to borrow the crew alone. Between jobs workers sleep. A worker that dies is replaced before the
+/// One job at a time: to run is to borrow the crew alone. Between jobs job_context.rs sleep. A worker that dies is replaced before the
 /// next job, and within one if it has [retries](crate::Job::retries); when a job fails, all are. Replacements come from a process
 /// that was forked when the crew was started, so this process may have threads by then.
 ///
-/// When a crew is dropped, its workers are ended. What they have mapped of an array is given back when the array is dropped.
-pub struct Crew(Hands);
+/// When a crew is dropped, its job_context.rs are ended. What they have mapped of an array is given back when the array is dropped.
+pub struct Crew(WorkerPool);
 
 impl Crew {
-    /// Forks so many workers.
+    /// Forks so many job_context.rs.
     ///
     /// # Errors
     /// If this process has other threads; if there are to be none or more than [`MOST_WORKERS`]; if the system makes fewer.
@@ -64,7 +64,7 @@ impl Crew {
         Self::with(CrewSettings { workers: Some(workers), ..CrewSettings::default() })
     }
 
-    /// Forks workers as these settings say.
+    /// Forks job_context.rs as these settings say.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -72,11 +72,13 @@ impl Crew {
         let (workers, upbringing) = settings.read()?;
         // SAFETY: each fork is made by the only thread there is, so no other holds anything that a worker could wait for.
         #[allow(unsafe_code)]
-        let hands = unsafe { Hands::start(workers, MOST_WORKERS, upbringing, cpu::count(), process::be_alone) };
+        let hands = unsafe {
+            WorkerPool::start(workers, MOST_WORKERS, upbringing, cpu::count(), process::ensure_single_threaded)
+        };
         hands.map(Self)
     }
 
-    /// Forks workers even if this process has other threads.
+    /// Forks job_context.rs even if this process has other threads.
     ///
     /// # Errors
     /// If there are to be none or more than [`MOST_WORKERS`]; if the system makes fewer.
@@ -87,10 +89,10 @@ impl Crew {
     pub unsafe fn start_in_threaded_process(settings: CrewSettings) -> Result<Self> {
         let (workers, upbringing) = settings.read()?;
         // SAFETY: passed on to the caller.
-        unsafe { Hands::start(workers, MOST_WORKERS, upbringing, cpu::count(), || Ok(())) }.map(Self)
+        unsafe { WorkerPool::start(workers, MOST_WORKERS, upbringing, cpu::count(), || Ok(())) }.map(Self)
     }
 
-    /// How many workers there are; this process is not counted.
+    /// How many job_context.rs there are; this process is not counted.
     pub fn workers(&self) -> usize {
         self.0.workers()
     }
@@ -100,13 +102,13 @@ impl Crew {
     ///
     /// For those who trust their code: a body that crashes takes the coordinator with it here, nothing keeps it from writing to
     /// inputs, and while it works nobody looks at deadlines. A panic in its own part ends the job, also one with
-    /// [retries](crate::Job::retries), which are for workers. No job can [go on without the
+    /// [retries](crate::Job::retries), which are for job_context.rs. No job can [go on without the
     /// dead](crate::Job::continue_after_death) then.
     pub fn coordinator_works(&mut self, joins_in: bool) {
         self.0.set_coordinator_works(joins_in);
     }
 
-    /// Lets there be another number of workers. They are new ones then.
+    /// Lets there be another number of job_context.rs. They are new ones then.
     ///
     /// # Errors
     /// As [`start`](Self::start); the crew can be used on, and tries again to have as many.
@@ -115,10 +117,10 @@ impl Crew {
         self.0.resize(workers)
     }
 
-    /// Ends all workers and waits until they are gone, as dropping the crew does.
+    /// Ends all job_context.rs and waits until they are gone, as dropping the crew does.
     pub fn dismiss(self) {}
 
-    pub(crate) fn hands(&mut self) -> &mut Hands {
+    pub(crate) fn hands(&mut self) -> &mut WorkerPool {
         &mut self.0
     }
 }

@@ -43,8 +43,8 @@ use crate::shared::Shared;
 use crate::slices::Split;
 use crate::sys::child::Exit;
 use crate::sys::memory::Access;
-use crate::sys::orphans::Orphans;
 use crate::sys::program::{Heard, Program, Start};
+use crate::sys::subreaper::Subreaper;
 use serve::Order;
 
 #[cfg(doc)]
@@ -152,7 +152,7 @@ impl<'f> Task<'f> {
         };
         // Dropped when the worker is gone, and with it the process.
         let _orphans =
-            Orphans::adopt(MARK).map_err(Error::system("become the parent of processes that are left behind"))?;
+            Subreaper::adopt(MARK).map_err(Error::system("become the parent of processes that are left behind"))?;
         match Job::with(lent, settings).run(|_, _| answer(&start, order.memory)) {
             Ok(answers) => Ok(answers.first().copied().unwrap_or_default()),
             Err(Error::BodyFailed(refusal)) => Err(match refusal.reason.split_once('\0') {

@@ -97,7 +97,7 @@ fn signalled(signal: c_int, words: &str) -> impl Fn(&Death, &str) {
     }
 }
 
-/// `tests/witness.rs` looks at what is said of faults; here it is that the end is what it is.
+/// `tests/fault_handler.rs` looks at what is said of faults; here it is that the end is what it is.
 fn faulted(signal: c_int, words: &str) -> impl Fn(&Death, &str) {
     move |death, text| {
         assert!(matches!(&death.cause, Cause::Faulted(fault) if fault.signal == signal), "{text}");

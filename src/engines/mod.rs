@@ -1,29 +1,29 @@
 //! The same job run serially, on threads, or in processes.
 //!
-//! A job reaches an engine as a [`Work`] (loans, grid, board) and a [`Labour`] (the body). An engine decides only who runs
-//! [`Labour::labour`] and at which addresses the loans are; what is dealt, run, journalled and gathered is the same code.
+//! A job reaches an engine as a [`JobContext`] (loans, grid, board) and a [`RunSlices`] (the body). An engine decides only who runs
+//! [`RunSlices::run_slices`] and at which addresses the loans are; what is dealt, run, journalled and gathered is the same code.
 
-mod attend;
 mod crew;
-mod desk;
+mod fault_location;
+mod job_context;
 mod ledger;
-mod live;
-mod notes;
 mod processes;
+mod retry_tracker;
 mod serial;
-mod standstill;
+mod stall_detector;
+mod supervise;
 #[cfg(feature = "threads")]
 mod threads;
-mod toll;
-mod whereabouts;
-mod work;
+mod tracer;
+mod worker_main;
+mod worker_memory;
 
-pub(crate) use crew::{Hands, Task, Tender};
-pub(crate) use desk::Care;
+pub(crate) use crew::{BodyFn, CrewJob, WorkerPool};
+pub use job_context::Progress;
+pub(crate) use job_context::{Body, JobContext, Programs, RunSlices, Supervision, WorkerConfig};
 pub(crate) use ledger::Ledger;
 pub(crate) use processes::{run_alone, run_in_threaded_process};
-pub use work::Progress;
-pub(crate) use work::{Body, Labour, Orders, Programs, Upbringing, Work};
+pub(crate) use worker_memory::OutputProtection;
 
 use crate::engine::Engine;
 use crate::error::{Death, Result};
@@ -31,15 +31,15 @@ use crate::error::{Death, Result};
 /// Reads words as a crew's worker reads what it is told.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn read_bill(words: &[u64]) {
-    crew::read_bill(words);
+    crew::read_descriptor(words);
 }
 
-/// Runs the job as `engine` does; the deaths of workers that it survived.
+/// Runs the job as `engine` does; the deaths of job_context.rs that it survived.
 pub(crate) fn run(
     engine: Engine,
-    work: &Work<'_>,
-    labour: &(dyn Labour + Sync),
-    orders: &mut Orders<'_>,
+    work: &JobContext<'_>,
+    labour: &(dyn RunSlices + Sync),
+    orders: &mut Supervision<'_>,
 ) -> Result<Vec<Death>> {
     match engine {
         Engine::Serial => serial::run(work, labour, orders),

@@ -1,25 +1,29 @@
 //! Workers as processes forked for this job.
 //!
 //! Coordinator: forks, waits for (all have come to the end OR a death OR the clock OR a request to stop), reaps; once more for
-//! slices that dead workers left. Worker: attaches what was lent, labours, says that it has come to the end, leaves when it
+//! slices that dead job_context.rs left. Worker: attaches what was lent, labours, says that it has come to the end, leaves when it
 //! may.
 
-use super::attend::attend;
+use super::job_context::{JobContext, Round, RunSlices, Supervision};
 use super::ledger::Left;
-use super::live::{Ways, live};
-use super::toll::Toll;
-use super::work::{Labour, Orders, Round, Work};
+use super::retry_tracker::RetryTracker;
+use super::supervise::supervise;
+use super::worker_main::{PreFork, worker_main};
 use crate::error::{Death, Error, Result};
-use crate::process::{self, Crowd, Held, Leaving, Nursery};
+use crate::process::{self, Exiting, ForkServer, MailboxLock, WorkerSet};
 use crate::sync::{ControlPage, Event, SliceState, SpinPolicy};
 use crate::sys::pidfd::Remaining;
-use crate::sys::{child, limits, shortage};
+use crate::sys::{child, limits, oom};
 
 /// Runs the job, if this process has one thread.
-pub(crate) fn run_alone(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>) -> Result<Vec<Death>> {
+pub(crate) fn run_alone(
+    work: &JobContext<'_>,
+    labour: &dyn RunSlices,
+    orders: &mut Supervision<'_>,
+) -> Result<Vec<Death>> {
     // SAFETY: each fork is made by the only thread there is, so no other holds anything that a worker could wait for.
     #[allow(unsafe_code)]
-    let mut staff = unsafe { OneShot::new(&process::be_alone) };
+    let mut staff = unsafe { OneShot::new(&process::ensure_single_threaded) };
     run_rounds(work, labour, orders, &mut staff)
 }
 
@@ -29,45 +33,45 @@ pub(crate) fn run_alone(work: &Work<'_>, labour: &dyn Labour, orders: &mut Order
 /// As for [`child::spawn`]: the body uses nothing that another thread may hold at the time of the fork.
 #[allow(unsafe_code)]
 pub(crate) unsafe fn run_in_threaded_process(
-    work: &Work<'_>,
-    labour: &dyn Labour,
-    orders: &mut Orders<'_>,
+    work: &JobContext<'_>,
+    labour: &dyn RunSlices,
+    orders: &mut Supervision<'_>,
 ) -> Result<Vec<Death>> {
     // SAFETY: passed on to the caller.
     let mut staff = unsafe { OneShot::new(&|| Ok(())) };
     run_rounds(work, labour, orders, &mut staff)
 }
 
-/// Where the workers of rounds come from.
-pub(super) trait Staff {
-    /// Lets workers begin with a round.
+/// Where the job_context.rs of rounds come from.
+pub(super) trait WorkerSource {
+    /// Lets job_context.rs begin with a round.
     fn begin(
         &mut self,
-        work: &Work<'_>,
-        labour: &dyn Labour,
+        work: &JobContext<'_>,
+        labour: &dyn RunSlices,
         round: &mut Round,
-        orders: &Orders<'_>,
-    ) -> Result<&mut Crowd>;
+        orders: &Supervision<'_>,
+    ) -> Result<&mut WorkerSet>;
 
     /// How long to look for their end before sleeping.
     fn patience(&self) -> Option<SpinPolicy>;
 
-    /// A round is over: all that its workers could do is done. `more` if there may be another one for this job; `gone` if that
-    /// is for when the memory of its workers is gone as well. Whether none of them can do anything any more, if there may be.
+    /// A round is over: all that its job_context.rs could do is done. `more` if there may be another one for this job; `gone` if that
+    /// is for when the memory of its job_context.rs is gone as well. Whether none of them can do anything any more, if there may be.
     fn end(&mut self, board: &ControlPage, more: bool, gone: bool) -> bool;
 
     /// The job is over. Those of its processes that should have ended and have not.
     fn close(&mut self) -> Vec<Remaining>;
 }
 
-/// Runs rounds until no slice is missing: all slices first, then, with new workers, those that dead ones left. A slice that
-/// has killed more workers than there are retries is set aside, and ends the job with an error when all others are done. A round
+/// Runs rounds until no slice is missing: all slices first, then, with new job_context.rs, those that dead ones left. A slice that
+/// has killed more job_context.rs than there are retries is set aside, and ends the job with an error when all others are done. A round
 /// in which nobody died has left nothing, or what it has left is an error, which the answers' reader finds.
 pub(super) fn run_rounds(
-    work: &Work<'_>,
-    labour: &dyn Labour,
-    orders: &mut Orders<'_>,
-    staff: &mut dyn Staff,
+    work: &JobContext<'_>,
+    labour: &dyn RunSlices,
+    orders: &mut Supervision<'_>,
+    staff: &mut dyn WorkerSource,
 ) -> Result<Vec<Death>> {
     let done = rounds(work, labour, orders, staff);
     match staff.close() {
@@ -76,15 +80,20 @@ pub(super) fn run_rounds(
     }
 }
 
-fn rounds(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>, staff: &mut dyn Staff) -> Result<Vec<Death>> {
-    shortage::count(orders.began);
-    let (mut round, mut toll) = (work.first_round(true), Toll::new(work.retries));
+fn rounds(
+    work: &JobContext<'_>,
+    labour: &dyn RunSlices,
+    orders: &mut Supervision<'_>,
+    staff: &mut dyn WorkerSource,
+) -> Result<Vec<Death>> {
+    oom::count(orders.began);
+    let (mut round, mut toll) = (work.first_round(true), RetryTracker::new(work.retries));
     let mut fewest = work.dealer.slices;
     for number in 1.. {
         work.board.note_own(Event::Prepares);
         let patience = staff.patience();
         let crowd = staff.begin(work, labour, &mut round, orders)?;
-        let attended = attend(work, &round, crowd, patience, orders);
+        let attended = supervise(work, &round, crowd, patience, orders);
         work.board.note_own(Event::Ends);
         let late = orders.late();
         let left = match attended.is_ok() && orders.ledger.has_dead() {
@@ -101,7 +110,7 @@ fn rounds(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>, staff: 
             break;
         }
         if work.in_step() {
-            // Its workers may have met, and nobody else can take part in what they then did.
+            // Its job_context.rs may have met, and nobody else can take part in what they then did.
             return Err(toll.first(work.board.done()));
         }
         let is_lost = |left: &Left| toll.is_set_aside(left.slice);
@@ -109,12 +118,12 @@ fn rounds(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>, staff: 
         if left.iter().all(is_lost) || toll.is_hopeless() || !all_past {
             return Err(toll.error(work.board.done()));
         }
-        // The kernel ends a program with its worker, but later than other workers may go on.
+        // The kernel ends a program with its worker, but later than other job_context.rs may go on.
         let processes = labour.programs().map(|programs| programs.end_left()).unwrap_or_default();
         if !processes.is_empty() {
             return Err(Error::Remaining { processes, error: Some(Box::new(toll.error(work.board.done()))) });
         }
-        // SAFETY: the round has ended and its workers are past their last instruction; the next one's are not born yet.
+        // SAFETY: the round has ended and its job_context.rs are past their last instruction; the next one's are not born yet.
         #[allow(unsafe_code)]
         unsafe {
             work.board.clear_for_next_round();
@@ -144,10 +153,10 @@ fn rounds(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>, staff: 
 /// Workers forked for each round.
 struct OneShot<'o> {
     may_fork: &'o dyn Fn() -> Result<()>,
-    crowd: Option<Crowd>,
-    nursery: Option<Nursery>,
+    crowd: Option<WorkerSet>,
+    nursery: Option<ForkServer>,
     /// Who gives back its memory while others go on.
-    leaving: Vec<Leaving>,
+    leaving: Vec<Exiting>,
     /// Who should have ended and has not.
     remaining: Vec<Remaining>,
 }
@@ -160,35 +169,35 @@ impl<'o> OneShot<'o> {
         Self { may_fork, crowd: None, nursery: None, leaving: Vec::new(), remaining: Vec::new() }
     }
 
-    /// The workers of a job's first round, and the process that will fork those of the others if there may be others.
-    fn first(&mut self, work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Result<Crowd> {
+    /// The job_context.rs of a job's first round, and the process that will fork those of the others if there may be others.
+    fn first(&mut self, work: &JobContext<'_>, labour: &dyn RunSlices, round: &Round) -> Result<WorkerSet> {
         (self.may_fork)()?;
         // SAFETY: this process may fork.
         #[allow(unsafe_code)]
-        let crowd = unsafe { fork_crowd(work, labour, round) }?;
-        // After the workers, which begin the sooner for it. Without one (the limit of processes is reached), this process
+        let crowd = unsafe { fork_workers(work, labour, round) }?;
+        // After the job_context.rs, which begin the sooner for it. Without one (the limit of processes is reached), this process
         // forks the replacements, if it still may.
         if round.goes_on && !work.in_step() {
             work.board.note_own(Event::OpensNursery);
             // SAFETY: nothing has happened since the forks above that could have started a thread.
             #[allow(unsafe_code)]
-            let nursery = unsafe { open_nursery(work, labour) };
+            let nursery = unsafe { open_fork_server(work, labour) };
             self.nursery = nursery.ok();
         }
         Ok(crowd)
     }
 
-    /// The workers of a later round.
-    fn replacements(&mut self, work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Result<Crowd> {
+    /// The job_context.rs of a later round.
+    fn replacements(&mut self, work: &JobContext<'_>, labour: &dyn RunSlices, round: &Round) -> Result<WorkerSet> {
         work.board.note_own(Event::Forks { rank: 0 });
-        match self.nursery.as_mut().map(|nursery| nursery.bear(round.processes)) {
+        match self.nursery.as_mut().map(|nursery| nursery.spawn(round.processes)) {
             Some(Ok(crowd)) if crowd.len() == round.processes => return Ok(crowd),
             // Whoever it made is gone with it.
             failed => drop(failed),
         }
         self.nursery = None;
         (self.may_fork)()?;
-        // Workers of that nursery may have signed.
+        // Workers of that fork_server may have signed.
         // SAFETY: they are gone, and no others are born yet.
         #[allow(unsafe_code)]
         unsafe {
@@ -197,13 +206,19 @@ impl<'o> OneShot<'o> {
         // SAFETY: this process may fork.
         #[allow(unsafe_code)]
         unsafe {
-            fork_crowd(work, labour, round)
+            fork_workers(work, labour, round)
         }
     }
 }
 
-impl Staff for OneShot<'_> {
-    fn begin(&mut self, work: &Work<'_>, labour: &dyn Labour, round: &mut Round, _: &Orders<'_>) -> Result<&mut Crowd> {
+impl WorkerSource for OneShot<'_> {
+    fn begin(
+        &mut self,
+        work: &JobContext<'_>,
+        labour: &dyn RunSlices,
+        round: &mut Round,
+        _: &Supervision<'_>,
+    ) -> Result<&mut WorkerSet> {
         let crowd = match round.first {
             true => self.first(work, labour, round),
             false => self.replacements(work, labour, round),
@@ -227,7 +242,7 @@ impl Staff for OneShot<'_> {
             self.remaining.extend(remaining);
         }
         if gone {
-            self.remaining.extend(self.leaving.drain(..).filter_map(Leaving::end));
+            self.remaining.extend(self.leaving.drain(..).filter_map(Exiting::end));
         }
         self.remaining.is_empty()
     }
@@ -235,44 +250,44 @@ impl Staff for OneShot<'_> {
     fn close(&mut self) -> Vec<Remaining> {
         let mut remaining = std::mem::take(&mut self.remaining);
         // Workers before the one that reaps them.
-        remaining.extend(self.crowd.take().into_iter().flat_map(Crowd::dismiss));
-        remaining.extend(self.leaving.drain(..).filter_map(Leaving::end));
-        remaining.extend(self.nursery.take().and_then(Nursery::close));
+        remaining.extend(self.crowd.take().into_iter().flat_map(WorkerSet::dismiss));
+        remaining.extend(self.leaving.drain(..).filter_map(Exiting::end));
+        remaining.extend(self.nursery.take().and_then(ForkServer::close));
         remaining
     }
 }
 
-/// Forks the workers of a round.
+/// Forks the job_context.rs of a round.
 ///
 /// # Safety
 /// As for [`child::spawn`].
 #[allow(unsafe_code)]
-unsafe fn fork_crowd(work: &Work<'_>, labour: &dyn Labour, round: &Round) -> Result<Crowd> {
+unsafe fn fork_workers(work: &JobContext<'_>, labour: &dyn RunSlices, round: &Round) -> Result<WorkerSet> {
     let workers = round.processes;
     child::flush_buffers();
-    let mut crowd = Crowd::new(work.board);
+    let mut crowd = WorkerSet::new(work.board);
     // SAFETY: this process has one thread, or the caller vouches for what the others do to what all have.
-    let ways = unsafe { Ways::of(work.upbringing) };
+    let ways = unsafe { PreFork::of(work.worker_config) };
     for rank in 0..workers {
         work.board.note_own(Event::Forks { rank });
         // SAFETY: passed on to the caller.
-        let born = unsafe { child::spawn(|| live(work, labour, round, rank, &ways)) };
+        let born = unsafe { child::spawn(|| worker_main(work, labour, round, rank, &ways)) };
         let fork = |source| Error::Fork { started: rank, asked: workers, limit: limits::process_limit(), source };
         crowd.add(born.map_err(fork)?);
     }
     Ok(crowd)
 }
 
-/// Forks the process that will fork the workers of later rounds.
+/// Forks the process that will fork the job_context.rs of later rounds.
 ///
 /// # Safety
 /// As for [`child::spawn`].
 #[allow(unsafe_code)]
-unsafe fn open_nursery(work: &Work<'_>, labour: &dyn Labour) -> std::io::Result<Nursery> {
+unsafe fn open_fork_server(work: &JobContext<'_>, labour: &dyn RunSlices) -> std::io::Result<ForkServer> {
     // SAFETY: passed on to the caller.
-    let ways = unsafe { Ways::of(work.upbringing) };
+    let ways = unsafe { PreFork::of(work.worker_config) };
     let mut number = 0;
-    let bear = |crowd: &mut Crowd, held: Held<'_>| {
+    let bear = |crowd: &mut WorkerSet, held: MailboxLock<'_>| {
         number += 1;
         let mut slices = work.board.free();
         slices.retain(|&slice| work.only.is_none_or(|only| only == slice));
@@ -280,14 +295,14 @@ unsafe fn open_nursery(work: &Work<'_>, labour: &dyn Labour) -> std::io::Result<
         for (rank, berth) in work.board.slots().iter().enumerate().take(round.dealer.workers) {
             let life = || {
                 held.wait();
-                live(work, labour, &round, rank, &ways)
+                worker_main(work, labour, &round, rank, &ways)
             };
-            // SAFETY: the nursery has one thread.
+            // SAFETY: the fork_server has one thread.
             let Ok(child) = (unsafe { child::spawn(life) }) else { break };
             berth.enter(child.pid());
             crowd.add(child);
         }
     };
     // SAFETY: passed on to the caller.
-    unsafe { Nursery::open(work.board, bear) }
+    unsafe { ForkServer::open(work.board, bear) }
 }

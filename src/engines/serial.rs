@@ -1,18 +1,18 @@
 //! One worker, the calling thread.
 
-use super::desk::Desk;
-use super::work::{Labour, Orders, Stopped, Work};
+use super::job_context::{JobContext, RunSlices, Stopped, Supervision};
+use super::worker_memory::WorkerMemory;
 use crate::error::{Death, Result};
 use crate::sync::{EndedEarly, Event};
 
-pub(super) fn run(work: &Work<'_>, labour: &dyn Labour, orders: &mut Orders<'_>) -> Result<Vec<Death>> {
+pub(super) fn run(work: &JobContext<'_>, labour: &dyn RunSlices, orders: &mut Supervision<'_>) -> Result<Vec<Death>> {
     work.board.note_own(Event::Works);
     work.board.note(0, Event::Born { pid: std::process::id() });
-    let desk = Desk::of_coordinator(work.loans, None);
+    let desk = WorkerMemory::of_coordinator(work.loans, None);
     // SAFETY: the arrays' own addresses in this process, writable; one worker, one rank. What is lent for reading is only
     // viewed for reading.
     #[allow(unsafe_code)]
-    let done = unsafe { labour.labour(work, &work.first_round(false), 0, &desk) };
+    let done = unsafe { labour.run_slices(work, &work.first_round(false), 0, &desk) };
     orders.ledger.begin_round(work.board.roll(0), 1);
     work.board.note_own(Event::Ends);
     orders.tell(work.board);

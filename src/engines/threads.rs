@@ -4,22 +4,26 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
-use super::desk::Desk;
-use super::work::{Labour, Orders, Stopped, Work};
+use super::job_context::{JobContext, RunSlices, Stopped, Supervision};
+use super::worker_memory::WorkerMemory;
 use crate::error::{Death, Error, Result};
 use crate::sync::{EndedEarly, Event};
 
-pub(super) fn run(work: &Work<'_>, labour: &(dyn Labour + Sync), orders: &mut Orders<'_>) -> Result<Vec<Death>> {
+pub(super) fn run(
+    work: &JobContext<'_>,
+    labour: &(dyn RunSlices + Sync),
+    orders: &mut Supervision<'_>,
+) -> Result<Vec<Death>> {
     let workers = work.dealer.workers;
     let (left, stopped) = (AtomicUsize::new(workers), AtomicBool::new(false));
     orders.ledger.begin_round(work.board.roll(0), workers);
     let live = |rank: usize, _leaving: Leaving<'_>| {
         work.board.note(rank, Event::Born { pid: std::process::id() });
-        let desk = Desk::of_coordinator(work.loans, None);
+        let desk = WorkerMemory::of_coordinator(work.loans, None);
         // SAFETY: the arrays' own addresses in this process, writable; each rank is spawned once below. What is lent for
         // reading is only viewed for reading.
         #[allow(unsafe_code)]
-        match unsafe { labour.labour(work, &work.first_round(false), rank, &desk) } {
+        match unsafe { labour.run_slices(work, &work.first_round(false), rank, &desk) } {
             Ok(deeds) => work.board.arrive(0, rank, deeds, workers),
             Err(Stopped) => stopped.store(true, Ordering::Relaxed),
         }
@@ -57,7 +61,7 @@ pub(super) fn run(work: &Work<'_>, labour: &(dyn Labour + Sync), orders: &mut Or
 
 /// Tells progress until all have left, and when the job is to end lets nobody begin another slice. A thread cannot be ended
 /// in the middle of one.
-fn watch(work: &Work<'_>, orders: &mut Orders<'_>, left: &AtomicUsize) {
+fn watch(work: &JobContext<'_>, orders: &mut Supervision<'_>, left: &AtomicUsize) {
     while left.load(Ordering::Acquire) > 0 {
         orders.tell(work.board);
         let over = work.board.head().end.over().is_some();

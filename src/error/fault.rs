@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::sys::symbol;
 
-pub use crate::sys::witness::AccessKind;
+pub use crate::sys::fault_handler::AccessKind;
 
 /// The fault that a worker died of: a memory access or an instruction that could not be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub enum FaultLocation {
         /// How many bytes before.
         bytes: u64,
     },
-    /// Where the coordinator has an array, and workers have nothing.
+    /// Where the coordinator has an array, and job_context.rs have nothing.
     Coordinators {
         /// Which, if it was lent.
         array: Option<ArrayName>,

@@ -21,7 +21,7 @@ use crate::lend::narrow;
 use crate::shared::raw_view;
 use crate::slices::{Extent, Grid, Region};
 use crate::sys::fork_stamp::{self, Stamp};
-use crate::sys::memory::{self, Inheritance, Keeping, Mapping};
+use crate::sys::memory::{self, Inheritance, MapMode, Mapping};
 
 /// This program as a worker of `parfork exec`.
 ///
@@ -111,7 +111,7 @@ impl ProgramWorker {
         self.manifest.rank
     }
 
-    /// How many workers there are.
+    /// How many job_context.rs there are.
     pub fn size(&self) -> usize {
         self.manifest.size
     }
@@ -306,7 +306,7 @@ impl Mapped {
             if len < entry.bytes().max(1) || !safe {
                 return Err(io::Error::other("it is not what the manifest says"));
             }
-            let keeping = if entry.output { Keeping::SharedToWrite } else { Keeping::SharedToRead };
+            let keeping = if entry.output { MapMode::SharedToWrite } else { MapMode::SharedToRead };
             Ok((memory::inode_of(&fd)?, Mapping::new(&fd, len, keeping, Inheritance::Withheld)?))
         };
         let (inode, memory) = mapped().map_err(Error::system("map an array that this program was given"))?;

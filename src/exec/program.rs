@@ -13,7 +13,7 @@ use crate::engines::Programs;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::settings::{RetryPolicy, Settings};
-use crate::sys::orphans::Orphans;
+use crate::sys::subreaper::Subreaper;
 
 /// A program with its arguments, and how its copies are started.
 #[derive(Clone, Debug)]
@@ -110,7 +110,7 @@ pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Res
         Some(sandbox) => Some((sandbox.support()?, reach(&program.name, &program.arguments, &program.readable))),
         None => None,
     };
-    // It is for the programs: workers have to start them.
+    // It is for the programs: job_context.rs have to start them.
     let settings = Settings { retry_policy: RetryPolicy::BodyOverwrites, ..settings.sandbox_around_programs() };
     let plan = Plan {
         split: settings.split.unwrap_or_default(),
@@ -122,10 +122,10 @@ pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Res
         confine,
     };
     let lot = Lot::new(arrays);
-    let orphans = Orphans::adopt(MARK).map_err(Error::system("become the parent of what programs leave behind"))?;
+    let orphans = Subreaper::adopt(MARK).map_err(Error::system("become the parent of what programs leave behind"))?;
     let shepherd = Shepherd::new(program, &lot, plan, &orphans);
     let done = Job::with(&lot, settings).run_programs(|worker, mut share| shepherd.work(worker, &mut share), &shepherd);
-    // All workers are gone, and with them their programs.
+    // All job_context.rs are gone, and with them their programs.
     let done = match shepherd.end_left() {
         none if none.is_empty() => done?,
         processes => return Err(Error::Remaining { processes, error: done.err().map(Box::new) }),

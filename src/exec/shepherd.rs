@@ -18,19 +18,19 @@ use crate::slices::{Schedule, Split};
 use crate::sync::ExitMessage;
 use crate::sys::child::{self, Exit};
 use crate::sys::memory::{document, get, punch};
-use crate::sys::orphans::Orphans;
 use crate::sys::pools::VARIABLES;
 use crate::sys::program::{self, Heard, Start};
 use crate::sys::sandbox::Support;
+use crate::sys::subreaper::Subreaper;
 use crate::worker::Worker;
 
-/// What all workers of a job have in mind; each that is forked makes its own of it.
+/// What all job_context.rs of a job have in mind; each that is forked makes its own of it.
 pub(super) struct Shepherd<'s> {
     program: &'s Program,
     lot: &'s Lot,
     plan: Plan,
     coordinator: u32,
-    orphans: &'s Orphans,
+    orphans: &'s Subreaper,
     /// What this worker has started, once it has. One thread ever looks at it.
     flock: Mutex<Option<Flock>>,
 }
@@ -77,7 +77,7 @@ const LEAVING: u16 = 5000;
 const IN_ENVIRONMENT: usize = 32 << 10;
 
 impl<'s> Shepherd<'s> {
-    pub(super) fn new(program: &'s Program, lot: &'s Lot, plan: Plan, orphans: &'s Orphans) -> Self {
+    pub(super) fn new(program: &'s Program, lot: &'s Lot, plan: Plan, orphans: &'s Subreaper) -> Self {
         Self { program, lot, plan, coordinator: std::process::id(), orphans, flock: Mutex::new(None) }
     }
 

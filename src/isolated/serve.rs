@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::formats::InputFile;
 use crate::sandbox::Sandbox;
 use crate::sys::limits;
-use crate::sys::memory::{Inheritance, Keeping, Mapping, reopen};
+use crate::sys::memory::{Inheritance, MapMode, Mapping, reopen};
 
 /// The first argument of a program that is started to be isolated; the second is the task's name.
 const ISOLATED: &str = "parfork-isolated";
@@ -113,7 +113,7 @@ struct Bytes(Mapping);
 impl Bytes {
     /// The first `len` bytes of a file that the coordinator has made for them, and does not look into until this process has ended.
     fn new(fd: &OwnedFd, len: usize) -> io::Result<Self> {
-        Mapping::new(fd, len, Keeping::SharedToWrite, Inheritance::Withheld).map(Self)
+        Mapping::new(fd, len, MapMode::SharedToWrite, Inheritance::Withheld).map(Self)
     }
 
     #[allow(unsafe_code)]

@@ -8,7 +8,7 @@ use super::recorder::{Recorder, Remains};
 use super::{Job, cpus};
 use crate::answer::{Answer, Answers};
 use crate::engine::{Engine, MOST_WORKERS};
-use crate::engines::{Care, Hands, Ledger, Orders, Upbringing, Work};
+use crate::engines::{JobContext, Ledger, OutputProtection, Supervision, WorkerConfig, WorkerPool};
 use crate::error::{Death, Error, Result};
 use crate::lend::{Lend, Loan, cut};
 use crate::report::Report;
@@ -22,8 +22,8 @@ impl<L: Lend> Job<'_, L> {
     /// Cuts, makes the board, lets `engine` work, gathers; with a crew's hands if there are any.
     pub(crate) fn run_as<R: Answer>(
         self,
-        mut hands: Option<&mut Hands>,
-        engine: impl FnOnce(&Work<'_>, &mut Orders<'_>, Option<&mut Hands>) -> Result<Vec<Death>>,
+        mut hands: Option<&mut WorkerPool>,
+        engine: impl FnOnce(&JobContext<'_>, &mut Supervision<'_>, Option<&mut WorkerPool>) -> Result<Vec<Death>>,
     ) -> Result<Answers<R::Value>> {
         let called = (Instant::now(), SystemTime::now());
         let mut settings = self.settings;
@@ -42,7 +42,7 @@ impl<L: Lend> Job<'_, L> {
         check(&settings, &loans, hands.as_ref().is_some_and(|hands| hands.coordinator_works()))?;
         let processes = settings.engine == Engine::Processes;
         let undo = processes && settings.retries > 0 && settings.retry_policy == RetryPolicy::RestoreOutputs;
-        let care = Care::new(&loans, &grid, undo, settings.guard)?;
+        let care = OutputProtection::new(&loans, &grid, undo, settings.guard)?;
         let slices = grid.slices();
         let only = settings.only_slice;
         if let Some(slice) = only.filter(|&slice| slice >= slices) {
@@ -62,7 +62,7 @@ impl<L: Lend> Job<'_, L> {
         // Whether a process that is not to be killed works: it looks at requests to stop between slices.
         let joins_in = hands.as_ref().is_some_and(|hands| hands.coordinator_works());
         let sandbox = settings.sandbox().map(Sandbox::prepare).transpose()?;
-        let work = Work {
+        let work = JobContext {
             loans: &loans,
             grid: &grid,
             board: &board,
@@ -76,7 +76,7 @@ impl<L: Lend> Job<'_, L> {
             sandbox: sandbox.as_ref(),
             stop: settings.cancel_token.filter(|_| !processes || joins_in),
             go_on_without_dead: settings.continue_after_death,
-            upbringing: Upbringing {
+            worker_config: WorkerConfig {
                 threads: settings.threads_per_worker.unwrap_or(1),
                 pin: settings.pin,
                 confined: sandbox.as_ref().is_some_and(Confinement::confines_workers),
@@ -84,7 +84,7 @@ impl<L: Lend> Job<'_, L> {
             only,
         };
         let began = Instant::now();
-        let mut orders = Orders {
+        let mut orders = Supervision {
             began,
             deadline: settings.deadline.map(|span| (span, called.0.checked_add(span))),
             slice_deadline: settings.slice_deadline,
@@ -101,7 +101,7 @@ impl<L: Lend> Job<'_, L> {
             began,
         });
         let _hold = settings.cancel_token.map(|_| SignalGuard::new());
-        // However fast its workers would be.
+        // However fast its job_context.rs would be.
         if orders.are_to_end() {
             // What a crew's board says is of the job before.
             return Err(orders.ended(0, slices));
@@ -136,7 +136,7 @@ impl<L: Lend> Job<'_, L> {
             }
             Err(error) => {
                 // Whoever has written over the board may be at work, and others with it.
-                hands.into_iter().for_each(Hands::end_workers);
+                hands.into_iter().for_each(WorkerPool::end_workers);
                 if let Some(recorder) = recorder {
                     recorder.failed(&remains, report, &error);
                 }
@@ -151,7 +151,7 @@ impl<L: Lend> Job<'_, L> {
 }
 
 /// The answers of the slices that were run, which are all done.
-fn answers<A: Pod>(board: &ControlPage, orders: &mut Orders<'_>) -> Result<Vec<A>> {
+fn answers<A: Pod>(board: &ControlPage, orders: &mut Supervision<'_>) -> Result<Vec<A>> {
     let mut answers = Vec::new();
     let late = orders.late();
     let gathered = orders.ledger.gather(board, late, |read| {

@@ -1,11 +1,11 @@
 //! Processes from birth to death: when it is safe to fork, and waiting for work OR death OR a deadline.
 
-mod alone;
-mod crowd;
-mod nursery;
+mod fork_server;
 #[expect(clippy::module_inception, reason = "the room is about processes, the file is one")]
 mod process;
+mod single_threaded;
+mod worker_set;
 
-pub(crate) use alone::be_alone;
-pub(crate) use crowd::{Crowd, Leaving, Waiting, WorkerEvent, cause_of};
-pub(crate) use nursery::{Held, Nursery};
+pub(crate) use fork_server::{ForkServer, MailboxLock};
+pub(crate) use single_threaded::ensure_single_threaded;
+pub(crate) use worker_set::{Exiting, Waiting, WorkerEvent, WorkerSet, cause_of};

@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::crowd::Crowd;
-use super::nursery::CLOSE;
+use super::fork_server::CLOSE;
+use super::worker_set::WorkerSet;
 use crate::sync::{ControlPage, WorkerSlot, held};
 use crate::sys::child::{self, Child, Exit};
-use crate::sys::obituary::Obituary;
-use crate::sys::pidfd::{LEAVING, Obstacle, Remaining, Ward};
+use crate::sys::pidfd::{ForeignProcess, LEAVING, Obstacle, Remaining};
+use crate::sys::robust_lock::RobustLock;
 use crate::sys::usage::Usage;
 use crate::sys::{futex, proc};
 
@@ -17,12 +17,12 @@ pub(super) enum Process {
     /// This process made it.
     Own(Child),
     /// The fork server made it.
-    Fostered(Fostered),
+    Fostered(Adopted),
 }
 
 /// A child of the fork server, which reaps it and writes its end to the control page.
-pub(super) struct Fostered {
-    ward: Ward,
+pub(super) struct Adopted {
+    ward: ForeignProcess,
     nursery: u32,
     board: ControlPage,
     /// Whether this process may not kill it.
@@ -33,11 +33,11 @@ impl Process {
     /// How long the fork server may take to reap a worker that is dead, and to say so.
     const TOLD: Duration = Duration::from_secs(1);
 
-    pub(super) fn fostered(ward: Ward, nursery: u32, board: &ControlPage) -> Self {
-        Self::Fostered(Fostered { ward, nursery, board: board.clone(), refused: AtomicBool::new(false) })
+    pub(super) fn adopted(ward: ForeignProcess, nursery: u32, board: &ControlPage) -> Self {
+        Self::Fostered(Adopted { ward, nursery, board: board.clone(), refused: AtomicBool::new(false) })
     }
 
-    pub(super) fn is_fostered(&self) -> bool {
+    pub(super) fn is_adopted(&self) -> bool {
         matches!(self, Self::Fostered(_))
     }
 
@@ -84,10 +84,10 @@ impl Process {
     }
 
     /// How it will have ended, as soon as it can do nothing more.
-    fn foretold(&self) -> Option<Exit> {
+    fn early_exit_status(&self) -> Option<Exit> {
         match self {
-            Self::Own(child) => child.foretold(),
-            Self::Fostered(it) => it.ward.foretold(),
+            Self::Own(child) => child.early_exit_status(),
+            Self::Fostered(it) => it.ward.early_exit_status(),
         }
     }
 
@@ -96,17 +96,17 @@ impl Process {
     pub(super) fn past(&self, berth: &WorkerSlot, until: Instant) -> Option<Exit> {
         loop {
             let word = berth.lock.word().load(Ordering::Acquire);
-            if Obituary::says_dead(word) {
-                return self.foretold();
+            if RobustLock::says_dead(word) {
+                return self.early_exit_status();
             }
             let refused = match self {
                 Self::Own(child) => child.is_refused(),
                 Self::Fostered(it) => it.refused.load(Ordering::Relaxed),
             };
-            if refused || !Obituary::says_signed(word) || self.ended(berth).is_some() || Instant::now() >= until {
+            if refused || !RobustLock::says_signed(word) || self.ended(berth).is_some() || Instant::now() >= until {
                 return None;
             }
-            futex::wait(berth.lock.word(), word, Some(Instant::now() + Crowd::FIRST_ROUND));
+            futex::wait(berth.lock.word(), word, Some(Instant::now() + WorkerSet::FIRST_ROUND));
         }
     }
 
@@ -125,19 +125,19 @@ impl Process {
     }
 }
 
-impl Fostered {
+impl Adopted {
     /// Waits until then for the end of a worker that only the fork server may end, or for a moment after the end of that: it has
     /// ended by then whom it could.
     fn is_ended_by_server(&self, until: Instant) -> bool {
         let server = self.board.head().fork_server.0.obituary.word();
         while Instant::now() < until {
-            let gone = Obituary::says_dead(server.load(Ordering::Acquire))
+            let gone = RobustLock::says_dead(server.load(Ordering::Acquire))
                 || proc::state(self.nursery).is_ok_and(|state| state == proc::ENDING);
             if gone {
                 return self.ward.ends_by(until.min(Instant::now() + LEAVING));
             }
             child::resume(self.nursery);
-            if self.ward.ends_by(until.min(Instant::now() + Crowd::ROUND)) {
+            if self.ward.ends_by(until.min(Instant::now() + WorkerSet::ROUND)) {
                 return true;
             }
         }
@@ -150,14 +150,14 @@ impl Fostered {
         loop {
             // Asked for first: what it had said before its end is there then.
             let end = self.board.head().fork_server.0.obituary.word().load(Ordering::Acquire);
-            let is_late = || Instant::now() > until || Obituary::says_dead(end);
+            let is_late = || Instant::now() > until || RobustLock::says_dead(end);
             match berth.exit() {
                 Some(exit) => return exit,
                 None if is_late() => return Exit::Unknown,
                 None => {
                     // Somebody may have stopped it.
                     child::resume(self.nursery);
-                    futex::wait(berth.exit_word().0, berth.exit_word().1, Some(Instant::now() + Crowd::ROUND));
+                    futex::wait(berth.exit_word().0, berth.exit_word().1, Some(Instant::now() + WorkerSet::ROUND));
                 }
             }
         }

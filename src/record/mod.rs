@@ -2,7 +2,7 @@
 //!
 //! | view                              | for                                                                 |
 //! |-----------------------------------|---------------------------------------------------------------------|
-//! | [`Record::waterfall`]             | where the time of all workers went                                  |
+//! | [`Record::waterfall`]             | where the time of all job_context.rs went                                  |
 //! | [`Record::summary`]               | a terminal, after a run                                             |
 //! | [`Record::lanes`]                 | drawings: what each worker was at when                              |
 //! | [`Record::json`]                  | programs; docs/json.md has the schema                               |
@@ -15,7 +15,7 @@
 //! use parfork::record::Part;
 //! use parfork::{Job, Shared};
 //! let mut squares = Shared::<u64, _>::zeros((100, 100))?;
-//! let done = Job::new(&mut squares).workers(2).record(true).run(|_, mut slice| slice.fill(7))?;
+//! let done = Job::new(&mut squares).job_context.rs(2).record(true).run(|_, mut slice| slice.fill(7))?;
 //! let record = done.report().record().expect("it was asked for");
 //! assert_eq!(record.attempts.len(), 100);
 //! let waterfall = record.waterfall();
@@ -89,9 +89,9 @@ pub struct Record {
 pub struct Options {
     /// Who worked.
     pub engine: Engine,
-    /// Whether they were a crew's workers, who stay.
+    /// Whether they were a crew's job_context.rs, who stay.
     pub crew: bool,
-    /// How many workers.
+    /// How many job_context.rs.
     pub workers: usize,
     /// How the array was to be cut.
     pub split: Split,
@@ -99,7 +99,7 @@ pub struct Options {
     pub schedule: Schedule,
     /// How often a slice is tried again.
     pub retries: u32,
-    /// Whether workers could write to nothing but their slice.
+    /// Whether job_context.rs could write to nothing but their slice.
     pub guard: bool,
     /// Whether they were bound to CPUs.
     pub pin: bool,
@@ -118,7 +118,7 @@ pub struct Options {
 /// An array that was lent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArrayRecord {
-    /// Whether workers could write to it.
+    /// Whether job_context.rs could write to it.
     pub output: bool,
     /// The type of its elements, as Rust calls it.
     pub dtype: &'static str,
@@ -217,13 +217,13 @@ pub enum Doing {
     },
     /// It makes the process that would make replacements.
     OpeningNursery,
-    /// It calls workers who stay.
+    /// It calls job_context.rs who stay.
     Calling,
     /// It works itself.
     Working,
-    /// It waits for workers.
+    /// It waits for job_context.rs.
     Attending,
-    /// It ends a round: looks what is missing, ends and reaps workers.
+    /// It ends a round: looks what is missing, ends and reaps job_context.rs.
     Ending,
 }
 
@@ -258,7 +258,7 @@ impl Doing {
 }
 
 impl Record {
-    /// How long workers were in bodies, and finished there.
+    /// How long job_context.rs were in bodies, and finished there.
     pub fn busy(&self) -> Duration {
         self.attempts.iter().filter(|attempt| attempt.done).map(Attempt::time).sum()
     }

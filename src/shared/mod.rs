@@ -8,21 +8,21 @@
 mod array;
 mod attached;
 mod element;
-mod kept;
 #[cfg(feature = "npy")]
 mod mapped;
 #[cfg(feature = "named")]
 pub mod named;
+mod page_fault;
 mod segment;
-mod touch;
+mod segment_cache;
 
 pub use array::{Order, Shared};
 pub(crate) use array::{byte_length, raw_view};
 pub(crate) use attached::Attached;
 pub use element::Element;
 pub(crate) use element::dtype;
-pub use kept::set_segment_cache;
 #[cfg(feature = "npy")]
 pub use mapped::Mapped;
+pub(crate) use page_fault::page_fault_cost;
 pub(crate) use segment::{BOARD, Backing, Segment, SegmentHandle, ShmSafe, give_back_at_once, retain_live, scratch};
-pub(crate) use touch::page_fault_cost;
+pub use segment_cache::set_segment_cache;

@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::attached::Attached;
-use super::kept;
+use super::segment_cache;
 use crate::error::{Error, Result};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::limits::{self, page_size};
 use crate::sys::memory::{
-    Access, Inheritance, Keeping, Mapping, allocate, for_reading, inode_of, is_sealed, memfd, punch, put, reopen, seal,
+    Access, Inheritance, MapMode, Mapping, allocate, for_reading, inode_of, is_sealed, memfd, punch, put, reopen, seal,
 };
 use crate::sys::proc::why_closed;
 
@@ -98,21 +98,21 @@ impl Segment {
     /// Makes `len` zero bytes (1 for none) for array data: reserved, so that no later touch can fail; withheld from
     /// children unless lent. `what` is for the error.
     pub(crate) fn for_data(len: usize, what: impl Fn() -> String) -> Result<Self> {
-        let Some(kept) = kept::take(len.max(1)) else { return Self::create_in_any_case(len, what) };
-        // SAFETY: mapped writable as long as this, and nobody else's: workers that have it mapped wait for another job.
+        let Some(kept) = segment_cache::take(len.max(1)) else { return Self::create_in_any_case(len, what) };
+        // SAFETY: mapped writable as long as this, and nobody else's: job_context.rs that have it mapped wait for another job.
         unsafe { kept.base().write_bytes(0, kept.len()) };
         Ok(kept)
     }
 
     /// As [`for_data`](Self::for_data), but the bytes may be any.
     pub(crate) fn for_any_data(len: usize, what: impl Fn() -> String) -> Result<Self> {
-        kept::take(len.max(1)).map_or_else(|| Self::create_in_any_case(len, what), Ok)
+        segment_cache::take(len.max(1)).map_or_else(|| Self::create_in_any_case(len, what), Ok)
     }
 
     /// Also if what is kept has to be given back for it.
     fn create_in_any_case(len: usize, what: impl Fn() -> String) -> Result<Self> {
         match Self::create(len, Inheritance::Withheld, &what) {
-            Err(Error::Memory { .. }) if kept::release() => Self::create(len, Inheritance::Withheld, what),
+            Err(Error::Memory { .. }) if segment_cache::release() => Self::create(len, Inheritance::Withheld, what),
             done => done,
         }
     }
@@ -128,7 +128,7 @@ impl Segment {
         let len =
             limits::file_room().map_or(most, |room| usize::try_from(room.bytes).map_or(most, |len| len.min(most)));
         let mapped = memfd(BOARD, len).and_then(|fd| {
-            let mapping = Mapping::new(&fd, len, Keeping::SharedToWrite, Inheritance::Inherited)?;
+            let mapping = Mapping::new(&fd, len, MapMode::SharedToWrite, Inheritance::Inherited)?;
             Ok((fd, mapping))
         });
         let (fd, mapping) = mapped.map_err(Error::system("make a board"))?;
@@ -159,7 +159,7 @@ impl Segment {
             }
         };
         let made = memfd(name, len).and_then(|fd| {
-            let mapping = Mapping::new(&fd, len, Keeping::SharedToWrite, kind)?;
+            let mapping = Mapping::new(&fd, len, MapMode::SharedToWrite, kind)?;
             mapping.reserve(&fd, 0)?;
             Ok((fd, mapping))
         });
@@ -282,14 +282,14 @@ impl Backing {
     pub(crate) fn attach_for_reading(&self) -> Result<Attached> {
         let refused = Error::system("open a lent array for reading, through /proc/self/fd");
         let reader = for_reading(&self.fd).map_err(refused)?;
-        Self { fd: reader, at: self.at, len: self.len, made: None }.attach(Keeping::SharedToRead)
+        Self { fd: reader, at: self.at, len: self.len, made: None }.attach(MapMode::SharedToRead)
     }
 
     /// Maps the same bytes once more, in this process (a worker), at another address.
-    pub(crate) fn attach(&self, keeping: Keeping) -> Result<Attached> {
+    pub(crate) fn attach(&self, keeping: MapMode) -> Result<Attached> {
         // A mapping begins with a page, an array in a file need not.
         let skip = self.at % page_size();
-        let mapping = Mapping::fenced(&self.fd, self.at - skip, self.len + skip, keeping);
+        let mapping = Mapping::with_guard_page(&self.fd, self.at - skip, self.len + skip, keeping);
         let mapping = mapping.map_err(Error::system("map a lent array in a worker"))?;
         Ok(Attached::new(mapping, skip))
     }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::end::Arrival;
 use crate::shared::ShmSafe;
 use crate::sys::child::Exit;
+use crate::sys::fault_handler::FaultRecord;
 use crate::sys::futex;
-use crate::sys::obituary::Obituary;
 use crate::sys::proc::Memory;
-use crate::sys::witness::Note;
+use crate::sys::robust_lock::RobustLock;
 
 /// In a slot whose worker will take no more slices.
 const LEFT: u64 = u64::MAX;
@@ -20,9 +20,9 @@ const LEFT: u64 = u64::MAX;
 #[repr(C, align(128))]
 pub(crate) struct WorkerSlot {
     /// Signed at birth; written by the kernel at death.
-    pub(crate) lock: Obituary,
+    pub(crate) lock: RobustLock,
     /// The fault that it died of, if it did.
-    pub(crate) fault: Note,
+    pub(crate) fault: FaultRecord,
     /// The slice it works on: index + 1; 0 for none, [`LEFT`] when it will take no more.
     at: AtomicU64,
     /// Since when `at` is what it is, or since the last meeting if anybody wants to know: nanoseconds on the board's clock.
@@ -59,7 +59,7 @@ pub(crate) enum Absence {
     Impatient,
 }
 
-// SAFETY: atomics and an Obituary, which is made for shared use; whatever its bytes hold, the coordinator reads it only
+// SAFETY: atomics and an RobustLock, which is made for shared use; whatever its bytes hold, the coordinator reads it only
 // as an atomic word.
 unsafe impl ShmSafe for WorkerSlot {}
 

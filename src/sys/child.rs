@@ -231,8 +231,8 @@ impl Child {
     }
 
     /// How it will have ended, as soon as it can do nothing more; `None` if that is not so yet, or cannot be told. See
-    /// [`foretold`].
-    pub(crate) fn foretold(&self) -> Option<Exit> {
+    /// [`early_exit_status`].
+    pub(crate) fn early_exit_status(&self) -> Option<Exit> {
         // Its number is its own until it is reaped, which only this value does; if somebody else in this program has, all
         // reads fail or tell of a process that is not exiting.
         self.exit.get().copied().or_else(|| foretold(self.pid()))

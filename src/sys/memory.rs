@@ -22,7 +22,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, mprotect};
 use nix::unistd::ftruncate;
 
-use super::withheld::Entry;
+use super::fork_exclusions::Entry;
 use huge::HugeAligned;
 
 /// Size of a huge page on x86-64, and on aarch64 with 4 KiB base pages.
@@ -39,7 +39,7 @@ pub(crate) enum Access {
 
 /// How a worker keeps a segment that it attaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Keeping {
+pub(crate) enum MapMode {
     /// The segment's bytes, to read.
     SharedToRead,
     /// The segment's bytes, to read and write.
@@ -189,11 +189,11 @@ enum Map {
 
 impl Mapping {
     /// Maps the first `len` bytes of `fd`.
-    pub(crate) fn new(fd: impl AsFd, len: usize, keeping: Keeping, child: Inheritance) -> io::Result<Self> {
+    pub(crate) fn new(fd: impl AsFd, len: usize, keeping: MapMode, child: Inheritance) -> io::Result<Self> {
         let small = || (MmapOptions::new().len(len).to_owned(), fd.as_fd().as_raw_fd());
         let map = match keeping {
-            Keeping::SharedToRead if len < HUGE => Map::Plain(small().0.map_raw_read_only(small().1)?),
-            Keeping::SharedToWrite if len < HUGE => Map::Plain(small().0.map_raw(small().1)?),
+            MapMode::SharedToRead if len < HUGE => Map::Plain(small().0.map_raw_read_only(small().1)?),
+            MapMode::SharedToWrite if len < HUGE => Map::Plain(small().0.map_raw(small().1)?),
             // A private mapping that may become writable, memmap2 has as a reference to bytes only.
             _ => Map::Aligned(HugeAligned::new(fd, 0, len, keeping, 0)?),
         };
@@ -208,7 +208,7 @@ impl Mapping {
     /// Maps `len` bytes of `fd` from `at` on, which is where a page begins: withheld from children, and with addresses after the
     /// end that nothing else is mapped to. Mappings stand side by side otherwise, and who writes past the end of one array writes
     /// to the next.
-    pub(crate) fn fenced(fd: impl AsFd, at: usize, len: usize, keeping: Keeping) -> io::Result<Self> {
+    pub(crate) fn with_guard_page(fd: impl AsFd, at: usize, len: usize, keeping: MapMode) -> io::Result<Self> {
         let map = Map::Aligned(HugeAligned::new(fd, at, len, keeping, super::limits::page_size())?);
         let mut mapping = Self { map: ManuallyDrop::new(map), withheld: None };
         mapping.keep_from_dumps();
@@ -310,7 +310,7 @@ impl Drop for Mapping {
 
 /// Keeps `len` bytes from `base` out of use, in a child that did not inherit the mapping that stood there: nothing is
 /// mapped to an address that a stale view may still point at, so a use of such a view is a fault, never other data.
-pub(super) fn blockade(base: usize, len: usize) -> io::Result<()> {
+pub(super) fn reserve_no_access(base: usize, len: usize) -> io::Result<()> {
     let address = NonZeroUsize::new(base).ok_or(io::ErrorKind::InvalidInput)?;
     let len = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
     let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE | MapFlags::MAP_FIXED_NOREPLACE;
@@ -325,7 +325,7 @@ mod tests {
 
     fn mapped(len: usize) -> (OwnedFd, Mapping) {
         let fd = memfd(c"test", len).unwrap();
-        let mapping = Mapping::new(&fd, len, Keeping::SharedToWrite, Inheritance::Withheld).unwrap();
+        let mapping = Mapping::new(&fd, len, MapMode::SharedToWrite, Inheritance::Withheld).unwrap();
         (fd, mapping)
     }
 
@@ -351,7 +351,7 @@ mod tests {
     #[test]
     fn two_mappings_show_the_same_bytes() {
         let (fd, one) = mapped(3 * HUGE);
-        let two = Mapping::new(&fd, 3 * HUGE, Keeping::SharedToRead, Inheritance::Withheld).unwrap();
+        let two = Mapping::new(&fd, 3 * HUGE, MapMode::SharedToRead, Inheritance::Withheld).unwrap();
         assert_ne!(one.base(), two.base());
         // SAFETY: an offset below the length of both.
         let [one, two] = [&one, &two].map(|map| unsafe { map.base().as_ptr().add(2 * HUGE + 7) });
@@ -366,12 +366,13 @@ mod tests {
         let page = super::super::limits::page_size();
         for len in [1, page, page + 1, HUGE, HUGE + 1] {
             let (fd, _mapping) = mapped(len);
-            let fenced: Vec<_> = (0..4).map(|_| Mapping::fenced(&fd, 0, len, Keeping::SharedToRead).unwrap()).collect();
+            let fenced: Vec<_> =
+                (0..4).map(|_| Mapping::with_guard_page(&fd, 0, len, MapMode::SharedToRead).unwrap()).collect();
             for mapping in &fenced {
                 let end = mapping.base().addr().get() + len.next_multiple_of(page);
                 let taken = |other: &Mapping| other.base().addr().get() == end;
                 assert!(!fenced.iter().any(taken));
-                assert_eq!(blockade(end, page).unwrap_err().raw_os_error(), Some(libc::EEXIST));
+                assert_eq!(reserve_no_access(end, page).unwrap_err().raw_os_error(), Some(libc::EEXIST));
             }
         }
     }
@@ -379,7 +380,7 @@ mod tests {
     #[test]
     fn a_blockade_never_replaces_memory() {
         let (_fd, mapping) = mapped(4096);
-        let refused = blockade(mapping.base().addr().get(), 4096).unwrap_err();
+        let refused = reserve_no_access(mapping.base().addr().get(), 4096).unwrap_err();
         assert_eq!(refused.raw_os_error(), Some(libc::EEXIST));
     }
 }

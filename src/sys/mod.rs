@@ -16,21 +16,21 @@ pub(crate) mod limits;
 pub(crate) mod lock;
 pub(crate) mod machine;
 pub(crate) mod memory;
-pub(crate) mod obituary;
-pub(crate) mod orphans;
+pub(crate) mod oom;
 pub(crate) mod pidfd;
 pub(crate) mod pools;
 pub(crate) mod proc;
 #[cfg(feature = "exec")]
 pub(crate) mod program;
 mod reserve;
+pub(crate) mod robust_lock;
 #[cfg(feature = "sandbox")]
 pub(crate) mod sandbox;
 #[cfg(not(feature = "sandbox"))]
 #[path = "sandbox/absent.rs"]
 pub(crate) mod sandbox;
-pub(crate) mod shortage;
 pub(crate) mod signals;
+pub(crate) mod subreaper;
 #[cfg(feature = "symbols")]
 pub(crate) mod symbol;
 #[cfg(not(feature = "symbols"))]
@@ -40,6 +40,6 @@ pub(crate) mod symbol {
         None
     }
 }
+pub(crate) mod fault_handler;
+pub(crate) mod fork_exclusions;
 pub(crate) mod usage;
-pub(crate) mod withheld;
-pub(crate) mod witness;

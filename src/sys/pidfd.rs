@@ -116,12 +116,12 @@ impl AsFd for Pidfd {
 
 /// A process that a child of this one made and will reap.
 #[derive(Debug)]
-pub(crate) struct Ward {
+pub(crate) struct ForeignProcess {
     pid: u32,
     pidfd: Pidfd,
 }
 
-impl Ward {
+impl ForeignProcess {
     /// Takes hold of a process.
     ///
     /// # Errors
@@ -140,8 +140,8 @@ impl Ward {
         self.pidfd.signal(libc::SIGKILL).is_ok()
     }
 
-    /// As [`Child::foretold`](super::child::Child::foretold).
-    pub(crate) fn foretold(&self) -> Option<Exit> {
+    /// As [`Child::early_exit_status`](super::child::Child::foretold).
+    pub(crate) fn early_exit_status(&self) -> Option<Exit> {
         // Looked up before the question whether it is dead: until then its number was its own.
         foretold(self.pid).filter(|_| !self.is_dead())
     }

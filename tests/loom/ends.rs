@@ -61,7 +61,7 @@ impl Place {
     }
 }
 
-/// Waits until all have come but the dead, in the order of `engines/attend.rs`: it looks, says that it sleeps, looks once more, and
+/// Waits until all have come but the dead, in the order of `engines/supervise.rs`: it looks, says that it sleeps, looks once more, and
 /// sleeps.
 pub fn attend(end: &End, arrivals: &[Arrival], roll: Roll, dead: &[usize]) -> Result<(), Over> {
     let have_come =

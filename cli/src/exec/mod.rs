@@ -1,4 +1,4 @@
-//! `parfork exec`: copies of any program as workers.
+//! `parfork exec`: copies of any program as job_context.rs.
 
 pub mod args;
 

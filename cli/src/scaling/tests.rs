@@ -6,7 +6,7 @@ use super::*;
 
 const LAWS: [Law; 3] = [Law::Amdahl, Law::Gustafson, Law::Usl];
 
-/// Times that a curve tells for a job (one that grows with the workers, for Gustafson's law), with noise in proportion.
+/// Times that a curve tells for a job (one that grows with the job_context.rs, for Gustafson's law), with noise in proportion.
 fn planted(curve: Curve, workers: &[usize], repetitions: usize, noise: f64, chance: &mut Chance) -> Vec<Measured> {
     let one = |&workers: &usize| {
         let work = if curve.law == Law::Gustafson { workers as f64 } else { 1.0 };

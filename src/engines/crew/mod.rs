@@ -1,17 +1,17 @@
 //! Workers who stay between jobs, as the coordinator has them.
 //!
-//! They are forked by a nursery, one process of one thread that was itself forked when the crew was started. A job is told to
-//! them by a bill on the board (`bill.rs`) and a call; they map what they do not have yet (`larder.rs`), labour, come to the end
-//! barrier and wait for the next call (`life.rs`). When one dies, or a job fails, all are ended and the next job has new ones: a
+//! They are forked by a fork_server, one process of one thread that was itself forked when the crew was started. A job is told to
+//! them by a bill on the board (`descriptor.rs`) and a call; they map what they do not have yet (`mapping_cache.rs`), labour, come to the end
+//! barrier and wait for the next call (`persistent_worker.rs`). When one dies, or a job fails, all are ended and the next job has new ones: a
 //! worker that has been in a job that failed may be anywhere.
 
-mod apart;
-mod bill;
-mod larder;
-mod life;
-mod tender;
+mod body_fn;
+mod cpu_spread;
+mod descriptor;
+mod mapping_cache;
+mod persistent_worker;
 
-pub(crate) use tender::Tender;
+pub(crate) use body_fn::BodyFn;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -19,40 +19,40 @@ use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::attend::AtMeeting;
-use super::desk::Desk;
-use super::live::Ways;
-use super::processes::{Staff, run_rounds};
-use super::work::{Labour, Orders, Round, Upbringing, Work};
+use super::job_context::{JobContext, Round, RunSlices, Supervision, WorkerConfig};
+use super::processes::{WorkerSource, run_rounds};
+use super::supervise::AtBarrier;
+use super::worker_main::PreFork;
+use super::worker_memory::WorkerMemory;
 use crate::cancel::CancelToken;
 use crate::error::{Death, Error, Result};
-use crate::process::{Crowd, Held, Nursery};
+use crate::process::{ForkServer, MailboxLock, WorkerSet};
 use crate::shared::{give_back_at_once, retain_live};
 use crate::slices::Split;
 use crate::sync::{ControlPage, Event, JobTag, Layout, SpinPolicy};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::pidfd::Remaining;
 use crate::sys::{child, limits, proc};
-use bill::Particulars;
+use descriptor::DescriptorParts;
 
 /// Reads words as a worker does.
 #[cfg(any(test, fuzzing))]
-pub(super) fn read_bill(words: &[u64]) {
-    if let Some(bill) = bill::Bill::read(words) {
+pub(super) fn read_descriptor(words: &[u64]) {
+    if let Some(bill) = descriptor::JobDescriptor::read(words) {
         assert!(bill.slices.is_none_or(|slices| slices.iter().all(|&slice| slice < bill.layout.slices)));
     }
 }
 
-/// A crew's workers, and what they have been told.
-pub(crate) struct Hands {
+/// A crew's job_context.rs, and what they have been told.
+pub(crate) struct WorkerPool {
     board: ControlPage,
     workers: usize,
     cpus: usize,
-    upbringing: Upbringing,
+    upbringing: WorkerConfig,
     joins_in: bool,
     may_fork: fn() -> Result<()>,
-    crowd: Option<Crowd>,
-    nursery: Option<Nursery>,
+    crowd: Option<WorkerSet>,
+    nursery: Option<ForkServer>,
     /// The number of the last job.
     job: u64,
     /// What was told last, and room to write what comes next.
@@ -62,21 +62,21 @@ pub(crate) struct Hands {
     tag: u64,
     /// Of which job the journal is.
     journal: Option<JobTag>,
-    /// The arrays that workers may have mapped.
+    /// The arrays that job_context.rs may have mapped.
     known: BTreeSet<u64>,
     /// The process that has this crew.
     by: Stamp,
 }
 
 /// A job for a crew, besides what every engine knows of it.
-pub(crate) struct Task<'t> {
-    pub(crate) tender: Tender,
+pub(crate) struct CrewJob<'t> {
+    pub(crate) tender: BodyFn,
     pub(crate) argument: &'t [u8],
     pub(crate) split: Split,
 }
 
-impl Hands {
-    /// Forks so many workers, whenever `may_fork` says yes, of at most as many as `most` there will ever be.
+impl WorkerPool {
+    /// Forks so many job_context.rs, whenever `may_fork` says yes, of at most as many as `most` there will ever be.
     ///
     /// # Errors
     /// If there is no memory for the board, or the system makes fewer processes.
@@ -87,7 +87,7 @@ impl Hands {
     pub(crate) unsafe fn start(
         workers: usize,
         most: usize,
-        upbringing: Upbringing,
+        upbringing: WorkerConfig,
         cpus: usize,
         may_fork: fn() -> Result<()>,
     ) -> Result<Self> {
@@ -117,7 +117,7 @@ impl Hands {
         Ok(hands)
     }
 
-    /// How many workers there are, the coordinator not counted.
+    /// How many job_context.rs there are, the coordinator not counted.
     pub(crate) fn workers(&self) -> usize {
         self.workers
     }
@@ -137,7 +137,7 @@ impl Hands {
         self.joins_in = joins_in;
     }
 
-    /// Lets there be another number of workers.
+    /// Lets there be another number of job_context.rs.
     pub(crate) fn resize(&mut self, workers: usize) -> Result<()> {
         self.check()?;
         if workers != self.workers {
@@ -163,10 +163,10 @@ impl Hands {
     /// Runs a job.
     pub(crate) fn run(
         &mut self,
-        task: &Task<'_>,
-        work: &Work<'_>,
-        labour: &dyn Labour,
-        orders: &mut Orders<'_>,
+        task: &CrewJob<'_>,
+        work: &JobContext<'_>,
+        labour: &dyn RunSlices,
+        orders: &mut Supervision<'_>,
     ) -> Result<Vec<Death>> {
         if self.joins_in && work.go_on_without_dead {
             return Err(Error::Crew(
@@ -175,20 +175,20 @@ impl Hands {
                     .to_owned(),
             ));
         }
-        run_rounds(work, labour, orders, &mut AtTask { hands: self, task, remaining: Vec::new() })
+        run_rounds(work, labour, orders, &mut AtCrewJob { hands: self, task, remaining: Vec::new() })
     }
 
-    /// Ends all workers; the next job has new ones.
+    /// Ends all job_context.rs; the next job has new ones.
     pub(crate) fn end_workers(&mut self) {
         self.crowd = None;
     }
 
-    /// Lets all workers be there and be new, if one is missing.
+    /// Lets all job_context.rs be there and be new, if one is missing.
     fn gather(&mut self) -> Result<()> {
-        let is_intact = self.nursery.as_ref().is_some_and(Nursery::is_intact);
+        let is_intact = self.nursery.as_ref().is_some_and(ForkServer::is_intact);
         // It may be over also when time is up just after all have come to the end of a job, which is done then.
         let is_whole = self.board.head().end.over().is_none();
-        if is_intact && is_whole && self.crowd.as_ref().is_some_and(Crowd::is_whole) {
+        if is_intact && is_whole && self.crowd.as_ref().is_some_and(WorkerSet::is_whole) {
             return Ok(());
         }
         self.crowd = None;
@@ -198,12 +198,12 @@ impl Hands {
         }
         // One of those who are gone may have written over it: it is not taken for told.
         self.bill.clear();
-        // What is there now may be the next job's number, which new workers would take for one that is over.
+        // What is there now may be the next job's number, which new job_context.rs would take for one that is over.
         self.board.head().job.store(self.job, Ordering::Release);
         let berths = self.board.laid_out(Layout { workers: self.workers, slices: 0, loans: 0, answer: 0, log: 0 })?;
         berths.reserve_slots()?;
         loop {
-            // SAFETY: all workers are gone.
+            // SAFETY: all job_context.rs are gone.
             #[allow(unsafe_code)]
             unsafe {
                 berths.clear_for_new_workers();
@@ -213,11 +213,11 @@ impl Hands {
                 (self.may_fork)()?;
                 // SAFETY: this process may fork, as whoever started the crew has vouched.
                 #[allow(unsafe_code)]
-                let nursery = unsafe { open_nursery(&self.board, self.upbringing, self.cpus) };
+                let nursery = unsafe { open_fork_server(&self.board, self.upbringing, self.cpus) };
                 self.nursery = Some(nursery.map_err(|source| self.too_few(0, source))?);
             }
             let Some(nursery) = &mut self.nursery else { unreachable!("opened above") };
-            match nursery.bear(self.workers) {
+            match nursery.spawn(self.workers) {
                 Ok(crowd) if crowd.len() == self.workers => {
                     self.crowd = Some(crowd);
                     return Ok(());
@@ -227,7 +227,7 @@ impl Hands {
                     self.nursery = None;
                     return Err(self.too_few(0, source));
                 }
-                // Somebody has killed it, and its workers with it.
+                // Somebody has killed it, and its job_context.rs with it.
                 Err(_) => self.nursery = None,
             }
         }
@@ -238,19 +238,19 @@ impl Hands {
     }
 
     /// Tells what is to be done, if that is not what was done last, and calls.
-    fn call(&mut self, task: &Task<'_>, work: &Work<'_>, round: &mut Round) -> Result<()> {
+    fn call(&mut self, task: &CrewJob<'_>, work: &JobContext<'_>, round: &mut Round) -> Result<()> {
         for loan in work.loans {
             self.known.insert(loan.backing.told()?.number);
         }
         let (tender, argument, split) = (task.tender.addresses(), task.argument, task.split);
         let journal = self.journal.filter(|_| !round.first);
-        let more = Particulars { tender, argument, split, keep: &self.known, journal };
-        bill::write(&mut self.next, work, round, more)?;
+        let more = DescriptorParts { tender, argument, split, keep: &self.known, journal };
+        descriptor::write(&mut self.next, work, round, more)?;
         if self.next != self.bill {
             // Those that were dropped since are no longer kept.
             retain_live(&mut self.known);
-            let more = Particulars { tender, argument, split, keep: &self.known, journal };
-            bill::write(&mut self.next, work, round, more)?;
+            let more = DescriptorParts { tender, argument, split, keep: &self.known, journal };
+            descriptor::write(&mut self.next, work, round, more)?;
             self.tag = work.board.post_descriptor(self.job + 1, &self.next)?;
             mem::swap(&mut self.next, &mut self.bill);
         }
@@ -269,7 +269,7 @@ impl Hands {
     }
 }
 
-impl Drop for Hands {
+impl Drop for WorkerPool {
     fn drop(&mut self) {
         if !self.by.is_current() {
             // Another process's children, which are not for this one to end.
@@ -282,21 +282,21 @@ impl Drop for Hands {
 }
 
 /// A crew at a job.
-struct AtTask<'t> {
-    hands: &'t mut Hands,
-    task: &'t Task<'t>,
+struct AtCrewJob<'t> {
+    hands: &'t mut WorkerPool,
+    task: &'t CrewJob<'t>,
     /// Who should have ended and has not.
     remaining: Vec<Remaining>,
 }
 
-impl Staff for AtTask<'_> {
+impl WorkerSource for AtCrewJob<'_> {
     fn begin(
         &mut self,
-        work: &Work<'_>,
-        labour: &dyn Labour,
+        work: &JobContext<'_>,
+        labour: &dyn RunSlices,
         round: &mut Round,
-        orders: &Orders<'_>,
-    ) -> Result<&mut Crowd> {
+        orders: &Supervision<'_>,
+    ) -> Result<&mut WorkerSet> {
         let hands = &mut *self.hands;
         hands.gather()?;
         round.processes = round.dealer.workers.min(hands.workers);
@@ -311,15 +311,15 @@ impl Staff for AtTask<'_> {
             work.board.note_own(Event::Works);
             work.board.note(own, Event::Born { pid: std::process::id() });
             work.board.slots()[own].begin_job(work.timed.then(|| work.board.clock()));
-            apart::note_in(work.board, hands.job, own);
+            cpu_spread::note_in(work.board, hands.job, own);
             let Some(crowd) = &mut hands.crowd else { unreachable!("gathered above") };
-            let meeting = RefCell::new(AtMeeting::new(work, crowd, orders, own));
+            let meeting = RefCell::new(AtBarrier::new(work, crowd, orders, own));
             let sleep = |word: &AtomicU32, expected, until| meeting.borrow_mut().sleep(word, expected, until);
-            let desk = Desk::of_coordinator(work.loans, Some(&sleep));
+            let desk = WorkerMemory::of_coordinator(work.loans, Some(&sleep));
             // SAFETY: the arrays' own addresses in this process, writable; the last rank is nobody else's. What is lent for
             // reading is only viewed for reading. How it ended is on the board.
             #[allow(unsafe_code)]
-            let done = unsafe { labour.labour(work, round, own, &desk) };
+            let done = unsafe { labour.run_slices(work, round, own, &desk) };
             if let Ok(deeds) = done {
                 work.board.arrival(own).enter(work.board.roll(round.number), own, deeds);
             } else {
@@ -336,8 +336,8 @@ impl Staff for AtTask<'_> {
     }
 
     fn end(&mut self, _: &ControlPage, more: bool, _gone: bool) -> bool {
-        if more || !self.hands.crowd.as_ref().is_some_and(Crowd::is_whole) {
-            self.remaining.extend(self.hands.crowd.take().into_iter().flat_map(Crowd::dismiss));
+        if more || !self.hands.crowd.as_ref().is_some_and(WorkerSet::is_whole) {
+            self.remaining.extend(self.hands.crowd.take().into_iter().flat_map(WorkerSet::dismiss));
         }
         self.remaining.is_empty()
     }
@@ -347,37 +347,46 @@ impl Staff for AtTask<'_> {
     }
 }
 
-impl Hands {
+impl WorkerPool {
     fn patience(&self) -> SpinPolicy {
         SpinPolicy::new(self.workers + 1, self.cpus)
     }
 }
 
-/// Forks the process that forks the workers.
+/// Forks the process that forks the job_context.rs.
 ///
 /// # Safety
 /// As for [`child::spawn`].
 #[allow(unsafe_code)]
-unsafe fn open_nursery(board: &ControlPage, upbringing: Upbringing, cpus: usize) -> io::Result<Nursery> {
+unsafe fn open_fork_server(board: &ControlPage, upbringing: WorkerConfig, cpus: usize) -> io::Result<ForkServer> {
     // SAFETY: passed on to the caller.
-    let ways = unsafe { Ways::of(upbringing) };
+    let ways = unsafe { PreFork::of(upbringing) };
     let coordinator = std::process::id();
-    let bear = |crowd: &mut Crowd, held: Held<'_>| {
+    let bear = |crowd: &mut WorkerSet, held: MailboxLock<'_>| {
         let head = board.head();
         let wanted = (head.fork_server.0.wanted.load(Ordering::Acquire) as usize).min(board.slots().len());
         let (heard, job) = (head.call.last_ticket(), head.job.load(Ordering::Acquire));
         for rank in 0..wanted {
-            let birth = life::Birth { board, rank, ways: &ways, coordinator, workers: wanted, cpus, heard, job };
+            let birth = persistent_worker::WorkerInit {
+                board,
+                rank,
+                ways: &ways,
+                coordinator,
+                workers: wanted,
+                cpus,
+                heard,
+                job,
+            };
             let life = || {
                 held.wait();
-                life::live(birth)
+                persistent_worker::worker_main(birth)
             };
-            // SAFETY: the nursery has one thread.
+            // SAFETY: the fork_server has one thread.
             let Ok(child) = (unsafe { child::spawn(life) }) else { break };
             board.slots()[rank].enter(child.pid());
             crowd.add(child);
         }
     };
     // SAFETY: passed on to the caller.
-    unsafe { Nursery::open(board, bear) }
+    unsafe { ForkServer::open(board, bear) }
 }

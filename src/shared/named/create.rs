@@ -10,7 +10,7 @@ use ndarray::{Dimension, IntoDimension};
 use super::header::{Header, MOST_AXES, Owner};
 use super::name::Name;
 use super::place::Place;
-use super::{Backing, Keeping, Named};
+use super::{Backing, MapMode, Named};
 use crate::error::{Error, Result, SegmentErrorKind};
 use crate::shared::array::with_what_fits;
 use crate::shared::{Element, Order, Shared, byte_length, dtype};
@@ -137,7 +137,7 @@ fn fill(place: &Place, file: &File, header: &Header, payload: Option<&[u8]>, wha
         file.set_len(header.file_len())?;
         file.write_all_at(&header.to_bytes(), 0)?;
         let backing = Backing::named(file.try_clone()?.into(), header.data_at as usize, header.bytes.max(1) as usize);
-        let mapped = backing.attach(Keeping::SharedToWrite).map_err(std::io::Error::other)?;
+        let mapped = backing.attach(MapMode::SharedToWrite).map_err(std::io::Error::other)?;
         // Should others have taken what there was meanwhile, this is what fails, and no touch later.
         backing.reserve(&mapped)?;
         payload.map_or(Ok(()), |payload| file.write_all_at(payload, header.data_at))

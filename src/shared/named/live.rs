@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::header::HEADER;
 use crate::error::{Error, Result};
 use crate::sys::futex;
-use crate::sys::memory::{Inheritance, Keeping, Mapping};
+use crate::sys::memory::{Inheritance, MapMode, Mapping};
 
 /// As much of the file as is mapped for them.
 const LENGTH: usize = 4096;
@@ -48,7 +48,7 @@ pub(super) struct Live {
 impl Live {
     /// Of a file that is as long.
     pub(super) fn of(file: &File, writable: bool, foreign: bool) -> Result<Self> {
-        let keeping = if writable { Keeping::SharedToWrite } else { Keeping::SharedToRead };
+        let keeping = if writable { MapMode::SharedToWrite } else { MapMode::SharedToRead };
         // Forks have it too, and do not use it: the addresses must not become another's there.
         let map = || Mapping::new(file, LENGTH, keeping, Inheritance::Inherited);
         let mapping = (writable || !foreign).then(map).transpose();

@@ -53,7 +53,7 @@ use crate::error::{Error, Result};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::limits::page_size;
 use crate::sys::lock::Lock;
-use crate::sys::memory::Keeping;
+use crate::sys::memory::MapMode;
 use header::{HEADER, Header};
 use live::Live;
 use name::Name;
@@ -153,7 +153,7 @@ impl<T: Element, D: Dimension> Named<T, D> {
         let live = Live::of(&file, writable, foreign)?;
         let copy = file.try_clone().map_err(Error::system("keep a segment open"))?;
         let backing = Backing::named(copy.into(), header.data_at as usize, (header.bytes as usize).max(1));
-        let mapped = backing.attach(if writable { Keeping::SharedToWrite } else { Keeping::SharedToRead })?;
+        let mapped = backing.attach(if writable { MapMode::SharedToWrite } else { MapMode::SharedToRead })?;
         let by = fork_stamp::current();
         let (attached, accompanied, creator) = (0, false, None);
         let axes = PhantomData;

@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
-use super::{HUGE, Keeping};
+use super::{HUGE, MapMode};
 
 /// A map on a boundary of its own choice: of 2 MiB, or of a page if it is shorter. Unmapped on drop.
 #[derive(Debug)]
@@ -27,12 +27,12 @@ unsafe impl Send for HugeAligned {}
 unsafe impl Sync for HugeAligned {}
 
 impl HugeAligned {
-    pub(super) fn new(fd: impl AsFd, from: usize, len: usize, keeping: Keeping, fence: usize) -> io::Result<Self> {
+    pub(super) fn new(fd: impl AsFd, from: usize, len: usize, keeping: MapMode, fence: usize) -> io::Result<Self> {
         let len = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
         let (prot, flags) = match keeping {
-            Keeping::SharedToRead => (ProtFlags::PROT_READ, MapFlags::MAP_SHARED),
-            Keeping::SharedToWrite => (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED),
-            Keeping::PrivateToRead => (ProtFlags::PROT_READ, MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE),
+            MapMode::SharedToRead => (ProtFlags::PROT_READ, MapFlags::MAP_SHARED),
+            MapMode::SharedToWrite => (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED),
+            MapMode::PrivateToRead => (ProtFlags::PROT_READ, MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE),
         };
         let from = i64::try_from(from).map_err(io::Error::other)?;
         let at = Self::reserve(len, fence)?;

@@ -8,7 +8,7 @@ use std::ptr::null_mut;
 
 use nix::errno::Errno;
 
-use super::super::witness;
+use super::super::fault_handler;
 
 /// `si_code` of a call that a filter has trapped (asm-generic/siginfo.h).
 const SYS_SECCOMP: c_int = 1;
@@ -31,7 +31,7 @@ extern "C" fn on_call(_: c_int, info: *mut libc::siginfo_t, context: *mut c_void
     if code == SYS_SECCOMP {
         // SAFETY: and one of the CPU as it was, which it takes back from there.
         let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
-        witness::note_call(number(context));
+        fault_handler::note_call(number(context));
         answer(context, -libc::EACCES);
     }
 }

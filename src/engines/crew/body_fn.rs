@@ -3,7 +3,7 @@
 
 use bytemuck::Pod;
 
-use super::super::work::{Body, Labour};
+use super::super::job_context::{Body, RunSlices};
 use crate::answer::Answer;
 use crate::error::Result;
 use crate::lend::Lend;
@@ -14,17 +14,17 @@ use crate::worker::Worker;
 pub(crate) type BareBody<A, L, R> = fn(&Worker<'_>, A, <L as Lend>::Part<'_>) -> R;
 
 /// What a labour is handed on to.
-type HandOn<'h> = &'h mut dyn FnMut(&dyn Labour) -> Result<()>;
+type HandOn<'h> = &'h mut dyn FnMut(&dyn RunSlices) -> Result<()>;
 
-/// A function that makes a [`Labour`] of a body and the bytes of its argument, and hands it on; and that body, as a pointer without
+/// A function that makes a [`RunSlices`] of a body and the bytes of its argument, and hands it on; and that body, as a pointer without
 /// its type.
 #[derive(Clone, Copy)]
-pub(crate) struct Tender {
+pub(crate) struct BodyFn {
     tend: unsafe fn(*const (), &[u8], HandOn<'_>) -> Result<()>,
     body: *const (),
 }
 
-impl Tender {
+impl BodyFn {
     pub(crate) fn of<L: Lend, A: Pod, R: Answer>(body: BareBody<A, L, R>) -> Self {
         Self { tend: tend::<L, A, R>, body: body as *const () }
     }
@@ -50,7 +50,7 @@ impl Tender {
     ///
     /// # Safety
     /// The bytes are of an argument for this tender's body.
-    pub(super) unsafe fn tend(self, argument: &[u8], hand_on: HandOn<'_>) -> Result<()> {
+    pub(super) unsafe fn call(self, argument: &[u8], hand_on: HandOn<'_>) -> Result<()> {
         // SAFETY: `of` and `at` keep the two together; the rest is passed on to the caller.
         unsafe { (self.tend)(self.body, argument, hand_on) }
     }

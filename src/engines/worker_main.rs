@@ -3,19 +3,19 @@
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
-use super::desk::Desk;
-use super::work::{Labour, Round, Stopped, Upbringing, Work, note_panic};
+use super::job_context::{JobContext, Round, RunSlices, Stopped, WorkerConfig, note_panic};
+use super::worker_memory::WorkerMemory;
 use crate::error::{Error, Result};
 use crate::sandbox::Confinement;
 use crate::sync::{Event, ExitMessage, WorkerSlot};
 use crate::sys::memory::Access;
 use crate::sys::pools::Pools;
-use crate::sys::{child, cpu, limits, proc, witness};
+use crate::sys::{child, cpu, fault_handler, limits, proc};
 
-/// What the coordinator looks up before the fork for all its workers.
-pub(super) struct Ways {
+/// What the coordinator looks up before the fork for all its job_context.rs.
+pub(super) struct PreFork {
     pools: Option<Pools>,
-    /// Which CPUs workers are bound to in turn; none for whichever the system likes.
+    /// Which CPUs job_context.rs are bound to in turn; none for whichever the system likes.
     cpus: Vec<usize>,
     /// Whether a panic is to be shown with a backtrace. Asked for before the fork and not after the panic: another thread may
     /// hold the environment's lock at the fork.
@@ -24,11 +24,11 @@ pub(super) struct Ways {
     alone: bool,
 }
 
-impl Ways {
+impl PreFork {
     /// # Safety
     /// As for [`Pools::of`].
     #[allow(unsafe_code)]
-    pub(super) unsafe fn of(upbringing: Upbringing) -> Self {
+    pub(super) unsafe fn of(upbringing: WorkerConfig) -> Self {
         // Whose words would be looked up in files.
         let backtraces = !upbringing.confined && std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
         // SAFETY: passed on to the caller.
@@ -41,10 +41,16 @@ impl Ways {
 }
 
 /// Signs, attaches, labours, meets the coordinator.
-pub(super) fn live(work: &Work<'_>, labour: &dyn Labour, round: &Round, rank: usize, ways: &Ways) -> i32 {
+pub(super) fn worker_main(
+    work: &JobContext<'_>,
+    labour: &dyn RunSlices,
+    round: &Round,
+    rank: usize,
+    ways: &PreFork,
+) -> i32 {
     work.board.note(rank, Event::Born { pid: std::process::id() });
     let berth = &work.board.slots()[rank];
-    be_born(berth, rank, ways);
+    start_worker(berth, rank, ways);
     let desk = match prepare(work, rank) {
         // Never unmapped: a thread that the body left running may still look at a view.
         Ok(desk) => ManuallyDrop::new(desk),
@@ -56,7 +62,7 @@ pub(super) fn live(work: &Work<'_>, labour: &dyn Labour, round: &Round, rank: us
     };
     // SAFETY: attached just now with the access each loan asks for, until the process ends; each rank is born once.
     #[allow(unsafe_code)]
-    let done = unsafe { labour.labour(work, round, rank, &desk) };
+    let done = unsafe { labour.run_slices(work, round, rank, &desk) };
     match done {
         Err(Stopped) => 1,
         Ok(deeds) => {
@@ -67,9 +73,9 @@ pub(super) fn live(work: &Work<'_>, labour: &dyn Labour, round: &Round, rank: us
 }
 
 /// What a worker does first of all.
-pub(super) fn be_born(berth: &WorkerSlot, rank: usize, ways: &Ways) {
+pub(super) fn start_worker(berth: &WorkerSlot, rank: usize, ways: &PreFork) {
     berth.enter(std::process::id());
-    berth.lock.sign();
+    berth.lock.acquire();
     child::flush_what_bodies_print(ways.alone);
     child::name(&format!("parfork-w{rank}"));
     if let Some(&cpu) = ways.cpus.get(rank % ways.cpus.len().max(1)) {
@@ -78,7 +84,7 @@ pub(super) fn be_born(berth: &WorkerSlot, rank: usize, ways: &Ways) {
     }
     // SAFETY: the board is inherited, and no code here unmaps it in a worker.
     #[allow(unsafe_code)]
-    let sworn = unsafe { witness::swear_in(&berth.fault) };
+    let sworn = unsafe { fault_handler::install(&berth.fault) };
     debug_assert!(sworn.is_ok(), "handlers of an own process can be set");
     if let Some(pools) = &ways.pools {
         // SAFETY: a fork has one thread, and leaves before it comes to the end of what it inherited of `ways`.
@@ -92,8 +98,8 @@ pub(super) fn be_born(berth: &WorkerSlot, rank: usize, ways: &Ways) {
 
 /// Maps what was lent, and nothing else of the coordinator's arrays; limits the memory that may be added to that, and what else
 /// this process can do.
-fn prepare<'w>(work: &Work<'w>, rank: usize) -> Result<Desk<'w>> {
-    let mut desk = Desk::attach(work.loans, work.care, |number, keeping| {
+fn prepare<'w>(work: &JobContext<'w>, rank: usize) -> Result<WorkerMemory<'w>> {
+    let mut desk = WorkerMemory::attach(work.loans, work.care, |number, keeping| {
         let loan = &work.loans[number];
         let attached = match loan.access {
             Access::Read => loan.backing.attach_for_reading(),
@@ -141,7 +147,7 @@ fn keep_panics_quiet(rank: usize, backtraces: bool) {
     }));
 }
 
-/// Shows a panic and how it came to it, in one piece, so that workers do not talk into each other's.
+/// Shows a panic and how it came to it, in one piece, so that job_context.rs do not talk into each other's.
 fn show(rank: usize, info: &std::panic::PanicHookInfo<'_>) {
     let trace = std::backtrace::Backtrace::force_capture();
     let text = format!("worker {rank} (pid {}) {info}\nstack backtrace:\n{trace}", std::process::id());

@@ -1,6 +1,6 @@
 //! What a worker sees of the fault that ends it: which signal, at which address, in which instruction.
 //!
-//! A handler for the signals of faults stores that as plain atomics in memory shared with the coordinator ([`Note`]), then
+//! A handler for the signals of faults stores that as plain atomics in memory shared with the coordinator ([`FaultRecord`]), then
 //! hands over to whatever would have had the signal without it: it allocates, locks and waits for nothing. The last fault
 //! stays: a body that mends its faults itself (a JIT, a garbage collector) has had many before the one that ends it. The
 //! note counts only if the process then really died by that signal.
@@ -32,7 +32,7 @@ const REACH: u64 = 64 << 10;
 
 /// One per worker, in memory shared with the coordinator.
 #[repr(C)]
-pub(crate) struct Note {
+pub(crate) struct FaultRecord {
     /// 0 nothing, 1 being written, 2 all is there.
     state: AtomicU32,
     signal: AtomicI32,
@@ -73,7 +73,7 @@ pub(crate) struct Seen {
     pub(crate) at_stack: bool,
 }
 
-impl Note {
+impl FaultRecord {
     /// Forgets what was noted.
     pub(crate) fn forget(&self) {
         self.state.store(0, Ordering::Relaxed);
@@ -139,8 +139,8 @@ struct Inherited {
 static INHERITED: [Inherited; SIGNALS.len()] =
     [const { Inherited { handler: AtomicUsize::new(libc::SIG_DFL), flags: AtomicI32::new(0) } }; SIGNALS.len()];
 
-/// Where this process's worker notes, and which process that is: its own children inherit the handler but are no workers.
-static NOTE: AtomicPtr<Note> = AtomicPtr::new(null_mut());
+/// Where this process's worker notes, and which process that is: its own children inherit the handler but are no job_context.rs.
+static NOTE: AtomicPtr<FaultRecord> = AtomicPtr::new(null_mut());
 static WORKER: AtomicI32 = AtomicI32::new(0);
 
 /// Memory that the kernel alone uses, as the handler's stack; a worker's copy of it exists once it is touched.
@@ -160,7 +160,7 @@ static ON_STACK: Stack = Stack(UnsafeCell::new([MaybeUninit::uninit(); STACK]));
 ///
 /// # Errors
 /// The kernel's, of which there are none for these calls.
-pub(crate) unsafe fn swear_in(note: &Note) -> io::Result<()> {
+pub(crate) unsafe fn install(note: &FaultRecord) -> io::Result<()> {
     NOTE.store(std::ptr::from_ref(note).cast_mut(), Ordering::Relaxed);
     WORKER.store(std::process::id() as i32, Ordering::Relaxed);
     let stack = libc::stack_t { ss_sp: ON_STACK.0.get().cast(), ss_flags: 0, ss_size: STACK };
@@ -232,7 +232,7 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
     let address = unsafe { record.si_addr() }.addr() as u64;
     // SAFETY: takes nothing, gives an integer, and may be called in a handler.
     let this = unsafe { libc::getpid() };
-    // SAFETY: null, or the note that the caller of `swear_in` vouches for.
+    // SAFETY: null, or the note that the caller of `install` vouches for.
     if let Some(note) = unsafe { NOTE.load(Ordering::Relaxed).as_ref() }
         && this == WORKER.load(Ordering::Relaxed)
     {
@@ -249,7 +249,7 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
 
 /// Notes that a sandbox refused this process's worker a system call.
 pub(super) fn note_call(number: c_int) {
-    // SAFETY: null, or the note that the caller of `swear_in` vouches for.
+    // SAFETY: null, or the note that the caller of `install` vouches for.
     if let Some(note) = unsafe { NOTE.load(Ordering::Relaxed).as_ref() } {
         note.call.store((number as u32).wrapping_add(1), Ordering::Relaxed);
     }
@@ -310,7 +310,7 @@ fn is_default(signal: c_int) -> bool {
 mod tests {
     use super::*;
 
-    fn note() -> Note {
+    fn note() -> FaultRecord {
         // SAFETY: integers, for which all zero is a value.
         unsafe { std::mem::zeroed() }
     }

@@ -1,4 +1,4 @@
-//! What workers who stay are told of a job: numbers on the board.
+//! What job_context.rs who stay are told of a job: numbers on the board.
 //!
 //! They were forked before the job was known, so that nothing of it is in their memory but the program's code. Everything that
 //! they read is copied first and checked, and what it says of memory is asked of the kernel.
@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::ptr::NonNull;
 
-use super::super::work::{Round, Work};
+use super::super::job_context::{JobContext, Round};
 use crate::error::Result;
 use crate::lend::Loan;
 use crate::shared::{Backing, SegmentHandle};
@@ -15,14 +15,14 @@ use crate::sync::{self, Layout};
 use crate::sys::memory::Access;
 
 /// A job as it is told.
-pub(super) struct Bill {
+pub(super) struct JobDescriptor {
     /// Where the body is, and the code that hands it its argument.
     pub(super) tender: [u64; 2],
     pub(super) argument: Vec<u8>,
     pub(super) layout: Layout,
     pub(super) split: Split,
     pub(super) schedule: Schedule,
-    /// How many workers are dealt slices, and how many of them are processes of their own.
+    /// How many job_context.rs are dealt slices, and how many of them are processes of their own.
     pub(super) dealt: usize,
     pub(super) processes: usize,
     /// Which slices, if not all.
@@ -33,7 +33,7 @@ pub(super) struct Bill {
     pub(super) go_on_without_dead: bool,
     pub(super) memory_limit: Option<u64>,
     pub(super) guard: bool,
-    pub(super) loans: Vec<ToldLoan>,
+    pub(super) loans: Vec<LoanHandle>,
     /// For each output, if there are any.
     pub(super) undo_copies: Vec<SegmentHandle>,
     /// Of which job the journal is, if not of each that is called for by this bill.
@@ -43,7 +43,7 @@ pub(super) struct Bill {
 }
 
 /// A loan as it is told.
-pub(super) struct ToldLoan {
+pub(super) struct LoanHandle {
     pub(super) array: SegmentHandle,
     pub(super) access: Access,
     element: usize,
@@ -51,7 +51,7 @@ pub(super) struct ToldLoan {
     shape: Vec<usize>,
 }
 
-impl ToldLoan {
+impl LoanHandle {
     /// The loan of this array, which the coordinator has mapped at `base`.
     pub(super) fn loan<'l>(&'l self, backing: &'l Backing, base: NonNull<u8>) -> Loan<'l> {
         let extent = Extent { shape: &self.shape, first_is_fastest: self.first_is_fastest, element: self.element };
@@ -60,7 +60,7 @@ impl ToldLoan {
 }
 
 /// What of a bill is not in work and round.
-pub(super) struct Particulars<'b> {
+pub(super) struct DescriptorParts<'b> {
     pub(super) tender: [u64; 2],
     pub(super) argument: &'b [u8],
     pub(super) split: Split,
@@ -79,7 +79,12 @@ const GUARD: u64 = 16;
 ///
 /// # Errors
 /// If the system does not say which files the arrays are.
-pub(super) fn write(words: &mut Vec<u64>, work: &Work<'_>, round: &Round, more: Particulars<'_>) -> Result<()> {
+pub(super) fn write(
+    words: &mut Vec<u64>,
+    work: &JobContext<'_>,
+    round: &Round,
+    more: DescriptorParts<'_>,
+) -> Result<()> {
     let Layout { workers, slices, loans, answer, log: tape } = work.board.layout();
     let flags = [
         (TIMED, work.timed),
@@ -141,7 +146,7 @@ fn of_told(told: SegmentHandle) -> [u64; 5] {
     [told.number, told.fd, told.at as u64, told.len as u64, told.inode]
 }
 
-impl Bill {
+impl JobDescriptor {
     /// Reads what [`write()`] wrote; `None` if it is not that.
     pub(super) fn read(words: &[u64]) -> Option<Self> {
         let mut words = Words(words);
@@ -218,13 +223,13 @@ impl<'w> Words<'w> {
     }
 
     /// A loan whose array fits its bytes.
-    fn loan(&mut self) -> Option<ToldLoan> {
+    fn loan(&mut self) -> Option<LoanHandle> {
         let array = to_told(self.take(5)?)?;
         let [write, first_is_fastest, element] = self.several()?;
         let shape: Vec<usize> = self.list()?.iter().map(|&length| length as usize).collect();
         let bytes = shape.iter().try_fold(element as usize, |bytes, &length| bytes.checked_mul(length))?;
         let access = if write != 0 { Access::Write } else { Access::Read };
         let (element, first_is_fastest) = (element as usize, first_is_fastest != 0);
-        (bytes <= array.len).then_some(ToldLoan { array, access, element, first_is_fastest, shape })
+        (bytes <= array.len).then_some(LoanHandle { array, access, element, first_is_fastest, shape })
     }
 }

@@ -1,40 +1,40 @@
-//! The coordinator's part of a round: it waits for its workers, their deaths, the clock and requests to stop.
+//! The coordinator's part of a round: it waits for its job_context.rs, their deaths, the clock and requests to stop.
 
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
+use super::job_context::{JobContext, Round, Supervision};
 use super::ledger::Ledger;
-use super::standstill::Standstill;
-use super::work::{Orders, Round, Work};
+use super::stall_detector::StallDetector;
 use crate::error::{Cause, Death, Error, Result};
-use crate::process::{Crowd, WorkerEvent};
+use crate::process::{WorkerEvent, WorkerSet};
 use crate::sync::{Absence, ControlPage, EndedEarly, Event, RoundKey, SpinPolicy};
 use crate::sys::sandbox::{self, Receiver};
 
 /// How often to look whether somebody wants to write to a file that is lent: the kernel lets them after 45 s.
 const LEASES: Duration = Duration::from_millis(500);
 
-/// How often to look what workers in a sandbox print, and whether one makes a call that is not let through.
+/// How often to look what job_context.rs in a sandbox print, and whether one makes a call that is not let through.
 const CONFINED: Duration = Duration::from_millis(10);
 
 /// Waits until all have come to the end, or the job is over; the deaths among them that the job survives. With `patience` it
 /// looks again and again before it goes to sleep. After an error all of them are gone; else they are past their work, and it is
 /// for the caller to end them or not.
-pub(super) fn attend(
-    work: &Work<'_>,
+pub(super) fn supervise(
+    work: &JobContext<'_>,
     round: &Round,
-    crowd: &mut Crowd,
+    crowd: &mut WorkerSet,
     patience: Option<SpinPolicy>,
-    orders: &mut Orders<'_>,
+    orders: &mut Supervision<'_>,
 ) -> Result<Vec<Death>> {
     work.board.note_own(Event::Attends);
     let (end, roll) = (&work.board.head().end, work.board.roll(round.number));
     orders.ledger.begin_round(roll, round.dealer.workers);
-    let mut turnout = Turnout { board: work.board, roll, workers: round.processes, next: 0 };
+    let mut turnout = Arrivals { board: work.board, roll, workers: round.processes, next: 0 };
     let (mut deaths, mut tries, mut bell) = (Vec::new(), 0, None);
-    let mut vigil = Vigil::new(orders.slice_deadline);
+    let mut vigil = Watchdog::new(orders.slice_deadline);
     let is_leased = work.loans.iter().any(|loan| loan.lease.is_some());
-    let mut standstill = Standstill::new();
+    let mut standstill = StallDetector::new();
     let mut reports = Receiver::default();
     let ended = loop {
         if let Some(EndedEarly { by }) = end.over() {
@@ -81,12 +81,12 @@ pub(super) fn attend(
             note_death(work, crowd, rank);
             match rank {
                 // It had nothing to do.
-                _ if rank >= round.processes => drop(crowd.bury(rank)),
+                _ if rank >= round.processes => drop(crowd.retire(rank)),
                 // It has done all that it had to: worth a word in a job that tells of deaths.
-                _ if turnout.has_come(rank) => {
+                _ if turnout.has_arrived(rank) => {
                     // It may have died before it had counted itself.
                     end.count_dead();
-                    let (pid, cause) = crowd.bury(rank);
+                    let (pid, cause) = crowd.retire(rank);
                     if round.goes_on
                         && let Error::WorkerDied(death) = work.failure(rank, pid, Some(cause))
                     {
@@ -94,7 +94,7 @@ pub(super) fn attend(
                     }
                 }
                 _ if round.goes_on => {
-                    let (pid, cause) = crowd.bury(rank);
+                    let (pid, cause) = crowd.retire(rank);
                     if crowd.has_remaining() {
                         // It goes on, and what it writes cannot be told from what its replacement does.
                         crowd.end();
@@ -138,20 +138,25 @@ pub(super) fn attend(
     })
 }
 
-/// A coordinator that works too and waits at a meeting: there as well it looks for deaths, for workers that stand still, at the
+/// A coordinator that works too and waits at a meeting: there as well it looks for deaths, for job_context.rs that stand still, at the
 /// clock and for requests to stop. Any of these ends the meeting, and with it the job.
-pub(super) struct AtMeeting<'a> {
-    work: &'a Work<'a>,
-    crowd: &'a mut Crowd,
-    orders: &'a Orders<'a>,
+pub(super) struct AtBarrier<'a> {
+    work: &'a JobContext<'a>,
+    crowd: &'a mut WorkerSet,
+    orders: &'a Supervision<'a>,
     processes: usize,
-    vigil: Vigil,
-    standstill: Standstill,
+    vigil: Watchdog,
+    standstill: StallDetector,
 }
 
-impl<'a> AtMeeting<'a> {
-    pub(super) fn new(work: &'a Work<'a>, crowd: &'a mut Crowd, orders: &'a Orders<'a>, processes: usize) -> Self {
-        let (vigil, standstill) = (Vigil::new(orders.slice_deadline), Standstill::new());
+impl<'a> AtBarrier<'a> {
+    pub(super) fn new(
+        work: &'a JobContext<'a>,
+        crowd: &'a mut WorkerSet,
+        orders: &'a Supervision<'a>,
+        processes: usize,
+    ) -> Self {
+        let (vigil, standstill) = (Watchdog::new(orders.slice_deadline), StallDetector::new());
         Self { work, crowd, orders, processes, vigil, standstill }
     }
 
@@ -181,7 +186,7 @@ impl<'a> AtMeeting<'a> {
 }
 
 /// Who has come to the end of a round: the coordinator's to say, by each one's own word.
-struct Turnout<'b> {
+struct Arrivals<'b> {
     board: &'b ControlPage,
     roll: RoundKey,
     workers: usize,
@@ -189,14 +194,14 @@ struct Turnout<'b> {
     next: usize,
 }
 
-impl Turnout<'_> {
-    fn has_come(&self, rank: usize) -> bool {
+impl Arrivals<'_> {
+    fn has_arrived(&self, rank: usize) -> bool {
         self.board.arrival(rank).has_arrived(self.roll, rank)
     }
 
     /// Whether all have come but those who died before.
     fn is_complete(&mut self, ledger: &Ledger) -> bool {
-        while self.next < self.workers && (self.has_come(self.next) || ledger.is_dead(self.next)) {
+        while self.next < self.workers && (self.has_arrived(self.next) || ledger.is_dead(self.next)) {
             self.next += 1;
         }
         self.next == self.workers
@@ -204,7 +209,7 @@ impl Turnout<'_> {
 }
 
 /// Why a job must end that reads a file to which somebody wants to write.
-fn wanted(work: &Work<'_>) -> Option<Error> {
+fn wanted(work: &JobContext<'_>) -> Option<Error> {
     let (_, path) = work.loans.iter().filter_map(|loan| loan.lease).find(|(lease, _)| lease.is_wanted())?;
     Some(Error::File {
         path: path.to_owned(),
@@ -214,7 +219,7 @@ fn wanted(work: &Work<'_>) -> Option<Error> {
 }
 
 /// Notes a death, and what the dead has cost, before anybody reaps it.
-fn note_death(work: &Work<'_>, crowd: &Crowd, rank: usize) {
+fn note_death(work: &JobContext<'_>, crowd: &WorkerSet, rank: usize) {
     if let Some(tape) = work.board.own_log() {
         let now = work.board.clock();
         tape.note(now, Event::Dies { rank });
@@ -224,9 +229,9 @@ fn note_death(work: &Work<'_>, crowd: &Crowd, rank: usize) {
     }
 }
 
-/// Ends all workers of a job that broke for worker `by`'s sake; its rank, its process, and what ended that. From here on the
+/// Ends all job_context.rs of a job that broke for worker `by`'s sake; its rank, its process, and what ended that. From here on the
 /// journal stays as it is.
-fn over(work: &Work<'_>, crowd: &mut Crowd, by: Option<usize>) -> Option<(usize, u32, Option<Cause>)> {
+fn over(work: &JobContext<'_>, crowd: &mut WorkerSet, by: Option<usize>) -> Option<(usize, u32, Option<Cause>)> {
     // The job has failed, so that the end of each is certain, even of one that was stopped, and can be waited for.
     crowd.kill();
     let culprit = by.map(|rank| match crowd.len() {
@@ -235,7 +240,7 @@ fn over(work: &Work<'_>, crowd: &mut Crowd, by: Option<usize>) -> Option<(usize,
         len => {
             // Whatever the word says; of those who stay, not all may have part in this job.
             let rank = rank.min(len.min(work.board.layout().workers) - 1);
-            let (pid, cause) = crowd.bury(rank);
+            let (pid, cause) = crowd.retire(rank);
             (rank, pid, Some(cause))
         }
     });
@@ -243,10 +248,10 @@ fn over(work: &Work<'_>, crowd: &mut Crowd, by: Option<usize>) -> Option<(usize,
     culprit
 }
 
-/// Looks for workers that keep the job waiting, if there is a deadline for slices.
-struct Vigil {
+/// Looks for job_context.rs that keep the job waiting, if there is a deadline for slices.
+struct Watchdog {
     limit: Option<Duration>,
-    /// What all workers were doing when nobody worked on a slice, and since when that is so.
+    /// What all job_context.rs were doing when nobody worked on a slice, and since when that is so.
     quiet: Option<(u64, Instant)>,
     /// When to look again at the latest.
     next: Option<Instant>,
@@ -262,15 +267,15 @@ enum Overdue {
     Later(Option<Instant>),
 }
 
-impl Vigil {
+impl Watchdog {
     fn new(limit: Option<Duration>) -> Self {
         Self { limit, quiet: None, next: None, resumed: Duration::ZERO }
     }
 
     /// Who is late, or until when nobody can be.
-    fn look(&mut self, crowd: &Crowd, work: &Work<'_>) -> Overdue {
+    fn look(&mut self, crowd: &WorkerSet, work: &JobContext<'_>) -> Overdue {
         let Some(limit) = self.limit else { return Overdue::Later(None) };
-        // This process should have looked long ago: it was stopped (Ctrl-Z), and its workers most likely with it.
+        // This process should have looked long ago: it was stopped (Ctrl-Z), and its job_context.rs most likely with it.
         if self.next.is_some_and(|next| next.elapsed() > limit / 2) {
             (self.resumed, self.quiet) = (work.board.clock(), None);
         }
@@ -281,7 +286,7 @@ impl Vigil {
 
     /// Somebody may have been at one slice for too long. Or, while all seem to wait for each other (at a meeting, at the end),
     /// one of them was stopped: no slice is late then, but nothing changes any more.
-    fn search(&mut self, crowd: &Crowd, work: &Work<'_>, limit: Duration) -> Overdue {
+    fn search(&mut self, crowd: &WorkerSet, work: &JobContext<'_>, limit: Duration) -> Overdue {
         if let Some((rank, since)) = crowd.slowest() {
             self.quiet = None;
             let due = since.max(self.resumed).saturating_add(limit);
@@ -290,7 +295,7 @@ impl Vigil {
                 false => Overdue::Later(work.board.at(due)),
             };
         }
-        let doing = crowd.doing();
+        let doing = crowd.activity();
         let (_, since) = self.quiet.filter(|(before, _)| *before == doing).unwrap_or((doing, Instant::now()));
         self.quiet = Some((doing, since));
         match (since.elapsed() >= limit).then(|| crowd.culprit()).flatten() {

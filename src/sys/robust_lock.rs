@@ -22,15 +22,15 @@ const WORD_AT: usize = if cfg!(target_env = "musl") { 4 } else { 0 };
 
 /// One per worker, in memory shared with the coordinator.
 #[repr(C)]
-pub(crate) struct Obituary {
+pub(crate) struct RobustLock {
     lock: UnsafeCell<libc::pthread_mutex_t>,
 }
 
 // SAFETY: a process-shared pthread mutex is made to be used by many threads and processes at once; outside of
 // `prepare` every access goes through pthread calls or the atomic word.
-unsafe impl Sync for Obituary {}
+unsafe impl Sync for RobustLock {}
 
-impl Obituary {
+impl RobustLock {
     /// Makes the lock, before anybody else knows of it.
     ///
     /// # Safety
@@ -50,7 +50,7 @@ impl Obituary {
     }
 
     /// From now on the end of the calling thread is written here. To be called once, by the worker it stands for.
-    pub(crate) fn sign(&self) {
+    pub(crate) fn acquire(&self) {
         // SAFETY: `prepare` made the lock before this worker was born. Nobody else takes it; but another worker may have
         // written over it, so it is tried and not waited for.
         let taken = unsafe { libc::pthread_mutex_trylock(self.lock.get()) };
@@ -87,15 +87,15 @@ mod tests {
 
     #[test]
     fn the_end_of_a_thread_is_written_and_wakes() {
-        let obituary = Obituary { lock: UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER) };
+        let obituary = RobustLock { lock: UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER) };
         // SAFETY: nobody else knows of it yet.
         unsafe { obituary.prepare() };
-        assert!(!Obituary::says_signed(obituary.word().load(Ordering::Acquire)));
+        assert!(!RobustLock::says_signed(obituary.word().load(Ordering::Acquire)));
         std::thread::scope(|threads| {
-            threads.spawn(|| obituary.sign());
+            threads.spawn(|| obituary.acquire());
             loop {
                 let word = obituary.word().load(Ordering::Acquire);
-                if Obituary::says_dead(word) {
+                if RobustLock::says_dead(word) {
                     break;
                 }
                 super::super::futex::wait(obituary.word(), word, None);

@@ -4,16 +4,16 @@
 
 use std::sync::atomic::Ordering;
 
-use super::work::Work;
+use super::job_context::JobContext;
 use crate::error::{ArrayName, Cause, CellOwner, Fault, FaultLocation};
 use crate::lend::Loan;
 use crate::sandbox::Confinement;
 use crate::slices::Extent;
 use crate::sync::SliceState;
+use crate::sys::fault_handler::Seen;
+use crate::sys::fork_exclusions;
 use crate::sys::memory::Access;
-use crate::sys::shortage::{self, Shortage};
-use crate::sys::withheld;
-use crate::sys::witness::Seen;
+use crate::sys::oom::{self, Shortage};
 
 /// Addresses up to here are a null pointer and an offset: no system maps them.
 const NULL: u64 = 64 << 10;
@@ -24,12 +24,12 @@ const NEAR: u64 = 2 << 20;
 /// How far beyond an array's end nothing else can be: a worker has a page there that is nobody's.
 const GUARD: u64 = 4096;
 
-impl Work<'_> {
+impl JobContext<'_> {
     /// Says more of what ended worker `rank` than the system does, where more is known.
     pub(super) fn explain(&self, rank: usize, exit: Cause) -> Cause {
         let Cause::Signalled { signal } = exit else { return exit };
         if signal == libc::SIGKILL {
-            return shortage::killed().map_or(exit, |Shortage { limit }| Cause::OutOfMemory { limit });
+            return oom::killed().map_or(exit, |Shortage { limit }| Cause::OutOfMemory { limit });
         }
         if signal == libc::SIGSYS && self.sandbox.is_some_and(Confinement::confines_workers) {
             return Cause::Forbidden { call: None };
@@ -77,7 +77,7 @@ impl Work<'_> {
             return place;
         }
         let own = loans.iter().position(|loan| index(loan, loan.address() as u64, address).is_some());
-        if own.is_some() || withheld::holds(address as usize) {
+        if own.is_some() || fork_exclusions::holds(address as usize) {
             return FaultLocation::Coordinators { array: own.map(|loan| names[loan]) };
         }
         if seen.at_stack {

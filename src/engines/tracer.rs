@@ -6,7 +6,7 @@ use crate::sync::{ControlPage, Event, EventLog};
 use crate::sys::usage::{Usage, Whose};
 
 /// A worker's pencil. Every method is one branch if the job is not recorded.
-pub(super) struct Notes<'b>(Option<At<'b>>);
+pub(super) struct Tracer<'b>(Option<At<'b>>);
 
 struct At<'b> {
     board: &'b ControlPage,
@@ -25,7 +25,7 @@ struct At<'b> {
 /// no more with shorter ones.
 const COUNT: Duration = Duration::from_micros(30);
 
-impl<'b> Notes<'b> {
+impl<'b> Tracer<'b> {
     /// Notes that a worker begins to work, and what it has cost until then.
     pub(super) fn begin(board: &'b ControlPage, rank: usize, whose: Whose, now: Instant) -> Self {
         Self(board.log(rank).map(|tape| {

@@ -14,7 +14,7 @@ use crate::sys::proc;
 const CLEARING: Duration = Duration::from_millis(100);
 
 /// Makes sure that this process has one thread.
-pub(crate) fn be_alone() -> Result<()> {
+pub(crate) fn ensure_single_threaded() -> Result<()> {
     let patience = Instant::now() + CLEARING;
     loop {
         match proc::threads().map_err(Error::system("count this process's threads in /proc/self/task"))? {

@@ -1,4 +1,4 @@
-//! The workers of a round, held by the coordinator. Dropping the crowd ends and reaps them all.
+//! The job_context.rs of a round, held by the coordinator. Dropping the crowd ends and reaps them all.
 
 use std::cell::Cell;
 use std::io;
@@ -9,8 +9,8 @@ use super::process::Process;
 use crate::error::Cause;
 use crate::sync::{ControlPage, WorkerSlot};
 use crate::sys::child::{Child, Exit};
-use crate::sys::obituary::Obituary;
-use crate::sys::pidfd::{ENDING, Remaining, Ward};
+use crate::sys::pidfd::{ENDING, ForeignProcess, Remaining};
+use crate::sys::robust_lock::RobustLock;
 use crate::sys::usage::Usage;
 use crate::sys::{futex, proc};
 
@@ -23,7 +23,7 @@ pub(crate) enum WorkerEvent {
     Died { rank: usize },
 }
 
-/// Whether all workers wait for others.
+/// Whether all job_context.rs wait for others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Waiting {
     /// One of them does something, or is stopped.
@@ -35,9 +35,9 @@ pub(crate) enum Waiting {
 }
 
 /// Workers in order of rank.
-pub(crate) struct Crowd {
+pub(crate) struct WorkerSet {
     board: ControlPage,
-    members: Vec<Member>,
+    members: Vec<WorkerHandle>,
     /// When all were last asked for.
     asked: Cell<Instant>,
     /// Those that were to end and have not.
@@ -47,7 +47,7 @@ pub(crate) struct Crowd {
 }
 
 /// One worker.
-struct Member {
+struct WorkerHandle {
     process: Process,
     /// Whether it is known to be dead, and was heard of.
     buried: bool,
@@ -57,8 +57,8 @@ struct Member {
     stalled: Option<Cause>,
 }
 
-impl Crowd {
-    /// How often to ask the system for deaths that no obituary can tell: of workers that died before they signed theirs,
+impl WorkerSet {
+    /// How often to ask the system for deaths that no obituary can tell: of job_context.rs that died before they signed theirs,
     /// and of those beyond the number of words that can be waited on at once (or all, before Linux 5.16).
     pub(super) const ROUND: Duration = Duration::from_millis(10);
     /// How soon after the birth of the last worker to ask first; then when as much time has passed again, and so on until
@@ -78,17 +78,17 @@ impl Crowd {
         self.push(Process::Own(child));
     }
 
-    /// Adds a child of the nursery as the next rank.
+    /// Adds a child of the fork_server as the next rank.
     ///
     /// # Errors
-    /// If there is no such process, or it is not the nursery's.
-    pub(crate) fn foster(&mut self, pid: u32, nursery: u32) -> io::Result<()> {
-        self.push(Process::fostered(Ward::hold(pid, nursery)?, nursery, &self.board));
+    /// If there is no such process, or it is not the fork_server's.
+    pub(crate) fn adopt(&mut self, pid: u32, nursery: u32) -> io::Result<()> {
+        self.push(Process::adopted(ForeignProcess::hold(pid, nursery)?, nursery, &self.board));
         Ok(())
     }
 
     fn push(&mut self, process: Process) {
-        self.members.push(Member { process, buried: false, ended: false, stalled: None });
+        self.members.push(WorkerHandle { process, buried: false, ended: false, stalled: None });
         self.made = Instant::now();
     }
 
@@ -107,8 +107,8 @@ impl Crowd {
         for (rank, member, berth) in self.living() {
             let obituary = berth.lock.word();
             let value = obituary.load(Ordering::Acquire);
-            if Obituary::says_dead(value) {
-                // The kernel has woken one of those who wait for this: coordinator or nursery.
+            if RobustLock::says_dead(value) {
+                // The kernel has woken one of those who wait for this: coordinator or fork_server.
                 futex::wake_all(obituary);
                 return WorkerEvent::Died { rank };
             }
@@ -118,7 +118,7 @@ impl Crowd {
             if listening {
                 words.push((obituary, value));
             }
-            let heard = listening && Obituary::says_signed(value);
+            let heard = listening && RobustLock::says_signed(value);
             if (!heard || slow) && member.process.ended(berth).is_some() {
                 return WorkerEvent::Died { rank };
             }
@@ -136,7 +136,7 @@ impl Crowd {
     }
 
     /// Those that are not known to be dead.
-    fn living(&self) -> impl Iterator<Item = (usize, &Member, &WorkerSlot)> {
+    fn living(&self) -> impl Iterator<Item = (usize, &WorkerHandle, &WorkerSlot)> {
         let all = self.members.iter().zip(self.board.slots()).enumerate();
         all.map(|(rank, (member, berth))| (rank, member, berth)).filter(|(_, member, _)| !member.buried)
     }
@@ -182,18 +182,19 @@ impl Crowd {
     }
 
     /// A number that changes with whatever any of them does between slices and meetings.
-    pub(crate) fn doing(&self) -> u64 {
+    pub(crate) fn activity(&self) -> u64 {
         self.living().fold(0, |sum, (rank, _, berth)| sum.rotate_left(7) ^ berth.doing().wrapping_add(rank as u64))
     }
 
     /// Who keeps the others waiting though all seem to wait: one that was stopped, else whoever comes first.
     pub(crate) fn culprit(&self) -> Option<usize> {
-        let stopped = |member: &Member| proc::state(member.process.pid()).is_ok_and(|state| state == proc::STOPPED);
+        let stopped =
+            |member: &WorkerHandle| proc::state(member.process.pid()).is_ok_and(|state| state == proc::STOPPED);
         let stopped = self.living().find(|(_, member, _)| stopped(member));
         stopped.or_else(|| self.living().next()).map(|(rank, ..)| rank)
     }
 
-    /// What one has cost, if the system tells: not of one that the nursery has reaped.
+    /// What one has cost, if the system tells: not of one that the fork_server has reaped.
     pub(crate) fn usage(&self, rank: usize) -> Option<Usage> {
         self.members.get(rank)?.process.usage()
     }
@@ -250,21 +251,21 @@ impl Crowd {
 
     /// Whether none of them is known or seen to be dead.
     pub(crate) fn is_whole(&self) -> bool {
-        let lives = |berth: &WorkerSlot| !Obituary::says_dead(berth.lock.word().load(Ordering::Acquire));
+        let lives = |berth: &WorkerSlot| !RobustLock::says_dead(berth.lock.word().load(Ordering::Acquire));
         self.members.iter().zip(self.board.slots()).all(|(member, berth)| !member.buried && lives(berth))
     }
 
     /// Ends them all, whose work is over, and returns those that may still have to give back their memory, which can take
     /// long, and those that cannot be ended. Of the former none can execute another instruction, and the kernel has written all
     /// obituaries.
-    pub(crate) fn leave(mut self) -> (Vec<Leaving>, Vec<Remaining>) {
+    pub(crate) fn leave(mut self) -> (Vec<Exiting>, Vec<Remaining>) {
         self.kill();
         let until = Instant::now() + ENDING;
         let members = std::mem::take(&mut self.members);
         let mut leaving = Vec::new();
         for (member, berth) in members.into_iter().zip(self.board.slots()).filter(|(member, _)| !member.ended) {
             match member.process.past(berth, until) {
-                Some(_) => leaving.push(Leaving(Some(member.process))),
+                Some(_) => leaving.push(Exiting(Some(member.process))),
                 None => self.remaining.extend(member.process.end_by(until)),
             }
         }
@@ -273,7 +274,7 @@ impl Crowd {
 
     /// Hears no more of one that is dead or as good as that, and can do nothing more; its pid and what ended it. One that cannot
     /// be ended is [still there](Self::has_remaining) after that.
-    pub(crate) fn bury(&mut self, rank: usize) -> (u32, Cause) {
+    pub(crate) fn retire(&mut self, rank: usize) -> (u32, Cause) {
         let berth = &self.board.slots()[rank];
         let member = &mut self.members[rank];
         // One whose obituary lies may still be alive.
@@ -290,7 +291,7 @@ impl Crowd {
         let cause = match (member.stalled.take(), exit) {
             (Some(stalled), None | Some(Exit::Signal(libc::SIGKILL))) => stalled,
             (_, Some(Exit::Signal(libc::SIGKILL) | Exit::Unknown))
-                if member.process.is_fostered() && Obituary::says_dead(nursery) =>
+                if member.process.is_adopted() && RobustLock::says_dead(nursery) =>
             {
                 Cause::ForkServerDied
             }
@@ -329,8 +330,8 @@ pub(crate) fn cause_of(exit: Exit) -> Cause {
     }
 }
 
-impl Drop for Crowd {
-    /// As [`dismiss`](Crowd::dismiss); who is still there is said on stderr, for nobody asks.
+impl Drop for WorkerSet {
+    /// As [`dismiss`](WorkerSet::dismiss); who is still there is said on stderr, for nobody asks.
     fn drop(&mut self) {
         self.end();
         self.remaining.iter().for_each(|remaining| eprintln!("parfork: {remaining}"));
@@ -338,16 +339,16 @@ impl Drop for Crowd {
 }
 
 /// A worker that can do nothing more and gives back its memory. Dropping it waits until that is done.
-pub(crate) struct Leaving(Option<Process>);
+pub(crate) struct Exiting(Option<Process>);
 
-impl Leaving {
+impl Exiting {
     /// Waits until it is gone, or long enough.
     pub(crate) fn end(mut self) -> Option<Remaining> {
         self.0.take()?.end_by(Instant::now() + ENDING)
     }
 }
 
-impl Drop for Leaving {
+impl Drop for Exiting {
     fn drop(&mut self) {
         if let Some(remaining) = self.0.take().and_then(|process| process.end_by(Instant::now() + ENDING)) {
             eprintln!("parfork: {remaining}");

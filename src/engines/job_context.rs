@@ -7,9 +7,9 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use super::desk::{Care, Desk};
 use super::ledger::Ledger;
-use super::notes::Notes;
+use super::tracer::Tracer;
+use super::worker_memory::{OutputProtection, WorkerMemory};
 use crate::answer::Answer;
 use crate::cancel::CancelToken;
 use crate::error::{BodyFailure, Cause, Death, Error, SliceName};
@@ -23,8 +23,8 @@ use crate::sys::pidfd::Remaining;
 use crate::sys::{child, fork_stamp, sandbox};
 use crate::worker::{Worker, leave_astray};
 
-/// What all workers of a job share.
-pub(crate) struct Work<'w> {
+/// What all job_context.rs of a job share.
+pub(crate) struct JobContext<'w> {
     pub(crate) loans: &'w [Loan<'w>],
     pub(crate) grid: &'w Grid,
     pub(crate) board: &'w ControlPage,
@@ -37,23 +37,23 @@ pub(crate) struct Work<'w> {
     /// How often a slice is tried again after a worker died on it.
     pub(crate) retries: u32,
     /// How outputs are looked after.
-    pub(crate) care: &'w Care,
+    pub(crate) care: &'w OutputProtection,
     /// Bytes of memory of its own that a worker process may add.
     pub(crate) memory_limit: Option<u64>,
     /// What a worker process is confined to when it has attached what was lent.
     pub(crate) sandbox: Option<&'w Confinement>,
     /// A request to stop that a worker on a thread looks at between slices. A process is ended by the coordinator.
     pub(crate) stop: Option<&'w CancelToken>,
-    /// Whether workers that meet go on doing so when one has died.
+    /// Whether job_context.rs that meet go on doing so when one has died.
     pub(crate) go_on_without_dead: bool,
-    pub(crate) upbringing: Upbringing,
+    pub(crate) worker_config: WorkerConfig,
     /// The one slice to be run, if not all.
     pub(crate) only: Option<usize>,
 }
 
 /// What is done for worker processes at birth.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Upbringing {
+pub(crate) struct WorkerConfig {
     /// To how many threads libraries are held in each; 0 leaves them alone.
     pub(crate) threads: usize,
     /// Whether each is bound to a CPU.
@@ -62,18 +62,18 @@ pub(crate) struct Upbringing {
     pub(crate) confined: bool,
 }
 
-/// Slices to be dealt: all of a job, or those that are left after workers have died.
+/// Slices to be dealt: all of a job, or those that are left after job_context.rs have died.
 pub(crate) struct Round {
     pub(crate) dealer: Dealer,
     /// Which, if not all.
     pub(crate) slices: Option<Vec<usize>>,
     /// Whether it is the job's first.
     pub(crate) first: bool,
-    /// Another for each round of a job; a crew's workers know it as the number of the call.
+    /// Another for each round of a job; a crew's job_context.rs know it as the number of the call.
     pub(crate) number: u64,
     /// Whether the job goes on when a worker dies.
     pub(crate) goes_on: bool,
-    /// How many of the workers are processes of their own: all, but for the coordinator if it works too, as the last rank.
+    /// How many of the job_context.rs are processes of their own: all, but for the coordinator if it works too, as the last rank.
     pub(crate) processes: usize,
 }
 
@@ -88,7 +88,7 @@ impl Round {
 pub type Progress<'p> = Box<dyn FnMut(usize, usize) + 'p>;
 
 /// What only the coordinator has.
-pub(crate) struct Orders<'o> {
+pub(crate) struct Supervision<'o> {
     pub(crate) began: Instant,
     /// How long the job may take, and until when that is.
     pub(crate) deadline: Option<(Duration, Option<Instant>)>,
@@ -101,7 +101,7 @@ pub(crate) struct Orders<'o> {
     pub(crate) ledger: Ledger,
 }
 
-impl<'o> Orders<'o> {
+impl<'o> Supervision<'o> {
     /// How often progress is told.
     const TICK: Duration = Duration::from_millis(50);
 
@@ -152,30 +152,30 @@ pub(crate) fn note_panic(location: String) {
 
 /// What a worker does with its slices, whoever it is. Engines need to know no more of a body than this.
 #[allow(unsafe_code)]
-pub(crate) trait Labour {
+pub(crate) trait RunSlices {
     /// Works as worker `rank` until no slices are left, with the loans on its `desk`; what it has done.
     ///
     /// # Safety
     /// The desk is of the work's loans, those of the body's parts, and of this process; no other worker of this job has this
     /// rank.
-    unsafe fn labour(
+    unsafe fn run_slices(
         &self,
-        work: &Work<'_>,
+        work: &JobContext<'_>,
         round: &Round,
         rank: usize,
-        desk: &Desk<'_>,
+        desk: &WorkerMemory<'_>,
     ) -> Result<WorkDigest, Stopped>;
 
-    /// Other programs that workers hand their slices on to.
+    /// Other programs that job_context.rs hand their slices on to.
     fn programs(&self) -> Option<&dyn Programs>;
 }
 
-/// Programs that workers hand their slices on to, each worker to its own.
+/// Programs that job_context.rs hand their slices on to, each worker to its own.
 pub(crate) trait Programs: Sync {
     /// In a worker that takes no more slices: lets its program leave. Memory that counts as the worker's.
     fn dismiss(&self) -> Memory;
 
-    /// In the coordinator, when all workers of a round are gone: ends what those that died have left, for it may still write to
+    /// In the coordinator, when all job_context.rs of a round are gone: ends what those that died have left, for it may still write to
     /// their slices. What cannot be ended.
     fn end_left(&self) -> Vec<Remaining>;
 }
@@ -201,15 +201,15 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
     /// last words of a worker that cannot go on.
     ///
     /// # Safety
-    /// As [`labour`](Labour::labour); the slice is this worker's.
+    /// As [`run_slices`](Labour::labour); the slice is this worker's.
     #[allow(unsafe_code)]
     unsafe fn work_on(
         &self,
-        work: &Work<'_>,
+        work: &JobContext<'_>,
         rank: usize,
         slice: usize,
         back: bool,
-        desk: &Desk<'_>,
+        desk: &WorkerMemory<'_>,
     ) -> Result<(R::Value, bool), ExitMessage> {
         let region = work.grid.region(slice);
         let refused =
@@ -218,7 +218,7 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
         if saves && !work.board.note_saved(rank, slice) {
             return Err(lost(slice));
         }
-        // SAFETY: the caller vouches for the seats. Each slice is dealt once a round, slices are disjoint, and all workers
+        // SAFETY: the caller vouches for the seats. Each slice is dealt once a round, slices are disjoint, and all job_context.rs
         // of the round before are gone: this is the only part of it.
         let part = unsafe { L::part(&mut desk.seats().iter(), &region) };
         let (in_step, patience, timed) = (work.in_step(), work.patience, work.timed);
@@ -249,20 +249,20 @@ fn lost(slice: usize) -> ExitMessage {
 }
 
 #[allow(unsafe_code)]
-impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Labour for Body<'_, L, R, B> {
-    unsafe fn labour(
+impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Body<'_, L, R, B> {
+    unsafe fn run_slices(
         &self,
-        work: &Work<'_>,
+        work: &JobContext<'_>,
         round: &Round,
         rank: usize,
-        desk: &Desk<'_>,
+        desk: &WorkerMemory<'_>,
     ) -> Result<WorkDigest, Stopped> {
         let board = work.board;
         for (word, seat) in board.addresses(rank).iter().zip(desk.seats()) {
             word.store(seat.base.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
         }
         let (pid, mut deeds, mut began) = (std::process::id(), WorkDigest::default(), Instant::now());
-        let mut notes = Notes::begin(board, rank, desk.whose(), began);
+        let mut notes = Tracer::begin(board, rank, desk.whose(), began);
         for run in (0..).map_while(|runs| round.dealer.deal(&board.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
                 let asked = work.stop.is_some_and(CancelToken::is_cancelled);
@@ -296,7 +296,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Labour for Body<'
                     }
                     Err(words) => words,
                 };
-                // The coordinator ends all workers of a job that fails.
+                // The coordinator ends all job_context.rs of a job that fails.
                 child::flush_own_buffers();
                 board.slots()[rank].send_exit_message(&words);
                 if !(round.goes_on && matches!(words, ExitMessage::Panicked { .. })) {
@@ -329,8 +329,8 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Labour for Body<'
     }
 }
 
-impl Work<'_> {
-    /// The first round: all slices. Only processes can `survive` the death of a worker. Where workers may meet nothing is
+impl JobContext<'_> {
+    /// The first round: all slices. Only processes can `survive` the death of a worker. Where job_context.rs may meet nothing is
     /// tried again, for those who did cannot meet again; but they can go on without the dead, if that is wanted.
     pub(crate) fn first_round(&self, survive: bool) -> Round {
         let goes_on = survive && if self.in_step() { self.go_on_without_dead } else { self.retries > 0 };
@@ -339,7 +339,7 @@ impl Work<'_> {
         Round { dealer: self.dealer, slices, first: true, number: 0, goes_on, processes }
     }
 
-    /// Round `number` of the job: these slices, ascending, for no more workers than before.
+    /// Round `number` of the job: these slices, ascending, for no more job_context.rs than before.
     pub(crate) fn later_round(&self, number: u64, slices: Vec<usize>) -> Round {
         let workers = self.dealer.workers.min(slices.len());
         let dealer = Dealer { slices: slices.len(), workers, ..self.dealer };
@@ -386,7 +386,7 @@ impl Work<'_> {
     }
 }
 
-impl Work<'_> {
+impl JobContext<'_> {
     /// The last system call that its sandbox refused a worker, if there was one.
     pub(super) fn refused(&self, rank: usize) -> Option<String> {
         self.sandbox.and(self.board.slots()[rank].fault.refused()).map(sandbox::call_name)

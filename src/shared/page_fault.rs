@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Backing;
 use crate::sys::limits::page_size;
-use crate::sys::memory::{Access, Keeping};
+use crate::sys::memory::{Access, MapMode};
 use crate::sys::usage::{Usage, Whose};
 
 /// How many pages to touch: enough for a median, and some 20 us.
@@ -15,7 +15,7 @@ const TOUCHES: usize = 16;
 /// Maps a segment once more, touches some pages of it, and unmaps it: the time that a page fault takes there with this access;
 /// `None` if there was none. No byte changes.
 pub(crate) fn page_fault_cost(backing: &Backing, access: Access) -> Option<Duration> {
-    let keeping = if access == Access::Write { Keeping::SharedToWrite } else { Keeping::SharedToRead };
+    let keeping = if access == Access::Write { MapMode::SharedToWrite } else { MapMode::SharedToRead };
     let mapped = backing.attach(keeping).ok()?;
     // Further apart than what the kernel maps around a fault, where there is room for that.
     let stride = (backing.len() / TOUCHES).max(page_size());

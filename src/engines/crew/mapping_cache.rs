@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::shared::{Attached, Backing, SegmentHandle};
-use crate::sys::memory::{Access, Keeping};
+use crate::sys::memory::{Access, MapMode};
 
 /// By the arrays' numbers.
-pub(super) struct Larder {
+pub(super) struct MappingCache {
     coordinator: u32,
-    kept: HashMap<u64, Kept>,
+    kept: HashMap<u64, CachedMapping>,
 }
 
-struct Kept {
+struct CachedMapping {
     backing: Arc<Backing>,
     /// What its descriptor allows.
     opened: Access,
@@ -30,7 +30,7 @@ struct Mapped {
     lent: bool,
 }
 
-impl Larder {
+impl MappingCache {
     pub(super) fn new(coordinator: u32) -> Self {
         Self { coordinator, kept: HashMap::new() }
     }
@@ -50,18 +50,18 @@ impl Larder {
         // What was opened to be read cannot be mapped to be written.
         self.kept.remove(&told.number);
         let backing = Arc::new(Backing::open(told, self.coordinator, access)?);
-        self.kept.insert(told.number, Kept { backing: backing.clone(), opened: access, mapped: None });
+        self.kept.insert(told.number, CachedMapping { backing: backing.clone(), opened: access, mapped: None });
         Ok(backing)
     }
 
     /// Maps an array that was taken, or changes what may be done with the mapping that there is.
-    pub(super) fn map(&mut self, number: u64, keeping: Keeping) -> Result<Rc<Attached>> {
+    pub(super) fn map(&mut self, number: u64, keeping: MapMode) -> Result<Rc<Attached>> {
         let Some(kept) = self.kept.get_mut(&number) else { unreachable!("taken before it is mapped") };
         let access = match keeping {
             // Of no use beyond this job.
-            Keeping::PrivateToRead => return kept.backing.attach(keeping).map(Rc::new),
-            Keeping::SharedToRead => Access::Read,
-            Keeping::SharedToWrite => Access::Write,
+            MapMode::PrivateToRead => return kept.backing.attach(keeping).map(Rc::new),
+            MapMode::SharedToRead => Access::Read,
+            MapMode::SharedToWrite => Access::Write,
         };
         if let Some(mapped) = &mut kept.mapped {
             if mapped.allowed != Some(access) {

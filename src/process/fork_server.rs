@@ -1,26 +1,26 @@
-//! A process that does nothing but fork: replacements for workers that died, when the coordinator may have threads by then.
+//! A process that does nothing but fork: replacements for job_context.rs that died, when the coordinator may have threads by then.
 //!
 //! It is forked when the job begins, while that is safe, sleeps, and has one thread for ever. An order is a number on the
-//! board. The nursery forks the workers of the round, notes their pids and says done; the coordinator takes hold of them and
+//! board. The fork_server forks the job_context.rs of the round, notes their pids and says done; the coordinator takes hold of them and
 //! says so, before which none is reaped, so that a pid means what it says, and none has anything to do with arrays
-//! ([`Held::wait`]). From then on the nursery reaps who dies and notes how it ended.
+//! ([`Held::wait`]). From then on the fork_server reaps who dies and notes how it ended.
 //!
-//! Should it die itself, its workers die with it. Those that the coordinator holds are waited for; those that it does not hold
+//! Should it die itself, its job_context.rs die with it. Those that the coordinator holds are waited for; those that it does not hold
 //! have attached nothing, and leave.
 
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::crowd::{Crowd, WorkerEvent};
+use super::worker_set::{WorkerEvent, WorkerSet};
 use crate::sync::{ControlPage, WorkerSlot, held};
 use crate::sys::child::{self, Child};
 use crate::sys::futex;
-use crate::sys::obituary::Obituary;
 use crate::sys::pidfd::{ENDING, Remaining};
+use crate::sys::robust_lock::RobustLock;
 
 /// The fork server of a job, as the coordinator holds it. Dropping it ends it. Whoever it made is to be dropped before.
-pub(crate) struct Nursery {
+pub(crate) struct ForkServer {
     board: ControlPage,
     child: Child,
     orders: u32,
@@ -28,12 +28,12 @@ pub(crate) struct Nursery {
 
 /// A worker's order to be born.
 #[derive(Clone, Copy)]
-pub(crate) struct Held<'b> {
+pub(crate) struct MailboxLock<'b> {
     board: &'b ControlPage,
     order: u32,
 }
 
-impl Held<'_> {
+impl MailboxLock<'_> {
     /// In a worker just born: waits until the coordinator holds it, and so would wait for its end. Without that it leaves: the fork
     /// server has died, or was told to.
     pub(crate) fn wait(self) {
@@ -58,14 +58,17 @@ const SOON: Duration = Duration::from_millis(1);
 /// How often to look whether it is still there.
 const ROUND: Duration = Duration::from_millis(10);
 
-impl Nursery {
+impl ForkServer {
     /// Forks it. For each order it calls `bear` with an empty crowd to be filled, and with what each of these must
     /// [wait](Held::wait) for before it attaches anything.
     ///
     /// # Safety
     /// As for [`child::spawn`].
     #[allow(unsafe_code)]
-    pub(crate) unsafe fn open(board: &ControlPage, bear: impl FnMut(&mut Crowd, Held<'_>)) -> io::Result<Self> {
+    pub(crate) unsafe fn open(
+        board: &ControlPage,
+        bear: impl FnMut(&mut WorkerSet, MailboxLock<'_>),
+    ) -> io::Result<Self> {
         // What the one before it was told and said is not for this one.
         // SAFETY: who had it before, if anybody, was dropped; whoever that had made and nobody held only reads the word, and
         // leaves.
@@ -78,17 +81,17 @@ impl Nursery {
         Ok(Self { board: board.clone(), child, orders: 0 })
     }
 
-    /// Lets it fork the workers of a round.
+    /// Lets it fork the job_context.rs of a round.
     ///
     /// # Errors
     /// If it is gone, or does not answer: to be dropped then. If the system makes no more processes: the crowd is smaller than
     /// asked for then.
-    pub(crate) fn bear(&mut self, workers: usize) -> io::Result<Crowd> {
+    pub(crate) fn spawn(&mut self, workers: usize) -> io::Result<WorkerSet> {
         self.board.head().fork_server.0.wanted.store(workers as u32, Ordering::Relaxed);
         self.order()?;
-        let mut crowd = Crowd::new(&self.board);
+        let mut crowd = WorkerSet::new(&self.board);
         for pid in self.board.slots()[..workers].iter().map_while(|berth| berth.pid()) {
-            crowd.foster(pid, self.child.pid())?;
+            crowd.adopt(pid, self.child.pid())?;
         }
         self.order()?;
         Ok(crowd)
@@ -121,7 +124,7 @@ impl Nursery {
                 return Err(written_over());
             }
             let end = post.obituary.word().load(Ordering::Acquire);
-            if Obituary::says_dead(end) || self.child.ended().is_some() {
+            if RobustLock::says_dead(end) || self.child.ended().is_some() {
                 return Err(io::Error::other("the process that was to fork them was killed"));
             }
             let makes = self.board.slots().iter().filter(|berth| berth.pid().is_some()).count();
@@ -144,23 +147,23 @@ fn written_over() -> io::Error {
     io::Error::other("somebody has written over the board")
 }
 
-impl Nursery {
+impl ForkServer {
     /// Lets it reap whom it made and leave, and ends it if it does not; whether it is still there.
     pub(crate) fn close(self) -> Option<Remaining> {
-        self.tell_to_leave();
+        self.shut_down();
         self.child.kill();
         self.child.end_by(Instant::now() + ENDING)
     }
 
     /// What it does not reap would be left to nobody knows whom.
-    fn tell_to_leave(&self) {
+    fn shut_down(&self) {
         let post = &self.board.head().fork_server.0;
         held::tell(&post.ordered, CLOSE);
         let until = Instant::now() + CLOSING;
         while self.child.ended().is_none() && Instant::now() < until {
             self.child.resume();
             let end = post.obituary.word().load(Ordering::Acquire);
-            if Obituary::says_dead(end) {
+            if RobustLock::says_dead(end) {
                 break;
             }
             futex::wait(post.obituary.word(), end, Some(Instant::now() + ROUND));
@@ -168,21 +171,21 @@ impl Nursery {
     }
 }
 
-impl Drop for Nursery {
-    /// As [`close`](Nursery::close); dropping the child says on stderr if it is still there.
+impl Drop for ForkServer {
+    /// As [`close`](ForkServer::close); dropping the child says on stderr if it is still there.
     fn drop(&mut self) {
-        self.tell_to_leave();
+        self.shut_down();
     }
 }
 
-/// The nursery's own life.
-fn serve(board: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut Crowd, Held<'_>)) -> i32 {
+/// The fork_server's own life.
+fn serve(board: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut WorkerSet, MailboxLock<'_>)) -> i32 {
     child::name("parfork-nursery");
     let post = &board.head().fork_server.0;
-    post.obituary.sign();
-    let (mut served, mut crowd) = (0, Crowd::new(board));
+    post.obituary.acquire();
+    let (mut served, mut crowd) = (0, WorkerSet::new(board));
     // Of earlier rounds: dead, but the kernel may still be taking their memory apart.
-    let mut leaving: Vec<Crowd> = Vec::new();
+    let mut leaving: Vec<WorkerSet> = Vec::new();
     loop {
         let ordered = post.ordered.load(Ordering::Acquire);
         let met = served % 2 == 0;
@@ -198,10 +201,10 @@ fn serve(board: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut Crowd,
             }
             served = ordered;
             if served % 2 == 1 {
-                leaving.push(std::mem::replace(&mut crowd, Crowd::new(board)));
+                leaving.push(std::mem::replace(&mut crowd, WorkerSet::new(board)));
                 // The end of one before may have been noted just after the coordinator had made the slots new.
                 board.slots().iter().for_each(WorkerSlot::forget_exit);
-                bear(&mut crowd, Held { board, order: served });
+                bear(&mut crowd, MailboxLock { board, order: served });
             }
             post.done.store(served, Ordering::Release);
             futex::wake_all(&post.done);

@@ -15,12 +15,12 @@ const LOOKS: u32 = 8;
 
 /// How often in a row this worker was found with another.
 #[derive(Default)]
-pub(super) struct Apart {
+pub(super) struct CpuSpread {
     together: u32,
 }
 
-impl Apart {
-    /// Looks, in job number `job` with so many `workers`, if it is time to: moves worker `rank`, which calls this, if it has shared
+impl CpuSpread {
+    /// Looks, in job number `job` with so many `job_context.rs`, if it is time to: moves worker `rank`, which calls this, if it has shared
     /// its CPU for long.
     pub(super) fn keep(&mut self, board: &ControlPage, job: u64, rank: usize, workers: usize) {
         if !job.is_multiple_of(PAUSE) {
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn who_is_together_for_long_moves_once() {
-        let mut apart = Apart::default();
+        let mut apart = CpuSpread::default();
         assert!((1..LOOKS).all(|_| !apart.moves(true)));
         assert!(!apart.moves(false), "the system has parted them");
         assert!((1..LOOKS).all(|_| !apart.moves(true)));

@@ -3,13 +3,13 @@
 
 use std::ptr::NonNull;
 
-use super::super::desk::{Care, Desk};
-use super::super::live::{Ways, be_born};
-use super::super::work::{Labour, Round, Stopped, Upbringing, Work};
-use super::apart::Apart;
-use super::bill::Bill;
-use super::larder::Larder;
-use super::tender::Tender;
+use super::super::job_context::{JobContext, Round, RunSlices, Stopped, WorkerConfig};
+use super::super::worker_main::{PreFork, start_worker};
+use super::super::worker_memory::{OutputProtection, WorkerMemory};
+use super::body_fn::BodyFn;
+use super::cpu_spread::CpuSpread;
+use super::descriptor::JobDescriptor;
+use super::mapping_cache::MappingCache;
 use crate::error::{Error, Result};
 use crate::lend::{Loan, cut};
 use crate::sync::{ControlPage, Dealer, Event, ExitMessage, JobTag, JobWaiter, Posted, SpinPolicy, Ticket, WorkDigest};
@@ -17,12 +17,12 @@ use crate::sys::limits;
 use crate::sys::memory::Access;
 
 /// What a worker who stays knows from birth.
-pub(super) struct Birth<'b> {
+pub(super) struct WorkerInit<'b> {
     pub(super) board: &'b ControlPage,
     pub(super) rank: usize,
-    pub(super) ways: &'b Ways,
+    pub(super) ways: &'b PreFork,
     pub(super) coordinator: u32,
-    /// How many workers there are, on how many CPUs.
+    /// How many job_context.rs there are, on how many CPUs.
     pub(super) workers: usize,
     pub(super) cpus: usize,
     /// The last call before its birth, and the job of that.
@@ -31,12 +31,19 @@ pub(super) struct Birth<'b> {
 }
 
 /// Lives until it is ended, or cannot go on. The status to leave with.
-pub(super) fn live(birth: Birth<'_>) -> i32 {
-    let Birth { board, rank, ways, coordinator, workers, cpus, heard, job } = birth;
-    be_born(&board.slots()[rank], rank, ways);
+pub(super) fn worker_main(birth: WorkerInit<'_>) -> i32 {
+    let WorkerInit { board, rank, ways, coordinator, workers, cpus, heard, job } = birth;
+    start_worker(&board.slots()[rank], rank, ways);
     let patience = SpinPolicy::new(workers + 1, cpus);
     let ears = JobWaiter::new(patience, heard, job);
-    let mut worker = Stayer { board, rank, cpus, ears, larder: Larder::new(coordinator), apart: Apart::default() };
+    let mut worker = PersistentWorker {
+        board,
+        rank,
+        cpus,
+        ears,
+        larder: MappingCache::new(coordinator),
+        apart: CpuSpread::default(),
+    };
     worker.listen();
     loop {
         let served = match worker.read() {
@@ -62,16 +69,16 @@ pub(super) fn live(birth: Birth<'_>) -> i32 {
     }
 }
 
-struct Stayer<'b> {
+struct PersistentWorker<'b> {
     board: &'b ControlPage,
     rank: usize,
     cpus: usize,
     ears: JobWaiter,
-    larder: Larder,
-    apart: Apart,
+    larder: MappingCache,
+    apart: CpuSpread,
 }
 
-impl Stayer<'_> {
+impl PersistentWorker<'_> {
     /// Waits for another job.
     fn listen(&mut self) {
         let head = self.board.head();
@@ -79,20 +86,20 @@ impl Stayer<'_> {
     }
 
     /// The bill of the last job; `None` if that job is over, for then it was without this worker.
-    fn read(&self) -> Result<Option<(Posted, Bill)>> {
+    fn read(&self) -> Result<Option<(Posted, JobDescriptor)>> {
         let damaged = || {
             let what = "what the workers of a crew are told to do is not what the coordinator wrote".to_owned();
             Error::ControlPageDamaged { what }
         };
         let posted = self.board.descriptor().map_err(|_| damaged())?;
         let Some(posted) = posted.filter(|posted| posted.edition <= self.ears.job()) else { return Ok(None) };
-        let bill = Bill::read(&posted.words).ok_or_else(damaged)?;
+        let bill = JobDescriptor::read(&posted.words).ok_or_else(damaged)?;
         Ok(Some((posted, bill)))
     }
 
     /// Works on a job, if it has part in it, and on those after it as long as they are told by the same bill; listens for
     /// the next one.
-    fn serve(&mut self, bill: &Bill, posted: &Posted) -> Result<Result<(), Stopped>> {
+    fn serve(&mut self, bill: &JobDescriptor, posted: &Posted) -> Result<Result<(), Stopped>> {
         self.larder.keep_only(&bill.keep);
         if self.rank >= bill.processes {
             self.listen();
@@ -110,11 +117,11 @@ impl Stayer<'_> {
         let grid = cut(bill.split, &loans)?;
         let mut copies = bill.undo_copies.iter();
         let mut copy = || copies.next().map(|copy| larder.take(copy, Access::Write)).transpose();
-        let care = Care::with(&loans, &grid, bill.guard, |_| copy())?;
+        let care = OutputProtection::with(&loans, &grid, bill.guard, |_| copy())?;
         let board = self.board.laid_out(bill.layout)?;
         let dealt = bill.slices.as_ref().map_or(bill.layout.slices, Vec::len);
         let dealer = Dealer { schedule: bill.schedule, slices: dealt, workers: bill.dealt };
-        let work = Work {
+        let work = JobContext {
             loans: &loans,
             grid: &grid,
             board: &board,
@@ -128,19 +135,20 @@ impl Stayer<'_> {
             sandbox: None,
             stop: None,
             go_on_without_dead: bill.go_on_without_dead,
-            upbringing: Upbringing { threads: 0, pin: false, confined: false },
+            worker_config: WorkerConfig { threads: 0, pin: false, confined: false },
             only: None,
         };
         let (slices, goes_on, processes) = (bill.slices.clone(), bill.goes_on, bill.processes);
         let mut round = Round { dealer, slices, first: true, number: 0, goes_on, processes };
-        let desk = Desk::attach(&loans, &care, |loan, keeping| larder.map(bill.loans[loan].array.number, keeping))?;
+        let desk =
+            WorkerMemory::attach(&loans, &care, |loan, keeping| larder.map(bill.loans[loan].array.number, keeping))?;
         larder.close_the_rest()?;
         let mut desk = Some(desk);
         let mut done = Ok(());
         // SAFETY: the coordinator, of whose program this process is a copy, wrote the address of a tender there.
-        let tender = unsafe { Tender::at(bill.tender) };
+        let tender = unsafe { BodyFn::at(bill.tender) };
         // Again and again, until there is another bill; once if what is mapped is for this job alone.
-        let mut at_work = |labour: &dyn Labour| {
+        let mut at_work = |labour: &dyn RunSlices| {
             while let Some(at) = &desk {
                 board.keys().set_job(bill.journal.unwrap_or(JobTag { call: ears.job(), tag: posted.tag }));
                 round.number = ears.job();
@@ -167,18 +175,18 @@ impl Stayer<'_> {
             Ok(())
         };
         // SAFETY: and its argument.
-        unsafe { tender.tend(&bill.argument, &mut at_work) }?;
+        unsafe { tender.call(&bill.argument, &mut at_work) }?;
         Ok(done)
     }
 }
 
 /// Works on one job.
 fn work_once(
-    work: &Work<'_>,
+    work: &JobContext<'_>,
     round: &Round,
     rank: usize,
-    desk: &Desk<'_>,
-    labour: &dyn Labour,
+    desk: &WorkerMemory<'_>,
+    labour: &dyn RunSlices,
 ) -> Result<Result<WorkDigest, Stopped>> {
     work.board.note(rank, Event::Born { pid: std::process::id() });
     work.board.slots()[rank].begin_job(work.timed.then(|| work.board.clock()));
@@ -188,7 +196,7 @@ fn work_once(
     }
     // SAFETY: mapped with the access that each loan asks for until the desk is dropped, and told of by the coordinator, whose
     // loans are of the types of this labour; each rank is one process.
-    let done = unsafe { labour.labour(work, round, rank, desk) };
+    let done = unsafe { labour.run_slices(work, round, rank, desk) };
     if work.memory_limit.is_some() {
         limits::limit_private_memory(None).map_err(Error::system("lift the limit of a worker's memory"))?;
     }

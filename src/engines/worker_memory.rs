@@ -20,17 +20,17 @@ use crate::shared::{Attached, Backing, Segment};
 use crate::slices::{Grid, Region};
 use crate::sync::Sleep;
 use crate::sys::limits::page_size;
-use crate::sys::memory::{Access, Keeping};
+use crate::sys::memory::{Access, MapMode};
 use crate::sys::proc::Memory;
 use crate::sys::usage::Whose;
 
 /// How outputs are looked after in a job, decided before the fork.
-pub(crate) struct Care {
+pub(crate) struct OutputProtection {
     /// For each loan for writing, in order.
-    outputs: Vec<OutputCare>,
+    outputs: Vec<ProtectionOf>,
 }
 
-struct OutputCare {
+struct ProtectionOf {
     undo: Option<Arc<Backing>>,
     guard: Option<Guard>,
 }
@@ -44,7 +44,7 @@ enum Guard {
     Copies,
 }
 
-impl Care {
+impl OutputProtection {
     /// For the outputs among these loans: with an undo copy, with a guard, as asked.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl Care {
         let outputs = loans.iter().filter(|loan| loan.access == Access::Write).map(|loan| {
             let alone = |region: Region| loan.extent.whole_pages(&region, page).is_some();
             let how = || if grid.regions().all(alone) { Guard::Pages } else { Guard::Copies };
-            Ok(OutputCare { undo: undo(loan)?, guard: guard.then(how) })
+            Ok(ProtectionOf { undo: undo(loan)?, guard: guard.then(how) })
         });
         Ok(Self { outputs: outputs.collect::<Result<_>>()? })
     }
@@ -105,7 +105,7 @@ impl Care {
 }
 
 /// The loans of one worker.
-pub(crate) struct Desk<'w> {
+pub(crate) struct WorkerMemory<'w> {
     /// Each loan, in order.
     seats: Vec<Seat<'w>>,
     outputs: Vec<Output<'w>>,
@@ -126,7 +126,7 @@ struct Output<'w> {
     guard: Option<Guard>,
 }
 
-impl<'w> Desk<'w> {
+impl<'w> WorkerMemory<'w> {
     /// For a worker in the coordinator's own process, with no care taken of outputs. If it is a crew's it waits for others by
     /// `sleep`.
     pub(super) fn of_coordinator(loans: &'w [Loan<'w>], sleep: Option<&'w Sleep<'w>>) -> Self {
@@ -138,8 +138,8 @@ impl<'w> Desk<'w> {
     /// In a worker process, with what was lent mapped by `map`: the loan of a number, kept in a way.
     pub(super) fn attach(
         loans: &'w [Loan<'w>],
-        care: &Care,
-        mut map: impl FnMut(usize, Keeping) -> Result<Rc<Attached>>,
+        care: &OutputProtection,
+        mut map: impl FnMut(usize, MapMode) -> Result<Rc<Attached>>,
     ) -> Result<Self> {
         let mut desk = Self {
             seats: Vec::new(),
@@ -154,13 +154,13 @@ impl<'w> Desk<'w> {
             let care = if loan.access == Access::Write { care.next() } else { None };
             let guard = care.and_then(|care| care.guard);
             let keeping = match (loan.access, guard) {
-                (Access::Read, _) | (_, Some(Guard::Pages)) => Keeping::SharedToRead,
-                (Access::Write, None) => Keeping::SharedToWrite,
-                (Access::Write, Some(Guard::Copies)) => Keeping::PrivateToRead,
+                (Access::Read, _) | (_, Some(Guard::Pages)) => MapMode::SharedToRead,
+                (Access::Write, None) => MapMode::SharedToWrite,
+                (Access::Write, Some(Guard::Copies)) => MapMode::PrivateToRead,
             };
             let mapped = map(number, keeping)?;
             desk.seats.push(Seat { base: mapped.base(), extent: loan.extent });
-            let keeping = if guard.is_some() { Keeping::SharedToRead } else { Keeping::SharedToWrite };
+            let keeping = if guard.is_some() { MapMode::SharedToRead } else { MapMode::SharedToWrite };
             let undo = care.and_then(|care| care.undo.as_ref()).map(|undo| undo.attach(keeping)).transpose()?;
             if undo.is_some() || guard.is_some() {
                 desk.outputs.push(Output { loan, mapped, undo, guard });

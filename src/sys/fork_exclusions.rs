@@ -11,7 +11,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use super::fork_stamp::{self, Stamp};
-use super::memory::blockade;
+use super::memory::reserve_no_access;
 
 type List = BTreeMap<usize, usize>;
 
@@ -62,12 +62,12 @@ impl Drop for Entry {
 }
 
 /// The lock of the list while a thread forks: were another to hold it, no child would ever get it.
-struct Held(UnsafeCell<Option<MutexGuard<'static, List>>>);
+struct Exclusion(UnsafeCell<Option<MutexGuard<'static, List>>>);
 
 // SAFETY: looked at by whoever has the lock that it holds, and by nobody else.
-unsafe impl Sync for Held {}
+unsafe impl Sync for Exclusion {}
 
-static HELD: Held = Held(UnsafeCell::new(None));
+static HELD: Exclusion = Exclusion(UnsafeCell::new(None));
 
 extern "C" fn lock() {
     let held = list();
@@ -88,7 +88,7 @@ extern "C" fn unlock() {
 extern "C" fn blockade_all() {
     let Some(mut held) = held() else { return };
     for (base, len) in std::mem::take(&mut *held) {
-        match blockade(base, len) {
+        match reserve_no_access(base, len) {
             // What was put there by a parent that libc has not forked.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Ok(()) => {}
