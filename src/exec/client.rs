@@ -207,13 +207,13 @@ impl ProgramWorker {
     }
 
     /// The slice that an order names.
-    fn region(&self, order: &[u8]) -> Result<Region, line::Nonsense> {
+    fn region(&self, order: &[u8]) -> Result<Region, line::ProtocolError> {
         let cells: Cells = line::parse_order(order)?;
         let mut first = vec![0; self.grid.shape().len()];
         self.grid.cut_axes().zip(&cells).for_each(|(axis, range)| first[axis] = range.start);
         let region = self.grid.slice_of(&first).map(|slice| self.grid.region(slice));
         let known = region.filter(|region| line::cells(region) == cells);
-        known.ok_or_else(|| line::Nonsense { read: order.to_owned(), expected: "a slice of the job".to_owned() })
+        known.ok_or_else(|| line::ProtocolError { read: order.to_owned(), expected: "a slice of the job".to_owned() })
     }
 }
 

@@ -31,7 +31,7 @@ pub enum Answer {
 /// A line that is none of the protocol's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{}\" where {expected} was expected", shown(.read))]
-pub struct Nonsense {
+pub struct ProtocolError {
     /// What was read, without its newline.
     pub read: Vec<u8>,
     /// What should have been there.
@@ -52,9 +52,9 @@ pub fn order(cells: &[Range<usize>]) -> String {
 ///
 /// # Errors
 /// If it is none.
-pub fn parse_order(line: &[u8]) -> Result<Cells, Nonsense> {
+pub fn parse_order(line: &[u8]) -> Result<Cells, ProtocolError> {
     let order = line.strip_prefix(b"slice ").and_then(ranges).filter(|cells| !cells.is_empty());
-    order.ok_or_else(|| Nonsense { read: line.to_owned(), expected: "`slice START END`".to_owned() })
+    order.ok_or_else(|| ProtocolError { read: line.to_owned(), expected: "`slice START END`".to_owned() })
 }
 
 /// Reads an answer, without its newline.
@@ -69,7 +69,7 @@ pub fn parse_order(line: &[u8]) -> Result<Cells, Nonsense> {
 ///
 /// # Errors
 /// If it is none.
-pub fn parse_answer(line: &[u8]) -> Result<Answer, Nonsense> {
+pub fn parse_answer(line: &[u8]) -> Result<Answer, ProtocolError> {
     let answer = match line {
         b"done" => Some(Answer::Done(None)),
         b"failed" => Some(Answer::Failed(String::new())),
@@ -79,18 +79,18 @@ pub fn parse_answer(line: &[u8]) -> Result<Answer, Nonsense> {
             _ => None,
         },
     };
-    answer.ok_or_else(|| Nonsense { read: line.to_owned(), expected: "`done` or `failed WHY`".to_owned() })
+    answer.ok_or_else(|| ProtocolError { read: line.to_owned(), expected: "`done` or `failed WHY`".to_owned() })
 }
 
 /// Reads the answer to an order for these cells: that they are done, or why not.
 ///
 /// # Errors
 /// If it is no answer, or one to another order.
-pub fn parse_answer_to(line: &[u8], given: &[Range<usize>]) -> Result<Result<(), String>, Nonsense> {
+pub fn parse_answer_to(line: &[u8], given: &[Range<usize>]) -> Result<Result<(), String>, ProtocolError> {
     match parse_answer(line)? {
         Answer::Failed(why) => Ok(Err(why)),
         Answer::Done(cells) if cells.as_ref().is_none_or(|cells| cells == given) => Ok(Ok(())),
-        Answer::Done(_) => Err(Nonsense { read: line.to_owned(), expected: format!("`done{}`", Numbers(given)) }),
+        Answer::Done(_) => Err(ProtocolError { read: line.to_owned(), expected: format!("`done{}`", Numbers(given)) }),
     }
 }
 
@@ -170,7 +170,7 @@ mod tests {
         }
         let other = parse_answer_to(b"done 0 3", &[1..3]).unwrap_err();
         assert_eq!(other.to_string(), "\"done 0 3\" where `done 1 3` was expected");
-        let long = Nonsense { read: b"\x1b[31m".repeat(100), expected: "x".to_owned() }.to_string();
+        let long = ProtocolError { read: b"\x1b[31m".repeat(100), expected: "x".to_owned() }.to_string();
         assert!(long.starts_with(r#""\x1b[31m\x1b"#) && long.len() < 120, "{long}");
     }
 

@@ -22,11 +22,11 @@ mod client;
 mod dtype;
 mod json;
 pub mod line;
-mod lot;
+mod array_list;
 mod manifest;
 mod program;
-mod reach;
-mod shepherd;
+mod sandbox_paths;
+mod supervisor;
 
 pub use array::Array;
 pub use client::{GivenSlice, Input, Output, ProgramWorker};

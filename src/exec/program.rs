@@ -4,9 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::array::Array;
-use super::lot::Lot;
-use super::reach::reach;
-use super::shepherd::{MARK, Plan, Shepherd, variable};
+use super::array_list::ArrayList;
+use super::sandbox_paths::sandbox_paths;
+use super::supervisor::{MARK, Plan, Supervisor, variable};
 use crate::answer::Answers;
 use crate::engine::Engine;
 use crate::engines::Programs;
@@ -107,7 +107,7 @@ pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Res
         }
     }
     let confine = match settings.sandbox() {
-        Some(sandbox) => Some((sandbox.support()?, reach(&program.name, &program.arguments, &program.readable))),
+        Some(sandbox) => Some((sandbox.support()?, sandbox_paths(&program.name, &program.arguments, &program.readable))),
         None => None,
     };
     // It is for the programs: job_context.rs have to start them.
@@ -121,9 +121,9 @@ pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Res
         measure: settings.measure_memory,
         confine,
     };
-    let lot = Lot::new(arrays);
+    let lot = ArrayList::new(arrays);
     let orphans = Subreaper::adopt(MARK).map_err(Error::system("become the parent of what programs leave behind"))?;
-    let shepherd = Shepherd::new(program, &lot, plan, &orphans);
+    let shepherd = Supervisor::new(program, &lot, plan, &orphans);
     let done = Job::with(&lot, settings).run_programs(|worker, mut share| shepherd.work(worker, &mut share), &shepherd);
     // All job_context.rs are gone, and with them their programs.
     let done = match shepherd.end_left() {

@@ -27,7 +27,7 @@ pub(crate) fn record() -> Record {
         faults: 0,
         meetings,
     };
-    let life = |pid, born, began, left, cpu, faults| Life {
+    let life = |pid, born, began, left, cpu, faults| WorkerLifetime {
         pid,
         born: ms(born),
         began: Some(ms(began)),
@@ -36,7 +36,7 @@ pub(crate) fn record() -> Record {
         died: None,
         usage: Some(Usage { user: ms(cpu), minor_faults: faults, ..Usage::default() }),
     };
-    let stretch = |what, begin, end| Stretch { what, begin: ms(begin), end: ms(end) };
+    let stretch = |what, begin, end| CoordinatorInterval { what, begin: ms(begin), end: ms(end) };
     Record {
         options: Options {
             engine: Engine::Processes,
@@ -81,11 +81,11 @@ pub(crate) fn record() -> Record {
             WorkerRecord { lives: vec![life(101, 9, 12, 90, 90, 0)], memory: None },
         ],
         coordinator: vec![
-            stretch(Doing::Preparing, 0, 2),
-            stretch(Doing::Forking { rank: 0 }, 2, 5),
-            stretch(Doing::Forking { rank: 1 }, 5, 8),
-            stretch(Doing::Attending, 8, 93),
-            stretch(Doing::Ending, 93, 100),
+            stretch(Activity::Preparing, 0, 2),
+            stretch(Activity::Forking { rank: 0 }, 2, 5),
+            stretch(Activity::Forking { rank: 1 }, 5, 8),
+            stretch(Activity::Attending, 8, 93),
+            stretch(Activity::Ending, 93, 100),
         ],
         coordinator_pid: 99,
         coordinator_memory: None,
@@ -105,7 +105,7 @@ pub(crate) fn with_death() -> Record {
     record.attempts.push(Attempt { slice: 1, number: 2, begin: ms(93), end: ms(95), ..record.attempts[0].clone() });
     record.workers[0].lives[0].left = Some(ms(85));
     record.workers[0].lives[0].measured = Some(Span { begin: ms(85), end: ms(86) });
-    record.workers[0].lives.push(Life {
+    record.workers[0].lives.push(WorkerLifetime {
         pid: 102,
         born: ms(91),
         began: Some(ms(93)),
@@ -115,16 +115,16 @@ pub(crate) fn with_death() -> Record {
         usage: None,
     });
     record.workers[1].lives[0] =
-        Life { pid: 101, born: ms(9), began: Some(ms(12)), died: Some(ms(30)), ..Life::default() };
-    let stretch = |what, begin, end| Stretch { what, begin: ms(begin), end: ms(end) };
+        WorkerLifetime { pid: 101, born: ms(9), began: Some(ms(12)), died: Some(ms(30)), ..WorkerLifetime::default() };
+    let stretch = |what, begin, end| CoordinatorInterval { what, begin: ms(begin), end: ms(end) };
     record.coordinator.truncate(3);
     record.coordinator.extend([
-        stretch(Doing::Attending, 8, 88),
-        stretch(Doing::Ending, 88, 89),
-        stretch(Doing::Preparing, 89, 90),
-        stretch(Doing::Forking { rank: 0 }, 90, 92),
-        stretch(Doing::Attending, 92, 96),
-        stretch(Doing::Ending, 96, 100),
+        stretch(Activity::Attending, 8, 88),
+        stretch(Activity::Ending, 88, 89),
+        stretch(Activity::Preparing, 89, 90),
+        stretch(Activity::Forking { rank: 0 }, 90, 92),
+        stretch(Activity::Attending, 92, 96),
+        stretch(Activity::Ending, 96, 100),
     ]);
     let cause = "panicked at a<b.rs: \"no & no\"".to_owned();
     record.deaths.push(DeathRecord { at: ms(30), worker: 1, pid: 101, slice: Some(1), cause });

@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use super::{Attempt, DeathRecord, Life, Machine, Memory, Options, Part, Record, Span, Stretch, Usage, Waterfall};
+use super::{Attempt, DeathRecord, WorkerLifetime, Machine, Memory, Options, Part, Record, Span, CoordinatorInterval, Usage, Waterfall};
 use crate::json::{Json, object};
 
 impl Record {
@@ -106,7 +106,7 @@ fn machine(machine: &Machine) -> Json {
     }
 }
 
-fn life(life: &Life) -> Json {
+fn life(life: &WorkerLifetime) -> Json {
     object! {
         "pid": life.pid,
         "born_seconds": life.born,
@@ -144,7 +144,7 @@ fn span(span: &Span) -> Json {
     object! { "begin_seconds": span.begin, "end_seconds": span.end }
 }
 
-fn stretch(stretch: &Stretch) -> Json {
+fn stretch(stretch: &CoordinatorInterval) -> Json {
     object! { "what": stretch.what.words(), "begin_seconds": stretch.begin, "end_seconds": stretch.end }
 }
 

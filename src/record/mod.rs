@@ -27,7 +27,7 @@
 #[cfg(test)]
 mod fixture;
 mod json;
-mod lane;
+mod timeline;
 mod read;
 mod summary;
 pub mod units;
@@ -41,7 +41,7 @@ use crate::slices::{Grid, Schedule, Split};
 pub use crate::sys::machine::Machine;
 pub use crate::sys::proc::Memory;
 pub use crate::sys::usage::Usage;
-pub use lane::{Part, Piece};
+pub use timeline::{Part, Interval};
 pub(crate) use read::Facts;
 pub use waterfall::Waterfall;
 
@@ -69,7 +69,7 @@ pub struct Record {
     /// Each worker, in order of rank.
     pub workers: Vec<WorkerRecord>,
     /// What the coordinator did, one thing after the other from the beginning to the end.
-    pub coordinator: Vec<Stretch>,
+    pub coordinator: Vec<CoordinatorInterval>,
     /// The coordinator's process.
     pub coordinator_pid: u32,
     /// The coordinator's own memory after the job, if the job was asked to measure it.
@@ -169,14 +169,14 @@ pub struct Span {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkerRecord {
     /// Each that had this rank, in order.
-    pub lives: Vec<Life>,
+    pub lives: Vec<WorkerLifetime>,
     /// The memory of the last of them when it had finished, if the job was asked to measure it.
     pub memory: Option<Memory>,
 }
 
 /// One worker's life in a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Life {
+pub struct WorkerLifetime {
     /// Its process, the coordinator's own if it was a thread there.
     pub pid: u32,
     /// Its first instruction; of one who stays, the call.
@@ -196,9 +196,9 @@ pub struct Life {
 
 /// Something that the coordinator did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stretch {
+pub struct CoordinatorInterval {
     /// What.
-    pub what: Doing,
+    pub what: Activity,
     /// The beginning.
     pub begin: Duration,
     /// The end: the beginning of the next.
@@ -207,7 +207,7 @@ pub struct Stretch {
 
 /// What a coordinator does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doing {
+pub enum Activity {
     /// It gets a round ready. With each a round begins.
     Preparing,
     /// It makes the worker of this rank; of replacements, all of them.
@@ -242,7 +242,7 @@ pub struct DeathRecord {
     pub cause: String,
 }
 
-impl Doing {
+impl Activity {
     /// In words.
     pub fn words(self) -> String {
         match self {
@@ -270,16 +270,16 @@ impl Record {
     }
 
     /// What each worker did, by rank, and when, from the beginning of the job to its end, without gaps.
-    pub fn lanes(&self) -> Vec<Vec<Piece>> {
-        lane::lanes(self)
+    pub fn lanes(&self) -> Vec<Vec<Interval>> {
+        timeline::lanes(self)
     }
 
     /// What a worker did, and when, from the beginning of the job to its end, without gaps.
     ///
     /// # Panics
     /// If there is no worker of this rank.
-    pub fn lane(&self, rank: usize) -> Vec<Piece> {
-        lane::lane(self, rank)
+    pub fn lane(&self, rank: usize) -> Vec<Interval> {
+        timeline::lane(self, rank)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::{
-    ArrayRecord, Attempt, DeathRecord, Doing, Life, Machine, Memory, Options, Record, Span, Stretch, Usage,
+    ArrayRecord, Attempt, DeathRecord, Activity, WorkerLifetime, Machine, Memory, Options, Record, Span, CoordinatorInterval, Usage,
     WorkerRecord,
 };
 use crate::error::Death;
@@ -31,7 +31,7 @@ pub(crate) struct Facts {
 }
 
 /// A death as the coordinator's tape has it.
-struct Heard {
+struct CallHeard {
     at: Duration,
     rank: usize,
     usage: Option<Usage>,
@@ -48,7 +48,7 @@ impl Record {
         for rank in 0..board.layout().workers {
             let (marks, lost) = read(board.log(rank));
             lost_marks = lost_marks.saturating_add(lost);
-            let mut lane = Lane::new(clock, rank, facts.grid.slices());
+            let mut lane = Timeline::new(clock, rank, facts.grid.slices());
             marks.into_iter().for_each(|(at, mark)| lane.read(at, mark));
             let memory = facts.memories.get(rank).copied().flatten();
             workers.push(WorkerRecord { lives: lane.end(&heard, &mut attempts), memory });
@@ -132,22 +132,22 @@ impl Clock {
 }
 
 /// What the coordinator did, without a gap, and which deaths it heard of.
-fn of_coordinator(mut clock: Clock, marks: &[(Duration, Event)]) -> (Vec<Stretch>, Vec<Heard>) {
+fn of_coordinator(mut clock: Clock, marks: &[(Duration, Event)]) -> (Vec<CoordinatorInterval>, Vec<CallHeard>) {
     let wall = clock.wall;
-    let (mut stretches, mut heard) = (Vec::<Stretch>::new(), Vec::<Heard>::new());
+    let (mut stretches, mut heard) = (Vec::<CoordinatorInterval>::new(), Vec::<CallHeard>::new());
     let mut words = [0; Usage::WORDS];
     for &(at, mark) in marks {
         let now = clock.time(at);
         let what = match mark {
-            Event::Prepares => Doing::Preparing,
-            Event::Forks { rank } => Doing::Forking { rank },
-            Event::OpensNursery => Doing::OpeningNursery,
-            Event::Calls => Doing::Calling,
-            Event::Works => Doing::Working,
-            Event::Attends => Doing::Attending,
-            Event::Ends => Doing::Ending,
+            Event::Prepares => Activity::Preparing,
+            Event::Forks { rank } => Activity::Forking { rank },
+            Event::OpensNursery => Activity::OpeningNursery,
+            Event::Calls => Activity::Calling,
+            Event::Works => Activity::Working,
+            Event::Attends => Activity::Attending,
+            Event::Ends => Activity::Ending,
             Event::Dies { rank } => {
-                heard.push(Heard { at: now, rank, usage: None });
+                heard.push(CallHeard { at: now, rank, usage: None });
                 continue;
             }
             Event::Cost { which, value } => {
@@ -164,20 +164,20 @@ fn of_coordinator(mut clock: Clock, marks: &[(Duration, Event)]) -> (Vec<Stretch
         }
         // Whatever comes before the first mark is a matter of microseconds.
         let begin = if stretches.is_empty() { Duration::ZERO } else { now };
-        stretches.push(Stretch { what, begin, end: wall });
+        stretches.push(CoordinatorInterval { what, begin, end: wall });
     }
     if stretches.is_empty() {
-        stretches.push(Stretch { what: Doing::Attending, begin: Duration::ZERO, end: wall });
+        stretches.push(CoordinatorInterval { what: Activity::Attending, begin: Duration::ZERO, end: wall });
     }
     (stretches, heard)
 }
 
 /// A worker's tape as far as it is read.
-struct Lane {
+struct Timeline {
     clock: Clock,
     rank: usize,
     slices: usize,
-    lives: Vec<Life>,
+    lives: Vec<WorkerLifetime>,
     attempts: Vec<Attempt>,
     /// The slice that it is at, as far as it is known.
     open: Option<Attempt>,
@@ -188,7 +188,7 @@ struct Lane {
     words: [u64; Usage::WORDS],
 }
 
-impl Lane {
+impl Timeline {
     fn new(clock: Clock, rank: usize, slices: usize) -> Self {
         let words = [0; Usage::WORDS];
         let (lives, attempts) = (Vec::new(), Vec::new());
@@ -200,7 +200,7 @@ impl Lane {
         match mark {
             Event::Born { pid } => {
                 self.give_up();
-                self.lives.push(Life { pid, born: now, ..Life::default() });
+                self.lives.push(WorkerLifetime { pid, born: now, ..WorkerLifetime::default() });
                 self.counted = 0;
             }
             Event::Takes { slice } if slice < self.slices => {
@@ -243,7 +243,7 @@ impl Lane {
         }
     }
 
-    fn live(&mut self, note: impl FnOnce(&mut Life)) {
+    fn live(&mut self, note: impl FnOnce(&mut WorkerLifetime)) {
         if let Some(life) = self.lives.last_mut() {
             note(life);
         }
@@ -256,13 +256,13 @@ impl Lane {
     }
 
     /// All lives, and into `attempts` all slices, with the ends that the coordinator has `heard` of.
-    fn end(mut self, heard: &[Heard], attempts: &mut Vec<Attempt>) -> Vec<Life> {
+    fn end(mut self, heard: &[CallHeard], attempts: &mut Vec<Attempt>) -> Vec<WorkerLifetime> {
         self.give_up();
-        let mine: Vec<&Heard> = heard.iter().filter(|death| death.rank == self.rank).collect();
+        let mine: Vec<&CallHeard> = heard.iter().filter(|death| death.rank == self.rank).collect();
         for at in 0..self.lives.len() {
             let next = self.lives.get(at + 1).map(|next| next.born);
             let life = &mut self.lives[at];
-            let ends_it = |death: &&&Heard| death.at >= life.born && next.is_none_or(|next| death.at <= next);
+            let ends_it = |death: &&&CallHeard| death.at >= life.born && next.is_none_or(|next| death.at <= next);
             if let Some(death) = mine.iter().find(ends_it) {
                 life.died = Some(death.at);
                 life.usage = life.usage.or(death.usage);
@@ -294,12 +294,12 @@ fn number(attempts: &mut [Attempt], slices: usize) {
 /// who, when and where.
 fn deaths(
     told: &[Death],
-    mut heard: Vec<Heard>,
+    mut heard: Vec<CallHeard>,
     wall: Duration,
     workers: &[WorkerRecord],
     attempts: &[Attempt],
 ) -> Vec<DeathRecord> {
-    let pid = |heard: &Heard| {
+    let pid = |heard: &CallHeard| {
         let lives = workers.get(heard.rank).map_or(&[][..], |worker| &worker.lives);
         lives.iter().find(|life| life.died == Some(heard.at)).map_or(0, |life| life.pid)
     };

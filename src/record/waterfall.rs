@@ -1,12 +1,12 @@
 //! Where the time of all job_context.rs went.
 //!
 //! The total is job_context.rs times wall time. Every nanosecond of it is in one part, because each worker's lane has no gaps
-//! (`lane.rs`); time in bodies is then shared out by what the kernel has counted for the whole lane. What no mark tells of
+//! (`timeline.rs`); time in bodies is then shared out by what the kernel has counted for the whole lane. What no mark tells of
 //! is a part of its own, and shown.
 
 use std::time::Duration;
 
-use super::lane::{Part, Piece, lanes};
+use super::timeline::{Part, Interval, lanes};
 use super::{Record, Usage};
 
 /// The parts of a total.
@@ -32,7 +32,7 @@ impl Record {
         lanes.iter().enumerate().map(|(rank, lane)| self.share(rank, lane)).collect()
     }
 
-    fn share(&self, rank: usize, lane: &[Piece]) -> Waterfall {
+    fn share(&self, rank: usize, lane: &[Interval]) -> Waterfall {
         let mut share = Waterfall { total: self.wall, ..Waterfall::default() };
         for piece in lane {
             *share.part(piece.part) += piece.end - piece.begin;

@@ -25,7 +25,7 @@ pub mod matmul;
 pub mod picture;
 pub mod reduce;
 mod sys;
-mod told;
+mod text_arg;
 
 /// What a kernel is, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Doing, Part, Record};
+use super::{Activity, Part, Record};
 
 /// Several records of jobs that followed each other, with their names, as one trace: the text of a JSON file.
 pub fn trace<'r>(jobs: impl IntoIterator<Item = (&'r str, &'r Record)>) -> String {
@@ -39,7 +39,7 @@ impl Job<'_> {
         events.push(self.name("process_name", COORDINATOR, &format!("job {}: {name}", self.number + 1)));
         events.push(self.name("thread_name", COORDINATOR, &format!("coordinator (pid {})", record.coordinator_pid)));
         for stretch in &record.coordinator {
-            let what = if stretch.what == Doing::Attending { "attend" } else { "serial" };
+            let what = if stretch.what == Activity::Attending { "attend" } else { "serial" };
             events.push(self.slice(COORDINATOR, &stretch.what.words(), what, stretch.begin, stretch.end, json!({})));
         }
         for (rank, lane) in record.lanes().into_iter().enumerate() {

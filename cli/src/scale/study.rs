@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::scaling::{Chance, Choice, Estimate, Fit, FitError, How, Law, Measured, choose, fit};
+use crate::scaling::{Chance, Choice, Estimate, Fit, FitError, FitOptions, Law, Measured, choose, fit};
 use parfork::{Engine, cpus};
 use serde_json::Value;
 
@@ -230,7 +230,7 @@ impl Series {
             (_, false) => &[Law::Amdahl, Law::Usl],
             (_, true) => &[Law::Gustafson, Law::Usl],
         };
-        let how = How { resamples: RESAMPLES, seed: plan.flags.seed, ..How::default() };
+        let how = FitOptions { resamples: RESAMPLES, seed: plan.flags.seed, ..FitOptions::default() };
         let fits: Vec<(Law, Result<Fit, FitError>)> = laws.iter().map(|&law| (law, fit(law, &times, how))).collect();
         let good: Vec<&Fit> = fits.iter().filter_map(|(_, fit)| fit.as_ref().ok()).collect();
         let choice = choose(&times, &good);

@@ -16,7 +16,7 @@ pub enum Scatter {
 
 /// How to fit.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct How {
+pub struct FitOptions {
     /// How deviations are counted.
     pub scatter: Scatter,
     /// How often repetitions are drawn again for intervals.
@@ -25,7 +25,7 @@ pub struct How {
     pub seed: u64,
 }
 
-impl Default for How {
+impl Default for FitOptions {
     fn default() -> Self {
         Self { scatter: Scatter::default(), resamples: 1000, seed: 1 }
     }
@@ -111,7 +111,7 @@ fn numbers(count: &usize) -> String {
 ///
 /// # Errors
 /// If there are fewer different numbers of job_context.rs than the law has parameters, or a time that is not above 0 and finite.
-pub fn fit(law: Law, measured: &[Measured], how: How) -> Result<Fit, FitError> {
+pub fn fit(law: Law, measured: &[Measured], how: FitOptions) -> Result<Fit, FitError> {
     if let Some(wrong) = measured.iter().find(|one| !one.is_sound()) {
         let Measured { workers, work, seconds } = wrong.clone();
         return Err(FitError::Unsound { workers, work, seconds });
@@ -178,7 +178,7 @@ fn again(
     measured: &[Measured],
     points: &[Point],
     free: usize,
-    how: How,
+    how: FitOptions,
     chance: &mut Chance,
 ) -> (f64, Vec<Curve>) {
     /// No clock tells times better.

@@ -12,11 +12,11 @@
 //! Pure arithmetic. What is random (drawing repetitions again) is seeded, so that the same times give the same intervals.
 //!
 //! ```
-//! use crate::scaling::{How, Law, Measured, fit};
+//! use crate::scaling::{FitOptions, Law, Measured, fit};
 //! // Seconds of a job of which 5 % is serial, told exactly: 1, 0.525, 0.2875, 0.16875.
 //! let times = [1.0, 0.525, 0.2875, 0.16875];
 //! let measured: Vec<_> = [1, 2, 4, 8].into_iter().zip(times).map(|(p, t)| Measured::new(p, vec![t; 5])).collect();
-//! let amdahl = fit(Law::Amdahl, &measured, How::default())?;
+//! let amdahl = fit(Law::Amdahl, &measured, FitOptions::default())?;
 //! assert!((amdahl.sigma.value - 0.05).abs() < 1e-9);
 //! assert!((amdahl.curve.speedup(32.0) - 12.55).abs() < 0.01);
 //! # Ok::<(), crate::scaling::FitError>(())
@@ -37,5 +37,5 @@ pub use choice::{Choice, choose};
 pub use curve::{Curve, Law};
 #[cfg(test)]
 pub use fit::Scatter;
-pub use fit::{Basis, Fit, FitError, How, fit};
+pub use fit::{Basis, Fit, FitError, FitOptions, fit};
 pub use measured::{Estimate, Measured};

@@ -26,7 +26,7 @@ fn hits(truth: Curve, workers: &[usize], repetitions: usize, seed: u64) -> [usiz
     let (mut chance, mut hits) = (Chance::seeded(seed), [0; 4]);
     for trial in 0..200 {
         let measured = planted(truth, workers, repetitions, 0.02, &mut chance);
-        let fit = fit(truth.law, &measured, How { resamples: 200, seed: trial, ..How::default() }).unwrap();
+        let fit = fit(truth.law, &measured, FitOptions { resamples: 200, seed: trial, ..FitOptions::default() }).unwrap();
         let far = 4.0 * workers[workers.len() - 1] as f64;
         let inside = [
             fit.lambda.contains(truth.lambda),
@@ -68,7 +68,7 @@ proptest! {
         workers[0] = 1;
         let truth = curve(law, lambda, sigma, kappa);
         let measured = planted(truth, &workers, 5, 0.0, &mut Chance::seeded(1));
-        let fit = fit(law, &measured, How { resamples: 5, ..How::default() }).unwrap();
+        let fit = fit(law, &measured, FitOptions { resamples: 5, ..FitOptions::default() }).unwrap();
         prop_assert!((fit.lambda.value / lambda - 1.0).abs() < 1e-5, "{fit:?}");
         prop_assert!((fit.sigma.value - sigma).abs() < 1e-5 && (fit.kappa.value - truth.kappa).abs() < 1e-5, "{fit:?}");
     }
@@ -80,7 +80,7 @@ proptest! {
         times in prop::collection::vec(prop::collection::vec(1e-9..1e9_f64, 1..7), 2..7),
     ) {
         let measured: Vec<Measured> = times.into_iter().enumerate().map(|(place, times)| Measured::new(1 << place, times)).collect();
-        match fit(law, &measured, How { resamples: 20, ..How::default() }) {
+        match fit(law, &measured, FitOptions { resamples: 20, ..FitOptions::default() }) {
             Err(FitError::TooFew { has, .. }) => prop_assert!(has < law.parameters()),
             Err(error) => prop_assert!(false, "{error}"),
             Ok(fit) => {
@@ -119,7 +119,7 @@ const SPECSDM91: [(usize, f64); 7] =
     [(1, 64.9), (18, 995.9), (36, 1652.4), (72, 1853.2), (108, 1828.9), (144, 1775.0), (216, 1702.2)];
 
 fn like_r(data: &[(usize, f64)]) -> Fit {
-    fit(Law::Usl, &throughputs(data), How { scatter: Scatter::Absolute, ..How::default() }).unwrap()
+    fit(Law::Usl, &throughputs(data), FitOptions { scatter: Scatter::Absolute, ..FitOptions::default() }).unwrap()
 }
 
 /// That a number rounds to another one, of so many digits.
@@ -187,7 +187,7 @@ fn the_whole_of_raytracer_has_no_coherency() {
 fn a_textbook_table_is_fitted() {
     let table = [(1, 1.0), (2, 1.8868), (4, 3.0769), (6, 3.5294), (8, 3.5398), (10, 3.3557)];
     for scatter in [Scatter::Absolute, Scatter::Relative] {
-        let fit = fit(Law::Usl, &throughputs(&table), How { scatter, ..How::default() }).unwrap();
+        let fit = fit(Law::Usl, &throughputs(&table), FitOptions { scatter, ..FitOptions::default() }).unwrap();
         assert_rounds(fit.sigma.value, 0.02, 3);
         assert_rounds(fit.kappa.value, 0.02, 3);
         assert_rounds(fit.lambda.value, 1.0, 3);
@@ -198,21 +198,21 @@ fn a_textbook_table_is_fitted() {
 #[test]
 fn too_few_numbers_of_workers_are_refused_in_words() {
     let of = |workers: &[usize]| planted(curve(Law::Amdahl, 1.0, 0.1, 0.0), workers, 10, 0.01, &mut Chance::seeded(1));
-    let error = fit(Law::Amdahl, &of(&[4]), How::default()).unwrap_err();
+    let error = fit(Law::Amdahl, &of(&[4]), FitOptions::default()).unwrap_err();
     assert!(
         error
             .to_string()
             .starts_with("Amdahl's law has 2 parameters, and there are measurements of 1 number of workers."),
         "{error}"
     );
-    let error = fit(Law::Usl, &of(&[1, 2]), How::default()).unwrap_err();
+    let error = fit(Law::Usl, &of(&[1, 2]), FitOptions::default()).unwrap_err();
     assert!(error.to_string().contains("3 parameters") && error.to_string().contains("at least 4"), "{error}");
     // The same number twice is one.
     assert_eq!(
-        fit(Law::Amdahl, &of(&[2, 2]), How::default()).unwrap_err(),
+        fit(Law::Amdahl, &of(&[2, 2]), FitOptions::default()).unwrap_err(),
         FitError::TooFew { law: Law::Amdahl, has: 1 }
     );
-    let bound = fit(Law::Amdahl, &of(&[1, 2]), How::default()).unwrap();
+    let bound = fit(Law::Amdahl, &of(&[1, 2]), FitOptions::default()).unwrap();
     assert!(
         bound.free == 0 && bound.residual.is_none() && bound.sigma.low > 0.05 && bound.sigma.high < 0.2,
         "{bound:?}"
@@ -221,17 +221,17 @@ fn too_few_numbers_of_workers_are_refused_in_words() {
     assert!(text.contains("alone could be fitted") && text.contains("by construction"), "{text}");
     let once: Vec<Measured> =
         of(&[1, 2]).into_iter().map(|one| Measured::new(one.workers, one.seconds[..1].to_vec())).collect();
-    let unknown = fit(Law::Amdahl, &once, How::default()).unwrap();
+    let unknown = fit(Law::Amdahl, &once, FitOptions::default()).unwrap();
     assert_eq!((unknown.basis, unknown.sigma.low, unknown.sigma.high), (Basis::Nothing, 0.0, 1.0));
     assert!(unknown.throughput(8.0).is_none());
-    assert!(fit(Law::Amdahl, &[], How::default()).is_err());
+    assert!(fit(Law::Amdahl, &[], FitOptions::default()).is_err());
 }
 
 #[test]
 fn times_that_cannot_be_are_refused_in_words() {
     for times in [vec![0.0], vec![], vec![f64::NAN], vec![1.0, -1.0]] {
         let measured = [Measured::new(1, vec![1.0]), Measured::new(2, times)];
-        let error = fit(Law::Amdahl, &measured, How::default()).unwrap_err();
+        let error = fit(Law::Amdahl, &measured, FitOptions::default()).unwrap_err();
         assert!(error.to_string().contains("the times of 2 workers are"), "{error}");
     }
 }
@@ -241,7 +241,7 @@ fn more_than_linear_speed_up_stops_at_the_bound() {
     let measured =
         [(1, 1.0), (2, 0.4), (4, 0.18), (8, 0.08)].map(|(workers, time)| Measured::new(workers, vec![time; 5]));
     for law in [Law::Amdahl, Law::Usl] {
-        let fit = fit(law, &measured, How::default()).unwrap();
+        let fit = fit(law, &measured, FitOptions::default()).unwrap();
         assert_eq!((fit.sigma.value, fit.kappa.value, fit.curve.peak()), (0.0, 0.0, None));
         let Basis::Repetitions { widening } = fit.basis else { panic!("{:?}", fit.basis) };
         assert!(widening > 10.0, "a law without room for it does not fit, and says so: {widening}");
@@ -252,9 +252,9 @@ fn more_than_linear_speed_up_stops_at_the_bound() {
 fn throughput_that_falls_is_coherency_and_has_a_peak() {
     let truth = curve(Law::Usl, 2.0, 0.05, 0.02);
     let measured = planted(truth, &[1, 2, 4, 8, 16, 32], 10, 0.01, &mut Chance::seeded(5));
-    let usl = fit(Law::Usl, &measured, How::default()).unwrap();
+    let usl = fit(Law::Usl, &measured, FitOptions::default()).unwrap();
     assert!(usl.peak.contains(truth.peak().unwrap()), "{:?}", usl.peak);
-    let amdahl = fit(Law::Amdahl, &measured, How::default()).unwrap();
+    let amdahl = fit(Law::Amdahl, &measured, FitOptions::default()).unwrap();
     let choice = choose(&measured, &[&amdahl, &usl]);
     assert_eq!(choice.clear(), Some(Law::Usl), "{choice}");
     assert!(choice.to_string().contains("USL fits best, and the data can tell"), "{choice}");
@@ -267,7 +267,7 @@ fn what_the_data_cannot_tell_is_not_told() {
     let mut wrong = 0;
     for seed in 0..100 {
         let measured = planted(truth, &[1, 2, 4, 8], 10, 0.02, &mut Chance::seeded(seed));
-        let how = How { resamples: 100, ..How::default() };
+        let how = FitOptions { resamples: 100, ..FitOptions::default() };
         let fits = [fit(Law::Amdahl, &measured, how).unwrap(), fit(Law::Usl, &measured, how).unwrap()];
         let choice = choose(&measured, &[&fits[0], &fits[1]]);
         wrong += usize::from(choice.clear() == Some(Law::Usl));
@@ -276,7 +276,7 @@ fn what_the_data_cannot_tell_is_not_told() {
     }
     assert!(wrong <= 5, "{wrong} of 100 times coherency was seen where there is none");
     let few = planted(truth, &[1, 2, 4], 1, 0.02, &mut Chance::seeded(1));
-    let fit = fit(Law::Amdahl, &few, How::default()).unwrap();
+    let fit = fit(Law::Amdahl, &few, FitOptions::default()).unwrap();
     let text = choose(&few, &[&fit]).to_string();
     assert!(text.contains("3 runs are too few"), "{text}");
 }
@@ -285,8 +285,8 @@ fn what_the_data_cannot_tell_is_not_told() {
 fn a_law_that_is_not_what_happens_widens_its_intervals() {
     let truth = curve(Law::Usl, 1.0, 0.02, 0.01);
     let measured = planted(truth, &[1, 2, 4, 8, 16], 10, 0.002, &mut Chance::seeded(9));
-    let Basis::Repetitions { widening } = fit(Law::Amdahl, &measured, How::default()).unwrap().basis else { panic!() };
+    let Basis::Repetitions { widening } = fit(Law::Amdahl, &measured, FitOptions::default()).unwrap().basis else { panic!() };
     assert!(widening > 10.0, "{widening}");
-    let Basis::Repetitions { widening } = fit(Law::Usl, &measured, How::default()).unwrap().basis else { panic!() };
+    let Basis::Repetitions { widening } = fit(Law::Usl, &measured, FitOptions::default()).unwrap().basis else { panic!() };
     assert!(widening < 3.0, "{widening}");
 }

@@ -3,7 +3,7 @@
 use ndarray::{ArrayView3, Ix3};
 
 use super::{Border, Filter, Run, Sample};
-use crate::told::Told;
+use crate::text_arg::TextArg;
 use parfork::{Answers, Error, Job, RetryPolicy, Settings, Shared, Split};
 
 /// Rows of a band unless the settings say otherwise: with the neighbours it reads it stays in a core's own cache.
@@ -52,7 +52,7 @@ pub fn run_together<S: Sample>(
         retry_policy: RetryPolicy::BodyOverwrites,
         ..settings
     };
-    let told = [Told::of(together), Told::of(&border)];
+    let told = [TextArg::of(together), TextArg::of(&border)];
     Job::with((picture, result), settings).run_with(
         told,
         |_, [together, border], (picture, slice): (ArrayView3<S>, _)| {

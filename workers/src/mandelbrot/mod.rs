@@ -201,7 +201,7 @@ pub fn run(settings: Settings<'_>, view: &View, picture: &mut Shared<u8, Ix3>) -
         retry_policy: RetryPolicy::BodyOverwrites,
         ..settings
     };
-    let told = Told::of(view);
+    let told = RawParams::of(view);
     Job::with(picture, settings)
         .run_with(told, |_, told, slice| block(&told.read(), slice.rows(), slice.cols(), slice.into_view()))
 }
@@ -209,14 +209,14 @@ pub fn run(settings: Settings<'_>, view: &View, picture: &mut Shared<u8, Ix3>) -
 /// A view as plain data.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
-struct Told {
+struct RawParams {
     center: [f64; 2],
     zoom: f64,
     size: [u64; 2],
     iterations: u64,
 }
 
-impl Told {
+impl RawParams {
     fn of(view: &View) -> Self {
         let (size, iterations) = ([view.width as u64, view.height as u64], u64::from(view.iterations));
         Self { center: view.center.into(), zoom: view.zoom, size, iterations }

@@ -20,7 +20,7 @@ pub fn serve_decoder() {
 
 /// What a picture is.
 fn look(source: &InputFile) -> Result<[u64; 4]> {
-    let mut told = Told(None);
+    let mut told = DecoderArg(None);
     decode(source, &mut told)?;
     Ok(told.0.map_or([0; 4], in_numbers))
 }
@@ -38,9 +38,9 @@ pub(super) fn in_numbers(Header { shape: [height, width, channels], bits }: Head
 }
 
 /// Hears of what kind the picture is, and wants no more.
-struct Told(Option<Header>);
+struct DecoderArg(Option<Header>);
 
-impl Target for Told {
+impl Target for DecoderArg {
     fn room(&mut self, header: Header) -> Result<Option<&mut [u8]>> {
         self.0 = Some(header);
         Ok(None)

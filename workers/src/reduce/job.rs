@@ -3,7 +3,7 @@
 use ndarray::{Ix1, Ix2};
 
 use super::{BLOCK, Dtype, Number, Op, Partial, ReduceError, block, fold};
-use crate::told::Told;
+use crate::text_arg::TextArg;
 use parfork::{Answers, Error, Input, Job, RetryPolicy, Settings, Shared};
 
 /// Blocks in a row of the table of partial results.
@@ -46,7 +46,7 @@ pub fn run<'a>(
     }
     let mut table = Shared::<Partial, Ix2>::zeros((blocks.div_ceil(ACROSS), ACROSS.min(blocks)))?;
     let settings = Settings { retry_policy: RetryPolicy::BodyOverwrites, ..settings };
-    let told = [Told::of(&op), Told::of(&dtype)];
+    let told = [TextArg::of(&op), TextArg::of(&dtype)];
     let done = Job::with((bytes, &mut table), settings).run_with(told, |_, [op, dtype], (bytes, mut slice)| {
         let (op, dtype): (Op, Dtype) = (op.read(), dtype.read());
         let blocks = (bytes.len() / dtype.size).div_ceil(BLOCK);

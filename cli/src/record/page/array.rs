@@ -27,14 +27,14 @@ const SCALE: f64 = 1.6;
 
 /// Who has done a slice, and whether it had been tried before.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Owner {
+struct CellOwner {
     rank: Option<usize>,
     retried: bool,
 }
 
 /// Some rows and columns of one owner, out of so many.
 struct Block {
-    owner: Owner,
+    owner: CellOwner,
     rows: Range<usize>,
     cols: Range<usize>,
     of: (usize, usize),
@@ -43,7 +43,7 @@ struct Block {
 /// How the array lies on the paper.
 struct Paper<'r> {
     record: &'r Record,
-    owners: Vec<Owner>,
+    owners: Vec<CellOwner>,
     /// The axes that go down and across, and their lengths; an array of one axis goes across.
     down: Option<usize>,
     across: Option<usize>,
@@ -95,7 +95,7 @@ pub(super) fn write(record: &Record, html: &mut String) {
 
 impl<'r> Paper<'r> {
     fn new(record: &'r Record) -> Self {
-        let mut owners = vec![Owner { rank: None, retried: false }; record.grid.slices()];
+        let mut owners = vec![CellOwner { rank: None, retried: false }; record.grid.slices()];
         for attempt in &record.attempts {
             let owner = &mut owners[attempt.slice];
             owner.retried |= attempt.number > 1;
@@ -143,15 +143,15 @@ impl<'r> Paper<'r> {
             {
                 axis.into_iter().for_each(|axis| cell[axis] = at);
             }
-            self.record.grid.slice_of(&cell).map_or(Owner { rank: None, retried: false }, |slice| self.owners[slice])
+            self.record.grid.slice_of(&cell).map_or(CellOwner { rank: None, retried: false }, |slice| self.owners[slice])
         };
         // Runs of a line that are also in the line before are one rectangle with those.
-        let mut open: BTreeMap<(usize, usize), (usize, Owner)> = BTreeMap::new();
+        let mut open: BTreeMap<(usize, usize), (usize, CellOwner)> = BTreeMap::new();
         for line in 0..=lines {
             let mut runs = BTreeMap::new();
             let mut start = 0;
             while line < lines && start < columns {
-                let own = Owner { retried: false, ..owner(line, start) };
+                let own = CellOwner { retried: false, ..owner(line, start) };
                 let end = (start..columns).find(|&at| owner(line, at).rank != own.rank).unwrap_or(columns);
                 runs.insert((start, end), own);
                 start = end;

@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::super::units::{count, duration};
-use super::super::{Attempt, Doing, Record};
-use super::super::{Part, Piece};
+use super::super::{Attempt, Activity, Record};
+use super::super::{Part, Interval};
 use super::{COLOURS, Text, chip, colour};
 
 /// More job_context.rs have no lane.
@@ -127,11 +127,11 @@ fn coordinator(record: &Record, html: &mut String) {
     let mut drawing = open_lane(record, "coordinator", &label, html);
     for stretch in &record.coordinator {
         let part = match stretch.what {
-            Doing::Preparing => Part::Serial,
-            Doing::Forking { .. } | Doing::OpeningNursery | Doing::Calling => Part::StartUp,
-            Doing::Working => Part::Computing,
-            Doing::Attending => Part::Barrier,
-            Doing::Ending => Part::End,
+            Activity::Preparing => Part::Serial,
+            Activity::Forking { .. } | Activity::OpeningNursery | Activity::Calling => Part::StartUp,
+            Activity::Working => Part::Computing,
+            Activity::Attending => Part::Barrier,
+            Activity::Ending => Part::End,
         };
         let class = format!("p-{}", colour(part));
         drawing.rect(&class, stretch.begin, stretch.end, height_of(part), &stretch.what.words());
@@ -146,7 +146,7 @@ fn coordinator(record: &Record, html: &mut String) {
 }
 
 /// A worker's lane, with at most about `most` pieces.
-fn worker(record: &Record, rank: usize, lane: &[Piece], most: usize, html: &mut String) {
+fn worker(record: &Record, rank: usize, lane: &[Interval], most: usize, html: &mut String) {
     let slices = lane.iter().filter(|piece| piece.part == Part::Computing).count();
     let label = format!("Worker {rank}: {} of slices", count(slices, "piece"));
     let mut drawing = open_lane(record, &format!("worker {}", chip(rank)), &label, html);
@@ -154,7 +154,7 @@ fn worker(record: &Record, rank: usize, lane: &[Piece], most: usize, html: &mut 
     let mut rest = lane;
     while let [first, ..] = rest {
         // As many as are short, and until they are long enough together to be seen.
-        let wide = |piece: &Piece| piece.end - piece.begin >= least;
+        let wide = |piece: &Interval| piece.end - piece.begin >= least;
         let mut together = rest.iter().take_while(|piece| !wide(piece) && piece.begin - first.begin < least).count();
         together = together.max(1);
         match together {
@@ -166,7 +166,7 @@ fn worker(record: &Record, rank: usize, lane: &[Piece], most: usize, html: &mut 
     html.push_str("</svg>\n");
 }
 
-fn one(record: &Record, rank: usize, piece: &Piece, drawing: &mut Drawing<'_>) {
+fn one(record: &Record, rank: usize, piece: &Interval, drawing: &mut Drawing<'_>) {
     let attempt = piece.attempt.map(|at| &record.attempts[at]);
     match (piece.part, attempt) {
         (Part::Computing, Some(attempt)) => {
@@ -186,7 +186,7 @@ fn one(record: &Record, rank: usize, piece: &Piece, drawing: &mut Drawing<'_>) {
 }
 
 /// Pieces that are too narrow to be drawn alone, as what most of their time is.
-fn merged(rank: usize, pieces: &[Piece], drawing: &mut Drawing<'_>) {
+fn merged(rank: usize, pieces: &[Interval], drawing: &mut Drawing<'_>) {
     let (begin, end) = (pieces[0].begin, pieces[pieces.len() - 1].end);
     let in_bodies: Duration =
         pieces.iter().filter(|piece| piece.part == Part::Computing).map(|piece| piece.end - piece.begin).sum();

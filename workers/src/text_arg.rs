@@ -8,12 +8,12 @@ use bytemuck::{Pod, Zeroable};
 /// Parameters in their own words: what they are shown as, and read from.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
-pub(crate) struct Told {
-    text: [u8; Told::ROOM],
+pub(crate) struct TextArg {
+    text: [u8; TextArg::ROOM],
     length: u64,
 }
 
-impl Told {
+impl TextArg {
     /// Bytes that words may have: a number takes 343 at most, and no kernel has more than eight.
     const ROOM: usize = 4096;
 
@@ -43,8 +43,8 @@ mod tests {
     #[test]
     fn what_is_told_is_read() {
         for number in [0.1, -5e-324, f64::MAX, 2.5] {
-            assert_eq!(Told::of(&number).read::<f64>(), number);
+            assert_eq!(TextArg::of(&number).read::<f64>(), number);
         }
-        assert_eq!(Told::of(&"x".repeat(4096)).read::<String>(), "x".repeat(4096));
+        assert_eq!(TextArg::of(&"x".repeat(4096)).read::<String>(), "x".repeat(4096));
     }
 }

@@ -10,9 +10,9 @@ use crate::slices::Region;
 use crate::sys::memory::Access;
 
 /// Arrays that are lent together. While they are, nobody looks at them here.
-pub(super) struct Lot(Vec<Array>);
+pub(super) struct ArrayList(Vec<Array>);
 
-impl Lot {
+impl ArrayList {
     pub(super) fn new(arrays: Vec<Array>) -> Self {
         Self(arrays)
     }
@@ -28,14 +28,14 @@ impl Lot {
 }
 
 /// The bytes of one slice, of all outputs.
-pub(super) struct Share<'a> {
+pub(super) struct SliceBytes<'a> {
     /// Where each array is mapped, in order.
     bases: Vec<NonNull<u8>>,
     region: Region,
-    lot: PhantomData<&'a Lot>,
+    lot: PhantomData<&'a ArrayList>,
 }
 
-impl Share<'_> {
+impl SliceBytes<'_> {
     /// Calls `fill` for each run of bytes, with the number of the array, and where in that it begins. `lot` is the one that this is
     /// a share of; a job has no other.
     ///
@@ -43,7 +43,7 @@ impl Share<'_> {
     /// The first of `fill`'s.
     pub(super) fn fill<E>(
         &mut self,
-        lot: &Lot,
+        lot: &ArrayList,
         mut fill: impl FnMut(usize, usize, &mut [u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         assert_eq!(self.bases.len(), lot.0.len());
@@ -63,8 +63,8 @@ impl Share<'_> {
 
 // SAFETY: one loan for each array, in order. Outputs are lent for writing although through `&`: a lot is handed to one job, by
 // `run` in this room, and its bytes are looked at before and after. The share is the region's bytes of outputs alone.
-unsafe impl Lend for &Lot {
-    type Part<'c> = Share<'c>;
+unsafe impl Lend for &ArrayList {
+    type Part<'c> = SliceBytes<'c>;
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
         list.extend(self.0.iter().map(|array| {
@@ -75,7 +75,7 @@ unsafe impl Lend for &Lot {
     }
 
     unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part<'c> {
-        Share { bases: seats.map(|seat| seat.base).collect(), region: *region, lot: PhantomData }
+        SliceBytes { bases: seats.map(|seat| seat.base).collect(), region: *region, lot: PhantomData }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Doing, Life, Record, Span};
+use super::{Activity, WorkerLifetime, Record, Span};
 
 /// What the time of a worker goes into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -95,7 +95,7 @@ impl fmt::Display for Part {
 
 /// Some time of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub struct Interval {
     /// The beginning.
     pub begin: Duration,
     /// The end.
@@ -135,7 +135,7 @@ pub(super) fn scenes(record: &Record) -> Vec<Scene> {
     let mut scenes: Vec<Scene> = Vec::new();
     let mut round = 0;
     let starts: Vec<Duration> =
-        record.coordinator.iter().filter(|it| it.what == Doing::Preparing).map(|it| it.begin).collect();
+        record.coordinator.iter().filter(|it| it.what == Activity::Preparing).map(|it| it.begin).collect();
     let last_of = |round: usize| {
         let begin = starts.get(round).copied().unwrap_or_default();
         let end = starts.get(round + 1).copied().unwrap_or(record.wall);
@@ -144,7 +144,7 @@ pub(super) fn scenes(record: &Record) -> Vec<Scene> {
     };
     let mut works_end = last_of(0);
     for (at, stretch) in record.coordinator.iter().enumerate() {
-        if stretch.what == Doing::Preparing && at > 0 {
+        if stretch.what == Activity::Preparing && at > 0 {
             round += 1;
             works_end = last_of(round);
         }
@@ -153,15 +153,15 @@ pub(super) fn scenes(record: &Record) -> Vec<Scene> {
                 scenes.push(Scene { begin, end, what, round });
             }
         };
-        let more_rounds = record.coordinator[at..].iter().skip(1).any(|later| later.what == Doing::Preparing);
+        let more_rounds = record.coordinator[at..].iter().skip(1).any(|later| later.what == Activity::Preparing);
         match stretch.what {
-            Doing::Preparing => push(stretch.begin, stretch.end, What::Serial),
-            Doing::Forking { .. } | Doing::OpeningNursery | Doing::Calling => {
+            Activity::Preparing => push(stretch.begin, stretch.end, What::Serial),
+            Activity::Forking { .. } | Activity::OpeningNursery | Activity::Calling => {
                 push(stretch.begin, stretch.end, What::Making)
             }
-            Doing::Ending if more_rounds => push(stretch.begin, stretch.end, What::Serial),
-            Doing::Ending => push(stretch.begin, stretch.end, What::Ending),
-            Doing::Working | Doing::Attending => {
+            Activity::Ending if more_rounds => push(stretch.begin, stretch.end, What::Serial),
+            Activity::Ending => push(stretch.begin, stretch.end, What::Ending),
+            Activity::Working | Activity::Attending => {
                 let middle = works_end.clamp(stretch.begin, stretch.end);
                 push(stretch.begin, middle, What::Working);
                 push(middle, stretch.end, What::Meeting);
@@ -171,7 +171,7 @@ pub(super) fn scenes(record: &Record) -> Vec<Scene> {
     scenes
 }
 
-pub(super) fn lane(record: &Record, rank: usize) -> Vec<Piece> {
+pub(super) fn lane(record: &Record, rank: usize) -> Vec<Interval> {
     lane_among(record, rank, &scenes(record), &attempts_of(record, rank))
 }
 
@@ -181,7 +181,7 @@ fn attempts_of(record: &Record, rank: usize) -> Vec<usize> {
 }
 
 /// The lanes of all ranks.
-pub(super) fn lanes(record: &Record) -> Vec<Vec<Piece>> {
+pub(super) fn lanes(record: &Record) -> Vec<Vec<Interval>> {
     let scenes = scenes(record);
     let mut attempts = vec![Vec::new(); record.workers.len()];
     for (at, attempt) in record.attempts.iter().enumerate() {
@@ -190,22 +190,22 @@ pub(super) fn lanes(record: &Record) -> Vec<Vec<Piece>> {
     attempts.iter().enumerate().map(|(rank, attempts)| lane_among(record, rank, &scenes, attempts)).collect()
 }
 
-fn lane_among(record: &Record, rank: usize, scenes: &[Scene], attempts: &[usize]) -> Vec<Piece> {
+fn lane_among(record: &Record, rank: usize, scenes: &[Scene], attempts: &[usize]) -> Vec<Interval> {
     let lives = &record.workers[rank].lives;
     let mut lane = Builder { scenes, lives, at: Duration::ZERO, pieces: Vec::new() };
     // What its own marks say, in order: births, slices, measuring.
-    let mut own: Vec<Piece> = Vec::new();
+    let mut own: Vec<Interval> = Vec::new();
     for life in lives {
         if let Some(began) = life.began {
-            own.push(Piece { begin: life.born, end: began, part: Part::StartUp, attempt: None });
+            own.push(Interval { begin: life.born, end: began, part: Part::StartUp, attempt: None });
         }
         if let Some(Span { begin, end }) = life.measured {
-            own.push(Piece { begin, end, part: Part::Measuring, attempt: None });
+            own.push(Interval { begin, end, part: Part::Measuring, attempt: None });
         }
     }
     for &at in attempts {
         let attempt = &record.attempts[at];
-        let piece = |begin, end, part| Piece { begin, end, part, attempt: Some(at) };
+        let piece = |begin, end, part| Interval { begin, end, part, attempt: Some(at) };
         if !attempt.done {
             own.push(piece(attempt.begin, attempt.end, Part::ThrownAway));
             continue;
@@ -229,10 +229,10 @@ fn lane_among(record: &Record, rank: usize, scenes: &[Scene], attempts: &[usize]
 
 struct Builder<'r> {
     scenes: &'r [Scene],
-    lives: &'r [Life],
+    lives: &'r [WorkerLifetime],
     /// How far it has got.
     at: Duration,
-    pieces: Vec<Piece>,
+    pieces: Vec<Interval>,
 }
 
 impl Builder<'_> {
@@ -242,7 +242,7 @@ impl Builder<'_> {
         }
         match self.pieces.last_mut() {
             Some(last) if last.part == part && attempt.is_none() && last.attempt.is_none() => last.end = end,
-            _ => self.pieces.push(Piece { begin: self.at, end, part, attempt }),
+            _ => self.pieces.push(Interval { begin: self.at, end, part, attempt }),
         }
         self.at = end;
     }
@@ -269,8 +269,8 @@ impl Builder<'_> {
     fn between_marks(&self, scene: &Scene) -> Part {
         let at = self.at;
         // The births of a round come after its scenes begin, and before those of the next.
-        let in_round = |life: &&Life| self.round_of(life.born) == scene.round;
-        let (lived, unborn): (Vec<&Life>, Vec<&Life>) =
+        let in_round = |life: &&WorkerLifetime| self.round_of(life.born) == scene.round;
+        let (lived, unborn): (Vec<&WorkerLifetime>, Vec<&WorkerLifetime>) =
             self.lives.iter().filter(in_round).partition(|it| it.born <= at);
         let idle = match scene.what {
             What::Serial => Part::Serial,

@@ -26,7 +26,7 @@ const SYSTEM: [&str; 16] = [
 
 /// Of a program: the system's folders, its own file (of one in a Python environment, that), the files that its arguments name, and what was
 /// allowed besides. A folder that an argument names is not among them. Only what is there.
-pub(super) fn reach(program: &OsStr, arguments: &[OsString], more: &[PathBuf]) -> Vec<PathBuf> {
+pub(super) fn sandbox_paths(program: &OsStr, arguments: &[OsString], more: &[PathBuf]) -> Vec<PathBuf> {
     let mut reach: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
     if let Some(file) = find(program) {
         // Also what a link leads to.
@@ -72,7 +72,7 @@ mod tests {
         let files @ [python, _, tool, key, script, beside] = &names.map(|name| base.join(name));
         files.iter().for_each(|file| std::fs::write(file, b"").unwrap());
         let arguments = [script.clone().into_os_string(), "--verbose".into(), base.join("home").into_os_string()];
-        let of = |program: &Path| reach(program.as_os_str(), &arguments, &[base.join("nowhere")]);
+        let of = |program: &Path| sandbox_paths(program.as_os_str(), &arguments, &[base.join("nowhere")]);
         let is_in = |file: &Path, reach: &[PathBuf]| reach.iter().any(|path| file.starts_with(path));
         assert!(of(python).contains(&base.join("venv")) && of(python).contains(script));
         assert!(is_in(tool, &of(tool)) && !is_in(key, &of(tool)) && !is_in(beside, &of(tool)), "{:?}", of(tool));

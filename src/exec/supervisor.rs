@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use super::line::{self, Cells};
-use super::lot::{Lot, Share, access};
+use super::array_list::{ArrayList, SliceBytes, access};
 use super::manifest::{Entry, Manifest};
 use super::program::Program;
 use crate::engines::Programs;
@@ -25,14 +25,14 @@ use crate::sys::subreaper::Subreaper;
 use crate::worker::Worker;
 
 /// What all job_context.rs of a job have in mind; each that is forked makes its own of it.
-pub(super) struct Shepherd<'s> {
+pub(super) struct Supervisor<'s> {
     program: &'s Program,
-    lot: &'s Lot,
+    lot: &'s ArrayList,
     plan: Plan,
     coordinator: u32,
     orphans: &'s Subreaper,
     /// What this worker has started, once it has. One thread ever looks at it.
-    flock: Mutex<Option<Flock>>,
+    flock: Mutex<Option<ProgramState>>,
 }
 
 /// What of a job's settings is a shepherd's affair.
@@ -52,7 +52,7 @@ pub(super) struct Plan {
 }
 
 /// What a worker has at hand for its program.
-struct Flock {
+struct ProgramState {
     /// A descriptor of each array, in order, as the program may have it.
     arrays: Vec<OwnedFd>,
     manifest: OwnedFd,
@@ -76,8 +76,8 @@ const LEAVING: u16 = 5000;
 /// Manifests up to here are in the environment too; longer strings are refused by the kernel, with all others counted.
 const IN_ENVIRONMENT: usize = 32 << 10;
 
-impl<'s> Shepherd<'s> {
-    pub(super) fn new(program: &'s Program, lot: &'s Lot, plan: Plan, orphans: &'s Subreaper) -> Self {
+impl<'s> Supervisor<'s> {
+    pub(super) fn new(program: &'s Program, lot: &'s ArrayList, plan: Plan, orphans: &'s Subreaper) -> Self {
         Self { program, lot, plan, coordinator: std::process::id(), orphans, flock: Mutex::new(None) }
     }
 
@@ -85,7 +85,7 @@ impl<'s> Shepherd<'s> {
     ///
     /// # Errors
     /// If it cannot be started, says that it failed, or breaks the protocol.
-    pub(super) fn work(&self, worker: &Worker<'_>, share: &mut Share<'_>) -> Result<(), String> {
+    pub(super) fn work(&self, worker: &Worker<'_>, share: &mut SliceBytes<'_>) -> Result<(), String> {
         let mut flock = self.flock.lock().unwrap_or_else(PoisonError::into_inner);
         let flock = match &mut *flock {
             Some(flock) => flock,
@@ -99,7 +99,7 @@ impl<'s> Shepherd<'s> {
         if self.plan.guard { self.publish(flock, share) } else { Ok(()) }
     }
 
-    fn prepare(&self, worker: &Worker<'_>) -> Result<Flock, String> {
+    fn prepare(&self, worker: &Worker<'_>) -> Result<ProgramState, String> {
         let refused = |error| format!("the system refused to open the arrays for the program ({error})");
         let open = |array: &super::array::Array| match self.plan.guard && array.is_output() {
             true => scratch(array.bytes().segment()),
@@ -129,7 +129,7 @@ impl<'s> Shepherd<'s> {
         let text = manifest.to_json();
         let document = document(c"parfork-manifest", text.as_bytes()).map_err(refused)?;
         let environment = self.environment(&manifest, text, &document);
-        Ok(Flock { arrays, manifest: document, environment, running: None })
+        Ok(ProgramState { arrays, manifest: document, environment, running: None })
     }
 
     /// What a program finds in its environment for all of its life; the user's own variables first, so that ours stay ours.
@@ -155,7 +155,7 @@ impl<'s> Shepherd<'s> {
 
     fn start(
         &self,
-        flock: &Flock,
+        flock: &ProgramState,
         arguments: &[OsString],
         more: &[(OsString, OsString)],
     ) -> Result<program::Program, String> {
@@ -175,7 +175,7 @@ impl<'s> Shepherd<'s> {
     }
 
     /// One slice by a program that is started for it.
-    fn run_once(&self, worker: &Worker<'_>, flock: &Flock, cells: &[Range<usize>]) -> Result<(), String> {
+    fn run_once(&self, worker: &Worker<'_>, flock: &ProgramState, cells: &[Range<usize>]) -> Result<(), String> {
         let words = words(worker, cells);
         let arguments: Vec<OsString> =
             self.program.arguments.iter().map(|argument| replaced(argument, &words)).collect();
@@ -190,7 +190,7 @@ impl<'s> Shepherd<'s> {
     }
 
     /// One slice by the program that stays.
-    fn ask(&self, worker: &Worker<'_>, flock: &mut Flock, cells: &Cells) -> Result<(), String> {
+    fn ask(&self, worker: &Worker<'_>, flock: &mut ProgramState, cells: &Cells) -> Result<(), String> {
         let new = flock.running.is_none();
         if new {
             let program = self.start(flock, &self.program.arguments, &[])?;
@@ -288,7 +288,7 @@ impl<'s> Shepherd<'s> {
     }
 
     /// Copies the slice out of what the program could write to, and forgets the rest of that.
-    fn publish(&self, flock: &Flock, share: &mut Share<'_>) -> Result<(), String> {
+    fn publish(&self, flock: &ProgramState, share: &mut SliceBytes<'_>) -> Result<(), String> {
         let refused = |error: std::io::Error| format!("the slice cannot be copied to the output ({error})");
         share.fill(self.lot, |array, at, bytes| get(&flock.arrays[array], at, bytes)).map_err(refused)?;
         let outputs = self.lot.arrays().iter().zip(&flock.arrays).filter(|(array, _)| array.is_output());
@@ -299,7 +299,7 @@ impl<'s> Shepherd<'s> {
     }
 }
 
-impl Programs for Shepherd<'_> {
+impl Programs for Supervisor<'_> {
     /// Tells the program, if it stays, that there is nothing more to do, and waits for its end. How much memory it had, if that is
     /// to be measured.
     fn dismiss(&self) -> Memory {
