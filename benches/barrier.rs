@@ -1,4 +1,4 @@
-//! What does a meeting of all job_context.rs cost? Crossings of our barrier between processes, of a process-shared pthread barrier
+//! What does a meeting of all workers cost? Crossings of our barrier between processes, of a process-shared pthread barrier
 //! between the same kind of processes, and of std's barrier between threads, interleaved in one run; medians.
 //!
 //! `cargo bench --bench barrier`; method and findings in benches/README.md.
@@ -46,7 +46,7 @@ fn main() -> parfork::Result<()> {
     Ok(())
 }
 
-/// Microseconds that a crossing takes worker 0, when all job_context.rs of a job do nothing but `barrier`.
+/// Microseconds that a crossing takes worker 0, when all workers of a job do nothing but `barrier`.
 fn time(engine: Engine, participants: usize, meet: impl Fn(&Worker<'_>) + Sync) -> parfork::Result<f64> {
     let meetings = MEETINGS / participants;
     let mut line = Shared::<u8, _>::zeros(participants)?;
@@ -91,7 +91,7 @@ impl PthreadBarrier {
     }
 
     fn wait(&self) {
-        // SAFETY: prepared before the job_context.rs that wait here were forked.
+        // SAFETY: prepared before the workers that wait here were forked.
         let waited = unsafe { libc::pthread_barrier_wait(self.0.get().cast()) };
         assert!(matches!(waited, 0 | libc::PTHREAD_BARRIER_SERIAL_THREAD));
     }

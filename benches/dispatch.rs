@@ -1,4 +1,4 @@
-//! What does it cost to have an empty job done by job_context.rs that are there? A crew beside rayon's broadcast, and beside job_context.rs
+//! What does it cost to have an empty job done by workers that are there? A crew beside rayon's broadcast, and beside workers
 //! forked for each job; interleaved, medians over single jobs.
 //!
 //! `cargo bench --bench dispatch`; method and findings in benches/README.md.

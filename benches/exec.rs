@@ -18,7 +18,7 @@ const ROUNDS: usize = 7;
 
 const WORKERS: [usize; 2] = [1, 2];
 
-/// How a job of so many slices is run by so many job_context.rs; what it took.
+/// How a job of so many slices is run by so many workers; what it took.
 type Way<'w> = Box<dyn FnMut(usize, usize) -> Result<Duration, Box<dyn Error>> + 'w>;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -1,5 +1,5 @@
-//! What does memory cost that job_context.rs are the first to use, and how much of it do processes share? A fresh array of 1 GiB filled
-//! by two job_context.rs, in the ways there are, interleaved; an empty job on much memory; the memory of all processes together.
+//! What does memory cost that workers are the first to use, and how much of it do processes share? A fresh array of 1 GiB filled
+//! by two workers, in the ways there are, interleaved; an empty job on much memory; the memory of all processes together.
 //!
 //! `cargo bench --bench memory`; method and findings in benches/README.md.
 #![allow(unsafe_code)]
@@ -153,7 +153,7 @@ fn lend_much() -> parfork::Result<()> {
     Ok(())
 }
 
-/// The proportional memory of job_context.rs and coordinator, when all job_context.rs have read all of 1 GiB.
+/// The proportional memory of workers and coordinator, when all workers have read all of 1 GiB.
 fn count_memory() -> parfork::Result<()> {
     println!(
         "\n| workers that each read all of 1 GiB | memory of all processes beyond it, MiB | a worker |\n|---:|---:|---:|"
@@ -176,7 +176,7 @@ fn count_memory() -> parfork::Result<()> {
             Ok::<f64, parfork::Error>(pss)
         })?;
         let all = said.iter().sum::<f64>() + (pss() - 1024.0).max(0.0);
-        // The coordinator has its share of the data as well: 1 of job_context.rs + 1.
+        // The coordinator has its share of the data as well: 1 of workers + 1.
         let share = 1024.0 * workers as f64 / (workers + 1) as f64;
         println!("| {workers} | {:.1} | {:.2} |", all - share, (said.iter().sum::<f64>() - share) / workers as f64);
     }

@@ -66,7 +66,7 @@ fn main() -> parfork::Result<()> {
     Ok(())
 }
 
-/// Lets job_context.rs with so much mapped be killed, and tells how long things took.
+/// Lets workers with so much mapped be killed, and tells how long things took.
 fn measure(name: &str, mapped: Mapped, bytes: usize, runs: usize, words: &Words) -> parfork::Result<()> {
     let lent = Shared::<u8, Ix1>::zeros(if mapped == Mapped::Lent { bytes } else { 1 })?;
     let own = if mapped == Mapped::Private { bytes } else { 0 };

@@ -1,5 +1,5 @@
 //! Each slice has an answer, and answers are folded in the order of slices: the sum of a million floats has the same bits for
-//! any number of job_context.rs and any schedule, because the grid of slices depends on the array alone.
+//! any number of workers and any schedule, because the grid of slices depends on the array alone.
 //!
 //! `cargo run --release --example answers`
 

@@ -10,7 +10,7 @@ const STEPS: u64 = 10_000;
 fn main() -> parfork::Result<()> {
     for workers in [1, 2, 5] {
         let mut walked = Shared::<u64, _>::zeros(workers)?;
-        // In step: as many slices as job_context.rs, one each, fixed beforehand.
+        // In step: as many slices as workers, one each, fixed beforehand.
         let split = Split::rows().into_pieces(workers);
         let done =
             Job::new(&mut walked).workers(workers).split(split).schedule(Schedule::Static).run(|w, mut slice| {

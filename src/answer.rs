@@ -83,7 +83,7 @@ impl<A> Answers<A> {
         Self { answers, report }
     }
 
-    /// Folds the answers in the order of slices: the same bits for any number of job_context.rs and any schedule.
+    /// Folds the answers in the order of slices: the same bits for any number of workers and any schedule.
     pub fn fold<B>(self, start: B, with: impl FnMut(B, A) -> B) -> B {
         self.answers.into_iter().fold(start, with)
     }

@@ -11,7 +11,7 @@ use crate::sys::cpu;
 /// What is decided when a crew starts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CrewSettings {
-    /// How many job_context.rs; as many as there are [`cpus`](crate::cpus) if not given.
+    /// How many workers; as many as there are [`cpus`](crate::cpus) if not given.
     pub workers: Option<usize>,
     /// To how many threads libraries are held in each: 1 if not given, 0 leaves them alone; see
     /// [`Job::threads_per_worker`](crate::Job::threads_per_worker).
@@ -31,7 +31,7 @@ impl CrewSettings {
 /// Worker processes that are forked once and work on many jobs, one after the other.
 ///
 /// A job of a [`fork`](crate::fork()) costs some hundred microseconds for making processes; a crew's costs some microseconds. In
-/// exchange a body captures nothing: its job_context.rs are copies of this process as it was when they were forked, and know of what
+/// exchange a body captures nothing: its workers are copies of this process as it was when they were forked, and know of what
 /// came later only the arrays that are lent to them (those that were made later as well) and one argument of plain data.
 ///
 /// ```
@@ -48,15 +48,15 @@ impl CrewSettings {
 /// # Ok::<(), parfork::Error>(())
 /// ```
 ///
-/// One job at a time: to run is to borrow the crew alone. Between jobs job_context.rs sleep. A worker that dies is replaced before the
+/// One job at a time: to run is to borrow the crew alone. Between jobs workers sleep. A worker that dies is replaced before the
 /// next job, and within one if it has [retries](crate::Job::retries); when a job fails, all are. Replacements come from a process
 /// that was forked when the crew was started, so this process may have threads by then.
 ///
-/// When a crew is dropped, its job_context.rs are ended. What they have mapped of an array is given back when the array is dropped.
+/// When a crew is dropped, its workers are ended. What they have mapped of an array is given back when the array is dropped.
 pub struct Crew(WorkerPool);
 
 impl Crew {
-    /// Forks so many job_context.rs.
+    /// Forks so many workers.
     ///
     /// # Errors
     /// If this process has other threads; if there are to be none or more than [`MOST_WORKERS`]; if the system makes fewer.
@@ -64,7 +64,7 @@ impl Crew {
         Self::with(CrewSettings { workers: Some(workers), ..CrewSettings::default() })
     }
 
-    /// Forks job_context.rs as these settings say.
+    /// Forks workers as these settings say.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -78,7 +78,7 @@ impl Crew {
         hands.map(Self)
     }
 
-    /// Forks job_context.rs even if this process has other threads.
+    /// Forks workers even if this process has other threads.
     ///
     /// # Errors
     /// If there are to be none or more than [`MOST_WORKERS`]; if the system makes fewer.
@@ -92,7 +92,7 @@ impl Crew {
         unsafe { WorkerPool::start(workers, MOST_WORKERS, upbringing, cpu::count(), || Ok(())) }.map(Self)
     }
 
-    /// How many job_context.rs there are; this process is not counted.
+    /// How many workers there are; this process is not counted.
     pub fn workers(&self) -> usize {
         self.0.workers()
     }
@@ -102,13 +102,13 @@ impl Crew {
     ///
     /// For those who trust their code: a body that crashes takes the coordinator with it here, nothing keeps it from writing to
     /// inputs, and while it works nobody looks at deadlines. A panic in its own part ends the job, also one with
-    /// [retries](crate::Job::retries), which are for job_context.rs. No job can [go on without the
+    /// [retries](crate::Job::retries), which are for workers. No job can [go on without the
     /// dead](crate::Job::continue_after_death) then.
     pub fn coordinator_works(&mut self, joins_in: bool) {
         self.0.set_coordinator_works(joins_in);
     }
 
-    /// Lets there be another number of job_context.rs. They are new ones then.
+    /// Lets there be another number of workers. They are new ones then.
     ///
     /// # Errors
     /// As [`start`](Self::start); the crew can be used on, and tries again to have as many.
@@ -117,7 +117,7 @@ impl Crew {
         self.0.resize(workers)
     }
 
-    /// Ends all job_context.rs and waits until they are gone, as dropping the crew does.
+    /// Ends all workers and waits until they are gone, as dropping the crew does.
     pub fn dismiss(self) {}
 
     pub(crate) fn hands(&mut self) -> &mut WorkerPool {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The most job_context.rs that one job takes.
+/// The most workers that one job takes.
 pub const MOST_WORKERS: usize = 1024;
 
 /// Who does the work.

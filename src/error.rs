@@ -42,7 +42,7 @@ pub enum Error {
         threads: usize,
     },
 
-    /// More job_context.rs than a job can have, or none.
+    /// More workers than a job can have, or none.
     #[error("{asked} workers were asked for, and a job takes 1 to {most}. Ask for a number in between.")]
     Workers {
         /// How many were asked for.
@@ -194,7 +194,7 @@ pub enum Error {
         missing: &'static str,
     },
 
-    /// The words that coordinator and job_context.rs share were written over, so that nobody knows what was done.
+    /// The words that coordinator and workers share were written over, so that nobody knows what was done.
     #[error(
         "a worker wrote outside of its slice, over the control page: {what}. What this job has done cannot be trusted. Look for unsafe \
          or foreign code in the body that writes where it should not; with guard(true) (--guard) the first stray write to a lent array \
@@ -292,9 +292,9 @@ pub struct Death {
     pub slice: Option<SliceName>,
     /// What ended it.
     pub cause: Cause,
-    /// How many job_context.rs have died on this slice, this one included.
+    /// How many workers have died on this slice, this one included.
     pub tries: u32,
-    /// Slices done by all job_context.rs until then.
+    /// Slices done by all workers until then.
     pub done: usize,
     /// Slices there are.
     pub slices: usize,

@@ -10,7 +10,7 @@ use crate::job::Job;
 use crate::lend::Lend;
 use crate::worker::Worker;
 
-/// Forks `job_context.rs` processes which run `body` once for each slice of what is lent, and waits for them.
+/// Forks `workers` processes which run `body` once for each slice of what is lent, and waits for them.
 ///
 /// The body may borrow anything from its surroundings: each worker has a copy of this process as it is now, and what a body
 /// changes there stays there. What comes back is what it writes to its slices of `&mut` arrays, and what it returns. Arrays
@@ -56,7 +56,7 @@ where
 }
 
 impl Crew {
-    /// Lets the crew's job_context.rs run `body` once for each slice of what is lent, handing it `argument`, and waits for them. The
+    /// Lets the crew's workers run `body` once for each slice of what is lent, handing it `argument`, and waits for them. The
     /// short form of [`Job::run_with`] on a crew.
     ///
     /// # Errors

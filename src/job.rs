@@ -25,7 +25,7 @@ use crate::slices::{Schedule, Split};
 use crate::sys::cpu;
 use crate::worker::Worker;
 
-/// How many CPUs this process may use, by affinity and cgroup: the default number of job_context.rs.
+/// How many CPUs this process may use, by affinity and cgroup: the default number of workers.
 pub fn cpus() -> usize {
     cpu::count()
 }
@@ -36,7 +36,7 @@ pub fn cpus() -> usize {
 /// use parfork::{Engine, Job, Schedule, Shared, Split};
 /// let mut squares = Shared::<u64, _>::zeros((100, 100))?;
 /// Job::new(&mut squares)
-///     .job_context.rs(3)
+///     .workers(3)
 ///     .split(Split::tiles(32, 32))
 ///     .schedule(Schedule::Guided)
 ///     .engine(Engine::Processes)
@@ -76,7 +76,7 @@ impl<'p, L: Lend> Job<'p, L> {
         self
     }
 
-    /// How many job_context.rs; by default as many as there are [`cpus`]. Never more are made than there are slices.
+    /// How many workers; by default as many as there are [`cpus`]. Never more are made than there are slices.
     pub fn workers(mut self, workers: usize) -> Self {
         self.settings.workers = Some(workers);
         self
@@ -100,20 +100,20 @@ impl<'p, L: Lend> Job<'p, L> {
         self
     }
 
-    /// Who works, if they are to be job_context.rs that stay; then the body is given to [`run_with`](Self::run_with).
+    /// Who works, if they are to be workers that stay; then the body is given to [`run_with`](Self::run_with).
     pub fn crew(mut self, crew: &'p mut Crew) -> Self {
         self.settings.crew = Some(crew);
         self
     }
 
-    /// Lets a job in processes survive the death of job_context.rs: what a dead one left undone is done by others, and a slice on
-    /// which job_context.rs die is tried again up to `retries` times. A slice that kills them all is set aside, all others are done,
+    /// Lets a job in processes survive the death of workers: what a dead one left undone is done by others, and a slice on
+    /// which workers die is tried again up to `retries` times. A slice that kills them all is set aside, all others are done,
     /// and the error names it. By default 0: the first death ends the job.
     ///
     /// A dead worker may have written part of its slice. So a job that lends outputs must say why that does not matter:
     /// [`body_overwrites`](Self::overwrites) or [`restore_outputs`](Self::restore_outputs).
     ///
-    /// Nothing is tried again in jobs whose job_context.rs can [`barrier`](Worker::meet) (see
+    /// Nothing is tried again in jobs whose workers can [`barrier`](Worker::meet) (see
     /// [`continue_after_death`](Self::continue_after_death) for those), nor when a body returns an error.
     pub fn retries(mut self, retries: u32) -> Self {
         self.settings.retries = retries;
@@ -133,7 +133,7 @@ impl<'p, L: Lend> Job<'p, L> {
     /// ```
     /// use parfork::{Job, Shared};
     /// let mut balance = Shared::<i64, _>::zeros(1000)?;
-    /// Job::new(&mut balance).job_context.rs(2).retries(2).restore_outputs().run(|_, mut slice| *slice += 100)?;
+    /// Job::new(&mut balance).workers(2).retries(2).restore_outputs().run(|_, mut slice| *slice += 100)?;
     /// assert!(balance.view().iter().all(|&each| each == 100));
     /// # Ok::<(), parfork::Error>(())
     /// ```
@@ -157,7 +157,7 @@ impl<'p, L: Lend> Job<'p, L> {
     /// 0 leaves them as they are.
     ///
     /// Sets `OMP_NUM_THREADS`, `OPENBLAS_NUM_THREADS`, `MKL_NUM_THREADS`, `BLIS_NUM_THREADS`, `NUMEXPR_NUM_THREADS`,
-    /// `VECLIB_MAXIMUM_THREADS` and `RAYON_NUM_THREADS` in job_context.rs, and tells OpenBLAS, MKL, BLIS, FlexiBLAS and OpenMP where
+    /// `VECLIB_MAXIMUM_THREADS` and `RAYON_NUM_THREADS` in workers, and tells OpenBLAS, MKL, BLIS, FlexiBLAS and OpenMP where
     /// they are loaded. This process's own stay as they are.
     pub fn threads_per_worker(mut self, threads: usize) -> Self {
         self.settings.threads_per_worker = Some(threads);
@@ -165,7 +165,7 @@ impl<'p, L: Lend> Job<'p, L> {
     }
 
     /// Binds each worker process to a CPU: neighbours in rank to CPUs that share as little as possible (core, cache, memory),
-    /// round and round if there are more job_context.rs than CPUs. By default the system moves them as it likes, which is better where
+    /// round and round if there are more workers than CPUs. By default the system moves them as it likes, which is better where
     /// others want the CPUs too.
     pub fn pin(mut self, pin: bool) -> Self {
         self.settings.pin = pin;
@@ -258,7 +258,7 @@ impl<'p, L: Lend> Job<'p, L> {
     /// ```
     /// use parfork::{Job, Shared};
     /// let (mut cells, mut attempts) = (Shared::<u8, _>::zeros(100)?, Vec::new());
-    /// let job = Job::new(&mut cells).job_context.rs(2).on_failure(|record| attempts = record.attempts);
+    /// let job = Job::new(&mut cells).workers(2).on_failure(|record| attempts = record.attempts);
     /// job.run(|w, _| if w.region().index() == 70 { Err("no such luck") } else { Ok(()) }).unwrap_err();
     /// assert!(attempts.iter().any(|attempt| attempt.slice == 70 && !attempt.done));
     /// # Ok::<(), parfork::Error>(())
@@ -302,7 +302,7 @@ impl<'p, L: Lend> Job<'p, L> {
     }
 
     /// As [`run`](Self::run), for a body that captures nothing and is handed an argument of plain data instead: on a
-    /// [crew](Self::crew) if there is one, else by the engine's own job_context.rs.
+    /// [crew](Self::crew) if there is one, else by the engine's own workers.
     ///
     /// ```
     /// use parfork::{Crew, Job, Schedule, Shared};
@@ -338,7 +338,7 @@ impl<'p, L: Lend> Job<'p, L> {
     /// ```
     ///
     /// # Errors
-    /// As [`run`](Self::run); also if the job asks for more job_context.rs than the crew has.
+    /// As [`run`](Self::run); also if the job asks for more workers than the crew has.
     pub fn run_with<A: Pod + Sync, R: Answer>(
         mut self,
         argument: A,

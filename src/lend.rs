@@ -2,7 +2,7 @@
 //!
 //! `&array` gives every worker a read-only view of the whole; `&mut array` is cut, and gives the worker the slice it works
 //! on; tuples lend several at once. The loan lasts as long as the borrow it is made of, so the borrow checker keeps
-//! everybody else away from what job_context.rs write.
+//! everybody else away from what workers write.
 #![allow(unsafe_code)]
 
 mod slice;

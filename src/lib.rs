@@ -4,11 +4,11 @@
 //! |-------------|-------------------------------------------------------------------------------------------|
 //! | coordinator | the process that owns the arrays and asks for work                                        |
 //! | worker      | a process that attaches to the shared arrays and works on slices; it has a rank           |
-//! | lend        | handing arrays to job_context.rs for one job: `&a` is read-only for all, `&mut b` is cut          |
+//! | lend        | handing arrays to workers for one job: `&a` is read-only for all, `&mut b` is cut          |
 //! | slice       | the part of an output that one worker may write at one time                               |
 //! | halo        | the border of neighbours' cells that a slice reads but does not write                     |
 //! | schedule    | how slices are given out: static, dynamic, guided                                         |
-//! | crew        | job_context.rs that stay between jobs; otherwise they are forked for each                         |
+//! | crew        | workers that stay between jobs; otherwise they are forked for each                         |
 //! | gather      | results are in place already; answers come in the order of slices                         |
 //!
 //! [`Shared`] is an array in shared memory. [`fork()`] runs a closure on slices of such arrays in worker processes; a [`Job`] is
@@ -19,12 +19,12 @@
 //! | `threads` | yes        | the engine of threads, [`Engine`]`::Threads`                                      |
 //! | `npy`     | yes        | arrays in NumPy's files: [`formats`]`::npy`, `Mapped`                             |
 //! | `record`  |            | who did what when in a job: `record`, `Job::record`                               |
-//! | `exec`    |            | job_context.rs that are other programs: `exec`                                           |
+//! | `exec`    |            | workers that are other programs: `exec`                                           |
 //! | `named`   |            | segments with names, which stay until they are removed: `named`                   |
-//! | `sandbox` |            | job_context.rs that can do nothing but compute: `Sandbox`, `Job::sandbox`; with `exec`: `isolated` |
+//! | `sandbox` |            | workers that can do nothing but compute: `Sandbox`, `Job::sandbox`; with `exec`: `isolated` |
 //! | `symbols` |            | errors name the function in which a worker died                                   |
 //!
-//! Kernels and picture files are in the package `parfork-job_context.rs`, the command is `parfork-cli`.
+//! Kernels and picture files are in the package `parfork-workers`, the command is `parfork-cli`.
 //!
 //! Linux, x86-64 and aarch64.
 

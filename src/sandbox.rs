@@ -9,14 +9,14 @@ use std::sync::Once;
 use crate::error::{Error, Result};
 use crate::sys::sandbox::{Cell, Outputs, Receiver, Report, Reports, Support, enter_as_program};
 
-/// Keeps the job_context.rs of a job, once they have attached what was lent, from files, sockets, programs and other processes: for
+/// Keeps the workers of a job, once they have attached what was lent, from files, sockets, programs and other processes: for
 /// decoding what strangers sent, and for foreign code.
 ///
 /// In a sandbox a worker computes, on as many threads as it likes, reads and writes the arrays, and prints. It cannot open a file
 /// (`EACCES`), and is ended, with an error that names the system call, if it makes a socket, starts a program or a process, traces
 /// or signals another one, or does anything else that is not computing. It has no descriptors but those that
 /// are [kept](Self::keep) for it and its standard streams, which are pipes: input is at its end, and what it prints the coordinator writes to its
-/// own. A `File` that was open before the job is closed in job_context.rs. None of this can be undone in the worker, nor by a program that takes it over.
+/// own. A `File` that was open before the job is closed in workers. None of this can be undone in the worker, nor by a program that takes it over.
 ///
 /// A worker is a fork of this process: it **has what this process had in its memory and its environment**, and a sandbox cannot take that from it.
 /// Do not run it beside secrets, or let a program work ([`exec`](crate::exec)), which begins with nothing.
@@ -27,7 +27,7 @@ use crate::sys::sandbox::{Cell, Outputs, Receiver, Report, Reports, Support, ent
 /// ```
 /// use parfork::{Error, Job, Sandbox, Shared};
 /// let mut cells = Shared::<u8, _>::zeros(64)?;
-/// let job = Job::new(&mut cells).job_context.rs(2).sandbox(Sandbox::new());
+/// let job = Job::new(&mut cells).workers(2).sandbox(Sandbox::new());
 /// let Err(error) = job.run(|_, _| std::fs::read("/etc/passwd").map(drop)) else { panic!("it was read") };
 /// assert!(matches!(error, Error::BodyFailed(_)));
 /// # Ok::<(), parfork::Error>(())
@@ -52,7 +52,7 @@ impl<'k> Sandbox<'k> {
         self
     }
 
-    /// Leaves job_context.rs this descriptor, to be used as it is: a file to read that is open already.
+    /// Leaves workers this descriptor, to be used as it is: a file to read that is open already.
     pub fn keep(mut self, descriptor: &'k impl AsFd) -> Self {
         self.keep.push(descriptor.as_fd());
         self
@@ -73,7 +73,7 @@ impl<'k> Sandbox<'k> {
         enter_as_program(support, readable).map_err(Error::system("confine a program to its sandbox"))
     }
 
-    /// Confines this process as job_context.rs are, for ever; it keeps its standard streams and these descriptors.
+    /// Confines this process as workers are, for ever; it keeps its standard streams and these descriptors.
     pub(crate) fn confine_this_process(&self, keep: &[RawFd]) -> Result<()> {
         let refused = || Error::system("confine a process to its sandbox");
         // Its own descriptors are closed with all others, and not to be closed again.
@@ -81,7 +81,7 @@ impl<'k> Sandbox<'k> {
         cell.enter(keep, None).map_err(refused())
     }
 
-    /// What job_context.rs enter.
+    /// What workers enter.
     pub(crate) fn prepare(&self) -> Result<Confinement> {
         let refused = || Error::system("make a sandbox");
         let outputs = Outputs::new().map_err(refused())?;
@@ -95,7 +95,7 @@ impl<'k> Sandbox<'k> {
         Ok(Confinement { cell: Some((cell, reports)), outputs, keep })
     }
 
-    /// For job_context.rs that start confined programs and are not confined themselves: what is printed goes the same way.
+    /// For workers that start confined programs and are not confined themselves: what is printed goes the same way.
     pub(crate) fn around_programs(mut self) -> Self {
         self.around_programs = true;
         self
@@ -129,7 +129,7 @@ impl<'k> Sandbox<'k> {
 /// A sandbox that is ready to be entered.
 #[derive(Debug)]
 pub(crate) struct Confinement {
-    /// None where only what job_context.rs start is confined.
+    /// None where only what workers start is confined.
     cell: Option<(Cell, Option<Reports>)>,
     outputs: Outputs,
     keep: Vec<RawFd>,
@@ -145,17 +145,17 @@ impl Confinement {
         cell.enter(&keep, reports.as_ref().map(|reports| (reports, rank))).map_err(refused())
     }
 
-    /// Whether job_context.rs are confined, and not only what they start.
+    /// Whether workers are confined, and not only what they start.
     pub(crate) fn confines_workers(&self) -> bool {
         self.cell.is_some()
     }
 
-    /// In the coordinator: writes what job_context.rs have printed to its own standard streams, as far as they take it now.
+    /// In the coordinator: writes what workers have printed to its own standard streams, as far as they take it now.
     pub(crate) fn forward_output(&self) {
         self.outputs.forward();
     }
 
-    /// As [`forward_output`](Self::forward_output), all of it, when all job_context.rs are gone.
+    /// As [`forward_output`](Self::forward_output), all of it, when all workers are gone.
     pub(crate) fn forward_rest(&self) {
         self.outputs.forward_rest();
     }

@@ -23,7 +23,7 @@ pub type OnFailure<'p> = Box<dyn FnOnce(Record) + 'p>;
 pub struct Settings<'p> {
     /// What to call it to those who [`watch`](crate::watch); the name of the program if not given.
     pub name: Option<String>,
-    /// How many job_context.rs; as many as there are [`cpus`](crate::cpus) if not given.
+    /// How many workers; as many as there are [`cpus`](crate::cpus) if not given.
     pub workers: Option<usize>,
     /// How the array is cut; if not given into rows, or as the kernel likes it best.
     pub split: Option<Split>,
@@ -31,7 +31,7 @@ pub struct Settings<'p> {
     pub schedule: Schedule,
     /// Who works.
     pub engine: Engine,
-    /// The job_context.rs, if they are processes that stay; see [`Job::crew`](crate::Job::crew).
+    /// The workers, if they are processes that stay; see [`Job::crew`](crate::Job::crew).
     pub crew: Option<&'p mut Crew>,
     /// How often a slice is tried again after a worker process died on it; see [`Job::retries`](crate::Job::retries).
     pub retries: u32,
@@ -44,7 +44,7 @@ pub struct Settings<'p> {
     pub pin: bool,
     /// The number of the one slice to run, if not all; see [`Job::only_slice`](crate::Job::only_slice).
     pub only_slice: Option<usize>,
-    /// Whether job_context.rs that meet go on when one dies; see [`Job::continue_after_death`](crate::Job::continue_after_death).
+    /// Whether workers that meet go on when one dies; see [`Job::continue_after_death`](crate::Job::continue_after_death).
     pub continue_after_death: bool,
     /// After what time to give up.
     pub deadline: Option<Duration>,
@@ -52,9 +52,9 @@ pub struct Settings<'p> {
     pub slice_deadline: Option<Duration>,
     /// Bytes of memory of its own that a worker process may add; see [`Job::memory_limit`](crate::Job::memory_limit).
     pub memory_limit: Option<u64>,
-    /// Whether job_context.rs can write nothing but the slice they work on; see [`Job::guard`](crate::Job::guard).
+    /// Whether workers can write nothing but the slice they work on; see [`Job::guard`](crate::Job::guard).
     pub guard: bool,
-    /// What job_context.rs are kept from, besides what they were not lent; see [`Job::sandbox`](crate::Job::sandbox).
+    /// What workers are kept from, besides what they were not lent; see [`Job::sandbox`](crate::Job::sandbox).
     #[cfg(feature = "sandbox")]
     pub sandbox: Option<Sandbox<'p>>,
     /// Whether each worker reads its own memory when it is done.
@@ -84,7 +84,7 @@ pub enum RetryPolicy {
 }
 
 impl<'p> Settings<'p> {
-    /// What job_context.rs are kept from besides, if anything.
+    /// What workers are kept from besides, if anything.
     #[cfg(feature = "sandbox")]
     pub(crate) fn sandbox(&self) -> Option<&Sandbox<'p>> {
         self.sandbox.as_ref()
@@ -96,7 +96,7 @@ impl<'p> Settings<'p> {
         None
     }
 
-    /// The same for job_context.rs that start confined programs and are not confined themselves.
+    /// The same for workers that start confined programs and are not confined themselves.
     #[cfg(feature = "exec")]
     pub(crate) fn sandbox_around_programs(self) -> Self {
         Self {

@@ -7,12 +7,12 @@
 //! ```
 //! use parfork::{Job, Shared, watch};
 //! let mut cells = Shared::<u64, _>::zeros(4)?;
-//! Job::new(&mut cells).job_context.rs(2).name("a job that looks at itself").run(|w, mut slice| {
+//! Job::new(&mut cells).workers(2).name("a job that looks at itself").run(|w, mut slice| {
 //!     let look = watch::look().expect("/proc can be read");
 //!     let own = Some(std::process::id());
-//!     let job = look.jobs.iter().find(|job| job.job_context.rs.iter().any(|worker| worker.pid == own)).expect("this one");
+//!     let job = look.jobs.iter().find(|job| job.workers.iter().any(|worker| worker.pid == own)).expect("this one");
 //!     assert_eq!(job.name, "a job that looks at itself");
-//!     assert_eq!(job.job_context.rs[w.rank()].slice, Some(w.region().index()));
+//!     assert_eq!(job.workers[w.rank()].slice, Some(w.region().index()));
 //!     slice.fill(job.slices as u64);
 //! })?;
 //! assert_eq!(cells.as_slice(), [4, 4, 4, 4]);
@@ -63,13 +63,13 @@ pub struct Watched {
     pub slices: usize,
     /// How many of them are done.
     pub done: usize,
-    /// How many job_context.rs have at the moment.
+    /// How many workers have at the moment.
     pub taken: usize,
-    /// How many are not to be tried again, for job_context.rs died on them.
+    /// How many are not to be tried again, for workers died on them.
     pub aside: usize,
     /// How long ago the job began.
     pub elapsed: Duration,
-    /// Bytes of all arrays that are lent: memory that coordinator and job_context.rs share.
+    /// Bytes of all arrays that are lent: memory that coordinator and workers share.
     pub shared: u64,
     /// In order of rank.
     pub workers: Vec<WatchedWorker>,

@@ -40,12 +40,12 @@ pub(crate) fn leave_astray() -> ! {
 }
 
 impl Worker<'_> {
-    /// Which worker this is, 0 to [`job_context.rs`](Self::job_context.rs).
+    /// Which worker this is, 0 to [`workers`](Self::workers).
     pub fn rank(&self) -> usize {
         self.rank
     }
 
-    /// How many job_context.rs the job has; never more than it has slices.
+    /// How many workers the job has; never more than it has slices.
     pub fn workers(&self) -> usize {
         self.board.layout().workers
     }
@@ -83,7 +83,7 @@ impl Worker<'_> {
     /// Waits until every worker of the job has come here; what they wrote before is visible after.
     ///
     /// Only for jobs in which every worker has one slice, all at the same time: a static schedule and as many slices as
-    /// job_context.rs, as [`Split::into_pieces`](crate::Split::into_pieces) makes them.
+    /// workers, as [`Split::into_pieces`](crate::Split::into_pieces) makes them.
     ///
     /// # Errors
     /// If a worker dies, fails, or returns without coming here, all who wait are told which one and why instead of waiting
@@ -96,7 +96,7 @@ impl Worker<'_> {
     /// Waits so long at most until every worker of the job has come here.
     ///
     /// # Errors
-    /// As [`barrier`](Self::meet). If time is up, the error says who has not come, and the meeting is over for all job_context.rs and
+    /// As [`barrier`](Self::meet). If time is up, the error says who has not come, and the meeting is over for all workers and
     /// for good: whoever has come is counted, and cannot be taken back without leaving the others in doubt who has met.
     pub fn barrier_timeout(&self, span: Duration) -> Result<()> {
         self.come(Some(span))
@@ -182,7 +182,7 @@ impl Worker<'_> {
             (Some(ExitMessage::Damaged { what }), _) => format!("it{pid} gave up {at}: {what}"),
             (Some(ExitMessage::ProgramExited { program, .. }), _) => format!("its program `{program}` ended {at}"),
             (None, Some(Absence::Dead)) => format!("it{pid} died {at}"),
-            // In a job whose job_context.rs meet, slice and worker have the same number.
+            // In a job whose workers meet, slice and worker have the same number.
             (None, _) if self.board.claimed(rank) == (SliceState::Done { rank }) => "it has returned".to_owned(),
             (None, _) => "it died, failed or returned".to_owned(),
         };

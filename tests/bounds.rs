@@ -147,7 +147,7 @@ fn without_retries_a_stalled_worker_ends_the_job() {
 fn slices_within_their_time_are_left_alone() {
     let mut cells = Shared::<u64, _>::zeros(60).unwrap();
     let began = Instant::now();
-    // 60 slices of 20 ms by two job_context.rs take twice as long as one may.
+    // 60 slices of 20 ms by two workers take twice as long as one may.
     let job = Job::new(&mut cells).workers(2).slice_deadline(LONG);
     job.run(|_, mut slice| {
         let until = Instant::now() + Duration::from_millis(20);

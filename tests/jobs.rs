@@ -371,7 +371,7 @@ fn a_deadline_ends_processes_in_the_middle_of_a_slice() {
         assert!(error.to_string().contains("after its deadline of 30ms with"), "{error}");
         Job::new(&mut line).workers(workers).deadline(Duration::from_secs(3600)).run(|_, _| ()).unwrap();
     }
-    // No time at all, and job_context.rs asleep at a meeting that the last never comes to.
+    // No time at all, and workers asleep at a meeting that the last never comes to.
     let mut line = Shared::<u8, _>::zeros(3).unwrap();
     for deadline in [Duration::ZERO, Duration::from_millis(20)] {
         let job = Job::new(&mut line).workers(3).schedule(Schedule::Static).deadline(deadline);

@@ -31,7 +31,7 @@ const LAYERS: &[&[&str]] = &[
     &["lib"],
 ];
 
-/// Those of `parfork-job_context.rs`.
+/// Those of `parfork-workers`.
 const WORKERS_LAYERS: &[&[&str]] =
     &[&["sys", "told"], &["filter", "mandelbrot", "matmul", "picture", "reduce"], &["fuzzing"], &["lib"]];
 

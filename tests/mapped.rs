@@ -1,4 +1,4 @@
-//! Files that job_context.rs read where they lie: the same results as from memory, and others who want to write get their turn.
+//! Files that workers read where they lie: the same results as from memory, and others who want to write get their turn.
 #![allow(unsafe_code)]
 
 mod support;

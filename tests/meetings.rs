@@ -1,4 +1,4 @@
-//! Jobs whose job_context.rs meet: any number of them, any number of times, with deaths at every turn, with deadlines, and going on
+//! Jobs whose workers meet: any number of them, any number of times, with deaths at every turn, with deadlines, and going on
 //! without the dead.
 #![allow(unsafe_code)]
 
@@ -260,7 +260,7 @@ impl Told {
     }
 }
 
-/// Runs job_context.rs that meet three times, of which number `who` does `deed` before meeting number `when`; what the others are
+/// Runs workers that meet three times, of which number `who` does `deed` before meeting number `when`; what the others are
 /// told. The coordinator ends them as soon as it knows, but here not before its progress has been told.
 fn told(workers: usize, who: usize, when: u64, deed: impl Fn() -> Result<(), String> + Sync) -> (Vec<String>, Error) {
     let (mut cells, told, deeds, news, begun) = (line(workers), Told::new(), Page::new(), Page::new(), Page::new());
@@ -587,7 +587,7 @@ fn the_dead_are_not_missed_when_time_is_up() {
     assert!(own || told, "{error}");
 }
 
-/// 256 job_context.rs on whatever CPUs there are: meeting, dying, being replaced.
+/// 256 workers on whatever CPUs there are: meeting, dying, being replaced.
 fn many_workers_on_few_cpus_live_and_die() {
     const WORKERS: usize = 256;
     let (mut rows, begun) = (Shared::<u64, _>::zeros(2048).unwrap(), Page::new());

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     )
 }
 
-/// Runs a body in two job_context.rs.
+/// Runs a body in two workers.
 fn in_workers(body: impl Fn() -> Result<(), String> + Sync) -> parfork::Result<()> {
     let mut cells = Shared::<u8, _>::zeros(2)?;
     let job = Job::new(&mut cells).workers(2).split(Split::rows().into_pieces(2)).schedule(Schedule::Static);
@@ -178,7 +178,7 @@ fn nor_a_captured_guard_be_used() {
         .unwrap();
         let guard = guard.into_inner().unwrap().unwrap();
         assert!(guard.view().iter().all(|&cell| cell == 0) && guard.generation() == before);
-        // Not given back by the job_context.rs' copies.
+        // Not given back by the workers' copies.
         let mut other = Shared::<u64, Ix1>::attach_to_write(&name).unwrap();
         assert!(other.write_within(Wait::new().deadline(std::time::Duration::ZERO)).is_err());
         drop(guard);

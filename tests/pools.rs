@@ -1,4 +1,4 @@
-//! Libraries that start threads of their own: in job_context.rs they are held to what the job says, in the coordinator to nothing.
+//! Libraries that start threads of their own: in workers they are held to what the job says, in the coordinator to nothing.
 #![allow(unsafe_code)]
 
 mod support;

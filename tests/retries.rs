@@ -1,4 +1,4 @@
-//! Jobs that survive the death of job_context.rs: what a dead one left undone is done by others, a slice that kills them all is set
+//! Jobs that survive the death of workers: what a dead one left undone is done by others, a slice that kills them all is set
 //! aside, and the result is the same as if nobody had died.
 #![allow(unsafe_code)]
 

@@ -544,7 +544,7 @@ fn an_earlier_fault_is_forgotten_with_its_worker() {
     assert_eq!((death.tries, &death.cause), (2, &Cause::Signalled { signal: libc::SIGSEGV }));
 }
 
-/// A job within a body: its job_context.rs are born with the handler of the worker that forks them, and behind it the program's.
+/// A job within a body: its workers are born with the handler of the worker that forks them, and behind it the program's.
 fn a_worker_of_a_workers_own_job_is_witnessed_too() {
     install_mend();
     // SAFETY: new addresses of the kernel's choice.

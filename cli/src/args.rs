@@ -16,7 +16,7 @@ use crate::shm::args::Shm;
 
 /// Split work on arrays across processes that share memory.
 ///
-/// A coordinator maps inputs and outputs into shared memory, forks job_context.rs that each work on slices, waits at a barrier,
+/// A coordinator maps inputs and outputs into shared memory, forks workers that each work on slices, waits at a barrier,
 /// and finds the results in place.
 #[derive(Debug, Parser)]
 #[command(
@@ -54,7 +54,7 @@ pub enum Command {
     Exec(Box<Exec>),
     /// Show who would get which slice, and how long it would take, without running anything
     Plan(Plan),
-    /// Measure how a job scales with the number of job_context.rs, and fit the laws of scaling
+    /// Measure how a job scales with the number of workers, and fit the laws of scaling
     Scale(Box<Scale>),
     /// One run of `scale`, which tells by `order` what to run: not for users, nor in help, completions and manual
     #[command(skip)]
@@ -94,7 +94,7 @@ impl Confinement {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Job")]
 pub struct Common {
-    /// How many job_context.rs [default: CPUs available to this process]
+    /// How many workers [default: CPUs available to this process]
     #[arg(short = 'n', long, value_name = "N", value_parser = number_of_workers)]
     pub workers: Option<usize>,
     /// Who works: processes, threads or serial
@@ -118,10 +118,10 @@ pub struct Common {
     /// Memory of its own that a worker may use beyond what it starts with, as in 512M
     #[arg(long, value_name = "BYTES", value_parser = quantity::bytes)]
     pub mem_limit: Option<u64>,
-    /// Let job_context.rs write to nothing but the slice they work on
+    /// Let workers write to nothing but the slice they work on
     #[arg(long)]
     pub guard: bool,
-    /// Keep job_context.rs from files, sockets, programs and other processes; strict: or refuse to run where the kernel cannot
+    /// Keep workers from files, sockets, programs and other processes; strict: or refuse to run where the kernel cannot
     #[arg(long, value_name = "strict", num_args = 0..=1, require_equals = true, default_missing_value = "available")]
     pub sandbox: Option<Confinement>,
     /// Run this slice alone and write no result: to look again at one on which a job failed. Of several filters it is the
@@ -160,7 +160,7 @@ pub struct Demo {
     /// Folder for the pictures; made if it is not there
     #[arg(short, long, value_name = "DIR", default_value = "parfork-demo", value_hint = ValueHint::DirPath)]
     pub output: PathBuf,
-    /// How many job_context.rs [default: CPUs available to this process, at least 2]
+    /// How many workers [default: CPUs available to this process, at least 2]
     #[arg(short = 'n', long, value_name = "N", value_parser = number_of_workers)]
     pub workers: Option<usize>,
 }
@@ -277,7 +277,7 @@ pub struct Plan {
     /// Shape of the array: lengths with x between them
     #[arg(value_name = "SHAPE", value_parser = shape)]
     pub shape: Shape,
-    /// How many job_context.rs; for a plan any number will do [default: CPUs available to this process]
+    /// How many workers; for a plan any number will do [default: CPUs available to this process]
     #[arg(short = 'n', long, value_name = "N", value_parser = virtual_workers)]
     pub workers: Option<u32>,
     /// How the array is cut: rows, rows=64, cols, cols=64, tiles=HxW

@@ -37,7 +37,7 @@ pub(crate) fn faults(chance: &mut Chance, plan: &Plan) -> Vec<Fault> {
         let deed = in_a_body(chance, plan);
         Fault { deed, place: Place::Slice { slice, hundredths, times } }
     };
-    // From when the job_context.rs are made to a bit beyond the end, as a job without faults goes.
+    // From when the workers are made to a bit beyond the end, as a job without faults goes.
     let worker = if matches!(plan.engine, Engine::Programs) { 1500 } else { 200 };
     let end = 300 + worker * plan.workers + plan.busy.as_micros() as usize;
     let after = |chance: &mut Chance| Duration::from_micros(chance.within(0..end) as u64);

@@ -1,4 +1,4 @@
-//! Whether a job ended as it should have, after what befell its job_context.rs.
+//! Whether a job ended as it should have, after what befell its workers.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ pub(crate) struct Case<'c> {
     /// When the job began and ended.
     pub(crate) began: u64,
     pub(crate) ended: u64,
-    /// Whether somebody has written what is not true where job_context.rs and coordinator meet. Then any error will do.
+    /// Whether somebody has written what is not true where workers and coordinator meet. Then any error will do.
     pub(crate) lied: bool,
 }
 
@@ -178,7 +178,7 @@ impl Case<'_> {
         })
     }
 
-    /// Whether so many job_context.rs have died that no retry may have been left, for one slice or for none.
+    /// Whether so many workers have died that no retry may have been left, for one slice or for none.
     fn may_die(&self) -> bool {
         let (mut by_slice, mut anywhere) = (std::collections::BTreeMap::new(), 0);
         let deadly = |fault: &Fault| self.plan.is_lethal(fault.deed) || fault.deed.stalls();
@@ -199,7 +199,7 @@ impl Case<'_> {
 }
 
 impl Fault {
-    /// Whether it has befallen so many, and may have kept job_context.rs from being made.
+    /// Whether it has befallen so many, and may have kept workers from being made.
     fn befalls_births(&self, victims: usize) -> bool {
         // In its first moments the fork server looks like a worker.
         victims > 0 && matches!(self.place, Place::Birth { .. } | Place::Nursery { .. } | Place::Worker { .. })

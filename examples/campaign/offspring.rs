@@ -132,7 +132,7 @@ fn forks(raw: bool) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Nest {
     Job,
-    /// One of its job_context.rs dies, and what it has changed is put back.
+    /// One of its workers dies, and what it has changed is put back.
     Retries,
     Crew,
 }

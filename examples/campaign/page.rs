@@ -1,4 +1,4 @@
-//! Words that the harness, a trial's coordinator and its job_context.rs share: when the job began and ended, and which faults have
+//! Words that the harness, a trial's coordinator and its workers share: when the job began and ended, and which faults have
 //! really happened, to whom, when.
 
 use std::ffi::OsStr;

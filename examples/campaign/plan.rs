@@ -30,7 +30,7 @@ pub(crate) struct Plan {
     /// Whether a signal asks the coordinator to stop, and does not end it.
     pub(crate) graceful: bool,
     pub(crate) progress: bool,
-    /// How often job_context.rs meet before and after they write.
+    /// How often workers meet before and after they write.
     pub(crate) meets: usize,
     /// How long all bodies together take, about.
     pub(crate) busy: Duration,
@@ -72,7 +72,7 @@ pub(crate) enum Engine {
     Programs,
 }
 
-/// How job_context.rs stay.
+/// How workers stay.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stay {
     pub(crate) jobs: u64,
@@ -99,7 +99,7 @@ pub(crate) struct Fault {
 /// Where and when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
-    /// In the body, when this many hundredths of a slice are written; to the first `times` job_context.rs that come there.
+    /// In the body, when this many hundredths of a slice are written; to the first `times` workers that come there.
     Slice { slice: usize, hundredths: usize, times: u64 },
     /// To the worker that comes of this fork, counted from 1, before it is anything.
     Birth { fork: u64 },
@@ -202,7 +202,7 @@ impl Plan {
         }
     }
 
-    /// Lets what befalls job_context.rs from outside do so in any of their jobs, or between two.
+    /// Lets what befalls workers from outside do so in any of their jobs, or between two.
     fn stay(&mut self, stay: Stay, chance: &mut Chance) {
         for fault in &mut self.faults {
             let late = chance.within(0..stay.jobs as usize) as u32;
@@ -272,7 +272,7 @@ impl Plan {
         self.deadline.is_some_and(|deadline| deadline < Duration::from_secs(1))
     }
 
-    /// How often what job_context.rs and coordinator share was lied in.
+    /// How often what workers and coordinator share was lied in.
     pub(crate) fn lied(&self, words: &Words) -> u64 {
         let lies = self.faults.iter().enumerate().filter(|(_, fault)| fault.deed.lies());
         lies.map(|(number, _)| words.landed(number)).sum()
@@ -282,7 +282,7 @@ impl Plan {
         Grid::new(self.split, &self.shape).expect("chance cuts only axes that there are")
     }
 
-    /// How many job_context.rs may die on a slice before the job must fail. None if job_context.rs could meet: they cannot do so again.
+    /// How many workers may die on a slice before the job must fail. None if workers could meet: they cannot do so again.
     pub(crate) fn lives(&self) -> u64 {
         let slices = self.grid().slices();
         let in_step = self.schedule == Schedule::Static && slices == self.workers.min(slices);

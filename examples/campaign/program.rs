@@ -1,4 +1,4 @@
-//! Copies of this program as the job_context.rs of a job: `parfork::exec`, and the side of a copy.
+//! Copies of this program as the workers of a job: `parfork::exec`, and the side of a copy.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The coordinator of one trial: runs the job of its plan, lets faults happen in its job_context.rs, and says how it ended.
+//! The coordinator of one trial: runs the job of its plan, lets faults happen in its workers, and says how it ended.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -35,7 +35,7 @@ static COORDINATOR: AtomicU32 = AtomicU32::new(0);
 pub(crate) fn play(seed: u64, number: u64) -> ExitCode {
     // Workers that end by SIGSEGV are expected; their core files are not.
     nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0).expect("a lower limit");
-    // By which the harness knows job_context.rs that have not come to their first lines: those unblock all signals.
+    // By which the harness knows workers that have not come to their first lines: those unblock all signals.
     let mut mark = SigSet::empty();
     mark.add(Signal::SIGURG);
     mark.thread_block().expect("a signal that nobody sends");
@@ -136,7 +136,7 @@ where
             Verdict::Completed => {}
             failed @ Verdict::Failed { .. } => {
                 verdict = failed;
-                // All job_context.rs are new ones.
+                // All workers are new ones.
                 settled = plan.lied(words);
             }
             lost => return lost,
@@ -158,7 +158,7 @@ impl<T: Cell> Arrays<T> {
         Self { input: zeros(), output: zeros() }
     }
 
-    /// Runs a job, looks at what it left in the arrays, and judges. Of all lies so many were told to job_context.rs that are gone.
+    /// Runs a job, looks at what it left in the arrays, and judges. Of all lies so many were told to workers that are gone.
     fn job<const N: usize>(&mut self, plan: &Plan, words: &Words, crew: Option<&mut Crew>, settled: u64) -> Verdict
     where
         [u64; N]: Pod,

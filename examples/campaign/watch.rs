@@ -240,7 +240,7 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// Continues the job_context.rs that a fault of this plan stopped at birth; whether there are any. Those that the coordinator made
+    /// Continues the workers that a fault of this plan stopped at birth; whether there are any. Those that the coordinator made
     /// still have signals blocked, as it has, and a worker unblocks all when it has asked to be ended with it. Those that the
     /// nursery made are still called as it is, and it is not there any more: that has asked. Programs ask when they are started.
     fn continue_the_unborn(&self) -> io::Result<bool> {
@@ -299,7 +299,7 @@ fn from_outside((number, fault): (usize, &Fault)) -> Option<(Duration, usize)> {
     }
 }
 
-/// The job_context.rs that a coordinator has now, its own and those of its nursery.
+/// The workers that a coordinator has now, its own and those of its nursery.
 fn workers(coordinator: u32) -> Vec<u32> {
     let (nurseries, mut workers): (Vec<_>, Vec<_>) =
         children(coordinator).into_iter().partition(|&pid| is_nursery(pid));
@@ -312,7 +312,7 @@ fn children(parent: u32) -> Vec<u32> {
     children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// Whether this process forks replacements of job_context.rs.
+/// Whether this process forks replacements of workers.
 fn is_nursery(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "parfork-nursery")
 }

@@ -136,7 +136,7 @@ fn manifest_seeds() -> Vec<Vec<u8>> {
     vec![text.as_bytes().to_vec()]
 }
 
-/// What programs and their job_context.rs say to each other.
+/// What programs and their workers say to each other.
 fn lines(bytes: &[u8]) {
     let _ = (line::parse_answer(bytes), line::parse_answer_to(bytes, &[3..9, 0..4]));
     if let Ok(cells) = line::parse_order(bytes) {

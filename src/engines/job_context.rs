@@ -23,7 +23,7 @@ use crate::sys::pidfd::Remaining;
 use crate::sys::{child, fork_stamp, sandbox};
 use crate::worker::{Worker, leave_astray};
 
-/// What all job_context.rs of a job share.
+/// What all workers of a job share.
 pub(crate) struct JobContext<'w> {
     pub(crate) loans: &'w [Loan<'w>],
     pub(crate) grid: &'w Grid,
@@ -44,7 +44,7 @@ pub(crate) struct JobContext<'w> {
     pub(crate) sandbox: Option<&'w Confinement>,
     /// A request to stop that a worker on a thread looks at between slices. A process is ended by the coordinator.
     pub(crate) stop: Option<&'w CancelToken>,
-    /// Whether job_context.rs that meet go on doing so when one has died.
+    /// Whether workers that meet go on doing so when one has died.
     pub(crate) go_on_without_dead: bool,
     pub(crate) worker_config: WorkerConfig,
     /// The one slice to be run, if not all.
@@ -62,18 +62,18 @@ pub(crate) struct WorkerConfig {
     pub(crate) confined: bool,
 }
 
-/// Slices to be dealt: all of a job, or those that are left after job_context.rs have died.
+/// Slices to be dealt: all of a job, or those that are left after workers have died.
 pub(crate) struct Round {
     pub(crate) dealer: Dealer,
     /// Which, if not all.
     pub(crate) slices: Option<Vec<usize>>,
     /// Whether it is the job's first.
     pub(crate) first: bool,
-    /// Another for each round of a job; a crew's job_context.rs know it as the number of the call.
+    /// Another for each round of a job; a crew's workers know it as the number of the call.
     pub(crate) number: u64,
     /// Whether the job goes on when a worker dies.
     pub(crate) goes_on: bool,
-    /// How many of the job_context.rs are processes of their own: all, but for the coordinator if it works too, as the last rank.
+    /// How many of the workers are processes of their own: all, but for the coordinator if it works too, as the last rank.
     pub(crate) processes: usize,
 }
 
@@ -166,16 +166,16 @@ pub(crate) trait RunSlices {
         desk: &WorkerMemory<'_>,
     ) -> Result<WorkDigest, Stopped>;
 
-    /// Other programs that job_context.rs hand their slices on to.
+    /// Other programs that workers hand their slices on to.
     fn programs(&self) -> Option<&dyn Programs>;
 }
 
-/// Programs that job_context.rs hand their slices on to, each worker to its own.
+/// Programs that workers hand their slices on to, each worker to its own.
 pub(crate) trait Programs: Sync {
     /// In a worker that takes no more slices: lets its program leave. Memory that counts as the worker's.
     fn dismiss(&self) -> Memory;
 
-    /// In the coordinator, when all job_context.rs of a round are gone: ends what those that died have left, for it may still write to
+    /// In the coordinator, when all workers of a round are gone: ends what those that died have left, for it may still write to
     /// their slices. What cannot be ended.
     fn end_left(&self) -> Vec<Remaining>;
 }
@@ -218,7 +218,7 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
         if saves && !work.board.note_saved(rank, slice) {
             return Err(lost(slice));
         }
-        // SAFETY: the caller vouches for the seats. Each slice is dealt once a round, slices are disjoint, and all job_context.rs
+        // SAFETY: the caller vouches for the seats. Each slice is dealt once a round, slices are disjoint, and all workers
         // of the round before are gone: this is the only part of it.
         let part = unsafe { L::part(&mut desk.seats().iter(), &region) };
         let (in_step, patience, timed) = (work.in_step(), work.patience, work.timed);
@@ -296,7 +296,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
                     }
                     Err(words) => words,
                 };
-                // The coordinator ends all job_context.rs of a job that fails.
+                // The coordinator ends all workers of a job that fails.
                 child::flush_own_buffers();
                 board.slots()[rank].send_exit_message(&words);
                 if !(round.goes_on && matches!(words, ExitMessage::Panicked { .. })) {
@@ -330,7 +330,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
 }
 
 impl JobContext<'_> {
-    /// The first round: all slices. Only processes can `survive` the death of a worker. Where job_context.rs may meet nothing is
+    /// The first round: all slices. Only processes can `survive` the death of a worker. Where workers may meet nothing is
     /// tried again, for those who did cannot meet again; but they can go on without the dead, if that is wanted.
     pub(crate) fn first_round(&self, survive: bool) -> Round {
         let goes_on = survive && if self.in_step() { self.go_on_without_dead } else { self.retries > 0 };
@@ -339,7 +339,7 @@ impl JobContext<'_> {
         Round { dealer: self.dealer, slices, first: true, number: 0, goes_on, processes }
     }
 
-    /// Round `number` of the job: these slices, ascending, for no more job_context.rs than before.
+    /// Round `number` of the job: these slices, ascending, for no more workers than before.
     pub(crate) fn later_round(&self, number: u64, slices: Vec<usize>) -> Round {
         let workers = self.dealer.workers.min(slices.len());
         let dealer = Dealer { slices: slices.len(), workers, ..self.dealer };

@@ -1,6 +1,6 @@
 //! What the coordinator knows of its job's slices, in memory that no worker can write to.
 //!
-//! The control page says what job_context.rs say; this is what was found right. A slice that was once seen done must be so at the end, by
+//! The control page says what workers say; this is what was found right. A slice that was once seen done must be so at the end, by
 //! the same word. Whoever came to the end of a round did just what the words of its slices say. What is not done then is a dead
 //! worker's, or was left by one; anything else is damage, which is an error and never a reason to try again: who cannot know what a
 //! body has changed must not let another change it once more.
@@ -48,7 +48,7 @@ impl Ledger {
         Self { run, done: Vec::new(), saved, aside, dead, deeds: Vec::new(), roll: None }
     }
 
-    /// A round begins with so many job_context.rs.
+    /// A round begins with so many workers.
     pub(super) fn begin_round(&mut self, roll: RoundKey, workers: usize) {
         self.dead.clear();
         self.deeds.clear();
@@ -159,7 +159,7 @@ impl Ledger {
         }
     }
 
-    /// Reads the answers of a job whose job_context.rs have all come to the end, or died with nothing left to do; each of `size` bytes is
+    /// Reads the answers of a job whose workers have all come to the end, or died with nothing left to do; each of `size` bytes is
     /// handed to `into`. False if it became too `late` for that.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ pub(crate) fn read_bill(words: &[u64]) {
     crew::read_descriptor(words);
 }
 
-/// Runs the job as `engine` does; the deaths of job_context.rs that it survived.
+/// Runs the job as `engine` does; the deaths of workers that it survived.
 pub(crate) fn run(
     engine: Engine,
     work: &JobContext<'_>,

@@ -1,7 +1,7 @@
 //! Workers as processes forked for this job.
 //!
 //! Coordinator: forks, waits for (all have come to the end OR a death OR the clock OR a request to stop), reaps; once more for
-//! slices that dead job_context.rs left. Worker: attaches what was lent, labours, says that it has come to the end, leaves when it
+//! slices that dead workers left. Worker: attaches what was lent, labours, says that it has come to the end, leaves when it
 //! may.
 
 use super::job_context::{JobContext, Round, RunSlices, Supervision};
@@ -42,9 +42,9 @@ pub(crate) unsafe fn run_in_threaded_process(
     run_rounds(work, labour, orders, &mut staff)
 }
 
-/// Where the job_context.rs of rounds come from.
+/// Where the workers of rounds come from.
 pub(super) trait WorkerSource {
-    /// Lets job_context.rs begin with a round.
+    /// Lets workers begin with a round.
     fn begin(
         &mut self,
         work: &JobContext<'_>,
@@ -56,16 +56,16 @@ pub(super) trait WorkerSource {
     /// How long to look for their end before sleeping.
     fn patience(&self) -> Option<SpinPolicy>;
 
-    /// A round is over: all that its job_context.rs could do is done. `more` if there may be another one for this job; `gone` if that
-    /// is for when the memory of its job_context.rs is gone as well. Whether none of them can do anything any more, if there may be.
+    /// A round is over: all that its workers could do is done. `more` if there may be another one for this job; `gone` if that
+    /// is for when the memory of its workers is gone as well. Whether none of them can do anything any more, if there may be.
     fn end(&mut self, board: &ControlPage, more: bool, gone: bool) -> bool;
 
     /// The job is over. Those of its processes that should have ended and have not.
     fn close(&mut self) -> Vec<Remaining>;
 }
 
-/// Runs rounds until no slice is missing: all slices first, then, with new job_context.rs, those that dead ones left. A slice that
-/// has killed more job_context.rs than there are retries is set aside, and ends the job with an error when all others are done. A round
+/// Runs rounds until no slice is missing: all slices first, then, with new workers, those that dead ones left. A slice that
+/// has killed more workers than there are retries is set aside, and ends the job with an error when all others are done. A round
 /// in which nobody died has left nothing, or what it has left is an error, which the answers' reader finds.
 pub(super) fn run_rounds(
     work: &JobContext<'_>,
@@ -110,7 +110,7 @@ fn rounds(
             break;
         }
         if work.in_step() {
-            // Its job_context.rs may have met, and nobody else can take part in what they then did.
+            // Its workers may have met, and nobody else can take part in what they then did.
             return Err(toll.first(work.board.done()));
         }
         let is_lost = |left: &Left| toll.is_set_aside(left.slice);
@@ -118,12 +118,12 @@ fn rounds(
         if left.iter().all(is_lost) || toll.is_hopeless() || !all_past {
             return Err(toll.error(work.board.done()));
         }
-        // The kernel ends a program with its worker, but later than other job_context.rs may go on.
+        // The kernel ends a program with its worker, but later than other workers may go on.
         let processes = labour.programs().map(|programs| programs.end_left()).unwrap_or_default();
         if !processes.is_empty() {
             return Err(Error::Remaining { processes, error: Some(Box::new(toll.error(work.board.done()))) });
         }
-        // SAFETY: the round has ended and its job_context.rs are past their last instruction; the next one's are not born yet.
+        // SAFETY: the round has ended and its workers are past their last instruction; the next one's are not born yet.
         #[allow(unsafe_code)]
         unsafe {
             work.board.clear_for_next_round();
@@ -169,13 +169,13 @@ impl<'o> OneShot<'o> {
         Self { may_fork, crowd: None, nursery: None, leaving: Vec::new(), remaining: Vec::new() }
     }
 
-    /// The job_context.rs of a job's first round, and the process that will fork those of the others if there may be others.
+    /// The workers of a job's first round, and the process that will fork those of the others if there may be others.
     fn first(&mut self, work: &JobContext<'_>, labour: &dyn RunSlices, round: &Round) -> Result<WorkerSet> {
         (self.may_fork)()?;
         // SAFETY: this process may fork.
         #[allow(unsafe_code)]
         let crowd = unsafe { fork_workers(work, labour, round) }?;
-        // After the job_context.rs, which begin the sooner for it. Without one (the limit of processes is reached), this process
+        // After the workers, which begin the sooner for it. Without one (the limit of processes is reached), this process
         // forks the replacements, if it still may.
         if round.goes_on && !work.in_step() {
             work.board.note_own(Event::OpensNursery);
@@ -187,7 +187,7 @@ impl<'o> OneShot<'o> {
         Ok(crowd)
     }
 
-    /// The job_context.rs of a later round.
+    /// The workers of a later round.
     fn replacements(&mut self, work: &JobContext<'_>, labour: &dyn RunSlices, round: &Round) -> Result<WorkerSet> {
         work.board.note_own(Event::Forks { rank: 0 });
         match self.nursery.as_mut().map(|nursery| nursery.spawn(round.processes)) {
@@ -257,7 +257,7 @@ impl WorkerSource for OneShot<'_> {
     }
 }
 
-/// Forks the job_context.rs of a round.
+/// Forks the workers of a round.
 ///
 /// # Safety
 /// As for [`child::spawn`].
@@ -278,7 +278,7 @@ unsafe fn fork_workers(work: &JobContext<'_>, labour: &dyn RunSlices, round: &Ro
     Ok(crowd)
 }
 
-/// Forks the process that will fork the job_context.rs of later rounds.
+/// Forks the process that will fork the workers of later rounds.
 ///
 /// # Safety
 /// As for [`child::spawn`].

@@ -1,4 +1,4 @@
-//! How many job_context.rs died, and on what: which slices to try again, which to set aside, when to stop trying.
+//! How many workers died, and on what: which slices to try again, which to set aside, when to stop trying.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::slices::Grid;
 /// The deaths of a job so far.
 pub(super) struct RetryTracker {
     retries: u32,
-    /// Of each slice that was left undone by a death: how many job_context.rs died on it, and how the last one did.
+    /// Of each slice that was left undone by a death: how many workers died on it, and how the last one did.
     by_slice: BTreeMap<usize, (u32, Death)>,
     /// Rounds in a row in which nothing was done and no slice can be blamed.
     barren: u32,
@@ -45,7 +45,7 @@ impl RetryTracker {
         self.deaths
     }
 
-    /// Whether a slice has killed more job_context.rs than it may.
+    /// Whether a slice has killed more workers than it may.
     pub(super) fn is_set_aside(&self, slice: usize) -> bool {
         self.by_slice.get(&slice).is_some_and(|(tries, _)| *tries > self.retries)
     }
@@ -55,7 +55,7 @@ impl RetryTracker {
         self.by_slice.keys().any(|&slice| self.is_set_aside(slice))
     }
 
-    /// Whether job_context.rs die without a slice to blame, again and again.
+    /// Whether workers die without a slice to blame, again and again.
     pub(super) fn is_hopeless(&self) -> bool {
         self.barren > self.retries
     }

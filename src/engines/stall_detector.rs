@@ -1,7 +1,7 @@
 //! Notices that a job will never end though everybody lives: somebody has written over the words by which they meet.
 //!
 //! Nobody who waits at a barrier that is whole waits for long: the last to come lets all go on, and the dead are withdrawn. So if
-//! all job_context.rs wait for others, asleep, and nothing changes from one look to the next, a word is not what it should be: an arrival
+//! all workers wait for others, asleep, and nothing changes from one look to the next, a word is not what it should be: an arrival
 //! was wiped out, or a call. Without a deadline nobody else would notice.
 //!
 //! That they are asleep on such a word the kernel says, and nobody who could wake them is awake: ten looks in 200 ms are nine more
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::job_context::JobContext;
 use crate::process::{Waiting, WorkerSet};
 
-/// What the coordinator has seen of its job_context.rs.
+/// What the coordinator has seen of its workers.
 pub(super) struct StallDetector {
     /// When it looked last.
     looked: Instant,
@@ -40,7 +40,7 @@ impl StallDetector {
         self.looked + self.pause
     }
 
-    /// Whether the first `processes` job_context.rs wait for what will never come, or the board is not the one that was made. Looks now
+    /// Whether the first `processes` workers wait for what will never come, or the board is not the one that was made. Looks now
     /// and then.
     pub(super) fn look(&mut self, work: &JobContext<'_>, crowd: &WorkerSet, processes: usize) -> bool {
         let since = self.looked.elapsed();
@@ -52,7 +52,7 @@ impl StallDetector {
             return true;
         }
         let waiting = crowd.all_wait(processes);
-        // Late by so much, this process was stopped, and its job_context.rs most likely with it.
+        // Late by so much, this process was stopped, and its workers most likely with it.
         let was_stopped = since > self.pause + 3 * Self::LONGEST;
         self.pause = match waiting {
             Waiting::Asleep if !was_stopped => Self::SOON,

@@ -1,4 +1,4 @@
-//! The coordinator's part of a round: it waits for its job_context.rs, their deaths, the clock and requests to stop.
+//! The coordinator's part of a round: it waits for its workers, their deaths, the clock and requests to stop.
 
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::sys::sandbox::{self, Receiver};
 /// How often to look whether somebody wants to write to a file that is lent: the kernel lets them after 45 s.
 const LEASES: Duration = Duration::from_millis(500);
 
-/// How often to look what job_context.rs in a sandbox print, and whether one makes a call that is not let through.
+/// How often to look what workers in a sandbox print, and whether one makes a call that is not let through.
 const CONFINED: Duration = Duration::from_millis(10);
 
 /// Waits until all have come to the end, or the job is over; the deaths among them that the job survives. With `patience` it
@@ -138,7 +138,7 @@ pub(super) fn supervise(
     })
 }
 
-/// A coordinator that works too and waits at a meeting: there as well it looks for deaths, for job_context.rs that stand still, at the
+/// A coordinator that works too and waits at a meeting: there as well it looks for deaths, for workers that stand still, at the
 /// clock and for requests to stop. Any of these ends the meeting, and with it the job.
 pub(super) struct AtBarrier<'a> {
     work: &'a JobContext<'a>,
@@ -229,7 +229,7 @@ fn note_death(work: &JobContext<'_>, crowd: &WorkerSet, rank: usize) {
     }
 }
 
-/// Ends all job_context.rs of a job that broke for worker `by`'s sake; its rank, its process, and what ended that. From here on the
+/// Ends all workers of a job that broke for worker `by`'s sake; its rank, its process, and what ended that. From here on the
 /// journal stays as it is.
 fn over(work: &JobContext<'_>, crowd: &mut WorkerSet, by: Option<usize>) -> Option<(usize, u32, Option<Cause>)> {
     // The job has failed, so that the end of each is certain, even of one that was stopped, and can be waited for.
@@ -248,10 +248,10 @@ fn over(work: &JobContext<'_>, crowd: &mut WorkerSet, by: Option<usize>) -> Opti
     culprit
 }
 
-/// Looks for job_context.rs that keep the job waiting, if there is a deadline for slices.
+/// Looks for workers that keep the job waiting, if there is a deadline for slices.
 struct Watchdog {
     limit: Option<Duration>,
-    /// What all job_context.rs were doing when nobody worked on a slice, and since when that is so.
+    /// What all workers were doing when nobody worked on a slice, and since when that is so.
     quiet: Option<(u64, Instant)>,
     /// When to look again at the latest.
     next: Option<Instant>,
@@ -275,7 +275,7 @@ impl Watchdog {
     /// Who is late, or until when nobody can be.
     fn look(&mut self, crowd: &WorkerSet, work: &JobContext<'_>) -> Overdue {
         let Some(limit) = self.limit else { return Overdue::Later(None) };
-        // This process should have looked long ago: it was stopped (Ctrl-Z), and its job_context.rs most likely with it.
+        // This process should have looked long ago: it was stopped (Ctrl-Z), and its workers most likely with it.
         if self.next.is_some_and(|next| next.elapsed() > limit / 2) {
             (self.resumed, self.quiet) = (work.board.clock(), None);
         }

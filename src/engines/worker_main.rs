@@ -12,10 +12,10 @@ use crate::sys::memory::Access;
 use crate::sys::pools::Pools;
 use crate::sys::{child, cpu, fault_handler, limits, proc};
 
-/// What the coordinator looks up before the fork for all its job_context.rs.
+/// What the coordinator looks up before the fork for all its workers.
 pub(super) struct PreFork {
     pools: Option<Pools>,
-    /// Which CPUs job_context.rs are bound to in turn; none for whichever the system likes.
+    /// Which CPUs workers are bound to in turn; none for whichever the system likes.
     cpus: Vec<usize>,
     /// Whether a panic is to be shown with a backtrace. Asked for before the fork and not after the panic: another thread may
     /// hold the environment's lock at the fork.
@@ -147,7 +147,7 @@ fn keep_panics_quiet(rank: usize, backtraces: bool) {
     }));
 }
 
-/// Shows a panic and how it came to it, in one piece, so that job_context.rs do not talk into each other's.
+/// Shows a panic and how it came to it, in one piece, so that workers do not talk into each other's.
 fn show(rank: usize, info: &std::panic::PanicHookInfo<'_>) {
     let trace = std::backtrace::Backtrace::force_capture();
     let text = format!("worker {rank} (pid {}) {info}\nstack backtrace:\n{trace}", std::process::id());

@@ -1,4 +1,4 @@
-//! What ends job_context.rs, in words, and what to do about it.
+//! What ends workers, in words, and what to do about it.
 
 use std::fmt;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub enum Cause {
         /// What the memory cgroup of this process may use, in bytes; `None` if it has no limit, so that the machine was short.
         limit: Option<u64>,
     },
-    /// It aborted itself, in a job that limits the memory of job_context.rs: mostly because an allocation beyond the limit failed.
+    /// It aborted itself, in a job that limits the memory of workers: mostly because an allocation beyond the limit failed.
     AbortedWithin {
         /// How many bytes it may have added.
         limit: u64,
@@ -60,7 +60,7 @@ pub enum Cause {
         /// What the call is called; `None` if the kernel could not tell (before Linux 5.0, and in some containers).
         call: Option<String>,
     },
-    /// It was killed because the process that had made it (which replaces dead job_context.rs) was.
+    /// It was killed because the process that had made it (which replaces dead workers) was.
     ForkServerDied,
     /// It is gone and somebody else in this program took its status.
     Unknown,

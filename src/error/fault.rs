@@ -59,7 +59,7 @@ pub enum FaultLocation {
         /// How many bytes before.
         bytes: u64,
     },
-    /// Where the coordinator has an array, and job_context.rs have nothing.
+    /// Where the coordinator has an array, and workers have nothing.
     Coordinators {
         /// Which, if it was lent.
         array: Option<ArrayName>,

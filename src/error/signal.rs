@@ -4,7 +4,7 @@ pub(super) fn name_of(signal: i32) -> &'static str {
     nix::sys::signal::Signal::try_from(signal).map_or("a real-time signal", |signal| signal.as_str())
 }
 
-/// What the signals that end job_context.rs most often mean.
+/// What the signals that end workers most often mean.
 pub(super) fn in_words(signal: i32) -> &'static str {
     match signal {
         libc::SIGSEGV => ": it touched memory that is not there or not its to write",

@@ -111,7 +111,7 @@ impl ProgramWorker {
         self.manifest.rank
     }
 
-    /// How many job_context.rs there are.
+    /// How many workers there are.
     pub fn size(&self) -> usize {
         self.manifest.size
     }

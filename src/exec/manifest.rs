@@ -18,7 +18,7 @@ pub const PROTOCOL: &str = "lines/1";
 pub struct Manifest {
     /// Which worker it belongs to, from 0.
     pub rank: usize,
-    /// How many job_context.rs the job has.
+    /// How many workers the job has.
     pub size: usize,
     /// The process that owns the arrays.
     pub coordinator: u32,

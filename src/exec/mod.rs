@@ -1,7 +1,7 @@
 //! Workers in any language: a job whose slices are done by copies of another program.
 //!
 //! Each worker process watches over one copy. It starts the program with descriptors of the arrays and a [`Manifest`], tells it
-//! slice after slice over a [line protocol](mod@line), and lives and dies with it: so all that is known of job_context.rs (retries,
+//! slice after slice over a [line protocol](mod@line), and lives and dies with it: so all that is known of workers (retries,
 //! deadlines, records) holds for programs. The array's bytes stay where they are. docs/protocol.md is what programs are promised;
 //! [`ProgramWorker`] is the program's side for programs in Rust.
 //!
@@ -18,11 +18,11 @@
 //! ```
 
 mod array;
+mod array_list;
 mod client;
 mod dtype;
 mod json;
 pub mod line;
-mod array_list;
 mod manifest;
 mod program;
 mod sandbox_paths;

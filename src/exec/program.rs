@@ -107,10 +107,12 @@ pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Res
         }
     }
     let confine = match settings.sandbox() {
-        Some(sandbox) => Some((sandbox.support()?, sandbox_paths(&program.name, &program.arguments, &program.readable))),
+        Some(sandbox) => {
+            Some((sandbox.support()?, sandbox_paths(&program.name, &program.arguments, &program.readable)))
+        }
         None => None,
     };
-    // It is for the programs: job_context.rs have to start them.
+    // It is for the programs: workers have to start them.
     let settings = Settings { retry_policy: RetryPolicy::BodyOverwrites, ..settings.sandbox_around_programs() };
     let plan = Plan {
         split: settings.split.unwrap_or_default(),
@@ -125,7 +127,7 @@ pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Res
     let orphans = Subreaper::adopt(MARK).map_err(Error::system("become the parent of what programs leave behind"))?;
     let shepherd = Supervisor::new(program, &lot, plan, &orphans);
     let done = Job::with(&lot, settings).run_programs(|worker, mut share| shepherd.work(worker, &mut share), &shepherd);
-    // All job_context.rs are gone, and with them their programs.
+    // All workers are gone, and with them their programs.
     let done = match shepherd.end_left() {
         none if none.is_empty() => done?,
         processes => return Err(Error::Remaining { processes, error: done.err().map(Box::new) }),

@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use super::line::{self, Cells};
 use super::array_list::{ArrayList, SliceBytes, access};
+use super::line::{self, Cells};
 use super::manifest::{Entry, Manifest};
 use super::program::Program;
 use crate::engines::Programs;
@@ -24,7 +24,7 @@ use crate::sys::sandbox::Support;
 use crate::sys::subreaper::Subreaper;
 use crate::worker::Worker;
 
-/// What all job_context.rs of a job have in mind; each that is forked makes its own of it.
+/// What all workers of a job have in mind; each that is forked makes its own of it.
 pub(super) struct Supervisor<'s> {
     program: &'s Program,
     lot: &'s ArrayList,

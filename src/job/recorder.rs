@@ -25,7 +25,7 @@ pub(super) struct Recorder<'p> {
 pub(super) struct Remains<'r> {
     pub(super) board: &'r ControlPage,
     pub(super) loans: &'r [Loan<'r>],
-    /// When the job_context.rs were begun with, and when the last was gone.
+    /// When the workers were begun with, and when the last was gone.
     pub(super) began: Instant,
     pub(super) ended: Instant,
     pub(super) measure_memory: bool,
@@ -44,7 +44,7 @@ impl<'p> Recorder<'p> {
         })
     }
 
-    /// Notes how many job_context.rs there will be, and whether they are a crew's.
+    /// Notes how many workers there will be, and whether they are a crew's.
     pub(super) fn with(&mut self, workers: usize, crew: bool) {
         self.options.workers = workers;
         self.options.crew = crew;

@@ -101,7 +101,7 @@ impl<L: Lend> Job<'_, L> {
             began,
         });
         let _hold = settings.cancel_token.map(|_| SignalGuard::new());
-        // However fast its job_context.rs would be.
+        // However fast its workers would be.
         if orders.are_to_end() {
             // What a crew's board says is of the job before.
             return Err(orders.ended(0, slices));

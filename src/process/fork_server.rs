@@ -1,11 +1,11 @@
-//! A process that does nothing but fork: replacements for job_context.rs that died, when the coordinator may have threads by then.
+//! A process that does nothing but fork: replacements for workers that died, when the coordinator may have threads by then.
 //!
 //! It is forked when the job begins, while that is safe, sleeps, and has one thread for ever. An order is a number on the
-//! board. The fork_server forks the job_context.rs of the round, notes their pids and says done; the coordinator takes hold of them and
+//! board. The fork_server forks the workers of the round, notes their pids and says done; the coordinator takes hold of them and
 //! says so, before which none is reaped, so that a pid means what it says, and none has anything to do with arrays
 //! ([`Held::wait`]). From then on the fork_server reaps who dies and notes how it ended.
 //!
-//! Should it die itself, its job_context.rs die with it. Those that the coordinator holds are waited for; those that it does not hold
+//! Should it die itself, its workers die with it. Those that the coordinator holds are waited for; those that it does not hold
 //! have attached nothing, and leave.
 
 use std::io;
@@ -81,7 +81,7 @@ impl ForkServer {
         Ok(Self { board: board.clone(), child, orders: 0 })
     }
 
-    /// Lets it fork the job_context.rs of a round.
+    /// Lets it fork the workers of a round.
     ///
     /// # Errors
     /// If it is gone, or does not answer: to be dropped then. If the system makes no more processes: the crowd is smaller than

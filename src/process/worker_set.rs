@@ -1,4 +1,4 @@
-//! The job_context.rs of a round, held by the coordinator. Dropping the crowd ends and reaps them all.
+//! The workers of a round, held by the coordinator. Dropping the crowd ends and reaps them all.
 
 use std::cell::Cell;
 use std::io;
@@ -23,7 +23,7 @@ pub(crate) enum WorkerEvent {
     Died { rank: usize },
 }
 
-/// Whether all job_context.rs wait for others.
+/// Whether all workers wait for others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Waiting {
     /// One of them does something, or is stopped.
@@ -58,7 +58,7 @@ struct WorkerHandle {
 }
 
 impl WorkerSet {
-    /// How often to ask the system for deaths that no obituary can tell: of job_context.rs that died before they signed theirs,
+    /// How often to ask the system for deaths that no obituary can tell: of workers that died before they signed theirs,
     /// and of those beyond the number of words that can be waited on at once (or all, before Linux 5.16).
     pub(super) const ROUND: Duration = Duration::from_millis(10);
     /// How soon after the birth of the last worker to ask first; then when as much time has passed again, and so on until

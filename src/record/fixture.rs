@@ -8,7 +8,7 @@ pub(crate) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// Two job_context.rs, 100 ms, three slices of rows of a 6 x 4 array.
+/// Two workers, 100 ms, three slices of rows of a 6 x 4 array.
 ///
 /// | from | to | coordinator | worker 0      | worker 1                       |
 /// |-----:|---:|-------------|---------------|--------------------------------|

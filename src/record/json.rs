@@ -3,7 +3,10 @@
 
 use std::time::SystemTime;
 
-use super::{Attempt, DeathRecord, WorkerLifetime, Machine, Memory, Options, Part, Record, Span, CoordinatorInterval, Usage, Waterfall};
+use super::{
+    Attempt, CoordinatorInterval, DeathRecord, Machine, Memory, Options, Part, Record, Span, Usage, Waterfall,
+    WorkerLifetime,
+};
 use crate::json::{Json, object};
 
 impl Record {

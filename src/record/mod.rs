@@ -2,7 +2,7 @@
 //!
 //! | view                              | for                                                                 |
 //! |-----------------------------------|---------------------------------------------------------------------|
-//! | [`Record::waterfall`]             | where the time of all job_context.rs went                                  |
+//! | [`Record::waterfall`]             | where the time of all workers went                                  |
 //! | [`Record::summary`]               | a terminal, after a run                                             |
 //! | [`Record::lanes`]                 | drawings: what each worker was at when                              |
 //! | [`Record::json`]                  | programs; docs/json.md has the schema                               |
@@ -15,7 +15,7 @@
 //! use parfork::record::Part;
 //! use parfork::{Job, Shared};
 //! let mut squares = Shared::<u64, _>::zeros((100, 100))?;
-//! let done = Job::new(&mut squares).job_context.rs(2).record(true).run(|_, mut slice| slice.fill(7))?;
+//! let done = Job::new(&mut squares).workers(2).record(true).run(|_, mut slice| slice.fill(7))?;
 //! let record = done.report().record().expect("it was asked for");
 //! assert_eq!(record.attempts.len(), 100);
 //! let waterfall = record.waterfall();
@@ -27,9 +27,9 @@
 #[cfg(test)]
 mod fixture;
 mod json;
-mod timeline;
 mod read;
 mod summary;
+mod timeline;
 pub mod units;
 mod waterfall;
 
@@ -41,8 +41,8 @@ use crate::slices::{Grid, Schedule, Split};
 pub use crate::sys::machine::Machine;
 pub use crate::sys::proc::Memory;
 pub use crate::sys::usage::Usage;
-pub use timeline::{Part, Interval};
 pub(crate) use read::Facts;
+pub use timeline::{Interval, Part};
 pub use waterfall::Waterfall;
 
 /// All that a job's tapes and its report say. Moments are times since the job began.
@@ -89,9 +89,9 @@ pub struct Record {
 pub struct Options {
     /// Who worked.
     pub engine: Engine,
-    /// Whether they were a crew's job_context.rs, who stay.
+    /// Whether they were a crew's workers, who stay.
     pub crew: bool,
-    /// How many job_context.rs.
+    /// How many workers.
     pub workers: usize,
     /// How the array was to be cut.
     pub split: Split,
@@ -99,7 +99,7 @@ pub struct Options {
     pub schedule: Schedule,
     /// How often a slice is tried again.
     pub retries: u32,
-    /// Whether job_context.rs could write to nothing but their slice.
+    /// Whether workers could write to nothing but their slice.
     pub guard: bool,
     /// Whether they were bound to CPUs.
     pub pin: bool,
@@ -118,7 +118,7 @@ pub struct Options {
 /// An array that was lent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArrayRecord {
-    /// Whether job_context.rs could write to it.
+    /// Whether workers could write to it.
     pub output: bool,
     /// The type of its elements, as Rust calls it.
     pub dtype: &'static str,
@@ -217,13 +217,13 @@ pub enum Activity {
     },
     /// It makes the process that would make replacements.
     OpeningNursery,
-    /// It calls job_context.rs who stay.
+    /// It calls workers who stay.
     Calling,
     /// It works itself.
     Working,
-    /// It waits for job_context.rs.
+    /// It waits for workers.
     Attending,
-    /// It ends a round: looks what is missing, ends and reaps job_context.rs.
+    /// It ends a round: looks what is missing, ends and reaps workers.
     Ending,
 }
 
@@ -258,7 +258,7 @@ impl Activity {
 }
 
 impl Record {
-    /// How long job_context.rs were in bodies, and finished there.
+    /// How long workers were in bodies, and finished there.
     pub fn busy(&self) -> Duration {
         self.attempts.iter().filter(|attempt| attempt.done).map(Attempt::time).sum()
     }

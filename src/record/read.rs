@@ -4,8 +4,8 @@
 use std::time::{Duration, SystemTime};
 
 use super::{
-    ArrayRecord, Attempt, DeathRecord, Activity, WorkerLifetime, Machine, Memory, Options, Record, Span, CoordinatorInterval, Usage,
-    WorkerRecord,
+    Activity, ArrayRecord, Attempt, CoordinatorInterval, DeathRecord, Machine, Memory, Options, Record, Span, Usage,
+    WorkerLifetime, WorkerRecord,
 };
 use crate::error::Death;
 use crate::slices::Grid;

@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::units::{count, percent};
 use super::{Part, Record, Waterfall};
 
-/// Beyond this job_context.rs are shown in groups.
+/// Beyond this workers are shown in groups.
 const MOST_LINES: usize = 16;
 
 impl Record {
     /// For a terminal of so many columns: a bar of each worker's time (`#` computing, `~` in page faults, `.` waiting), with more
-    /// than 16 job_context.rs one of each group; and what was lost to what, the most first.
+    /// than 16 workers one of each group; and what was lost to what, the most first.
     pub fn summary(&self, columns: usize) -> String {
         let shares = self.shares();
         let mut slices = vec![0; shares.len()];
@@ -52,7 +52,7 @@ impl Record {
     }
 }
 
-/// The shares of a line's job_context.rs, 0 to 1.
+/// The shares of a line's workers, 0 to 1.
 struct Bar {
     busy: f64,
     faulting: f64,

@@ -1,10 +1,10 @@
 //! What a worker did from the beginning of a job to its end, without gaps: its own marks where there are any, and between them
-//! what the coordinator and the other job_context.rs were at.
+//! what the coordinator and the other workers were at.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::{Activity, WorkerLifetime, Record, Span};
+use super::{Activity, Record, Span, WorkerLifetime};
 
 /// What the time of a worker goes into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,10 +17,10 @@ pub enum Part {
     OffCpu,
     /// In bodies, waiting for others at meetings.
     Meetings,
-    /// From when the coordinator begins to make job_context.rs until a worker asks for slices: forking those before it, its birth,
+    /// From when the coordinator begins to make workers until a worker asks for slices: forking those before it, its birth,
     /// attaching what was lent.
     StartUp,
-    /// While the coordinator does what only it can: before job_context.rs are made, and between rounds.
+    /// While the coordinator does what only it can: before workers are made, and between rounds.
     Serial,
     /// It has no more slices, and others have.
     Imbalance,
@@ -120,13 +120,13 @@ pub(super) struct Scene {
 enum What {
     /// The coordinator does what only it can.
     Serial,
-    /// It makes job_context.rs.
+    /// It makes workers.
     Making,
     /// Somebody is at a slice, or will be.
     Working,
     /// Nobody is any more.
     Meeting,
-    /// It ends its job_context.rs.
+    /// It ends its workers.
     Ending,
 }
 

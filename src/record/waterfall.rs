@@ -1,18 +1,18 @@
-//! Where the time of all job_context.rs went.
+//! Where the time of all workers went.
 //!
-//! The total is job_context.rs times wall time. Every nanosecond of it is in one part, because each worker's lane has no gaps
+//! The total is workers times wall time. Every nanosecond of it is in one part, because each worker's lane has no gaps
 //! (`timeline.rs`); time in bodies is then shared out by what the kernel has counted for the whole lane. What no mark tells of
 //! is a part of its own, and shown.
 
 use std::time::Duration;
 
-use super::timeline::{Part, Interval, lanes};
+use super::timeline::{Interval, Part, lanes};
 use super::{Record, Usage};
 
 /// The parts of a total.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Waterfall {
-    /// All of it: for a job, job_context.rs times wall time.
+    /// All of it: for a job, workers times wall time.
     pub total: Duration,
     parts: [Duration; Part::ALL.len()],
 }
@@ -21,7 +21,7 @@ pub struct Waterfall {
 const DOUBT: Duration = Duration::from_millis(20);
 
 impl Record {
-    /// Where the time of all job_context.rs went.
+    /// Where the time of all workers went.
     pub fn waterfall(&self) -> Waterfall {
         self.shares().into_iter().fold(Waterfall::default(), |sum, share| sum.and(&share))
     }
@@ -89,7 +89,7 @@ mod tests {
     use super::super::fixture::{ms, record};
     use super::*;
 
-    /// Two job_context.rs, 100 ms: one starts late, one ends early, one waits in its body.
+    /// Two workers, 100 ms: one starts late, one ends early, one waits in its body.
     #[test]
     fn what_was_planted_is_found() {
         let record = record();

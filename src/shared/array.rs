@@ -135,7 +135,7 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
     #[track_caller]
     pub fn view(&self) -> ArrayView<'_, T, D> {
         // SAFETY: the view is of this array's own segment; `&self` for its lifetime keeps every writer out: `view_mut`
-        // and lending for writing both need `&mut self`, and job_context.rs of an ended job are gone.
+        // and lending for writing both need `&mut self`, and workers of an ended job are gone.
         unsafe { self.raw_view().deref_into_view() }
     }
 

@@ -1,4 +1,4 @@
-//! `Mapped`: an array in a file that job_context.rs read where it lies.
+//! `Mapped`: an array in a file that workers read where it lies.
 //!
 //! References to bytes of a file are sound only as long as nobody changes it or cuts it off. So it is leased (`sys/lease.rs`): who
 //! wants to write waits, and a job that finds its lease wanted back ends long before the kernel takes it by force. Where nothing
@@ -17,7 +17,7 @@ use crate::slices::Extent;
 use crate::sys::file::will_need;
 use crate::sys::lease::Lease;
 
-/// An array in a file, for jobs whose job_context.rs are processes: they map the file and read it there, without a copy. `&mapped` can be
+/// An array in a file, for jobs whose workers are processes: they map the file and read it there, without a copy. `&mapped` can be
 /// [lent](crate::Lend) like `&Shared`; there is no way to look at it in this process.
 ///
 /// While it is there other programs that want to write to the file wait. A job that has it lent then ends within a second, with an
@@ -60,7 +60,7 @@ impl<T: Pod, D: Dimension> Mapped<T, D> {
         let lease = Lease::take(file.try_clone().ok()?).ok()?;
         // What the length was found to be before that may not be so any more.
         file.metadata().ok().filter(|found| found.len() >= (at + len) as u64)?;
-        // Two job_context.rs that read here and there would have the disk seek.
+        // Two workers that read here and there would have the disk seek.
         will_need(file, at, len);
         let backing = Backing::named(file.try_clone().ok()?.into(), at, len);
         Some(Self { path: path.to_owned(), lease, backing, dim, order, cells: PhantomData })

@@ -99,7 +99,7 @@ impl Segment {
     /// children unless lent. `what` is for the error.
     pub(crate) fn for_data(len: usize, what: impl Fn() -> String) -> Result<Self> {
         let Some(kept) = segment_cache::take(len.max(1)) else { return Self::create_in_any_case(len, what) };
-        // SAFETY: mapped writable as long as this, and nobody else's: job_context.rs that have it mapped wait for another job.
+        // SAFETY: mapped writable as long as this, and nobody else's: workers that have it mapped wait for another job.
         unsafe { kept.base().write_bytes(0, kept.len()) };
         Ok(kept)
     }

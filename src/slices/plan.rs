@@ -21,10 +21,10 @@ pub struct Turn {
     pub end: f64,
 }
 
-/// Deals slices of the given costs to `job_context.rs` that are equally fast and never wait for anything but work; in order of slices.
+/// Deals slices of the given costs to `workers` that are equally fast and never wait for anything but work; in order of slices.
 ///
 /// A simulation: whoever is free first asks next, and is dealt what a job's own dealer would give. Worker 0 asks first; among
-/// job_context.rs that are free at the same time, the lower rank does. A real run differs in that its times are real, and in that to
+/// workers that are free at the same time, the lower rank does. A real run differs in that its times are real, and in that to
 /// ask takes time too (some ten nanoseconds).
 ///
 /// ```
@@ -35,7 +35,7 @@ pub struct Turn {
 /// ```
 ///
 /// # Panics
-/// If there are no job_context.rs, or a cost is not a number of 0 or more.
+/// If there are no workers, or a cost is not a number of 0 or more.
 pub fn plan(schedule: Schedule, costs: &[f64], workers: usize) -> Vec<Turn> {
     assert!(workers > 0, "a plan needs a worker");
     let mut turns = Vec::with_capacity(costs.len());
@@ -76,14 +76,14 @@ pub struct Balance {
     pub makespan: f64,
     /// What no schedule can beat: the larger of an equal share of all work and the longest slice.
     pub ideal: f64,
-    /// What part of the job_context.rs' time until then is work: 1 if all are done at the same time, and if there is nothing to do.
+    /// What part of the workers' time until then is work: 1 if all are done at the same time, and if there is nothing to do.
     pub efficiency: f64,
     /// How often a worker asked and was given slices.
     pub runs: usize,
 }
 
 impl Balance {
-    /// Of a plan for so many job_context.rs.
+    /// Of a plan for so many workers.
     ///
     /// ```
     /// use parfork::slices::{Balance, Schedule, plan};
@@ -95,7 +95,7 @@ impl Balance {
     /// ```
     ///
     /// # Panics
-    /// If there are no job_context.rs.
+    /// If there are no workers.
     pub fn of(turns: &[Turn], workers: usize) -> Self {
         assert!(workers > 0, "a plan needs a worker");
         let spans = || turns.iter().map(|turn| turn.end - turn.start);

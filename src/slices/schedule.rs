@@ -1,4 +1,4 @@
-//! In which portions slices are given to job_context.rs: OpenMP's three ways.
+//! In which portions slices are given to workers: OpenMP's three ways.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 /// How slices are given out.
 ///
-/// The result is the same for each; they differ in how evenly uneven work is shared, and in how often job_context.rs ask.
+/// The result is the same for each; they differ in how evenly uneven work is shared, and in how often workers ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Schedule {
     /// Each worker has one run of neighbouring slices, fixed beforehand. Nobody asks; uneven work stays uneven.
@@ -17,7 +17,7 @@ pub enum Schedule {
         /// Slices taken at a time.
         chunk: NonZeroUsize,
     },
-    /// A worker that is free takes a share of what is left, 1 / job_context.rs of it, so that portions shrink to one slice.
+    /// A worker that is free takes a share of what is left, 1 / workers of it, so that portions shrink to one slice.
     Guided,
 }
 
@@ -43,7 +43,7 @@ impl Schedule {
         }
     }
 
-    /// Static: the slices of worker `rank` of `job_context.rs`, nearly equal runs in order of rank. Else nothing is fixed.
+    /// Static: the slices of worker `rank` of `workers`, nearly equal runs in order of rank. Else nothing is fixed.
     pub fn fixed(self, slices: usize, workers: usize, rank: usize) -> Option<Range<usize>> {
         let at = |rank: usize| rank * (slices / workers) + rank.min(slices % workers);
         (self == Self::Static && rank < workers).then(|| at(rank)..at(rank + 1))
@@ -58,10 +58,10 @@ impl Schedule {
         }
     }
 
-    /// The run of slices that follows `dealt` of them, of `slices` in all for so many `job_context.rs`; `None` if that is all of them.
+    /// The run of slices that follows `dealt` of them, of `slices` in all for so many `workers`; `None` if that is all of them.
     /// Not for [`Static`](Self::Static), whose runs are [`fixed`](Self::fixed).
     ///
-    /// Asked by who deals in a job, from a counter that job_context.rs share, and by who only works out what would be dealt (`plan`).
+    /// Asked by who deals in a job, from a counter that workers share, and by who only works out what would be dealt (`plan`).
     pub fn run(self, dealt: usize, slices: usize, workers: usize) -> Option<Range<usize>> {
         let left = slices.checked_sub(dealt).filter(|&left| left > 0)?;
         Some(dealt..dealt + self.portion(left, workers))

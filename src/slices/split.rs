@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// How an array is cut into slices. The cut depends on the array's shape alone, never on the number of job_context.rs, so
+/// How an array is cut into slices. The cut depends on the array's shape alone, never on the number of workers, so
 /// that results don't either.
 ///
 /// ```
@@ -60,7 +60,7 @@ impl Split {
     }
 
     /// How many slices an axis is cut into unless [`of`](Self::of) or [`into_pieces`](Self::into_pieces) says otherwise:
-    /// this many, or one for each row if there are fewer. Enough to share out evenly among some hundred job_context.rs, few enough to cost nothing.
+    /// this many, or one for each row if there are fewer. Enough to share out evenly among some hundred workers, few enough to cost nothing.
     pub const PIECES: usize = 1024;
 
     /// Bands of whole rows (axis 0).

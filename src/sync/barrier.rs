@@ -45,7 +45,7 @@ pub(crate) struct Barrier {
     ///
     /// Bit 22 may be set for one who has woken or died since: that costs a wake-up. A crossing clears it; who has crossed and
     /// dies before the wake-up leaves sleepers that the word knows nothing of, so withdrawing and breaking wake in any case.
-    /// Crossings wrap: nobody lags more than one behind. Withdrawals do not: a job has at most 1024 job_context.rs, and each dies
+    /// Crossings wrap: nobody lags more than one behind. Withdrawals do not: a job has at most 1024 workers, and each dies
     /// once. That it broke is in the word itself, or a participant about to sleep on it would miss the news.
     word: AtomicU32,
     /// | bits 23..32, 11..22 | bit 22 | bits 0..11 | meaning                                               |

@@ -20,21 +20,21 @@ use crate::error::{Error, Result};
 use crate::shared::{Segment, ShmSafe};
 use crate::sys::robust_lock::RobustLock;
 
-/// Words for the whole job. What it begins and ends with shares a cache line; what job_context.rs do to each other in between has lines
+/// Words for the whole job. What it begins and ends with shares a cache line; what workers do to each other in between has lines
 /// of its own.
 #[repr(C, align(128))]
 pub(crate) struct Head {
     /// What others may know.
     pub(crate) header: PublicHeader,
-    /// Where job_context.rs come when all slices are dealt out.
+    /// Where workers come when all slices are dealt out.
     pub(crate) end: End,
-    /// Tells job_context.rs who stay that there is something to do.
+    /// Tells workers who stay that there is something to do.
     pub(crate) call: Doorbell,
     /// The number of the job that was called for last; 0 for none.
     pub(crate) job: AtomicU64,
     /// Where the bill of this job is.
     pub(crate) bill: DescriptorSlot,
-    /// Where job_context.rs meet within a body.
+    /// Where workers meet within a body.
     pub(crate) meeting: CachePadded<Barrier>,
     /// How far the slices are dealt out.
     pub(crate) dealt: CachePadded<AtomicU64>,
@@ -45,9 +45,9 @@ pub(crate) struct Head {
 /// Orders to the fork_server, and its word that they are done.
 #[repr(C)]
 pub(crate) struct ForkServerMailbox {
-    /// How many orders there have been: odd ones are for job_context.rs, even ones say that those have been met.
+    /// How many orders there have been: odd ones are for workers, even ones say that those have been met.
     pub(crate) ordered: AtomicU32,
-    /// How many job_context.rs, where that is not for the journal to say.
+    /// How many workers, where that is not for the journal to say.
     pub(crate) wanted: AtomicU32,
     /// The last order that was carried out.
     pub(crate) done: AtomicU32,
@@ -62,13 +62,13 @@ pub(crate) struct CachePadded<W>(pub(crate) W);
 // SAFETY: atomics, barriers made of atomics, an RobustLock, which is made for shared use, and padding that nobody reads.
 unsafe impl ShmSafe for Head {}
 
-/// A board in shared memory, the same for coordinator and job_context.rs.
+/// A board in shared memory, the same for coordinator and workers.
 #[derive(Clone)]
 pub(crate) struct ControlPage {
     segment: Arc<Segment>,
     keys: Arc<Keys>,
     layout: Layout,
-    /// How many slots there is room for; a job may have fewer job_context.rs.
+    /// How many slots there is room for; a job may have fewer workers.
     berths: usize,
     at: Offsets,
     /// When the clock that times slices began; every process forked from the coordinator reads the same.
@@ -95,7 +95,7 @@ impl ControlPage {
         Ok(board)
     }
 
-    /// A board for many jobs, one after the other, of at most so many job_context.rs. There is memory for its head only.
+    /// A board for many jobs, one after the other, of at most so many workers. There is memory for its head only.
     ///
     /// # Errors
     /// If there is none.
@@ -334,7 +334,7 @@ impl ControlPage {
         unsafe { post.obituary.prepare() };
     }
 
-    /// Makes journal, meeting and counter new for another job of job_context.rs who stay and wait for it.
+    /// Makes journal, meeting and counter new for another job of workers who stay and wait for it.
     pub(crate) fn clear_for_next_job(&self) {
         self.slice_table().clear();
         self.head().end.clear_bell();

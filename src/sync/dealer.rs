@@ -4,7 +4,7 @@ use super::atomic::{AtomicU64, Ordering};
 use crate::slices::Schedule;
 use std::ops::Range;
 
-/// What is to be given out, and to how many; how far it has got is one counter that all job_context.rs share.
+/// What is to be given out, and to how many; how far it has got is one counter that all workers share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dealer {
     pub(crate) schedule: Schedule,

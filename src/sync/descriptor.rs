@@ -1,4 +1,4 @@
-//! Where job_context.rs who stay read what a job is: some numbers on the board, written by the coordinator before it calls.
+//! Where workers who stay read what a job is: some numbers on the board, written by the coordinator before it calls.
 //!
 //! Who has no part in a job may read while those of the next one are written. So they have an edition, which is taken back
 //! first and given last: who finds the same one before and after has read one bill, and a whole one. With the words goes a tag

@@ -1,4 +1,4 @@
-//! The call to work: a number that job_context.rs who stay sleep on between jobs, and that the coordinator counts up.
+//! The call to work: a number that workers who stay sleep on between jobs, and that the coordinator counts up.
 //!
 //! Nobody is counted here. A worker that has not heard a call hears the next one instead; whoever must take part is missed at
 //! the barrier where the job ends.
@@ -13,7 +13,7 @@ const CALL: u32 = 2;
 
 /// | bits 1..32               | bit 0                           |
 /// |--------------------------|---------------------------------|
-/// | how often job_context.rs were called | somebody may be asleep on this value |
+/// | how often workers were called | somebody may be asleep on this value |
 ///
 /// Calls wrap: who slept through two thousand million of them would miss one more.
 #[derive(Default)]
@@ -25,7 +25,7 @@ pub(crate) struct Doorbell(AtomicU32);
 pub(crate) struct Ticket(u32);
 
 impl Doorbell {
-    /// Calls all job_context.rs. Only for the coordinator.
+    /// Calls all workers. Only for the coordinator.
     pub(crate) fn ring(&self) {
         let mut word = self.0.load(Ordering::Relaxed);
         // Release: who hears the call finds what it is about. Only sleepers' bits come in between.

@@ -33,7 +33,7 @@ pub(crate) struct End {
     over: AtomicU32,
     /// | bit 31                         | bits 0..31                                     |
     /// |--------------------------------|------------------------------------------------|
-    /// | the coordinator may be asleep  | how many job_context.rs have come or are known to be dead: for wake-ups only |
+    /// | the coordinator may be asleep  | how many workers have come or are known to be dead: for wake-ups only |
     bell: AtomicU32,
 }
 
@@ -169,7 +169,7 @@ impl End {
         }
     }
 
-    /// Nobody has come yet. For when all job_context.rs of the round before have come or are dead.
+    /// Nobody has come yet. For when all workers of the round before have come or are dead.
     pub(crate) fn clear_bell(&self) {
         self.bell.store(0, Ordering::Relaxed);
     }

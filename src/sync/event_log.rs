@@ -1,6 +1,6 @@
 //! A tape for each worker, and one for the coordinator, of a job that is recorded: what it did when.
 //!
-//! Tapes are the end of the board, so that job_context.rs who stay have them too without being told of another segment; a job that is
+//! Tapes are the end of the board, so that workers who stay have them too without being told of another segment; a job that is
 //! not recorded has none. Each has one writer at a time: the process or thread of that rank, of which a later one goes on
 //! where a dead one stopped. What does not fit is counted. The coordinator reads them after the job, and takes nothing that
 //! it finds there for more than a number.
@@ -43,15 +43,15 @@ pub(crate) enum Event {
     Forks { rank: usize },
     /// It makes the process that will make replacements.
     OpensNursery,
-    /// It calls job_context.rs who stay.
+    /// It calls workers who stay.
     Calls,
     /// It works itself.
     Works,
-    /// It waits for job_context.rs.
+    /// It waits for workers.
     Attends,
     /// It has heard of a worker's death.
     Dies { rank: usize },
-    /// It ends and reaps its job_context.rs.
+    /// It ends and reaps its workers.
     Ends,
 }
 
@@ -131,14 +131,14 @@ impl<'b> EventLog<'b> {
     /// Entries that a tape always has: a life and some faults.
     const LEAST: usize = 64;
 
-    /// How many entries each of so many job_context.rs gets, to note all of so many slices (three marks each at most) and 256 more
+    /// How many entries each of so many workers gets, to note all of so many slices (three marks each at most) and 256 more
     /// where that is not beyond reason.
     pub(crate) fn entries(workers: usize, slices: usize) -> usize {
         let wanted = slices.saturating_mul(3).saturating_add(256);
         wanted.clamp(Self::LEAST, (Self::MOST / (workers + 1)).max(Self::LEAST)).next_multiple_of(8)
     }
 
-    /// How many bytes the tapes of so many job_context.rs and their coordinator have; `None` if no board has as many.
+    /// How many bytes the tapes of so many workers and their coordinator have; `None` if no board has as many.
     pub(super) fn bytes(workers: usize, entries: usize) -> Option<usize> {
         if entries == 0 {
             return Some(0);

@@ -1,11 +1,11 @@
-//! What job_context.rs of the fork server wait for before they attach anything: that the coordinator holds them.
+//! What workers of the fork server wait for before they attach anything: that the coordinator holds them.
 //!
 //! Only for whom it holds can the coordinator wait. The fork server may die when it has forked a worker and nobody has heard of that
 //! one; so none has anything to do with arrays before the coordinator has said that it has hold of all.
 
 use super::atomic::{AtomicU32, Ordering, futex};
 
-/// Gives the fork server, or its job_context.rs, the next order.
+/// Gives the fork server, or its workers, the next order.
 pub(crate) fn tell(ordered: &AtomicU32, order: u32) {
     ordered.store(order, Ordering::Release);
     futex::wake_all(ordered);

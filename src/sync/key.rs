@@ -1,4 +1,4 @@
-//! The key of a job's tags: by chance, another for each job, and in the private memory of coordinator and job_context.rs alone.
+//! The key of a job's tags: by chance, another for each job, and in the private memory of coordinator and workers alone.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};

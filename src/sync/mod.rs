@@ -1,4 +1,4 @@
-//! Words that coordinator and job_context.rs agree on: the barrier where they meet, and the board where all can read who works
+//! Words that coordinator and workers agree on: the barrier where they meet, and the board where all can read who works
 //! on what. Atomics in shared memory only; whatever a worker leaves there when it dies is a valid value.
 
 mod atomic;
@@ -59,7 +59,7 @@ mod tests {
     use crate::slices::{Schedule, plan};
 
     proptest! {
-        /// What a plan says is what a job's dealer gives to job_context.rs that come in the order of the plan.
+        /// What a plan says is what a job's dealer gives to workers that come in the order of the plan.
         #[test]
         fn plans_deal_as_jobs_do(costs in prop::collection::vec(0.0..9.0, 0..200), workers in 1..20_usize, which in 0..4_usize) {
             let schedule: Schedule = ["static", "dynamic", "dynamic=7", "guided"][which].parse().unwrap();

@@ -40,7 +40,7 @@ pub(crate) struct PublicHeader {
     jobs: AtomicU64,
     /// When the last one did, in nanoseconds of the board's clock.
     began: AtomicU64,
-    /// Of the last one: room for slots; job_context.rs, slices, loans, bytes of an answer.
+    /// Of the last one: room for slots; workers, slices, loans, bytes of an answer.
     layout: [AtomicU64; 6],
     /// The first slice that is to be run, and the one after the last.
     run: [AtomicU64; 2],

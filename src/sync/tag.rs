@@ -3,7 +3,7 @@
 //! A stray write may put anything anywhere: that a slice is done which nobody has worked on, another answer in place of one, what
 //! stood there in the job before. So every word that counts carries in its upper bits a hash of the job's key, of where the word
 //! stands and of what it says; a word whose tag is wrong is damage, and damage is the job's error. The key is in the private memory
-//! of coordinator and job_context.rs and never on the page. It is no secret between job_context.rs: tags are against accidents, as a keyed
+//! of coordinator and workers and never on the page. It is no secret between workers: tags are against accidents, as a keyed
 //! hash would be, at a tenth of its cost.
 
 /// How many low bits of a tagged word are what it says.

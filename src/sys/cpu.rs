@@ -38,8 +38,8 @@ pub(crate) fn move_from(taken: &[usize]) -> io::Result<()> {
     Ok(())
 }
 
-/// The CPUs that this process may use, in the order in which job_context.rs are to have them: neighbours in rank are as far from each
-/// other as the machine allows, so that few job_context.rs have as much cache and memory bandwidth as there is.
+/// The CPUs that this process may use, in the order in which workers are to have them: neighbours in rank are as far from each
+/// other as the machine allows, so that few workers have as much cache and memory bandwidth as there is.
 pub(crate) fn spread() -> io::Result<Vec<usize>> {
     let mine = sched_getaffinity(Pid::from_raw(0))?;
     let cpus = (0..CpuSet::count()).filter(|&cpu| mine.is_set(cpu).unwrap_or(false));

@@ -139,7 +139,7 @@ struct Inherited {
 static INHERITED: [Inherited; SIGNALS.len()] =
     [const { Inherited { handler: AtomicUsize::new(libc::SIG_DFL), flags: AtomicI32::new(0) } }; SIGNALS.len()];
 
-/// Where this process's worker notes, and which process that is: its own children inherit the handler but are no job_context.rs.
+/// Where this process's worker notes, and which process that is: its own children inherit the handler but are no workers.
 static NOTE: AtomicPtr<FaultRecord> = AtomicPtr::new(null_mut());
 static WORKER: AtomicI32 = AtomicI32::new(0);
 

@@ -1,6 +1,6 @@
 //! Whether the kernel killed somebody for want of memory: its count of such kills, before and after.
 //!
-//! The count of this process's memory cgroup, which its job_context.rs share; where there is none, that of the whole machine.
+//! The count of this process's memory cgroup, which its workers share; where there is none, that of the whole machine.
 
 use std::fs;
 use std::sync::{Mutex, PoisonError};

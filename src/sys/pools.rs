@@ -5,7 +5,7 @@
 //! through the functions that they have for it, as threadpoolctl does from Python.
 //!
 //! All that takes time (looking up functions, copying the environment) is done in the coordinator before the fork, and
-//! job_context.rs change nothing that a lock guards: another thread may have held it at the fork.
+//! workers change nothing that a lock guards: another thread may have held it at the fork.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};

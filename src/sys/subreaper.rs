@@ -11,7 +11,7 @@ use nix::unistd::{Pid, getpgid, getpgrp};
 use super::pidfd::{ENDING, LEAVING, Obstacle, Pidfd, Remaining};
 use super::proc;
 
-/// While it lives, processes whose parents end become children of this one, instead of init's: programs whose job_context.rs have died, and
+/// While it lives, processes whose parents end become children of this one, instead of init's: programs whose workers have died, and
 /// what they have started. Dropping it ends them.
 pub(crate) struct Subreaper {
     mark: String,
@@ -33,7 +33,7 @@ impl Subreaper {
         Ok(Self { mark: format!("{variable}={own}"), others: proc::children(own), before })
     }
 
-    /// Ends and reaps those that are here; those that cannot be ended. Not for while there are job_context.rs that have to do with
+    /// Ends and reaps those that are here; those that cannot be ended. Not for while there are workers that have to do with
     /// programs: it knows none of those that still have a parent.
     pub(crate) fn end(&self) -> Vec<Remaining> {
         let until = Instant::now() + ENDING;
@@ -57,7 +57,7 @@ impl Subreaper {
 
     /// Whether a child of this process is what a program has left. Workers and the fork server are in this process's own group, where
     /// no program ever is; but for one that its worker has just forked, and that was orphaned before it had a group, a mark and a name
-    /// of its own: it has its worker's. The job_context.rs themselves were reaped. Where there are other threads, those may have started
+    /// of its own: it has its worker's. The workers themselves were reaped. Where there are other threads, those may have started
     /// processes that are none of ours: what has the mark is, which a program can take out of the environment of what it starts.
     fn is_orphan(&self, pid: u32) -> bool {
         let read = |file: &str| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();

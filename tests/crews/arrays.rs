@@ -1,4 +1,4 @@
-//! What a crew's job_context.rs have of arrays, and for how long.
+//! What a crew's workers have of arrays, and for how long.
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};

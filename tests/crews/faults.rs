@@ -1,4 +1,4 @@
-//! Deaths of job_context.rs and of the process that forks them, between jobs and in them.
+//! Deaths of workers and of the process that forks them, between jobs and in them.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

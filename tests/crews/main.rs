@@ -1,4 +1,4 @@
-//! Crews: job_context.rs that stay between jobs get every job right, whatever happens to them in between and meanwhile.
+//! Crews: workers that stay between jobs get every job right, whatever happens to them in between and meanwhile.
 #![allow(unsafe_code)]
 
 mod arrays;
@@ -79,13 +79,13 @@ fn main() -> ExitCode {
     )
 }
 
-/// Words that the case and all its job_context.rs share: a body captures nothing, but finds what was there when the crew started.
+/// Words that the case and all its workers share: a body captures nothing, but finds what was there when the crew started.
 fn page() -> &'static Page {
     static PAGE: OnceLock<Page> = OnceLock::new();
     PAGE.get_or_init(Page::new)
 }
 
-/// A crew whose job_context.rs have the [`page`].
+/// A crew whose workers have the [`page`].
 fn start(workers: usize) -> Crew {
     page();
     Crew::start(workers).unwrap()
@@ -97,7 +97,7 @@ fn with_crew<T>(workers: usize, job: impl FnOnce(&mut Crew) -> T) -> T {
     nothing_left(|| job(&mut start(workers)))
 }
 
-/// Settings for one slice each, so that job_context.rs may meet.
+/// Settings for one slice each, so that workers may meet.
 fn each_one(workers: usize) -> Settings<'static> {
     Settings {
         workers: Some(workers),
@@ -107,7 +107,7 @@ fn each_one(workers: usize) -> Settings<'static> {
     }
 }
 
-/// The processes of a crew's job_context.rs, by rank.
+/// The processes of a crew's workers, by rank.
 fn pids(crew: &mut Crew) -> Vec<u32> {
     let workers = crew.workers();
     let line = Shared::<u8, _>::zeros(workers).unwrap();
@@ -115,7 +115,7 @@ fn pids(crew: &mut Crew) -> Vec<u32> {
     parfork::Job::with(&line, settings).run_with((), |_, (), _| std::process::id()).unwrap().into_vec()
 }
 
-/// Makes sure that a crew is as good as new: all of its job_context.rs do a job.
+/// Makes sure that a crew is as good as new: all of its workers do a job.
 fn is_sound(crew: &mut Crew) {
     let mut cells = Shared::<u64, _>::zeros(100).unwrap();
     let salt = crew.workers() as u64;
@@ -129,7 +129,7 @@ fn is_sound(crew: &mut Crew) {
     assert!(pids.iter().all(|&pid| pid != std::process::id()), "{pids:?}");
 }
 
-/// The process that forks a crew's job_context.rs.
+/// The process that forks a crew's workers.
 fn nursery() -> u32 {
     let nurseries: Vec<_> =
         children(std::process::id()).into_iter().filter(|&pid| name(pid) == "parfork-nursery").collect();

@@ -109,7 +109,7 @@ pub(crate) fn its_own_part_is_not_tried_again() {
     });
 }
 
-/// The coordinator has no undo copies: what a dead worker has half changed is for job_context.rs to put back.
+/// The coordinator has no undo copies: what a dead worker has half changed is for workers to put back.
 pub(crate) fn what_the_dead_left_is_put_back() {
     with_both(2, |crew| {
         for step in 0..20 {

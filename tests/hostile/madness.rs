@@ -226,7 +226,7 @@ pub(crate) fn snapshot() -> Vec<u32> {
 }
 
 /// Where the words of slices are, in bytes, by what the page says of itself to those who look from outside: sizes of head and of
-/// a worker's words, room for job_context.rs, job_context.rs, slices, loans.
+/// a worker's words, room for workers, workers, slices, loans.
 pub(crate) fn states() -> usize {
     let words = page();
     let plate: Vec<u64> = (0..20)

@@ -190,7 +190,7 @@ fn jobs_that_meet() {
     try_out(4, BOTH, |cells, _, mad, deed| {
         nothing_left(|| {
             let job = Job::new(cells).workers(SLICES).split(Split::default().into_pieces(SLICES));
-            // Of as many slices as job_context.rs each has one, and they can meet.
+            // Of as many slices as workers each has one, and they can meet.
             job.schedule(Schedule::Static).deadline(mad.patience()).run(|w, slice| {
                 let answer = work(w, Some(mad), deed, slice);
                 w.barrier().map_err(|error| error.to_string())?;
@@ -361,7 +361,7 @@ fn a_copy_of_a_worker_has_no_part_in_its_job() {
     }
 }
 
-/// A thread of a mad worker goes on changing what a crew is told of its jobs, or whatever stands before the job_context.rs' words: who
+/// A thread of a mad worker goes on changing what a crew is told of its jobs, or whatever stands before the workers' words: who
 /// reads that does what the coordinator wrote, or nothing.
 fn what_a_crew_was_not_told_it_does_not_do() {
     let mut crew = Crew::start(2).unwrap();

@@ -10,7 +10,7 @@ use parfork::{Answers, Error, Job, Shared, Worker};
 use super::madness::{SLICES, page, states};
 use super::support::{Page, nothing_left};
 
-/// How many job_context.rs have begun.
+/// How many workers have begun.
 const BEGUN: usize = 0;
 /// The worker of slice 0 has seen the page.
 const SEEN: usize = 1;
@@ -19,11 +19,11 @@ const TURNED: usize = 2;
 /// The process of slice 2.
 const OTHER: usize = 3;
 
-/// How many slices are dealt when each of three job_context.rs has one, and when each but one has been told that there are no more.
+/// How many slices are dealt when each of three workers has one, and when each but one has been told that there are no more.
 const EARLY: u32 = 3;
 const LATE: u32 = SLICES as u32 + 1;
 
-/// Two job_context.rs come to no end, and a deadline ends them, when every slice is said to be done. One of them did all but three, the
+/// Two workers come to no end, and a deadline ends them, when every slice is said to be done. One of them did all but three, the
 /// third worker did these again.
 pub(crate) fn a_job_is_not_done_that_its_deadline_ended() {
     let done = job(false);

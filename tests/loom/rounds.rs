@@ -89,7 +89,7 @@ impl Job {
     }
 }
 
-/// Two job_context.rs take all that is dealt to them; loom fails if the same slice is written by both.
+/// Two workers take all that is dealt to them; loom fails if the same slice is written by both.
 fn deal(schedule: Schedule, doom: Option<usize>) -> bool {
     const SLICES: usize = 3;
     let dealer = Dealer { schedule, slices: SLICES, workers: 2 };
@@ -111,7 +111,7 @@ fn deal(schedule: Schedule, doom: Option<usize>) -> bool {
     let died = doomed.join().unwrap();
     let count = |slice: &UnsafeCell<i32>| {
         slice.with(|times| {
-            // SAFETY: both job_context.rs are gone.
+            // SAFETY: both workers are gone.
             unsafe { *times }
         })
     };

@@ -26,7 +26,7 @@ fn forbidden(call: &str) -> Cause {
     Cause::Forbidden { call: Some(call.to_owned()) }
 }
 
-/// By no call, through no descriptor, also of job_context.rs without a sandbox.
+/// By no call, through no descriptor, also of workers without a sandbox.
 pub(super) fn an_input_cannot_be_made_writable() {
     const LEN: usize = 1 << 16;
     let input = Shared::from_array(&Array1::<u8>::ones(LEN)).unwrap();

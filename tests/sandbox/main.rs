@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     )
 }
 
-/// What a job in a sandbox ends with, whose job_context.rs do that on each slice.
+/// What a job in a sandbox ends with, whose workers do that on each slice.
 fn error(body: impl Fn() -> Result<(), String> + Sync) -> Error {
     let mut cells = Shared::<u8, _>::zeros((4, 8)).unwrap();
     let job = Job::new(&mut cells).workers(2).sandbox(Sandbox::new().strict(true));
@@ -212,7 +212,7 @@ fn only_what_is_kept_stays_open() {
     assert_eq!(text, "kept");
 }
 
-/// Of job_context.rs that the coordinator forked, and of those that replace them.
+/// Of workers that the coordinator forked, and of those that replace them.
 fn it_goes_with_retries() {
     let page = Page::new();
     let mut cells = Shared::<u8, _>::zeros((12, 8)).unwrap();

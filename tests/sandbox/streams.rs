@@ -1,4 +1,4 @@
-//! What job_context.rs in a sandbox print and read: pipes, and what the coordinator makes of them.
+//! What workers in a sandbox print and read: pipes, and what the coordinator makes of them.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};

@@ -46,7 +46,7 @@ pub(crate) fn run(cases: &'static [Case], parts: &'static [Case]) -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-/// Runs a case in this process, and makes sure that none of its job_context.rs comes back here.
+/// Runs a case in this process, and makes sure that none of its workers comes back here.
 fn run_here(case: fn()) -> ExitCode {
     heed_signals();
     // Workers that end by SIGSEGV are expected; their core files are not.
@@ -191,7 +191,7 @@ pub(crate) fn no_children() {
     assert_eq!((child, io::Error::last_os_error().raw_os_error()), (-1, Some(libc::ECHILD)), "a child is left");
 }
 
-/// Words that this process and all that it forks share, for cases to learn what happens in job_context.rs.
+/// Words that this process and all that it forks share, for cases to learn what happens in workers.
 pub(crate) struct Page(&'static [AtomicU64]);
 
 impl Page {

@@ -1,4 +1,4 @@
-//! Coordinators and job_context.rs that change their user. These cases need root, and say so where they have not.
+//! Coordinators and workers that change their user. These cases need root, and say so where they have not.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -46,7 +46,7 @@ pub(crate) fn a_crew_ends_with_a_coordinator_that_gave_up_root() {
     assert!(began.elapsed() < SOON);
 }
 
-/// A part: it tells its job_context.rs' numbers, and waits to be killed.
+/// A part: it tells its workers' numbers, and waits to be killed.
 pub(crate) fn give_up_root_and_wait() {
     let mut cells = Shared::<u8, _>::zeros(2).unwrap();
     let mut crew = Crew::start(2).unwrap();
@@ -62,7 +62,7 @@ pub(crate) fn a_crew_ends_with_a_killed_coordinator_that_gave_up_root() {
     }
 }
 
-/// A part: its job_context.rs are no longer ended by the kernel, and wait for each other.
+/// A part: its workers are no longer ended by the kernel, and wait for each other.
 pub(crate) fn work_as_nobody_and_wait() {
     let mut cells = Shared::<u8, _>::zeros(2).unwrap();
     Job::new(&mut cells)
@@ -89,7 +89,7 @@ pub(crate) fn a_worker_that_changed_its_user_ends_with_its_coordinator() {
     }
 }
 
-/// Kills a coordinator that has told the numbers of this many job_context.rs; these end.
+/// Kills a coordinator that has told the numbers of this many workers; these end.
 fn workers_end_with(part: &str, many: usize) {
     let mut coordinator = play(part).stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(coordinator.stdout.take().unwrap()).lines();

@@ -1,4 +1,4 @@
-//! Kernels: what runs inside job_context.rs.
+//! Kernels: what runs inside workers.
 //!
 //! Each is a pure function from whole inputs to one region of the output, on ndarray views, and its wiring: a `run` that
 //! lends the arrays and cuts the output as suits the kernel. It hands parameters over as plain data, so that

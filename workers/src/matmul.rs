@@ -23,7 +23,7 @@ impl Element for f64 {}
 /// nothing, 1024 x 256 at most 2 %, 512 x 256 and 512 x 128 up to 7 %, 256 x 128 to 10 %, 128 x 1024 to 20 %.
 const SHAPES: [(usize, usize); 6] = [(1024, 512), (1024, 256), (512, 256), (512, 128), (256, 128), (256, 64)];
 
-/// How many blocks a product should have, so that 2 to 16 job_context.rs can share it.
+/// How many blocks a product should have, so that 2 to 16 workers can share it.
 const ENOUGH: usize = 16;
 
 /// The grid of blocks on which the product of an `m` x `k` and a `k` x `n` matrix is computed: (rows, columns) of a block;

@@ -1,4 +1,4 @@
-//! Parameters of kernels as plain data, which is what a crew's job_context.rs can be handed.
+//! Parameters of kernels as plain data, which is what a crew's workers can be handed.
 
 use std::fmt::Display;
 use std::str::FromStr;

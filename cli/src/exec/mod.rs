@@ -1,4 +1,4 @@
-//! `parfork exec`: copies of any program as job_context.rs.
+//! `parfork exec`: copies of any program as workers.
 
 pub mod args;
 

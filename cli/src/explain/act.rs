@@ -1,4 +1,4 @@
-//! The job that is explained: B is A turned over its diagonal, by two job_context.rs, two rows each.
+//! The job that is explained: B is A turned over its diagonal, by two workers, two rows each.
 
 use ndarray::Ix2;
 use parfork::{Job, Schedule, Shared, Split};
@@ -53,7 +53,7 @@ impl Facts {
     }
 }
 
-/// Where the acts begin, as the coordinator marks them; and what happens in a body, as the job_context.rs do.
+/// Where the acts begin, as the coordinator marks them; and what happens in a body, as the workers do.
 pub const MAKE_A: &str = "make A";
 pub const FILL_A: &str = "fill A";
 pub const MAKE_B: &str = "make B";

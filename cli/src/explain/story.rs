@@ -328,7 +328,7 @@ impl Tale<'_> {
     }
 }
 
-/// After how many of the calls all job_context.rs were forked.
+/// After how many of the calls all workers were forked.
 fn end_of_forks(calls: &[Call]) -> usize {
     calls.iter().rposition(|call| BIRTH.contains(&call.name.as_str())).map_or(0, |last| last + 1)
 }

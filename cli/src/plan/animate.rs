@@ -28,7 +28,7 @@ pub fn show(comparison: &Comparison) -> Result<(), Failure> {
         play(comparison)?;
     }
     const COLUMNS: usize = 80;
-    /// Lines of job_context.rs that are still taken in at a glance.
+    /// Lines of workers that are still taken in at a glance.
     const MOST: usize = 16;
     let last = frame(comparison, 1.0, COLUMNS, MOST, false);
     let text: String = last.iter().map(|line| format!("{}\n", line.to_string().trim_end())).collect();
@@ -70,7 +70,7 @@ fn play(comparison: &Comparison) -> Result<(), Failure> {
 }
 
 /// All of it at one moment, of which 1 is the end: what is dealt, then for each schedule its name, the strip of slices, and at
-/// most so many lines for its job_context.rs.
+/// most so many lines for its workers.
 pub fn frame(comparison: &Comparison, at: f64, columns: usize, rows: usize, colours: bool) -> Vec<Line<'static>> {
     let now = comparison.end() * at;
     let mut lines = vec![Line::from(comparison.what.clone())];
@@ -137,7 +137,7 @@ fn times_of_workers(
     }
     let width = columns.saturating_sub(LABEL).max(1);
     let each = comparison.workers.div_ceil(rows).max(1);
-    // For each line and column how much of the time its job_context.rs work.
+    // For each line and column how much of the time its workers work.
     let mut work = vec![vec![0.0_f64; width]; comparison.workers.div_ceil(each)];
     let column = comparison.end() / width as f64;
     for turn in trial.turns.iter().filter(|turn| turn.start < now && column > 0.0) {

@@ -1,4 +1,4 @@
-//! The schedules side by side: the same slices dealt to the same virtual job_context.rs in each way.
+//! The schedules side by side: the same slices dealt to the same virtual workers in each way.
 
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;

@@ -30,7 +30,7 @@ struct Job<'r> {
     arrows: usize,
 }
 
-/// The coordinator's track; job_context.rs' are their ranks + 1.
+/// The coordinator's track; workers' are their ranks + 1.
 const COORDINATOR: usize = 0;
 
 impl Job<'_> {

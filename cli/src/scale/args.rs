@@ -38,16 +38,16 @@ pub struct Scale {
 /// What may stand before the job's name or behind it.
 #[derive(Debug, Clone, Args)]
 pub struct Flags {
-    /// Numbers of job_context.rs [default: 1, 2, 4 and so on, up to the number of CPUs]
+    /// Numbers of workers [default: 1, 2, 4 and so on, up to the number of CPUs]
     #[arg(short = 'n', long, global = true, value_name = "N,...", value_delimiter = ',', value_parser = number_of_workers)]
     pub workers: Vec<usize>,
     /// Who works: serial (the run that speed-up is over), threads, processes [default: serial,processes]
     #[arg(long, global = true, value_name = "E,...", value_delimiter = ',')]
     pub engines: Vec<Engine>,
-    /// The same job for every number of job_context.rs; this is the default
+    /// The same job for every number of workers; this is the default
     #[arg(long, global = true, conflicts_with = "weak")]
     pub strong: bool,
-    /// A job that grows with the job_context.rs: n times the size for n of them
+    /// A job that grows with the workers: n times the size for n of them
     #[arg(long, global = true)]
     pub weak: bool,
     /// Sizes of the made-up input: N or MxKxN for matmul, WxH for mandelbrot and image, elements for reductions, for exec what
@@ -69,10 +69,10 @@ pub struct Flags {
     /// Decides on the order of runs and on what intervals draw
     #[arg(long, global = true, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// Fit the laws also to runs with more job_context.rs than CPUs
+    /// Fit the laws also to runs with more workers than CPUs
     #[arg(long, global = true)]
     pub fit_oversubscribed: bool,
-    /// Exit with 1 if this is so: efficiency, speedup or seconds @ job_context.rs, perhaps / engine, then <, <=, > or >= and a number
+    /// Exit with 1 if this is so: efficiency, speedup or seconds @ workers, perhaps / engine, then <, <=, > or >= and a number
     #[arg(long, global = true, value_name = "RULE")]
     pub fail_if: Vec<Rule>,
     /// Also print how the times compare with those of an older scaling.json
@@ -87,7 +87,7 @@ pub struct Flags {
     /// How often a slice is tried again after a worker process died on it
     #[arg(long, global = true, value_name = "N", default_value_t = 2)]
     pub retries: u32,
-    /// Let job_context.rs write to nothing but the slice they work on
+    /// Let workers write to nothing but the slice they work on
     #[arg(long, global = true)]
     pub guard: bool,
     /// To how many threads BLAS, OpenMP and rayon are held in each worker process; 0 leaves them alone
@@ -150,7 +150,7 @@ pub enum Job {
     Max(Array),
     /// Its Euclidean norm
     Norm(Array),
-    /// Any command: {job_context.rs} in its arguments, and PARFORK_WORKERS in its environment, say how many; {size} what size. Its whole
+    /// Any command: {workers} in its arguments, and PARFORK_WORKERS in its environment, say how many; {size} what size. Its whole
     /// time is measured, and what it prints is thrown away
     Exec {
         /// The command and its arguments

@@ -115,7 +115,7 @@ impl Job {
         Ok(if asked.is_empty() { vec![Some(Size(usual))] } else { asked })
     }
 
-    /// A job for so many job_context.rs: its size, and how many times the work of one it is.
+    /// A job for so many workers: its size, and how many times the work of one it is.
     pub fn grown(&self, size: &Size, workers: usize) -> Result<(Size, f64), Failure> {
         let times = |length: usize| {
             length

@@ -39,7 +39,7 @@ impl Lost {
         ("rest", "the rest"),
     ];
 
-    /// What the records of a run's jobs tell, one after the other; the mean of the job_context.rs of each.
+    /// What the records of a run's jobs tell, one after the other; the mean of the workers of each.
     pub fn of(reports: &[Report]) -> Self {
         let mut lost = Self::default();
         for record in reports.iter().filter_map(Report::record) {

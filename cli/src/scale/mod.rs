@@ -1,4 +1,4 @@
-//! `parfork scale`: how a job's speed changes with the number of job_context.rs.
+//! `parfork scale`: how a job's speed changes with the number of workers.
 //!
 //! A plan of runs, made one after the other in processes of their own and kept as they come; then what they say, as tables,
 //! numbers, plots and a page.

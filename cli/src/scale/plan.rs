@@ -16,7 +16,7 @@ use crate::failure::Failure;
 pub struct Setup {
     /// Who works; nobody of ours on a command.
     pub engine: Option<Engine>,
-    /// How many job_context.rs.
+    /// How many workers.
     pub workers: usize,
     /// The size for one worker, if the input is made up.
     pub size: Option<Size>,
@@ -59,7 +59,7 @@ pub struct Plan {
     pub job: Job,
     /// The flags as typed.
     pub flags: Flags,
-    /// What is run once each round: serial first, then by size, schedule, engine and number of job_context.rs.
+    /// What is run once each round: serial first, then by size, schedule, engine and number of workers.
     pub setups: Vec<Setup>,
     /// What runs must have in common to be compared: the job, its settings and the machine.
     pub identity: Value,
@@ -112,7 +112,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Whether the job grows with the job_context.rs.
+    /// Whether the job grows with the workers.
     pub fn weak(&self) -> bool {
         self.flags.weak
     }
@@ -144,7 +144,7 @@ impl Plan {
     }
 }
 
-/// All combinations, each once, serial first; schedules and numbers of job_context.rs are nothing to serial runs.
+/// All combinations, each once, serial first; schedules and numbers of workers are nothing to serial runs.
 fn setups(sizes: &[Option<Size>], schedules: &[Schedule], engines: &[Option<Engine>], workers: &[usize]) -> Vec<Setup> {
     let serial = Some(Engine::Serial);
     let mut setups = Vec::new();

@@ -27,7 +27,7 @@ pub fn all(study: &Study) -> Vec<Plot> {
     vec![speedup(study), efficiency(study), throughput(study), lost(study)]
 }
 
-/// The series that are lines: those with several numbers of job_context.rs, or all if there are none. With their places, which decide on
+/// The series that are lines: those with several numbers of workers, or all if there are none. With their places, which decide on
 /// colours.
 fn lines(study: &Study) -> Vec<(usize, &Series)> {
     let several = study.series.iter().filter(|series| series.points.len() > 1);
@@ -42,11 +42,11 @@ fn reach(study: &Study) -> f64 {
     (4 * fitted).max(study.most()) as f64
 }
 
-/// What all plots over job_context.rs have in common: what of a point, and of throughput, is drawn.
+/// What all plots over workers have in common: what of a point, and of throughput, is drawn.
 struct View<'s> {
     study: &'s Study,
     point: &'s dyn Fn(&Series, &Point) -> Estimate,
-    /// From throughput at a number of job_context.rs.
+    /// From throughput at a number of workers.
     curve: &'s dyn Fn(&Series, f64, f64) -> f64,
     /// Which fit of a series.
     fit: &'s dyn Fn(&'s Series) -> Option<&'s Fit>,
@@ -158,7 +158,7 @@ impl<'s> View<'s> {
         sheet.line(line(last, 4.0 * last), ink, 2.0, Some(BEYOND));
     }
 
-    /// Grey where there are more job_context.rs than CPUs.
+    /// Grey where there are more workers than CPUs.
     fn shade(&self, sheet: &mut Sheet, frame: &Frame) {
         if self.study.oversubscribed() {
             sheet.area(frame.column(self.study.cpus as f64, frame.x.high()), Ink::Faint, 0.08, String::new());

@@ -95,7 +95,7 @@ fn once(plan: &Plan, setup: &Setup) -> Result<Option<Outcome>, Failure> {
             let cpu_seconds =
                 cpu_seconds(UsageWho::RUSAGE_CHILDREN) - before - json["cpu_seconds"].as_f64().unwrap_or(0.0);
             let seconds = ended - began;
-            // Nobody but the command knows what its job_context.rs did; when none of them computed something was lost.
+            // Nobody but the command knows what its workers did; when none of them computed something was lost.
             let rest = (seconds - cpu_seconds / setup.workers as f64).max(0.0);
             let lost = Lost { rest, ..Lost::default() };
             Some(Outcome { seconds, computing: None, cpu_seconds: cpu_seconds.max(0.0), lost })

@@ -21,7 +21,7 @@ const SCHEMA: u64 = 1;
 pub struct Outcome {
     /// The job's wall time; a command's from its start to its end.
     pub seconds: f64,
-    /// Seconds of computing in bodies, of all job_context.rs together; of a command nobody knows.
+    /// Seconds of computing in bodies, of all workers together; of a command nobody knows.
     pub computing: Option<f64>,
     /// CPU time of the whole run, preparations included; of a command its own.
     pub cpu_seconds: f64,

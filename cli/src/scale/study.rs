@@ -24,7 +24,7 @@ const NOISY: f64 = 0.05;
 pub struct Study {
     /// The job, without sizes.
     pub title: String,
-    /// Whether the job grows with the job_context.rs.
+    /// Whether the job grows with the workers.
     pub weak: bool,
     /// CPUs of the machine, as far as this process may use them.
     pub cpus: usize,
@@ -36,7 +36,7 @@ pub struct Study {
     pub others_cpus: f64,
     /// Where chance began.
     pub seed: u64,
-    /// Engines, sizes and schedules, each with all its numbers of job_context.rs.
+    /// Engines, sizes and schedules, each with all its numbers of workers.
     pub series: Vec<Series>,
     /// What a reader has to know first.
     pub warnings: Vec<String>,
@@ -48,9 +48,9 @@ pub struct Series {
     pub name: String,
     /// Who worked.
     pub engine: Option<Engine>,
-    /// What its runs have in common; the number of job_context.rs is that of the first point.
+    /// What its runs have in common; the number of workers is that of the first point.
     pub setup: Setup,
-    /// Ascending in job_context.rs.
+    /// Ascending in workers.
     pub points: Vec<Point>,
     /// The time that speed-up is over, and whose it is.
     pub reference: (Measured, String),
@@ -58,13 +58,13 @@ pub struct Series {
     pub fits: Vec<(Law, Result<Fit, FitError>)>,
     /// Which fits best.
     pub choice: Choice,
-    /// The numbers of job_context.rs that were fitted.
+    /// The numbers of workers that were fitted.
     pub fitted: Vec<usize>,
 }
 
-/// One number of job_context.rs.
+/// One number of workers.
 pub struct Point {
-    /// How many job_context.rs.
+    /// How many workers.
     pub workers: usize,
     /// The repetitions, in the order of rounds.
     pub measured: Measured,
@@ -74,7 +74,7 @@ pub struct Point {
     pub speedup: Estimate,
     /// Speed-up for each worker.
     pub efficiency: Estimate,
-    /// More job_context.rs than CPUs.
+    /// More workers than CPUs.
     pub oversubscribed: bool,
     /// Of the run in the middle: its time, and what of it was lost.
     pub middle: (f64, Lost),
@@ -151,12 +151,12 @@ impl Study {
         warnings
     }
 
-    /// The largest number of job_context.rs measured.
+    /// The largest number of workers measured.
     pub fn most(&self) -> usize {
         self.series.iter().flat_map(|series| &series.points).map(|point| point.workers).max().unwrap_or(1)
     }
 
-    /// Whether some points have more job_context.rs than there are CPUs.
+    /// Whether some points have more workers than there are CPUs.
     pub fn oversubscribed(&self) -> bool {
         self.most() > self.cpus
     }
@@ -201,7 +201,7 @@ pub fn oversubscription(most: usize, fitted: bool) -> Option<String> {
     })
 }
 
-/// Whether two setups differ in nothing but the number of job_context.rs.
+/// Whether two setups differ in nothing but the number of workers.
 fn alike(one: &Setup, other: &Setup) -> bool {
     (one.engine, &one.size, one.schedule) == (other.engine, &other.size, other.schedule)
 }

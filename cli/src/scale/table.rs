@@ -128,7 +128,7 @@ pub fn describes(fit: &Fit) -> bool {
     !matches!(fit.basis, Basis::Repetitions { widening } if widening > 3.0)
 }
 
-/// One line for each number of job_context.rs of each series.
+/// One line for each number of workers of each series.
 pub fn csv(study: &Study) -> String {
     let mut text = String::from(
         "engine,size,schedule,workers,oversubscribed,work,runs,outliers,median_seconds,median_low,median_high,mad_seconds,\

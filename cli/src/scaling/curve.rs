@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-/// A law of how throughput grows with job_context.rs.
+/// A law of how throughput grows with workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Law {
     /// Amdahl 1967: a part of the job is done by one worker alone.
     Amdahl,
-    /// Gustafson 1988: the job grows with the job_context.rs, its serial part does not.
+    /// Gustafson 1988: the job grows with the workers, its serial part does not.
     Gustafson,
-    /// Gunther's Universal Scalability Law, 1993: job_context.rs wait for each other (contention) and have to agree (coherency).
+    /// Gunther's Universal Scalability Law, 1993: workers wait for each other (contention) and have to agree (coherency).
     Usl,
 }
 
@@ -44,12 +44,12 @@ pub struct Curve {
 }
 
 impl Curve {
-    /// Throughput of so many job_context.rs, in jobs a second.
+    /// Throughput of so many workers, in jobs a second.
     pub fn throughput(&self, workers: f64) -> f64 {
         self.lambda * self.speedup(workers)
     }
 
-    /// Throughput of so many job_context.rs over that of one.
+    /// Throughput of so many workers over that of one.
     pub fn speedup(&self, workers: f64) -> f64 {
         let others = workers - 1.0;
         match self.law {
@@ -58,12 +58,12 @@ impl Curve {
         }
     }
 
-    /// With how many job_context.rs throughput is greatest, if it ever falls again: `sqrt((1 - sigma) / kappa)`, at least 1.
+    /// With how many workers throughput is greatest, if it ever falls again: `sqrt((1 - sigma) / kappa)`, at least 1.
     pub fn peak(&self) -> Option<f64> {
         (self.kappa > 0.0).then(|| ((1.0 - self.sigma) / self.kappa).sqrt().max(1.0))
     }
 
-    /// The speed-up that no number of job_context.rs exceeds, if there is one: that at the peak, or else `1 / sigma`.
+    /// The speed-up that no number of workers exceeds, if there is one: that at the peak, or else `1 / sigma`.
     pub fn limit(&self) -> Option<f64> {
         match (self.peak(), self.law) {
             (Some(peak), _) => Some(self.speedup(peak)),

@@ -6,7 +6,7 @@ use super::{Chance, Curve, Estimate, Law, Measured, student};
 /// How deviations are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scatter {
-    /// In proportion to throughput: 1 % weighs the same for every number of job_context.rs. Times scatter so.
+    /// In proportion to throughput: 1 % weighs the same for every number of workers. Times scatter so.
     #[default]
     Relative,
     /// As they are, so that the largest throughputs weigh most. R's package `usl` does so.
@@ -34,7 +34,7 @@ impl Default for FitOptions {
 /// Where the intervals of a fit come from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Basis {
-    /// From the scatter of repetitions, at least 5 for every number of job_context.rs: drawn again with replacement, medians taken, fitted
+    /// From the scatter of repetitions, at least 5 for every number of workers: drawn again with replacement, medians taken, fitted
     /// anew; the interval is from the 2.5th to the 97.5th of a hundred such fits.
     Repetitions {
         /// By what deviations were multiplied first (Birge 1932), because the medians lie further from the curve than
@@ -59,11 +59,11 @@ pub struct Fit {
     pub sigma: Estimate,
     /// Coherency; exactly 0 for laws without it.
     pub kappa: Estimate,
-    /// With how many job_context.rs throughput is greatest; infinite where it never falls.
+    /// With how many workers throughput is greatest; infinite where it never falls.
     pub peak: Estimate,
     /// Where the intervals come from.
     pub basis: Basis,
-    /// How many more numbers of job_context.rs than parameters: how much there is to contradict the law.
+    /// How many more numbers of workers than parameters: how much there is to contradict the law.
     pub free: usize,
     /// The deviation of medians from the curve, and the standard errors of lambda, sigma and kappa that follow from it, if
     /// [`free`](Self::free) is not 0. With [`Scatter`] in absolute terms what R's `usl` prints.
@@ -75,7 +75,7 @@ pub struct Fit {
 /// Why a law cannot be fitted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum FitError {
-    /// Too few different numbers of job_context.rs.
+    /// Too few different numbers of workers.
     #[error(
         "{law} has {} parameters, and there are measurements of {}. Measure with at least {} to see whether it holds.",
         .law.parameters(), numbers(.has), .law.parameters() + 1
@@ -83,7 +83,7 @@ pub enum FitError {
     TooFew {
         /// The law.
         law: Law,
-        /// How many different numbers of job_context.rs there are.
+        /// How many different numbers of workers there are.
         has: usize,
     },
     /// A time or an amount of work that cannot be.
@@ -91,7 +91,7 @@ pub enum FitError {
         "the times of {workers} workers are {seconds:?} for {work} of work. All have to be above 0 and finite, and at least one is needed."
     )]
     Unsound {
-        /// Of how many job_context.rs.
+        /// Of how many workers.
         workers: usize,
         /// Their work.
         work: f64,
@@ -110,7 +110,7 @@ fn numbers(count: &usize) -> String {
 /// number is at its bound.
 ///
 /// # Errors
-/// If there are fewer different numbers of job_context.rs than the law has parameters, or a time that is not above 0 and finite.
+/// If there are fewer different numbers of workers than the law has parameters, or a time that is not above 0 and finite.
 pub fn fit(law: Law, measured: &[Measured], how: FitOptions) -> Result<Fit, FitError> {
     if let Some(wrong) = measured.iter().find(|one| !one.is_sound()) {
         let Measured { workers, work, seconds } = wrong.clone();
@@ -147,7 +147,7 @@ pub fn fit(law: Law, measured: &[Measured], how: FitOptions) -> Result<Fit, FitE
 }
 
 impl Fit {
-    /// Throughput of so many job_context.rs, with an interval; also beyond those measured, where it holds if the law does.
+    /// Throughput of so many workers, with an interval; also beyond those measured, where it holds if the law does.
     /// None if nothing is known of how far the curve may be off.
     pub fn throughput(&self, workers: f64) -> Option<Estimate> {
         let others: Vec<f64> = self.others.iter().map(|other| other.throughput(workers)).collect();

@@ -1,4 +1,4 @@
-//! Repeated times of one number of job_context.rs: where they lie, how they scatter, and which stand apart.
+//! Repeated times of one number of workers: where they lie, how they scatter, and which stand apart.
 
 use super::Chance;
 
@@ -33,12 +33,12 @@ impl Estimate {
     }
 }
 
-/// What was measured with some number of job_context.rs.
+/// What was measured with some number of workers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured {
-    /// How many job_context.rs.
+    /// How many workers.
     pub workers: usize,
-    /// How much was done in one repetition: 1 for the same job with every number of job_context.rs, and if the job grows with
+    /// How much was done in one repetition: 1 for the same job with every number of workers, and if the job grows with
     /// them, how many times that of one.
     pub work: f64,
     /// The time of each repetition, in seconds.

@@ -1,13 +1,13 @@
-//! How the speed of a job changes with the number of job_context.rs: medians with intervals, and the laws that are fitted to them.
+//! How the speed of a job changes with the number of workers: medians with intervals, and the laws that are fitted to them.
 //!
-//! | law | throughput of `p` job_context.rs | for |
+//! | law | throughput of `p` workers | for |
 //! |---|---|---|
 //! | Amdahl | `lambda p / (1 + sigma (p - 1))` | the same job for every `p`; sigma is its serial fraction |
 //! | Gustafson | `lambda (p - sigma (p - 1))` | a job that grows with `p`; sigma is the serial fraction of the time that one takes |
 //! | USL | `lambda p / (1 + sigma (p - 1) + kappa p (p - 1))` | both; sigma is contention, kappa the cost of coherency |
 //!
 //! USL is Gunther's Universal Scalability Law; with `kappa` = 0 it is Amdahl's. `lambda` is the throughput of one worker, in jobs
-//! a second. Throughput is fitted, by least squares, each number of job_context.rs weighing as much as it has repetitions.
+//! a second. Throughput is fitted, by least squares, each number of workers weighing as much as it has repetitions.
 //!
 //! Pure arithmetic. What is random (drawing repetitions again) is seeded, so that the same times give the same intervals.
 //!

@@ -2,7 +2,7 @@
 
 use super::{Curve, Law};
 
-/// One number of job_context.rs, as the fit sees it.
+/// One number of workers, as the fit sees it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Point {
     pub(super) workers: f64,
@@ -30,7 +30,7 @@ pub(super) fn cost(curve: &Curve, points: &[Point]) -> f64 {
     points.iter().map(|point| point.deviation(curve).powi(2)).sum()
 }
 
-/// The curve of least squares. Points are of at least as many numbers of job_context.rs as the law has parameters.
+/// The curve of least squares. Points are of at least as many numbers of workers as the law has parameters.
 pub(super) fn solve(law: Law, points: &[Point]) -> Curve {
     let mut curve = start(law, points);
     let (mut least, mut damping) = (cost(&curve, points), 1e-3);

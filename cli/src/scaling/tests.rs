@@ -6,7 +6,7 @@ use super::*;
 
 const LAWS: [Law; 3] = [Law::Amdahl, Law::Gustafson, Law::Usl];
 
-/// Times that a curve tells for a job (one that grows with the job_context.rs, for Gustafson's law), with noise in proportion.
+/// Times that a curve tells for a job (one that grows with the workers, for Gustafson's law), with noise in proportion.
 fn planted(curve: Curve, workers: &[usize], repetitions: usize, noise: f64, chance: &mut Chance) -> Vec<Measured> {
     let one = |&workers: &usize| {
         let work = if curve.law == Law::Gustafson { workers as f64 } else { 1.0 };
@@ -26,7 +26,8 @@ fn hits(truth: Curve, workers: &[usize], repetitions: usize, seed: u64) -> [usiz
     let (mut chance, mut hits) = (Chance::seeded(seed), [0; 4]);
     for trial in 0..200 {
         let measured = planted(truth, workers, repetitions, 0.02, &mut chance);
-        let fit = fit(truth.law, &measured, FitOptions { resamples: 200, seed: trial, ..FitOptions::default() }).unwrap();
+        let fit =
+            fit(truth.law, &measured, FitOptions { resamples: 200, seed: trial, ..FitOptions::default() }).unwrap();
         let far = 4.0 * workers[workers.len() - 1] as f64;
         let inside = [
             fit.lambda.contains(truth.lambda),
@@ -285,8 +286,12 @@ fn what_the_data_cannot_tell_is_not_told() {
 fn a_law_that_is_not_what_happens_widens_its_intervals() {
     let truth = curve(Law::Usl, 1.0, 0.02, 0.01);
     let measured = planted(truth, &[1, 2, 4, 8, 16], 10, 0.002, &mut Chance::seeded(9));
-    let Basis::Repetitions { widening } = fit(Law::Amdahl, &measured, FitOptions::default()).unwrap().basis else { panic!() };
+    let Basis::Repetitions { widening } = fit(Law::Amdahl, &measured, FitOptions::default()).unwrap().basis else {
+        panic!()
+    };
     assert!(widening > 10.0, "{widening}");
-    let Basis::Repetitions { widening } = fit(Law::Usl, &measured, FitOptions::default()).unwrap().basis else { panic!() };
+    let Basis::Repetitions { widening } = fit(Law::Usl, &measured, FitOptions::default()).unwrap().basis else {
+        panic!()
+    };
     assert!(widening < 3.0, "{widening}");
 }

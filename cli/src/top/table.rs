@@ -1,4 +1,4 @@
-//! Tables of jobs and of job_context.rs.
+//! Tables of jobs and of workers.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub fn jobs(jobs: &[Watched], width: usize) -> Vec<String> {
     lines(jobs, columns, width)
 }
 
-/// A line for each of some job_context.rs of a job, with the memory of each if it is known.
+/// A line for each of some workers of a job, with the memory of each if it is known.
 pub fn workers(job: &Watched, workers: &[(&WatchedWorker, Option<Memory>)], width: usize) -> Vec<String> {
     type Row<'r> = (&'r WatchedWorker, Option<Memory>);
     fn of<'c>(cell: impl Fn(&WatchedWorker) -> String + 'c) -> impl Fn(&Row<'_>) -> String + 'c {

@@ -17,7 +17,7 @@ use crate::screen::Key;
 #[derive(Default)]
 pub struct View {
     look: Look,
-    /// The memory of the job_context.rs of the selected job, in order of rank.
+    /// The memory of the workers of the selected job, in order of rank.
     memory: Vec<Option<Memory>>,
     /// The selected job, by its coordinator.
     job: Option<u32>,
@@ -31,7 +31,7 @@ pub struct View {
     colours: bool,
 }
 
-/// By what job_context.rs are sorted.
+/// By what workers are sorted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Sort {
     #[default]
@@ -60,7 +60,7 @@ impl View {
         Self { colours, ..Self::default() }
     }
 
-    /// Shows another look from now on, with the memory of the job_context.rs of the selected job.
+    /// Shows another look from now on, with the memory of the workers of the selected job.
     pub fn see(&mut self, look: Look) {
         self.look = look;
         self.job = self.selected().or(self.look.jobs.first()).map(|job| job.pid);
@@ -83,7 +83,7 @@ impl View {
         self.job(self.job?)
     }
 
-    /// The job_context.rs of the selected job as they are sorted.
+    /// The workers of the selected job as they are sorted.
     fn workers(&self) -> Vec<(&WatchedWorker, Option<Memory>)> {
         let Some(job) = self.selected() else { return Vec::new() };
         let memory = |rank: usize| self.memory.get(rank).copied().flatten();

@@ -1,4 +1,4 @@
-//! How the command ends when it cannot go on: full disks, closed pipes, signals, killed job_context.rs.
+//! How the command ends when it cannot go on: full disks, closed pipes, signals, killed workers.
 
 use std::fs;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -105,7 +105,7 @@ fn a_killed_worker_is_replaced_and_told() {
     assert!(!desk.path("c.png").exists());
 }
 
-/// Ctrl-C on a terminal goes to coordinator and job_context.rs alike.
+/// Ctrl-C on a terminal goes to coordinator and workers alike.
 #[test]
 fn a_signal_to_all_at_once_is_the_coordinators_to_act_on() {
     for (signal, name) in [(libc::SIGINT, "SIGINT"), (libc::SIGHUP, "SIGHUP"), (libc::SIGTERM, "SIGTERM")] {

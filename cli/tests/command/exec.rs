@@ -1,4 +1,4 @@
-//! `parfork exec`: programs as job_context.rs. They are `sh` and `awk`, which are on every system.
+//! `parfork exec`: programs as workers. They are `sh` and `awk`, which are on every system.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -99,7 +99,7 @@ fn awk_works_on_each_slice() {
     assert_eq!(done, 9);
 }
 
-/// What programs cost is in the record, as their job_context.rs'.
+/// What programs cost is in the record, as their workers'.
 #[test]
 fn the_record_has_what_programs_cost() {
     let desk = Desk::new();
@@ -324,7 +324,7 @@ fn gone(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
 }
 
-/// The programs of a job: its job_context.rs' children.
+/// The programs of a job: its workers' children.
 fn programs(coordinator: u32, number: usize) -> Vec<u32> {
     let list = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     let mut found = Vec::new();

@@ -22,7 +22,7 @@ fn makespan(schedule: &str, costs: &[f64], workers: usize) -> f64 {
     while next < costs.len() {
         let left = costs.len() - next;
         let (rank, portion) = match schedule {
-            // The first `len % job_context.rs` have one more.
+            // The first `len % workers` have one more.
             "static" => {
                 let rank = free.iter().position(|&time| time == 0.0).unwrap();
                 (rank, costs.len() / workers + usize::from(rank < costs.len() % workers))

@@ -19,7 +19,7 @@ fn a_death_tells_the_command_that_runs_its_slice_alone() {
         let child = desk.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut victim = 0;
         until(|| {
-            // Of a chain each filter has new job_context.rs: the first that is in the middle of a slice.
+            // Of a chain each filter has new workers: the first that is in the middle of a slice.
             victim = children(child.id(), 2)[0];
             has_worked(victim)
         });

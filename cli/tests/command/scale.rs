@@ -234,7 +234,7 @@ fn runs_of_different_things_do_not_mix() {
         fs::write(desk.path("out/runs.jsonl"), theirs).unwrap();
         desk.fails_in_folder("out", &format!("{SMALL} -o out"), 3, words);
     }
-    // Other numbers of job_context.rs, sizes and engines are more of the same.
+    // Other numbers of workers, sizes and engines are more of the same.
     fs::write(desk.path("out/runs.jsonl"), &ours).unwrap();
     desk.ok(&format!("{} --engines serial,threads,serial -o out", SMALL.replace("60x40", "60x40,30x20,60x40")));
     assert_eq!(lines(&desk, "out/runs.jsonl").len(), 1 + 15 + 5 + 10 + 10);

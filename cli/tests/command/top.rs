@@ -22,7 +22,7 @@ fn send(pid: u32, signal: Signal) {
     kill(Pid::from_raw(pid as i32), signal).unwrap();
 }
 
-/// A job whose two job_context.rs have begun and were stopped, so that nothing changes until somebody changes it.
+/// A job whose two workers have begun and were stopped, so that nothing changes until somebody changes it.
 fn stopped_job(desk: &Desk, line: &str) -> (Child, Vec<u32>) {
     let job = desk.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let workers = children(job.id(), 2);

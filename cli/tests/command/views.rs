@@ -28,7 +28,7 @@ fn pages(desk: &Desk) -> Vec<(&'static str, PathBuf)> {
     ["set", "chain", "product", "sum", "many", "death"].map(|name| (name, desk.path(&format!("{name}.html")))).into()
 }
 
-/// A run one of whose job_context.rs is killed.
+/// A run one of whose workers is killed.
 fn with_death(desk: &Desk) {
     let steps = if cfg!(debug_assertions) { 8000 } else { 300_000 };
     let line = format!(

@@ -20,7 +20,7 @@ pub(super) struct CpuSpread {
 }
 
 impl CpuSpread {
-    /// Looks, in job number `job` with so many `job_context.rs`, if it is time to: moves worker `rank`, which calls this, if it has shared
+    /// Looks, in job number `job` with so many `workers`, if it is time to: moves worker `rank`, which calls this, if it has shared
     /// its CPU for long.
     pub(super) fn keep(&mut self, board: &ControlPage, job: u64, rank: usize, workers: usize) {
         if !job.is_multiple_of(PAUSE) {

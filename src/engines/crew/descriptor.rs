@@ -1,4 +1,4 @@
-//! What job_context.rs who stay are told of a job: numbers on the board.
+//! What workers who stay are told of a job: numbers on the board.
 //!
 //! They were forked before the job was known, so that nothing of it is in their memory but the program's code. Everything that
 //! they read is copied first and checked, and what it says of memory is asked of the kernel.
@@ -22,7 +22,7 @@ pub(super) struct JobDescriptor {
     pub(super) layout: Layout,
     pub(super) split: Split,
     pub(super) schedule: Schedule,
-    /// How many job_context.rs are dealt slices, and how many of them are processes of their own.
+    /// How many workers are dealt slices, and how many of them are processes of their own.
     pub(super) dealt: usize,
     pub(super) processes: usize,
     /// Which slices, if not all.

@@ -43,7 +43,7 @@ pub(super) fn read_descriptor(words: &[u64]) {
     }
 }
 
-/// A crew's job_context.rs, and what they have been told.
+/// A crew's workers, and what they have been told.
 pub(crate) struct WorkerPool {
     board: ControlPage,
     workers: usize,
@@ -62,7 +62,7 @@ pub(crate) struct WorkerPool {
     tag: u64,
     /// Of which job the journal is.
     journal: Option<JobTag>,
-    /// The arrays that job_context.rs may have mapped.
+    /// The arrays that workers may have mapped.
     known: BTreeSet<u64>,
     /// The process that has this crew.
     by: Stamp,
@@ -76,7 +76,7 @@ pub(crate) struct CrewJob<'t> {
 }
 
 impl WorkerPool {
-    /// Forks so many job_context.rs, whenever `may_fork` says yes, of at most as many as `most` there will ever be.
+    /// Forks so many workers, whenever `may_fork` says yes, of at most as many as `most` there will ever be.
     ///
     /// # Errors
     /// If there is no memory for the board, or the system makes fewer processes.
@@ -117,7 +117,7 @@ impl WorkerPool {
         Ok(hands)
     }
 
-    /// How many job_context.rs there are, the coordinator not counted.
+    /// How many workers there are, the coordinator not counted.
     pub(crate) fn workers(&self) -> usize {
         self.workers
     }
@@ -137,7 +137,7 @@ impl WorkerPool {
         self.joins_in = joins_in;
     }
 
-    /// Lets there be another number of job_context.rs.
+    /// Lets there be another number of workers.
     pub(crate) fn resize(&mut self, workers: usize) -> Result<()> {
         self.check()?;
         if workers != self.workers {
@@ -178,12 +178,12 @@ impl WorkerPool {
         run_rounds(work, labour, orders, &mut AtCrewJob { hands: self, task, remaining: Vec::new() })
     }
 
-    /// Ends all job_context.rs; the next job has new ones.
+    /// Ends all workers; the next job has new ones.
     pub(crate) fn end_workers(&mut self) {
         self.crowd = None;
     }
 
-    /// Lets all job_context.rs be there and be new, if one is missing.
+    /// Lets all workers be there and be new, if one is missing.
     fn gather(&mut self) -> Result<()> {
         let is_intact = self.nursery.as_ref().is_some_and(ForkServer::is_intact);
         // It may be over also when time is up just after all have come to the end of a job, which is done then.
@@ -198,12 +198,12 @@ impl WorkerPool {
         }
         // One of those who are gone may have written over it: it is not taken for told.
         self.bill.clear();
-        // What is there now may be the next job's number, which new job_context.rs would take for one that is over.
+        // What is there now may be the next job's number, which new workers would take for one that is over.
         self.board.head().job.store(self.job, Ordering::Release);
         let berths = self.board.laid_out(Layout { workers: self.workers, slices: 0, loans: 0, answer: 0, log: 0 })?;
         berths.reserve_slots()?;
         loop {
-            // SAFETY: all job_context.rs are gone.
+            // SAFETY: all workers are gone.
             #[allow(unsafe_code)]
             unsafe {
                 berths.clear_for_new_workers();
@@ -227,7 +227,7 @@ impl WorkerPool {
                     self.nursery = None;
                     return Err(self.too_few(0, source));
                 }
-                // Somebody has killed it, and its job_context.rs with it.
+                // Somebody has killed it, and its workers with it.
                 Err(_) => self.nursery = None,
             }
         }
@@ -353,7 +353,7 @@ impl WorkerPool {
     }
 }
 
-/// Forks the process that forks the job_context.rs.
+/// Forks the process that forks the workers.
 ///
 /// # Safety
 /// As for [`child::spawn`].

@@ -22,7 +22,7 @@ pub(super) struct WorkerInit<'b> {
     pub(super) rank: usize,
     pub(super) ways: &'b PreFork,
     pub(super) coordinator: u32,
-    /// How many job_context.rs there are, on how many CPUs.
+    /// How many workers there are, on how many CPUs.
     pub(super) workers: usize,
     pub(super) cpus: usize,
     /// The last call before its birth, and the job of that.

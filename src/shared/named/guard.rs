@@ -15,7 +15,7 @@ use crate::shared::{Element, Shared, raw_view};
 use crate::slices::Extent;
 use crate::sys::lock::Lock;
 
-/// A segment that nobody writes as long as this lives. Lend `&guard` to a job to have all job_context.rs read it.
+/// A segment that nobody writes as long as this lives. Lend `&guard` to a job to have all workers read it.
 #[derive(Debug)]
 #[must_use = "the lock is given back when it is dropped"]
 pub struct ReadGuard<'n, T: Element, D: Dimension> {

@@ -31,7 +31,7 @@ fn the_journal_goes_from_free_to_taken_to_saved_to_done() {
 #[test]
 fn what_is_to_be_put_back_first_is_saved_as_soon_as_it_is_taken() {
     let board = board();
-    // SAFETY: there are no job_context.rs.
+    // SAFETY: there are no workers.
     unsafe { board.enter(3, SliceState::Restore) };
     assert_eq!(board.take(0, 3, Instant::now()), Some(true));
     assert_eq!(board.state(3).1, SliceState::Saved { rank: 0 });
@@ -44,7 +44,7 @@ fn what_was_not_written_by_who_knows_the_key_is_damage() {
     let board = board();
     let words = [SliceState::Free, SliceState::Restore, SliceState::Aside, SliceState::Taken { rank: 1 }];
     for (slice, state) in words.into_iter().enumerate() {
-        // SAFETY: there are no job_context.rs.
+        // SAFETY: there are no workers.
         unsafe { board.enter(slice, state) };
     }
     assert_eq!(board.take(1, 4, Instant::now()), Some(false));

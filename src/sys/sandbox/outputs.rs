@@ -1,7 +1,7 @@
 //! What confined processes print: it goes into pipes, and the coordinator writes it to its own standard output and error.
 //!
 //! A worker that had the terminal would read what is typed there, and one that had a log's descriptor could write over it, or make it shorter.
-//! The coordinator looks for something to forward whenever it looks at its job_context.rs, and never waits for who reads it but at the end.
+//! The coordinator looks for something to forward whenever it looks at its workers, and never waits for who reads it but at the end.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -37,7 +37,7 @@ impl Pipe {
     fn new() -> io::Result<Self> {
         let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
         fcntl(&read, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        // With less room job_context.rs wait more often.
+        // With less room workers wait more often.
         let _ = fcntl(&write, FcntlArg::F_SETPIPE_SZ(CAPACITY));
         Ok(Self { read, write })
     }
@@ -69,7 +69,7 @@ impl Pipe {
 }
 
 impl Outputs {
-    /// How long the one who reads what the coordinator prints may take nothing, before the rest of what job_context.rs printed is lost.
+    /// How long the one who reads what the coordinator prints may take nothing, before the rest of what workers printed is lost.
     const PATIENCE: Duration = Duration::from_secs(5);
 
     pub(crate) fn new() -> io::Result<Self> {

@@ -13,7 +13,7 @@ use std::ptr::null_mut;
 
 use nix::errno::Errno;
 
-/// A socket through which job_context.rs send the coordinator their listeners.
+/// A socket through which workers send the coordinator their listeners.
 #[derive(Debug)]
 pub(crate) struct Reports {
     coordinators: OwnedFd,
@@ -130,7 +130,7 @@ impl Listener {
     }
 }
 
-/// The coordinator's side, for one round of job_context.rs: their listeners.
+/// The coordinator's side, for one round of workers: their listeners.
 #[derive(Debug, Default)]
 pub(crate) struct Receiver {
     listeners: Vec<Listener>,

@@ -2,7 +2,7 @@
 //!
 //! A picture is a (height, width, channels) array of `u8` or `u16`; channels are 1 gray, 2 gray + alpha, 3 RGB,
 //! 4 RGBA. [`Filter::apply`] computes a rectangle of the result and reads the neighbours it needs straight from the
-//! whole input, so that job_context.rs share the picture and no halo is ever copied between them.
+//! whole input, so that workers share the picture and no halo is ever copied between them.
 //!
 //! **The same bits, however the result is cut**: every output sample comes from the same sequence of scalar
 //! operations wherever it stands in the rectangle. Rows pass through a window of a few padded rows that stays in

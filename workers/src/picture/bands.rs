@@ -1,5 +1,5 @@
 //! Pictures written in pieces: each worker codes bands of rows, each to a place of its own, and the coordinator strings
-//! them together. Where they are cut, the picture's shape alone decides: the same bytes for any number of job_context.rs and any
+//! them together. Where they are cut, the picture's shape alone decides: the same bytes for any number of workers and any
 //! schedule.
 
 use std::ops::Range;
@@ -31,7 +31,7 @@ pub(super) struct Bands {
 }
 
 impl Bands {
-    /// Lets job_context.rs code the bands of a picture, whose samples are in C order. A band has a multiple of `step` rows, but for
+    /// Lets workers code the bands of a picture, whose samples are in C order. A band has a multiple of `step` rows, but for
     /// the last, and room for as many bytes as `most` says of so many rows. `coder` is given all samples, the rows to code
     /// and where to; it answers how many bytes it wrote, and a number of its own.
     pub(super) fn of<S: Pod + Send + Sync>(

@@ -28,12 +28,12 @@ pub fn write(out: &mut AtomicFile, picture: &Picture, format: Format) -> Result<
     write_with(Settings { engine: Engine::Serial, ..Settings::default() }, out, picture, format).map(drop)
 }
 
-/// As [`write()`], by job_context.rs where the format is coded, and can be in pieces: PNG and JPEG, whose bytes are the same for any
+/// As [`write()`], by workers where the format is coded, and can be in pieces: PNG and JPEG, whose bytes are the same for any
 /// number of them.
 /// The report is that of their job, if there was one. The settings' split and slice have no say.
 ///
 /// # Errors
-/// As [`write()`] and [`Job::run`](parfork::Job::run), and if there is too little memory for what the job_context.rs write: as much as
+/// As [`write()`] and [`Job::run`](parfork::Job::run), and if there is too little memory for what the workers write: as much as
 /// the picture has, for JPEG twice as much.
 pub fn write_with(
     settings: Settings<'_>,

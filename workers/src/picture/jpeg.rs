@@ -1,4 +1,4 @@
-//! JPEG, written by job_context.rs: each codes bands of rows as a picture of its own, with the same tables, of which the coded data
+//! JPEG, written by workers: each codes bands of rows as a picture of its own, with the same tables, of which the coded data
 //! are one restart interval of the whole (ITU-T T.81, E.1.4).
 //!
 //! A restart interval knows nothing of those before it and ends at a byte; so does a picture.

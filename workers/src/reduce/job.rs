@@ -12,7 +12,7 @@ const ACROSS: usize = 16;
 /// Reduces the elements that `bytes` hold, in the order of memory.
 ///
 /// The job's output is a table of partial results, 16 to a row, one for each [`BLOCK`] elements; the settings' split
-/// cuts that table. The answer has the same bits for every split, schedule, engine and number of job_context.rs.
+/// cuts that table. The answer has the same bits for every split, schedule, engine and number of workers.
 ///
 /// ```
 /// use parfork_workers::reduce::{self, Number, Op};

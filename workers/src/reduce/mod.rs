@@ -1,7 +1,7 @@
 //! Sum, mean, min, max and norm of an array of any real dtype that a .npy file can hold.
 //!
 //! The elements, in the order they lie in memory, are cut into blocks of [`BLOCK`]; [`block`] makes a [`Partial`] of each,
-//! anywhere, and [`fold`] puts the partials together in block order. Neither knows how blocks were given to job_context.rs,
+//! anywhere, and [`fold`] puts the partials together in block order. Neither knows how blocks were given to workers,
 //! so the answer has the same bits for any number of them.
 //!
 //! How good the answers are:

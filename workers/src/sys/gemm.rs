@@ -27,7 +27,7 @@ impl Scalar for f64 {
 /// Sets `out` to `a` times `b`: shapes (m, k), (k, n) and (m, n), any strides, any size zero. What `out` held is not read.
 ///
 /// Its bits depend on the three shapes and on which strides are 1, so whoever promises the same bits for any cut must
-/// call it with the same shapes and layouts; `job_context.rs::matmul` does.
+/// call it with the same shapes and layouts; `workers::matmul` does.
 ///
 /// # Panics
 ///

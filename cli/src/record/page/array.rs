@@ -143,7 +143,10 @@ impl<'r> Paper<'r> {
             {
                 axis.into_iter().for_each(|axis| cell[axis] = at);
             }
-            self.record.grid.slice_of(&cell).map_or(CellOwner { rank: None, retried: false }, |slice| self.owners[slice])
+            self.record
+                .grid
+                .slice_of(&cell)
+                .map_or(CellOwner { rank: None, retried: false }, |slice| self.owners[slice])
         };
         // Runs of a line that are also in the line before are one rectangle with those.
         let mut open: BTreeMap<(usize, usize), (usize, CellOwner)> = BTreeMap::new();

@@ -17,13 +17,13 @@ use super::{Part, Record};
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
-/// How many colours there are for job_context.rs. They are told apart by people with any colour vision (Okabe and Ito 2008), and
+/// How many colours there are for workers. They are told apart by people with any colour vision (Okabe and Ito 2008), and
 /// numbers stand beside them.
 const COLOURS: usize = 7;
 
 /// A page about one or more jobs that followed each other.
 ///
-/// It is one file, which opens from disk in any browser: arrays with their slices in the colours of the job_context.rs, a timeline,
+/// It is one file, which opens from disk in any browser: arrays with their slices in the colours of the workers, a timeline,
 /// where the time went, memory, addresses, deaths, settings.
 #[derive(Clone, Debug)]
 #[must_use]

@@ -43,7 +43,7 @@ pub(super) fn legend(record: &Record, html: &mut String) {
     html.push_str("</ul>\n");
 }
 
-/// Where the time of all job_context.rs went: each bar begins where the one above ends.
+/// Where the time of all workers went: each bar begins where the one above ends.
 pub(super) fn waterfall(record: &Record, html: &mut String) {
     let waterfall = record.waterfall();
     let _ = writeln!(

@@ -1,4 +1,4 @@
-//! What coordinator and job_context.rs did when: a lane for each, on one axis.
+//! What coordinator and workers did when: a lane for each, on one axis.
 //!
 //! Each lane is a drawing of its own, stretched to the width there is; names and times are text beside and below, so that they
 //! can be read on any screen. What is narrower than a point of a wide screen is drawn together.
@@ -7,11 +7,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::super::units::{count, duration};
-use super::super::{Attempt, Activity, Record};
-use super::super::{Part, Interval};
+use super::super::{Activity, Attempt, Record};
+use super::super::{Interval, Part};
 use super::{COLOURS, Text, chip, colour};
 
-/// More job_context.rs have no lane.
+/// More workers have no lane.
 const MOST_LANES: usize = 64;
 
 /// How many pieces all lanes may have together, and one at least and at most.

@@ -1,4 +1,4 @@
-//! PNG, written by job_context.rs, each of which filters and deflates bands of rows; `image` reads it.
+//! PNG, written by workers, each of which filters and deflates bands of rows; `image` reads it.
 //!
 //! Rows of a band need nothing but the rows above them, which are in the picture; its deflated bytes need nothing of the
 //! others' and end at a byte. So bands in their order are one stream, a chunk of the file each.
