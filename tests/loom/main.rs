@@ -54,7 +54,7 @@ use loom::thread::JoinHandle;
 
 fn main() -> ExitCode {
     let trials = barriers::MODELS.iter().chain(calls::MODELS).chain(ends::MODELS).chain(rounds::MODELS);
-    let trials = trials.chain(fork_server::MODELS);
+    let trials = trials.chain(fork_server::MODELS).chain(words::MODELS);
     let trials = trials.map(|&(name, model)| {
         Trial::test(name, move || {
             model();
