@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
 
+use crate::atomic::{futex, step};
 use crate::barrier::{Barrier, Broken};
-use crate::patience::Patience;
-use crate::words::{futex, step};
+use crate::spin_policy::SpinPolicy;
 use crate::{Model, at_every_step, explore, models, spawn, spawn_watched};
 
 pub const MODELS: &[Model] = models![
@@ -35,8 +35,8 @@ impl Place {
         Arc::new(Self { barrier: Barrier::default(), cells: (0..participants).map(|_| UnsafeCell::new(0)).collect() })
     }
 
-    fn meet(&self) -> Result<(), Broken> {
-        self.barrier.meet(self.cells.len() as u32, Patience::new(self.cells.len(), 1))
+    fn arrive_and_wait(&self) -> Result<(), Broken> {
+        self.barrier.arrive_and_wait(self.cells.len() as u32, SpinPolicy::new(self.cells.len(), 1))
     }
 
     /// Loom fails if somebody else may be reading it or writing it.
@@ -62,7 +62,7 @@ impl Place {
     /// Writes, meets, reads what others wrote.
     fn share(&self, rank: usize, doomed: &[usize], round: u32) -> Result<(), Broken> {
         self.write(rank, round);
-        self.meet()?;
+        self.arrive_and_wait()?;
         self.read((0..self.cells.len()).filter(|other| *other == rank || !doomed.contains(other)), round);
         Ok(())
     }
@@ -77,7 +77,7 @@ fn meetings(participants: usize, rounds: u32, interruptions: Option<usize>) {
             move || {
                 for round in 1..=rounds {
                     place.share(rank, &[], round).unwrap();
-                    place.meet().unwrap();
+                    place.arrive_and_wait().unwrap();
                 }
             }
         };
@@ -121,10 +121,11 @@ fn death(participants: usize, times: u32, interruptions: Option<usize>, about_it
         let live = |rank| {
             let place = place.clone();
             move || {
-                let met = (1..times).try_fold((), |(), _| place.meet()).and_then(|()| place.share(rank, &[0], 1));
+                let met =
+                    (1..times).try_fold((), |(), _| place.arrive_and_wait()).and_then(|()| place.share(rank, &[0], 1));
                 if let Some(error) = error {
                     // With an error there is no meeting ever after, not even with oneself.
-                    assert!(met.is_ok() || (met == Err(error) && place.meet() == Err(error)));
+                    assert!(met.is_ok() || (met == Err(error) && place.arrive_and_wait() == Err(error)));
                 } else {
                     met.unwrap();
                 }
@@ -193,7 +194,7 @@ fn one_dies_while_it_breaks_it() {
             own.barrier.break_for(Some(0));
         };
         let doomed = spawn_watched(Some(steps), fail, move || its.barrier.break_for(Some(0)));
-        assert_eq!(place.meet(), Err(Broken { by: Some(0) }));
+        assert_eq!(place.arrive_and_wait(), Err(Broken { by: Some(0) }));
         doomed.join().unwrap()
     });
 }
@@ -205,12 +206,12 @@ fn one_dies_while_it_leaves() {
         let place = Place::new(2);
         let (own, its) = (place.clone(), place.clone());
         let leave = move || {
-            own.meet().unwrap();
+            own.arrive_and_wait().unwrap();
             own.barrier.leave(0);
         };
         let doomed = spawn_watched(Some(steps), leave, move || its.barrier.break_for(Some(0)));
-        let _ = place.meet();
-        assert_eq!(place.meet(), Err(Broken { by: Some(0) }));
+        let _ = place.arrive_and_wait();
+        assert_eq!(place.arrive_and_wait(), Err(Broken { by: Some(0) }));
         doomed.join().unwrap()
     });
 }
@@ -222,7 +223,7 @@ fn time_is_up_just_when_the_last_comes() {
         let there = place.clone();
         let last = loom::thread::spawn(move || {
             there.write(1, 1);
-            there.meet()
+            there.arrive_and_wait()
         });
         place.write(0, 1);
         let mut arrival = place.barrier.arrive(2);

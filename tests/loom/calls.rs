@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
 
-use crate::call::Call;
-use crate::ears::Ears;
-use crate::end::{Arrival, Deeds, End, Roll};
+use crate::atomic::{AtomicU64, Ordering, step};
+use crate::doorbell::Doorbell;
+use crate::end::{Arrival, End, RoundKey, WorkDigest};
 use crate::ends::attend;
-use crate::patience::Patience;
-use crate::words::{AtomicU64, Ordering, step};
+use crate::job_waiter::JobWaiter;
+use crate::spin_policy::SpinPolicy;
 use crate::{Model, at_every_step, explore, models, spawn};
 
 pub const MODELS: &[Model] = models![
@@ -22,7 +22,7 @@ pub const MODELS: &[Model] = models![
 
 /// What is on a board, a bill of one number, and what each of two workers makes of it.
 struct Place {
-    call: Call,
+    doorbell: Doorbell,
     job: AtomicU64,
     end: End,
     arrivals: Vec<Arrival>,
@@ -33,7 +33,7 @@ struct Place {
 impl Place {
     fn new(workers: usize) -> Arc<Self> {
         Arc::new(Self {
-            call: Call::default(),
+            doorbell: Doorbell::default(),
             job: AtomicU64::default(),
             end: End::default(),
             arrivals: (0..workers).map(|_| Arrival::default()).collect(),
@@ -44,16 +44,16 @@ impl Place {
 
     /// Says that a worker has come to the end of a job.
     fn come(&self, rank: usize, round: u64) {
-        let roll = Roll { key: 42, round };
-        self.end.arrive(&self.arrivals[rank], roll, rank, Deeds::default(), self.arrivals.len());
+        let roll = RoundKey { key: 42, round };
+        self.end.arrive(&self.arrivals[rank], roll, rank, WorkDigest::default(), self.arrivals.len());
     }
 
     /// A worker's life of so many jobs.
     fn live(self: Arc<Self>, rank: usize, jobs: u64) {
-        let mut ears = Ears::new(Patience::new(9, 1), self.call.heard(), 0);
+        let mut waiter = JobWaiter::new(SpinPolicy::new(9, 1), self.doorbell.last_ticket(), 0);
         for job in 1..=jobs {
-            ears.listen(&self.call, &self.job);
-            assert_eq!(ears.job(), job);
+            waiter.wait_for_job(&self.doorbell, &self.job);
+            assert_eq!(waiter.job(), job);
             step();
             let told = self.bill.with(|bill| {
                 // SAFETY: nobody writes it, or loom has just ended the model.
@@ -66,8 +66,8 @@ impl Place {
             self.come(rank, job);
         }
         // Until it is told to leave.
-        ears.listen(&self.call, &self.job);
-        assert_eq!(ears.job(), u64::MAX);
+        waiter.wait_for_job(&self.doorbell, &self.job);
+        assert_eq!(waiter.job(), u64::MAX);
     }
 
     /// Tells what a job is, and calls. Loom fails if somebody may still be reading of the one before.
@@ -78,19 +78,19 @@ impl Place {
         });
         self.end.clear_bell();
         self.job.store(job, Ordering::Release);
-        self.call.out();
+        self.doorbell.ring();
     }
 
     /// Tells all to leave.
     fn dismiss(&self) {
         self.job.store(u64::MAX, Ordering::Release);
-        self.call.out();
+        self.doorbell.ring();
     }
 
     /// The coordinator's part of a job's end, without the dead.
     fn attend(&self, round: u64, dead: &[usize]) {
         dead.iter().for_each(|_| self.end.count_dead());
-        attend(&self.end, &self.arrivals, Roll { key: 42, round }, dead).unwrap();
+        attend(&self.end, &self.arrivals, RoundKey { key: 42, round }, dead).unwrap();
     }
 
     fn check(&self, ranks: std::ops::Range<usize>, job: u64) {
@@ -144,8 +144,8 @@ fn one_dies_and_the_other_has_come_to_the_end() {
         let place = Place::new(2);
         let (doomed, other) = (place.clone(), place.clone());
         let doomed = spawn(Some(steps), move || {
-            let mut ears = Ears::new(Patience::new(9, 1), doomed.call.heard(), 0);
-            ears.listen(&doomed.call, &doomed.job);
+            let mut waiter = JobWaiter::new(SpinPolicy::new(9, 1), doomed.doorbell.last_ticket(), 0);
+            waiter.wait_for_job(&doomed.doorbell, &doomed.job);
             step();
             doomed.come(0, 1);
         });

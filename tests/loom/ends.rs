@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
 
-use crate::end::{Arrival, Deeds, End, Over, Roll};
-use crate::patience::Patience;
-use crate::words::{futex, step};
+use crate::atomic::{futex, step};
+use crate::end::{Arrival, End, EndedEarly, RoundKey, WorkDigest};
+use crate::spin_policy::SpinPolicy;
 use crate::{Model, at_every_step, explore, models, spawn};
 
 pub const MODELS: &[Model] = models![
@@ -32,8 +32,8 @@ impl Place {
         Arc::new(Self { end: End::default(), arrivals, cells: (0..workers).map(|_| UnsafeCell::new(0)).collect() })
     }
 
-    fn roll(round: u64) -> Roll {
-        Roll { key: 42, round }
+    fn roll(round: u64) -> RoundKey {
+        RoundKey { key: 42, round }
     }
 
     /// A worker's part of a round. Loom fails if somebody else may be at the cell.
@@ -43,11 +43,11 @@ impl Place {
             // SAFETY: exclusive, or loom has just ended the model.
             unsafe { *cell = round }
         });
-        self.end.arrive(&self.arrivals[rank], Self::roll(round), rank, Deeds::default(), self.arrivals.len());
+        self.end.arrive(&self.arrivals[rank], Self::roll(round), rank, WorkDigest::default(), self.arrivals.len());
     }
 
     /// The coordinator's: waits for all but the dead as [`attend`] does, and reads what they did.
-    fn attend(&self, round: u64, dead: &[usize]) -> Result<(), Over> {
+    fn attend(&self, round: u64, dead: &[usize]) -> Result<(), EndedEarly> {
         attend(&self.end, &self.arrivals, Self::roll(round), dead)?;
         for (rank, cell) in self.cells.iter().enumerate().filter(|(rank, _)| !dead.contains(rank)) {
             let seen = cell.with(|cell| {
@@ -55,7 +55,7 @@ impl Place {
                 unsafe { *cell }
             });
             assert_eq!(seen, round, "of {rank}");
-            assert!(self.arrivals[rank].has_done(Self::roll(round), rank, Deeds::default()));
+            assert!(self.arrivals[rank].has_done(Self::roll(round), rank, WorkDigest::default()));
         }
         Ok(())
     }
@@ -63,9 +63,9 @@ impl Place {
 
 /// Waits until all have come but the dead, in the order of `engines/supervise.rs`: it looks, says that it sleeps, looks once more, and
 /// sleeps.
-pub fn attend(end: &End, arrivals: &[Arrival], roll: Roll, dead: &[usize]) -> Result<(), Over> {
+pub fn attend(end: &End, arrivals: &[Arrival], roll: RoundKey, dead: &[usize]) -> Result<(), EndedEarly> {
     let have_come =
-        || arrivals.iter().enumerate().all(|(rank, arrival)| dead.contains(&rank) || arrival.has_come(roll, rank));
+        || arrivals.iter().enumerate().all(|(rank, arrival)| dead.contains(&rank) || arrival.has_arrived(roll, rank));
     let mut bell = None;
     loop {
         if let Some(over) = end.over() {
@@ -101,7 +101,7 @@ fn death(workers: usize, interruptions: Option<usize>) {
         let doomed = live(0, Some(steps));
         let others: Vec<_> = (1..workers).map(|rank| live(rank, None)).collect();
         let died = doomed.join().unwrap();
-        let dead: &[usize] = if died && !place.arrivals[0].has_come(Place::roll(1), 0) { &[0] } else { &[] };
+        let dead: &[usize] = if died && !place.arrivals[0].has_arrived(Place::roll(1), 0) { &[0] } else { &[] };
         if died {
             place.end.count_dead();
         }
@@ -125,7 +125,7 @@ fn one_gives_up_just_as_the_coordinator_falls_asleep() {
         let (there, other) = (place.clone(), place.clone());
         let fails = spawn(None, move || there.end.give_up(Some(0)));
         let comes = spawn(None, move || other.work(1, 1));
-        assert_eq!(place.attend(1, &[]), Err(Over { by: Some(0) }));
+        assert_eq!(place.attend(1, &[]), Err(EndedEarly { by: Some(0) }));
         assert!(!fails.join().unwrap() && !comes.join().unwrap());
     });
 }
@@ -137,7 +137,7 @@ fn the_coordinator_lets_go_who_has_come() {
             let there = place.clone();
             let worker = spawn(None, move || {
                 there.work(0, 1);
-                assert_eq!(there.end.wait_for_release(Patience::new(2, 1)), released);
+                assert_eq!(there.end.wait_for_release(SpinPolicy::new(2, 1)), released);
             });
             place.attend(1, &[]).unwrap();
             if released {

@@ -8,8 +8,8 @@ use loom::cell::UnsafeCell;
 use loom::sync::Mutex;
 use loom::thread::JoinHandle;
 
+use crate::atomic::{AtomicU32, Ordering, futex, step};
 use crate::held::{tell, wait_until_held};
-use crate::words::{AtomicU32, Ordering, futex, step};
 use crate::{Model, at_every_step, models, spawn_watched};
 
 pub const MODELS: &[Model] = models![no_worker_is_at_work_that_nobody_waits_for];

@@ -6,40 +6,40 @@
 
 #![allow(clippy::arc_with_non_send_sync, reason = "loom's threads take turns on one")]
 
+mod atomic;
 mod barriers;
 mod calls;
 mod ends;
 mod fork_server;
 mod rounds;
-mod words;
 
 // With their unit tests, which are not for loom's atomics and not called here.
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/barrier.rs"]
 mod barrier;
 #[allow(dead_code, unused_imports)]
-#[path = "../../src/sync/call.rs"]
-mod call;
-#[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/dealer.rs"]
 mod dealer;
 #[allow(dead_code, unused_imports)]
-#[path = "../../src/sync/ears.rs"]
-mod ears;
+#[path = "../../src/sync/doorbell.rs"]
+mod doorbell;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/end.rs"]
 mod end;
 #[path = "../../src/sync/held.rs"]
 mod held;
 #[allow(dead_code, unused_imports)]
-#[path = "../../src/sync/journal.rs"]
-mod journal;
-#[allow(dead_code, clippy::absurd_extreme_comparisons)]
-#[path = "../../src/sync/patience.rs"]
-mod patience;
+#[path = "../../src/sync/job_waiter.rs"]
+mod job_waiter;
+#[allow(dead_code, unused_imports)]
+#[path = "../../src/sync/slice_table.rs"]
+mod slice_table;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/slices/schedule.rs"]
 mod slices;
+#[allow(dead_code, clippy::absurd_extreme_comparisons)]
+#[path = "../../src/sync/spin_policy.rs"]
+mod spin_policy;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/tag.rs"]
 mod tag;
@@ -54,7 +54,7 @@ use loom::thread::JoinHandle;
 
 fn main() -> ExitCode {
     let trials = barriers::MODELS.iter().chain(calls::MODELS).chain(ends::MODELS).chain(rounds::MODELS);
-    let trials = trials.chain(fork_server::MODELS).chain(words::MODELS);
+    let trials = trials.chain(fork_server::MODELS).chain(atomic::MODELS);
     let trials = trials.map(|&(name, model)| {
         Trial::test(name, move || {
             model();

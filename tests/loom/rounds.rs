@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
 
+use crate::atomic::{AtomicU64, Ordering, step};
 use crate::dealer::Dealer;
-use crate::end::{Arrival, Deeds, End, Roll};
+use crate::end::{Arrival, End, RoundKey, WorkDigest};
 use crate::ends::attend;
-use crate::journal::{Journal, SliceState};
+use crate::slice_table::{SliceState, SliceTable};
 use crate::slices::Schedule;
-use crate::words::{AtomicU64, Ordering, step};
 use crate::{Model, at_every_step, explore, models, spawn};
 
 pub const MODELS: &[Model] = models![
@@ -51,8 +51,8 @@ impl Job {
         Arc::new(job)
     }
 
-    fn journal(&self) -> Journal<'_> {
-        Journal { states: &self.states, answers: &self.answers, key: 42 }
+    fn journal(&self) -> SliceTable<'_> {
+        SliceTable { states: &self.states, answers: &self.answers, key: 42 }
     }
 
     /// What a worker does with a slice that it was dealt: the word that says that it is done, unless it was not free. Loom fails if
@@ -173,14 +173,14 @@ fn a_slice_that_is_dealt_twice_is_taken_once() {
 /// A job of three slices: the coordinator waits for all but the dead one, then does, for a second round's worker, what is missing:
 /// nobody else writes there any more.
 fn a_round_with_a_death_is_completed_by_the_next() {
-    let roll = |round| Roll { key: 42, round };
+    let roll = |round| RoundKey { key: 42, round };
     at_every_step(Some(2), move |steps| {
         let job = Job::new(3);
         let dealer = Dealer { schedule: Schedule::DYNAMIC, slices: 3, workers: 2 };
         let labour = |rank: usize| {
             let job = job.clone();
             move || {
-                let mut deeds = Deeds::default();
+                let mut deeds = WorkDigest::default();
                 for slice in (0..).map_while(|runs| dealer.deal(&job.dealt, rank, runs)).flatten() {
                     deeds.add(job.work(rank, slice).unwrap());
                 }
