@@ -112,12 +112,12 @@ fn spawn_watched(
     bury: impl FnOnce() + 'static,
 ) -> JoinHandle<bool> {
     loom::thread::spawn(move || {
-        words::doom(doom);
+        atomic::doom(doom);
         let lived = catch_unwind(AssertUnwindSafe(life));
-        words::doom(None);
+        atomic::doom(None);
         match lived {
             Ok(()) => false,
-            Err(end) if end.is::<words::Dead>() => {
+            Err(end) if end.is::<atomic::Dead>() => {
                 bury();
                 true
             }
