@@ -31,8 +31,8 @@ fn main() -> parfork::Result<()> {
     }
     let dealt = deal_many(&mut crews[1]);
     for (crew, workers) in crews.iter_mut().zip([2, 2, 8, 32, 128, 256]) {
-        let joins_in = crew.workers() < workers;
-        crew.coordinator_works(joins_in);
+        let coordinator_works = crew.workers() < workers;
+        crew.coordinator_works(coordinator_works);
         let line = &Shared::<u8, _>::zeros(workers)?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).build().expect("threads");
         let (mut ours, mut rayons) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
@@ -48,7 +48,7 @@ fn main() -> parfork::Result<()> {
                 }));
             }
         }
-        let name = if joins_in { "crew, the coordinator works too" } else { "crew, the coordinator waits" };
+        let name = if coordinator_works { "crew, the coordinator works too" } else { "crew, the coordinator waits" };
         println!("| {name} | {workers} | {} | {} |", cell(&mut ours[0]), cell(&mut ours[1]));
         println!("| rayon::broadcast | {workers} | {} | {} |", cell(&mut rayons[0]), cell(&mut rayons[1]));
     }

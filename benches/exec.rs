@@ -49,7 +49,7 @@ fn measure(folder: &Path) -> Result<(), Box<dyn Error>> {
     let shell = "while read -r line; do echo done; done";
     let mut ways: Vec<(&str, usize, Way<'_>)> = vec![
         ("a closure (forked workers)", 20_000, Box::new(closure)),
-        ("a program in Rust (`Guest`)", 20_000, program(Program::new(std::env::current_exe()?), false)),
+        ("a program in Rust (`ProgramWorker`)", 20_000, program(Program::new(std::env::current_exe()?), false)),
     ];
     match c_worker(folder) {
         Some(path) => {

@@ -20,7 +20,7 @@ use crate::report::Report;
 /// struct Moments { sum: f64, squares: f64 }
 ///
 /// let moments = parfork::fork(2, &a, |w, a| {
-///     let mine = w.share_of(a);
+///     let mine = w.slice_of(a);
 ///     if mine.is_empty() { return Err("nothing here") }
 ///     Ok(Moments { sum: mine.sum(), squares: mine.iter().map(|x| x * x).sum() })
 /// })?;

@@ -56,7 +56,7 @@ impl CancelToken {
     /// The request that Ctrl-C (SIGINT), SIGTERM and SIGHUP make, for programs that consist of jobs.
     ///
     /// While a job runs that was given this `CancelToken`, or an output is open that would leave a file behind
-    /// ([`AtomicFile`](crate::formats::Landing)), the first such signal is a request; at any other time, and the second in any
+    /// ([`AtomicFile`](crate::formats::AtomicFile)), the first such signal is a request; at any other time, and the second in any
     /// case, it ends the process with status 128 + signal. Signals that are ignored when this is first called stay ignored.
     ///
     /// # Errors

@@ -41,7 +41,7 @@ impl CrewSettings {
 /// let mut b = Shared::<f64, _>::zeros(1000)?;
 /// for step in 1..=100 {
 ///     crew.run((&a, &mut b), f64::from(step), |w, factor, (a, mut b)| {
-///         b.zip_mut_with(&w.share_of(a), |b, &a| *b += factor * a);
+///         b.zip_mut_with(&w.slice_of(a), |b, &a| *b += factor * a);
 ///     })?;
 /// }
 /// assert_eq!(b.view().sum(), 5050.0 * 1000.0);
@@ -69,13 +69,13 @@ impl Crew {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn with(settings: CrewSettings) -> Result<Self> {
-        let (workers, upbringing) = settings.read()?;
+        let (workers, worker_config) = settings.read()?;
         // SAFETY: each fork is made by the only thread there is, so no other holds anything that a worker could wait for.
         #[allow(unsafe_code)]
-        let hands = unsafe {
-            WorkerPool::start(workers, MOST_WORKERS, upbringing, cpu::count(), process::ensure_single_threaded)
+        let pool = unsafe {
+            WorkerPool::start(workers, MOST_WORKERS, worker_config, cpu::count(), process::ensure_single_threaded)
         };
-        hands.map(Self)
+        pool.map(Self)
     }
 
     /// Forks workers even if this process has other threads.
@@ -87,9 +87,9 @@ impl Crew {
     /// As for [`Job::run_in_threaded_process`](crate::Job::run_in_threaded_process), for every body that the crew will ever run.
     #[allow(unsafe_code)]
     pub unsafe fn start_in_threaded_process(settings: CrewSettings) -> Result<Self> {
-        let (workers, upbringing) = settings.read()?;
+        let (workers, worker_config) = settings.read()?;
         // SAFETY: passed on to the caller.
-        unsafe { WorkerPool::start(workers, MOST_WORKERS, upbringing, cpu::count(), || Ok(())) }.map(Self)
+        unsafe { WorkerPool::start(workers, MOST_WORKERS, worker_config, cpu::count(), || Ok(())) }.map(Self)
     }
 
     /// How many workers there are; this process is not counted.
@@ -104,8 +104,8 @@ impl Crew {
     /// inputs, and while it works nobody looks at deadlines. A panic in its own part ends the job, also one with
     /// [retries](crate::Job::retries), which are for workers. No job can [go on without the
     /// dead](crate::Job::continue_after_death) then.
-    pub fn coordinator_works(&mut self, joins_in: bool) {
-        self.0.set_coordinator_works(joins_in);
+    pub fn coordinator_works(&mut self, coordinator_works: bool) {
+        self.0.set_coordinator_works(coordinator_works);
     }
 
     /// Lets there be another number of workers. They are new ones then.
@@ -120,7 +120,7 @@ impl Crew {
     /// Ends all workers and waits until they are gone, as dropping the crew does.
     pub fn dismiss(self) {}
 
-    pub(crate) fn hands(&mut self) -> &mut WorkerPool {
+    pub(crate) fn pool(&mut self) -> &mut WorkerPool {
         &mut self.0
     }
 }
@@ -129,7 +129,7 @@ impl fmt::Debug for Crew {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Crew")
             .field("workers", &self.0.workers())
-            .field("joins_in", &self.0.coordinator_works())
+            .field("coordinator_works", &self.0.coordinator_works())
             .finish()
     }
 }

@@ -35,7 +35,7 @@ pub enum Error {
     /// A safe fork needs a process with one thread.
     #[error(
         "this process has {threads} threads, and a worker forked now could find a lock held for ever by one of them. \
-         Fork before starting threads, use Engine::Threads, or read the contract of Job::run_beside_threads."
+         Fork before starting threads, use Engine::Threads, or read the contract of Job::run_in_threaded_process."
     )]
     ThreadsRunning {
         /// How many threads there are.
@@ -168,9 +168,9 @@ pub enum Error {
     /// Retries of a job that may read its outputs.
     #[error(
         "with {retries} retries a slice may be worked on again after a worker died in the middle of it. If the body writes \
-         every cell before it reads it, say so with overwrites(); otherwise use undo_copies(), or retries(0)."
+         every cell before it reads it, say so with body_overwrites(); otherwise use restore_outputs(), or retries(0)."
     )]
-    Redo {
+    RetriesForbidden {
         /// How many were asked for.
         retries: u32,
     },

@@ -288,7 +288,7 @@ impl<'p, L: Lend> Job<'p, L> {
             ));
         }
         let (engine, body) = (self.settings.engine, Body::<L, R, _>::new(body));
-        self.run_as::<R>(None, |work, orders, _| engines::run(engine, work, &body, orders))
+        self.run_as::<R>(None, |work, supervision, _| engines::run(engine, work, &body, supervision))
     }
 
     /// As [`run`](Self::run), for a body that hands slices on to programs.
@@ -298,7 +298,7 @@ impl<'p, L: Lend> Job<'p, L> {
         programs: &dyn Programs,
     ) -> Result<Answers<R::Value>> {
         let (engine, body) = (self.settings.engine, Body::<L, R, _>::with_programs(body, programs));
-        self.run_as::<R>(None, |work, orders, _| engines::run(engine, work, &body, orders))
+        self.run_as::<R>(None, |work, supervision, _| engines::run(engine, work, &body, supervision))
     }
 
     /// As [`run`](Self::run), for a body that captures nothing and is handed an argument of plain data instead: on a
@@ -364,12 +364,12 @@ impl<'p, L: Lend> Job<'p, L> {
                     .to_owned(),
             ));
         }
-        crew.hands().check()?;
+        crew.pool().check()?;
         let task =
             CrewJob { tender, argument: bytemuck::bytes_of(&argument), split: self.settings.split.unwrap_or_default() };
         let body = Body::<L, R, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part));
-        self.run_as::<R>(Some(crew.hands()), |work, orders, hands| {
-            hands.map_or_else(|| unreachable!("handed over above"), |hands| hands.run(&task, work, &body, orders))
+        self.run_as::<R>(Some(crew.pool()), |work, supervision, pool| {
+            pool.map_or_else(|| unreachable!("handed over above"), |pool| pool.run(&task, work, &body, supervision))
         })
     }
 
@@ -390,6 +390,8 @@ impl<'p, L: Lend> Job<'p, L> {
         self.settings.engine = Engine::Processes;
         let body = Body::<L, R, _>::new(body);
         // SAFETY: passed on to the caller.
-        self.run_as::<R>(None, |work, orders, _| unsafe { engines::run_in_threaded_process(work, &body, orders) })
+        self.run_as::<R>(None, |work, supervision, _| unsafe {
+            engines::run_in_threaded_process(work, &body, supervision)
+        })
     }
 }

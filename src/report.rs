@@ -58,21 +58,21 @@ impl Report {
     }
 
     /// Enters what each worker did, from the board of a job that has ended.
-    pub(crate) fn read(&mut self, board: &ControlPage, slices: Range<usize>) {
+    pub(crate) fn read(&mut self, page: &ControlPage, slices: Range<usize>) {
         let load = |word: &std::sync::atomic::AtomicU64| word.load(std::sync::atomic::Ordering::Relaxed) as usize;
-        self.workers = board
+        self.workers = page
             .slots()
             .iter()
             .enumerate()
-            .map(|(rank, berth)| WorkerReport {
+            .map(|(rank, slot)| WorkerReport {
                 slices: Vec::new(),
-                busy: berth.busy(),
-                memory: berth.memory(),
-                addresses: board.addresses(rank).iter().map(load).collect(),
+                busy: slot.busy(),
+                memory: slot.memory(),
+                addresses: page.addresses(rank).iter().map(load).collect(),
             })
             .collect();
         for slice in slices {
-            if let SliceState::Done { rank } = board.claimed(slice)
+            if let SliceState::Done { rank } = page.claimed(slice)
                 && let Some(worker) = self.workers.get_mut(rank)
             {
                 worker.slices.push(slice);

@@ -74,7 +74,7 @@ pub struct Watched {
     /// In order of rank.
     pub workers: Vec<WatchedWorker>,
     /// The inode of its board: no other job has the same.
-    pub board: u64,
+    pub page: u64,
 }
 
 /// A worker of a job that somebody runs.
@@ -172,7 +172,7 @@ impl Watched {
             }
             // From here on the number is this process's, whatever happens to it.
             let ward = ForeignProcess::hold(pid, parent)?;
-            if !boards_of(pid)?.iter().any(|&(_, inode)| inode == self.board) {
+            if !boards_of(pid)?.iter().any(|&(_, inode)| inode == self.page) {
                 return Err(io::Error::other("it has no part in the job any more"));
             }
             ward.kill();
@@ -198,9 +198,9 @@ pub fn look() -> Result<Look> {
     let found = find().map_err(Error::system("look for jobs in /proc"))?;
     let mut look = Look::default();
     for (inode, members) in found {
-        let board = members.iter().find_map(|member| Some((member, Reader::open(member, inode).ok()?)));
+        let page = members.iter().find_map(|member| Some((member, Reader::open(member, inode).ok()?)));
         // Gone since.
-        let Some((first, reader)) = board else { continue };
+        let Some((first, reader)) = page else { continue };
         match sync::snapshot(&reader) {
             Ok(seen) => look.jobs.extend(watched(seen, &members, inode)),
             // Just made, or its processes are about to end.
@@ -273,25 +273,25 @@ fn watched(seen: Snapshot, members: &[Member], inode: u64) -> Option<Watched> {
     let with_number = |number| members.iter().find(|member| member.own_number == number).map(|member| member.pid);
     let pid = with_number(seen.pid)?;
     let slices = seen.run.len();
-    let workers = seen.berths.iter().enumerate().map(|(rank, seat)| {
-        let pid = Some(seat.glimpse.pid).filter(|&number| number != 0).and_then(with_number);
-        let slice = seat.glimpse.slice(seen.run.end).filter(|_| seen.runs);
-        let is_process = seen.engine == Engine::Processes && seat.glimpse.pid != 0;
+    let workers = seen.slots.iter().enumerate().map(|(rank, seat)| {
+        let pid = Some(seat.snapshot.pid).filter(|&number| number != 0).and_then(with_number);
+        let slice = seat.snapshot.slice(seen.run.end).filter(|_| seen.runs);
+        let is_process = seen.engine == Engine::Processes && seat.snapshot.pid != 0;
         let state = match pid.map(proc::state) {
             None | Some(Err(_)) if is_process => State::Gone,
             Some(Ok(proc::STOPPED)) => State::Stopped,
             Some(Ok(proc::ENDING)) => State::Gone,
-            _ if seat.glimpse.dead => State::Gone,
+            _ if seat.snapshot.dead => State::Gone,
             _ if !seen.runs => State::Idle,
-            _ if seat.glimpse.has_left() => State::Finished,
+            _ if seat.snapshot.has_left() => State::Finished,
             _ if slice.is_none() => State::Between,
-            _ if seat.glimpse.waits => State::Meeting,
+            _ if seat.snapshot.waits => State::Meeting,
             _ => State::Working,
         };
         let since = if slice.is_some() { seat.since } else { Duration::ZERO };
-        WatchedWorker { rank, pid, state, slice, since, done: seat.done, busy: seat.glimpse.busy }
+        WatchedWorker { rank, pid, state, slice, since, done: seat.done, busy: seat.snapshot.busy }
     });
-    let sum = |count: fn(&sync::WorkerSnapshot) -> usize| seen.berths.iter().map(count).sum::<usize>().min(slices);
+    let sum = |count: fn(&sync::WorkerSnapshot) -> usize| seen.slots.iter().map(count).sum::<usize>().min(slices);
     Some(Watched {
         pid,
         engine: seen.engine,
@@ -306,6 +306,6 @@ fn watched(seen: Snapshot, members: &[Member], inode: u64) -> Option<Watched> {
         shared: seen.lent,
         workers: workers.collect(),
         name: seen.name,
-        board: inode,
+        page: inode,
     })
 }

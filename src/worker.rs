@@ -14,10 +14,10 @@ use crate::sys::{child, futex};
 pub struct Worker<'j> {
     pub(crate) rank: usize,
     pub(crate) region: Region,
-    pub(crate) board: &'j ControlPage,
+    pub(crate) page: &'j ControlPage,
     /// Each worker has exactly one slice, so that all are in a body at the same time.
     pub(crate) in_step: bool,
-    pub(crate) patience: SpinPolicy,
+    pub(crate) spin_policy: SpinPolicy,
     /// Whether the coordinator wants to know since when it has been at its slice.
     pub(crate) timed: bool,
     /// How it waits for others, if deaths are its own affair: nobody else looks for them while the coordinator works.
@@ -47,7 +47,7 @@ impl Worker<'_> {
 
     /// How many workers the job has; never more than it has slices.
     pub fn workers(&self) -> usize {
-        self.board.layout().workers
+        self.page.layout().workers
     }
 
     /// The slice it works on.
@@ -108,24 +108,24 @@ impl Worker<'_> {
         }
         let workers = self.workers();
         if !self.in_step {
-            let slices = self.board.layout().slices;
+            let slices = self.page.layout().slices;
             return Err(Error::Barrier(format!(
                 "workers can meet only if each has one slice, but {workers} workers share {slices}. Use Schedule::Static \
                  and Split::rows().into_pieces({workers})."
             )));
         }
-        let own = &self.board.slots()[self.rank];
+        let own = &self.page.slots()[self.rank];
         let meeting = own.arrive_at_barrier();
         own.set_absent(span.map(|_| Absence::Impatient));
         // A span without an end in this world's time is none.
         let limit = span.and_then(|span| Instant::now().checked_add(span)).map(|at| (at, self.rank));
         own.pause_clock();
-        self.board.note(self.rank, Event::Meets);
+        self.page.note(self.rank, Event::Meets);
         let sleep = self.sleep.unwrap_or(&futex::wait);
-        let met = self.board.head().meeting.0.arrive_and_wait_until(workers as u32, self.patience, limit, sleep);
+        let met = self.page.head().meeting.0.arrive_and_wait_until(workers as u32, self.spin_policy, limit, sleep);
         // Reading the clock costs more than the meeting itself.
-        own.resume_clock(self.timed.then(|| self.board.clock()));
-        self.board.note(self.rank, Event::Met);
+        own.resume_clock(self.timed.then(|| self.page.clock()));
+        self.page.note(self.rank, Event::Met);
         if met.is_ok() {
             own.set_absent(None);
         }
@@ -151,7 +151,7 @@ impl Worker<'_> {
         /// More are only counted.
         const NAMED: usize = 8;
         let living: Vec<_> =
-            self.board.slots().iter().enumerate().filter(|(_, it)| it.absence() != Some(Absence::Dead)).collect();
+            self.page.slots().iter().enumerate().filter(|(_, it)| it.absence() != Some(Absence::Dead)).collect();
         let missing: Vec<_> = living.iter().filter(|(_, it)| it.barriers() != meeting).map(|(rank, _)| rank).collect();
         let names: Vec<_> = missing.iter().take(NAMED).map(ToString::to_string).collect();
         let who = match missing.len() {
@@ -166,24 +166,24 @@ impl Worker<'_> {
     /// What the board knows of a worker for whose sake nobody can meet any more.
     fn why_not(&self, rank: usize, meeting: u32) -> String {
         // What the board says may be wrong, if a worker has written over it, but must not be more than wrong.
-        let Some(berth) = self.board.slots().get(rank) else {
+        let Some(slot) = self.page.slots().get(rank) else {
             return "somebody has written over the board".to_owned();
         };
-        if berth.absence() == Some(Absence::Impatient) {
+        if slot.absence() == Some(Absence::Impatient) {
             let Turnout { came, living, who } = self.turnout(meeting);
             return format!("worker {rank} would not wait any longer: {came} of {living} came, {who}");
         }
-        let slices = self.board.layout().slices;
-        let at = berth.at(slices).map_or("before its slice".to_owned(), |slice| format!("on slice {slice}"));
-        let pid = berth.pid().map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-        let why = match (berth.exit_message(), berth.absence()) {
+        let slices = self.page.layout().slices;
+        let at = slot.at(slices).map_or("before its slice".to_owned(), |slice| format!("on slice {slice}"));
+        let pid = slot.pid().map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+        let why = match (slot.exit_message(), slot.absence()) {
             (Some(ExitMessage::Panicked { message, .. }), _) => format!("it{pid} panicked {at}: {message}"),
             (Some(ExitMessage::BodyFailed { reason }), _) => format!("it gave up {at}: {reason}"),
             (Some(ExitMessage::Damaged { what }), _) => format!("it{pid} gave up {at}: {what}"),
             (Some(ExitMessage::ProgramExited { program, .. }), _) => format!("its program `{program}` ended {at}"),
             (None, Some(Absence::Dead)) => format!("it{pid} died {at}"),
             // In a job whose workers meet, slice and worker have the same number.
-            (None, _) if self.board.claimed(rank) == (SliceState::Done { rank }) => "it has returned".to_owned(),
+            (None, _) if self.page.claimed(rank) == (SliceState::Done { rank }) => "it has returned".to_owned(),
             (None, _) => "it died, failed or returned".to_owned(),
         };
         format!("worker {rank} will not come: {why}")

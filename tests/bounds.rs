@@ -22,11 +22,11 @@ fn main() -> ExitCode {
             a_worker_that_waits_for_others_at_the_end_is_not_late,
             a_worker_beyond_its_memory_aborts_alone,
             what_is_lent_does_not_count_as_a_workers_memory,
-            undo_copies_put_back_what_a_dead_worker_changed,
+            restored_outputs_put_back_what_a_dead_worker_changed,
             retries_of_what_may_be_read_are_refused,
             a_guarded_worker_writes_its_slice_only,
             a_guard_changes_no_result,
-            a_guard_and_undo_copies_together,
+            a_guard_and_restored_outputs_together,
             a_stop_ends_jobs_on_every_engine,
             replacements_come_though_threads_run_by_then,
             replacements_come_though_the_nursery_is_killed,
@@ -234,7 +234,7 @@ fn splits() -> [Split; 4] {
     [Split::rows().of(4), Split::rows().of(7), Split::cols().of(100), Split::tiles(13, 500)]
 }
 
-fn undo_copies_put_back_what_a_dead_worker_changed() {
+fn restored_outputs_put_back_what_a_dead_worker_changed() {
     for (split, order) in splits().into_iter().flat_map(|split| [Order::C, Order::F].map(|order| (split, order))) {
         let cells = doubled(numbers((40, 1024), order), split, false);
         assert!((0..).zip(cells.as_slice()).all(|(number, &cell)| cell == number * 2 + 1), "{split} {order:?}");
@@ -244,7 +244,7 @@ fn undo_copies_put_back_what_a_dead_worker_changed() {
 fn retries_of_what_may_be_read_are_refused() {
     let mut cells = Shared::<u64, _>::zeros(8).unwrap();
     let error = Job::new(&mut cells).workers(2).retries(2).run(|_, _| ()).unwrap_err().to_string();
-    assert!(error.contains("overwrites()") && error.contains("undo_copies()"), "{error}");
+    assert!(error.contains("body_overwrites()") && error.contains("restore_outputs()"), "{error}");
     // Nothing is written, or there is no other process to die.
     Job::new(&cells).workers(2).retries(2).run(|_, _| ()).unwrap();
     Job::new(&mut cells).workers(2).retries(2).engine(Engine::Threads).run(|_, _| ()).unwrap();
@@ -287,7 +287,7 @@ fn a_guard_changes_no_result() {
     }
 }
 
-fn a_guard_and_undo_copies_together() {
+fn a_guard_and_restored_outputs_together() {
     for split in splits() {
         let cells = doubled(numbers((40, 1024), Order::C), split, true);
         assert!((0..).zip(cells.as_slice()).all(|(number, &cell)| cell == number * 2 + 1), "{split}");
@@ -363,9 +363,9 @@ fn replacements_come_though_the_nursery_is_killed() {
     let begun = Page::new();
     let mut cells = Shared::<u64, _>::zeros(8).unwrap();
     let job = Job::new(&mut cells).workers(2).retries(1).body_overwrites().progress(|_, _| {
-        if let Some(nursery) = child_named("parfork-nursery") {
+        if let Some(fork_server) = child_named("parfork-fork_server") {
             // SAFETY: a signal to a child of this process that has not been reaped.
-            unsafe { libc::kill(nursery, libc::SIGKILL) };
+            unsafe { libc::kill(fork_server, libc::SIGKILL) };
             begun[1].store(1, Ordering::Release);
         }
     });

@@ -134,10 +134,11 @@ fn a_crew_is_recorded_job_by_job() {
     nothing_left(|| {
         let mut crew = Crew::start(3).unwrap();
         let mut rows = Shared::<u64, _>::zeros((SLICES, 10)).unwrap();
-        for (joins_in, record) in [(false, true), (false, false), (true, true), (false, true), (true, true)] {
-            crew.coordinator_works(joins_in);
+        for (coordinator_works, record) in [(false, true), (false, false), (true, true), (false, true), (true, true)] {
+            crew.coordinator_works(coordinator_works);
             for schedule in schedules() {
-                let settings = Settings { record, ..recorded(3 + usize::from(joins_in), schedule, Engine::Processes) };
+                let settings =
+                    Settings { record, ..recorded(3 + usize::from(coordinator_works), schedule, Engine::Processes) };
                 let settings = Settings { crew: Some(&mut crew), ..settings };
                 let done = Job::with(&mut rows, settings).run_with((), |w, (), slice| fill(w, slice)).unwrap();
                 if !record {
@@ -187,7 +188,7 @@ fn deaths_and_retries_are_recorded() {
             assert!(life.usage.is_none_or(|usage| usage.minor_faults > 0), "{life:?}");
         }
         assert!(!record.waterfall().of(Part::ThrownAway).is_zero());
-        // The nursery may have reaped those that it has made, but not the first.
+        // The fork_server may have reaped those that it has made, but not the first.
         let first = record.deaths[0].pid;
         let mut lives = record.workers.iter().flat_map(|worker| &worker.lives);
         assert!(lives.any(|life| life.pid == first && life.usage.is_some()), "{:?}", record.workers);

@@ -25,7 +25,7 @@ pub fn run(args: Image) -> Result<(), Failure> {
     let filters = &args.filters[..args.until.map_or(usize::MAX, usize::from).min(args.filters.len())];
     let result = final_shape(filters, shape).map_err(Failure::usage)?;
     format.holds(result, bits).map_err(Failure::usage)?;
-    let mut landing = AtomicFile::at(&args.output).map_err(Failure::job)?;
+    let mut target_file = AtomicFile::at(&args.output).map_err(Failure::job)?;
     let (output, reports) = match input {
         Picture::U8(picture) => {
             let (output, reports) = checked_chain(&args.common, &views, filters, args.border, picture)?;
@@ -41,8 +41,8 @@ pub fn run(args: Image) -> Result<(), Failure> {
     views.keep_picture(&output);
     if args.common.only_slice.is_none() {
         let settings = args.common.settings("writing", &views);
-        filing = picture::write_with(settings, &mut landing, &output, format).map_err(Failure::filing)?;
-        landing.commit().map_err(Failure::job)?;
+        filing = picture::write_with(settings, &mut target_file, &output, format).map_err(Failure::filing)?;
+        target_file.commit().map_err(Failure::job)?;
     }
     let names: Vec<String> = filters.iter().map(ToString::to_string).collect();
     let kind = ["gray", "gray+alpha", "RGB", "RGBA"][result[2] - 1];

@@ -20,7 +20,7 @@ pub fn run(args: Mandelbrot) -> Result<(), Failure> {
     let view = View::new(args.center, args.zoom, args.size, args.iterations).map_err(Failure::usage)?;
     let (height, width) = view.shape();
     format.holds([height, width, 3], 8).map_err(Failure::usage)?;
-    let mut landing = AtomicFile::at(&args.output).map_err(Failure::job)?;
+    let mut target_file = AtomicFile::at(&args.output).map_err(Failure::job)?;
     let views = args.common.views("mandelbrot")?;
     let mut output = Shared::<u8, Ix3>::zeros((height, width, 3))?;
     let done = mandelbrot::run(args.common.settings("mandelbrot", &views), &view, &mut output)?;
@@ -34,8 +34,8 @@ pub fn run(args: Mandelbrot) -> Result<(), Failure> {
     views.keep_picture(&output);
     if args.common.only_slice.is_none() {
         let settings = args.common.settings("writing", &views);
-        filing = picture::write_with(settings, &mut landing, &output, format).map_err(Failure::filing)?;
-        landing.commit().map_err(Failure::job)?;
+        filing = picture::write_with(settings, &mut target_file, &output, format).map_err(Failure::filing)?;
+        target_file.commit().map_err(Failure::job)?;
     }
     let mut facts = Map::new();
     facts.insert("output".into(), json!(args.output));

@@ -48,8 +48,8 @@ fn product<T: Element + npy::Element>(args: Matmul, dtype: &str) -> Result<(), F
             args.b.display()
         )));
     }
-    let mut landing = AtomicFile::at(&args.output).map_err(Failure::job)?;
-    landing.reserve((m * n * size_of::<T>()) as u64).map_err(Failure::job)?;
+    let mut target_file = AtomicFile::at(&args.output).map_err(Failure::job)?;
+    target_file.reserve((m * n * size_of::<T>()) as u64).map_err(Failure::job)?;
     let views = args.common.views("matmul")?;
     let mut c = Shared::<T, Ix2>::zeros((m, n))?;
     let done = matmul::run(args.common.settings("matmul", &views), left, right, &mut c)?;
@@ -60,8 +60,8 @@ fn product<T: Element + npy::Element>(args: Matmul, dtype: &str) -> Result<(), F
     }
     Failure::if_stopped()?;
     if args.common.only_slice.is_none() {
-        npy::write(&mut landing, c.view()).map_err(Failure::job)?;
-        landing.commit().map_err(Failure::job)?;
+        npy::write(&mut target_file, c.view()).map_err(Failure::job)?;
+        target_file.commit().map_err(Failure::job)?;
     }
     let mut facts = Map::new();
     facts.insert("inputs".into(), json!([args.a, args.b]));

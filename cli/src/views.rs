@@ -94,11 +94,11 @@ impl Views {
 
 impl Files {
     fn write(&mut self, page: &Page<'_>, records: &[(String, &Record)]) -> Result<(), Failure> {
-        if let Some(landing) = self.report.take() {
-            write(landing, &page.html())?;
+        if let Some(target_file) = self.report.take() {
+            write(target_file, &page.html())?;
         }
-        if let Some(landing) = self.trace.take() {
-            write(landing, &trace(records.iter().map(|(name, record)| (name.as_str(), *record))))?;
+        if let Some(target_file) = self.trace.take() {
+            write(target_file, &trace(records.iter().map(|(name, record)| (name.as_str(), *record))))?;
         }
         Ok(())
     }
@@ -110,9 +110,9 @@ fn page<'r>(command: &str, line: &str) -> Page<'r> {
     Page::new(format!("parfork {command}")).fact("What", line).fact("Command", typed.join(" "))
 }
 
-fn write(mut landing: AtomicFile, text: &str) -> Result<(), Failure> {
-    landing.write_all(text.as_bytes()).map_err(|error| Failure::job(landing.failed(&error)))?;
-    landing.commit().map_err(Failure::job)
+fn write(mut target_file: AtomicFile, text: &str) -> Result<(), Failure> {
+    target_file.write_all(text.as_bytes()).map_err(|error| Failure::job(target_file.failed(&error)))?;
+    target_file.commit().map_err(Failure::job)
 }
 
 /// Shows on a terminal what each worker did.

@@ -46,7 +46,7 @@ pub(crate) fn faults(chance: &mut Chance, plan: &Plan) -> Vec<Fault> {
         Fault { deed: chance.one(&Deed::FROM_OUTSIDE), place }
     };
     let in_nursery = |chance: &mut Chance| {
-        let place = Place::Nursery { after: after(chance) };
+        let place = Place::ForkServer { after: after(chance) };
         Fault { deed: chance.one(&[Deed::Kill, Deed::Kill, Deed::Stop]), place }
     };
     let at_birth = |chance: &mut Chance| {

@@ -167,7 +167,7 @@ impl Case<'_> {
                 // Of a program as well, of which its worker has made the process and not yet the program.
                 Place::Birth { .. } => slice.is_none() || matches!(death.cause, Cause::Program { .. }),
                 Place::Worker { .. } => true,
-                Place::Nursery { .. } => return death.cause == Cause::ForkServerDied,
+                Place::ForkServer { .. } => return death.cause == Cause::ForkServerDied,
                 Place::Coordinator { .. } => false,
             };
             // Of a panic in a thread of this process nobody asks where it was.
@@ -184,7 +184,7 @@ impl Case<'_> {
         let deadly = |fault: &Fault| self.plan.is_lethal(fault.deed) || fault.deed.stalls();
         for (number, fault) in self.faults().filter(|(_, fault)| deadly(fault)) {
             let deaths = self.words.victims(number).count() as u64;
-            if matches!(fault.place, Place::Nursery { .. }) {
+            if matches!(fault.place, Place::ForkServer { .. }) {
                 // All that it made die with it.
                 anywhere += deaths;
                 continue;
@@ -202,7 +202,7 @@ impl Fault {
     /// Whether it has befallen so many, and may have kept workers from being made.
     fn befalls_births(&self, victims: usize) -> bool {
         // In its first moments the fork server looks like a worker.
-        victims > 0 && matches!(self.place, Place::Birth { .. } | Place::Nursery { .. } | Place::Worker { .. })
+        victims > 0 && matches!(self.place, Place::Birth { .. } | Place::ForkServer { .. } | Place::Worker { .. })
     }
 
     /// The slice it waits in.

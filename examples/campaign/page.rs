@@ -22,13 +22,13 @@ const DAEMONS: usize = MOST_FAULTS * LANDINGS;
 pub(crate) struct Words {
     pub(crate) began: AtomicU64,
     pub(crate) ended: AtomicU64,
-    faults: [Landings; MOST_FAULTS],
+    faults: [Landed; MOST_FAULTS],
     /// Processes that bodies have left running, which the harness ends.
     daemons: [AtomicU64; DAEMONS],
 }
 
 #[repr(C)]
-struct Landings {
+struct Landed {
     /// How often the place was come to.
     reached: AtomicU64,
     /// How often it happened.

@@ -79,7 +79,7 @@ pub(crate) struct Stay {
     /// How long nothing is done between two jobs.
     pub(crate) pause: Duration,
     /// Whether the coordinator works too.
-    pub(crate) joins_in: bool,
+    pub(crate) coordinator_works: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +106,7 @@ pub(crate) enum Place {
     /// From outside to any worker there is by then.
     Worker { pick: usize, after: Duration },
     /// From outside to the process that forks replacements, if there is one.
-    Nursery { after: Duration },
+    ForkServer { after: Duration },
     /// From outside.
     Coordinator { after: Duration },
 }
@@ -207,7 +207,7 @@ impl Plan {
         for fault in &mut self.faults {
             let late = chance.within(0..stay.jobs as usize) as u32;
             match &mut fault.place {
-                Place::Worker { after, .. } | Place::Nursery { after } | Place::Coordinator { after } => {
+                Place::Worker { after, .. } | Place::ForkServer { after } | Place::Coordinator { after } => {
                     *after = *after * (late + 1) + stay.pause * late;
                 }
                 Place::Slice { .. } | Place::Birth { .. } => {}
@@ -215,8 +215,8 @@ impl Plan {
         }
         // While the coordinator works it looks at no deadline.
         let bounded = self.faults.iter().any(|fault| fault.deed.stalls() || fault.deed == Deed::Refuse);
-        let joins_in = !bounded && self.workers > 1 && chance.in_a_hundred(40);
-        self.engine = Engine::Crew(Stay { joins_in, ..stay });
+        let coordinator_works = !bounded && self.workers > 1 && chance.in_a_hundred(40);
+        self.engine = Engine::Crew(Stay { coordinator_works, ..stay });
     }
 
     pub(crate) fn crew(&self) -> Option<Stay> {
@@ -306,8 +306,8 @@ impl Plan {
             Engine::Serial => "serial",
             Engine::Threads => "threads",
             Engine::Processes => "processes",
-            Engine::Crew(Stay { joins_in: false, .. }) => "a crew",
-            Engine::Crew(Stay { joins_in: true, .. }) => "a crew and its coordinator",
+            Engine::Crew(Stay { coordinator_works: false, .. }) => "a crew",
+            Engine::Crew(Stay { coordinator_works: true, .. }) => "a crew and its coordinator",
             Engine::Programs => "programs",
         }
     }
@@ -323,7 +323,7 @@ impl Plan {
             [Fault { deed, place: Place::Slice { .. } }] => format!("in a body: {}", deed.name()),
             [Fault { deed, place: Place::Birth { .. } }] => format!("before it attaches: {}", deed.name()),
             [Fault { deed, place: Place::Worker { .. } }] => format!("from outside: {}", deed.signal_name()),
-            [Fault { deed, place: Place::Nursery { .. } }] => format!("the fork server: {}", deed.signal_name()),
+            [Fault { deed, place: Place::ForkServer { .. } }] => format!("the fork server: {}", deed.signal_name()),
             [Fault { deed: Deed::Terminate, place: Place::Coordinator { .. } }] if self.graceful => {
                 "the coordinator: SIGTERM, with a Stop".to_owned()
             }
@@ -366,7 +366,7 @@ fn engine(chance: &mut Chance) -> Engine {
         52..90 => Engine::Crew(Stay {
             jobs: chance.within(1..6) as u64,
             pause: Duration::from_micros(chance.one(&[0, 0, 100, 1000])),
-            joins_in: false,
+            coordinator_works: false,
         }),
         _ => Engine::Programs,
     }

@@ -123,13 +123,13 @@ where
     [u64; N]: Pod,
 {
     let grid = plan.grid();
-    let mut crew = match Crew::start(plan.workers - usize::from(stay.joins_in)) {
+    let mut crew = match Crew::start(plan.workers - usize::from(stay.coordinator_works)) {
         Ok(crew) => crew,
         Err(error) => {
             return Case { plan, grid: &grid, words, began: 0, ended: now(), lied: false }.failed(&error, true);
         }
     };
-    crew.coordinator_works(stay.joins_in);
+    crew.coordinator_works(stay.coordinator_works);
     let (mut verdict, mut settled) = (Verdict::Completed, 0);
     for job in 0..stay.jobs {
         match arrays.job::<N>(&plan.of_job(job), words, Some(&mut crew), settled) {

@@ -211,7 +211,7 @@ impl Trial<'_> {
             there.extend(there.clone().into_iter().flat_map(children));
         }
         let (pid, held) = match place {
-            Place::Nursery { .. } => {
+            Place::ForkServer { .. } => {
                 let is_nursery = |pid: &u32| is_nursery(*pid);
                 let Some(pid) = children(self.pid).into_iter().find(is_nursery) else { return Ok(()) };
                 match pidfd(pid) {
@@ -294,7 +294,9 @@ impl Trial<'_> {
 /// When a fault comes, if it comes from outside.
 fn from_outside((number, fault): (usize, &Fault)) -> Option<(Duration, usize)> {
     match fault.place {
-        Place::Worker { after, .. } | Place::Nursery { after } | Place::Coordinator { after } => Some((after, number)),
+        Place::Worker { after, .. } | Place::ForkServer { after } | Place::Coordinator { after } => {
+            Some((after, number))
+        }
         Place::Slice { .. } | Place::Birth { .. } => None,
     }
 }

@@ -24,7 +24,7 @@ pub use chance::{Chance, Seeds, Target};
 /// Every target: its name, what it does with bytes, and what to begin with.
 pub const TARGETS: &[(&str, Target, Seeds)] = &[
     ("npy", npy, npy_seeds),
-    ("board", board, board_seeds),
+    ("board", page, board_seeds),
     ("tapes", tapes, tapes_seeds),
     ("bill", bill, bill_seeds),
     ("words", words, words_seeds),
@@ -97,7 +97,7 @@ impl Bytes for Frozen<'_> {
 }
 
 /// A board as `parfork top` reads it.
-fn board(bytes: &[u8]) {
+fn page(bytes: &[u8]) {
     let _ = snapshot(&Frozen(bytes));
 }
 
@@ -154,21 +154,21 @@ const LAYOUT: Layout = Layout { workers: 3, slices: 5, loans: 1, answer: 8, log:
 
 /// A board on which something has been done, and its bytes.
 fn used_board() -> (ControlPage, Vec<u8>) {
-    let board = ControlPage::new(LAYOUT).unwrap_or_else(|error| panic!("{error}"));
+    let page = ControlPage::new(LAYOUT).unwrap_or_else(|error| panic!("{error}"));
     let (began, name) = (std::time::Instant::now(), Some("a job"));
     let (engine, schedule) = (Engine::Processes, Schedule::Guided);
-    let shown = board.publish_job(&JobInfo { name, engine, schedule, run: 0..5, lent: 4096, began });
+    let shown = page.publish_job(&JobInfo { name, engine, schedule, run: 0..5, lent: 4096, began });
     for (rank, slice) in [(0, 0), (1, 1), (2, 2), (0, 3)] {
-        board.note(rank, crate::sync::Event::Takes { slice });
-        board.take(rank, slice, began);
-        board.finish(rank, slice, false, &[7; 8], began.elapsed());
-        board.note(rank, crate::sync::Event::Finishes { slice });
+        page.note(rank, crate::sync::Event::Takes { slice });
+        page.take(rank, slice, began);
+        page.finish(rank, slice, false, &[7; 8], began.elapsed());
+        page.note(rank, crate::sync::Event::Finishes { slice });
     }
-    board.slots()[1]
+    page.slots()[1]
         .send_exit_message(&crate::sync::ExitMessage::Panicked { message: "a".into(), location: "b".into() });
     std::mem::forget(shown);
-    let bytes = board.bytes();
-    (board, bytes)
+    let bytes = page.bytes();
+    (page, bytes)
 }
 
 fn board_seeds() -> Vec<Vec<u8>> {
@@ -181,14 +181,14 @@ fn tapes(bytes: &[u8]) {
     thread_local! {
         static BOARD: ControlPage = used_board().0;
     }
-    BOARD.with(|board| {
-        board.overwrite(bytes);
-        let _ = (board.done(), board.free(), board.descriptor().is_ok(), board.is_header_damaged());
-        for berth in board.slots() {
+    BOARD.with(|page| {
+        page.overwrite(bytes);
+        let _ = (page.done(), page.free(), page.descriptor().is_ok(), page.is_header_damaged());
+        for slot in page.slots() {
             let _ =
-                (berth.exit_message(), berth.at(5), berth.exit(), berth.since(), berth.memory(), berth.fault.of(11));
+                (slot.exit_message(), slot.at(5), slot.exit(), slot.since(), slot.memory(), slot.fault.of(11));
         }
-        let record = Record::of_any(board);
+        let record = Record::of_any(page);
         assert!(record.lanes().len() + record.json().len() + record.summary(80).len() > 0);
     });
 }

@@ -37,7 +37,7 @@ impl JobContext<'_> {
         if let (libc::SIGABRT, Some(limit)) = (signal, self.memory_limit) {
             return Cause::AbortedWithin { limit };
         }
-        match self.board.slots()[rank].fault.of(signal) {
+        match self.page.slots()[rank].fault.of(signal) {
             Some(seen) => Cause::Faulted(Box::new(self.fault(rank, seen))),
             None => exit,
         }
@@ -56,7 +56,7 @@ impl JobContext<'_> {
     fn place(&self, rank: usize, address: u64, seen: &Seen) -> FaultLocation {
         let loans = self.loans;
         let names = names(loans);
-        let attached = self.board.addresses(rank).iter().map(|word| word.load(Ordering::Relaxed));
+        let attached = self.page.addresses(rank).iter().map(|word| word.load(Ordering::Relaxed));
         let attached: Vec<_> = loans.iter().zip(names.iter().copied()).zip(attached).collect();
         for &((loan, array), base) in &attached {
             if let Some(index) = index(loan, base, address) {
@@ -89,7 +89,7 @@ impl JobContext<'_> {
     /// Whose a cell of an output is, by the journal.
     fn owner(&self, cell: &[usize]) -> Option<CellOwner> {
         let slice = self.grid.slice_of(cell)?;
-        let (worker, done) = match self.board.claimed(slice) {
+        let (worker, done) = match self.page.claimed(slice) {
             SliceState::Free | SliceState::Restore | SliceState::Aside | SliceState::Damaged => (None, false),
             SliceState::Taken { rank } | SliceState::Saved { rank } => (Some(rank), false),
             SliceState::Done { rank } => (Some(rank), true),

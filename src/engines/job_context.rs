@@ -27,9 +27,9 @@ use crate::worker::{Worker, leave_astray};
 pub(crate) struct JobContext<'w> {
     pub(crate) loans: &'w [Loan<'w>],
     pub(crate) grid: &'w Grid,
-    pub(crate) board: &'w ControlPage,
+    pub(crate) page: &'w ControlPage,
     pub(crate) dealer: Dealer,
-    pub(crate) patience: SpinPolicy,
+    pub(crate) spin_policy: SpinPolicy,
     /// Whether there is a deadline for slices.
     pub(crate) timed: bool,
     /// Whether each worker reads its own memory before it ends.
@@ -37,7 +37,7 @@ pub(crate) struct JobContext<'w> {
     /// How often a slice is tried again after a worker died on it.
     pub(crate) retries: u32,
     /// How outputs are looked after.
-    pub(crate) care: &'w OutputProtection,
+    pub(crate) protection: &'w OutputProtection,
     /// Bytes of memory of its own that a worker process may add.
     pub(crate) memory_limit: Option<u64>,
     /// What a worker process is confined to when it has attached what was lent.
@@ -45,7 +45,7 @@ pub(crate) struct JobContext<'w> {
     /// A request to stop that a worker on a thread looks at between slices. A process is ended by the coordinator.
     pub(crate) stop: Option<&'w CancelToken>,
     /// Whether workers that meet go on doing so when one has died.
-    pub(crate) go_on_without_dead: bool,
+    pub(crate) continue_after_death: bool,
     pub(crate) worker_config: WorkerConfig,
     /// The one slice to be run, if not all.
     pub(crate) only: Option<usize>,
@@ -105,9 +105,9 @@ impl<'o> Supervision<'o> {
     /// How often progress is told.
     const TICK: Duration = Duration::from_millis(50);
 
-    pub(crate) fn tell(&mut self, board: &ControlPage) {
+    pub(crate) fn tell(&mut self, page: &ControlPage) {
         if let Some(progress) = &mut self.progress {
-            progress(board.done(), board.layout().slices);
+            progress(page.done(), page.layout().slices);
         }
     }
 
@@ -153,17 +153,17 @@ pub(crate) fn note_panic(location: String) {
 /// What a worker does with its slices, whoever it is. Engines need to know no more of a body than this.
 #[allow(unsafe_code)]
 pub(crate) trait RunSlices {
-    /// Works as worker `rank` until no slices are left, with the loans on its `desk`; what it has done.
+    /// Works as worker `rank` until no slices are left, with the loans on its `worker_memory`; what it has done.
     ///
     /// # Safety
     /// The desk is of the work's loans, those of the body's parts, and of this process; no other worker of this job has this
     /// rank.
     unsafe fn run_slices(
         &self,
-        work: &JobContext<'_>,
+        context: &JobContext<'_>,
         round: &Round,
         rank: usize,
-        desk: &WorkerMemory<'_>,
+        worker_memory: &WorkerMemory<'_>,
     ) -> Result<WorkDigest, Stopped>;
 
     /// Other programs that workers hand their slices on to.
@@ -205,26 +205,26 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
     #[allow(unsafe_code)]
     unsafe fn work_on(
         &self,
-        work: &JobContext<'_>,
+        context: &JobContext<'_>,
         rank: usize,
         slice: usize,
         back: bool,
-        desk: &WorkerMemory<'_>,
+        worker_memory: &WorkerMemory<'_>,
     ) -> Result<(R::Value, bool), ExitMessage> {
-        let region = work.grid.region(slice);
+        let region = context.grid.region(slice);
         let refused =
             |doing| move |error: io::Error| ExitMessage::BodyFailed { reason: Error::system(doing)(error).to_string() };
-        let saves = desk.open(&region, back).map_err(refused("make a slice ready to be written"))?;
-        if saves && !work.board.note_saved(rank, slice) {
+        let saves = worker_memory.open(&region, back).map_err(refused("make a slice ready to be written"))?;
+        if saves && !context.page.note_saved(rank, slice) {
             return Err(lost(slice));
         }
         // SAFETY: the caller vouches for the seats. Each slice is dealt once a round, slices are disjoint, and all workers
         // of the round before are gone: this is the only part of it.
-        let part = unsafe { L::part(&mut desk.seats().iter(), &region) };
-        let (in_step, patience, timed) = (work.in_step(), work.patience, work.timed);
-        let sleep = desk.sleep();
+        let part = unsafe { L::part(&mut worker_memory.seats().iter(), &region) };
+        let (in_step, spin_policy, timed) = (context.in_step(), context.spin_policy, context.timed);
+        let sleep = worker_memory.sleep();
         let born = fork_stamp::current();
-        let worker = Worker { rank, region, board: work.board, in_step, patience, timed, sleep, born };
+        let worker = Worker { rank, region, page: context.page, in_step, spin_policy, timed, sleep, born };
         let answered = catch_unwind(AssertUnwindSafe(|| (self.body)(&worker, part).into_answer()));
         if !born.is_current() {
             leave_astray();
@@ -238,7 +238,7 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
                 return Err(ExitMessage::Panicked { message, location: PANICKED_AT.take() });
             }
         };
-        desk.close(&region).map_err(refused("publish a slice"))?;
+        worker_memory.close(&region).map_err(refused("publish a slice"))?;
         Ok((answer, back || saves))
     }
 }
@@ -252,44 +252,44 @@ fn lost(slice: usize) -> ExitMessage {
 impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Body<'_, L, R, B> {
     unsafe fn run_slices(
         &self,
-        work: &JobContext<'_>,
+        context: &JobContext<'_>,
         round: &Round,
         rank: usize,
-        desk: &WorkerMemory<'_>,
+        worker_memory: &WorkerMemory<'_>,
     ) -> Result<WorkDigest, Stopped> {
-        let board = work.board;
-        for (word, seat) in board.addresses(rank).iter().zip(desk.seats()) {
+        let page = context.page;
+        for (word, seat) in page.addresses(rank).iter().zip(worker_memory.seats()) {
             word.store(seat.base.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
         }
-        let (pid, mut deeds, mut began) = (std::process::id(), WorkDigest::default(), Instant::now());
-        let mut notes = Tracer::begin(board, rank, desk.whose(), began);
-        for run in (0..).map_while(|runs| round.dealer.deal(&board.head().dealt.0, rank, runs)) {
+        let (pid, mut digest, mut began) = (std::process::id(), WorkDigest::default(), Instant::now());
+        let mut notes = Tracer::begin(page, rank, worker_memory.whose(), began);
+        for run in (0..).map_while(|runs| round.dealer.deal(&page.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
-                let asked = work.stop.is_some_and(CancelToken::is_cancelled);
+                let asked = context.stop.is_some_and(CancelToken::is_cancelled);
                 if asked {
                     // On threads nobody else tells those who wait for this one at a meeting.
-                    board.give_up(None);
+                    page.give_up(None);
                 }
-                if asked || board.head().end.over().is_some() {
+                if asked || page.head().end.over().is_some() {
                     child::flush_own_buffers();
                     return Err(Stopped);
                 }
-                let taken = board.take(rank, slice, began);
+                let taken = page.take(rank, slice, began);
                 notes.takes(slice, began);
                 let worked = match taken {
                     // SAFETY: passed on to the caller; it was free, and is this worker's now.
-                    Some(back) => unsafe { self.work_on(work, rank, slice, back, desk) },
+                    Some(back) => unsafe { self.work_on(context, rank, slice, back, worker_memory) },
                     None => Err(lost(slice)),
                 };
                 // Also when the next one begins: reading the clock takes longer than to be dealt a slice.
                 let now = Instant::now();
                 let done = worked.and_then(|(answer, saved)| {
-                    let done = board.finish(rank, slice, saved, bytemuck::bytes_of(&answer), now - began);
+                    let done = page.finish(rank, slice, saved, bytemuck::bytes_of(&answer), now - began);
                     done.ok_or_else(|| lost(slice))
                 });
                 let words = match done {
                     Ok(word) => {
-                        deeds.add(word);
+                        digest.add(word);
                         notes.finishes(slice, now);
                         began = now;
                         continue;
@@ -298,9 +298,9 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
                 };
                 // The coordinator ends all workers of a job that fails.
                 child::flush_own_buffers();
-                board.slots()[rank].send_exit_message(&words);
+                page.slots()[rank].send_exit_message(&words);
                 if !(round.goes_on && matches!(words, ExitMessage::Panicked { .. })) {
-                    board.give_up(Some(rank));
+                    page.give_up(Some(rank));
                 }
                 return Err(Stopped);
             }
@@ -308,20 +308,20 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
         notes.leaves(began);
         child::flush_own_buffers();
         // Whoever still waits for this worker at a meeting would wait for ever.
-        board.head().meeting.0.leave(rank);
+        page.head().meeting.0.leave(rank);
         let more = self.programs.map_or_else(Memory::default, Programs::dismiss);
         notes.measures();
-        if work.measure_memory {
-            board.slots()[rank].note_memory(desk.memory().and(&more));
+        if context.measure_memory {
+            page.slots()[rank].note_memory(worker_memory.memory().and(&more));
         }
         notes.measured();
         // The last thing that it may be late for.
-        board.slots()[rank].leave();
+        page.slots()[rank].leave();
         if std::process::id() != pid {
             // Copied in a way that calls no handlers of forks.
             leave_astray();
         }
-        Ok(deeds)
+        Ok(digest)
     }
 
     fn programs(&self) -> Option<&dyn Programs> {
@@ -333,7 +333,7 @@ impl JobContext<'_> {
     /// The first round: all slices. Only processes can `survive` the death of a worker. Where workers may meet nothing is
     /// tried again, for those who did cannot meet again; but they can go on without the dead, if that is wanted.
     pub(crate) fn first_round(&self, survive: bool) -> Round {
-        let goes_on = survive && if self.in_step() { self.go_on_without_dead } else { self.retries > 0 };
+        let goes_on = survive && if self.in_step() { self.continue_after_death } else { self.retries > 0 };
         let processes = self.dealer.workers;
         let slices = self.only.map(|slice| vec![slice]);
         Round { dealer: self.dealer, slices, first: true, number: 0, goes_on, processes }
@@ -353,10 +353,10 @@ impl JobContext<'_> {
 
     /// The error of a job that broke because of worker `rank`, of which `exit` is what the system says, if it was asked.
     pub(crate) fn failure(&self, rank: usize, pid: u32, exit: Option<Cause>) -> Error {
-        let berth = &self.board.slots()[rank];
-        let slices = self.board.layout().slices;
-        let slice = berth.at(slices).map(|slice| SliceName(self.grid.region(slice)));
-        let cause = match berth.exit_message() {
+        let slot = &self.page.slots()[rank];
+        let slices = self.page.layout().slices;
+        let slice = slot.at(slices).map(|slice| SliceName(self.grid.region(slice)));
+        let cause = match slot.exit_message() {
             Some(ExitMessage::BodyFailed { reason }) => {
                 return Error::BodyFailed(Box::new(BodyFailure {
                     rank,
@@ -379,7 +379,7 @@ impl JobContext<'_> {
             slice,
             cause,
             tries: 1,
-            done: self.board.done(),
+            done: self.page.done(),
             slices,
             others: Vec::new(),
         }))
@@ -389,7 +389,7 @@ impl JobContext<'_> {
 impl JobContext<'_> {
     /// The last system call that its sandbox refused a worker, if there was one.
     pub(super) fn refused(&self, rank: usize) -> Option<String> {
-        self.sandbox.and(self.board.slots()[rank].fault.refused()).map(sandbox::call_name)
+        self.sandbox.and(self.page.slots()[rank].fault.refused()).map(sandbox::call_name)
     }
 
     /// What a worker said, and what its sandbox had refused it before.

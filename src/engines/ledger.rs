@@ -24,8 +24,8 @@ pub(crate) struct Ledger {
     /// The ranks that died in this round before they had come to its end.
     dead: BTreeSet<usize>,
     /// What each rank did in this round, as far as it was seen.
-    deeds: Vec<WorkDigest>,
-    roll: Option<RoundKey>,
+    digest: Vec<WorkDigest>,
+    round_key: Option<RoundKey>,
 }
 
 /// A slice that is not done at the end of a round.
@@ -45,15 +45,15 @@ impl Ledger {
     /// Of a job that has not begun.
     pub(crate) fn new(run: Range<usize>) -> Self {
         let (saved, aside, dead) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        Self { run, done: Vec::new(), saved, aside, dead, deeds: Vec::new(), roll: None }
+        Self { run, done: Vec::new(), saved, aside, dead, digest: Vec::new(), round_key: None }
     }
 
     /// A round begins with so many workers.
-    pub(super) fn begin_round(&mut self, roll: RoundKey, workers: usize) {
+    pub(super) fn begin_round(&mut self, round_key: RoundKey, workers: usize) {
         self.dead.clear();
-        self.deeds.clear();
-        self.deeds.resize(workers, WorkDigest::default());
-        self.roll = Some(roll);
+        self.digest.clear();
+        self.digest.resize(workers, WorkDigest::default());
+        self.round_key = Some(round_key);
     }
 
     /// Worker `rank` is dead, and had not come to the end.
@@ -77,16 +77,16 @@ impl Ledger {
     }
 
     /// Whether all slices are done; not before all claim it, and not if it becomes too `late` to look.
-    pub(super) fn is_all_done(&mut self, board: &ControlPage, late: impl Fn() -> bool) -> bool {
-        let claims = |slice| matches!(board.claimed(slice), SliceState::Done { .. });
-        self.run.clone().all(claims) && self.look(board, late, |_| Ok(())).is_ok_and(|left| left == Some(0))
+    pub(super) fn is_all_done(&mut self, page: &ControlPage, late: impl Fn() -> bool) -> bool {
+        let claims = |slice| matches!(page.claimed(slice), SliceState::Done { .. });
+        self.run.clone().all(claims) && self.look(page, late, |_| Ok(())).is_ok_and(|left| left == Some(0))
     }
 
     /// Closes a round in which somebody died: the slices that are left; `None` if it became too `late` to look.
     ///
     /// # Errors
     /// If a word is not what it should be.
-    pub(super) fn close_round(&mut self, board: &ControlPage, late: impl Fn() -> bool) -> Result<Option<Vec<Left>>> {
+    pub(super) fn close_round(&mut self, page: &ControlPage, late: impl Fn() -> bool) -> Result<Option<Vec<Left>>> {
         let (mut left, saved, dead) = (Vec::new(), self.saved.clone(), self.dead.clone());
         let mut enter = |(slice, state): (usize, SliceState)| {
             let is_saved = saved.contains(&slice);
@@ -102,12 +102,12 @@ impl Ledger {
             });
             Ok(())
         };
-        if self.look(board, late, &mut enter)?.is_none() {
+        if self.look(page, late, &mut enter)?.is_none() {
             return Ok(None);
         }
         self.saved.extend(left.iter().filter(|left| left.saved).map(|left| left.slice));
-        self.check_deeds(board)?;
-        self.roll = None;
+        self.check_deeds(page)?;
+        self.round_key = None;
         Ok(Some(left))
     }
 
@@ -115,12 +115,12 @@ impl Ledger {
     /// it became too `late` to look on.
     fn look(
         &mut self,
-        board: &ControlPage,
+        page: &ControlPage,
         late: impl Fn() -> bool,
         mut missing: impl FnMut((usize, SliceState)) -> Result<()>,
     ) -> Result<Option<usize>> {
         self.done.resize(self.run.len(), 0);
-        let (mut pace, mut left) = (Pace::new(board), 0);
+        let (mut pace, mut left) = (Pace::new(page), 0);
         for slice in self.run.clone() {
             if self.done[slice - self.run.start] != 0 || self.aside.contains(&slice) {
                 continue;
@@ -128,7 +128,7 @@ impl Ledger {
             if pace.is_due() && late() {
                 return Ok(None);
             }
-            match board.state(slice) {
+            match page.state(slice) {
                 (word, SliceState::Done { rank }) => self.see_done(slice, word, rank)?,
                 (_, state) => {
                     left += 1;
@@ -140,7 +140,7 @@ impl Ledger {
     }
 
     fn see_done(&mut self, slice: usize, word: u64, rank: usize) -> Result<()> {
-        self.deeds.get_mut(rank).ok_or_else(|| damaged(slice, SliceState::Done { rank }))?.add(word);
+        self.digest.get_mut(rank).ok_or_else(|| damaged(slice, SliceState::Done { rank }))?.add(word);
         if let Some(known) = self.done.get_mut(slice - self.run.start) {
             *known = word;
         }
@@ -148,10 +148,10 @@ impl Ledger {
     }
 
     /// Makes sure that all who came to the end of the round did what was seen to be done, and nothing else.
-    fn check_deeds(&self, board: &ControlPage) -> Result<()> {
-        let Some(roll) = self.roll else { return Ok(()) };
-        let mut all = self.deeds.iter().enumerate().filter(|(rank, _)| !self.is_dead(*rank));
-        match all.find(|&(rank, &deeds)| !board.arrival(rank).has_done(roll, rank, deeds)) {
+    fn check_deeds(&self, page: &ControlPage) -> Result<()> {
+        let Some(round_key) = self.round_key else { return Ok(()) };
+        let mut all = self.digest.iter().enumerate().filter(|(rank, _)| !self.is_dead(*rank));
+        match all.find(|&(rank, &digest)| !page.arrival(rank).has_done(round_key, rank, digest)) {
             None => Ok(()),
             Some((rank, _)) => Err(Error::ControlPageDamaged {
                 what: format!("the slices of worker {rank} are not those that it says it has done"),
@@ -166,24 +166,24 @@ impl Ledger {
     /// If a slice is not done, or a word is not what it should be.
     pub(crate) fn gather(
         &mut self,
-        board: &ControlPage,
+        page: &ControlPage,
         late: impl Fn() -> bool,
         mut into: impl FnMut(&dyn Fn(&mut [u8]) -> (u64, SliceState)) -> (u64, SliceState),
     ) -> Result<bool> {
-        let mut pace = Pace::new(board);
+        let mut pace = Pace::new(page);
         for slice in self.run.clone() {
             if pace.is_due() && late() {
                 return Ok(false);
             }
             let known = self.done.get(slice - self.run.start).copied().unwrap_or(0);
-            match into(&|answer| board.read_answer(slice, answer)) {
+            match into(&|answer| page.read_answer(slice, answer)) {
                 (word, SliceState::Done { .. }) if word == known => {}
                 (word, SliceState::Done { rank }) if known == 0 => self.see_done(slice, word, rank)?,
                 (_, SliceState::Done { .. }) => return Err(damaged(slice, SliceState::Damaged)),
                 (_, state) => return Err(damaged(slice, state)),
             }
         }
-        self.check_deeds(board)?;
+        self.check_deeds(page)?;
         Ok(true)
     }
 }
@@ -205,8 +205,8 @@ struct Pace {
 }
 
 impl Pace {
-    fn new(board: &ControlPage) -> Self {
-        Self { each: 1 + board.layout().answer / 8, words: 0 }
+    fn new(page: &ControlPage) -> Self {
+        Self { each: 1 + page.layout().answer / 8, words: 0 }
     }
 
     /// Whether it is time to, one slice further on.

@@ -37,14 +37,14 @@ pub(crate) fn read_bill(words: &[u64]) {
 /// Runs the job as `engine` does; the deaths of workers that it survived.
 pub(crate) fn run(
     engine: Engine,
-    work: &JobContext<'_>,
-    labour: &(dyn RunSlices + Sync),
-    orders: &mut Supervision<'_>,
+    context: &JobContext<'_>,
+    runner: &(dyn RunSlices + Sync),
+    supervision: &mut Supervision<'_>,
 ) -> Result<Vec<Death>> {
     match engine {
-        Engine::Serial => serial::run(work, labour, orders),
+        Engine::Serial => serial::run(context, runner, supervision),
         #[cfg(feature = "threads")]
-        Engine::Threads => threads::run(work, labour, orders),
-        Engine::Processes => processes::run_alone(work, labour, orders),
+        Engine::Threads => threads::run(context, runner, supervision),
+        Engine::Processes => processes::run_alone(context, runner, supervision),
     }
 }

@@ -42,16 +42,16 @@ impl StallDetector {
 
     /// Whether the first `processes` workers wait for what will never come, or the board is not the one that was made. Looks now
     /// and then.
-    pub(super) fn look(&mut self, work: &JobContext<'_>, crowd: &WorkerSet, processes: usize) -> bool {
+    pub(super) fn look(&mut self, context: &JobContext<'_>, worker_set: &WorkerSet, processes: usize) -> bool {
         let since = self.looked.elapsed();
         if since < self.pause {
             return false;
         }
         self.looked = Instant::now();
-        if work.board.is_header_damaged() {
+        if context.page.is_header_damaged() {
             return true;
         }
-        let waiting = crowd.all_wait(processes);
+        let waiting = worker_set.all_wait(processes);
         // Late by so much, this process was stopped, and its workers most likely with it.
         let was_stopped = since > self.pause + 3 * Self::LONGEST;
         self.pause = match waiting {
@@ -63,7 +63,7 @@ impl StallDetector {
                 return false;
             }
         };
-        let doing = crowd.activity();
+        let doing = worker_set.activity();
         let looks = self.seen.filter(|&(before, _)| before == doing).map_or(1, |(_, looks)| looks + 1);
         self.seen = Some((doing, looks));
         looks > Self::LOOKS

@@ -17,122 +17,123 @@ const LEASES: Duration = Duration::from_millis(500);
 /// How often to look what workers in a sandbox print, and whether one makes a call that is not let through.
 const CONFINED: Duration = Duration::from_millis(10);
 
-/// Waits until all have come to the end, or the job is over; the deaths among them that the job survives. With `patience` it
+/// Waits until all have come to the end, or the job is over; the deaths among them that the job survives. With `spin_policy` it
 /// looks again and again before it goes to sleep. After an error all of them are gone; else they are past their work, and it is
 /// for the caller to end them or not.
 pub(super) fn supervise(
-    work: &JobContext<'_>,
+    context: &JobContext<'_>,
     round: &Round,
-    crowd: &mut WorkerSet,
-    patience: Option<SpinPolicy>,
-    orders: &mut Supervision<'_>,
+    worker_set: &mut WorkerSet,
+    spin_policy: Option<SpinPolicy>,
+    supervision: &mut Supervision<'_>,
 ) -> Result<Vec<Death>> {
-    work.board.note_own(Event::Attends);
-    let (end, roll) = (&work.board.head().end, work.board.roll(round.number));
-    orders.ledger.begin_round(roll, round.dealer.workers);
-    let mut turnout = Arrivals { board: work.board, roll, workers: round.processes, next: 0 };
+    context.page.note_own(Event::Attends);
+    let (end, round_key) = (&context.page.head().end, context.page.round_key(round.number));
+    supervision.ledger.begin_round(round_key, round.dealer.workers);
+    let mut turnout = Arrivals { page: context.page, round_key, workers: round.processes, next: 0 };
     let (mut deaths, mut tries, mut bell) = (Vec::new(), 0, None);
-    let mut vigil = Watchdog::new(orders.slice_deadline);
-    let is_leased = work.loans.iter().any(|loan| loan.lease.is_some());
-    let mut standstill = StallDetector::new();
+    let mut watchdog = Watchdog::new(supervision.slice_deadline);
+    let is_leased = context.loans.iter().any(|loan| loan.lease.is_some());
+    let mut stall_detector = StallDetector::new();
     let mut reports = Receiver::default();
     let ended = loop {
         if let Some(EndedEarly { by }) = end.over() {
             break Err(by);
         }
-        if turnout.is_complete(&orders.ledger) {
+        if turnout.is_complete(&supervision.ledger) {
             break Ok(());
         }
         let Some(bell) = bell.take() else {
             // Once more after it has said that it sleeps.
-            bell = (!patience.is_some_and(|patience| patience.pause(&mut tries))).then(|| end.lie_down());
+            bell = (!spin_policy.is_some_and(|spin_policy| spin_policy.pause(&mut tries))).then(|| end.lie_down());
             continue;
         };
-        if let Some(sandbox) = work.sandbox {
+        if let Some(sandbox) = context.sandbox {
             sandbox.forward_output();
             while let Some(report) = sandbox.next_report(&mut reports) {
-                crowd.end_for(
+                worker_set.end_for(
                     report.rank,
                     report.pid,
                     Cause::Forbidden { call: Some(sandbox::call_name(report.call)) },
                 );
             }
         }
-        if standstill.look(work, crowd, round.processes) {
+        if stall_detector.look(context, worker_set, round.processes) {
             break Err(None);
         }
-        let event = match vigil.look(crowd, work) {
+        let event = match watchdog.look(worker_set, context) {
             Overdue::Now { rank, limit } => {
-                crowd.end_stalled(rank, limit);
+                worker_set.end_stalled(rank, limit);
                 WorkerEvent::Died { rank }
             }
             Overdue::Later(at) => {
                 let mut words = vec![bell];
-                words.extend(orders.stop.map(|stop| stop.word()));
+                words.extend(supervision.stop.map(|stop| stop.word()));
                 let leases = is_leased.then(|| Instant::now() + LEASES);
-                let confined = work.sandbox.map(|_| Instant::now() + CONFINED);
-                crowd.wait(
+                let confined = context.sandbox.map(|_| Instant::now() + CONFINED);
+                worker_set.wait(
                     &words,
-                    orders.next_look([at, leases, confined, Some(standstill.next())].into_iter().flatten().min()),
+                    supervision
+                        .next_look([at, leases, confined, Some(stall_detector.next())].into_iter().flatten().min()),
                 )
             }
         };
         if let WorkerEvent::Died { rank } = event {
-            note_death(work, crowd, rank);
+            note_death(context, worker_set, rank);
             match rank {
                 // It had nothing to do.
-                _ if rank >= round.processes => drop(crowd.retire(rank)),
+                _ if rank >= round.processes => drop(worker_set.retire(rank)),
                 // It has done all that it had to: worth a word in a job that tells of deaths.
                 _ if turnout.has_arrived(rank) => {
                     // It may have died before it had counted itself.
                     end.count_dead();
-                    let (pid, cause) = crowd.retire(rank);
+                    let (pid, cause) = worker_set.retire(rank);
                     if round.goes_on
-                        && let Error::WorkerDied(death) = work.failure(rank, pid, Some(cause))
+                        && let Error::WorkerDied(death) = context.failure(rank, pid, Some(cause))
                     {
                         deaths.push(*death);
                     }
                 }
                 _ if round.goes_on => {
-                    let (pid, cause) = crowd.retire(rank);
-                    if crowd.has_remaining() {
+                    let (pid, cause) = worker_set.retire(rank);
+                    if worker_set.has_remaining() {
                         // It goes on, and what it writes cannot be told from what its replacement does.
-                        crowd.end();
-                        return Err(work.failure(rank, pid, Some(cause)));
+                        worker_set.end();
+                        return Err(context.failure(rank, pid, Some(cause)));
                     }
-                    orders.ledger.note_dead(rank);
-                    work.board.withdraw(rank);
-                    match work.failure(rank, pid, Some(cause)) {
+                    supervision.ledger.note_dead(rank);
+                    context.page.withdraw(rank);
+                    match context.failure(rank, pid, Some(cause)) {
                         Error::WorkerDied(death) => deaths.push(*death),
                         refused => {
-                            crowd.end();
+                            worker_set.end();
                             return Err(refused);
                         }
                     }
                 }
                 _ => {
-                    work.board.slots()[rank].set_absent(Some(Absence::Dead));
-                    work.board.give_up(Some(rank));
+                    context.page.slots()[rank].set_absent(Some(Absence::Dead));
+                    context.page.give_up(Some(rank));
                 }
             }
         }
-        orders.tell(work.board);
-        if orders.are_to_end() || wanted(work).is_some() {
-            work.board.give_up(None);
+        supervision.tell(context.page);
+        if supervision.are_to_end() || wanted(context).is_some() {
+            context.page.give_up(None);
         }
     };
-    orders.tell(work.board);
+    supervision.tell(context.page);
     let Err(by) = ended else { return Ok(deaths) };
-    let culprit = over(work, crowd, by);
+    let culprit = over(context, worker_set, by);
     // All came while it was decided. Those who have not come have not said what they did, and the words of slices alone may have been
     // turned back and written again.
-    if turnout.is_complete(&orders.ledger) && orders.ledger.is_all_done(work.board, orders.late()) {
+    if turnout.is_complete(&supervision.ledger) && supervision.ledger.is_all_done(context.page, supervision.late()) {
         return Ok(deaths);
     }
     Err(match culprit {
-        Some((rank, pid, cause)) => work.failure(rank, pid, cause),
-        None if orders.are_to_end() => orders.ended(work.board.done(), work.grid.slices()),
-        None => wanted(work).unwrap_or_else(|| Error::ControlPageDamaged {
+        Some((rank, pid, cause)) => context.failure(rank, pid, cause),
+        None if supervision.are_to_end() => supervision.ended(context.page.done(), context.grid.slices()),
+        None => wanted(context).unwrap_or_else(|| Error::ControlPageDamaged {
             what: "the job was ended there by nobody who could, or all wait for what will never come".to_owned(),
         }),
     })
@@ -141,54 +142,54 @@ pub(super) fn supervise(
 /// A coordinator that works too and waits at a meeting: there as well it looks for deaths, for workers that stand still, at the
 /// clock and for requests to stop. Any of these ends the meeting, and with it the job.
 pub(super) struct AtBarrier<'a> {
-    work: &'a JobContext<'a>,
-    crowd: &'a mut WorkerSet,
-    orders: &'a Supervision<'a>,
+    context: &'a JobContext<'a>,
+    worker_set: &'a mut WorkerSet,
+    supervision: &'a Supervision<'a>,
     processes: usize,
-    vigil: Watchdog,
-    standstill: StallDetector,
+    watchdog: Watchdog,
+    stall_detector: StallDetector,
 }
 
 impl<'a> AtBarrier<'a> {
     pub(super) fn new(
-        work: &'a JobContext<'a>,
-        crowd: &'a mut WorkerSet,
-        orders: &'a Supervision<'a>,
+        context: &'a JobContext<'a>,
+        worker_set: &'a mut WorkerSet,
+        supervision: &'a Supervision<'a>,
         processes: usize,
     ) -> Self {
-        let (vigil, standstill) = (Watchdog::new(orders.slice_deadline), StallDetector::new());
-        Self { work, crowd, orders, processes, vigil, standstill }
+        let (watchdog, stall_detector) = (Watchdog::new(supervision.slice_deadline), StallDetector::new());
+        Self { context, worker_set, supervision, processes, watchdog, stall_detector }
     }
 
     /// Sleeps while the word has that value, or for a shorter time.
     pub(super) fn sleep(&mut self, word: &AtomicU32, expected: u32, until: Option<Instant>) {
-        let board = self.work.board;
-        if self.orders.are_to_end() || self.standstill.look(self.work, self.crowd, self.processes) {
-            return board.give_up(None);
+        let page = self.context.page;
+        if self.supervision.are_to_end() || self.stall_detector.look(self.context, self.worker_set, self.processes) {
+            return page.give_up(None);
         }
-        let event = match self.vigil.look(self.crowd, self.work) {
+        let event = match self.watchdog.look(self.worker_set, self.context) {
             Overdue::Now { rank, limit } => {
-                self.crowd.end_stalled(rank, limit);
+                self.worker_set.end_stalled(rank, limit);
                 WorkerEvent::Died { rank }
             }
             Overdue::Later(at) => {
                 let mut words = vec![(word, expected)];
-                words.extend(self.orders.stop.map(|stop| stop.word()));
-                let next = [at, until, Some(self.standstill.next())].into_iter().flatten().min();
-                self.crowd.wait(&words, self.orders.next_look(next))
+                words.extend(self.supervision.stop.map(|stop| stop.word()));
+                let next = [at, until, Some(self.stall_detector.next())].into_iter().flatten().min();
+                self.worker_set.wait(&words, self.supervision.next_look(next))
             }
         };
         if let WorkerEvent::Died { rank } = event {
-            board.slots()[rank].set_absent(Some(Absence::Dead));
-            board.give_up(Some(rank));
+            page.slots()[rank].set_absent(Some(Absence::Dead));
+            page.give_up(Some(rank));
         }
     }
 }
 
 /// Who has come to the end of a round: the coordinator's to say, by each one's own word.
 struct Arrivals<'b> {
-    board: &'b ControlPage,
-    roll: RoundKey,
+    page: &'b ControlPage,
+    round_key: RoundKey,
     workers: usize,
     /// The first that had not come when it looked last.
     next: usize,
@@ -196,7 +197,7 @@ struct Arrivals<'b> {
 
 impl Arrivals<'_> {
     fn has_arrived(&self, rank: usize) -> bool {
-        self.board.arrival(rank).has_arrived(self.roll, rank)
+        self.page.arrival(rank).has_arrived(self.round_key, rank)
     }
 
     /// Whether all have come but those who died before.
@@ -209,8 +210,8 @@ impl Arrivals<'_> {
 }
 
 /// Why a job must end that reads a file to which somebody wants to write.
-fn wanted(work: &JobContext<'_>) -> Option<Error> {
-    let (_, path) = work.loans.iter().filter_map(|loan| loan.lease).find(|(lease, _)| lease.is_wanted())?;
+fn wanted(context: &JobContext<'_>) -> Option<Error> {
+    let (_, path) = context.loans.iter().filter_map(|loan| loan.lease).find(|(lease, _)| lease.is_wanted())?;
     Some(Error::File {
         path: path.to_owned(),
         what: "another program wants to write to it while it is read".to_owned(),
@@ -219,32 +220,36 @@ fn wanted(work: &JobContext<'_>) -> Option<Error> {
 }
 
 /// Notes a death, and what the dead has cost, before anybody reaps it.
-fn note_death(work: &JobContext<'_>, crowd: &WorkerSet, rank: usize) {
-    if let Some(tape) = work.board.own_log() {
-        let now = work.board.clock();
-        tape.note(now, Event::Dies { rank });
-        if let Some(usage) = crowd.usage(rank) {
-            tape.note_cost(now, &usage);
+fn note_death(context: &JobContext<'_>, worker_set: &WorkerSet, rank: usize) {
+    if let Some(log) = context.page.own_log() {
+        let now = context.page.clock();
+        log.note(now, Event::Dies { rank });
+        if let Some(usage) = worker_set.usage(rank) {
+            log.note_cost(now, &usage);
         }
     }
 }
 
 /// Ends all workers of a job that broke for worker `by`'s sake; its rank, its process, and what ended that. From here on the
 /// journal stays as it is.
-fn over(work: &JobContext<'_>, crowd: &mut WorkerSet, by: Option<usize>) -> Option<(usize, u32, Option<Cause>)> {
+fn over(
+    context: &JobContext<'_>,
+    worker_set: &mut WorkerSet,
+    by: Option<usize>,
+) -> Option<(usize, u32, Option<Cause>)> {
     // The job has failed, so that the end of each is certain, even of one that was stopped, and can be waited for.
-    crowd.kill();
-    let culprit = by.map(|rank| match crowd.len() {
+    worker_set.kill();
+    let culprit = by.map(|rank| match worker_set.len() {
         // This process worked as the last rank.
-        len if rank == len && rank < work.board.layout().workers => (rank, std::process::id(), None),
+        len if rank == len && rank < context.page.layout().workers => (rank, std::process::id(), None),
         len => {
             // Whatever the word says; of those who stay, not all may have part in this job.
-            let rank = rank.min(len.min(work.board.layout().workers) - 1);
-            let (pid, cause) = crowd.retire(rank);
+            let rank = rank.min(len.min(context.page.layout().workers) - 1);
+            let (pid, cause) = worker_set.retire(rank);
             (rank, pid, Some(cause))
         }
     });
-    crowd.end();
+    worker_set.end();
     culprit
 }
 
@@ -273,32 +278,32 @@ impl Watchdog {
     }
 
     /// Who is late, or until when nobody can be.
-    fn look(&mut self, crowd: &WorkerSet, work: &JobContext<'_>) -> Overdue {
+    fn look(&mut self, worker_set: &WorkerSet, context: &JobContext<'_>) -> Overdue {
         let Some(limit) = self.limit else { return Overdue::Later(None) };
         // This process should have looked long ago: it was stopped (Ctrl-Z), and its workers most likely with it.
         if self.next.is_some_and(|next| next.elapsed() > limit / 2) {
-            (self.resumed, self.quiet) = (work.board.clock(), None);
+            (self.resumed, self.quiet) = (context.page.clock(), None);
         }
-        let overdue = self.search(crowd, work, limit);
+        let overdue = self.search(worker_set, context, limit);
         self.next = if let Overdue::Later(next) = overdue { next } else { None };
         overdue
     }
 
     /// Somebody may have been at one slice for too long. Or, while all seem to wait for each other (at a meeting, at the end),
     /// one of them was stopped: no slice is late then, but nothing changes any more.
-    fn search(&mut self, crowd: &WorkerSet, work: &JobContext<'_>, limit: Duration) -> Overdue {
-        if let Some((rank, since)) = crowd.slowest() {
+    fn search(&mut self, worker_set: &WorkerSet, context: &JobContext<'_>, limit: Duration) -> Overdue {
+        if let Some((rank, since)) = worker_set.slowest() {
             self.quiet = None;
             let due = since.max(self.resumed).saturating_add(limit);
-            return match due <= work.board.clock() {
+            return match due <= context.page.clock() {
                 true => Overdue::Now { rank, limit },
-                false => Overdue::Later(work.board.at(due)),
+                false => Overdue::Later(context.page.at(due)),
             };
         }
-        let doing = crowd.activity();
+        let doing = worker_set.activity();
         let (_, since) = self.quiet.filter(|(before, _)| *before == doing).unwrap_or((doing, Instant::now()));
         self.quiet = Some((doing, since));
-        match (since.elapsed() >= limit).then(|| crowd.culprit()).flatten() {
+        match (since.elapsed() >= limit).then(|| worker_set.culprit()).flatten() {
             Some(rank) => Overdue::Now { rank, limit },
             None => Overdue::Later(since.checked_add(limit)),
         }

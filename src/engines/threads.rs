@@ -10,21 +10,21 @@ use crate::error::{Death, Error, Result};
 use crate::sync::{EndedEarly, Event};
 
 pub(super) fn run(
-    work: &JobContext<'_>,
-    labour: &(dyn RunSlices + Sync),
-    orders: &mut Supervision<'_>,
+    context: &JobContext<'_>,
+    runner: &(dyn RunSlices + Sync),
+    supervision: &mut Supervision<'_>,
 ) -> Result<Vec<Death>> {
-    let workers = work.dealer.workers;
+    let workers = context.dealer.workers;
     let (left, stopped) = (AtomicUsize::new(workers), AtomicBool::new(false));
-    orders.ledger.begin_round(work.board.roll(0), workers);
+    supervision.ledger.begin_round(context.page.round_key(0), workers);
     let live = |rank: usize, _leaving: Leaving<'_>| {
-        work.board.note(rank, Event::Born { pid: std::process::id() });
-        let desk = WorkerMemory::of_coordinator(work.loans, None);
+        context.page.note(rank, Event::Born { pid: std::process::id() });
+        let worker_memory = WorkerMemory::of_coordinator(context.loans, None);
         // SAFETY: the arrays' own addresses in this process, writable; each rank is spawned once below. What is lent for
         // reading is only viewed for reading.
         #[allow(unsafe_code)]
-        match unsafe { labour.run_slices(work, &work.first_round(false), rank, &desk) } {
-            Ok(deeds) => work.board.arrive(0, rank, deeds, workers),
+        match unsafe { runner.run_slices(context, &context.first_round(false), rank, &worker_memory) } {
+            Ok(digest) => context.page.arrive(0, rank, digest, workers),
             Err(Stopped) => stopped.store(true, Ordering::Relaxed),
         }
     };
@@ -32,7 +32,7 @@ pub(super) fn run(
     let ran = thread::scope(|scope| {
         let mut threads = Vec::with_capacity(workers);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(workers).spawn_handler(|thread| {
-            work.board.note_own(Event::Forks { rank: thread.index() });
+            context.page.note_own(Event::Forks { rank: thread.index() });
             threads.push(thread::Builder::new().spawn_scoped(scope, || thread.run())?);
             Ok(())
         });
@@ -43,37 +43,37 @@ pub(super) fn run(
                 let coordinator = thread::current();
                 let (live, left) = (&live, &left);
                 jobs.spawn_broadcast(move |_, it| live(it.index(), Leaving { left, coordinator: coordinator.clone() }));
-                work.board.note_own(Event::Attends);
-                watch(work, orders, left);
-                work.board.note_own(Event::Ends);
+                context.page.note_own(Event::Attends);
+                watch(context, supervision, left);
+                context.page.note_own(Event::Ends);
             });
         });
         threads.into_iter().for_each(|thread| drop(thread.join()));
         ran
     });
     ran.map_err(|error| Error::System { doing: "start threads", source: std::io::Error::other(error) })?;
-    match work.board.head().end.over() {
+    match context.page.head().end.over() {
         None if !stopped.into_inner() => Ok(Vec::new()),
-        Some(EndedEarly { by: Some(rank) }) => Err(work.failure(rank, std::process::id(), None)),
-        _ => Err(orders.ended(work.board.done(), work.grid.slices())),
+        Some(EndedEarly { by: Some(rank) }) => Err(context.failure(rank, std::process::id(), None)),
+        _ => Err(supervision.ended(context.page.done(), context.grid.slices())),
     }
 }
 
 /// Tells progress until all have left, and when the job is to end lets nobody begin another slice. A thread cannot be ended
 /// in the middle of one.
-fn watch(work: &JobContext<'_>, orders: &mut Supervision<'_>, left: &AtomicUsize) {
+fn watch(context: &JobContext<'_>, supervision: &mut Supervision<'_>, left: &AtomicUsize) {
     while left.load(Ordering::Acquire) > 0 {
-        orders.tell(work.board);
-        let over = work.board.head().end.over().is_some();
-        match orders.next_look(None).filter(|_| !over) {
+        supervision.tell(context.page);
+        let over = context.page.head().end.over().is_some();
+        match supervision.next_look(None).filter(|_| !over) {
             Some(look) => thread::park_timeout(look.saturating_duration_since(Instant::now())),
             None => thread::park(),
         }
-        if orders.are_to_end() {
-            work.board.give_up(None);
+        if supervision.are_to_end() {
+            context.page.give_up(None);
         }
     }
-    orders.tell(work.board);
+    supervision.tell(context.page);
 }
 
 /// Counts its holder out when dropped, and wakes the coordinator for the last.

@@ -9,8 +9,8 @@ use crate::sys::usage::{Usage, Whose};
 pub(super) struct Tracer<'b>(Option<At<'b>>);
 
 struct At<'b> {
-    board: &'b ControlPage,
-    tape: EventLog<'b>,
+    page: &'b ControlPage,
+    log: EventLog<'b>,
     whose: Whose,
     /// What it had cost when it began: a thread, or a worker who stays, has done other things before.
     before: Usage,
@@ -27,13 +27,13 @@ const COUNT: Duration = Duration::from_micros(30);
 
 impl<'b> Tracer<'b> {
     /// Notes that a worker begins to work, and what it has cost until then.
-    pub(super) fn begin(board: &'b ControlPage, rank: usize, whose: Whose, now: Instant) -> Self {
-        Self(board.log(rank).map(|tape| {
-            tape.note(board.clock_at(now), Event::Begins);
+    pub(super) fn begin(page: &'b ControlPage, rank: usize, whose: Whose, now: Instant) -> Self {
+        Self(page.log(rank).map(|log| {
+            log.note(page.clock_at(now), Event::Begins);
             let before = Usage::now(whose);
             At {
-                board,
-                tape,
+                page,
+                log,
                 whose,
                 before,
                 programs: Usage::of_programs(whose),
@@ -46,14 +46,14 @@ impl<'b> Tracer<'b> {
     /// It begins with a slice.
     pub(super) fn takes(&self, slice: usize, now: Instant) {
         if let Some(at) = &self.0 {
-            at.tape.note(at.board.clock_at(now), Event::Takes { slice });
+            at.log.note(at.page.clock_at(now), Event::Takes { slice });
         }
     }
 
     /// It has finished a slice.
     pub(super) fn finishes(&mut self, slice: usize, now: Instant) {
         if let Some(at) = &mut self.0 {
-            at.tape.note(at.board.clock_at(now), Event::Finishes { slice });
+            at.log.note(at.page.clock_at(now), Event::Finishes { slice });
             if now - at.counted > COUNT {
                 at.count(now);
             }
@@ -63,24 +63,24 @@ impl<'b> Tracer<'b> {
     /// It takes no more slices, and has had none since then.
     pub(super) fn leaves(&self, since: Instant) {
         if let Some(at) = &self.0 {
-            at.tape.note(at.board.clock_at(since), Event::Leaves);
+            at.log.note(at.page.clock_at(since), Event::Leaves);
         }
     }
 
     /// It measures what it is to measure: what it has cost, and maybe more.
     pub(super) fn measures(&self) {
         if let Some(at) = &self.0 {
-            let now = at.board.clock();
-            at.tape.note(now, Event::Measures);
+            let now = at.page.clock();
+            at.log.note(now, Event::Measures);
             let programs = Usage::of_programs(at.whose).since(&at.programs);
-            at.tape.note_cost(now, &Usage::now(at.whose).since(&at.before).and(&programs));
+            at.log.note_cost(now, &Usage::now(at.whose).since(&at.before).and(&programs));
         }
     }
 
     /// It has measured that, and does nothing more.
     pub(super) fn measured(&self) {
         if let Some(at) = &self.0 {
-            at.tape.note(at.board.clock(), Event::Measured);
+            at.log.note(at.page.clock(), Event::Measured);
         }
     }
 }
@@ -93,7 +93,7 @@ impl At<'_> {
         if faults != self.faults {
             self.faults = faults;
             let minor = faults.saturating_sub(self.before.minor_faults);
-            self.tape.note(self.board.clock_at(now), Event::Faults { minor });
+            self.log.note(self.page.clock_at(now), Event::Faults { minor });
         }
     }
 }

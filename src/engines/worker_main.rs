@@ -28,13 +28,14 @@ impl PreFork {
     /// # Safety
     /// As for [`Pools::of`].
     #[allow(unsafe_code)]
-    pub(super) unsafe fn of(upbringing: WorkerConfig) -> Self {
+    pub(super) unsafe fn of(worker_config: WorkerConfig) -> Self {
         // Whose words would be looked up in files.
-        let backtraces = !upbringing.confined && std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
+        let backtraces =
+            !worker_config.confined && std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
         // SAFETY: passed on to the caller.
-        let pools = unsafe { Pools::of(upbringing.threads) };
+        let pools = unsafe { Pools::of(worker_config.threads) };
         // Where the system does not tell which CPUs there are, it does not take them away either.
-        let cpus = if upbringing.pin { cpu::spread().unwrap_or_default() } else { Vec::new() };
+        let cpus = if worker_config.pin { cpu::spread().unwrap_or_default() } else { Vec::new() };
         let alone = proc::threads().is_ok_and(|threads| threads == 1);
         Self { pools, cpus, backtraces, alone }
     }
@@ -42,40 +43,40 @@ impl PreFork {
 
 /// Signs, attaches, labours, meets the coordinator.
 pub(super) fn worker_main(
-    work: &JobContext<'_>,
-    labour: &dyn RunSlices,
+    context: &JobContext<'_>,
+    runner: &dyn RunSlices,
     round: &Round,
     rank: usize,
     ways: &PreFork,
 ) -> i32 {
-    work.board.note(rank, Event::Born { pid: std::process::id() });
-    let berth = &work.board.slots()[rank];
-    start_worker(berth, rank, ways);
-    let desk = match prepare(work, rank) {
+    context.page.note(rank, Event::Born { pid: std::process::id() });
+    let slot = &context.page.slots()[rank];
+    start_worker(slot, rank, ways);
+    let worker_memory = match prepare(context, rank) {
         // Never unmapped: a thread that the body left running may still look at a view.
-        Ok(desk) => ManuallyDrop::new(desk),
+        Ok(worker_memory) => ManuallyDrop::new(worker_memory),
         Err(error) => {
-            berth.send_exit_message(&ExitMessage::BodyFailed { reason: error.to_string() });
-            work.board.give_up(Some(rank));
+            slot.send_exit_message(&ExitMessage::BodyFailed { reason: error.to_string() });
+            context.page.give_up(Some(rank));
             return 1;
         }
     };
     // SAFETY: attached just now with the access each loan asks for, until the process ends; each rank is born once.
     #[allow(unsafe_code)]
-    let done = unsafe { labour.run_slices(work, round, rank, &desk) };
+    let done = unsafe { runner.run_slices(context, round, rank, &worker_memory) };
     match done {
         Err(Stopped) => 1,
-        Ok(deeds) => {
-            work.board.arrive(round.number, rank, deeds, round.processes);
-            i32::from(!work.board.head().end.wait_for_release(work.patience))
+        Ok(digest) => {
+            context.page.arrive(round.number, rank, digest, round.processes);
+            i32::from(!context.page.head().end.wait_for_release(context.spin_policy))
         }
     }
 }
 
 /// What a worker does first of all.
-pub(super) fn start_worker(berth: &WorkerSlot, rank: usize, ways: &PreFork) {
-    berth.enter(std::process::id());
-    berth.lock.acquire();
+pub(super) fn start_worker(slot: &WorkerSlot, rank: usize, ways: &PreFork) {
+    slot.enter(std::process::id());
+    slot.lock.acquire();
     child::flush_what_bodies_print(ways.alone);
     child::name(&format!("parfork-w{rank}"));
     if let Some(&cpu) = ways.cpus.get(rank % ways.cpus.len().max(1)) {
@@ -84,7 +85,7 @@ pub(super) fn start_worker(berth: &WorkerSlot, rank: usize, ways: &PreFork) {
     }
     // SAFETY: the board is inherited, and no code here unmaps it in a worker.
     #[allow(unsafe_code)]
-    let sworn = unsafe { fault_handler::install(&berth.fault) };
+    let sworn = unsafe { fault_handler::install(&slot.fault) };
     debug_assert!(sworn.is_ok(), "handlers of an own process can be set");
     if let Some(pools) = &ways.pools {
         // SAFETY: a fork has one thread, and leaves before it comes to the end of what it inherited of `ways`.
@@ -98,30 +99,30 @@ pub(super) fn start_worker(berth: &WorkerSlot, rank: usize, ways: &PreFork) {
 
 /// Maps what was lent, and nothing else of the coordinator's arrays; limits the memory that may be added to that, and what else
 /// this process can do.
-fn prepare<'w>(work: &JobContext<'w>, rank: usize) -> Result<WorkerMemory<'w>> {
-    let mut desk = WorkerMemory::attach(work.loans, work.care, |number, keeping| {
-        let loan = &work.loans[number];
+fn prepare<'w>(context: &JobContext<'w>, rank: usize) -> Result<WorkerMemory<'w>> {
+    let mut worker_memory = WorkerMemory::attach(context.loans, context.protection, |number, keeping| {
+        let loan = &context.loans[number];
         let attached = match loan.access {
             Access::Read => loan.backing.attach_for_reading(),
             Access::Write => loan.backing.attach(keeping),
         };
         attached.map(Rc::new)
     })?;
-    if let Some(limit) = work.memory_limit {
-        let private = limit.saturating_add(work.care.private_bytes(work.loans) as u64);
+    if let Some(limit) = context.memory_limit {
+        let private = limit.saturating_add(context.protection.private_bytes(context.loans) as u64);
         limits::limit_private_memory(Some(private)).map_err(Error::system("limit a worker's memory"))?;
-        if work.sandbox.is_some_and(Confinement::confines_workers) {
+        if context.sandbox.is_some_and(Confinement::confines_workers) {
             limits::limit_addresses(private).map_err(Error::system("limit a worker's addresses"))?;
         }
     }
-    if let Some(sandbox) = work.sandbox {
-        let mut keep = work.care.descriptors(work.loans);
-        if work.measure_memory {
-            keep.push(desk.open_gauge().map_err(Error::system("open /proc/self/smaps_rollup"))?);
+    if let Some(sandbox) = context.sandbox {
+        let mut keep = context.protection.descriptors(context.loans);
+        if context.measure_memory {
+            keep.push(worker_memory.open_gauge().map_err(Error::system("open /proc/self/smaps_rollup"))?);
         }
         sandbox.enter(rank, keep)?;
     }
-    Ok(desk)
+    Ok(worker_memory)
 }
 
 /// Lets a panic of the worker's own thread be told by the coordinator, in its error, instead of on stderr here; a

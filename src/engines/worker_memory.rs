@@ -79,7 +79,7 @@ impl OutputProtection {
     }
 
     /// The undo copies, in order, where outputs have one.
-    pub(super) fn undo_copies(&self) -> impl Iterator<Item = &Backing> {
+    pub(super) fn restore_outputs(&self) -> impl Iterator<Item = &Backing> {
         self.outputs.iter().filter_map(|output| output.undo.as_deref())
     }
 
@@ -92,7 +92,7 @@ impl OutputProtection {
     pub(super) fn descriptors(&self, loans: &[Loan<'_>]) -> Vec<RawFd> {
         let outputs = loans.iter().filter(|loan| loan.access == Access::Write).zip(&self.outputs);
         outputs
-            .filter(|(_, care)| care.guard == Some(Guard::Copies))
+            .filter(|(_, protection)| protection.guard == Some(Guard::Copies))
             .map(|(loan, _)| loan.backing.descriptor())
             .collect()
     }
@@ -100,7 +100,10 @@ impl OutputProtection {
     /// How much private memory the guard takes of a worker at most: the outputs that are worked on in private pages.
     pub(crate) fn private_bytes(&self, loans: &[Loan<'_>]) -> usize {
         let outputs = loans.iter().filter(|loan| loan.access == Access::Write).zip(&self.outputs);
-        outputs.filter(|(_, care)| care.guard == Some(Guard::Copies)).map(|(loan, _)| loan.backing.len()).sum()
+        outputs
+            .filter(|(_, protection)| protection.guard == Some(Guard::Copies))
+            .map(|(loan, _)| loan.backing.len())
+            .sum()
     }
 }
 
@@ -138,10 +141,10 @@ impl<'w> WorkerMemory<'w> {
     /// In a worker process, with what was lent mapped by `map`: the loan of a number, kept in a way.
     pub(super) fn attach(
         loans: &'w [Loan<'w>],
-        care: &OutputProtection,
+        protection: &OutputProtection,
         mut map: impl FnMut(usize, MapMode) -> Result<Rc<Attached>>,
     ) -> Result<Self> {
-        let mut desk = Self {
+        let mut worker_memory = Self {
             seats: Vec::new(),
             outputs: Vec::new(),
             _inputs: Vec::new(),
@@ -149,26 +152,29 @@ impl<'w> WorkerMemory<'w> {
             whose: Whose::Process,
             gauge: None,
         };
-        let mut care = care.outputs.iter();
+        let mut protection = protection.outputs.iter();
         for (number, loan) in loans.iter().enumerate() {
-            let care = if loan.access == Access::Write { care.next() } else { None };
-            let guard = care.and_then(|care| care.guard);
+            let protection = if loan.access == Access::Write { protection.next() } else { None };
+            let guard = protection.and_then(|protection| protection.guard);
             let keeping = match (loan.access, guard) {
                 (Access::Read, _) | (_, Some(Guard::Pages)) => MapMode::SharedToRead,
                 (Access::Write, None) => MapMode::SharedToWrite,
                 (Access::Write, Some(Guard::Copies)) => MapMode::PrivateToRead,
             };
             let mapped = map(number, keeping)?;
-            desk.seats.push(Seat { base: mapped.base(), extent: loan.extent });
+            worker_memory.seats.push(Seat { base: mapped.base(), extent: loan.extent });
             let keeping = if guard.is_some() { MapMode::SharedToRead } else { MapMode::SharedToWrite };
-            let undo = care.and_then(|care| care.undo.as_ref()).map(|undo| undo.attach(keeping)).transpose()?;
+            let undo = protection
+                .and_then(|protection| protection.undo.as_ref())
+                .map(|undo| undo.attach(keeping))
+                .transpose()?;
             if undo.is_some() || guard.is_some() {
-                desk.outputs.push(Output { loan, mapped, undo, guard });
+                worker_memory.outputs.push(Output { loan, mapped, undo, guard });
             } else {
-                desk._inputs.push(mapped);
+                worker_memory._inputs.push(mapped);
             }
         }
-        Ok(desk)
+        Ok(worker_memory)
     }
 
     /// Opens what it takes to read the worker's memory, for when nothing can be opened any more; the descriptor.

@@ -21,7 +21,7 @@ pub enum SegmentErrorKind {
     /// Whoever wrote it last died, panicked or gave up in the middle.
     #[error(
         "whoever wrote it last did not finish after generation {generation}, so that a part of it may be old and a part new. \
-         Write all of it anew, or take it as it is: both with Wait::take_unfinished (parfork shm: --unfinished)"
+         Write all of it anew, or take it as it is: both with Wait::accept_torn (parfork shm: --unfinished)"
     )]
     Unfinished {
         /// How often it had been written whole.
@@ -36,7 +36,7 @@ pub enum SegmentErrorKind {
     /// Nobody is left who could write what is waited for.
     #[error(
         "nobody else has it attached to be written any more, so that generation {generation} stays the last. Start who is to \
-         write it again, or wait for newcomers with Wait::newcomers"
+         write it again, or wait for new writers with Wait::wait_for_new_writers"
     )]
     Deserted {
         /// The last generation.

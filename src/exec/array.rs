@@ -107,7 +107,7 @@ impl Array {
         self.bytes.as_slice()
     }
 
-    /// Writes it as .npy to a landing that the caller then [`land`](Landing::land)s.
+    /// Writes it as .npy to an [`AtomicFile`] that the caller then [`commit`](AtomicFile::commit)s.
     ///
     /// # Errors
     /// If the disk is full or fails.

@@ -32,22 +32,24 @@ pub(super) struct SliceBytes<'a> {
     /// Where each array is mapped, in order.
     bases: Vec<NonNull<u8>>,
     region: Region,
-    lot: PhantomData<&'a ArrayList>,
+    array_list: PhantomData<&'a ArrayList>,
 }
 
 impl SliceBytes<'_> {
-    /// Calls `fill` for each run of bytes, with the number of the array, and where in that it begins. `lot` is the one that this is
+    /// Calls `fill` for each run of bytes, with the number of the array, and where in that it begins. `array_list` is the one that this is
     /// a share of; a job has no other.
     ///
     /// # Errors
     /// The first of `fill`'s.
     pub(super) fn fill<E>(
         &mut self,
-        lot: &ArrayList,
+        array_list: &ArrayList,
         mut fill: impl FnMut(usize, usize, &mut [u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        assert_eq!(self.bases.len(), lot.0.len());
-        for (number, (base, array)) in self.bases.iter().zip(&lot.0).enumerate().filter(|(_, it)| it.1.is_output()) {
+        assert_eq!(self.bases.len(), array_list.0.len());
+        for (number, (base, array)) in
+            self.bases.iter().zip(&array_list.0).enumerate().filter(|(_, it)| it.1.is_output())
+        {
             for run in array.extent().runs(&self.region) {
                 // SAFETY: runs of a region lie inside of the array.
                 let first = unsafe { base.add(run.start) };
@@ -75,7 +77,7 @@ unsafe impl Lend for &ArrayList {
     }
 
     unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part<'c> {
-        SliceBytes { bases: seats.map(|seat| seat.base).collect(), region: *region, lot: PhantomData }
+        SliceBytes { bases: seats.map(|seat| seat.base).collect(), region: *region, array_list: PhantomData }
     }
 }
 

@@ -99,7 +99,7 @@ impl ProgramWorker {
             Error::Exec("this program takes orders, and was started for a single slice. Leave --each out.".to_owned())
         })?;
         if JOINED.swap(true, Ordering::Relaxed) {
-            return Err(Error::Exec("this program is a worker already. Use the Guest that it has.".to_owned()));
+            return Err(Error::Exec("this program is a worker already. Use the ProgramWorker that it has.".to_owned()));
         }
         let (orders, answers) = take_over().map_err(refused("take over standard input and output"))?;
         let (orders, by) = (BufReader::new(orders), fork_stamp::current());

@@ -123,15 +123,16 @@ pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Res
         measure: settings.measure_memory,
         confine,
     };
-    let lot = ArrayList::new(arrays);
+    let array_list = ArrayList::new(arrays);
     let orphans = Subreaper::adopt(MARK).map_err(Error::system("become the parent of what programs leave behind"))?;
-    let shepherd = Supervisor::new(program, &lot, plan, &orphans);
-    let done = Job::with(&lot, settings).run_programs(|worker, mut share| shepherd.work(worker, &mut share), &shepherd);
+    let supervisor = Supervisor::new(program, &array_list, plan, &orphans);
+    let done = Job::with(&array_list, settings)
+        .run_programs(|worker, mut share| supervisor.work(worker, &mut share), &supervisor);
     // All workers are gone, and with them their programs.
-    let done = match shepherd.end_left() {
+    let done = match supervisor.end_left() {
         none if none.is_empty() => done?,
         processes => return Err(Error::Remaining { processes, error: done.err().map(Box::new) }),
     };
-    drop(shepherd);
-    Ok((done, lot.into_arrays()))
+    drop(supervisor);
+    Ok((done, array_list.into_arrays()))
 }

@@ -27,12 +27,12 @@ use crate::worker::Worker;
 /// What all workers of a job have in mind; each that is forked makes its own of it.
 pub(super) struct Supervisor<'s> {
     program: &'s Program,
-    lot: &'s ArrayList,
+    array_list: &'s ArrayList,
     plan: Plan,
     coordinator: u32,
     orphans: &'s Subreaper,
     /// What this worker has started, once it has. One thread ever looks at it.
-    flock: Mutex<Option<ProgramState>>,
+    programs: Mutex<Option<ProgramState>>,
 }
 
 /// What of a job's settings is a shepherd's affair.
@@ -77,8 +77,8 @@ const LEAVING: u16 = 5000;
 const IN_ENVIRONMENT: usize = 32 << 10;
 
 impl<'s> Supervisor<'s> {
-    pub(super) fn new(program: &'s Program, lot: &'s ArrayList, plan: Plan, orphans: &'s Subreaper) -> Self {
-        Self { program, lot, plan, coordinator: std::process::id(), orphans, flock: Mutex::new(None) }
+    pub(super) fn new(program: &'s Program, array_list: &'s ArrayList, plan: Plan, orphans: &'s Subreaper) -> Self {
+        Self { program, array_list, plan, coordinator: std::process::id(), orphans, programs: Mutex::new(None) }
     }
 
     /// Lets the program do one slice.
@@ -86,17 +86,17 @@ impl<'s> Supervisor<'s> {
     /// # Errors
     /// If it cannot be started, says that it failed, or breaks the protocol.
     pub(super) fn work(&self, worker: &Worker<'_>, share: &mut SliceBytes<'_>) -> Result<(), String> {
-        let mut flock = self.flock.lock().unwrap_or_else(PoisonError::into_inner);
-        let flock = match &mut *flock {
-            Some(flock) => flock,
+        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        let programs = match &mut *programs {
+            Some(programs) => programs,
             none => none.insert(self.prepare(worker)?),
         };
         let cells = line::cells(worker.region());
         match self.program.each {
-            true => self.run_once(worker, flock, &cells)?,
-            false => self.ask(worker, flock, &cells)?,
+            true => self.run_once(worker, programs, &cells)?,
+            false => self.ask(worker, programs, &cells)?,
         }
-        if self.plan.guard { self.publish(flock, share) } else { Ok(()) }
+        if self.plan.guard { self.publish(programs, share) } else { Ok(()) }
     }
 
     fn prepare(&self, worker: &Worker<'_>) -> Result<ProgramState, String> {
@@ -105,7 +105,8 @@ impl<'s> Supervisor<'s> {
             true => scratch(array.bytes().segment()),
             false => array.bytes().segment().backing().reopened(access(array)),
         };
-        let arrays: Vec<OwnedFd> = self.lot.arrays().iter().map(open).collect::<Result<_, _>>().map_err(refused)?;
+        let arrays: Vec<OwnedFd> =
+            self.array_list.arrays().iter().map(open).collect::<Result<_, _>>().map_err(refused)?;
         let entry = |(array, fd): (&super::array::Array, &OwnedFd)| Entry {
             name: array.name().to_owned(),
             fd: fd.as_raw_fd() as u32,
@@ -114,8 +115,9 @@ impl<'s> Supervisor<'s> {
             shape: array.shape().to_vec(),
             first_is_fastest: array.extent().first_is_fastest,
         };
-        let first = self.lot.arrays().iter().find(|array| array.is_output()).unwrap_or(&self.lot.arrays()[0]);
-        let (size, slices) = (worker.workers(), worker.board.layout().slices);
+        let first =
+            self.array_list.arrays().iter().find(|array| array.is_output()).unwrap_or(&self.array_list.arrays()[0]);
+        let (size, slices) = (worker.workers(), worker.page.layout().slices);
         let manifest = Manifest {
             rank: worker.rank(),
             size,
@@ -124,7 +126,7 @@ impl<'s> Supervisor<'s> {
             split: self.plan.split,
             shape: first.shape().to_vec(),
             mine: self.plan.schedule.fixed(slices, size, worker.rank()),
-            arrays: self.lot.arrays().iter().zip(&arrays).map(entry).collect(),
+            arrays: self.array_list.arrays().iter().zip(&arrays).map(entry).collect(),
         };
         let text = manifest.to_json();
         let document = document(c"parfork-manifest", text.as_bytes()).map_err(refused)?;
@@ -155,12 +157,12 @@ impl<'s> Supervisor<'s> {
 
     fn start(
         &self,
-        flock: &ProgramState,
+        programs: &ProgramState,
         arguments: &[OsString],
         more: &[(OsString, OsString)],
     ) -> Result<program::Program, String> {
-        let keep: Vec<_> = flock.arrays.iter().chain([&flock.manifest]).map(AsFd::as_fd).collect();
-        let environment: Vec<_> = flock.environment.iter().chain(more).cloned().collect();
+        let keep: Vec<_> = programs.arrays.iter().chain([&programs.manifest]).map(AsFd::as_fd).collect();
+        let environment: Vec<_> = programs.environment.iter().chain(more).cloned().collect();
         let start = Start {
             program: &self.program.name,
             arguments,
@@ -175,14 +177,14 @@ impl<'s> Supervisor<'s> {
     }
 
     /// One slice by a program that is started for it.
-    fn run_once(&self, worker: &Worker<'_>, flock: &ProgramState, cells: &[Range<usize>]) -> Result<(), String> {
+    fn run_once(&self, worker: &Worker<'_>, programs: &ProgramState, cells: &[Range<usize>]) -> Result<(), String> {
         let words = words(worker, cells);
         let arguments: Vec<OsString> =
             self.program.arguments.iter().map(|argument| replaced(argument, &words)).collect();
         let variable =
             |(name, value): &(&str, String)| (format!("PARFORK_{}", name.to_uppercase()).into(), value.into());
         let more: Vec<_> = words.iter().filter(|(name, _)| !["rank", "size"].contains(name)).map(variable).collect();
-        let mut program = self.start(flock, &arguments, &more)?;
+        let mut program = self.start(programs, &arguments, &more)?;
         match program.wait().map_err(|error| format!("the end of the program cannot be waited for ({error})"))? {
             Exit::Status(0) => Ok(()),
             exit => self.end_as(worker, program.pid(), exit),
@@ -190,13 +192,13 @@ impl<'s> Supervisor<'s> {
     }
 
     /// One slice by the program that stays.
-    fn ask(&self, worker: &Worker<'_>, flock: &mut ProgramState, cells: &Cells) -> Result<(), String> {
-        let new = flock.running.is_none();
+    fn ask(&self, worker: &Worker<'_>, programs: &mut ProgramState, cells: &Cells) -> Result<(), String> {
+        let new = programs.running.is_none();
         if new {
-            let program = self.start(flock, &self.program.arguments, &[])?;
-            flock.running = Some(Running { program, unread: Vec::new() });
+            let program = self.start(programs, &self.program.arguments, &[])?;
+            programs.running = Some(Running { program, unread: Vec::new() });
         }
-        let Some(running) = &mut flock.running else { unreachable!("started just now") };
+        let Some(running) = &mut programs.running else { unreachable!("started just now") };
         let order = line::order(cells);
         let title = self.program.title();
         let broken = |error| format!("the pipe to the program cannot be used ({error})");
@@ -279,7 +281,7 @@ impl<'s> Supervisor<'s> {
 
     /// Ends this worker because its program has ended: with last words that say how.
     fn end_as(&self, worker: &Worker<'_>, pid: u32, exit: Exit) -> ! {
-        worker.board.slots()[worker.rank].send_exit_message(&ExitMessage::ProgramExited {
+        worker.page.slots()[worker.rank].send_exit_message(&ExitMessage::ProgramExited {
             exit,
             pid,
             program: self.program.title(),
@@ -288,10 +290,10 @@ impl<'s> Supervisor<'s> {
     }
 
     /// Copies the slice out of what the program could write to, and forgets the rest of that.
-    fn publish(&self, flock: &ProgramState, share: &mut SliceBytes<'_>) -> Result<(), String> {
+    fn publish(&self, programs: &ProgramState, share: &mut SliceBytes<'_>) -> Result<(), String> {
         let refused = |error: std::io::Error| format!("the slice cannot be copied to the output ({error})");
-        share.fill(self.lot, |array, at, bytes| get(&flock.arrays[array], at, bytes)).map_err(refused)?;
-        let outputs = self.lot.arrays().iter().zip(&flock.arrays).filter(|(array, _)| array.is_output());
+        share.fill(self.array_list, |array, at, bytes| get(&programs.arrays[array], at, bytes)).map_err(refused)?;
+        let outputs = self.array_list.arrays().iter().zip(&programs.arrays).filter(|(array, _)| array.is_output());
         for (array, fd) in outputs {
             punch(fd, array.bytes().segment().len()).map_err(refused)?;
         }
@@ -304,8 +306,8 @@ impl Programs for Supervisor<'_> {
     /// to be measured.
     fn dismiss(&self) -> Memory {
         let mut memory = Memory::default();
-        let mut flock = self.flock.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(mut running) = flock.as_mut().and_then(|flock| flock.running.take()) {
+        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mut running) = programs.as_mut().and_then(|programs| programs.running.take()) {
             if self.plan.measure {
                 memory = Memory::of(running.program.pid()).unwrap_or_default();
             }

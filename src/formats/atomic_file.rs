@@ -88,11 +88,12 @@ impl AtomicFile {
         let file = BufWriter::with_capacity(1 << 18, Bounded(file));
         let _hold = hidden.as_ref().map(|_| SignalGuard::new());
         let (path, by) = (path.to_owned(), fork_stamp::current());
-        let landing = Self { path, folder, name, file, hidden, _hold, replaces, reserved: false, trouble: None, by };
+        let target_file =
+            Self { path, folder, name, file, hidden, _hold, replaces, reserved: false, trouble: None, by };
         if let Some(old) = old.filter(|old| old.metadata.uid() == user()) {
-            permit_like(landing.file.get_ref(), &old).map_err(|error| landing.failed(&error))?;
+            permit_like(target_file.file.get_ref(), &old).map_err(|error| target_file.failed(&error))?;
         }
-        Ok(landing)
+        Ok(target_file)
     }
 
     /// The target, as it was named.
@@ -223,11 +224,11 @@ mod tests {
 
     /// As on a file system without nameless files.
     fn with_hidden_name(path: &Path) -> AtomicFile {
-        let mut landing = AtomicFile::at(path).unwrap();
-        let (hidden, file) = hidden::create(&landing.folder, &landing.name, 0o666).unwrap();
-        landing.file = BufWriter::new(Bounded(file));
-        landing.hidden = Some(hidden);
-        landing
+        let mut target_file = AtomicFile::at(path).unwrap();
+        let (hidden, file) = hidden::create(&target_file.folder, &target_file.name, 0o666).unwrap();
+        target_file.file = BufWriter::new(Bounded(file));
+        target_file.hidden = Some(hidden);
+        target_file
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::lend::Loan;
 use crate::report::Report;
 use crate::settings::Settings;
-use crate::sync::Board;
+use crate::sync::ControlPage;
 
 /// The record of a job that runs, of which there is none.
 pub(super) struct Recorder<'p>(Infallible, PhantomData<&'p ()>);
@@ -16,7 +16,7 @@ pub(super) struct Recorder<'p>(Infallible, PhantomData<&'p ()>);
 /// What a record would need from the job.
 #[expect(dead_code, reason = "nobody reads it without records")]
 pub(super) struct Remains<'r> {
-    pub(super) board: &'r Board,
+    pub(super) page: &'r ControlPage,
     pub(super) loans: &'r [Loan<'r>],
     pub(super) began: Instant,
     pub(super) ended: Instant,

@@ -23,7 +23,7 @@ pub(super) struct Recorder<'p> {
 
 /// What a record needs from the job, besides what its tapes say.
 pub(super) struct Remains<'r> {
-    pub(super) board: &'r ControlPage,
+    pub(super) page: &'r ControlPage,
     pub(super) loans: &'r [Loan<'r>],
     /// When the workers were begun with, and when the last was gone.
     pub(super) began: Instant,
@@ -56,13 +56,13 @@ impl<'p> Recorder<'p> {
         if let Error::WorkerDied(death) = error {
             report.deaths.push(Death::clone(death));
         }
-        told(Record::read(job.board, self.facts(job, &report, Some(error.to_string()))));
+        told(Record::read(job.page, self.facts(job, &report, Some(error.to_string()))));
     }
 
     /// Gives a job that has ended well its record, if it was wanted.
     pub(super) fn done(self, job: &Remains<'_>, report: &mut Report) {
         if self.wanted {
-            report.record = Some(Arc::new(Record::read(job.board, self.facts(job, report, None))));
+            report.record = Some(Arc::new(Record::read(job.page, self.facts(job, report, None))));
         }
     }
 
@@ -72,7 +72,7 @@ impl<'p> Recorder<'p> {
             failure,
             grid: report.grid.clone(),
             started: self.started + (job.began - self.called),
-            began: job.board.clock_at(job.began),
+            began: job.page.clock_at(job.began),
             wall: report.wall,
             preparing: job.began - self.called,
             gathering: job.ended.elapsed(),

@@ -22,13 +22,13 @@ impl<L: Lend> Job<'_, L> {
     /// Cuts, makes the board, lets `engine` work, gathers; with a crew's hands if there are any.
     pub(crate) fn run_as<R: Answer>(
         self,
-        mut hands: Option<&mut WorkerPool>,
+        mut pool: Option<&mut WorkerPool>,
         engine: impl FnOnce(&JobContext<'_>, &mut Supervision<'_>, Option<&mut WorkerPool>) -> Result<Vec<Death>>,
     ) -> Result<Answers<R::Value>> {
         let called = (Instant::now(), SystemTime::now());
         let mut settings = self.settings;
         let mut recorder = Recorder::of(&mut settings, called);
-        let (usual, most) = hands.as_ref().map_or((cpus(), MOST_WORKERS), |hands| (hands.ranks(), hands.ranks()));
+        let (usual, most) = pool.as_ref().map_or((cpus(), MOST_WORKERS), |pool| (pool.ranks(), pool.ranks()));
         let asked = settings.workers.unwrap_or(usual);
         if asked == 0 || asked > most {
             return Err(Error::Workers { asked, most });
@@ -39,10 +39,10 @@ impl<L: Lend> Job<'_, L> {
         loans.iter().try_for_each(|loan| loan.backing.own())?;
         let grid = cut(split, &loans)?;
         let addresses = loans.iter().map(Loan::address).collect();
-        check(&settings, &loans, hands.as_ref().is_some_and(|hands| hands.coordinator_works()))?;
+        check(&settings, &loans, pool.as_ref().is_some_and(|pool| pool.coordinator_works()))?;
         let processes = settings.engine == Engine::Processes;
         let undo = processes && settings.retries > 0 && settings.retry_policy == RetryPolicy::RestoreOutputs;
-        let care = OutputProtection::new(&loans, &grid, undo, settings.guard)?;
+        let protection = OutputProtection::new(&loans, &grid, undo, settings.guard)?;
         let slices = grid.slices();
         let only = settings.only_slice;
         if let Some(slice) = only.filter(|&slice| slice >= slices) {
@@ -51,31 +51,31 @@ impl<L: Lend> Job<'_, L> {
         let run = only.map_or(0..slices, |slice| slice..slice + 1);
         let workers = if settings.engine == Engine::Serial { 1 } else { asked.min(run.len()).max(1) };
         if let Some(recorder) = &mut recorder {
-            recorder.with(workers, hands.is_some());
+            recorder.with(workers, pool.is_some());
         }
-        let tape = if recorder.is_some() { EventLog::entries(workers, run.len()) } else { 0 };
-        let layout = Layout { workers, slices, loans: loans.len(), answer: size_of::<R::Value>(), log: tape };
-        let board = hands.as_ref().map_or_else(|| ControlPage::new(layout), |hands| hands.board(layout))?;
-        if hands.is_some() {
-            board.clear_logs()?;
+        let log = if recorder.is_some() { EventLog::entries(workers, run.len()) } else { 0 };
+        let layout = Layout { workers, slices, loans: loans.len(), answer: size_of::<R::Value>(), log: log };
+        let page = pool.as_ref().map_or_else(|| ControlPage::new(layout), |pool| pool.page(layout))?;
+        if pool.is_some() {
+            page.clear_logs()?;
         }
         // Whether a process that is not to be killed works: it looks at requests to stop between slices.
-        let joins_in = hands.as_ref().is_some_and(|hands| hands.coordinator_works());
+        let coordinator_works = pool.as_ref().is_some_and(|pool| pool.coordinator_works());
         let sandbox = settings.sandbox().map(Sandbox::prepare).transpose()?;
         let work = JobContext {
             loans: &loans,
             grid: &grid,
-            board: &board,
+            page: &page,
             dealer: Dealer { schedule: settings.schedule, slices: run.len(), workers },
-            patience: SpinPolicy::new(workers, cpus()),
+            spin_policy: SpinPolicy::new(workers, cpus()),
             timed: settings.slice_deadline.is_some(),
             measure_memory: settings.measure_memory,
             retries: settings.retries,
-            care: &care,
+            protection: &protection,
             memory_limit: settings.memory_limit,
             sandbox: sandbox.as_ref(),
-            stop: settings.cancel_token.filter(|_| !processes || joins_in),
-            go_on_without_dead: settings.continue_after_death,
+            stop: settings.cancel_token.filter(|_| !processes || coordinator_works),
+            continue_after_death: settings.continue_after_death,
             worker_config: WorkerConfig {
                 threads: settings.threads_per_worker.unwrap_or(1),
                 pin: settings.pin,
@@ -84,7 +84,7 @@ impl<L: Lend> Job<'_, L> {
             only,
         };
         let began = Instant::now();
-        let mut orders = Supervision {
+        let mut supervision = Supervision {
             began,
             deadline: settings.deadline.map(|span| (span, called.0.checked_add(span))),
             slice_deadline: settings.slice_deadline,
@@ -92,7 +92,7 @@ impl<L: Lend> Job<'_, L> {
             progress: settings.progress,
             ledger: Ledger::new(run.clone()),
         };
-        let _shown = board.publish_job(&JobInfo {
+        let _shown = page.publish_job(&JobInfo {
             name: settings.name.as_deref(),
             engine: settings.engine,
             schedule: settings.schedule,
@@ -102,11 +102,11 @@ impl<L: Lend> Job<'_, L> {
         });
         let _hold = settings.cancel_token.map(|_| SignalGuard::new());
         // However fast its workers would be.
-        if orders.are_to_end() {
+        if supervision.are_to_end() {
             // What a crew's board says is of the job before.
-            return Err(orders.ended(0, slices));
+            return Err(supervision.ended(0, slices));
         }
-        let deaths = engine(&work, &mut orders, hands.as_deref_mut());
+        let deaths = engine(&work, &mut supervision, pool.as_deref_mut());
         if let Some(sandbox) = &sandbox {
             sandbox.forward_rest();
         }
@@ -123,11 +123,11 @@ impl<L: Lend> Job<'_, L> {
             record: None,
         };
         let ended = Instant::now();
-        report.read(&board, run.clone());
-        let remains = Remains { board: &board, loans: &loans, began, ended, measure_memory: settings.measure_memory };
+        report.read(&page, run.clone());
+        let remains = Remains { page: &page, loans: &loans, began, ended, measure_memory: settings.measure_memory };
         let done = deaths.and_then(|deaths| {
             unchanged(&loans)?;
-            Ok((deaths, answers(&board, &mut orders)?))
+            Ok((deaths, answers(&page, &mut supervision)?))
         });
         let answers = match done {
             Ok((deaths, answers)) => {
@@ -136,7 +136,7 @@ impl<L: Lend> Job<'_, L> {
             }
             Err(error) => {
                 // Whoever has written over the board may be at work, and others with it.
-                hands.into_iter().for_each(WorkerPool::end_workers);
+                pool.into_iter().for_each(WorkerPool::end_workers);
                 if let Some(recorder) = recorder {
                     recorder.failed(&remains, report, &error);
                 }
@@ -151,10 +151,10 @@ impl<L: Lend> Job<'_, L> {
 }
 
 /// The answers of the slices that were run, which are all done.
-fn answers<A: Pod>(board: &ControlPage, orders: &mut Supervision<'_>) -> Result<Vec<A>> {
+fn answers<A: Pod>(page: &ControlPage, supervision: &mut Supervision<'_>) -> Result<Vec<A>> {
     let mut answers = Vec::new();
-    let late = orders.late();
-    let gathered = orders.ledger.gather(board, late, |read| {
+    let late = supervision.late();
+    let gathered = supervision.ledger.gather(page, late, |read| {
         let mut answer = A::zeroed();
         let state = read(bytemuck::bytes_of_mut(&mut answer));
         answers.push(answer);
@@ -162,7 +162,7 @@ fn answers<A: Pod>(board: &ControlPage, orders: &mut Supervision<'_>) -> Result<
     });
     match gathered? {
         true => Ok(answers),
-        false => Err(orders.ended(board.done(), board.layout().slices)),
+        false => Err(supervision.ended(page.done(), page.layout().slices)),
     }
 }
 
@@ -179,9 +179,9 @@ fn unchanged(loans: &[Loan<'_>]) -> Result<()> {
 }
 
 /// Refuses settings that cannot be kept.
-fn check(settings: &Settings<'_>, loans: &[Loan<'_>], joins_in: bool) -> Result<()> {
+fn check(settings: &Settings<'_>, loans: &[Loan<'_>], coordinator_works: bool) -> Result<()> {
     let is_away = loans.iter().any(|loan| loan.base.is_none());
-    if is_away && joins_in {
+    if is_away && coordinator_works {
         let what = "a mapped file cannot be lent to a crew whose coordinator works too. Read it (Shared::load).";
         return Err(Error::Crew(what.to_owned()));
     }
@@ -201,7 +201,7 @@ fn check(settings: &Settings<'_>, loans: &[Loan<'_>], joins_in: bool) -> Result<
             && settings.retry_policy == RetryPolicy::Forbid
             && loans.iter().any(|loan| loan.access == Access::Write) =>
         {
-            Err(Error::Redo { retries: settings.retries })
+            Err(Error::RetriesForbidden { retries: settings.retries })
         }
         _ => Ok(()),
     }

@@ -21,7 +21,7 @@ use crate::sys::robust_lock::RobustLock;
 
 /// The fork server of a job, as the coordinator holds it. Dropping it ends it. Whoever it made is to be dropped before.
 pub(crate) struct ForkServer {
-    board: ControlPage,
+    page: ControlPage,
     child: Child,
     orders: u32,
 }
@@ -29,7 +29,7 @@ pub(crate) struct ForkServer {
 /// A worker's order to be born.
 #[derive(Clone, Copy)]
 pub(crate) struct MailboxLock<'b> {
-    board: &'b ControlPage,
+    page: &'b ControlPage,
     order: u32,
 }
 
@@ -37,7 +37,7 @@ impl MailboxLock<'_> {
     /// In a worker just born: waits until the coordinator holds it, and so would wait for its end. Without that it leaves: the fork
     /// server has died, or was told to.
     pub(crate) fn wait(self) {
-        if !held::wait_until_held(&self.board.head().fork_server.0.ordered, self.order) {
+        if !held::wait_until_held(&self.page.head().fork_server.0.ordered, self.order) {
             child::leave(1);
         }
     }
@@ -66,19 +66,19 @@ impl ForkServer {
     /// As for [`child::spawn`].
     #[allow(unsafe_code)]
     pub(crate) unsafe fn open(
-        board: &ControlPage,
+        page: &ControlPage,
         bear: impl FnMut(&mut WorkerSet, MailboxLock<'_>),
     ) -> io::Result<Self> {
         // What the one before it was told and said is not for this one.
         // SAFETY: who had it before, if anybody, was dropped; whoever that had made and nobody held only reads the word, and
         // leaves.
-        unsafe { board.clear_fork_server() };
+        unsafe { page.clear_fork_server() };
         child::flush_buffers();
         let coordinator = std::process::id();
-        let life = || serve(board, coordinator, bear);
+        let life = || serve(page, coordinator, bear);
         // SAFETY: passed on to the caller.
         let child = unsafe { child::spawn(life) }?;
-        Ok(Self { board: board.clone(), child, orders: 0 })
+        Ok(Self { page: page.clone(), child, orders: 0 })
     }
 
     /// Lets it fork the workers of a round.
@@ -87,26 +87,26 @@ impl ForkServer {
     /// If it is gone, or does not answer: to be dropped then. If the system makes no more processes: the crowd is smaller than
     /// asked for then.
     pub(crate) fn spawn(&mut self, workers: usize) -> io::Result<WorkerSet> {
-        self.board.head().fork_server.0.wanted.store(workers as u32, Ordering::Relaxed);
+        self.page.head().fork_server.0.wanted.store(workers as u32, Ordering::Relaxed);
         self.order()?;
-        let mut crowd = WorkerSet::new(&self.board);
-        for pid in self.board.slots()[..workers].iter().map_while(|berth| berth.pid()) {
-            crowd.adopt(pid, self.child.pid())?;
+        let mut worker_set = WorkerSet::new(&self.page);
+        for pid in self.page.slots()[..workers].iter().map_while(|slot| slot.pid()) {
+            worker_set.adopt(pid, self.child.pid())?;
         }
         self.order()?;
-        Ok(crowd)
+        Ok(worker_set)
     }
 
     /// Whether the board says of orders what it should between two: else it may have taken what somebody wrote there for one,
     /// and have forked whoever was not asked for.
     pub(crate) fn is_intact(&self) -> bool {
-        let post = &self.board.head().fork_server.0;
+        let post = &self.page.head().fork_server.0;
         [&post.ordered, &post.done].into_iter().all(|word| word.load(Ordering::Acquire) == self.orders)
     }
 
     /// Gives the next order and waits until it is carried out.
     fn order(&mut self) -> io::Result<()> {
-        let post = &self.board.head().fork_server.0;
+        let post = &self.page.head().fork_server.0;
         if !self.is_intact() {
             return Err(written_over());
         }
@@ -123,11 +123,11 @@ impl ForkServer {
             if post.ordered.load(Ordering::Acquire) != self.orders || done != self.orders - 1 {
                 return Err(written_over());
             }
-            let end = post.obituary.word().load(Ordering::Acquire);
+            let end = post.lock.word().load(Ordering::Acquire);
             if RobustLock::says_dead(end) || self.child.ended().is_some() {
                 return Err(io::Error::other("the process that was to fork them was killed"));
             }
-            let makes = self.board.slots().iter().filter(|berth| berth.pid().is_some()).count();
+            let makes = self.page.slots().iter().filter(|slot| slot.pid().is_some()).count();
             if makes > made {
                 (made, until) = (makes, Instant::now() + PATIENCE);
             }
@@ -136,7 +136,7 @@ impl ForkServer {
                 return Err(io::Error::other(format!("process {pid}, which was to fork them, does not answer")));
             }
             let round = Some(Instant::now() + ROUND);
-            if futex::wait_any(&[(&post.done, done), (post.obituary.word(), end)], round).is_err() {
+            if futex::wait_any(&[(&post.done, done), (post.lock.word(), end)], round).is_err() {
                 futex::wait(&post.done, done, round);
             }
         }
@@ -157,16 +157,16 @@ impl ForkServer {
 
     /// What it does not reap would be left to nobody knows whom.
     fn shut_down(&self) {
-        let post = &self.board.head().fork_server.0;
+        let post = &self.page.head().fork_server.0;
         held::tell(&post.ordered, CLOSE);
         let until = Instant::now() + CLOSING;
         while self.child.ended().is_none() && Instant::now() < until {
             self.child.resume();
-            let end = post.obituary.word().load(Ordering::Acquire);
+            let end = post.lock.word().load(Ordering::Acquire);
             if RobustLock::says_dead(end) {
                 break;
             }
-            futex::wait(post.obituary.word(), end, Some(Instant::now() + ROUND));
+            futex::wait(post.lock.word(), end, Some(Instant::now() + ROUND));
         }
     }
 }
@@ -179,11 +179,11 @@ impl Drop for ForkServer {
 }
 
 /// The fork_server's own life.
-fn serve(board: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut WorkerSet, MailboxLock<'_>)) -> i32 {
+fn serve(page: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut WorkerSet, MailboxLock<'_>)) -> i32 {
     child::name("parfork-nursery");
-    let post = &board.head().fork_server.0;
-    post.obituary.acquire();
-    let (mut served, mut crowd) = (0, WorkerSet::new(board));
+    let post = &page.head().fork_server.0;
+    post.lock.acquire();
+    let (mut served, mut worker_set) = (0, WorkerSet::new(page));
     // Of earlier rounds: dead, but the kernel may still be taking their memory apart.
     let mut leaving: Vec<WorkerSet> = Vec::new();
     loop {
@@ -192,7 +192,7 @@ fn serve(board: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut Worker
         // The kernel does not end it with a coordinator that may not do so: one that has given up its privileges.
         if ordered == CLOSE || !child::is_child_of(coordinator) {
             // Who cannot be ended is for the coordinator to tell.
-            leaving.into_iter().chain([crowd]).for_each(|crowd| drop(crowd.dismiss()));
+            leaving.into_iter().chain([worker_set]).for_each(|worker_set| drop(worker_set.dismiss()));
             return 0;
         } else if ordered != served {
             if ordered != served + 1 {
@@ -201,10 +201,10 @@ fn serve(board: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut Worker
             }
             served = ordered;
             if served % 2 == 1 {
-                leaving.push(std::mem::replace(&mut crowd, WorkerSet::new(board)));
+                leaving.push(std::mem::replace(&mut worker_set, WorkerSet::new(page)));
                 // The end of one before may have been noted just after the coordinator had made the slots new.
-                board.slots().iter().for_each(WorkerSlot::forget_exit);
-                bear(&mut crowd, MailboxLock { board, order: served });
+                page.slots().iter().for_each(WorkerSlot::forget_exit);
+                bear(&mut worker_set, MailboxLock { page, order: served });
             }
             post.done.store(served, Ordering::Release);
             futex::wake_all(&post.done);
@@ -215,11 +215,11 @@ fn serve(board: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut Worker
                 futex::wake_all(&post.done);
             }
         } else {
-            let (ended, more) = crowd.reap();
-            ended.into_iter().for_each(|(rank, exit)| board.slots()[rank].note_exit(exit));
+            let (ended, more) = worker_set.reap();
+            ended.into_iter().for_each(|(rank, exit)| page.slots()[rank].note_exit(exit));
             let soon = more.then(|| Instant::now() + SOON);
-            if let WorkerEvent::Died { rank } = crowd.wait(&[(&post.ordered, served)], soon) {
-                crowd.note_dead(rank);
+            if let WorkerEvent::Died { rank } = worker_set.wait(&[(&post.ordered, served)], soon) {
+                worker_set.note_dead(rank);
             }
         }
     }

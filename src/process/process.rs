@@ -17,14 +17,14 @@ pub(super) enum Process {
     /// This process made it.
     Own(Child),
     /// The fork server made it.
-    Fostered(Adopted),
+    Adopted(Adopted),
 }
 
 /// A child of the fork server, which reaps it and writes its end to the control page.
 pub(super) struct Adopted {
-    ward: ForeignProcess,
-    nursery: u32,
-    board: ControlPage,
+    foreign: ForeignProcess,
+    fork_server: u32,
+    page: ControlPage,
     /// Whether this process may not kill it.
     refused: AtomicBool,
 }
@@ -33,25 +33,25 @@ impl Process {
     /// How long the fork server may take to reap a worker that is dead, and to say so.
     const TOLD: Duration = Duration::from_secs(1);
 
-    pub(super) fn adopted(ward: ForeignProcess, nursery: u32, board: &ControlPage) -> Self {
-        Self::Fostered(Adopted { ward, nursery, board: board.clone(), refused: AtomicBool::new(false) })
+    pub(super) fn adopted(foreign: ForeignProcess, fork_server: u32, page: &ControlPage) -> Self {
+        Self::Adopted(Adopted { foreign, fork_server, page: page.clone(), refused: AtomicBool::new(false) })
     }
 
     pub(super) fn is_adopted(&self) -> bool {
-        matches!(self, Self::Fostered(_))
+        matches!(self, Self::Adopted(_))
     }
 
     pub(super) fn pid(&self) -> u32 {
         match self {
             Self::Own(child) => child.pid(),
-            Self::Fostered(it) => it.ward.pid(),
+            Self::Adopted(it) => it.foreign.pid(),
         }
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {
         match self {
             Self::Own(child) => child.usage(),
-            Self::Fostered(it) => Usage::of_process(it.ward.pid()).ok(),
+            Self::Adopted(it) => Usage::of_process(it.foreign.pid()).ok(),
         }
     }
 
@@ -60,53 +60,53 @@ impl Process {
     pub(super) fn kill(&self) {
         match self {
             Self::Own(child) => drop(child.kill()),
-            Self::Fostered(it) => {
-                let refused = !it.ward.kill();
+            Self::Adopted(it) => {
+                let refused = !it.foreign.kill();
                 it.refused.store(refused, Ordering::Relaxed);
                 if refused {
-                    held::tell(&it.board.head().fork_server.0.ordered, CLOSE);
+                    held::tell(&it.page.head().fork_server.0.ordered, CLOSE);
                 }
             }
         }
     }
 
     /// How it ended, if it has.
-    pub(super) fn ended(&self, berth: &WorkerSlot) -> Option<Exit> {
+    pub(super) fn ended(&self, slot: &WorkerSlot) -> Option<Exit> {
         match self {
             Self::Own(child) => child.ended(),
-            Self::Fostered(it) => it.ward.is_dead().then(|| it.told(berth)),
+            Self::Adopted(it) => it.foreign.is_dead().then(|| it.told(slot)),
         }
     }
 
     /// How one that has ended did.
-    pub(super) fn exit(&self, berth: &WorkerSlot) -> Exit {
-        self.ended(berth).unwrap_or(Exit::Unknown)
+    pub(super) fn exit(&self, slot: &WorkerSlot) -> Exit {
+        self.ended(slot).unwrap_or(Exit::Unknown)
     }
 
     /// How it will have ended, as soon as it can do nothing more.
     fn early_exit_status(&self) -> Option<Exit> {
         match self {
             Self::Own(child) => child.early_exit_status(),
-            Self::Fostered(it) => it.ward.early_exit_status(),
+            Self::Adopted(it) => it.foreign.early_exit_status(),
         }
     }
 
     /// How one that was killed will have ended, if it is known to be past its last instruction, with its obituary written.
     /// Waits for that, which is a matter of microseconds, until then; but not for one that has not signed, or may not be killed.
-    pub(super) fn past(&self, berth: &WorkerSlot, until: Instant) -> Option<Exit> {
+    pub(super) fn past(&self, slot: &WorkerSlot, until: Instant) -> Option<Exit> {
         loop {
-            let word = berth.lock.word().load(Ordering::Acquire);
+            let word = slot.lock.word().load(Ordering::Acquire);
             if RobustLock::says_dead(word) {
                 return self.early_exit_status();
             }
             let refused = match self {
                 Self::Own(child) => child.is_refused(),
-                Self::Fostered(it) => it.refused.load(Ordering::Relaxed),
+                Self::Adopted(it) => it.refused.load(Ordering::Relaxed),
             };
-            if refused || !RobustLock::says_signed(word) || self.ended(berth).is_some() || Instant::now() >= until {
+            if refused || !RobustLock::says_signed(word) || self.ended(slot).is_some() || Instant::now() >= until {
                 return None;
             }
-            futex::wait(berth.lock.word(), word, Some(Instant::now() + WorkerSet::FIRST_ROUND));
+            futex::wait(slot.lock.word(), word, Some(Instant::now() + WorkerSet::FIRST_ROUND));
         }
     }
 
@@ -114,9 +114,9 @@ impl Process {
     pub(super) fn end_by(&self, until: Instant) -> Option<Remaining> {
         match self {
             Self::Own(child) => child.end_by(until),
-            Self::Fostered(it) => {
+            Self::Adopted(it) => {
                 let obstacle = match it.refused.load(Ordering::Relaxed) {
-                    false => (!it.ward.ends_by(until)).then_some(Obstacle::Slow),
+                    false => (!it.foreign.ends_by(until)).then_some(Obstacle::Slow),
                     true => (!it.is_ended_by_server(until)).then_some(Obstacle::NotPermitted),
                 };
                 obstacle.map(|obstacle| Remaining { pid: self.pid(), obstacle })
@@ -129,15 +129,15 @@ impl Adopted {
     /// Waits until then for the end of a worker that only the fork server may end, or for a moment after the end of that: it has
     /// ended by then whom it could.
     fn is_ended_by_server(&self, until: Instant) -> bool {
-        let server = self.board.head().fork_server.0.obituary.word();
+        let server = self.page.head().fork_server.0.lock.word();
         while Instant::now() < until {
             let gone = RobustLock::says_dead(server.load(Ordering::Acquire))
-                || proc::state(self.nursery).is_ok_and(|state| state == proc::ENDING);
+                || proc::state(self.fork_server).is_ok_and(|state| state == proc::ENDING);
             if gone {
-                return self.ward.ends_by(until.min(Instant::now() + LEAVING));
+                return self.foreign.ends_by(until.min(Instant::now() + LEAVING));
             }
-            child::resume(self.nursery);
-            if self.ward.ends_by(until.min(Instant::now() + WorkerSet::ROUND)) {
+            child::resume(self.fork_server);
+            if self.foreign.ends_by(until.min(Instant::now() + WorkerSet::ROUND)) {
                 return true;
             }
         }
@@ -145,19 +145,19 @@ impl Adopted {
     }
 
     /// What the fork server says of a worker that is dead. Only for the error's text: that it is dead is for its pidfd to say.
-    fn told(&self, berth: &WorkerSlot) -> Exit {
+    fn told(&self, slot: &WorkerSlot) -> Exit {
         let until = Instant::now() + Process::TOLD;
         loop {
             // Asked for first: what it had said before its end is there then.
-            let end = self.board.head().fork_server.0.obituary.word().load(Ordering::Acquire);
+            let end = self.page.head().fork_server.0.lock.word().load(Ordering::Acquire);
             let is_late = || Instant::now() > until || RobustLock::says_dead(end);
-            match berth.exit() {
+            match slot.exit() {
                 Some(exit) => return exit,
                 None if is_late() => return Exit::Unknown,
                 None => {
                     // Somebody may have stopped it.
-                    child::resume(self.nursery);
-                    futex::wait(berth.exit_word().0, berth.exit_word().1, Some(Instant::now() + WorkerSet::ROUND));
+                    child::resume(self.fork_server);
+                    futex::wait(slot.exit_word().0, slot.exit_word().1, Some(Instant::now() + WorkerSet::ROUND));
                 }
             }
         }

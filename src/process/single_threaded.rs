@@ -15,11 +15,11 @@ const CLEARING: Duration = Duration::from_millis(100);
 
 /// Makes sure that this process has one thread.
 pub(crate) fn ensure_single_threaded() -> Result<()> {
-    let patience = Instant::now() + CLEARING;
+    let spin_policy = Instant::now() + CLEARING;
     loop {
         match proc::threads().map_err(Error::system("count this process's threads in /proc/self/task"))? {
             1 => return Ok(()),
-            threads if Instant::now() > patience => return Err(Error::ThreadsRunning { threads }),
+            threads if Instant::now() > spin_policy => return Err(Error::ThreadsRunning { threads }),
             _ => std::thread::yield_now(),
         }
     }

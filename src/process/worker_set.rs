@@ -36,7 +36,7 @@ pub(crate) enum Waiting {
 
 /// Workers in order of rank.
 pub(crate) struct WorkerSet {
-    board: ControlPage,
+    page: ControlPage,
     members: Vec<WorkerHandle>,
     /// When all were last asked for.
     asked: Cell<Instant>,
@@ -68,9 +68,9 @@ impl WorkerSet {
     /// one that has unmapped the board or scribbled on it dies unheard.
     const SLOW_ROUND: Duration = Duration::from_millis(500);
 
-    pub(crate) fn new(board: &ControlPage) -> Self {
+    pub(crate) fn new(page: &ControlPage) -> Self {
         let now = Instant::now();
-        Self { board: board.clone(), members: Vec::new(), asked: Cell::new(now), remaining: Vec::new(), made: now }
+        Self { page: page.clone(), members: Vec::new(), asked: Cell::new(now), remaining: Vec::new(), made: now }
     }
 
     /// Adds a child of this process as the next rank.
@@ -82,8 +82,8 @@ impl WorkerSet {
     ///
     /// # Errors
     /// If there is no such process, or it is not the fork_server's.
-    pub(crate) fn adopt(&mut self, pid: u32, nursery: u32) -> io::Result<()> {
-        self.push(Process::adopted(ForeignProcess::hold(pid, nursery)?, nursery, &self.board));
+    pub(crate) fn adopt(&mut self, pid: u32, fork_server: u32) -> io::Result<()> {
+        self.push(Process::adopted(ForeignProcess::hold(pid, fork_server)?, fork_server, &self.page));
         Ok(())
     }
 
@@ -104,22 +104,22 @@ impl WorkerSet {
         words.extend_from_slice(for_words);
         let mut rounds = false;
         let slow = self.ask_all_again();
-        for (rank, member, berth) in self.living() {
-            let obituary = berth.lock.word();
-            let value = obituary.load(Ordering::Acquire);
+        for (rank, handle, slot) in self.living() {
+            let lock = slot.lock.word();
+            let value = lock.load(Ordering::Acquire);
             if RobustLock::says_dead(value) {
                 // The kernel has woken one of those who wait for this: coordinator or fork_server.
-                futex::wake_all(obituary);
+                futex::wake_all(lock);
                 return WorkerEvent::Died { rank };
             }
             // Also if it has not signed yet: signing changes the word and wakes nobody, but whoever sleeps there by then is
             // woken by its death.
             let listening = words.len() < futex::MOST_WORDS;
             if listening {
-                words.push((obituary, value));
+                words.push((lock, value));
             }
             let heard = listening && RobustLock::says_signed(value);
-            if (!heard || slow) && member.process.ended(berth).is_some() {
+            if (!heard || slow) && handle.process.ended(slot).is_some() {
                 return WorkerEvent::Died { rank };
             }
             rounds |= !heard;
@@ -137,8 +137,8 @@ impl WorkerSet {
 
     /// Those that are not known to be dead.
     fn living(&self) -> impl Iterator<Item = (usize, &WorkerHandle, &WorkerSlot)> {
-        let all = self.members.iter().zip(self.board.slots()).enumerate();
-        all.map(|(rank, (member, berth))| (rank, member, berth)).filter(|(_, member, _)| !member.buried)
+        let all = self.members.iter().zip(self.page.slots()).enumerate();
+        all.map(|(rank, (handle, slot))| (rank, handle, slot)).filter(|(_, handle, _)| !handle.buried)
     }
 
     /// Whether it is time to ask for all.
@@ -153,17 +153,17 @@ impl WorkerSet {
     /// Who has been at the same thing for longest, since when on the board's clock. Those that will take no more slices
     /// have nothing that they could be late for.
     pub(crate) fn slowest(&self) -> Option<(usize, Duration)> {
-        let since = self.living().filter_map(|(rank, _, berth)| Some((rank, berth.since()?)));
+        let since = self.living().filter_map(|(rank, _, slot)| Some((rank, slot.since()?)));
         since.min_by_key(|&(_, since)| since)
     }
 
     /// Whether those of the first `processes` that live all wait for others, or for the next job.
     pub(crate) fn all_wait(&self, processes: usize) -> Waiting {
-        let waits = |pid, berth: &WorkerSlot| {
+        let waits = |pid, slot: &WorkerSlot| {
             let on = proc::sleeps_on(pid);
             let can_wait = match &on {
-                Ok(word) => word.is_some_and(|word| self.board.holds(word)),
-                Err(_) => berth.since().is_none(),
+                Ok(word) => word.is_some_and(|word| self.page.holds(word)),
+                Err(_) => slot.since().is_none(),
             };
             match can_wait && proc::state(pid).is_ok_and(|state| state == proc::ASLEEP) {
                 true if on.is_ok() => Waiting::Asleep,
@@ -172,8 +172,8 @@ impl WorkerSet {
             }
         };
         let mut all = Waiting::Asleep;
-        for (_, member, berth) in self.living().take_while(|(rank, ..)| *rank < processes) {
-            all = all.min(waits(member.process.pid(), berth));
+        for (_, handle, slot) in self.living().take_while(|(rank, ..)| *rank < processes) {
+            all = all.min(waits(handle.process.pid(), slot));
             if all == Waiting::No {
                 break;
             }
@@ -183,14 +183,14 @@ impl WorkerSet {
 
     /// A number that changes with whatever any of them does between slices and meetings.
     pub(crate) fn activity(&self) -> u64 {
-        self.living().fold(0, |sum, (rank, _, berth)| sum.rotate_left(7) ^ berth.doing().wrapping_add(rank as u64))
+        self.living().fold(0, |sum, (rank, _, slot)| sum.rotate_left(7) ^ slot.doing().wrapping_add(rank as u64))
     }
 
     /// Who keeps the others waiting though all seem to wait: one that was stopped, else whoever comes first.
     pub(crate) fn culprit(&self) -> Option<usize> {
         let stopped =
-            |member: &WorkerHandle| proc::state(member.process.pid()).is_ok_and(|state| state == proc::STOPPED);
-        let stopped = self.living().find(|(_, member, _)| stopped(member));
+            |handle: &WorkerHandle| proc::state(handle.process.pid()).is_ok_and(|state| state == proc::STOPPED);
+        let stopped = self.living().find(|(_, handle, _)| stopped(handle));
         stopped.or_else(|| self.living().next()).map(|(rank, ..)| rank)
     }
 
@@ -201,40 +201,40 @@ impl WorkerSet {
 
     /// Ends one that has kept the job waiting for longer than `limit`.
     pub(crate) fn end_stalled(&mut self, rank: usize, limit: Duration) {
-        let member = &mut self.members[rank];
-        let pid = member.process.pid();
-        member.stalled = match proc::state(pid) {
+        let handle = &mut self.members[rank];
+        let pid = handle.process.pid();
+        handle.stalled = match proc::state(pid) {
             // What has ended it is its cause, though nobody was told in time.
             Err(_) | Ok(proc::ENDING) => None,
             Ok(proc::ASLEEP) if !proc::children(pid).is_empty() => Some("waiting for a program that it had started"),
             Ok(state) => Some(state),
         }
         .map(|state| Cause::Stalled { limit, state });
-        member.process.kill();
+        handle.process.kill();
     }
 
     /// Ends one for something that it did, if it is that process.
     pub(crate) fn end_for(&mut self, rank: usize, pid: u32, cause: Cause) {
-        if let Some(member) = self.members.get_mut(rank).filter(|member| member.process.pid() == pid) {
-            member.stalled = Some(cause);
-            member.process.kill();
+        if let Some(handle) = self.members.get_mut(rank).filter(|handle| handle.process.pid() == pid) {
+            handle.stalled = Some(cause);
+            handle.process.kill();
         }
     }
 
     /// Sends SIGKILL to them all. The end of those that may be killed is certain after this, but may take a moment.
     pub(crate) fn kill(&self) {
-        self.members.iter().for_each(|member| member.process.kill());
+        self.members.iter().for_each(|handle| handle.process.kill());
     }
 
     /// Ends and reaps them all, as far as that is possible. Their ranks still stand for them.
     pub(crate) fn end(&mut self) {
         self.kill();
         let until = Instant::now() + ENDING;
-        for member in &mut self.members {
-            if !member.ended {
-                self.remaining.extend(member.process.end_by(until));
+        for handle in &mut self.members {
+            if !handle.ended {
+                self.remaining.extend(handle.process.end_by(until));
             }
-            (member.buried, member.ended) = (true, true);
+            (handle.buried, handle.ended) = (true, true);
         }
     }
 
@@ -251,8 +251,8 @@ impl WorkerSet {
 
     /// Whether none of them is known or seen to be dead.
     pub(crate) fn is_whole(&self) -> bool {
-        let lives = |berth: &WorkerSlot| !RobustLock::says_dead(berth.lock.word().load(Ordering::Acquire));
-        self.members.iter().zip(self.board.slots()).all(|(member, berth)| !member.buried && lives(berth))
+        let lives = |slot: &WorkerSlot| !RobustLock::says_dead(slot.lock.word().load(Ordering::Acquire));
+        self.members.iter().zip(self.page.slots()).all(|(handle, slot)| !handle.buried && lives(slot))
     }
 
     /// Ends them all, whose work is over, and returns those that may still have to give back their memory, which can take
@@ -263,10 +263,10 @@ impl WorkerSet {
         let until = Instant::now() + ENDING;
         let members = std::mem::take(&mut self.members);
         let mut leaving = Vec::new();
-        for (member, berth) in members.into_iter().zip(self.board.slots()).filter(|(member, _)| !member.ended) {
-            match member.process.past(berth, until) {
-                Some(_) => leaving.push(Exiting(Some(member.process))),
-                None => self.remaining.extend(member.process.end_by(until)),
+        for (handle, slot) in members.into_iter().zip(self.page.slots()).filter(|(handle, _)| !handle.ended) {
+            match handle.process.past(slot, until) {
+                Some(_) => leaving.push(Exiting(Some(handle.process))),
+                None => self.remaining.extend(handle.process.end_by(until)),
             }
         }
         (leaving, std::mem::take(&mut self.remaining))
@@ -275,29 +275,29 @@ impl WorkerSet {
     /// Hears no more of one that is dead or as good as that, and can do nothing more; its pid and what ended it. One that cannot
     /// be ended is [still there](Self::has_remaining) after that.
     pub(crate) fn retire(&mut self, rank: usize) -> (u32, Cause) {
-        let berth = &self.board.slots()[rank];
-        let member = &mut self.members[rank];
+        let slot = &self.page.slots()[rank];
+        let handle = &mut self.members[rank];
         // One whose obituary lies may still be alive.
-        member.process.kill();
-        member.buried = true;
+        handle.process.kill();
+        handle.buried = true;
         let until = Instant::now() + ENDING;
-        let exit = member.process.past(berth, until).or_else(|| {
-            let remaining = member.process.end_by(until);
-            member.ended = true;
+        let exit = handle.process.past(slot, until).or_else(|| {
+            let remaining = handle.process.end_by(until);
+            handle.ended = true;
             self.remaining.extend(remaining);
-            remaining.is_none().then(|| member.process.exit(berth))
+            remaining.is_none().then(|| handle.process.exit(slot))
         });
-        let nursery = self.board.head().fork_server.0.obituary.word().load(Ordering::Acquire);
-        let cause = match (member.stalled.take(), exit) {
+        let fork_server = self.page.head().fork_server.0.lock.word().load(Ordering::Acquire);
+        let cause = match (handle.stalled.take(), exit) {
             (Some(stalled), None | Some(Exit::Signal(libc::SIGKILL))) => stalled,
             (_, Some(Exit::Signal(libc::SIGKILL) | Exit::Unknown))
-                if member.process.is_adopted() && RobustLock::says_dead(nursery) =>
+                if handle.process.is_adopted() && RobustLock::says_dead(fork_server) =>
             {
                 Cause::ForkServerDied
             }
             (_, exit) => exit.map_or(Cause::Unknown, cause_of),
         };
-        (member.process.pid(), cause)
+        (handle.process.pid(), cause)
     }
 
     /// Hears no more of one that is dead, and will reap it.
@@ -308,10 +308,10 @@ impl WorkerSet {
     /// Reaps those of the dead whose memory is gone; the ranks and ends of these, and whether there are others.
     pub(super) fn reap(&mut self) -> (Vec<(usize, Exit)>, bool) {
         let (mut reaped, mut more) = (Vec::new(), false);
-        for (rank, member) in self.members.iter_mut().enumerate().filter(|(_, member)| member.buried && !member.ended) {
-            match member.process.ended(&self.board.slots()[rank]) {
+        for (rank, handle) in self.members.iter_mut().enumerate().filter(|(_, handle)| handle.buried && !handle.ended) {
+            match handle.process.ended(&self.page.slots()[rank]) {
                 Some(exit) => {
-                    member.ended = true;
+                    handle.ended = true;
                     reaped.push((rank, exit));
                 }
                 None => more = true,

@@ -4,7 +4,7 @@
 //! |-----------------------------------|---------------------------------------------------------------------|
 //! | [`Record::waterfall`]             | where the time of all workers went                                  |
 //! | [`Record::summary`]               | a terminal, after a run                                             |
-//! | [`Record::lanes`]                 | drawings: what each worker was at when                              |
+//! | [`Record::timelines`]                 | drawings: what each worker was at when                              |
 //! | [`Record::json`]                  | programs; docs/json.md has the schema                               |
 //!
 //! The command `parfork` makes pages for browsers and traces for Perfetto of it.
@@ -270,16 +270,16 @@ impl Record {
     }
 
     /// What each worker did, by rank, and when, from the beginning of the job to its end, without gaps.
-    pub fn lanes(&self) -> Vec<Vec<Interval>> {
-        timeline::lanes(self)
+    pub fn timelines(&self) -> Vec<Vec<Interval>> {
+        timeline::timelines(self)
     }
 
     /// What a worker did, and when, from the beginning of the job to its end, without gaps.
     ///
     /// # Panics
     /// If there is no worker of this rank.
-    pub fn lane(&self, rank: usize) -> Vec<Interval> {
-        timeline::lane(self, rank)
+    pub fn timeline(&self, rank: usize) -> Vec<Interval> {
+        timeline::timeline(self, rank)
     }
 }
 

@@ -39,19 +39,19 @@ struct CallHeard {
 
 impl Record {
     /// Reads the tapes of a job that has ended.
-    pub(crate) fn read(board: &ControlPage, facts: Facts) -> Self {
-        let read = |tape: Option<crate::sync::EventLog<'_>>| tape.map_or((Vec::new(), 0), |tape| tape.read());
+    pub(crate) fn read(page: &ControlPage, facts: Facts) -> Self {
+        let read = |log: Option<crate::sync::EventLog<'_>>| log.map_or((Vec::new(), 0), |log| log.read());
         let clock = Clock { zero: facts.began, wall: facts.wall, last: Duration::ZERO };
-        let (marks, mut lost_marks) = read(board.own_log());
+        let (marks, mut lost_marks) = read(page.own_log());
         let (coordinator, heard) = of_coordinator(clock, &marks);
         let (mut workers, mut attempts) = (Vec::new(), Vec::new());
-        for rank in 0..board.layout().workers {
-            let (marks, lost) = read(board.log(rank));
+        for rank in 0..page.layout().workers {
+            let (marks, lost) = read(page.log(rank));
             lost_marks = lost_marks.saturating_add(lost);
-            let mut lane = Timeline::new(clock, rank, facts.grid.slices());
-            marks.into_iter().for_each(|(at, mark)| lane.read(at, mark));
+            let mut timeline = Timeline::new(clock, rank, facts.grid.slices());
+            marks.into_iter().for_each(|(at, mark)| timeline.read(at, mark));
             let memory = facts.memories.get(rank).copied().flatten();
-            workers.push(WorkerRecord { lives: lane.end(&heard, &mut attempts), memory });
+            workers.push(WorkerRecord { lives: timeline.end(&heard, &mut attempts), memory });
         }
         attempts.sort_by_key(|attempt| (attempt.begin, attempt.worker));
         number(&mut attempts, facts.grid.slices());
@@ -80,11 +80,11 @@ impl Record {
 #[cfg(any(test, fuzzing))]
 impl Record {
     /// Reads the tapes of a board that anybody may have written over, of a job of five slices.
-    pub(crate) fn of_any(board: &ControlPage) -> Self {
+    pub(crate) fn of_any(page: &ControlPage) -> Self {
         let options = Options {
             engine: crate::engine::Engine::Processes,
             crew: false,
-            workers: board.layout().workers,
+            workers: page.layout().workers,
             split: crate::slices::Split::default(),
             schedule: crate::slices::Schedule::Guided,
             retries: 0,
@@ -106,13 +106,13 @@ impl Record {
             preparing: Duration::ZERO,
             gathering: Duration::ZERO,
             arrays: Vec::new(),
-            memories: board.slots().iter().map(crate::sync::WorkerSlot::memory).collect(),
+            memories: page.slots().iter().map(crate::sync::WorkerSlot::memory).collect(),
             coordinator_memory: None,
             deaths: Vec::new(),
             failure: None,
             fault_cost: Duration::from_micros(1),
         };
-        Self::read(board, facts)
+        Self::read(page, facts)
     }
 }
 

@@ -37,10 +37,10 @@ impl Record {
         let waterfall = self.waterfall();
         let mut lost: Vec<(Part, Duration)> = waterfall.parts().filter(|(part, _)| *part != Part::Computing).collect();
         lost.sort_by_key(|&(_, time)| Reverse(time));
-        lost.retain(|&(part, _)| waterfall.share_of(part) >= 0.001);
-        let mut line = format!("  lost {}", percent(1.0 - waterfall.share_of(Part::Computing)));
+        lost.retain(|&(part, _)| waterfall.share(part) >= 0.001);
+        let mut line = format!("  lost {}", percent(1.0 - waterfall.share(Part::Computing)));
         for (number, (part, _)) in lost.into_iter().enumerate() {
-            let cause = format!("{} {part} {}", if number == 0 { ":" } else { "," }, percent(waterfall.share_of(part)));
+            let cause = format!("{} {part} {}", if number == 0 { ":" } else { "," }, percent(waterfall.share(part)));
             if number > 0 && line.len() + cause.len() > columns {
                 break;
             }
@@ -60,7 +60,7 @@ struct Bar {
 
 impl Bar {
     fn of(shares: &[Waterfall]) -> Self {
-        let mean = |part| shares.iter().map(|share| share.share_of(part)).sum::<f64>() / shares.len() as f64;
+        let mean = |part| shares.iter().map(|share| share.share(part)).sum::<f64>() / shares.len() as f64;
         Self { busy: mean(Part::Computing), faulting: mean(Part::PageFaults) }
     }
 

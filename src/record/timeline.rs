@@ -171,7 +171,7 @@ pub(super) fn scenes(record: &Record) -> Vec<Scene> {
     scenes
 }
 
-pub(super) fn lane(record: &Record, rank: usize) -> Vec<Interval> {
+pub(super) fn timeline(record: &Record, rank: usize) -> Vec<Interval> {
     lane_among(record, rank, &scenes(record), &attempts_of(record, rank))
 }
 
@@ -181,7 +181,7 @@ fn attempts_of(record: &Record, rank: usize) -> Vec<usize> {
 }
 
 /// The lanes of all ranks.
-pub(super) fn lanes(record: &Record) -> Vec<Vec<Interval>> {
+pub(super) fn timelines(record: &Record) -> Vec<Vec<Interval>> {
     let scenes = scenes(record);
     let mut attempts = vec![Vec::new(); record.workers.len()];
     for (at, attempt) in record.attempts.iter().enumerate() {
@@ -192,7 +192,7 @@ pub(super) fn lanes(record: &Record) -> Vec<Vec<Interval>> {
 
 fn lane_among(record: &Record, rank: usize, scenes: &[Scene], attempts: &[usize]) -> Vec<Interval> {
     let lives = &record.workers[rank].lives;
-    let mut lane = Builder { scenes, lives, at: Duration::ZERO, pieces: Vec::new() };
+    let mut timeline = Builder { scenes, lives, at: Duration::ZERO, pieces: Vec::new() };
     // What its own marks say, in order: births, slices, measuring.
     let mut own: Vec<Interval> = Vec::new();
     for life in lives {
@@ -220,11 +220,11 @@ fn lane_among(record: &Record, rank: usize, scenes: &[Scene], attempts: &[usize]
     }
     own.sort_by_key(|piece| (piece.begin, piece.end));
     for piece in own {
-        lane.gap_until(piece.begin);
-        lane.push(piece.end, piece.part, piece.attempt);
+        timeline.gap_until(piece.begin);
+        timeline.push(piece.end, piece.part, piece.attempt);
     }
-    lane.gap_until(record.wall);
-    lane.pieces
+    timeline.gap_until(record.wall);
+    timeline.pieces
 }
 
 struct Builder<'r> {

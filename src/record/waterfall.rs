@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::timeline::{Interval, Part, lanes};
+use super::timeline::{Interval, Part, timelines};
 use super::{Record, Usage};
 
 /// The parts of a total.
@@ -28,13 +28,13 @@ impl Record {
 
     /// Where the time of each worker went, by rank. The total of each is the wall time.
     pub fn shares(&self) -> Vec<Waterfall> {
-        let lanes = lanes(self);
-        lanes.iter().enumerate().map(|(rank, lane)| self.share(rank, lane)).collect()
+        let timelines = timelines(self);
+        timelines.iter().enumerate().map(|(rank, timeline)| self.share(rank, timeline)).collect()
     }
 
-    fn share(&self, rank: usize, lane: &[Interval]) -> Waterfall {
+    fn share(&self, rank: usize, timeline: &[Interval]) -> Waterfall {
         let mut share = Waterfall { total: self.wall, ..Waterfall::default() };
-        for piece in lane {
+        for piece in timeline {
             *share.part(piece.part) += piece.end - piece.begin;
         }
         let lives = &self.workers[rank].lives;
@@ -64,7 +64,7 @@ impl Waterfall {
     }
 
     /// How much of all went into a part, 0 to 1; 0 of nothing.
-    pub fn share_of(&self, part: Part) -> f64 {
+    pub fn share(&self, part: Part) -> f64 {
         if self.total.is_zero() { 0.0 } else { self.of(part).as_secs_f64() / self.total.as_secs_f64() }
     }
 
@@ -105,7 +105,7 @@ mod tests {
         for share in shares.iter().chain([&waterfall]) {
             assert_eq!(share.parts().map(|(_, time)| time).sum::<Duration>(), share.total, "{share:?}");
         }
-        assert!((waterfall.share_of(Part::End) - 0.07).abs() < 1e-9);
+        assert!((waterfall.share(Part::End) - 0.07).abs() < 1e-9);
     }
 
     #[test]
@@ -115,7 +115,7 @@ mod tests {
         empty.attempts.clear();
         let waterfall = empty.waterfall();
         assert_eq!(waterfall.parts().map(|(_, time)| time).sum::<Duration>(), waterfall.total);
-        assert_eq!(Waterfall::default().share_of(Part::Computing), 0.0);
+        assert_eq!(Waterfall::default().share(Part::Computing), 0.0);
     }
 
     #[test]

@@ -74,11 +74,11 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
     /// # Errors
     /// As [`zeros`](Self::zeros).
     pub fn empty(shape: impl IntoDimension<Dim = D>) -> Result<Self> {
-        Self::unfilled_in(shape, Order::C)
+        Self::empty_in(shape, Order::C)
     }
 
     /// The same in the order asked for.
-    pub(super) fn unfilled_in(shape: impl IntoDimension<Dim = D>, order: Order) -> Result<Self> {
+    pub(super) fn empty_in(shape: impl IntoDimension<Dim = D>, order: Order) -> Result<Self> {
         Self::make(shape, order, |bytes, what| Segment::for_any_data(bytes, what))
     }
 

@@ -26,7 +26,7 @@ fn kept() -> Option<MutexGuard<'static, SegmentCache>> {
 /// it is at first, gives all of it back.
 ///
 /// To get a gigabyte from the kernel takes 70 ms, to clear one that is there 30, and to use it as it is nothing
-/// ([`Shared::empty`](crate::Shared::unfilled)). What is kept is given back when there is no room for a new array otherwise.
+/// ([`Shared::empty`](crate::Shared::empty)). What is kept is given back when there is no room for a new array otherwise.
 ///
 /// ```
 /// use parfork::Shared;

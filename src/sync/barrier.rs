@@ -159,8 +159,8 @@ impl Barrier {
     /// Comes to the barrier and waits for the others. Deaths are not watched for here: whoever does withdraws the dead or
     /// breaks the barrier.
     #[cfg(test)]
-    pub(crate) fn arrive_and_wait(&self, participants: u32, patience: SpinPolicy) -> Result<(), Broken> {
-        self.arrive_and_wait_until(participants, patience, None, &futex::wait)
+    pub(crate) fn arrive_and_wait(&self, participants: u32, spin_policy: SpinPolicy) -> Result<(), Broken> {
+        self.arrive_and_wait_until(participants, spin_policy, None, &futex::wait)
     }
 
     /// Does so until that time at most; then breaks the barrier for that worker, unless the others have just come. Waits by
@@ -168,14 +168,14 @@ impl Barrier {
     pub(crate) fn arrive_and_wait_until(
         &self,
         participants: u32,
-        patience: SpinPolicy,
+        spin_policy: SpinPolicy,
         limit: Option<(Instant, usize)>,
         sleep: &Sleep<'_>,
     ) -> Result<(), Broken> {
         let mut arrival = self.arrive(participants);
         let mut tries = 0;
         while !self.crossed(&mut arrival)? {
-            if patience.pause(&mut tries) {
+            if spin_policy.pause(&mut tries) {
                 continue;
             }
             match limit {
@@ -324,9 +324,9 @@ mod tests {
     #[test]
     fn a_withdrawal_lets_those_go_on_who_wait_and_those_who_come() {
         let barrier = Barrier::default();
-        let patience = SpinPolicy::new(5, 2);
+        let spin_policy = SpinPolicy::new(5, 2);
         std::thread::scope(|threads| {
-            let waiters: Vec<_> = (0..3).map(|_| threads.spawn(|| barrier.arrive_and_wait(5, patience))).collect();
+            let waiters: Vec<_> = (0..3).map(|_| threads.spawn(|| barrier.arrive_and_wait(5, spin_policy))).collect();
             let mut own = barrier.arrive(5);
             assert_eq!(barrier.crossed(&mut own), Ok(false));
             barrier.withdraw();
@@ -337,7 +337,7 @@ mod tests {
             waiters.into_iter().for_each(|waiter| waiter.join().unwrap().unwrap());
         });
         (0..3).for_each(|_| barrier.withdraw());
-        barrier.arrive_and_wait(5, patience).unwrap();
+        barrier.arrive_and_wait(5, spin_policy).unwrap();
     }
 
     #[test]
@@ -353,17 +353,17 @@ mod tests {
 
     #[test]
     fn who_will_not_wait_any_longer_breaks_it_unless_all_have_come() {
-        let (barrier, patience) = (Barrier::default(), SpinPolicy::new(3, 2));
+        let (barrier, spin_policy) = (Barrier::default(), SpinPolicy::new(3, 2));
         let mut early = barrier.arrive(2);
         let mut last = barrier.arrive(2);
         barrier.break_off(&early, 0);
         assert_eq!((barrier.crossed(&mut early), barrier.crossed(&mut last)), (Ok(true), Ok(true)));
         let soon = Instant::now() + std::time::Duration::from_millis(1);
         assert_eq!(
-            barrier.arrive_and_wait_until(2, patience, Some((soon, 1)), &futex::wait),
+            barrier.arrive_and_wait_until(2, spin_policy, Some((soon, 1)), &futex::wait),
             Err(Broken { by: Some(1) })
         );
-        assert_eq!(barrier.arrive_and_wait(2, patience), Err(Broken { by: Some(1) }));
+        assert_eq!(barrier.arrive_and_wait(2, spin_policy), Err(Broken { by: Some(1) }));
     }
 
     #[test]

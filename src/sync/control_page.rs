@@ -33,7 +33,7 @@ pub(crate) struct Head {
     /// The number of the job that was called for last; 0 for none.
     pub(crate) job: AtomicU64,
     /// Where the bill of this job is.
-    pub(crate) bill: DescriptorSlot,
+    pub(crate) descriptor: DescriptorSlot,
     /// Where workers meet within a body.
     pub(crate) meeting: CachePadded<Barrier>,
     /// How far the slices are dealt out.
@@ -52,7 +52,7 @@ pub(crate) struct ForkServerMailbox {
     /// The last order that was carried out.
     pub(crate) done: AtomicU32,
     /// The fork_server's end.
-    pub(crate) obituary: RobustLock,
+    pub(crate) lock: RobustLock,
 }
 
 /// Words on cache lines of their own.
@@ -69,7 +69,7 @@ pub(crate) struct ControlPage {
     keys: Arc<Keys>,
     layout: Layout,
     /// How many slots there is room for; a job may have fewer workers.
-    berths: usize,
+    slots: usize,
     at: Offsets,
     /// When the clock that times slices began; every process forked from the coordinator reads the same.
     epoch: Instant,
@@ -84,15 +84,15 @@ impl ControlPage {
     /// # Errors
     /// If there is no memory for it.
     pub(crate) fn new(layout: Layout) -> Result<Self> {
-        let berths = layout.workers;
-        let at = layout.offsets(berths).ok_or_else(|| too_large(layout, Layout::MOST))?;
+        let slots = layout.workers;
+        let at = layout.offsets(slots).ok_or_else(|| too_large(layout, Layout::MOST))?;
         let segment = Arc::new(Segment::for_board(at.end)?);
-        let board = Self { segment, keys: Arc::default(), layout, berths, at, epoch: Instant::now() };
+        let page = Self { segment, keys: Arc::default(), layout, slots, at, epoch: Instant::now() };
         // SAFETY: the segment was made just now and no other process or thread has it.
-        unsafe { board.prepare() };
-        board.slice_table().clear();
-        board.head().header.publish(Duration::ZERO);
-        Ok(board)
+        unsafe { page.prepare() };
+        page.slice_table().clear();
+        page.head().header.publish(Duration::ZERO);
+        Ok(page)
     }
 
     /// A board for many jobs, one after the other, of at most so many workers. There is memory for its head only.
@@ -105,11 +105,11 @@ impl ControlPage {
         let at = layout.offsets(workers).filter(|at| at.end <= segment.len());
         let at = at.ok_or_else(|| too_large(layout, segment.len()))?;
         segment.reserve(0..BERTHS)?;
-        let board = Self { segment, keys: Arc::default(), layout, berths: workers, at, epoch: Instant::now() };
+        let page = Self { segment, keys: Arc::default(), layout, slots: workers, at, epoch: Instant::now() };
         // SAFETY: as in `new`.
-        unsafe { board.head().fork_server.0.obituary.prepare() };
-        board.head().header.publish(Duration::ZERO);
-        Ok(board)
+        unsafe { page.head().fork_server.0.lock.prepare() };
+        page.head().header.publish(Duration::ZERO);
+        Ok(page)
     }
 
     /// The same board as it is laid out for another job.
@@ -117,7 +117,7 @@ impl ControlPage {
     /// # Errors
     /// If there is no room for it on the board.
     pub(crate) fn laid_out(&self, layout: Layout) -> Result<Self> {
-        let at = layout.offsets(self.berths).filter(|at| at.end <= self.segment.len());
+        let at = layout.offsets(self.slots).filter(|at| at.end <= self.segment.len());
         let at = at.ok_or_else(|| too_large(layout, self.segment.len()))?;
         let (segment, keys) = (self.segment.clone(), self.keys.clone());
         Ok(Self { segment, keys, layout, at, ..*self })
@@ -148,10 +148,10 @@ impl ControlPage {
     /// Nobody else uses the board.
     unsafe fn prepare(&self) {
         // SAFETY: passed on to the caller.
-        unsafe { self.head().fork_server.0.obituary.prepare() };
-        for berth in self.slots() {
+        unsafe { self.head().fork_server.0.lock.prepare() };
+        for slot in self.slots() {
             // SAFETY: passed on to the caller.
-            unsafe { berth.lock.prepare() };
+            unsafe { slot.lock.prepare() };
         }
     }
 
@@ -241,7 +241,7 @@ impl ControlPage {
 
     /// How many slots there is room for.
     pub(super) fn room_for_slots(&self) -> usize {
-        self.berths
+        self.slots
     }
 
     /// What the clock that times slices shows.
@@ -265,7 +265,7 @@ impl ControlPage {
     }
 
     /// A round as its arrivals know it.
-    pub(crate) fn roll(&self, round: u64) -> RoundKey {
+    pub(crate) fn round_key(&self, round: u64) -> RoundKey {
         RoundKey { key: self.keys.key(), round }
     }
 
@@ -275,8 +275,8 @@ impl ControlPage {
     }
 
     /// Says that worker `rank`, one of so many who come, has come to the end of a round, and what it has done.
-    pub(crate) fn arrive(&self, round: u64, rank: usize, deeds: WorkDigest, workers: usize) {
-        self.head().end.arrive(self.arrival(rank), self.roll(round), rank, deeds, workers);
+    pub(crate) fn arrive(&self, round: u64, rank: usize, digest: WorkDigest, workers: usize) {
+        self.head().end.arrive(self.arrival(rank), self.round_key(round), rank, digest, workers);
     }
 
     /// How many slices claim to be done. For people.
@@ -314,10 +314,10 @@ impl ControlPage {
     /// No worker uses the board.
     pub(crate) unsafe fn clear_for_new_workers(&self) {
         self.head().end.clear();
-        for berth in self.slots() {
+        for slot in self.slots() {
             // SAFETY: passed on to the caller.
-            unsafe { berth.lock.prepare() };
-            berth.forget(self.clock());
+            unsafe { slot.lock.prepare() };
+            slot.forget(self.clock());
         }
     }
 
@@ -331,7 +331,7 @@ impl ControlPage {
             word.store(0, Ordering::Relaxed);
         }
         // SAFETY: passed on to the caller.
-        unsafe { post.obituary.prepare() };
+        unsafe { post.lock.prepare() };
     }
 
     /// Makes journal, meeting and counter new for another job of workers who stay and wait for it.

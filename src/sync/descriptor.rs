@@ -13,7 +13,7 @@ use crate::error::Result;
 #[repr(C)]
 pub(crate) struct DescriptorSlot {
     /// The number of the first job that these words tell of; 0 while they are written.
-    edition: AtomicU64,
+    version: AtomicU64,
     /// Where the first word is, in bytes.
     at: AtomicU64,
     /// How many there are.
@@ -24,7 +24,7 @@ pub(crate) struct DescriptorSlot {
 
 /// A bill that was read.
 pub(crate) struct Posted {
-    pub(crate) edition: u64,
+    pub(crate) version: u64,
     pub(crate) words: Vec<u64>,
     pub(crate) tag: u64,
 }
@@ -33,30 +33,30 @@ pub(crate) struct Posted {
 pub(crate) struct Damaged;
 
 impl ControlPage {
-    /// Writes what job number `edition` is, and all after it until the next time; the tag that this has.
+    /// Writes what job number `version` is, and all after it until the next time; the tag that this has.
     ///
     /// # Errors
     /// If there is no memory for it.
-    pub(crate) fn post_descriptor(&self, edition: u64, words: &[u64]) -> Result<u64> {
+    pub(crate) fn post_descriptor(&self, version: u64, words: &[u64]) -> Result<u64> {
         self.reserve(size_of_val(words))?;
-        let (bill, at) = (&self.head().bill, self.room());
-        bill.edition.store(0, Ordering::Relaxed);
+        let (descriptor, at) = (&self.head().descriptor, self.room());
+        descriptor.version.store(0, Ordering::Relaxed);
         // Who reads one of these words also reads that edition.
         fence(Ordering::Release);
         for (word, &value) in self.segment().words::<AtomicU64>(at, words.len()).iter().zip(words) {
             word.store(value, Ordering::Relaxed);
         }
-        bill.at.store(at as u64, Ordering::Relaxed);
-        bill.len.store(words.len() as u64, Ordering::Relaxed);
-        let tag = self.keys().tag_of(edition, words.iter().copied());
-        bill.tag.store(tag, Ordering::Relaxed);
-        bill.edition.store(edition, Ordering::Release);
+        descriptor.at.store(at as u64, Ordering::Relaxed);
+        descriptor.len.store(words.len() as u64, Ordering::Relaxed);
+        let tag = self.keys().tag_of(version, words.iter().copied());
+        descriptor.tag.store(tag, Ordering::Relaxed);
+        descriptor.version.store(version, Ordering::Release);
         Ok(tag)
     }
 
     /// The edition of the bill, 0 while it is written.
     pub(crate) fn version(&self) -> u64 {
-        self.head().bill.edition.load(Ordering::Acquire)
+        self.head().descriptor.version.load(Ordering::Acquire)
     }
 
     /// The bill; `None` while it is written.
@@ -64,22 +64,22 @@ impl ControlPage {
     /// # Errors
     /// If it is not one that the coordinator wrote.
     pub(crate) fn descriptor(&self) -> Result<Option<Posted>, Damaged> {
-        let edition = self.version();
-        let bill = &self.head().bill;
-        let [at, len] = [&bill.at, &bill.len].map(|word| word.load(Ordering::Relaxed) as usize);
+        let version = self.version();
+        let descriptor = &self.head().descriptor;
+        let [at, len] = [&descriptor.at, &descriptor.len].map(|word| word.load(Ordering::Relaxed) as usize);
         let end = len.checked_mul(size_of::<u64>()).and_then(|bytes| bytes.checked_add(at));
         let fits = at.is_multiple_of(size_of::<u64>()) && end.is_some_and(|end| end <= self.segment().len());
         let words = fits.then(|| {
             let words = self.segment().words::<AtomicU64>(at, len).iter();
             words.map(|word| word.load(Ordering::Relaxed)).collect::<Vec<_>>()
         });
-        let tag = bill.tag.load(Ordering::Relaxed);
+        let tag = descriptor.tag.load(Ordering::Relaxed);
         // Whoever wrote one of the words had taken back the edition before.
         fence(Ordering::Acquire);
-        if edition == 0 || bill.edition.load(Ordering::Relaxed) != edition {
+        if version == 0 || descriptor.version.load(Ordering::Relaxed) != version {
             return Ok(None);
         }
-        let words = words.filter(|words| self.keys().tag_of(edition, words.iter().copied()) == tag);
-        words.map(|words| Some(Posted { edition, words, tag })).ok_or(Damaged)
+        let words = words.filter(|words| self.keys().tag_of(version, words.iter().copied()) == tag);
+        words.map(|words| Some(Posted { version, words, tag })).ok_or(Damaged)
     }
 }

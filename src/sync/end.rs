@@ -50,7 +50,7 @@ pub(crate) struct Arrival {
     /// A tag of key, round and rank; anything else of one that has not come.
     come: AtomicU64,
     /// The same of what it has done as well.
-    deeds: AtomicU64,
+    digest: AtomicU64,
 }
 
 /// What a worker has done in a round, in its own memory: so that what others make of the words of its slices afterwards is found
@@ -78,27 +78,27 @@ impl RoundKey {
         tagged(self.key, rank as u64, 7, tag::mix(self.round))
     }
 
-    fn deeds(self, rank: usize, deeds: WorkDigest) -> u64 {
-        tagged(self.key, rank as u64, 15, tag::mix(self.round ^ deeds.0.rotate_left(32)))
+    fn digest(self, rank: usize, digest: WorkDigest) -> u64 {
+        tagged(self.key, rank as u64, 15, tag::mix(self.round ^ digest.0.rotate_left(32)))
     }
 }
 
 impl Arrival {
     /// Enters that worker `rank` has come, and what it has done.
-    pub(crate) fn enter(&self, roll: RoundKey, rank: usize, deeds: WorkDigest) {
-        self.deeds.store(roll.deeds(rank, deeds), Ordering::Relaxed);
+    pub(crate) fn enter(&self, round_key: RoundKey, rank: usize, digest: WorkDigest) {
+        self.digest.store(round_key.digest(rank, digest), Ordering::Relaxed);
         // Release: who finds that it has come finds all that it did.
-        self.come.store(roll.come(rank), Ordering::Release);
+        self.come.store(round_key.come(rank), Ordering::Release);
     }
 
     /// Whether worker `rank` has come.
-    pub(crate) fn has_arrived(&self, roll: RoundKey, rank: usize) -> bool {
-        self.come.load(Ordering::Acquire) == roll.come(rank)
+    pub(crate) fn has_arrived(&self, round_key: RoundKey, rank: usize) -> bool {
+        self.come.load(Ordering::Acquire) == round_key.come(rank)
     }
 
     /// Whether that worker says that it has done just this.
-    pub(crate) fn has_done(&self, roll: RoundKey, rank: usize, deeds: WorkDigest) -> bool {
-        self.deeds.load(Ordering::Relaxed) == roll.deeds(rank, deeds)
+    pub(crate) fn has_done(&self, round_key: RoundKey, rank: usize, digest: WorkDigest) -> bool {
+        self.digest.load(Ordering::Relaxed) == round_key.digest(rank, digest)
     }
 
     /// Makes it empty. For when no worker has it.
@@ -109,8 +109,15 @@ impl Arrival {
 
 impl End {
     /// Says that worker `rank`, one of so many, has come, and wakes the coordinator if it was the last and that may sleep.
-    pub(crate) fn arrive(&self, arrival: &Arrival, roll: RoundKey, rank: usize, deeds: WorkDigest, workers: usize) {
-        arrival.enter(roll, rank, deeds);
+    pub(crate) fn arrive(
+        &self,
+        arrival: &Arrival,
+        round_key: RoundKey,
+        rank: usize,
+        digest: WorkDigest,
+        workers: usize,
+    ) {
+        arrival.enter(round_key, rank, digest);
         // AcqRel: either the coordinator, which has said that it sleeps before it looked, has seen the arrival, or this sees that
         // it sleeps.
         let bell = self.bell.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
@@ -158,11 +165,11 @@ impl End {
     }
 
     /// Waits until all have come or the job is over; whether all have come.
-    pub(crate) fn wait_for_release(&self, patience: SpinPolicy) -> bool {
+    pub(crate) fn wait_for_release(&self, spin_policy: SpinPolicy) -> bool {
         let mut tries = 0;
         loop {
             match self.over.load(Ordering::Acquire) {
-                0 if patience.pause(&mut tries) => {}
+                0 if spin_policy.pause(&mut tries) => {}
                 0 => futex::wait(&self.over, 0, None),
                 over => return over == RELEASED,
             }

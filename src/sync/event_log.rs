@@ -220,8 +220,8 @@ impl ControlPage {
 
     /// Notes that worker `rank` does something now, if the job is recorded.
     pub(crate) fn note(&self, rank: usize, mark: Event) {
-        if let Some(tape) = self.log(rank) {
-            tape.note(self.clock(), mark);
+        if let Some(log) = self.log(rank) {
+            log.note(self.clock(), mark);
         }
     }
 
@@ -237,7 +237,7 @@ impl ControlPage {
     pub(crate) fn clear_logs(&self) -> Result<()> {
         if self.layout().log > 0 {
             self.reserve(0)?;
-            (0..=self.layout().workers).filter_map(|rank| self.log(rank)).for_each(|tape| tape.clear());
+            (0..=self.layout().workers).filter_map(|rank| self.log(rank)).for_each(|log| log.clear());
         }
         Ok(())
     }
@@ -280,20 +280,20 @@ mod tests {
     #[test]
     fn what_is_noted_is_read() {
         let words = words(64);
-        let tape = EventLog(&words);
+        let log = EventLog(&words);
         let noted: Vec<_> = marks().into_iter().zip(1..).map(|(mark, at)| (Duration::from_secs(at), mark)).collect();
-        noted.iter().for_each(|&(at, mark)| tape.note(at, mark));
-        assert_eq!(tape.read(), (noted, 0));
-        tape.clear();
-        assert_eq!(tape.read(), (Vec::new(), 0));
+        noted.iter().for_each(|&(at, mark)| log.note(at, mark));
+        assert_eq!(log.read(), (noted, 0));
+        log.clear();
+        assert_eq!(log.read(), (Vec::new(), 0));
     }
 
     #[test]
     fn what_does_not_fit_is_counted() {
         let words = words(8);
-        let tape = EventLog(&words);
-        (0..20).for_each(|slice| tape.note(Duration::from_nanos(slice as u64), Event::Takes { slice }));
-        let (read, lost) = tape.read();
+        let log = EventLog(&words);
+        (0..20).for_each(|slice| log.note(Duration::from_nanos(slice as u64), Event::Takes { slice }));
+        let (read, lost) = log.read();
         assert_eq!((read.len(), lost), (8, 12));
         assert_eq!(read[7], (Duration::from_nanos(7), Event::Takes { slice: 7 }));
     }
@@ -318,12 +318,12 @@ mod tests {
         #[test]
         fn nonsense_is_harmless(nonsense in proptest::collection::vec(any::<u64>(), EventLog::HEAD + 32), small in any::<u8>()) {
             let words: Vec<_> = nonsense.iter().map(|&word| AtomicU64::new(word)).collect();
-            let tape = EventLog(&words);
-            prop_assert!(tape.read().0.len() <= 16);
+            let log = EventLog(&words);
+            prop_assert!(log.read().0.len() <= 16);
             words[0].store(u64::from(small), Ordering::Relaxed);
-            prop_assert!(tape.read().0.len() <= 16);
-            tape.note(Duration::MAX, Event::Leaves);
-            prop_assert!(tape.read().0.len() <= 16);
+            prop_assert!(log.read().0.len() <= 16);
+            log.note(Duration::MAX, Event::Leaves);
+            prop_assert!(log.read().0.len() <= 16);
         }
     }
 }

@@ -6,16 +6,16 @@ use super::spin_policy::SpinPolicy;
 
 /// What a worker hears of, and what it has said.
 pub(crate) struct JobWaiter {
-    patience: SpinPolicy,
-    heard: Ticket,
+    spin_policy: SpinPolicy,
+    ticket: Ticket,
     /// The last job that it knows of.
     job: u64,
 }
 
 impl JobWaiter {
     /// Of one that has heard this call, and knows of this job.
-    pub(crate) fn new(patience: SpinPolicy, heard: Ticket, job: u64) -> Self {
-        Self { patience, heard, job }
+    pub(crate) fn new(spin_policy: SpinPolicy, ticket: Ticket, job: u64) -> Self {
+        Self { spin_policy, ticket, job }
     }
 
     /// The last job that it has heard of.
@@ -27,14 +27,14 @@ impl JobWaiter {
     pub(crate) fn wait_for_job(&mut self, call: &Doorbell, job: &AtomicU64) {
         let mut tries = 0;
         loop {
-            self.heard = call.last_ticket();
+            self.ticket = call.last_ticket();
             let now = job.load(Ordering::Acquire);
             if now != self.job {
                 self.job = now;
                 return;
             }
-            if !self.patience.pause(&mut tries) {
-                call.sleep(self.heard);
+            if !self.spin_policy.pause(&mut tries) {
+                call.sleep(self.ticket);
             }
         }
     }

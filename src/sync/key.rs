@@ -41,9 +41,9 @@ impl Keys {
         self.key.load(Ordering::Relaxed)
     }
 
-    /// The tag of what is told from call number `edition` on.
-    pub(crate) fn tag_of(&self, edition: u64, words: impl Iterator<Item = u64>) -> u64 {
-        tag::hash([self.nonce, edition].into_iter().chain(words))
+    /// The tag of what is told from call number `version` on.
+    pub(crate) fn tag_of(&self, version: u64, words: impl Iterator<Item = u64>) -> u64 {
+        tag::hash([self.nonce, version].into_iter().chain(words))
     }
 }
 

@@ -38,14 +38,14 @@ impl Layout {
     }
 
     /// On a board with room for so many `slots`; `None` if no board is large enough.
-    pub(super) fn offsets(self, berths: usize) -> Option<Offsets> {
+    pub(super) fn offsets(self, slots: usize) -> Option<Offsets> {
         let after = |start: usize, count: usize, size: usize| start.checked_add(count.checked_mul(size)?);
-        let addresses = after(BERTHS, berths, size_of::<WorkerSlot>())?;
+        let addresses = after(BERTHS, slots, size_of::<WorkerSlot>())?;
         let states = after(addresses, self.workers.checked_mul(self.loans)?, size_of::<AtomicU64>())?;
         let answers = after(states, self.slices, size_of::<AtomicU64>())?;
         let answer_words = self.slices.checked_mul(self.answer_words())?;
-        let tapes = after(answers, answer_words, size_of::<AtomicU64>())?.checked_next_multiple_of(EventLog::ALIGN)?;
-        let end = tapes.checked_add(EventLog::bytes(self.workers, self.log)?)?;
-        (end < Self::MOST).then_some(Offsets { addresses, states, answers, logs: tapes, end })
+        let logs = after(answers, answer_words, size_of::<AtomicU64>())?.checked_next_multiple_of(EventLog::ALIGN)?;
+        let end = logs.checked_add(EventLog::bytes(self.workers, self.log)?)?;
+        (end < Self::MOST).then_some(Offsets { addresses, states, answers, logs: logs, end })
     }
 }

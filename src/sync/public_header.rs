@@ -101,38 +101,38 @@ impl PublicHeader {
 impl ControlPage {
     /// Tells whoever looks that a job has begun.
     pub(crate) fn publish_job(&self, sign: &JobInfo<'_>) -> RunningGuard<'_> {
-        let plate = &self.head().header;
-        let (Layout { workers, slices, loans, answer, log: tape }, word) =
+        let header = &self.head().header;
+        let (Layout { workers, slices, loans, answer, log: log }, word) =
             (self.layout(), |number: usize| number as u64);
-        if !plate.is_published() {
+        if !header.is_published() {
             // A worker of an earlier job has written over it.
-            plate.publish(self.clock());
+            header.publish(self.clock());
         }
-        let edition = plate.version.load(Ordering::Relaxed);
-        plate.version.store(edition.wrapping_add(1), Ordering::Relaxed);
+        let version = header.version.load(Ordering::Relaxed);
+        header.version.store(version.wrapping_add(1), Ordering::Relaxed);
         // Who reads one of the words below also reads that edition.
         fence(Ordering::Release);
-        plate.jobs.store(plate.jobs.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        plate.began.store(self.clock_at(sign.began).as_nanos() as u64, Ordering::Relaxed);
-        for (place, number) in plate.layout.iter().zip([self.room_for_slots(), workers, slices, loans, answer, tape]) {
+        header.jobs.store(header.jobs.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        header.began.store(self.clock_at(sign.began).as_nanos() as u64, Ordering::Relaxed);
+        for (place, number) in header.layout.iter().zip([self.room_for_slots(), workers, slices, loans, answer, log]) {
             place.store(word(number), Ordering::Relaxed);
         }
-        plate.run[0].store(word(sign.run.start), Ordering::Relaxed);
-        plate.run[1].store(word(sign.run.end), Ordering::Relaxed);
+        header.run[0].store(word(sign.run.start), Ordering::Relaxed);
+        header.run[1].store(word(sign.run.end), Ordering::Relaxed);
         let engine = Engine::ALL.iter().position(|&engine| engine == sign.engine).unwrap_or_default();
-        plate.engine.store(word(engine), Ordering::Relaxed);
-        plate.schedule.store(sign.schedule.word(), Ordering::Relaxed);
-        plate.lent.store(sign.lent, Ordering::Relaxed);
+        header.engine.store(word(engine), Ordering::Relaxed);
+        header.schedule.store(sign.schedule.word(), Ordering::Relaxed);
+        header.lent.store(sign.lent, Ordering::Relaxed);
         let mut name = sign.name.unwrap_or_else(|| proc::program()).as_bytes().chunks(8);
-        for place in &plate.name {
+        for place in &header.name {
             let mut bytes = [0; 8];
             let piece = name.next().unwrap_or_default();
             bytes[..piece.len()].copy_from_slice(piece);
             place.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
         }
-        plate.runs.store(1, Ordering::Relaxed);
-        plate.version.store(edition.wrapping_add(2), Ordering::Release);
-        RunningGuard(plate)
+        header.runs.store(1, Ordering::Relaxed);
+        header.version.store(version.wrapping_add(2), Ordering::Release);
+        RunningGuard(header)
     }
 }
 
@@ -146,11 +146,11 @@ impl ControlPage {
     /// Whether its plate does not say what this process, whose board it is, wrote there: then somebody has written over that, and
     /// who knows over what else.
     pub(crate) fn is_header_damaged(&self) -> bool {
-        let plate = &self.head().header;
-        let Layout { workers, slices, loans, answer, log: tape } = self.layout();
-        let layout = [self.room_for_slots(), workers, slices, loans, answer, tape].map(|number| number as u64);
-        !plate.is_published()
-            || plate.layout.iter().zip(layout).any(|(word, known)| word.load(Ordering::Relaxed) != known)
+        let header = &self.head().header;
+        let Layout { workers, slices, loans, answer, log: log } = self.layout();
+        let layout = [self.room_for_slots(), workers, slices, loans, answer, log].map(|number| number as u64);
+        !header.is_published()
+            || header.layout.iter().zip(layout).any(|(word, known)| word.load(Ordering::Relaxed) != known)
     }
 }
 
@@ -181,13 +181,13 @@ pub(crate) struct Snapshot {
     pub(crate) run: Range<usize>,
     /// How many of those were set aside.
     pub(crate) aside: usize,
-    pub(crate) berths: Vec<WorkerSnapshot>,
+    pub(crate) slots: Vec<WorkerSnapshot>,
 }
 
 /// One worker, as the board has it.
 #[derive(Clone, Debug)]
 pub(crate) struct WorkerSnapshot {
-    pub(crate) glimpse: SlotSnapshot,
+    pub(crate) snapshot: SlotSnapshot,
     /// How many slices it has done, and has now.
     pub(crate) done: usize,
     pub(crate) taken: usize,
@@ -213,31 +213,30 @@ pub(crate) enum Unreadable {
 const TRIES: usize = 100;
 
 /// Reads a board.
-pub(crate) fn snapshot(board: &dyn Bytes) -> Result<Snapshot, Unreadable> {
-    let words = read_header(board)?;
+pub(crate) fn snapshot(page: &dyn Bytes) -> Result<Snapshot, Unreadable> {
+    let words = read_header(page)?;
     let word = |offset: usize| words[offset / 8];
     let now = futex::monotonic();
     let clock = |nanos: u64| {
         now.saturating_sub(Duration::from_nanos(word(offset_of!(PublicHeader, epoch)).saturating_add(nanos)))
     };
     let layout: [usize; 6] = std::array::from_fn(|i| word(offset_of!(PublicHeader, layout) + 8 * i) as usize);
-    let [room, workers, slices, loans, answer, tape] = layout;
+    let [room, workers, slices, loans, answer, log] = layout;
     let run = word(offset_of!(PublicHeader, run)) as usize..word(offset_of!(PublicHeader, run) + 8) as usize;
     // One more than can be asked for: the coordinator, if it works too.
     if workers > room || room > MOST_WORKERS + 1 || slices > Grid::MOST || run.start > run.end || run.end > slices {
         return Err(Unreadable::Absurd("it has more workers or slices than a job can have"));
     }
-    let at =
-        Layout { workers, slices, loans, answer, log: tape }.offsets(room).filter(|at| at.end as u64 <= board.len());
+    let at = Layout { workers, slices, loans, answer, log: log }.offsets(room).filter(|at| at.end as u64 <= page.len());
     let at = at.ok_or(Unreadable::Absurd("it is longer than its memory"))?;
-    let mut berths = Vec::with_capacity(workers);
+    let mut slots = Vec::with_capacity(workers);
     let mut bytes = [0; WorkerSlot::GLIMPSED];
     for rank in 0..workers {
-        board.copy((BERTHS + rank * size_of::<WorkerSlot>()) as u64, &mut bytes)?;
-        let glimpse = WorkerSlot::snapshot(&bytes);
-        berths.push(WorkerSnapshot { done: 0, taken: 0, since: clock(glimpse.since), glimpse });
+        page.copy((BERTHS + rank * size_of::<WorkerSlot>()) as u64, &mut bytes)?;
+        let snapshot = WorkerSlot::snapshot(&bytes);
+        slots.push(WorkerSnapshot { done: 0, taken: 0, since: clock(snapshot.since), snapshot });
     }
-    let aside = count(board, at.states, run.clone(), &mut berths)?;
+    let aside = count(page, at.states, run.clone(), &mut slots)?;
     let engine = Engine::ALL.get(word(offset_of!(PublicHeader, engine)) as usize);
     let name: Vec<u8> =
         (0..JobInfo::NAME).map(|i| (word(offset_of!(PublicHeader, name) + i) >> (i % 8 * 8)) as u8).collect();
@@ -254,7 +253,7 @@ pub(crate) fn snapshot(board: &dyn Bytes) -> Result<Snapshot, Unreadable> {
         lent: word(offset_of!(PublicHeader, lent)),
         run,
         aside,
-        berths,
+        slots,
     })
 }
 
@@ -264,30 +263,30 @@ fn printable(bytes: &[u8]) -> String {
 }
 
 /// The words of a plate, all of one edition.
-fn read_header(board: &dyn Bytes) -> Result<[u64; size_of::<PublicHeader>() / 8], Unreadable> {
+fn read_header(page: &dyn Bytes) -> Result<[u64; size_of::<PublicHeader>() / 8], Unreadable> {
     let word = |bytes: &[u8], offset: usize| {
         let mut word = [0; 8];
         word.copy_from_slice(&bytes[offset..offset + 8]);
         u64::from_ne_bytes(word)
     };
-    if board.len() < size_of::<Head>() as u64 {
+    if page.len() < size_of::<Head>() as u64 {
         return Err(Unreadable::Blank);
     }
     for _ in 0..TRIES {
         let mut bytes = [0; size_of::<PublicHeader>()];
-        board.copy(0, &mut bytes)?;
+        page.copy(0, &mut bytes)?;
         let sizes = [0, 8].map(|i| word(&bytes, offset_of!(PublicHeader, sizes) + i));
         match word(&bytes, offset_of!(PublicHeader, magic)) {
             0 => return Err(Unreadable::Blank),
             MAGIC if sizes == [size_of::<Head>() as u64, size_of::<WorkerSlot>() as u64] => {}
             _ => return Err(Unreadable::Version),
         }
-        let edition = word(&bytes, offset_of!(PublicHeader, version));
+        let version = word(&bytes, offset_of!(PublicHeader, version));
         let mut again = [0; 8];
-        board.copy(offset_of!(PublicHeader, version) as u64, &mut again)?;
-        match edition {
+        page.copy(offset_of!(PublicHeader, version) as u64, &mut again)?;
+        match version {
             0 => return Err(Unreadable::Blank),
-            _ if edition.is_multiple_of(2) && u64::from_ne_bytes(again) == edition => {
+            _ if version.is_multiple_of(2) && u64::from_ne_bytes(again) == version => {
                 return Ok(std::array::from_fn(|i| word(&bytes, 8 * i)));
             }
             _ => {}
@@ -297,21 +296,21 @@ fn read_header(board: &dyn Bytes) -> Result<[u64; size_of::<PublicHeader>() / 8]
 }
 
 /// Counts for each worker the slices of `run` that the journal says it has; how many are set aside.
-fn count(board: &dyn Bytes, states: usize, run: Range<usize>, berths: &mut [WorkerSnapshot]) -> io::Result<usize> {
+fn count(page: &dyn Bytes, states: usize, run: Range<usize>, slots: &mut [WorkerSnapshot]) -> io::Result<usize> {
     let (mut aside, mut next) = (0, run.start);
     let mut bytes = [0; 4096];
     while next < run.end {
         let many = (run.end - next).min(bytes.len() / 8);
         let piece = &mut bytes[..8 * many];
-        board.copy((states + 8 * next) as u64, piece)?;
+        page.copy((states + 8 * next) as u64, piece)?;
         for state in piece.as_chunks::<8>().0.iter().map(|word| SliceState::claimed(u64::from_ne_bytes(*word))) {
             match state {
                 SliceState::Free | SliceState::Restore | SliceState::Damaged => {}
                 SliceState::Aside => aside += 1,
                 SliceState::Taken { rank } | SliceState::Saved { rank } => {
-                    berths.get_mut(rank).into_iter().for_each(|seat| seat.taken += 1)
+                    slots.get_mut(rank).into_iter().for_each(|seat| seat.taken += 1)
                 }
-                SliceState::Done { rank } => berths.get_mut(rank).into_iter().for_each(|seat| seat.done += 1),
+                SliceState::Done { rank } => slots.get_mut(rank).into_iter().for_each(|seat| seat.done += 1),
             }
         }
         next += many;

@@ -361,13 +361,13 @@ mod tests {
     use super::*;
     use crate::shared::Segment;
 
-    fn berths() -> Segment {
+    fn slots() -> Segment {
         Segment::for_board(2 * size_of::<WorkerSlot>()).unwrap()
     }
 
     #[test]
     fn last_words_are_kept_cut_and_the_first() {
-        let segment = berths();
+        let segment = slots();
         let [one, two] = segment.words::<WorkerSlot>(0, 2) else { panic!("two berths") };
         assert_eq!(one.exit_message(), None);
         one.send_exit_message(&ExitMessage::Panicked { message: "a\0b".into(), location: "f.rs:1:2".into() });
@@ -384,12 +384,12 @@ mod tests {
 
     #[test]
     fn nonsense_is_harmless() {
-        let segment = berths();
-        let berth = &segment.words::<WorkerSlot>(0, 1)[0];
-        berth.at.store(u64::MAX, Ordering::Relaxed);
-        berth.exit_message.kind.store(1, Ordering::Relaxed);
-        berth.exit_message.length.store(u32::MAX, Ordering::Relaxed);
-        assert_eq!(berth.at(5), None);
-        assert!(berth.exit_message().is_some());
+        let segment = slots();
+        let slot = &segment.words::<WorkerSlot>(0, 1)[0];
+        slot.at.store(u64::MAX, Ordering::Relaxed);
+        slot.exit_message.kind.store(1, Ordering::Relaxed);
+        slot.exit_message.length.store(u32::MAX, Ordering::Relaxed);
+        assert_eq!(slot.at(5), None);
+        assert!(slot.exit_message().is_some());
     }
 }

@@ -227,7 +227,7 @@ impl Child {
         if let Some((mut unreaped, pidfd)) = UNREAPED.try_lock().ok().zip(again) {
             unreaped.push(pidfd);
         }
-        *self.exit.get_or_init(|| foretold(self.pid()).unwrap_or(Exit::Unknown))
+        *self.exit.get_or_init(|| early_exit_status(self.pid()).unwrap_or(Exit::Unknown))
     }
 
     /// How it will have ended, as soon as it can do nothing more; `None` if that is not so yet, or cannot be told. See
@@ -235,7 +235,7 @@ impl Child {
     pub(crate) fn early_exit_status(&self) -> Option<Exit> {
         // Its number is its own until it is reaped, which only this value does; if somebody else in this program has, all
         // reads fail or tell of a process that is not exiting.
-        self.exit.get().copied().or_else(|| foretold(self.pid()))
+        self.exit.get().copied().or_else(|| early_exit_status(self.pid()))
     }
 
     fn reap(&self) -> Option<Exit> {
@@ -280,7 +280,7 @@ impl Child {
 /// How a process will have ended, as soon as none of its threads can execute another instruction of its program. Long before
 /// it has ended if it has much memory: the kernel settles the status first, then tells robust locks, then gives back the
 /// memory, and only then lets the parent know.
-pub(super) fn foretold(pid: u32) -> Option<Exit> {
+pub(super) fn early_exit_status(pid: u32) -> Option<Exit> {
     let code = super::proc::code_of_exiting(pid)?;
     // As `wait` encodes it. 0 is also what the kernel says to those who may not know.
     match (code & 0x7f, code >> 8 & 0xff) {

@@ -176,7 +176,7 @@ pub(crate) unsafe fn put(fd: impl AsFd, offset: usize, bytes: NonNull<[u8]>) -> 
 pub(crate) struct Mapping {
     map: ManuallyDrop<Map>,
     /// If forks do not get it.
-    withheld: Option<Entry>,
+    exclusions: Option<Entry>,
 }
 
 #[derive(Debug)]
@@ -197,7 +197,7 @@ impl Mapping {
             // A private mapping that may become writable, memmap2 has as a reference to bytes only.
             _ => Map::Aligned(HugeAligned::new(fd, 0, len, keeping, 0)?),
         };
-        let mut mapping = Self { map: ManuallyDrop::new(map), withheld: None };
+        let mut mapping = Self { map: ManuallyDrop::new(map), exclusions: None };
         mapping.keep_from_dumps();
         if child == Inheritance::Withheld {
             mapping.withhold()?;
@@ -210,7 +210,7 @@ impl Mapping {
     /// to the next.
     pub(crate) fn with_guard_page(fd: impl AsFd, at: usize, len: usize, keeping: MapMode) -> io::Result<Self> {
         let map = Map::Aligned(HugeAligned::new(fd, at, len, keeping, super::limits::page_size())?);
-        let mut mapping = Self { map: ManuallyDrop::new(map), withheld: None };
+        let mut mapping = Self { map: ManuallyDrop::new(map), exclusions: None };
         mapping.keep_from_dumps();
         mapping.withhold()?;
         Ok(mapping)
@@ -230,13 +230,13 @@ impl Mapping {
     fn withhold(&mut self) -> io::Result<()> {
         // SAFETY: the range is this mapping; DONTFORK changes nothing in this process.
         unsafe { madvise(self.base().cast(), self.len(), MmapAdvise::MADV_DONTFORK) }?;
-        self.withheld = Some(Entry::new(self.base().addr().get(), self.len()));
+        self.exclusions = Some(Entry::new(self.base().addr().get(), self.len()));
         Ok(())
     }
 
     /// Whether it is mapped in this process: not in a fork from which it was withheld.
     pub(crate) fn is_here(&self) -> bool {
-        self.withheld.as_ref().is_none_or(Entry::is_own)
+        self.exclusions.as_ref().is_none_or(Entry::is_own)
     }
 
     /// The first byte; on a page boundary.
@@ -300,7 +300,7 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         let is_here = self.is_here();
         // Struck off before the addresses can become another's.
-        self.withheld = None;
+        self.exclusions = None;
         if is_here {
             // SAFETY: dropped nowhere else. In a fork that does not have it, what is at these addresses is not its own.
             unsafe { ManuallyDrop::drop(&mut self.map) };
@@ -366,12 +366,12 @@ mod tests {
         let page = super::super::limits::page_size();
         for len in [1, page, page + 1, HUGE, HUGE + 1] {
             let (fd, _mapping) = mapped(len);
-            let fenced: Vec<_> =
+            let with_guard_page: Vec<_> =
                 (0..4).map(|_| Mapping::with_guard_page(&fd, 0, len, MapMode::SharedToRead).unwrap()).collect();
-            for mapping in &fenced {
+            for mapping in &with_guard_page {
                 let end = mapping.base().addr().get() + len.next_multiple_of(page);
                 let taken = |other: &Mapping| other.base().addr().get() == end;
-                assert!(!fenced.iter().any(taken));
+                assert!(!with_guard_page.iter().any(taken));
                 assert_eq!(reserve_no_access(end, page).unwrap_err().raw_os_error(), Some(libc::EEXIST));
             }
         }

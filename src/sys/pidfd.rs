@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use super::child::{Exit, foretold};
+use super::child::{Exit, early_exit_status};
 
 /// How long a process that was killed may take to end: its memory is taken apart first, and what it does in the kernel may
 /// not be to be interrupted.
@@ -127,8 +127,8 @@ impl ForeignProcess {
     /// # Errors
     /// If it is not a child of `parent`, who does not reap it meanwhile: the number may come from a place that others write.
     pub(crate) fn hold(pid: u32, parent: u32) -> io::Result<Self> {
-        let ward = Self { pid, pidfd: Pidfd::open(pid)? };
-        if super::proc::parent(pid)? == parent { Ok(ward) } else { Err(io::ErrorKind::NotFound.into()) }
+        let foreign = Self { pid, pidfd: Pidfd::open(pid)? };
+        if super::proc::parent(pid)? == parent { Ok(foreign) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -140,10 +140,10 @@ impl ForeignProcess {
         self.pidfd.signal(libc::SIGKILL).is_ok()
     }
 
-    /// As [`Child::early_exit_status`](super::child::Child::foretold).
+    /// As [`Child::early_exit_status`](super::child::Child::early_exit_status).
     pub(crate) fn early_exit_status(&self) -> Option<Exit> {
         // Looked up before the question whether it is dead: until then its number was its own.
-        foretold(self.pid).filter(|_| !self.is_dead())
+        early_exit_status(self.pid).filter(|_| !self.is_dead())
     }
 
     /// Whether it has ended.

@@ -87,18 +87,18 @@ mod tests {
 
     #[test]
     fn the_end_of_a_thread_is_written_and_wakes() {
-        let obituary = RobustLock { lock: UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER) };
+        let lock = RobustLock { lock: UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER) };
         // SAFETY: nobody else knows of it yet.
-        unsafe { obituary.prepare() };
-        assert!(!RobustLock::says_signed(obituary.word().load(Ordering::Acquire)));
+        unsafe { lock.prepare() };
+        assert!(!RobustLock::says_signed(lock.word().load(Ordering::Acquire)));
         std::thread::scope(|threads| {
-            threads.spawn(|| obituary.acquire());
+            threads.spawn(|| lock.acquire());
             loop {
-                let word = obituary.word().load(Ordering::Acquire);
+                let word = lock.word().load(Ordering::Acquire);
                 if RobustLock::says_dead(word) {
                     break;
                 }
-                super::super::futex::wait(obituary.word(), word, None);
+                super::super::futex::wait(lock.word(), word, None);
             }
         });
     }

@@ -79,7 +79,7 @@ pub(super) fn be_a_worker() {
     }
 }
 
-/// While it lives, the first signal is only noted. See [`CancelToken::hold`](crate::Stop::hold).
+/// While it lives, the first signal is only noted. See [`CancelToken::hold`](crate::CancelToken::hold).
 #[derive(Debug)]
 #[must_use = "dropped at once it holds nothing"]
 pub struct SignalGuard(());

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parfork::{Cause, Crew, Error, FaultLocation, Job, Schedule, Shared, Split};
 
 use super::support::nothing_left;
-use super::{children, death, each_one, is_sound, nursery, start, with_crew};
+use super::{children, death, each_one, fork_server, is_sound, start, with_crew};
 
 /// How the mapping at an address may be used: `r--s` or `rw-s`, as a number.
 fn access(address: usize) -> u32 {
@@ -218,8 +218,9 @@ pub(crate) fn twenty_thousand_jobs_leave_nothing() {
             }
         };
         run(500);
-        let workers = children(nursery());
-        let all = || workers.iter().chain([&std::process::id(), &nursery()]).map(|&pid| has(pid)).collect::<Vec<_>>();
+        let workers = children(fork_server());
+        let all =
+            || workers.iter().chain([&std::process::id(), &fork_server()]).map(|&pid| has(pid)).collect::<Vec<_>>();
         let before = all();
         run(20_000);
         for (before, after) in before.iter().zip(all()) {

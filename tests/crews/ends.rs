@@ -7,7 +7,7 @@ use std::time::Duration;
 use parfork::{Crew, Error, Shared};
 
 use super::support::{Watched, nothing_left, play};
-use super::{children, is_sound, nursery, pids, start, with_crew};
+use super::{children, fork_server, is_sound, pids, start, with_crew};
 
 /// The state of a process, and the time that it has had, in ticks of 10 ms.
 fn state(pid: u32) -> (char, u64) {
@@ -20,7 +20,7 @@ pub(crate) fn idle_workers_sleep() {
     for workers in [1, 6] {
         with_crew(workers, |crew| {
             is_sound(crew);
-            let all: Vec<_> = pids(crew).into_iter().chain([nursery()]).collect();
+            let all: Vec<_> = pids(crew).into_iter().chain([fork_server()]).collect();
             std::thread::sleep(Duration::from_millis(200));
             let before: Vec<_> = all.iter().map(|&pid| state(pid)).collect();
             std::thread::sleep(Duration::from_secs(1));
@@ -36,7 +36,7 @@ pub(crate) fn idle_workers_sleep() {
 pub(crate) fn be_killed() {
     let mut crew = start(4);
     let workers = pids(&mut crew);
-    let all: Vec<_> = workers.into_iter().chain([nursery()]).map(|pid| pid.to_string()).collect();
+    let all: Vec<_> = workers.into_iter().chain([fork_server()]).map(|pid| pid.to_string()).collect();
     println!("{}", all.join(" "));
     // In a job, or between two.
     if std::env::var_os("PARFORK_BUSY").is_some() {
@@ -100,7 +100,7 @@ pub(crate) fn whoever_is_dismissed_is_gone() {
     nothing_left(|| {
         for workers in [1, 3, 50] {
             let mut crew = start(workers);
-            let all: Vec<_> = pids(&mut crew).into_iter().chain([nursery()]).collect();
+            let all: Vec<_> = pids(&mut crew).into_iter().chain([fork_server()]).collect();
             crew.dismiss();
             assert!(all.iter().all(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()));
             assert_eq!(children(std::process::id()), Vec::<u32>::new());

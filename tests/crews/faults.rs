@@ -6,7 +6,7 @@ use std::time::Duration;
 use parfork::{Answers, Cause, Crew, Error, Job, RetryPolicy, Settings, Shared, Split, Worker};
 
 use super::support::{Watched, nothing_left};
-use super::{children, count, death, end, is_sound, kill_me, nursery, page, pids, send, soon, start, with_crew};
+use super::{children, count, death, end, fork_server, is_sound, kill_me, page, pids, send, soon, start, with_crew};
 
 pub(crate) fn a_worker_killed_between_jobs_is_replaced() {
     with_crew(3, |crew| {
@@ -138,7 +138,7 @@ pub(crate) fn retries_complete_jobs() {
     }
 }
 
-pub(crate) fn undo_copies_put_slices_back() {
+pub(crate) fn restored_outputs_put_slices_back() {
     with_crew(3, |crew| {
         for step in 0..10 {
             for guard in [false, true] {
@@ -154,13 +154,13 @@ pub(crate) fn the_nursery_may_die_between_jobs() {
     with_crew(3, |crew| {
         for _ in 0..3 {
             let workers = pids(crew).into_iter().map(|pid| Watched::new(pid).unwrap()).collect::<Vec<_>>();
-            end(nursery());
+            end(fork_server());
             assert!(workers.iter().all(|worker| worker.ends_within(Duration::from_secs(60))));
             is_sound(crew);
         }
         // While they die.
         for _ in 0..10 {
-            send(nursery(), libc::SIGKILL);
+            send(fork_server(), libc::SIGKILL);
             let (made, done) = run(crew, 100, 0, undo());
             is_right(&made, &done.unwrap());
         }
@@ -171,7 +171,7 @@ pub(crate) fn the_nursery_may_die_in_a_job() {
     with_crew(3, |crew| {
         for retries in [0, 1, 0, 1] {
             let mut cells = Shared::<u64, _>::zeros(40).unwrap();
-            page()[0].store(u64::from(nursery()), Ordering::Relaxed);
+            page()[0].store(u64::from(fork_server()), Ordering::Relaxed);
             let job = Job::new(&mut cells).crew(crew).retries(retries).body_overwrites();
             let done = job.run_with((), |w, (), mut slice| {
                 slice.fill(w.region().index() as u64);
@@ -195,7 +195,7 @@ pub(crate) fn the_nursery_may_die_in_a_job() {
 /// Nobody else could say how they ended, and each was waited for.
 pub(crate) fn the_nursery_may_die_with_a_hundred_workers() {
     with_crew(100, |crew| {
-        page()[1].store(u64::from(nursery()), Ordering::Relaxed);
+        page()[1].store(u64::from(fork_server()), Ordering::Relaxed);
         let mut cells = Shared::<u64, _>::zeros(300).unwrap();
         let job = Job::new(&mut cells).crew(crew).retries(1).body_overwrites();
         let done = job.run_with((), |w, (), mut slice| {
@@ -213,16 +213,16 @@ pub(crate) fn the_nursery_may_die_with_a_hundred_workers() {
 pub(crate) fn a_stopped_nursery_is_continued() {
     with_crew(2, |crew| {
         for _ in 0..3 {
-            send(nursery(), libc::SIGSTOP);
+            send(fork_server(), libc::SIGSTOP);
             is_sound(crew);
             end(pids(crew)[0]);
             is_sound(crew);
-            send(nursery(), libc::SIGSTOP);
+            send(fork_server(), libc::SIGSTOP);
             let (made, done) = run(crew, 6, 2, undo());
             is_right(&made, &done.unwrap());
         }
         // While it could say how a worker has ended.
-        page()[1].store(u64::from(nursery()), Ordering::Relaxed);
+        page()[1].store(u64::from(fork_server()), Ordering::Relaxed);
         let mut cells = Shared::<u64, _>::zeros(4).unwrap();
         let job = Job::new(&mut cells).crew(crew).split(Split::rows().of(1));
         let error = job.run_with((), |w, (), _| {
@@ -233,7 +233,7 @@ pub(crate) fn a_stopped_nursery_is_continued() {
         });
         assert_eq!(death(error.unwrap_err()).cause, Cause::Signalled { signal: libc::SIGKILL });
         // Also when it is to leave.
-        send(nursery(), libc::SIGSTOP);
+        send(fork_server(), libc::SIGSTOP);
     });
 }
 
@@ -257,7 +257,7 @@ pub(crate) fn without_nursery_and_with_threads_there_are_none() {
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let thread = std::thread::spawn(move || stopped.recv().is_err());
         let workers = pids(crew);
-        end(nursery());
+        end(fork_server());
         workers.into_iter().for_each(|pid| {
             assert!(soon(|| std::fs::read(format!("/proc/{pid}/maps")).map_or(true, |it| it.is_empty())))
         });
@@ -349,14 +349,14 @@ pub(crate) fn whoever_scribbles_on_the_board_hangs_nobody() {
     }
 }
 
-/// The nursery looks up twice a second and takes what it finds for an order.
+/// The fork_server looks up twice a second and takes what it finds for an order.
 pub(crate) fn an_order_that_nobody_gave_brings_no_second_worker_of_a_rank() {
     nothing_left(|| {
         let mut crew = start(2);
         for kind in [2, 5, 7] {
             scribbled(&mut crew, kind, u64::MAX, 1200);
             is_sound_at_last(&mut crew);
-            let mut alive = children(nursery());
+            let mut alive = children(fork_server());
             alive.retain(|&pid| std::fs::read(format!("/proc/{pid}/maps")).is_ok_and(|maps| !maps.is_empty()));
             assert_eq!(alive.len(), 2, "{alive:?}");
             let pids = pids(&mut crew);

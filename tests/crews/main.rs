@@ -40,7 +40,7 @@ fn main() -> ExitCode {
             faults::a_worker_killed_between_jobs_is_replaced,
             faults::a_worker_that_fails_in_a_job_is_named,
             faults::retries_complete_jobs,
-            faults::undo_copies_put_slices_back,
+            faults::restored_outputs_put_slices_back,
             faults::the_nursery_may_die_between_jobs,
             faults::the_nursery_may_die_in_a_job,
             faults::the_nursery_may_die_with_a_hundred_workers,
@@ -130,11 +130,11 @@ fn is_sound(crew: &mut Crew) {
 }
 
 /// The process that forks a crew's workers.
-fn nursery() -> u32 {
+fn fork_server() -> u32 {
     let nurseries: Vec<_> =
-        children(std::process::id()).into_iter().filter(|&pid| name(pid) == "parfork-nursery").collect();
-    let [nursery] = nurseries[..] else { panic!("not one nursery: {nurseries:?}") };
-    nursery
+        children(std::process::id()).into_iter().filter(|&pid| name(pid) == "parfork-fork_server").collect();
+    let [fork_server] = nurseries[..] else { panic!("not one fork_server: {nurseries:?}") };
+    fork_server
 }
 
 fn children(parent: u32) -> Vec<u32> {

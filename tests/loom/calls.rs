@@ -44,8 +44,8 @@ impl Place {
 
     /// Says that a worker has come to the end of a job.
     fn come(&self, rank: usize, round: u64) {
-        let roll = RoundKey { key: 42, round };
-        self.end.arrive(&self.arrivals[rank], roll, rank, WorkDigest::default(), self.arrivals.len());
+        let round_key = RoundKey { key: 42, round };
+        self.end.arrive(&self.arrivals[rank], round_key, rank, WorkDigest::default(), self.arrivals.len());
     }
 
     /// A worker's life of so many jobs.

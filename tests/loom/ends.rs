@@ -32,7 +32,7 @@ impl Place {
         Arc::new(Self { end: End::default(), arrivals, cells: (0..workers).map(|_| UnsafeCell::new(0)).collect() })
     }
 
-    fn roll(round: u64) -> RoundKey {
+    fn round_key(round: u64) -> RoundKey {
         RoundKey { key: 42, round }
     }
 
@@ -43,19 +43,19 @@ impl Place {
             // SAFETY: exclusive, or loom has just ended the model.
             unsafe { *cell = round }
         });
-        self.end.arrive(&self.arrivals[rank], Self::roll(round), rank, WorkDigest::default(), self.arrivals.len());
+        self.end.arrive(&self.arrivals[rank], Self::round_key(round), rank, WorkDigest::default(), self.arrivals.len());
     }
 
     /// The coordinator's: waits for all but the dead as [`attend`] does, and reads what they did.
     fn attend(&self, round: u64, dead: &[usize]) -> Result<(), EndedEarly> {
-        attend(&self.end, &self.arrivals, Self::roll(round), dead)?;
+        attend(&self.end, &self.arrivals, Self::round_key(round), dead)?;
         for (rank, cell) in self.cells.iter().enumerate().filter(|(rank, _)| !dead.contains(rank)) {
             let seen = cell.with(|cell| {
                 // SAFETY: nobody writes it, or loom has just ended the model.
                 unsafe { *cell }
             });
             assert_eq!(seen, round, "of {rank}");
-            assert!(self.arrivals[rank].has_done(Self::roll(round), rank, WorkDigest::default()));
+            assert!(self.arrivals[rank].has_done(Self::round_key(round), rank, WorkDigest::default()));
         }
         Ok(())
     }
@@ -63,9 +63,10 @@ impl Place {
 
 /// Waits until all have come but the dead, in the order of `engines/supervise.rs`: it looks, says that it sleeps, looks once more, and
 /// sleeps.
-pub fn attend(end: &End, arrivals: &[Arrival], roll: RoundKey, dead: &[usize]) -> Result<(), EndedEarly> {
-    let have_come =
-        || arrivals.iter().enumerate().all(|(rank, arrival)| dead.contains(&rank) || arrival.has_arrived(roll, rank));
+pub fn attend(end: &End, arrivals: &[Arrival], round_key: RoundKey, dead: &[usize]) -> Result<(), EndedEarly> {
+    let have_come = || {
+        arrivals.iter().enumerate().all(|(rank, arrival)| dead.contains(&rank) || arrival.has_arrived(round_key, rank))
+    };
     let mut bell = None;
     loop {
         if let Some(over) = end.over() {
@@ -101,7 +102,7 @@ fn death(workers: usize, interruptions: Option<usize>) {
         let doomed = live(0, Some(steps));
         let others: Vec<_> = (1..workers).map(|rank| live(rank, None)).collect();
         let died = doomed.join().unwrap();
-        let dead: &[usize] = if died && !place.arrivals[0].has_arrived(Place::roll(1), 0) { &[0] } else { &[] };
+        let dead: &[usize] = if died && !place.arrivals[0].has_arrived(Place::round_key(1), 0) { &[0] } else { &[] };
         if died {
             place.end.count_dead();
         }

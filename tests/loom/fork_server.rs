@@ -60,11 +60,11 @@ fn no_worker_is_at_work_that_nobody_waits_for() {
         let page = Arc::new(Page::default());
         let (served, dead) = (page.clone(), page.clone());
         // The kernel tells of its death.
-        let bury = move || {
+        let retire = move || {
             dead.done.store(DEAD, Ordering::Release);
             futex::wake_all(&dead.done);
         };
-        let server = spawn_watched(Some(doom), move || served.serve(), bury);
+        let server = spawn_watched(Some(doom), move || served.serve(), retire);
         tell(&page.ordered, FORK);
         let done = loop {
             match page.done.load(Ordering::Acquire) {

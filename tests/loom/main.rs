@@ -109,7 +109,7 @@ fn spawn(doom: Option<usize>, life: impl FnOnce() + 'static) -> JoinHandle<bool>
 fn spawn_watched(
     doom: Option<usize>,
     life: impl FnOnce() + 'static,
-    bury: impl FnOnce() + 'static,
+    retire: impl FnOnce() + 'static,
 ) -> JoinHandle<bool> {
     loom::thread::spawn(move || {
         atomic::doom(doom);
@@ -118,7 +118,7 @@ fn spawn_watched(
         match lived {
             Ok(()) => false,
             Err(end) if end.is::<atomic::Dead>() => {
-                bury();
+                retire();
                 true
             }
             Err(failure) => resume_unwind(failure),

@@ -47,28 +47,28 @@ impl Job {
             answers: (0..slices).map(|_| AtomicU64::default()).collect(),
             cells: (0..slices).map(|_| UnsafeCell::new(0)).collect(),
         };
-        job.journal().clear();
+        job.slice_table().clear();
         Arc::new(job)
     }
 
-    fn journal(&self) -> SliceTable<'_> {
+    fn slice_table(&self) -> SliceTable<'_> {
         SliceTable { states: &self.states, answers: &self.answers, key: 42 }
     }
 
     /// What a worker does with a slice that it was dealt: the word that says that it is done, unless it was not free. Loom fails if
     /// another writes the cell.
     fn work(&self, rank: usize, slice: usize) -> Option<u64> {
-        self.journal().take(rank, slice)?;
+        self.slice_table().take(rank, slice)?;
         step();
         self.cells[slice].with_mut(|cell| {
             // SAFETY: exclusive, or loom has just ended the model.
             unsafe { *cell = slice as u8 + 1 }
         });
-        self.journal().finish(rank, slice, false, [slice as u64 + 10].into_iter())
+        self.slice_table().finish(rank, slice, false, [slice as u64 + 10].into_iter())
     }
 
     fn state(&self, slice: usize) -> SliceState {
-        self.journal().read(slice, |_, _| ()).1
+        self.slice_table().read(slice, |_, _| ()).1
     }
 
     /// The slices that are not done, and what they are.
@@ -83,7 +83,7 @@ impl Job {
             unsafe { *cell }
         });
         let mut answer = 0;
-        let (_, state) = self.journal().read(slice, |_, word| answer = word);
+        let (_, state) = self.slice_table().read(slice, |_, word| answer = word);
         assert!(matches!(state, SliceState::Done { .. }), "{state:?}");
         assert_eq!((seen, answer), (slice as u8 + 1, slice as u64 + 10));
     }
@@ -173,30 +173,30 @@ fn a_slice_that_is_dealt_twice_is_taken_once() {
 /// A job of three slices: the coordinator waits for all but the dead one, then does, for a second round's worker, what is missing:
 /// nobody else writes there any more.
 fn a_round_with_a_death_is_completed_by_the_next() {
-    let roll = |round| RoundKey { key: 42, round };
+    let round_key = |round| RoundKey { key: 42, round };
     at_every_step(Some(2), move |steps| {
         let job = Job::new(3);
         let dealer = Dealer { schedule: Schedule::DYNAMIC, slices: 3, workers: 2 };
         let labour = |rank: usize| {
             let job = job.clone();
             move || {
-                let mut deeds = WorkDigest::default();
+                let mut digest = WorkDigest::default();
                 for slice in (0..).map_while(|runs| dealer.deal(&job.dealt, rank, runs)).flatten() {
-                    deeds.add(job.work(rank, slice).unwrap());
+                    digest.add(job.work(rank, slice).unwrap());
                 }
-                job.end.arrive(&job.arrivals[rank], roll(0), rank, deeds, 2);
+                job.end.arrive(&job.arrivals[rank], round_key(0), rank, digest, 2);
             }
         };
         let (doomed, other) = (spawn(Some(steps), labour(0)), spawn(None, labour(1)));
         let died = doomed.join().unwrap();
         let dead: &[usize] = if died { &[0] } else { &[] };
         dead.iter().for_each(|_| job.end.count_dead());
-        attend(&job.end, &job.arrivals, roll(0), dead).unwrap();
+        attend(&job.end, &job.arrivals, round_key(0), dead).unwrap();
         let missing = job.missing();
         assert!(missing.len() <= usize::from(died), "only what the dead worker had");
         for (slice, state) in missing {
             assert!(matches!(state, SliceState::Free | SliceState::Taken { rank: 0 }));
-            job.journal().enter(slice, SliceState::Free);
+            job.slice_table().enter(slice, SliceState::Free);
             job.work(2, slice).unwrap();
         }
         (0..3).for_each(|slice| job.check_done(slice));

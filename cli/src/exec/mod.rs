@@ -35,11 +35,11 @@ pub fn run(args: Exec) -> Result<(), Failure> {
     let views = args.common.views("exec")?;
     let inputs = read(&args, &views)?;
     let outputs = plan(&args, &inputs, &formats)?;
-    for ((landing, format), (dtype, shape)) in landings.iter_mut().zip(&formats).zip(&outputs) {
+    for ((target_file, format), (dtype, shape)) in landings.iter_mut().zip(&formats).zip(&outputs) {
         let bytes = shape.iter().try_fold(dtype.size(), |bytes, &axis| bytes.checked_mul(axis));
         // Too many are refused in a moment, with the shape.
         if let (Format::Npy, Some(bytes)) = (format, bytes) {
-            landing.reserve(bytes as u64).map_err(Failure::job)?;
+            target_file.reserve(bytes as u64).map_err(Failure::job)?;
         }
     }
     let program = program(&args);
@@ -62,21 +62,24 @@ pub fn run(args: Exec) -> Result<(), Failure> {
     Failure::if_stopped()?;
     let slices: usize = report.grid.slices();
     let mut filing = None;
-    for ((array, mut landing), format) in results.into_iter().zip(landings).zip(formats) {
+    for ((array, mut target_file), format) in results.into_iter().zip(landings).zip(formats) {
         match format {
-            Format::Npy if args.common.only_slice.is_none() => array.write_npy(&mut landing).map_err(Failure::job)?,
+            Format::Npy if args.common.only_slice.is_none() => {
+                array.write_npy(&mut target_file).map_err(Failure::job)?
+            }
             Format::Npy => {}
             Format::Picture(format) => {
                 let picture = picture_of(array)?;
                 views.keep_picture(&picture);
                 if args.common.only_slice.is_none() {
                     let settings = args.common.settings("writing", &views);
-                    filing = picture::write_with(settings, &mut landing, &picture, format).map_err(Failure::filing)?;
+                    filing =
+                        picture::write_with(settings, &mut target_file, &picture, format).map_err(Failure::filing)?;
                 }
             }
         }
         if args.common.only_slice.is_none() {
-            landing.commit().map_err(Failure::job)?;
+            target_file.commit().map_err(Failure::job)?;
         }
     }
     Summary {

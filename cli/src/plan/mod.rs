@@ -165,7 +165,8 @@ fn to_json(args: &Plan, grid: &Grid, turns: &[Turn]) -> Value {
 }
 
 fn write_svg(path: &std::path::Path, svg: &str) -> Result<(), Failure> {
-    let mut landing = parfork::formats::AtomicFile::at(path).map_err(Failure::job)?;
-    std::io::Write::write_all(&mut landing, svg.as_bytes()).map_err(|error| Failure::job(landing.failed(&error)))?;
-    landing.commit().map_err(Failure::job)
+    let mut target_file = parfork::formats::AtomicFile::at(path).map_err(Failure::job)?;
+    std::io::Write::write_all(&mut target_file, svg.as_bytes())
+        .map_err(|error| Failure::job(target_file.failed(&error)))?;
+    target_file.commit().map_err(Failure::job)
 }

@@ -27,9 +27,9 @@ pub fn write(study: &Study, folder: &Path) -> Result<(), Failure> {
 }
 
 fn save(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Failure> {
-    let mut landing = AtomicFile::at(folder.join(name)).map_err(Failure::job)?;
-    landing.write_all(bytes).map_err(|error| Failure::job(landing.failed(&error)))?;
-    landing.commit().map_err(Failure::job)
+    let mut target_file = AtomicFile::at(folder.join(name)).map_err(Failure::job)?;
+    target_file.write_all(bytes).map_err(|error| Failure::job(target_file.failed(&error)))?;
+    target_file.commit().map_err(Failure::job)
 }
 
 /// As docs/scaling.md tells.

@@ -69,7 +69,7 @@ pub fn info(args: &Info) -> Result<(), Failure> {
         ("generation", info.generation.to_string()),
         ("state", state(&info).to_owned()),
         ("stays", stays(&info)),
-        ("creator", format!("user {uid}, pid {pid}, {}", info.fate)),
+        ("creator", format!("user {uid}, pid {pid}, {}", info.liveness)),
         ("", format!("started at tick {start} of boot {}", boot_id(&boot))),
         ("", format!("in pid namespace {pid_space}, time namespace {time_space}")),
         ("created", format!("{} ago", age(info.created))),
@@ -136,7 +136,7 @@ fn found(found: &Found) -> Value {
 
 fn report(info: &named::Info) -> Value {
     let created = info.created.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let dead = match info.fate {
+    let dead = match info.liveness {
         Liveness::Alive => Some(false),
         Liveness::Dead(_) => Some(true),
         Liveness::Unknown(_) => None,
@@ -197,7 +197,7 @@ fn state(info: &named::Info) -> &'static str {
 }
 
 fn stays(info: &named::Info) -> String {
-    match &info.fate {
+    match &info.liveness {
         _ if info.kept => "until removed".to_owned(),
         Liveness::Alive => format!("as long as pid {}", info.owner.pid),
         Liveness::Dead(_) => "until gc: creator dead".to_owned(),

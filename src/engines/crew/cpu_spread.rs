@@ -22,14 +22,14 @@ pub(super) struct CpuSpread {
 impl CpuSpread {
     /// Looks, in job number `job` with so many `workers`, if it is time to: moves worker `rank`, which calls this, if it has shared
     /// its CPU for long.
-    pub(super) fn keep(&mut self, board: &ControlPage, job: u64, rank: usize, workers: usize) {
+    pub(super) fn keep(&mut self, page: &ControlPage, job: u64, rank: usize, workers: usize) {
         if !job.is_multiple_of(PAUSE) {
             return;
         }
         // A worker that cannot be moved works as well, if not as fast.
-        let Some(own) = note(board, rank) else { return };
+        let Some(own) = note(page, rank) else { return };
         let others: Vec<_> =
-            board.slots().iter().enumerate().take(workers).map(|(other, berth)| (other, berth.cpu())).collect();
+            page.slots().iter().enumerate().take(workers).map(|(other, slot)| (other, slot.cpu())).collect();
         if self.moves(others.iter().any(|&(other, cpu)| other > rank && cpu == Some(own))) {
             let taken: Vec<usize> = others.iter().filter_map(|&(_, cpu)| cpu).collect();
             let _ = cpu::move_from(&taken);
@@ -48,15 +48,15 @@ impl CpuSpread {
 }
 
 /// Notes the CPU of `rank`, which calls this, if it is time to.
-pub(super) fn note_in(board: &ControlPage, job: u64, rank: usize) {
+pub(super) fn note_in(page: &ControlPage, job: u64, rank: usize) {
     if job.is_multiple_of(PAUSE) {
-        note(board, rank);
+        note(page, rank);
     }
 }
 
-fn note(board: &ControlPage, rank: usize) -> Option<usize> {
+fn note(page: &ControlPage, rank: usize) -> Option<usize> {
     let own = cpu::current().ok()?;
-    board.slots()[rank].note_cpu(own);
+    page.slots()[rank].note_cpu(own);
     Some(own)
 }
 

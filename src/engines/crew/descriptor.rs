@@ -17,7 +17,7 @@ use crate::sys::memory::Access;
 /// A job as it is told.
 pub(super) struct JobDescriptor {
     /// Where the body is, and the code that hands it its argument.
-    pub(super) tender: [u64; 2],
+    pub(super) body_fn: [u64; 2],
     pub(super) argument: Vec<u8>,
     pub(super) layout: Layout,
     pub(super) split: Split,
@@ -30,14 +30,14 @@ pub(super) struct JobDescriptor {
     pub(super) goes_on: bool,
     pub(super) timed: bool,
     pub(super) measure_memory: bool,
-    pub(super) go_on_without_dead: bool,
+    pub(super) continue_after_death: bool,
     pub(super) memory_limit: Option<u64>,
     pub(super) guard: bool,
     pub(super) loans: Vec<LoanHandle>,
     /// For each output, if there are any.
-    pub(super) undo_copies: Vec<SegmentHandle>,
+    pub(super) restore_outputs: Vec<SegmentHandle>,
     /// Of which job the journal is, if not of each that is called for by this bill.
-    pub(super) journal: Option<sync::JobTag>,
+    pub(super) slice_table: Option<sync::JobTag>,
     /// The arrays that may be lent again.
     pub(super) keep: Vec<u64>,
 }
@@ -61,17 +61,17 @@ impl LoanHandle {
 
 /// What of a bill is not in work and round.
 pub(super) struct DescriptorParts<'b> {
-    pub(super) tender: [u64; 2],
+    pub(super) body_fn: [u64; 2],
     pub(super) argument: &'b [u8],
     pub(super) split: Split,
     pub(super) keep: &'b BTreeSet<u64>,
     /// Of which job the journal is, in its later rounds.
-    pub(super) journal: Option<sync::JobTag>,
+    pub(super) slice_table: Option<sync::JobTag>,
 }
 
 const TIMED: u64 = 1;
 const MEASURE_MEMORY: u64 = 2;
-const GO_ON_WITHOUT_DEAD: u64 = 4;
+const CONTINUE_AFTER_DEATH: u64 = 4;
 const GOES_ON: u64 = 8;
 const GUARD: u64 = 16;
 
@@ -81,35 +81,35 @@ const GUARD: u64 = 16;
 /// If the system does not say which files the arrays are.
 pub(super) fn write(
     words: &mut Vec<u64>,
-    work: &JobContext<'_>,
+    context: &JobContext<'_>,
     round: &Round,
     more: DescriptorParts<'_>,
 ) -> Result<()> {
-    let Layout { workers, slices, loans, answer, log: tape } = work.board.layout();
+    let Layout { workers, slices, loans, answer, log: log } = context.page.layout();
     let flags = [
-        (TIMED, work.timed),
-        (MEASURE_MEMORY, work.measure_memory),
-        (GO_ON_WITHOUT_DEAD, work.go_on_without_dead),
+        (TIMED, context.timed),
+        (MEASURE_MEMORY, context.measure_memory),
+        (CONTINUE_AFTER_DEATH, context.continue_after_death),
         (GOES_ON, round.goes_on),
-        (GUARD, work.care.guards()),
+        (GUARD, context.protection.guards()),
     ];
     let flags = flags.into_iter().filter(|(_, is)| *is).map(|(flag, _)| flag).sum();
     words.clear();
-    words.extend(more.tender);
+    words.extend(more.body_fn);
     words.push(flags);
-    words.extend([workers, slices, loans, answer, tape].map(|number| number as u64));
+    words.extend([workers, slices, loans, answer, log].map(|number| number as u64));
     words.extend(more.split.words());
     words.extend([round.dealer.schedule.word(), round.dealer.workers as u64, round.processes as u64]);
-    words.extend([u64::from(work.memory_limit.is_some()), work.memory_limit.unwrap_or(0)]);
-    words.push(u64::from(more.journal.is_some()));
-    words.extend(more.journal.map_or([0, 0], |job| [job.call, job.tag]));
+    words.extend([u64::from(context.memory_limit.is_some()), context.memory_limit.unwrap_or(0)]);
+    words.push(u64::from(more.slice_table.is_some()));
+    words.extend(more.slice_table.map_or([0, 0], |job| [job.call, job.tag]));
     words.push(more.argument.len() as u64);
     words.extend(more.argument.chunks(8).map(|bytes| {
         let mut word = [0; 8];
         word[..bytes.len()].copy_from_slice(bytes);
         u64::from_le_bytes(word)
     }));
-    for loan in work.loans {
+    for loan in context.loans {
         let Extent { shape, first_is_fastest, element } = loan.extent;
         words.extend(of_told(loan.backing.told()?));
         words.extend([u64::from(loan.access == Access::Write), u64::from(first_is_fastest), element as u64]);
@@ -117,7 +117,7 @@ pub(super) fn write(
         words.extend(shape.iter().map(|&length| length as u64));
     }
     list(words, |words| {
-        for copy in work.care.undo_copies() {
+        for copy in context.protection.restore_outputs() {
             words.extend(of_told(copy.told()?));
         }
         Ok(())
@@ -150,25 +150,25 @@ impl JobDescriptor {
     /// Reads what [`write()`] wrote; `None` if it is not that.
     pub(super) fn read(words: &[u64]) -> Option<Self> {
         let mut words = Words(words);
-        let (tender, flags) = (words.several()?, words.next()?);
-        let [workers, slices, loans, answer, tape] = words.several()?.map(|number| number as usize);
-        let layout = Layout { workers, slices, loans, answer, log: tape };
+        let (body_fn, flags) = (words.several()?, words.next()?);
+        let [workers, slices, loans, answer, log] = words.several()?.map(|number| number as usize);
+        let layout = Layout { workers, slices, loans, answer, log: log };
         let split = Split::of_words(words.several()?)?;
         let schedule = Schedule::of_word(words.next()?);
         let (dealt, processes) = (words.one()?, words.one()?);
         let memory_limit = Some(words.several::<2>()?).filter(|[is, _]| *is != 0).map(|[_, limit]| limit);
         let [is_later, call, tag] = words.several()?;
-        let journal = (is_later != 0).then_some(sync::JobTag { call, tag });
+        let slice_table = (is_later != 0).then_some(sync::JobTag { call, tag });
         let bytes = words.one()?;
         let argument = words.take(bytes.div_ceil(8))?.iter().flat_map(|word| word.to_le_bytes()).take(bytes).collect();
         let loans = (0..layout.loans).map(|_| words.loan()).collect::<Option<_>>()?;
-        let undo_copies = words.list()?.chunks_exact(5).map(to_told).collect::<Option<_>>()?;
+        let restore_outputs = words.list()?.chunks_exact(5).map(to_told).collect::<Option<_>>()?;
         let some = words.next()? != 0;
         let slices: Vec<usize> = words.list()?.iter().map(|&slice| slice as usize).collect();
         let slices = (some && slices.iter().all(|&slice| slice < layout.slices)).then_some(slices);
         let is = |flag| flags & flag != 0;
         Some(Self {
-            tender,
+            body_fn,
             argument,
             layout,
             split,
@@ -179,12 +179,12 @@ impl JobDescriptor {
             goes_on: is(GOES_ON),
             timed: is(TIMED),
             measure_memory: is(MEASURE_MEMORY),
-            go_on_without_dead: is(GO_ON_WITHOUT_DEAD),
+            continue_after_death: is(CONTINUE_AFTER_DEATH),
             memory_limit,
             guard: is(GUARD),
             loans,
-            undo_copies,
-            journal,
+            restore_outputs,
+            slice_table,
             keep: words.list()?.to_vec(),
         })
     }

@@ -38,30 +38,30 @@ use descriptor::DescriptorParts;
 /// Reads words as a worker does.
 #[cfg(any(test, fuzzing))]
 pub(super) fn read_descriptor(words: &[u64]) {
-    if let Some(bill) = descriptor::JobDescriptor::read(words) {
-        assert!(bill.slices.is_none_or(|slices| slices.iter().all(|&slice| slice < bill.layout.slices)));
+    if let Some(descriptor) = descriptor::JobDescriptor::read(words) {
+        assert!(descriptor.slices.is_none_or(|slices| slices.iter().all(|&slice| slice < descriptor.layout.slices)));
     }
 }
 
 /// A crew's workers, and what they have been told.
 pub(crate) struct WorkerPool {
-    board: ControlPage,
+    page: ControlPage,
     workers: usize,
     cpus: usize,
-    upbringing: WorkerConfig,
-    joins_in: bool,
+    worker_config: WorkerConfig,
+    coordinator_works: bool,
     may_fork: fn() -> Result<()>,
-    crowd: Option<WorkerSet>,
-    nursery: Option<ForkServer>,
+    worker_set: Option<WorkerSet>,
+    fork_server: Option<ForkServer>,
     /// The number of the last job.
     job: u64,
     /// What was told last, and room to write what comes next.
-    bill: Vec<u64>,
+    descriptor: Vec<u64>,
     next: Vec<u64>,
     /// The tag of what was told last.
     tag: u64,
     /// Of which job the journal is.
-    journal: Option<JobTag>,
+    slice_table: Option<JobTag>,
     /// The arrays that workers may have mapped.
     known: BTreeSet<u64>,
     /// The process that has this crew.
@@ -70,7 +70,7 @@ pub(crate) struct WorkerPool {
 
 /// A job for a crew, besides what every engine knows of it.
 pub(crate) struct CrewJob<'t> {
-    pub(crate) tender: BodyFn,
+    pub(crate) body_fn: BodyFn,
     pub(crate) argument: &'t [u8],
     pub(crate) split: Split,
 }
@@ -87,34 +87,34 @@ impl WorkerPool {
     pub(crate) unsafe fn start(
         workers: usize,
         most: usize,
-        upbringing: WorkerConfig,
+        worker_config: WorkerConfig,
         cpus: usize,
         may_fork: fn() -> Result<()>,
     ) -> Result<Self> {
         if !proc::is_open_to_forks() {
             return Err(Error::Crew(format!("{}.", proc::NOT_DUMPABLE)));
         }
-        let mut hands = Self {
+        let mut pool = Self {
             // One more, for the coordinator if it works too.
-            board: ControlPage::for_many(most + 1)?,
+            page: ControlPage::for_many(most + 1)?,
             workers,
             cpus,
-            upbringing,
-            joins_in: false,
+            worker_config,
+            coordinator_works: false,
             may_fork,
-            crowd: None,
-            nursery: None,
+            worker_set: None,
+            fork_server: None,
             job: 0,
-            bill: Vec::new(),
+            descriptor: Vec::new(),
             next: Vec::new(),
             tag: 0,
-            journal: None,
+            slice_table: None,
             known: BTreeSet::new(),
             by: fork_stamp::current(),
         };
         give_back_at_once();
-        hands.gather()?;
-        Ok(hands)
+        pool.gather()?;
+        Ok(pool)
     }
 
     /// How many workers there are, the coordinator not counted.
@@ -124,24 +124,24 @@ impl WorkerPool {
 
     /// How many can work on a job.
     pub(crate) fn ranks(&self) -> usize {
-        self.workers + usize::from(self.joins_in)
+        self.workers + usize::from(self.coordinator_works)
     }
 
     /// Whether the coordinator works too.
     pub(crate) fn coordinator_works(&self) -> bool {
-        self.joins_in
+        self.coordinator_works
     }
 
     /// Lets the coordinator work too, or not.
-    pub(crate) fn set_coordinator_works(&mut self, joins_in: bool) {
-        self.joins_in = joins_in;
+    pub(crate) fn set_coordinator_works(&mut self, coordinator_works: bool) {
+        self.coordinator_works = coordinator_works;
     }
 
     /// Lets there be another number of workers.
     pub(crate) fn resize(&mut self, workers: usize) -> Result<()> {
         self.check()?;
         if workers != self.workers {
-            self.crowd = None;
+            self.worker_set = None;
             self.workers = workers;
         }
         self.gather()
@@ -156,79 +156,81 @@ impl WorkerPool {
     }
 
     /// The board as it is laid out for a job.
-    pub(crate) fn board(&self, layout: Layout) -> Result<ControlPage> {
-        self.board.laid_out(layout)
+    pub(crate) fn page(&self, layout: Layout) -> Result<ControlPage> {
+        self.page.laid_out(layout)
     }
 
     /// Runs a job.
     pub(crate) fn run(
         &mut self,
         task: &CrewJob<'_>,
-        work: &JobContext<'_>,
-        labour: &dyn RunSlices,
-        orders: &mut Supervision<'_>,
+        context: &JobContext<'_>,
+        runner: &dyn RunSlices,
+        supervision: &mut Supervision<'_>,
     ) -> Result<Vec<Death>> {
-        if self.joins_in && work.go_on_without_dead {
+        if self.coordinator_works && context.continue_after_death {
             return Err(Error::Crew(
-                "a coordinator that works cannot meanwhile take the dead off meetings. Leave out Crew::join_in, or \
-                 Job::go_on_without_dead."
+                "a coordinator that works cannot meanwhile take the dead off meetings. Leave out Crew::coordinator_works, or \
+                 Job::continue_after_death."
                     .to_owned(),
             ));
         }
-        run_rounds(work, labour, orders, &mut AtCrewJob { hands: self, task, remaining: Vec::new() })
+        run_rounds(context, runner, supervision, &mut AtCrewJob { pool: self, task, remaining: Vec::new() })
     }
 
     /// Ends all workers; the next job has new ones.
     pub(crate) fn end_workers(&mut self) {
-        self.crowd = None;
+        self.worker_set = None;
     }
 
     /// Lets all workers be there and be new, if one is missing.
     fn gather(&mut self) -> Result<()> {
-        let is_intact = self.nursery.as_ref().is_some_and(ForkServer::is_intact);
+        let is_intact = self.fork_server.as_ref().is_some_and(ForkServer::is_intact);
         // It may be over also when time is up just after all have come to the end of a job, which is done then.
-        let is_whole = self.board.head().end.over().is_none();
-        if is_intact && is_whole && self.crowd.as_ref().is_some_and(WorkerSet::is_whole) {
+        let is_whole = self.page.head().end.over().is_none();
+        if is_intact && is_whole && self.worker_set.as_ref().is_some_and(WorkerSet::is_whole) {
             return Ok(());
         }
-        self.crowd = None;
+        self.worker_set = None;
         if !is_intact {
             // And whoever it made that was not asked for.
-            self.nursery = None;
+            self.fork_server = None;
         }
         // One of those who are gone may have written over it: it is not taken for told.
-        self.bill.clear();
+        self.descriptor.clear();
         // What is there now may be the next job's number, which new workers would take for one that is over.
-        self.board.head().job.store(self.job, Ordering::Release);
-        let berths = self.board.laid_out(Layout { workers: self.workers, slices: 0, loans: 0, answer: 0, log: 0 })?;
-        berths.reserve_slots()?;
+        self.page.head().job.store(self.job, Ordering::Release);
+        let slots = self.page.laid_out(Layout { workers: self.workers, slices: 0, loans: 0, answer: 0, log: 0 })?;
+        slots.reserve_slots()?;
         loop {
             // SAFETY: all workers are gone.
             #[allow(unsafe_code)]
             unsafe {
-                berths.clear_for_new_workers();
+                slots.clear_for_new_workers();
             }
-            let is_new = self.nursery.is_none();
+            let is_new = self.fork_server.is_none();
             if is_new {
                 (self.may_fork)()?;
                 // SAFETY: this process may fork, as whoever started the crew has vouched.
                 #[allow(unsafe_code)]
-                let nursery = unsafe { open_fork_server(&self.board, self.upbringing, self.cpus) };
-                self.nursery = Some(nursery.map_err(|source| self.too_few(0, source))?);
+                let fork_server = unsafe { open_fork_server(&self.page, self.worker_config, self.cpus) };
+                self.fork_server = Some(fork_server.map_err(|source| self.too_few(0, source))?);
             }
-            let Some(nursery) = &mut self.nursery else { unreachable!("opened above") };
-            match nursery.spawn(self.workers) {
-                Ok(crowd) if crowd.len() == self.workers => {
-                    self.crowd = Some(crowd);
+            let Some(fork_server) = &mut self.fork_server else { unreachable!("opened above") };
+            match fork_server.spawn(self.workers) {
+                Ok(worker_set) if worker_set.len() == self.workers => {
+                    self.worker_set = Some(worker_set);
                     return Ok(());
                 }
-                Ok(crowd) => return Err(self.too_few(crowd.len(), io::Error::from_raw_os_error(libc::EAGAIN))),
+                Ok(worker_set) => {
+                    return Err(self.too_few(worker_set.len(), io::Error::from_raw_os_error(libc::EAGAIN)));
+                }
                 Err(source) if is_new => {
-                    self.nursery = None;
+                    self.fork_server = None;
                     return Err(self.too_few(0, source));
                 }
                 // Somebody has killed it, and its workers with it.
-                Err(_) => self.nursery = None,
+                Err(_) => self.fork_server = None,
             }
         }
     }
@@ -238,30 +240,30 @@ impl WorkerPool {
     }
 
     /// Tells what is to be done, if that is not what was done last, and calls.
-    fn call(&mut self, task: &CrewJob<'_>, work: &JobContext<'_>, round: &mut Round) -> Result<()> {
-        for loan in work.loans {
+    fn call(&mut self, task: &CrewJob<'_>, context: &JobContext<'_>, round: &mut Round) -> Result<()> {
+        for loan in context.loans {
             self.known.insert(loan.backing.told()?.number);
         }
-        let (tender, argument, split) = (task.tender.addresses(), task.argument, task.split);
-        let journal = self.journal.filter(|_| !round.first);
-        let more = DescriptorParts { tender, argument, split, keep: &self.known, journal };
-        descriptor::write(&mut self.next, work, round, more)?;
-        if self.next != self.bill {
+        let (body_fn, argument, split) = (task.body_fn.addresses(), task.argument, task.split);
+        let slice_table = self.slice_table.filter(|_| !round.first);
+        let more = DescriptorParts { body_fn, argument, split, keep: &self.known, slice_table };
+        descriptor::write(&mut self.next, context, round, more)?;
+        if self.next != self.descriptor {
             // Those that were dropped since are no longer kept.
             retain_live(&mut self.known);
-            let more = DescriptorParts { tender, argument, split, keep: &self.known, journal };
-            descriptor::write(&mut self.next, work, round, more)?;
-            self.tag = work.board.post_descriptor(self.job + 1, &self.next)?;
-            mem::swap(&mut self.next, &mut self.bill);
+            let more = DescriptorParts { body_fn, argument, split, keep: &self.known, slice_table };
+            descriptor::write(&mut self.next, context, round, more)?;
+            self.tag = context.page.post_descriptor(self.job + 1, &self.next)?;
+            mem::swap(&mut self.next, &mut self.descriptor);
         }
         self.job += 1;
         round.number = self.job;
         if round.first {
-            let job = self.journal.insert(JobTag { call: self.job, tag: self.tag });
-            work.board.keys().set_job(*job);
-            work.board.clear_for_next_job();
+            let job = self.slice_table.insert(JobTag { call: self.job, tag: self.tag });
+            context.page.keys().set_job(*job);
+            context.page.clear_for_next_job();
         }
-        let head = work.board.head();
+        let head = context.page.head();
         // Release: who hears of the job finds journal and bill ready.
         head.job.store(self.job, Ordering::Release);
         head.call.ring();
@@ -273,17 +275,17 @@ impl Drop for WorkerPool {
     fn drop(&mut self) {
         if !self.by.is_current() {
             // Another process's children, which are not for this one to end.
-            mem::forget(self.crowd.take());
-            mem::forget(self.nursery.take());
+            mem::forget(self.worker_set.take());
+            mem::forget(self.fork_server.take());
         }
         // Workers before the one that reaps them.
-        self.crowd = None;
+        self.worker_set = None;
     }
 }
 
 /// A crew at a job.
 struct AtCrewJob<'t> {
-    hands: &'t mut WorkerPool,
+    pool: &'t mut WorkerPool,
     task: &'t CrewJob<'t>,
     /// Who should have ended and has not.
     remaining: Vec<Remaining>,
@@ -292,52 +294,52 @@ struct AtCrewJob<'t> {
 impl WorkerSource for AtCrewJob<'_> {
     fn begin(
         &mut self,
-        work: &JobContext<'_>,
-        labour: &dyn RunSlices,
+        context: &JobContext<'_>,
+        runner: &dyn RunSlices,
         round: &mut Round,
-        orders: &Supervision<'_>,
+        supervision: &Supervision<'_>,
     ) -> Result<&mut WorkerSet> {
-        let hands = &mut *self.hands;
-        hands.gather()?;
-        round.processes = round.dealer.workers.min(hands.workers);
+        let pool = &mut *self.pool;
+        pool.gather()?;
+        round.processes = round.dealer.workers.min(pool.workers);
         if !round.first {
             // What the dead left half changed is put back by those who have undo copies, which this process has not.
             round.dealer.workers = round.processes;
         }
-        work.board.note_own(Event::Calls);
-        hands.call(self.task, work, round)?;
+        context.page.note_own(Event::Calls);
+        pool.call(self.task, context, round)?;
         let own = round.processes;
         if own < round.dealer.workers {
-            work.board.note_own(Event::Works);
-            work.board.note(own, Event::Born { pid: std::process::id() });
-            work.board.slots()[own].begin_job(work.timed.then(|| work.board.clock()));
-            cpu_spread::note_in(work.board, hands.job, own);
-            let Some(crowd) = &mut hands.crowd else { unreachable!("gathered above") };
-            let meeting = RefCell::new(AtBarrier::new(work, crowd, orders, own));
+            context.page.note_own(Event::Works);
+            context.page.note(own, Event::Born { pid: std::process::id() });
+            context.page.slots()[own].begin_job(context.timed.then(|| context.page.clock()));
+            cpu_spread::note_in(context.page, pool.job, own);
+            let Some(worker_set) = &mut pool.worker_set else { unreachable!("gathered above") };
+            let meeting = RefCell::new(AtBarrier::new(context, worker_set, supervision, own));
             let sleep = |word: &AtomicU32, expected, until| meeting.borrow_mut().sleep(word, expected, until);
-            let desk = WorkerMemory::of_coordinator(work.loans, Some(&sleep));
+            let worker_memory = WorkerMemory::of_coordinator(context.loans, Some(&sleep));
             // SAFETY: the arrays' own addresses in this process, writable; the last rank is nobody else's. What is lent for
             // reading is only viewed for reading. How it ended is on the board.
             #[allow(unsafe_code)]
-            let done = unsafe { labour.run_slices(work, round, own, &desk) };
-            if let Ok(deeds) = done {
-                work.board.arrival(own).enter(work.board.roll(round.number), own, deeds);
+            let done = unsafe { runner.run_slices(context, round, own, &worker_memory) };
+            if let Ok(digest) = done {
+                context.page.arrival(own).enter(context.page.round_key(round.number), own, digest);
             } else {
                 // Nobody takes up its part, of which there is no undo copy. The reason that is there already stays.
-                let asked = work.stop.is_some_and(CancelToken::is_cancelled);
-                work.board.give_up((!asked).then_some(own));
+                let asked = context.stop.is_some_and(CancelToken::is_cancelled);
+                context.page.give_up((!asked).then_some(own));
             }
         }
-        hands.crowd.as_mut().ok_or_else(|| unreachable!("gathered above"))
+        pool.worker_set.as_mut().ok_or_else(|| unreachable!("gathered above"))
     }
 
-    fn patience(&self) -> Option<SpinPolicy> {
-        Some(self.hands.patience())
+    fn spin_policy(&self) -> Option<SpinPolicy> {
+        Some(self.pool.spin_policy())
     }
 
     fn end(&mut self, _: &ControlPage, more: bool, _gone: bool) -> bool {
-        if more || !self.hands.crowd.as_ref().is_some_and(WorkerSet::is_whole) {
-            self.remaining.extend(self.hands.crowd.take().into_iter().flat_map(WorkerSet::dismiss));
+        if more || !self.pool.worker_set.as_ref().is_some_and(WorkerSet::is_whole) {
+            self.remaining.extend(self.pool.worker_set.take().into_iter().flat_map(WorkerSet::dismiss));
         }
         self.remaining.is_empty()
     }
@@ -348,7 +350,7 @@ impl WorkerSource for AtCrewJob<'_> {
 }
 
 impl WorkerPool {
-    fn patience(&self) -> SpinPolicy {
+    fn spin_policy(&self) -> SpinPolicy {
         SpinPolicy::new(self.workers + 1, self.cpus)
     }
 }
@@ -358,35 +360,35 @@ impl WorkerPool {
 /// # Safety
 /// As for [`child::spawn`].
 #[allow(unsafe_code)]
-unsafe fn open_fork_server(board: &ControlPage, upbringing: WorkerConfig, cpus: usize) -> io::Result<ForkServer> {
+unsafe fn open_fork_server(page: &ControlPage, worker_config: WorkerConfig, cpus: usize) -> io::Result<ForkServer> {
     // SAFETY: passed on to the caller.
-    let ways = unsafe { PreFork::of(upbringing) };
+    let ways = unsafe { PreFork::of(worker_config) };
     let coordinator = std::process::id();
-    let bear = |crowd: &mut WorkerSet, held: MailboxLock<'_>| {
-        let head = board.head();
-        let wanted = (head.fork_server.0.wanted.load(Ordering::Acquire) as usize).min(board.slots().len());
-        let (heard, job) = (head.call.last_ticket(), head.job.load(Ordering::Acquire));
+    let bear = |worker_set: &mut WorkerSet, held: MailboxLock<'_>| {
+        let head = page.head();
+        let wanted = (head.fork_server.0.wanted.load(Ordering::Acquire) as usize).min(page.slots().len());
+        let (ticket, job) = (head.call.last_ticket(), head.job.load(Ordering::Acquire));
         for rank in 0..wanted {
-            let birth = persistent_worker::WorkerInit {
-                board,
+            let init = persistent_worker::WorkerInit {
+                page,
                 rank,
                 ways: &ways,
                 coordinator,
                 workers: wanted,
                 cpus,
-                heard,
+                ticket,
                 job,
             };
             let life = || {
                 held.wait();
-                persistent_worker::worker_main(birth)
+                persistent_worker::worker_main(init)
             };
             // SAFETY: the fork_server has one thread.
             let Ok(child) = (unsafe { child::spawn(life) }) else { break };
-            board.slots()[rank].enter(child.pid());
-            crowd.add(child);
+            page.slots()[rank].enter(child.pid());
+            worker_set.add(child);
         }
     };
     // SAFETY: passed on to the caller.
-    unsafe { ForkServer::open(board, bear) }
+    unsafe { ForkServer::open(page, bear) }
 }

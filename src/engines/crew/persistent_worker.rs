@@ -18,7 +18,7 @@ use crate::sys::memory::Access;
 
 /// What a worker who stays knows from birth.
 pub(super) struct WorkerInit<'b> {
-    pub(super) board: &'b ControlPage,
+    pub(super) page: &'b ControlPage,
     pub(super) rank: usize,
     pub(super) ways: &'b PreFork,
     pub(super) coordinator: u32,
@@ -26,28 +26,28 @@ pub(super) struct WorkerInit<'b> {
     pub(super) workers: usize,
     pub(super) cpus: usize,
     /// The last call before its birth, and the job of that.
-    pub(super) heard: Ticket,
+    pub(super) ticket: Ticket,
     pub(super) job: u64,
 }
 
 /// Lives until it is ended, or cannot go on. The status to leave with.
-pub(super) fn worker_main(birth: WorkerInit<'_>) -> i32 {
-    let WorkerInit { board, rank, ways, coordinator, workers, cpus, heard, job } = birth;
-    start_worker(&board.slots()[rank], rank, ways);
-    let patience = SpinPolicy::new(workers + 1, cpus);
-    let ears = JobWaiter::new(patience, heard, job);
+pub(super) fn worker_main(init: WorkerInit<'_>) -> i32 {
+    let WorkerInit { page, rank, ways, coordinator, workers, cpus, ticket, job } = init;
+    start_worker(&page.slots()[rank], rank, ways);
+    let spin_policy = SpinPolicy::new(workers + 1, cpus);
+    let waiter = JobWaiter::new(spin_policy, ticket, job);
     let mut worker = PersistentWorker {
-        board,
+        page,
         rank,
         cpus,
-        ears,
-        larder: MappingCache::new(coordinator),
+        waiter,
+        cache: MappingCache::new(coordinator),
         apart: CpuSpread::default(),
     };
     worker.listen();
     loop {
         let served = match worker.read() {
-            Ok(Some((posted, bill))) => worker.serve(&bill, &posted),
+            Ok(Some((posted, descriptor))) => worker.serve(&descriptor, &posted),
             Ok(None) => {
                 worker.listen();
                 continue;
@@ -58,11 +58,11 @@ pub(super) fn worker_main(birth: WorkerInit<'_>) -> i32 {
             Ok(Ok(())) => {}
             Ok(Err(Stopped)) => return 1,
             Err(error) => {
-                board.slots()[rank].send_exit_message(&match error {
+                page.slots()[rank].send_exit_message(&match error {
                     Error::ControlPageDamaged { what } => ExitMessage::Damaged { what },
                     error => ExitMessage::BodyFailed { reason: error.to_string() },
                 });
-                board.give_up(Some(rank));
+                page.give_up(Some(rank));
                 return 1;
             }
         }
@@ -70,19 +70,19 @@ pub(super) fn worker_main(birth: WorkerInit<'_>) -> i32 {
 }
 
 struct PersistentWorker<'b> {
-    board: &'b ControlPage,
+    page: &'b ControlPage,
     rank: usize,
     cpus: usize,
-    ears: JobWaiter,
-    larder: MappingCache,
+    waiter: JobWaiter,
+    cache: MappingCache,
     apart: CpuSpread,
 }
 
 impl PersistentWorker<'_> {
     /// Waits for another job.
     fn listen(&mut self) {
-        let head = self.board.head();
-        self.ears.wait_for_job(&head.call, &head.job);
+        let head = self.page.head();
+        self.waiter.wait_for_job(&head.call, &head.job);
     }
 
     /// The bill of the last job; `None` if that job is over, for then it was without this worker.
@@ -91,113 +91,114 @@ impl PersistentWorker<'_> {
             let what = "what the workers of a crew are told to do is not what the coordinator wrote".to_owned();
             Error::ControlPageDamaged { what }
         };
-        let posted = self.board.descriptor().map_err(|_| damaged())?;
-        let Some(posted) = posted.filter(|posted| posted.edition <= self.ears.job()) else { return Ok(None) };
-        let bill = JobDescriptor::read(&posted.words).ok_or_else(damaged)?;
-        Ok(Some((posted, bill)))
+        let posted = self.page.descriptor().map_err(|_| damaged())?;
+        let Some(posted) = posted.filter(|posted| posted.version <= self.waiter.job()) else { return Ok(None) };
+        let descriptor = JobDescriptor::read(&posted.words).ok_or_else(damaged)?;
+        Ok(Some((posted, descriptor)))
     }
 
     /// Works on a job, if it has part in it, and on those after it as long as they are told by the same bill; listens for
     /// the next one.
-    fn serve(&mut self, bill: &JobDescriptor, posted: &Posted) -> Result<Result<(), Stopped>> {
-        self.larder.keep_only(&bill.keep);
-        if self.rank >= bill.processes {
+    fn serve(&mut self, descriptor: &JobDescriptor, posted: &Posted) -> Result<Result<(), Stopped>> {
+        self.cache.keep_only(&descriptor.keep);
+        if self.rank >= descriptor.processes {
             self.listen();
             return Ok(Ok(()));
         }
         // Each can have a CPU of its own.
-        let can_part = bill.dealt <= self.cpus;
-        let Self { ears, larder, apart, .. } = self;
-        let backings = bill.loans.iter().map(|told| larder.take(&told.array, told.access));
+        let can_part = descriptor.dealt <= self.cpus;
+        let Self { waiter, cache, apart, .. } = self;
+        let backings = descriptor.loans.iter().map(|told| cache.take(&told.array, told.access));
         let backings = backings.collect::<Result<Vec<_>>>()?;
         // Where the coordinator has them is of no use here.
         let nowhere = NonNull::dangling();
         let loans: Vec<Loan<'_>> =
-            bill.loans.iter().zip(&backings).map(|(told, backing)| told.loan(backing, nowhere)).collect();
-        let grid = cut(bill.split, &loans)?;
-        let mut copies = bill.undo_copies.iter();
-        let mut copy = || copies.next().map(|copy| larder.take(copy, Access::Write)).transpose();
-        let care = OutputProtection::with(&loans, &grid, bill.guard, |_| copy())?;
-        let board = self.board.laid_out(bill.layout)?;
-        let dealt = bill.slices.as_ref().map_or(bill.layout.slices, Vec::len);
-        let dealer = Dealer { schedule: bill.schedule, slices: dealt, workers: bill.dealt };
-        let work = JobContext {
+            descriptor.loans.iter().zip(&backings).map(|(told, backing)| told.loan(backing, nowhere)).collect();
+        let grid = cut(descriptor.split, &loans)?;
+        let mut copies = descriptor.restore_outputs.iter();
+        let mut copy = || copies.next().map(|copy| cache.take(copy, Access::Write)).transpose();
+        let protection = OutputProtection::with(&loans, &grid, descriptor.guard, |_| copy())?;
+        let page = self.page.laid_out(descriptor.layout)?;
+        let dealt = descriptor.slices.as_ref().map_or(descriptor.layout.slices, Vec::len);
+        let dealer = Dealer { schedule: descriptor.schedule, slices: dealt, workers: descriptor.dealt };
+        let context = JobContext {
             loans: &loans,
             grid: &grid,
-            board: &board,
+            page: &page,
             dealer,
-            patience: SpinPolicy::new(bill.layout.workers, self.cpus),
-            timed: bill.timed,
-            measure_memory: bill.measure_memory,
+            spin_policy: SpinPolicy::new(descriptor.layout.workers, self.cpus),
+            timed: descriptor.timed,
+            measure_memory: descriptor.measure_memory,
             retries: 0,
-            care: &care,
-            memory_limit: bill.memory_limit,
+            protection: &protection,
+            memory_limit: descriptor.memory_limit,
             sandbox: None,
             stop: None,
-            go_on_without_dead: bill.go_on_without_dead,
+            continue_after_death: descriptor.continue_after_death,
             worker_config: WorkerConfig { threads: 0, pin: false, confined: false },
             only: None,
         };
-        let (slices, goes_on, processes) = (bill.slices.clone(), bill.goes_on, bill.processes);
+        let (slices, goes_on, processes) = (descriptor.slices.clone(), descriptor.goes_on, descriptor.processes);
         let mut round = Round { dealer, slices, first: true, number: 0, goes_on, processes };
-        let desk =
-            WorkerMemory::attach(&loans, &care, |loan, keeping| larder.map(bill.loans[loan].array.number, keeping))?;
-        larder.close_the_rest()?;
-        let mut desk = Some(desk);
+        let worker_memory = WorkerMemory::attach(&loans, &protection, |loan, keeping| {
+            cache.map(descriptor.loans[loan].array.number, keeping)
+        })?;
+        cache.close_the_rest()?;
+        let mut worker_memory = Some(worker_memory);
         let mut done = Ok(());
         // SAFETY: the coordinator, of whose program this process is a copy, wrote the address of a tender there.
-        let tender = unsafe { BodyFn::at(bill.tender) };
+        let body_fn = unsafe { BodyFn::at(descriptor.body_fn) };
         // Again and again, until there is another bill; once if what is mapped is for this job alone.
-        let mut at_work = |labour: &dyn RunSlices| {
-            while let Some(at) = &desk {
-                board.keys().set_job(bill.journal.unwrap_or(JobTag { call: ears.job(), tag: posted.tag }));
-                round.number = ears.job();
+        let mut at_work = |runner: &dyn RunSlices| {
+            while let Some(at) = &worker_memory {
+                page.keys().set_job(descriptor.slice_table.unwrap_or(JobTag { call: waiter.job(), tag: posted.tag }));
+                round.number = waiter.job();
                 if can_part {
-                    apart.keep(&board, ears.job(), self.rank, bill.dealt);
+                    apart.keep(&page, waiter.job(), self.rank, descriptor.dealt);
                 }
-                let deeds = match self::work_once(&work, &round, self.rank, at, labour)? {
-                    Ok(deeds) => deeds,
+                let digest = match self::work_once(&context, &round, self.rank, at, runner)? {
+                    Ok(digest) => digest,
                     Err(stopped) => {
                         done = Err(stopped);
                         break;
                     }
                 };
-                if care.is_taken() {
-                    desk = None;
+                if protection.is_taken() {
+                    worker_memory = None;
                 }
-                let head = board.head();
-                board.arrive(round.number, self.rank, deeds, round.processes);
-                ears.wait_for_job(&head.call, &head.job);
-                if board.version() != posted.edition {
+                let head = page.head();
+                page.arrive(round.number, self.rank, digest, round.processes);
+                waiter.wait_for_job(&head.call, &head.job);
+                if page.version() != posted.version {
                     break;
                 }
             }
             Ok(())
         };
         // SAFETY: and its argument.
-        unsafe { tender.call(&bill.argument, &mut at_work) }?;
+        unsafe { body_fn.call(&descriptor.argument, &mut at_work) }?;
         Ok(done)
     }
 }
 
 /// Works on one job.
 fn work_once(
-    work: &JobContext<'_>,
+    context: &JobContext<'_>,
     round: &Round,
     rank: usize,
-    desk: &WorkerMemory<'_>,
-    labour: &dyn RunSlices,
+    worker_memory: &WorkerMemory<'_>,
+    runner: &dyn RunSlices,
 ) -> Result<Result<WorkDigest, Stopped>> {
-    work.board.note(rank, Event::Born { pid: std::process::id() });
-    work.board.slots()[rank].begin_job(work.timed.then(|| work.board.clock()));
-    if let Some(limit) = work.memory_limit {
-        let private = limit.saturating_add(work.care.private_bytes(work.loans) as u64);
+    context.page.note(rank, Event::Born { pid: std::process::id() });
+    context.page.slots()[rank].begin_job(context.timed.then(|| context.page.clock()));
+    if let Some(limit) = context.memory_limit {
+        let private = limit.saturating_add(context.protection.private_bytes(context.loans) as u64);
         limits::limit_private_memory(Some(private)).map_err(Error::system("limit a worker's memory"))?;
     }
     // SAFETY: mapped with the access that each loan asks for until the desk is dropped, and told of by the coordinator, whose
     // loans are of the types of this labour; each rank is one process.
-    let done = unsafe { labour.run_slices(work, round, rank, desk) };
-    if work.memory_limit.is_some() {
+    let done = unsafe { runner.run_slices(context, round, rank, worker_memory) };
+    if context.memory_limit.is_some() {
         limits::limit_private_memory(None).map_err(Error::system("lift the limit of a worker's memory"))?;
     }
     Ok(done)

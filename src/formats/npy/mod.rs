@@ -147,7 +147,7 @@ impl Mapped<u8, Ix1> {
     }
 }
 
-/// Writes an array to a landing that the caller then [`commit`](Landing::land)s.
+/// Writes an array to an [`AtomicFile`] that the caller then [`commit`](AtomicFile::commit)s.
 ///
 /// The bytes are those of `numpy.save`: version 1.0, payload at a multiple of 64 bytes, little endian on little-endian
 /// machines. An array that is contiguous in C or Fortran order keeps that order and is not copied; another becomes C.

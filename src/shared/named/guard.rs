@@ -222,7 +222,7 @@ impl<T: Element, D: Dimension> Named<T, D> {
 
     fn copy(&self) -> Result<Shared<T, D>> {
         self.own()?;
-        let mut copy = Shared::<T, D>::unfilled_in(self.raw_dim(), self.order())?;
+        let mut copy = Shared::<T, D>::empty_in(self.raw_dim(), self.order())?;
         self.copy_to(bytemuck::cast_slice_mut(copy.as_mut_slice())).map(|()| copy)
     }
 }

@@ -51,7 +51,7 @@ pub struct Info {
     /// Who made it.
     pub owner: Owner,
     /// What has become of that process.
-    pub fate: Liveness,
+    pub liveness: Liveness,
     /// The group that it is shared with.
     pub group: Option<u32>,
     /// The permissions of its file.
@@ -97,7 +97,7 @@ impl Info {
             kept,
             created: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(created)).unwrap_or(SystemTime::UNIX_EPOCH),
             owner,
-            fate: owner.fate(&Owner::this()?),
+            liveness: owner.liveness(&Owner::this()?),
             group,
             mode: inode.mode() & 0o7777,
             generation,
@@ -232,10 +232,10 @@ fn sweep(place: &Place, name: &Name, dry_run: bool) -> Result<GcEntry> {
         }
         Err(error) => return Err(error),
     };
-    let (dead, why) = match &info.fate {
+    let (dead, why) = match &info.liveness {
         _ if info.kept => (false, "kept on purpose".to_owned()),
-        fate @ Liveness::Dead(_) => (true, format!("its creator, pid {}, is {fate}", info.owner.pid)),
-        fate => (false, format!("its creator, pid {}, is {fate}", info.owner.pid)),
+        liveness @ Liveness::Dead(_) => (true, format!("its creator, pid {}, is {liveness}", info.owner.pid)),
+        liveness => (false, format!("its creator, pid {}, is {liveness}", info.owner.pid)),
     };
     let removed = dead && (dry_run || place.remove(name.file(), info.inode.ino())?);
     Ok(GcEntry { name: info.name, removed, bytes: info.allocated, why })

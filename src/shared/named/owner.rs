@@ -38,7 +38,7 @@ impl Owner {
     }
 
     /// What has become of it, seen by `this` process.
-    pub(super) fn fate(&self, this: &Self) -> Liveness {
+    pub(super) fn liveness(&self, this: &Self) -> Liveness {
         match self {
             _ if self.boot != this.boot => Liveness::Dead("the machine was started anew since"),
             _ if self.pid_space != this.pid_space => Liveness::Unknown("it was in another pid namespace"),
@@ -60,17 +60,17 @@ mod tests {
     #[test]
     fn who_is_dead_is_provably_so() {
         let this = Owner::this().unwrap();
-        assert_eq!(this.fate(&this), Liveness::Alive);
+        assert_eq!(this.liveness(&this), Liveness::Alive);
         let reused = Owner { start: this.start.wrapping_sub(1), ..this };
-        assert!(matches!(reused.fate(&this), Liveness::Dead(_)));
+        assert!(matches!(reused.liveness(&this), Liveness::Dead(_)));
         // Beyond the greatest number that Linux gives.
         let gone = Owner { pid: (1 << 22) + 1, ..this };
-        assert!(matches!(gone.fate(&this), Liveness::Dead(_)));
+        assert!(matches!(gone.liveness(&this), Liveness::Dead(_)));
         let elsewhere = Owner { pid_space: 1, ..gone };
-        assert!(matches!(elsewhere.fate(&this), Liveness::Unknown(_)));
+        assert!(matches!(elsewhere.liveness(&this), Liveness::Unknown(_)));
         let other_time = Owner { time_space: 1, ..reused };
-        assert!(matches!(other_time.fate(&this), Liveness::Unknown(_)));
+        assert!(matches!(other_time.liveness(&this), Liveness::Unknown(_)));
         let before = Owner { boot: [0; 16], ..elsewhere };
-        assert!(matches!(before.fate(&this), Liveness::Dead(_)));
+        assert!(matches!(before.liveness(&this), Liveness::Dead(_)));
     }
 }

@@ -40,7 +40,7 @@ pub struct Wait<'s> {
     deadline: Option<Duration>,
     stop: Option<&'s CancelToken>,
     unfinished: bool,
-    newcomers: bool,
+    new_writers: bool,
 }
 
 impl<'s> Wait<'s> {
@@ -66,7 +66,7 @@ impl<'s> Wait<'s> {
 
     /// Also waits for a next generation when nobody who could write it is left.
     pub fn wait_for_new_writers(self) -> Self {
-        Self { newcomers: true, ..self }
+        Self { new_writers: true, ..self }
     }
 }
 
@@ -209,7 +209,7 @@ impl<T, D> Named<T, D> {
             return same.then_some(SegmentErrorKind::Unfinished { generation: now });
         }
         let came = self.accompanied || attached != self.attached;
-        let deserted = !wait.newcomers && came && !self.is_accompanied();
+        let deserted = !wait.new_writers && came && !self.is_accompanied();
         deserted.then_some(SegmentErrorKind::Deserted { generation: now })
     }
 }

@@ -16,7 +16,7 @@ use parfork::Settings;
 use parfork::formats::AtomicFile;
 use parfork::{Order, Shared};
 
-/// Writes a picture to a landing that the caller then [`land`](Landing::land)s, by this process alone.
+/// Writes a picture to an [`AtomicFile`] that the caller then [`commit`](AtomicFile::commit)s, by this process alone.
 ///
 /// PNG is compressed for speed: photographs come out within a few percent of zlib's default level in a tenth of its time or
 /// less, larger by a quarter where a picture is very smooth; of a flat one 1 byte stands for 1000. JPEG has quality 95 and

@@ -137,7 +137,7 @@ impl Job<'_> {
     fn tiles(&self, html: &mut String) {
         let record = self.record;
         let waterfall = record.waterfall();
-        let busy = waterfall.share_of(Part::Computing);
+        let busy = waterfall.share(Part::Computing);
         let workers = record.workers.len();
         let lost = waterfall.parts().filter(|(part, _)| *part != Part::Computing).max_by_key(|(_, time)| *time);
         let (part, _) = lost.unwrap_or((Part::Unexplained, Default::default()));
@@ -156,7 +156,7 @@ impl Job<'_> {
                 record.grid.slices().to_string(),
                 format!("slices, cut by {}, dealt {}", record.options.split, record.options.schedule),
             ),
-            (percent(waterfall.share_of(part)), format!("{part}, the largest loss")),
+            (percent(waterfall.share(part)), format!("{part}, the largest loss")),
             (count(record.deaths.len(), "death"), deaths),
         ];
         html.push_str("<ul class=\"tiles\">\n");

@@ -57,7 +57,7 @@ pub(super) fn waterfall(record: &Record, html: &mut String) {
     );
     let mut before = 0.0;
     for (part, time) in waterfall.parts() {
-        let share = waterfall.share_of(part);
+        let share = waterfall.share(part);
         // What there is none of is left out, but for what nobody can explain.
         if time.is_zero() && part != Part::Unexplained {
             continue;
@@ -100,7 +100,7 @@ pub(super) fn workers(record: &Record, html: &mut String) {
         let pids: Vec<String> = worker.lives.iter().map(|life| life.pid.to_string()).collect();
         let mut bar = String::new();
         for (part, _) in share.parts().filter(|(_, time)| !time.is_zero()) {
-            let (width, colour, name) = (share.share_of(part) * 100.0, colour(part), part);
+            let (width, colour, name) = (share.share(part) * 100.0, colour(part), part);
             let _ = write!(
                 bar,
                 "<i style=\"width:{width:.2}%;--c:var(--{colour})\" title=\"{name} {}\"></i>",
@@ -112,7 +112,7 @@ pub(super) fn workers(record: &Record, html: &mut String) {
             "<tr><td>{}</td><td class=\"num\">{}</td><td><span class=\"stack\">{bar}</span></td><td class=\"num\">{}</td>{}{}</tr>",
             chip(rank),
             if pids.is_empty() { "-".to_owned() } else { pids.join(", then ") },
-            percent(share.share_of(Part::Computing)),
+            percent(share.share(Part::Computing)),
             costs(record.usage(rank)),
             memory(worker.memory, record.usage(rank)),
         );

@@ -1,0 +1,126 @@
+//! One word for one thing, and the field's: names that were given up do not come back.
+
+use std::path::Path;
+
+/// What was once a name here, and what is one instead.
+const GIVEN_UP: &[(&str, &str)] = &[
+    ("Apart", "CpuSpread"),
+    ("Bereft", "ProgramExited"),
+    ("Berth", "WorkerSlot"),
+    ("Bill", "JobDescriptor"),
+    ("BillAt", "DescriptorSlot"),
+    ("Board", "ControlPage"),
+    ("Crowd", "WorkerSet"),
+    ("Doing", "Activity"),
+    ("Ears", "JobWaiter"),
+    ("Fate", "Liveness"),
+    ("Flock", "ProgramState"),
+    ("Fostered", "Adopted"),
+    ("Gathered", "Answers"),
+    ("Glimpse", "SlotSnapshot"),
+    ("IfFailed", "OnFailure"),
+    ("Keeping", "MapMode"),
+    ("Labour", "RunSlices"),
+    ("Landing", "AtomicFile"),
+    ("Lane", "Timeline"),
+    ("Larder", "MappingCache"),
+    ("Lifeline", "nothing: known pids are waited for"),
+    ("Lot", "ArrayList"),
+    ("Nonsense", "ProtocolError"),
+    ("Nursery", "ForkServer"),
+    ("Obituary", "RobustLock"),
+    ("Patience", "SpinPolicy"),
+    ("Plate", "PublicHeader"),
+    ("Redo", "RetryPolicy"),
+    ("Refusal", "BodyFailure"),
+    ("Shepherd", "Supervisor"),
+    ("Sighting", "Snapshot"),
+    ("Staff", "WorkerSource"),
+    ("Standstill", "StallDetector"),
+    ("Stayer", "PersistentWorker"),
+    ("Stretch", "CoordinatorInterval"),
+    ("Sweep", "GcEntry"),
+    ("Tape", "EventLog"),
+    ("Tender", "BodyFn"),
+    ("Toll", "RetryTracker"),
+    ("Trouble", "SegmentErrorKind"),
+    ("Upbringing", "WorkerConfig"),
+    ("Vigil", "Watchdog"),
+    ("Ward", "ForeignProcess"),
+    ("Wire", "ShmSafe"),
+    ("be_alone", "ensure_single_threaded"),
+    ("berth", "slot"),
+    ("blockade", "reserve_no_access"),
+    ("bury", "retire"),
+    ("crowd", "worker_set"),
+    ("fenced", "with_guard_page"),
+    ("foretold", "early_exit_status"),
+    ("go_on_without_dead", "continue_after_death"),
+    ("join_in", "coordinator_works"),
+    ("keep_memory", "set_segment_cache"),
+    ("larder", "cache"),
+    ("meet_within", "barrier_timeout"),
+    ("newcomers", "wait_for_new_writers"),
+    ("nursery", "fork_server"),
+    ("obituary", "lock"),
+    ("record_if_failed", "on_failure"),
+    ("run_beside_threads", "run_in_threaded_process"),
+    ("share_of", "slice_of"),
+    ("share_with_halo", "slice_with_halo"),
+    ("shepherd", "supervisor"),
+    ("swear_in", "install"),
+    ("take_unfinished", "accept_torn"),
+    ("touch_cost", "page_fault_cost"),
+    ("undo_copies", "restore_outputs"),
+    ("unfilled", "empty"),
+    ("upbringing", "worker_config"),
+];
+
+#[test]
+fn names_that_were_given_up_do_not_come_back() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    let mut files = 0;
+    for folder in ["src", "workers", "cli", "tests", "examples", "benches", "fuzz"] {
+        each_source(&root.join(folder), &mut |path, text| {
+            files += 1;
+            for (number, line) in text.lines().enumerate() {
+                for name in identifiers(line) {
+                    if let Ok(at) = GIVEN_UP.binary_search_by(|(old, _)| (*old).cmp(name)) {
+                        let (old, new) = GIVEN_UP[at];
+                        found.push(format!("{}:{}: {old} is called {new}", path.display(), number + 1));
+                    }
+                }
+            }
+        });
+    }
+    assert!(GIVEN_UP.is_sorted_by_key(|(old, _)| old), "the list is in order");
+    assert!(files > 200, "{files} files");
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// The names in a line of code: what stands in quotes and comments is text.
+fn identifiers(line: &str) -> impl Iterator<Item = &str> {
+    let code = line.split("//").next().unwrap_or_default();
+    let outside = code.split('"').step_by(2);
+    outside
+        .flat_map(|part| part.split(|letter: char| !letter.is_alphanumeric() && letter != '_'))
+        .filter(|word| !word.is_empty())
+}
+
+fn each_source(folder: &Path, then: &mut impl FnMut(&Path, &str)) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("target") {
+            each_source(&path, then);
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests/words.rs") {
+            then(&path, &std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn names_are_told_from_text() {
+    let line = "let crowd = say(\"the berth\"); // a larder";
+    assert_eq!(identifiers(line).collect::<Vec<_>>(), ["let", "crowd", "say"]);
+}
