@@ -27,7 +27,7 @@ fn main() -> parfork::Result<()> {
             record.attempts.iter().map(|attempt| attempt.slice).collect::<std::collections::BTreeSet<_>>().len() == 48
         );
         // What each worker was at when, without gaps, for whoever draws it.
-        assert!(record.lanes().iter().all(|lane| lane.windows(2).all(|two| two[0].end == two[1].begin)));
+        assert!(record.timelines().iter().all(|lane| lane.windows(2).all(|two| two[0].end == two[1].begin)));
     }
     Ok(())
 }

@@ -344,7 +344,7 @@ impl<'p, L: Lend> Job<'p, L> {
         argument: A,
         body: fn(&Worker<'_>, A, L::Part<'_>) -> R,
     ) -> Result<Answers<R::Value>> {
-        let tender = BodyFn::of::<L, A, R>(body);
+        let body_fn = BodyFn::of::<L, A, R>(body);
         let crew = self.settings.crew.take();
         let Some(crew) = crew else { return self.run(move |worker, part| body(worker, argument, part)) };
         if self.settings.engine != Engine::Processes {
@@ -365,8 +365,11 @@ impl<'p, L: Lend> Job<'p, L> {
             ));
         }
         crew.pool().check()?;
-        let task =
-            CrewJob { tender, argument: bytemuck::bytes_of(&argument), split: self.settings.split.unwrap_or_default() };
+        let task = CrewJob {
+            body_fn,
+            argument: bytemuck::bytes_of(&argument),
+            split: self.settings.split.unwrap_or_default(),
+        };
         let body = Body::<L, R, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part));
         self.run_as::<R>(Some(crew.pool()), |work, supervision, pool| {
             pool.map_or_else(|| unreachable!("handed over above"), |pool| pool.run(&task, work, &body, supervision))

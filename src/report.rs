@@ -14,7 +14,7 @@ use crate::sync::{ControlPage, SliceState};
 
 pub use crate::sys::proc::Memory;
 
-/// What a job's board says after its end.
+/// What a job's control page says after its end.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Who ran it.
@@ -57,7 +57,7 @@ impl Report {
         self.record.as_deref()
     }
 
-    /// Enters what each worker did, from the board of a job that has ended.
+    /// Enters what each worker did, from the control page of a job that has ended.
     pub(crate) fn read(&mut self, page: &ControlPage, slices: Range<usize>) {
         let load = |word: &std::sync::atomic::AtomicU64| word.load(std::sync::atomic::Ordering::Relaxed) as usize;
         self.workers = page

@@ -1,8 +1,8 @@
 //! Looking at the jobs that run on this machine, from outside: who works on what, how far they are.
 //!
-//! A job's board is anonymous memory that its coordinator has open; `/proc` leads to it, for processes of the same user. It is
+//! A job's control page is anonymous memory that its coordinator has open; `/proc` leads to it, for processes of the same user. It is
 //! opened for reading and copied, a few kilobytes a look: nothing is mapped, no lock is taken and nobody in the job notices. What
-//! a board says is believed only as far as it can be: a process is one of a job if it has that job's board open.
+//! a control page says is believed only as far as it can be: a process is one of a job if it has that job's control page open.
 //!
 //! ```
 //! use parfork::{Job, Shared, watch};
@@ -40,7 +40,7 @@ use crate::sys::proc::{self, Memory};
 pub struct Look {
     /// Jobs, and crews between two jobs, in the order of their coordinators' numbers.
     pub jobs: Vec<Watched>,
-    /// Coordinators whose boards cannot be read, and why.
+    /// Coordinators whose control pages cannot be read, and why.
     pub unreadable: Vec<(u32, String)>,
 }
 
@@ -73,7 +73,7 @@ pub struct Watched {
     pub shared: u64,
     /// In order of rank.
     pub workers: Vec<WatchedWorker>,
-    /// The inode of its board: no other job has the same.
+    /// The inode of its control page: no other job has the same.
     pub page: u64,
 }
 
@@ -156,7 +156,7 @@ impl Watched {
     /// Kills the process of a worker, to see what the job makes of it.
     ///
     /// It is made sure before that the process is still the one that the look was at: a child of the coordinator (or of the
-    /// process that forks for it) that has the job's board open.
+    /// process that forks for it) that has the job's control page open.
     ///
     /// # Errors
     /// If there is no such process any more.
@@ -212,7 +212,7 @@ pub fn look() -> Result<Look> {
     Ok(look)
 }
 
-/// A process that has a board open, under this descriptor.
+/// A process that has a control page open, under this descriptor.
 struct Member {
     pid: u32,
     /// As it calls itself.
@@ -220,7 +220,7 @@ struct Member {
     fd: u64,
 }
 
-/// All boards of this user, by inode, and who has them open.
+/// All control pages of this user, by inode, and who has them open.
 fn find() -> io::Result<BTreeMap<u64, Vec<Member>>> {
     let user = proc::owner(std::process::id())?;
     let mut found: BTreeMap<u64, Vec<Member>> = BTreeMap::new();
@@ -235,12 +235,12 @@ fn find() -> io::Result<BTreeMap<u64, Vec<Member>>> {
     Ok(found)
 }
 
-/// The boards that a process has open: descriptor and inode of each.
+/// The control pages that a process has open: descriptor and inode of each.
 fn boards_of(pid: u32) -> io::Result<Vec<(u64, u64)>> {
     proc::memory_named(pid, &BOARD.to_string_lossy())
 }
 
-/// A board, to be read.
+/// A control page, to be read.
 struct Reader {
     file: File,
     len: u64,
@@ -268,7 +268,7 @@ impl Bytes for Reader {
     }
 }
 
-/// A job, if its coordinator is among those who have its board open.
+/// A job, if its coordinator is among those who have its control page open.
 fn watched(seen: Snapshot, members: &[Member], inode: u64) -> Option<Watched> {
     let with_number = |number| members.iter().find(|member| member.own_number == number).map(|member| member.pid);
     let pid = with_number(seen.pid)?;

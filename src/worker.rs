@@ -163,11 +163,11 @@ impl Worker<'_> {
         Turnout { came: living.len() - missing.len(), living: living.len(), who }
     }
 
-    /// What the board knows of a worker for whose sake nobody can meet any more.
+    /// What the control page knows of a worker for whose sake nobody can meet any more.
     fn why_not(&self, rank: usize, meeting: u32) -> String {
-        // What the board says may be wrong, if a worker has written over it, but must not be more than wrong.
+        // What the control page says may be wrong, if a worker has written over it, but must not be more than wrong.
         let Some(slot) = self.page.slots().get(rank) else {
-            return "somebody has written over the board".to_owned();
+            return "somebody has written over the control page".to_owned();
         };
         if slot.absence() == Some(Absence::Impatient) {
             let Turnout { came, living, who } = self.turnout(meeting);

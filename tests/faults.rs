@@ -483,7 +483,7 @@ fn a_death_after_which_nothing_is_missing_is_no_error() {
     assert_eq!(array.as_slice(), [7, 7]);
 }
 
-/// A worker signs its obituary in two steps: it takes the lock, then marks it so that the kernel wakes the coordinator.
+/// A worker signs its robust lock in two steps: it takes the lock, then marks it so that the kernel wakes the coordinator.
 fn a_death_between_lock_and_mark_is_noticed() {
     for workers in WORKERS {
         let mut array = Shared::<u8, _>::zeros(SLICES).unwrap();
@@ -665,7 +665,7 @@ fn a_worker_that_cannot_attach_says_why() {
     let mut array = Shared::<u8, _>::zeros(64 << 20).unwrap();
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
     let now = pages.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 4096;
-    // Room for what there is and the board, but not for the array a second time.
+    // Room for what there is and the control page, but not for the array a second time.
     setrlimit(Resource::RLIMIT_AS, now + (16 << 20), now + (16 << 20)).unwrap();
     let error = nothing_left(|| parfork::fork(2, &mut array, |_, _| ()).unwrap_err());
     assert!(error.to_string().contains("map a lent array"), "{error}");
@@ -705,7 +705,7 @@ fn coordinate_for_ever() {
     .unwrap();
 }
 
-/// Where the board is: the only segment that a worker has at the coordinator's address, readable and writable.
+/// Where the control page is: the only segment that a worker has at the coordinator's address, readable and writable.
 fn board() -> (usize, usize) {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let line = maps.lines().rev().find(|line| line.contains("rw-s") && line.contains("memfd:parfork"));
@@ -714,7 +714,7 @@ fn board() -> (usize, usize) {
     (number(start), number(end))
 }
 
-/// The board's words, to lie in.
+/// The control page's words, to lie in.
 fn board_words() -> &'static [std::sync::atomic::AtomicU32] {
     let (start, end) = board();
     let words = std::ptr::with_exposed_provenance(start);
@@ -723,7 +723,7 @@ fn board_words() -> &'static [std::sync::atomic::AtomicU32] {
 }
 
 /// A worker gone mad can spoil results, and can keep the others from meeting until the deadline. It cannot crash the
-/// coordinator, nor hide a death from it. The loan is for reading, so that the board is all that is shared and writable.
+/// coordinator, nor hide a death from it. The loan is for reading, so that the control page is all that is shared and writable.
 fn a_board_of_lies_ends_the_job() {
     let array = Shared::<u8, _>::zeros(SLICES).unwrap();
     let words = [0, 1, 2, 3, 5, 0xff, 0x7fff_ffff, 0x8000_0001, 0x4000_0000, u32::MAX];

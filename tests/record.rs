@@ -81,7 +81,7 @@ fn is_consistent<A>(done: &Answers<A>) -> &Record {
             assert!(life.left.is_some() != life.died.is_some() || life.left <= life.died, "{life:?}");
         }
         let mut at = Duration::ZERO;
-        for piece in record.lane(rank) {
+        for piece in record.timeline(rank) {
             assert!(piece.begin == at && piece.end > at, "a lane has no gaps: {piece:?}");
             at = piece.end;
         }
@@ -94,7 +94,7 @@ fn is_consistent<A>(done: &Answers<A>) -> &Record {
     assert_eq!(record.arrays.len(), report.addresses.len());
     // None of the views fails on it.
     assert!(record.json().starts_with('{') && !record.summary(80).is_empty());
-    assert_eq!(record.lanes().len(), record.workers.len());
+    assert_eq!(record.timelines().len(), record.workers.len());
     record
 }
 
@@ -188,7 +188,7 @@ fn deaths_and_retries_are_recorded() {
             assert!(life.usage.is_none_or(|usage| usage.minor_faults > 0), "{life:?}");
         }
         assert!(!record.waterfall().of(Part::ThrownAway).is_zero());
-        // The fork_server may have reaped those that it has made, but not the first.
+        // The fork server may have reaped those that it has made, but not the first.
         let first = record.deaths[0].pid;
         let mut lives = record.workers.iter().flat_map(|worker| &worker.lives);
         assert!(lives.any(|life| life.pid == first && life.usage.is_some()), "{:?}", record.workers);
@@ -225,7 +225,7 @@ fn one_slice_alone_is_recorded() {
     assert_eq!(record.attempts.iter().map(|attempt| attempt.slice).collect::<Vec<_>>(), [17]);
 }
 
-/// Where the board ends, which is what a worker has at the coordinator's own address.
+/// Where the control page ends, which is what a worker has at the coordinator's own address.
 fn end_of_board() -> usize {
     let segments = |pid: String| -> BTreeSet<String> {
         let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
@@ -233,11 +233,11 @@ fn end_of_board() -> usize {
         lines.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
     };
     let (own, coordinators) = (segments("self".to_owned()), segments(std::os::unix::process::parent_id().to_string()));
-    let range = own.intersection(&coordinators).next().expect("the board");
+    let range = own.intersection(&coordinators).next().expect("the control page");
     usize::from_str_radix(range.split_once('-').unwrap().1, 16).unwrap()
 }
 
-/// Writes over the end of the board, where the tapes are: more than these bytes, and nothing follows them.
+/// Writes over the end of the control page, where the event logs are: more than these bytes, and nothing follows them.
 fn a_mad_worker_spoils_no_more_than_its_record() {
     for lie in [0, 1, 77, u64::MAX] {
         let mut rows = Shared::<u64, _>::zeros((4, 3)).unwrap();
@@ -259,7 +259,7 @@ fn a_mad_worker_spoils_no_more_than_its_record() {
             let record = done.report().record().unwrap();
             let waterfall = record.waterfall();
             assert_eq!(waterfall.parts().map(|(_, time)| time).sum::<Duration>(), waterfall.total);
-            let _ = (record.lanes(), record.json());
+            let _ = (record.timelines(), record.json());
         }
     }
 }

@@ -142,7 +142,7 @@ fn a_job_is_gone_when_it_is_over() {
     assert!(nothing_left(|| jobs_of(std::process::id())).is_empty());
 }
 
-/// The board of a crew has addresses for a gigabyte, and memory for little of it.
+/// The control page of a crew has addresses for a gigabyte, and memory for little of it.
 fn a_look_takes_no_memory_from_a_crew() {
     let mut crew = Crew::start(2).unwrap();
     let mut cells = Shared::<u64, _>::zeros(1000).unwrap();

@@ -477,7 +477,7 @@ fn write_in_a_child(_: ArrayView2<u64>) {
     assert_eq!(libc::WTERMSIG(status), libc::SIGSEGV);
 }
 
-/// The words of the only segment that a worker has readable and writable: the board.
+/// The words of the only segment that a worker has readable and writable: the control page.
 fn board_words() -> &'static [std::sync::atomic::AtomicU32] {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let line = maps.lines().rev().find(|line| line.contains("rw-s") && line.contains("memfd:parfork"));

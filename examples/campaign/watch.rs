@@ -242,7 +242,7 @@ impl Trial<'_> {
 
     /// Continues the workers that a fault of this plan stopped at birth; whether there are any. Those that the coordinator made
     /// still have signals blocked, as it has, and a worker unblocks all when it has asked to be ended with it. Those that the
-    /// nursery made are still called as it is, and it is not there any more: that has asked. Programs ask when they are started.
+    /// fork server made are still called as it is, and it is not there any more: that has asked. Programs ask when they are started.
     fn continue_the_unborn(&self) -> io::Result<bool> {
         let mut any = false;
         for pid in tagged(self.tag) {
@@ -301,7 +301,7 @@ fn from_outside((number, fault): (usize, &Fault)) -> Option<(Duration, usize)> {
     }
 }
 
-/// The workers that a coordinator has now, its own and those of its nursery.
+/// The workers that a coordinator has now, its own and those of its fork server.
 fn workers(coordinator: u32) -> Vec<u32> {
     let (nurseries, mut workers): (Vec<_>, Vec<_>) =
         children(coordinator).into_iter().partition(|&pid| is_nursery(pid));

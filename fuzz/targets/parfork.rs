@@ -96,7 +96,7 @@ impl Bytes for Frozen<'_> {
     }
 }
 
-/// A board as `parfork top` reads it.
+/// A control page as `parfork top` reads it.
 fn page(bytes: &[u8]) {
     let _ = snapshot(&Frozen(bytes));
 }
@@ -152,7 +152,7 @@ fn lines_seeds() -> Vec<Vec<u8>> {
 
 const LAYOUT: Layout = Layout { workers: 3, slices: 5, loans: 1, answer: 8, log: 64 };
 
-/// A board on which something has been done, and its bytes.
+/// A control page on which something has been done, and its bytes.
 fn used_board() -> (ControlPage, Vec<u8>) {
     let page = ControlPage::new(LAYOUT).unwrap_or_else(|error| panic!("{error}"));
     let (began, name) = (std::time::Instant::now(), Some("a job"));
@@ -175,7 +175,7 @@ fn board_seeds() -> Vec<Vec<u8>> {
     vec![used_board().1]
 }
 
-/// A board that a worker has written over, as its coordinator reads it after the job: journal, berths, and the tapes with all that
+/// A control page that a worker has written over, as its coordinator reads it after the job: slice table, slots, and the event logs with all that
 /// is made of them.
 fn tapes(bytes: &[u8]) {
     thread_local! {
@@ -185,11 +185,10 @@ fn tapes(bytes: &[u8]) {
         page.overwrite(bytes);
         let _ = (page.done(), page.free(), page.descriptor().is_ok(), page.is_header_damaged());
         for slot in page.slots() {
-            let _ =
-                (slot.exit_message(), slot.at(5), slot.exit(), slot.since(), slot.memory(), slot.fault.of(11));
+            let _ = (slot.exit_message(), slot.at(5), slot.exit(), slot.since(), slot.memory(), slot.fault.of(11));
         }
         let record = Record::of_any(page);
-        assert!(record.lanes().len() + record.json().len() + record.summary(80).len() > 0);
+        assert!(record.timelines().len() + record.json().len() + record.summary(80).len() > 0);
     });
 }
 
@@ -197,7 +196,7 @@ fn tapes_seeds() -> Vec<Vec<u8>> {
     board_seeds()
 }
 
-/// A bill as a crew's worker reads it.
+/// A descriptor as a crew's worker reads it.
 fn bill(bytes: &[u8]) {
     let words: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
     engines::read_bill(&words);

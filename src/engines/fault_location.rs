@@ -1,6 +1,6 @@
 //! What ended a worker, from what the system says of its end, what it noted itself, and where it had which array.
 //!
-//! Everything that comes from the board is a number that anything could have written: it is compared and never trusted.
+//! Everything that comes from the control page is a number that anything could have written: it is compared and never trusted.
 
 use std::sync::atomic::Ordering;
 
@@ -86,7 +86,7 @@ impl JobContext<'_> {
         near.map_or(FaultLocation::Elsewhere, |(_, place)| place)
     }
 
-    /// Whose a cell of an output is, by the journal.
+    /// Whose a cell of an output is, by the slice table.
     fn owner(&self, cell: &[usize]) -> Option<CellOwner> {
         let slice = self.grid.slice_of(cell)?;
         let (worker, done) = match self.page.claimed(slice) {

@@ -137,7 +137,7 @@ impl<'o> Supervision<'o> {
     }
 }
 
-/// Why a worker stopped before the slices ran out; details are on the board.
+/// Why a worker stopped before the slices ran out; details are on the control page.
 pub(crate) struct Stopped;
 
 thread_local! {
@@ -156,7 +156,7 @@ pub(crate) trait RunSlices {
     /// Works as worker `rank` until no slices are left, with the loans on its `worker_memory`; what it has done.
     ///
     /// # Safety
-    /// The desk is of the work's loans, those of the body's parts, and of this process; no other worker of this job has this
+    /// The worker's memory is of the work's loans, those of the body's parts, and of this process; no other worker of this job has this
     /// rank.
     unsafe fn run_slices(
         &self,
@@ -261,7 +261,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
         for (word, seat) in page.addresses(rank).iter().zip(worker_memory.seats()) {
             word.store(seat.base.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
         }
-        let (pid, mut digest, mut began) = (std::process::id(), WorkDigest::default(), Instant::now());
+        let (mut digest, mut began) = (WorkDigest::default(), Instant::now());
         let mut notes = Tracer::begin(page, rank, worker_memory.whose(), began);
         for run in (0..).map_while(|runs| round.dealer.deal(&page.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
@@ -317,10 +317,6 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
         notes.measured();
         // The last thing that it may be late for.
         page.slots()[rank].leave();
-        if std::process::id() != pid {
-            // Copied in a way that calls no handlers of forks.
-            leave_astray();
-        }
         Ok(digest)
     }
 

@@ -1,6 +1,6 @@
 //! The same job run serially, on threads, or in processes.
 //!
-//! A job reaches an engine as a [`JobContext`] (loans, grid, board) and a [`RunSlices`] (the body). An engine decides only who runs
+//! A job reaches an engine as a [`JobContext`] (loans, grid, control page) and a [`RunSlices`] (the body). An engine decides only who runs
 //! [`RunSlices::run_slices`] and at which addresses the loans are; what is dealt, run, journalled and gathered is the same code.
 
 mod crew;

@@ -200,7 +200,7 @@ impl<'o> OneShot<'o> {
         }
         self.fork_server = None;
         (self.may_fork)()?;
-        // Workers of that fork_server may have signed.
+        // Workers of that fork server may have signed.
         // SAFETY: they are gone, and no others are born yet.
         #[allow(unsafe_code)]
         unsafe {
@@ -300,7 +300,7 @@ unsafe fn open_fork_server(context: &JobContext<'_>, runner: &dyn RunSlices) -> 
                 held.wait();
                 worker_main(context, runner, &round, rank, &ways)
             };
-            // SAFETY: the fork_server has one thread.
+            // SAFETY: the fork server has one thread.
             let Ok(child) = (unsafe { child::spawn(life) }) else { break };
             slot.enter(child.pid());
             worker_set.add(child);

@@ -40,7 +40,7 @@ impl StallDetector {
         self.looked + self.pause
     }
 
-    /// Whether the first `processes` workers wait for what will never come, or the board is not the one that was made. Looks now
+    /// Whether the first `processes` workers wait for what will never come, or the control page is not the one that was made. Looks now
     /// and then.
     pub(super) fn look(&mut self, context: &JobContext<'_>, worker_set: &WorkerSet, processes: usize) -> bool {
         let since = self.looked.elapsed();

@@ -231,7 +231,7 @@ fn note_death(context: &JobContext<'_>, worker_set: &WorkerSet, rank: usize) {
 }
 
 /// Ends all workers of a job that broke for worker `by`'s sake; its rank, its process, and what ended that. From here on the
-/// journal stays as it is.
+/// slice table stays as it is.
 fn over(
     context: &JobContext<'_>,
     worker_set: &mut WorkerSet,
@@ -260,7 +260,7 @@ struct Watchdog {
     quiet: Option<(u64, Instant)>,
     /// When to look again at the latest.
     next: Option<Instant>,
-    /// Before this time of the board's clock nobody can have been late.
+    /// Before this time of the control page's clock nobody can have been late.
     resumed: Duration,
 }
 

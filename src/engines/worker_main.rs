@@ -83,7 +83,7 @@ pub(super) fn start_worker(slot: &WorkerSlot, rank: usize, ways: &PreFork) {
         // One that was taken away since leaves the worker free to run elsewhere.
         let _ = cpu::pin(cpu);
     }
-    // SAFETY: the board is inherited, and no code here unmaps it in a worker.
+    // SAFETY: the control page is inherited, and no code here unmaps it in a worker.
     #[allow(unsafe_code)]
     let sworn = unsafe { fault_handler::install(&slot.fault) };
     debug_assert!(sworn.is_ok(), "handlers of an own process can be set");

@@ -35,7 +35,7 @@ pub(super) struct Supervisor<'s> {
     programs: Mutex<Option<ProgramState>>,
 }
 
-/// What of a job's settings is a shepherd's affair.
+/// What of a job's settings is a supervisor's affair.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) split: Split,

@@ -1,9 +1,9 @@
 //! Outputs that appear whole or not at all.
 //!
-//! A landing opens its file before the work begins, in the folder of the target but without a name (O_TMPFILE), and names
+//! A output file opens its file before the work begins, in the folder of the target but without a name (O_TMPFILE), and names
 //! it in one step when everything is written. Until then the target is what it was, and a program that is killed leaves
 //! nothing behind. What replaces an older file has a hidden name for a moment, and for all the time where a file system has no
-//! nameless files (NFS, some FUSE); who is killed then leaves one, which the next landing on the same target removes.
+//! nameless files (NFS, some FUSE); who is killed then leaves one, which the next output file on the same target removes.
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -20,7 +20,7 @@ use crate::sys::signals::SignalGuard;
 
 /// An output file that is not there until [`commit`](Self::land).
 ///
-/// It is a buffered [`Write`] and [`Seek`]. Dropped without landing, it leaves nothing, and an older file stays as it was.
+/// It is a buffered [`Write`] and [`Seek`]. Dropped without output file, it leaves nothing, and an older file stays as it was.
 ///
 /// ```
 /// use parfork::formats::AtomicFile;
@@ -102,7 +102,7 @@ impl AtomicFile {
     }
 
     /// Sets disk space aside for an output of `bytes`, so that a full disk is found before the work; file systems that
-    /// cannot do so say nothing. Space that turns out not to be needed is given back on landing.
+    /// cannot do so say nothing. Space that turns out not to be needed is given back on output file.
     ///
     /// # Errors
     /// If there is too little space, quota, or the file would be longer than this process may make one.

@@ -21,7 +21,7 @@ pub(super) struct Recorder<'p> {
     started: SystemTime,
 }
 
-/// What a record needs from the job, besides what its tapes say.
+/// What a record needs from the job, besides what its event logs say.
 pub(super) struct Remains<'r> {
     pub(super) page: &'r ControlPage,
     pub(super) loans: &'r [Loan<'r>],

@@ -1,4 +1,4 @@
-//! How a job is put together: cut, board, work, answers.
+//! How a job is put together: cut, control page, work, answers.
 
 use std::time::{Instant, SystemTime};
 
@@ -19,7 +19,7 @@ use crate::sys::memory::Access;
 use crate::sys::signals::SignalGuard;
 
 impl<L: Lend> Job<'_, L> {
-    /// Cuts, makes the board, lets `engine` work, gathers; with a crew's hands if there are any.
+    /// Cuts, makes the control page, lets `engine` work, gathers; with a crew's hands if there are any.
     pub(crate) fn run_as<R: Answer>(
         self,
         mut pool: Option<&mut WorkerPool>,
@@ -54,7 +54,7 @@ impl<L: Lend> Job<'_, L> {
             recorder.with(workers, pool.is_some());
         }
         let log = if recorder.is_some() { EventLog::entries(workers, run.len()) } else { 0 };
-        let layout = Layout { workers, slices, loans: loans.len(), answer: size_of::<R::Value>(), log: log };
+        let layout = Layout { workers, slices, loans: loans.len(), answer: size_of::<R::Value>(), log };
         let page = pool.as_ref().map_or_else(|| ControlPage::new(layout), |pool| pool.page(layout))?;
         if pool.is_some() {
             page.clear_logs()?;
@@ -103,7 +103,7 @@ impl<L: Lend> Job<'_, L> {
         let _hold = settings.cancel_token.map(|_| SignalGuard::new());
         // However fast its workers would be.
         if supervision.are_to_end() {
-            // What a crew's board says is of the job before.
+            // What a crew's control page says is of the job before.
             return Err(supervision.ended(0, slices));
         }
         let deaths = engine(&work, &mut supervision, pool.as_deref_mut());
@@ -135,7 +135,7 @@ impl<L: Lend> Job<'_, L> {
                 answers
             }
             Err(error) => {
-                // Whoever has written over the board may be at work, and others with it.
+                // Whoever has written over the control page may be at work, and others with it.
                 pool.into_iter().for_each(WorkerPool::end_workers);
                 if let Some(recorder) = recorder {
                     recorder.failed(&remains, report, &error);

@@ -1,9 +1,9 @@
 //! A process that does nothing but fork: replacements for workers that died, when the coordinator may have threads by then.
 //!
 //! It is forked when the job begins, while that is safe, sleeps, and has one thread for ever. An order is a number on the
-//! board. The fork_server forks the workers of the round, notes their pids and says done; the coordinator takes hold of them and
+//! control page. The fork server forks the workers of the round, notes their pids and says done; the coordinator takes hold of them and
 //! says so, before which none is reaped, so that a pid means what it says, and none has anything to do with arrays
-//! ([`Held::wait`]). From then on the fork_server reaps who dies and notes how it ended.
+//! ([`Held::wait`]). From then on the fork server reaps who dies and notes how it ended.
 //!
 //! Should it die itself, its workers die with it. Those that the coordinator holds are waited for; those that it does not hold
 //! have attached nothing, and leave.
@@ -59,7 +59,7 @@ const SOON: Duration = Duration::from_millis(1);
 const ROUND: Duration = Duration::from_millis(10);
 
 impl ForkServer {
-    /// Forks it. For each order it calls `bear` with an empty crowd to be filled, and with what each of these must
+    /// Forks it. For each order it calls `bear` with an empty worker set to be filled, and with what each of these must
     /// [wait](Held::wait) for before it attaches anything.
     ///
     /// # Safety
@@ -84,7 +84,7 @@ impl ForkServer {
     /// Lets it fork the workers of a round.
     ///
     /// # Errors
-    /// If it is gone, or does not answer: to be dropped then. If the system makes no more processes: the crowd is smaller than
+    /// If it is gone, or does not answer: to be dropped then. If the system makes no more processes: the worker set is smaller than
     /// asked for then.
     pub(crate) fn spawn(&mut self, workers: usize) -> io::Result<WorkerSet> {
         self.page.head().fork_server.0.wanted.store(workers as u32, Ordering::Relaxed);
@@ -97,7 +97,7 @@ impl ForkServer {
         Ok(worker_set)
     }
 
-    /// Whether the board says of orders what it should between two: else it may have taken what somebody wrote there for one,
+    /// Whether the control page says of orders what it should between two: else it may have taken what somebody wrote there for one,
     /// and have forked whoever was not asked for.
     pub(crate) fn is_intact(&self) -> bool {
         let post = &self.page.head().fork_server.0;
@@ -144,7 +144,7 @@ impl ForkServer {
 }
 
 fn written_over() -> io::Error {
-    io::Error::other("somebody has written over the board")
+    io::Error::other("somebody has written over the control page")
 }
 
 impl ForkServer {
@@ -178,7 +178,7 @@ impl Drop for ForkServer {
     }
 }
 
-/// The fork_server's own life.
+/// The fork server's own life.
 fn serve(page: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut WorkerSet, MailboxLock<'_>)) -> i32 {
     child::name("parfork-nursery");
     let post = &page.head().fork_server.0;
@@ -196,7 +196,7 @@ fn serve(page: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut WorkerS
             return 0;
         } else if ordered != served {
             if ordered != served + 1 {
-                // Nobody orders that. Who has written over the board has a part in it; let all be replaced.
+                // Nobody orders that. Who has written over the control page has a part in it; let all be replaced.
                 return 1;
             }
             served = ordered;

@@ -91,7 +91,7 @@ impl Process {
         }
     }
 
-    /// How one that was killed will have ended, if it is known to be past its last instruction, with its obituary written.
+    /// How one that was killed will have ended, if it is known to be past its last instruction, with its robust lock written.
     /// Waits for that, which is a matter of microseconds, until then; but not for one that has not signed, or may not be killed.
     pub(super) fn past(&self, slot: &WorkerSlot, until: Instant) -> Option<Exit> {
         loop {

@@ -1,4 +1,4 @@
-//! The workers of a round, held by the coordinator. Dropping the crowd ends and reaps them all.
+//! The workers of a round, held by the coordinator. Dropping the worker set ends and reaps them all.
 
 use std::cell::Cell;
 use std::io;
@@ -30,7 +30,7 @@ pub(crate) enum Waiting {
     No,
     /// Each is asleep and says so, and the system does not tell on what.
     Claimed,
-    /// Each is asleep on a word of the board.
+    /// Each is asleep on a word of the control page.
     Asleep,
 }
 
@@ -58,14 +58,14 @@ struct WorkerHandle {
 }
 
 impl WorkerSet {
-    /// How often to ask the system for deaths that no obituary can tell: of workers that died before they signed theirs,
+    /// How often to ask the system for deaths that no robust lock can tell: of workers that died before they signed theirs,
     /// and of those beyond the number of words that can be waited on at once (or all, before Linux 5.16).
     pub(super) const ROUND: Duration = Duration::from_millis(10);
     /// How soon after the birth of the last worker to ask first; then when as much time has passed again, and so on until
     /// rounds are as long as above. Most have signed before the first.
     pub(super) const FIRST_ROUND: Duration = Duration::from_millis(1);
-    /// How often to ask for all others. The kernel writes an obituary only if the dead worker's memory still tells it where:
-    /// one that has unmapped the board or scribbled on it dies unheard.
+    /// How often to ask for all others. The kernel writes an robust lock only if the dead worker's memory still tells it where:
+    /// one that has unmapped the control page or scribbled on it dies unheard.
     const SLOW_ROUND: Duration = Duration::from_millis(500);
 
     pub(crate) fn new(page: &ControlPage) -> Self {
@@ -78,10 +78,10 @@ impl WorkerSet {
         self.push(Process::Own(child));
     }
 
-    /// Adds a child of the fork_server as the next rank.
+    /// Adds a child of the fork server as the next rank.
     ///
     /// # Errors
-    /// If there is no such process, or it is not the fork_server's.
+    /// If there is no such process, or it is not the fork server's.
     pub(crate) fn adopt(&mut self, pid: u32, fork_server: u32) -> io::Result<()> {
         self.push(Process::adopted(ForeignProcess::hold(pid, fork_server)?, fork_server, &self.page));
         Ok(())
@@ -108,7 +108,7 @@ impl WorkerSet {
             let lock = slot.lock.word();
             let value = lock.load(Ordering::Acquire);
             if RobustLock::says_dead(value) {
-                // The kernel has woken one of those who wait for this: coordinator or fork_server.
+                // The kernel has woken one of those who wait for this: coordinator or fork server.
                 futex::wake_all(lock);
                 return WorkerEvent::Died { rank };
             }
@@ -150,7 +150,7 @@ impl WorkerSet {
         again
     }
 
-    /// Who has been at the same thing for longest, since when on the board's clock. Those that will take no more slices
+    /// Who has been at the same thing for longest, since when on the control page's clock. Those that will take no more slices
     /// have nothing that they could be late for.
     pub(crate) fn slowest(&self) -> Option<(usize, Duration)> {
         let since = self.living().filter_map(|(rank, _, slot)| Some((rank, slot.since()?)));
@@ -194,7 +194,7 @@ impl WorkerSet {
         stopped.or_else(|| self.living().next()).map(|(rank, ..)| rank)
     }
 
-    /// What one has cost, if the system tells: not of one that the fork_server has reaped.
+    /// What one has cost, if the system tells: not of one that the fork server has reaped.
     pub(crate) fn usage(&self, rank: usize) -> Option<Usage> {
         self.members.get(rank)?.process.usage()
     }
@@ -257,7 +257,7 @@ impl WorkerSet {
 
     /// Ends them all, whose work is over, and returns those that may still have to give back their memory, which can take
     /// long, and those that cannot be ended. Of the former none can execute another instruction, and the kernel has written all
-    /// obituaries.
+    /// robust locks.
     pub(crate) fn leave(mut self) -> (Vec<Exiting>, Vec<Remaining>) {
         self.kill();
         let until = Instant::now() + ENDING;
@@ -277,7 +277,7 @@ impl WorkerSet {
     pub(crate) fn retire(&mut self, rank: usize) -> (u32, Cause) {
         let slot = &self.page.slots()[rank];
         let handle = &mut self.members[rank];
-        // One whose obituary lies may still be alive.
+        // One whose robust lock lies may still be alive.
         handle.process.kill();
         handle.buried = true;
         let until = Instant::now() + ENDING;

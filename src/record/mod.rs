@@ -45,7 +45,7 @@ pub(crate) use read::Facts;
 pub use timeline::{Interval, Part};
 pub use waterfall::Waterfall;
 
-/// All that a job's tapes and its report say. Moments are times since the job began.
+/// All that a job's event logs and its report say. Moments are times since the job began.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// What was asked for.
@@ -58,9 +58,9 @@ pub struct Record {
     pub started: SystemTime,
     /// From before the first worker was made until after the last was gone.
     pub wall: Duration,
-    /// What went before that: cutting the array, making the board.
+    /// What went before that: cutting the array, making the control page.
     pub preparing: Duration,
-    /// What came after that: reading the journal.
+    /// What came after that: reading the slice table.
     pub gathering: Duration,
     /// What was lent, in order.
     pub arrays: Vec<ArrayRecord>,

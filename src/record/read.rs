@@ -1,4 +1,4 @@
-//! From tapes to a record. A tape's bytes may be anything: times are clamped to the job and to their order, marks that make no
+//! From event logs to a record. A event log's bytes may be anything: times are clamped to the job and to their order, marks that make no
 //! sense where they stand are passed over.
 
 use std::time::{Duration, SystemTime};
@@ -11,13 +11,13 @@ use crate::error::Death;
 use crate::slices::Grid;
 use crate::sync::{ControlPage, Event};
 
-/// What a job knows of itself besides its tapes.
+/// What a job knows of itself besides its event logs.
 pub(crate) struct Facts {
     pub(crate) options: Options,
     pub(crate) failure: Option<String>,
     pub(crate) grid: Grid,
     pub(crate) started: SystemTime,
-    /// When it began, on the board's clock.
+    /// When it began, on the control page's clock.
     pub(crate) began: Duration,
     pub(crate) wall: Duration,
     pub(crate) preparing: Duration,
@@ -30,7 +30,7 @@ pub(crate) struct Facts {
     pub(crate) fault_cost: Duration,
 }
 
-/// A death as the coordinator's tape has it.
+/// A death as the coordinator's event log has it.
 struct CallHeard {
     at: Duration,
     rank: usize,
@@ -38,7 +38,7 @@ struct CallHeard {
 }
 
 impl Record {
-    /// Reads the tapes of a job that has ended.
+    /// Reads the event logs of a job that has ended.
     pub(crate) fn read(page: &ControlPage, facts: Facts) -> Self {
         let read = |log: Option<crate::sync::EventLog<'_>>| log.map_or((Vec::new(), 0), |log| log.read());
         let clock = Clock { zero: facts.began, wall: facts.wall, last: Duration::ZERO };
@@ -79,7 +79,7 @@ impl Record {
 
 #[cfg(any(test, fuzzing))]
 impl Record {
-    /// Reads the tapes of a board that anybody may have written over, of a job of five slices.
+    /// Reads the event logs of a control page that anybody may have written over, of a job of five slices.
     pub(crate) fn of_any(page: &ControlPage) -> Self {
         let options = Options {
             engine: crate::engine::Engine::Processes,
@@ -116,7 +116,7 @@ impl Record {
     }
 }
 
-/// From the board's clock to times since the job began, none before the last.
+/// From the control page's clock to times since the job began, none before the last.
 #[derive(Clone, Copy)]
 struct Clock {
     zero: Duration,
@@ -172,7 +172,7 @@ fn of_coordinator(mut clock: Clock, marks: &[(Duration, Event)]) -> (Vec<Coordin
     (stretches, heard)
 }
 
-/// A worker's tape as far as it is read.
+/// A worker's event log as far as it is read.
 struct Timeline {
     clock: Clock,
     rank: usize,

@@ -20,7 +20,7 @@ use crate::sys::memory::{
 };
 use crate::sys::proc::why_closed;
 
-/// How /proc names the memory of boards, to whoever looks for them.
+/// How /proc names the memory of control pages, to whoever looks for them.
 pub(crate) const BOARD: &CStr = c"parfork-board";
 
 /// Words that any number of processes may use at the same time.
@@ -117,9 +117,9 @@ impl Segment {
         }
     }
 
-    /// Makes `len` zero bytes that every forked worker has at the same address, for the board.
+    /// Makes `len` zero bytes that every forked worker has at the same address, for the control page.
     pub(crate) fn for_board(len: usize) -> Result<Self> {
-        Self::create(len, Inheritance::Inherited, || "the board of the job".to_owned())
+        Self::create(len, Inheritance::Inherited, || "the control page of the job".to_owned())
     }
 
     /// Makes room for `most` zero bytes that every forked worker has at the same address, or for fewer if this process may not make
@@ -131,13 +131,13 @@ impl Segment {
             let mapping = Mapping::new(&fd, len, MapMode::SharedToWrite, Inheritance::Inherited)?;
             Ok((fd, mapping))
         });
-        let (fd, mapping) = mapped.map_err(Error::system("make a board"))?;
+        let (fd, mapping) = mapped.map_err(Error::system("make a control page"))?;
         Ok(Self { mapping, kind: Inheritance::Inherited, backing: Backing::made(fd, len) })
     }
 
     /// Takes memory for a part of it, if it has none.
     pub(crate) fn reserve(&self, part: Range<usize>) -> Result<()> {
-        allocate(&self.backing.fd, part).map_err(Error::system("reserve memory for the board"))
+        allocate(&self.backing.fd, part).map_err(Error::system("reserve memory for the control page"))
     }
 
     fn create(len: usize, kind: Inheritance, what: impl FnOnce() -> String) -> Result<Self> {
@@ -184,7 +184,7 @@ impl Segment {
     /// `count` words at `offset` bytes.
     ///
     /// # Panics
-    /// If they are not aligned or not inside, or this is not a board: array data is never under a reference that others
+    /// If they are not aligned or not inside, or this is not a control page: array data is never under a reference that others
     /// write through.
     pub(crate) fn words<T: ShmSafe>(&self, offset: usize, count: usize) -> &[T] {
         let end = count.checked_mul(size_of::<T>()).and_then(|bytes| bytes.checked_add(offset));
@@ -193,7 +193,7 @@ impl Segment {
         // SAFETY: inside the mapping, as just checked.
         let first = unsafe { self.base().add(offset) };
         // SAFETY: as many words are inside the mapping, and aligned, as just checked; the mapping lives as long as `&self`;
-        // `ShmSafe` promises that shared use by other processes is sound, and board segments are handed out as words only.
+        // `ShmSafe` promises that shared use by other processes is sound, and control page segments are handed out as words only.
         unsafe { std::slice::from_raw_parts(first.cast().as_ptr(), count) }
     }
 

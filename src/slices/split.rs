@@ -190,7 +190,7 @@ pub enum SplitError {
         /// The array's shape.
         shape: Vec<usize>,
     },
-    /// More slices than the board can hold.
+    /// More slices than the control page can hold.
     #[error("the split `{split}` cuts shape {shape:?} into more than {most} slices. Make each slice larger.")]
     TooMany {
         /// The split.

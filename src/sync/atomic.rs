@@ -1,4 +1,4 @@
-//! The little that barrier, dealer and journal are written over: atomics, a futex, two ways to wait a moment and how often.
+//! The little that barrier, dealer and slice table are written over: atomics, a futex, two ways to wait a moment and how often.
 //!
 //! A layer of its own so that the very same files also compile over `loom`'s atomics, which try every order in which
 //! participants can be interrupted: `tests/loom/`.

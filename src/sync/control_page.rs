@@ -1,6 +1,6 @@
 //! The control page of a job: who is alive, which slice is free, taken or done, each one's answer, last words.
 //!
-//! Atomics only, laid out by [`Layout`] from numbers the coordinator knows; nothing read from the board is ever used as a
+//! Atomics only, laid out by [`Layout`] from numbers the coordinator knows; nothing read from the control page is ever used as a
 //! length or an index without a check, so a worker gone mad can spoil its words here but not the coordinator.
 
 #![allow(unsafe_code)]
@@ -32,26 +32,26 @@ pub(crate) struct Head {
     pub(crate) call: Doorbell,
     /// The number of the job that was called for last; 0 for none.
     pub(crate) job: AtomicU64,
-    /// Where the bill of this job is.
+    /// Where the descriptor of this job is.
     pub(crate) descriptor: DescriptorSlot,
     /// Where workers meet within a body.
     pub(crate) meeting: CachePadded<Barrier>,
     /// How far the slices are dealt out.
     pub(crate) dealt: CachePadded<AtomicU64>,
-    /// What the coordinator and its fork_server say to each other.
+    /// What the coordinator and its fork server say to each other.
     pub(crate) fork_server: CachePadded<ForkServerMailbox>,
 }
 
-/// Orders to the fork_server, and its word that they are done.
+/// Orders to the fork server, and its word that they are done.
 #[repr(C)]
 pub(crate) struct ForkServerMailbox {
     /// How many orders there have been: odd ones are for workers, even ones say that those have been met.
     pub(crate) ordered: AtomicU32,
-    /// How many workers, where that is not for the journal to say.
+    /// How many workers, where that is not for the slice table to say.
     pub(crate) wanted: AtomicU32,
     /// The last order that was carried out.
     pub(crate) done: AtomicU32,
-    /// The fork_server's end.
+    /// The fork server's end.
     pub(crate) lock: RobustLock,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct CachePadded<W>(pub(crate) W);
 // SAFETY: atomics, barriers made of atomics, an RobustLock, which is made for shared use, and padding that nobody reads.
 unsafe impl ShmSafe for Head {}
 
-/// A board in shared memory, the same for coordinator and workers.
+/// A control page in shared memory, the same for coordinator and workers.
 #[derive(Clone)]
 pub(crate) struct ControlPage {
     segment: Arc<Segment>,
@@ -79,7 +79,7 @@ pub(crate) struct ControlPage {
 pub(super) const BERTHS: usize = size_of::<Head>();
 
 impl ControlPage {
-    /// A board for one job.
+    /// A control page for one job.
     ///
     /// # Errors
     /// If there is no memory for it.
@@ -95,7 +95,7 @@ impl ControlPage {
         Ok(page)
     }
 
-    /// A board for many jobs, one after the other, of at most so many workers. There is memory for its head only.
+    /// A control page for many jobs, one after the other, of at most so many workers. There is memory for its head only.
     ///
     /// # Errors
     /// If there is none.
@@ -112,10 +112,10 @@ impl ControlPage {
         Ok(page)
     }
 
-    /// The same board as it is laid out for another job.
+    /// The same control page as it is laid out for another job.
     ///
     /// # Errors
-    /// If there is no room for it on the board.
+    /// If there is no room for it on the control page.
     pub(crate) fn laid_out(&self, layout: Layout) -> Result<Self> {
         let at = layout.offsets(self.slots).filter(|at| at.end <= self.segment.len());
         let at = at.ok_or_else(|| too_large(layout, self.segment.len()))?;
@@ -123,10 +123,10 @@ impl ControlPage {
         Ok(Self { segment, keys, layout, at, ..*self })
     }
 
-    /// Sees to it that there is memory for the slots of this layout, for its journal, and for `more` bytes after that.
+    /// Sees to it that there is memory for the slots of this layout, for its slice table, and for `more` bytes after that.
     ///
     /// # Errors
-    /// If there is none, or no room on the board.
+    /// If there is none, or no room on the control page.
     pub(super) fn reserve(&self, more: usize) -> Result<()> {
         self.reserve_slots()?;
         let end = self.at.end.checked_next_multiple_of(size_of::<u64>()).and_then(|end| end.checked_add(more));
@@ -142,10 +142,10 @@ impl ControlPage {
         self.segment.reserve(0..BERTHS + self.layout.workers * size_of::<WorkerSlot>())
     }
 
-    /// Makes all obituaries.
+    /// Makes all robust locks.
     ///
     /// # Safety
-    /// Nobody else uses the board.
+    /// Nobody else uses the control page.
     unsafe fn prepare(&self) {
         // SAFETY: passed on to the caller.
         unsafe { self.head().fork_server.0.lock.prepare() };
@@ -165,7 +165,7 @@ impl ControlPage {
         self.at.end.next_multiple_of(size_of::<u64>())
     }
 
-    /// Where the tapes are, and how many bytes they have.
+    /// Where the event logs are, and how many bytes they have.
     pub(super) fn logs_at(&self) -> (usize, usize) {
         (self.at.logs, self.at.end - self.at.logs)
     }
@@ -300,7 +300,7 @@ impl ControlPage {
     /// Makes end, meeting, counter and slots new.
     ///
     /// # Safety
-    /// No worker uses the board: those of the last round are dead, those of the next one not born.
+    /// No worker uses the control page: those of the last round are dead, those of the next one not born.
     pub(crate) unsafe fn clear_for_next_round(&self) {
         // SAFETY: passed on to the caller.
         unsafe { self.clear_for_new_workers() };
@@ -311,7 +311,7 @@ impl ControlPage {
     /// Makes the end and the slots new.
     ///
     /// # Safety
-    /// No worker uses the board.
+    /// No worker uses the control page.
     pub(crate) unsafe fn clear_for_new_workers(&self) {
         self.head().end.clear();
         for slot in self.slots() {
@@ -321,10 +321,10 @@ impl ControlPage {
         }
     }
 
-    /// Makes the post new for a fork_server that is not born yet.
+    /// Makes the post new for a fork server that is not born yet.
     ///
     /// # Safety
-    /// Nobody uses the post: the fork_server before it is gone, and so are those that it made.
+    /// Nobody uses the post: the fork server before it is gone, and so are those that it made.
     pub(crate) unsafe fn clear_fork_server(&self) {
         let post = &self.head().fork_server.0;
         for word in [&post.ordered, &post.done, &post.wanted] {
@@ -334,7 +334,7 @@ impl ControlPage {
         unsafe { post.lock.prepare() };
     }
 
-    /// Makes journal, meeting and counter new for another job of workers who stay and wait for it.
+    /// Makes slice table, meeting and counter new for another job of workers who stay and wait for it.
     pub(crate) fn clear_for_next_job(&self) {
         self.slice_table().clear();
         self.head().end.clear_bell();
@@ -357,7 +357,7 @@ impl ControlPage {
     }
 }
 
-/// Bytes of addresses that a board for many jobs takes; memory only as it is needed.
+/// Bytes of addresses that a control page for many jobs takes; memory only as it is needed.
 const ROOM: usize = 1 << 30;
 
 fn too_large(layout: Layout, room: usize) -> Error {
@@ -365,7 +365,7 @@ fn too_large(layout: Layout, room: usize) -> Error {
     let limit = if room < ROOM { " under this process's limit of file sizes (ulimit -f)" } else { "" };
     Error::Shape(format!(
         "the journal of {slices} slices with answers of {answer} bytes each, worked on by {workers} workers, does not fit the \
-         {room} bytes that a board has{limit}. Cut into fewer slices, or write results to an array instead of returning them."
+         {room} bytes that a control page has{limit}. Cut into fewer slices, or write results to an array instead of returning them."
     ))
 }
 

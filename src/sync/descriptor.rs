@@ -1,7 +1,7 @@
-//! Where workers who stay read what a job is: some numbers on the board, written by the coordinator before it calls.
+//! Where workers who stay read what a job is: some numbers on the control page, written by the coordinator before it calls.
 //!
 //! Who has no part in a job may read while those of the next one are written. So they have an edition, which is taken back
-//! first and given last: who finds the same one before and after has read one bill, and a whole one. With the words goes a tag
+//! first and given last: who finds the same one before and after has read one descriptor, and a whole one. With the words goes a tag
 //! (`key.rs`): who finds another has words that somebody wrote over, and does nothing of what they say.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
@@ -22,7 +22,7 @@ pub(crate) struct DescriptorSlot {
     tag: AtomicU64,
 }
 
-/// A bill that was read.
+/// A descriptor that was read.
 pub(crate) struct Posted {
     pub(crate) version: u64,
     pub(crate) words: Vec<u64>,
@@ -54,12 +54,12 @@ impl ControlPage {
         Ok(tag)
     }
 
-    /// The edition of the bill, 0 while it is written.
+    /// The edition of the descriptor, 0 while it is written.
     pub(crate) fn version(&self) -> u64 {
         self.head().descriptor.version.load(Ordering::Acquire)
     }
 
-    /// The bill; `None` while it is written.
+    /// The descriptor; `None` while it is written.
     ///
     /// # Errors
     /// If it is not one that the coordinator wrote.

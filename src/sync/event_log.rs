@@ -1,6 +1,6 @@
-//! A tape for each worker, and one for the coordinator, of a job that is recorded: what it did when.
+//! A event log for each worker, and one for the coordinator, of a job that is recorded: what it did when.
 //!
-//! Tapes are the end of the board, so that workers who stay have them too without being told of another segment; a job that is
+//! Tapes are the end of the control page, so that workers who stay have them too without being told of another segment; a job that is
 //! not recorded has none. Each has one writer at a time: the process or thread of that rank, of which a later one goes on
 //! where a dead one stopped. What does not fit is counted. The coordinator reads them after the job, and takes nothing that
 //! it finds there for more than a number.
@@ -112,23 +112,23 @@ impl Event {
     }
 }
 
-/// One tape.
+/// One event log.
 ///
 /// | word      | is                                                            |
 /// |-----------|---------------------------------------------------------------|
 /// | 0         | how many entries there are, stored after the last of them     |
 /// | 1         | how many did not fit                                          |
-/// | 16 + 2 n  | nanoseconds on the board's clock << 8, and the kind of a mark |
+/// | 16 + 2 n  | nanoseconds on the control page's clock << 8, and the kind of a mark |
 /// | 17 + 2 n  | its number                                                    |
 #[derive(Clone, Copy)]
 pub(crate) struct EventLog<'b>(&'b [AtomicU64]);
 
 impl<'b> EventLog<'b> {
-    /// Words before the first entry: neighbours' tapes share no cache lines.
+    /// Words before the first entry: neighbours' event logs share no cache lines.
     const HEAD: usize = 16;
-    /// Entries of all tapes of a job together: 64 MiB.
+    /// Entries of all event logs of a job together: 64 MiB.
     const MOST: usize = 1 << 22;
-    /// Entries that a tape always has: a life and some faults.
+    /// Entries that a event log always has: a life and some faults.
     const LEAST: usize = 64;
 
     /// How many entries each of so many workers gets, to note all of so many slices (three marks each at most) and 256 more
@@ -138,7 +138,7 @@ impl<'b> EventLog<'b> {
         wanted.clamp(Self::LEAST, (Self::MOST / (workers + 1)).max(Self::LEAST)).next_multiple_of(8)
     }
 
-    /// How many bytes the tapes of so many workers and their coordinator have; `None` if no board has as many.
+    /// How many bytes the event logs of so many workers and their coordinator have; `None` if no control page has as many.
     pub(super) fn bytes(workers: usize, entries: usize) -> Option<usize> {
         if entries == 0 {
             return Some(0);
@@ -147,10 +147,10 @@ impl<'b> EventLog<'b> {
         words.checked_mul(size_of::<u64>())?.checked_mul(workers.checked_add(1)?)
     }
 
-    /// Where tapes may begin.
+    /// Where event logs may begin.
     pub(super) const ALIGN: usize = Self::HEAD * size_of::<u64>();
 
-    /// The tape of a number among tapes.
+    /// The event log of a number among event logs.
     fn nth(words: &'b [AtomicU64], entries: usize, number: usize) -> Self {
         let length = Self::HEAD + 2 * entries;
         Self(&words[number * length..][..length])
@@ -161,7 +161,7 @@ impl<'b> EventLog<'b> {
         self.0.get(at..)?.first_chunk()
     }
 
-    /// Notes a mark at a time of the board's clock.
+    /// Notes a mark at a time of the control page's clock.
     pub(crate) fn note(&self, at: Duration, mark: Event) {
         let [entries, lost] = [&self.0[0], &self.0[1]];
         let number = entries.load(Ordering::Relaxed);
@@ -202,13 +202,13 @@ impl<'b> EventLog<'b> {
 }
 
 impl ControlPage {
-    /// Worker `rank`'s tape, if the job is recorded.
+    /// Worker `rank`'s event log, if the job is recorded.
     pub(crate) fn log(&self, rank: usize) -> Option<EventLog<'_>> {
         let entries = self.layout().log;
         (entries > 0).then(|| EventLog::nth(self.logs(), entries, rank))
     }
 
-    /// The coordinator's tape, if the job is recorded.
+    /// The coordinator's event log, if the job is recorded.
     pub(crate) fn own_log(&self) -> Option<EventLog<'_>> {
         self.log(self.layout().workers)
     }
@@ -230,7 +230,7 @@ impl ControlPage {
         self.note(self.layout().workers, mark);
     }
 
-    /// Makes empty tapes for the next job of a board that many jobs use, and sees to it that there is memory for them.
+    /// Makes empty event logs for the next job of a control page that many jobs use, and sees to it that there is memory for them.
     ///
     /// # Errors
     /// If there is none.

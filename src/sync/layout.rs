@@ -1,11 +1,11 @@
-//! Where things are on a board.
+//! Where things are on a control page.
 
 use std::sync::atomic::AtomicU64;
 
 use super::control_page::BERTHS;
 use super::{EventLog, WorkerSlot};
 
-/// Numbers that fix the layout of a board.
+/// Numbers that fix the layout of a control page.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     pub(crate) workers: usize,
@@ -14,11 +14,11 @@ pub(crate) struct Layout {
     pub(crate) loans: usize,
     /// Bytes of one answer.
     pub(crate) answer: usize,
-    /// Entries of each tape; 0 if the job is not recorded.
+    /// Entries of each event log; 0 if the job is not recorded.
     pub(crate) log: usize,
 }
 
-/// Where things are on a board, in bytes.
+/// Where things are on a control page, in bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Offsets {
     pub(super) addresses: usize,
@@ -29,7 +29,7 @@ pub(super) struct Offsets {
 }
 
 impl Layout {
-    /// No board is as large.
+    /// No control page is as large.
     pub(super) const MOST: usize = 1 << 40;
 
     /// How many words an answer takes.
@@ -37,7 +37,7 @@ impl Layout {
         self.answer.div_ceil(size_of::<AtomicU64>())
     }
 
-    /// On a board with room for so many `slots`; `None` if no board is large enough.
+    /// On a control page with room for so many `slots`; `None` if no control page is large enough.
     pub(super) fn offsets(self, slots: usize) -> Option<Offsets> {
         let after = |start: usize, count: usize, size: usize| start.checked_add(count.checked_mul(size)?);
         let addresses = after(BERTHS, slots, size_of::<WorkerSlot>())?;
@@ -46,6 +46,6 @@ impl Layout {
         let answer_words = self.slices.checked_mul(self.answer_words())?;
         let logs = after(answers, answer_words, size_of::<AtomicU64>())?.checked_next_multiple_of(EventLog::ALIGN)?;
         let end = logs.checked_add(EventLog::bytes(self.workers, self.log)?)?;
-        (end < Self::MOST).then_some(Offsets { addresses, states, answers, logs: logs, end })
+        (end < Self::MOST).then_some(Offsets { addresses, states, answers, logs, end })
     }
 }

@@ -1,4 +1,4 @@
-//! Words that coordinator and workers agree on: the barrier where they meet, and the board where all can read who works
+//! Words that coordinator and workers agree on: the barrier where they meet, and the control page where all can read who works
 //! on what. Atomics in shared memory only; whatever a worker leaves there when it dies is a valid value.
 
 mod atomic;

@@ -1,7 +1,7 @@
-//! What a board says of itself to processes that have no part in the job: whose it is, how it is laid out, how far it is.
+//! What a control page says of itself to processes that have no part in the job: whose it is, how it is laid out, how far it is.
 //!
 //! The coordinator writes it when a job begins, a few words that nobody in the job reads. Who looks from outside has copies of
-//! bytes that change under it, of a process that it need not trust: every number is checked against the length of the board and
+//! bytes that change under it, of a process that it need not trust: every number is checked against the length of the control page and
 //! against what a job can be before it is used.
 
 use std::io;
@@ -18,10 +18,10 @@ use crate::engine::{Engine, MOST_WORKERS};
 use crate::slices::{Grid, Schedule};
 use crate::sys::{futex, proc};
 
-/// `parfork`, and the version of everything that is read of a board from outside.
+/// `parfork`, and the version of everything that is read of a control page from outside.
 const MAGIC: u64 = u64::from_le_bytes(*b"parfork\x03");
 
-/// The words by which a board is known.
+/// The words by which a control page is known.
 #[repr(C, align(128))]
 pub(crate) struct PublicHeader {
     /// [`MAGIC`], when all else is there.
@@ -30,7 +30,7 @@ pub(crate) struct PublicHeader {
     sizes: [AtomicU64; 2],
     /// The coordinator, as it calls itself.
     pid: AtomicU64,
-    /// When the board's clock began: nanoseconds of CLOCK_MONOTONIC.
+    /// When the control page's clock began: nanoseconds of CLOCK_MONOTONIC.
     epoch: AtomicU64,
     /// Odd while the words below change.
     version: AtomicU64,
@@ -38,7 +38,7 @@ pub(crate) struct PublicHeader {
     runs: AtomicU64,
     /// How many jobs have begun.
     jobs: AtomicU64,
-    /// When the last one did, in nanoseconds of the board's clock.
+    /// When the last one did, in nanoseconds of the control page's clock.
     began: AtomicU64,
     /// Of the last one: room for slots; workers, slices, loans, bytes of an answer.
     layout: [AtomicU64; 6],
@@ -71,7 +71,7 @@ impl JobInfo<'_> {
     const NAME: usize = 64;
 }
 
-/// While it lives, the board says that its job runs.
+/// While it lives, the control page says that its job runs.
 pub(crate) struct RunningGuard<'b>(&'b PublicHeader);
 
 impl Drop for RunningGuard<'_> {
@@ -81,7 +81,7 @@ impl Drop for RunningGuard<'_> {
 }
 
 impl PublicHeader {
-    /// Says whose board it is, whose clock shows this now.
+    /// Says whose control page it is, whose clock shows this now.
     pub(super) fn publish(&self, clock: Duration) {
         self.sizes[0].store(size_of::<Head>() as u64, Ordering::Relaxed);
         self.sizes[1].store(size_of::<WorkerSlot>() as u64, Ordering::Relaxed);
@@ -102,8 +102,7 @@ impl ControlPage {
     /// Tells whoever looks that a job has begun.
     pub(crate) fn publish_job(&self, sign: &JobInfo<'_>) -> RunningGuard<'_> {
         let header = &self.head().header;
-        let (Layout { workers, slices, loans, answer, log: log }, word) =
-            (self.layout(), |number: usize| number as u64);
+        let (Layout { workers, slices, loans, answer, log }, word) = (self.layout(), |number: usize| number as u64);
         if !header.is_published() {
             // A worker of an earlier job has written over it.
             header.publish(self.clock());
@@ -143,18 +142,18 @@ impl ControlPage {
         address.checked_sub(segment.base().addr().get() as u64).is_some_and(|at| at < segment.len() as u64)
     }
 
-    /// Whether its plate does not say what this process, whose board it is, wrote there: then somebody has written over that, and
+    /// Whether its header does not say what this process, whose control page it is, wrote there: then somebody has written over that, and
     /// who knows over what else.
     pub(crate) fn is_header_damaged(&self) -> bool {
         let header = &self.head().header;
-        let Layout { workers, slices, loans, answer, log: log } = self.layout();
+        let Layout { workers, slices, loans, answer, log } = self.layout();
         let layout = [self.room_for_slots(), workers, slices, loans, answer, log].map(|number| number as u64);
         !header.is_published()
             || header.layout.iter().zip(layout).any(|(word, known)| word.load(Ordering::Relaxed) != known)
     }
 }
 
-/// The bytes of a board, from outside.
+/// The bytes of a control page, from outside.
 pub(crate) trait Bytes {
     /// How many there are.
     fn len(&self) -> u64;
@@ -163,7 +162,7 @@ pub(crate) trait Bytes {
     fn copy(&self, at: u64, into: &mut [u8]) -> io::Result<()>;
 }
 
-/// What a board says, as far as it can be.
+/// What a control page says, as far as it can be.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
     pub(crate) pid: u32,
@@ -184,7 +183,7 @@ pub(crate) struct Snapshot {
     pub(crate) slots: Vec<WorkerSnapshot>,
 }
 
-/// One worker, as the board has it.
+/// One worker, as the control page has it.
 #[derive(Clone, Debug)]
 pub(crate) struct WorkerSnapshot {
     pub(crate) snapshot: SlotSnapshot,
@@ -195,7 +194,7 @@ pub(crate) struct WorkerSnapshot {
     pub(crate) since: Duration,
 }
 
-/// Why a board cannot be read.
+/// Why a control page cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unreadable {
     /// Nobody has used it yet.
@@ -209,10 +208,10 @@ pub(crate) enum Unreadable {
     System(#[from] io::Error),
 }
 
-/// How often to read a plate that changes before giving up: jobs of a crew may follow each other every microsecond.
+/// How often to read a header that changes before giving up: jobs of a crew may follow each other every microsecond.
 const TRIES: usize = 100;
 
-/// Reads a board.
+/// Reads a control page.
 pub(crate) fn snapshot(page: &dyn Bytes) -> Result<Snapshot, Unreadable> {
     let words = read_header(page)?;
     let word = |offset: usize| words[offset / 8];
@@ -227,7 +226,7 @@ pub(crate) fn snapshot(page: &dyn Bytes) -> Result<Snapshot, Unreadable> {
     if workers > room || room > MOST_WORKERS + 1 || slices > Grid::MOST || run.start > run.end || run.end > slices {
         return Err(Unreadable::Absurd("it has more workers or slices than a job can have"));
     }
-    let at = Layout { workers, slices, loans, answer, log: log }.offsets(room).filter(|at| at.end as u64 <= page.len());
+    let at = Layout { workers, slices, loans, answer, log }.offsets(room).filter(|at| at.end as u64 <= page.len());
     let at = at.ok_or(Unreadable::Absurd("it is longer than its memory"))?;
     let mut slots = Vec::with_capacity(workers);
     let mut bytes = [0; WorkerSlot::GLIMPSED];
@@ -262,7 +261,7 @@ fn printable(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-/// The words of a plate, all of one edition.
+/// The words of a header, all of one edition.
 fn read_header(page: &dyn Bytes) -> Result<[u64; size_of::<PublicHeader>() / 8], Unreadable> {
     let word = |bytes: &[u8], offset: usize| {
         let mut word = [0; 8];
@@ -295,7 +294,7 @@ fn read_header(page: &dyn Bytes) -> Result<[u64; size_of::<PublicHeader>() / 8],
     Err(Unreadable::Absurd("its jobs change faster than it can be read"))
 }
 
-/// Counts for each worker the slices of `run` that the journal says it has; how many are set aside.
+/// Counts for each worker the slices of `run` that the slice table says it has; how many are set aside.
 fn count(page: &dyn Bytes, states: usize, run: Range<usize>, slots: &mut [WorkerSnapshot]) -> io::Result<usize> {
     let (mut aside, mut next) = (0, run.start);
     let mut bytes = [0; 4096];

@@ -72,7 +72,7 @@ impl SliceState {
     }
 }
 
-/// The journal's words, wherever they are.
+/// The slice table's words, wherever they are.
 pub(super) struct SliceTable<'w> {
     /// | bits 14..64                                    | bits 0..14              |
     /// |------------------------------------------------|-------------------------|
@@ -155,7 +155,7 @@ impl<'w> SliceTable<'w> {
         &self.answers[slice * size..][..size]
     }
 
-    /// Enters what a slice is from now on. Only for the coordinator, while no worker uses the journal.
+    /// Enters what a slice is from now on. Only for the coordinator, while no worker uses the slice table.
     pub(super) fn enter(&self, slice: usize, state: SliceState) {
         self.states[slice].store(self.word(slice, state, 0), Ordering::Release);
     }

@@ -1,4 +1,4 @@
-//! A worker's own words on the board: what it is doing, what it cost, and what it says when it cannot go on.
+//! A worker's own words on the control page: what it is doing, what it cost, and what it says when it cannot go on.
 #![allow(unsafe_code)]
 
 use std::mem::offset_of;
@@ -25,7 +25,7 @@ pub(crate) struct WorkerSlot {
     pub(crate) fault: FaultRecord,
     /// The slice it works on: index + 1; 0 for none, [`LEFT`] when it will take no more.
     at: AtomicU64,
-    /// Since when `at` is what it is, or since the last meeting if anybody wants to know: nanoseconds on the board's clock.
+    /// Since when `at` is what it is, or since the last meeting if anybody wants to know: nanoseconds on the control page's clock.
     since: AtomicU64,
     /// How it ended, if another process than the coordinator reaped it: see [`Exit`].
     exit: AtomicU32,
@@ -100,7 +100,7 @@ pub(crate) enum ExitMessage {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SlotSnapshot {
     at: u64,
-    /// Nanoseconds on the board's clock.
+    /// Nanoseconds on the control page's clock.
     pub(crate) since: u64,
     /// Time spent in bodies.
     pub(crate) busy: Duration,
@@ -141,7 +141,7 @@ impl WorkerSlot {
         }
     }
 
-    /// Notes that it begins a slice, at this time of the board's clock.
+    /// Notes that it begins a slice, at this time of the control page's clock.
     pub(super) fn begin(&self, slice: usize, now: Duration) {
         self.since.store(now.as_nanos() as u64, Ordering::Relaxed);
         // Release: who sees the slice sees since when.
@@ -164,7 +164,7 @@ impl WorkerSlot {
         self.at.store(LEFT, Ordering::Release);
     }
 
-    /// Since when it has been at what it is at, on the board's clock; `None` if it waits for others, or will take no more
+    /// Since when it has been at what it is at, on the control page's clock; `None` if it waits for others, or will take no more
     /// slices.
     pub(crate) fn since(&self) -> Option<Duration> {
         let busy = self.at.load(Ordering::Acquire) != LEFT && self.waits.load(Ordering::Acquire) == 0;
@@ -184,7 +184,7 @@ impl WorkerSlot {
         self.waits.store(1, Ordering::Release);
     }
 
-    /// Notes that it goes on with its slice, at this time of the board's clock if anybody wants to know.
+    /// Notes that it goes on with its slice, at this time of the control page's clock if anybody wants to know.
     pub(crate) fn resume_clock(&self, now: Option<Duration>) {
         if let Some(now) = now {
             self.since.store(now.as_nanos() as u64, Ordering::Relaxed);
@@ -306,7 +306,7 @@ impl WorkerSlot {
         (&self.exit, 0)
     }
 
-    /// Notes that its worker begins with another job, at this time of the board's clock if anybody wants to know.
+    /// Notes that its worker begins with another job, at this time of the control page's clock if anybody wants to know.
     pub(crate) fn begin_job(&self, now: Option<Duration>) {
         self.since.store(now.map_or(0, |now| now.as_nanos() as u64), Ordering::Relaxed);
         for word in [&self.at, &self.busy, &self.memory[0]] {

@@ -60,7 +60,7 @@ pub enum AccessKind {
     Execute,
 }
 
-/// A fault as its worker noted it. Numbers from the board: anything is possible.
+/// A fault as its worker noted it. Numbers from the control page: anything is possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) signal: i32,

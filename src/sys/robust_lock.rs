@@ -34,7 +34,7 @@ impl RobustLock {
     /// Makes the lock, before anybody else knows of it.
     ///
     /// # Safety
-    /// Nobody uses this obituary yet, in any process.
+    /// Nobody uses this robust lock yet, in any process.
     pub(crate) unsafe fn prepare(&self) {
         let mut kind = MaybeUninit::<libc::pthread_mutexattr_t>::uninit();
         // SAFETY: `kind` is room for the attributes that this call makes.

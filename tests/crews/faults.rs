@@ -276,7 +276,7 @@ pub(crate) fn without_nursery_and_with_threads_there_are_none() {
     });
 }
 
-/// Where a worker has the board, and how many words of it a job may use.
+/// Where a worker has the control page, and how many words of it a job may use.
 fn board() -> (*mut u32, usize) {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let ranges = maps.lines().filter(|line| line.contains("memfd:parfork") && line.contains("rw-s")).map(|line| {
@@ -284,11 +284,11 @@ fn board() -> (*mut u32, usize) {
         [start, end].map(|text| usize::from_str_radix(text, 16).unwrap())
     });
     let [start, end] = ranges.max_by_key(|[start, end]| end - start).unwrap();
-    assert!(end - start >= 1 << 29, "no array is as large as the board");
+    assert!(end - start >= 1 << 29, "no array is as large as the control page");
     (start as *mut u32, (3 << 20) / 4)
 }
 
-/// What is written over the board: zeros, ones, the same odd number, noise.
+/// What is written over the control page: zeros, ones, the same odd number, noise.
 fn scribble(kind: u64, words: usize) {
     let (board, most) = board();
     let mut noise = kind;
@@ -297,11 +297,11 @@ fn scribble(kind: u64, words: usize) {
         let value = match kind {
             0 => 0,
             1 => u32::MAX,
-            // Not 5: that is what the journal says of a slice which worker 1 has done, and who writes that is believed.
+            // Not 5: that is what the slice table says of a slice which worker 1 has done, and who writes that is believed.
             2 => 0x5555_5555,
             _ => (noise >> 33) as u32,
         };
-        // SAFETY: none: the board is the library's, which must bear this.
+        // SAFETY: none: the control page is the library's, which must bear this.
         unsafe { board.wrapping_add(word).write_volatile(value) };
     }
 }
@@ -349,7 +349,7 @@ pub(crate) fn whoever_scribbles_on_the_board_hangs_nobody() {
     }
 }
 
-/// The fork_server looks up twice a second and takes what it finds for an order.
+/// The fork server looks up twice a second and takes what it finds for an order.
 pub(crate) fn an_order_that_nobody_gave_brings_no_second_worker_of_a_rank() {
     nothing_left(|| {
         let mut crew = start(2);

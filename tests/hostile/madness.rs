@@ -197,10 +197,10 @@ pub(crate) fn untold(words: [u64; 9]) -> (u32, Madness, Deed) {
 /// How many of the first words are written over.
 const FIRST: usize = 1 << 14;
 
-/// How many words are written over from the journal on.
+/// How many words are written over from the slice table on.
 const AFTER: usize = 4096;
 
-/// Which words are written over: the first, and those of the journal and what follows it. A crew's page is large and mostly without
+/// Which words are written over: the first, and those of the slice table and what follows it. A crew's page is large and mostly without
 /// memory, which looking there would make.
 fn spots() -> Vec<usize> {
     let journal = states() / 4;

@@ -212,8 +212,8 @@ fn recorded_jobs() {
                 .deadline(mad.patience());
             let done = job.run(|w, slice| work(w, Some(mad), deed, slice))?;
             let record = done.report().record().expect("it was recorded");
-            // Whatever the tapes say, the views are made.
-            assert!(record.lanes().len() + record.json().len() + record.summary(80).len() > 0);
+            // Whatever the event logs say, the views are made.
+            assert!(record.timelines().len() + record.json().len() + record.summary(80).len() > 0);
             Ok(done)
         })
     });
@@ -390,7 +390,7 @@ fn what_a_crew_was_not_told_it_does_not_do() {
     println!("{right_ones} right, {errors} errors");
 }
 
-/// Turns bits of what is told, which stands after the journal, or of the head of the page, for ever.
+/// Turns bits of what is told, which stands after the slice table, or of the head of the page, for ever.
 fn write_on(place: u64, seed: u64) {
     let (words, mut chance) = (madness::page(), Chance::new(seed + 1));
     let told = madness::states() / 4 + 4 * SLICES;

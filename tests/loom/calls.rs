@@ -20,7 +20,7 @@ pub const MODELS: &[Model] = models![
     one_dies_and_the_other_has_come_to_the_end,
 ];
 
-/// What is on a board, a bill of one number, and what each of two workers makes of it.
+/// What is on a control page, a descriptor of one number, and what each of two workers makes of it.
 struct Place {
     doorbell: Doorbell,
     job: AtomicU64,

@@ -1,4 +1,4 @@
-//! Barrier, end, call, dealer, journal and the fork server's word, the files of `src/sync` themselves, in every order in which two
+//! Barrier, end, call, dealer, slice table and the fork server's word, the files of `src/sync` themselves, in every order in which two
 //! and three participants can be
 //! interrupted, with a death before every step that one of them takes.
 //!

@@ -1,4 +1,4 @@
-//! Dealer, journal and end together, as the engine of processes uses them: each slice is dealt once, what is *done* is
+//! Dealer, slice table and end together, as the engine of processes uses them: each slice is dealt once, what is *done* is
 //! there with its answer, and what a dead worker left is found missing.
 #![allow(unsafe_code)]
 
@@ -27,7 +27,7 @@ fn schedules() -> impl Iterator<Item = Schedule> {
     ["dynamic", "dynamic=2", "guided"].into_iter().map(|name| name.parse().unwrap())
 }
 
-/// The words of a board, and the cells of an array that is one cell a slice.
+/// The words of a control page, and the cells of an array that is one cell a slice.
 struct Job {
     end: End,
     arrivals: [Arrival; 2],
@@ -134,7 +134,7 @@ fn a_death_deals_no_slice_twice() {
     }
 }
 
-/// The coordinator looks at the journal while a worker that may die works.
+/// The coordinator looks at the slice table while a worker that may die works.
 fn done_means_cells_and_answer_are_there() {
     at_every_step(None, |steps| {
         let job = Job::new(2);

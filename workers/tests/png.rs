@@ -160,7 +160,7 @@ fn every_kind_of_png_is_read_as_the_standard_means_it() {
         for (width, height) in [(1, 1), (2, 5), (3, 3), (5, 2), (9, 13), (33, 27)] {
             let pixel = |y: usize, x: usize| {
                 let sample =
-                    |c| (y * 7919 + x * 104_729 + c * 1_299_709) * (y + x + 1) >> 3 & ((1_usize << kind.depth) - 1);
+                    |c| ((y * 7919 + x * 104_729 + c * 1_299_709) * (y + x + 1)) >> 3 & ((1_usize << kind.depth) - 1);
                 (0..kind.channels).map(|c| sample(c) as u16).collect::<Vec<u16>>()
             };
             fs::write(&path, kind.png(width, height, pixel)).unwrap();

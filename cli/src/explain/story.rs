@@ -87,9 +87,9 @@ impl Tale<'_> {
     }
 
     fn job(&mut self) {
-        self.title("The job begins: a board, and two forks");
+        self.title("The job begins: a control page, and two forks");
         self.say(
-            "The board is a third piece of shared memory: which slice is free, taken or done, who is alive, the barriers. Then the \
+            "The control page is a third piece of shared memory: which slice is free, taken or done, who is alive, the barriers. Then the \
              coordinator forks. A worker is a copy of it, but of A and B it finds nothing: MADV_DONTFORK has kept them out.",
         );
         let all = self.of_coordinator(act::JOB, act::GATHER);
@@ -152,7 +152,7 @@ impl Tale<'_> {
     fn met(&mut self) {
         self.title("They meet at a barrier");
         self.say(
-            "The barrier is a word on the board. Who comes counts itself in, the last one lets all go; who has to wait looks at the word \
+            "The barrier is a word on the control page. Who comes counts itself in, the last one lets all go; who has to wait looks at the word \
              for a while and then sleeps until the kernel is told to wake it (futex).",
         );
         for rank in 0..WORKERS {
@@ -169,7 +169,7 @@ impl Tale<'_> {
     fn ended(&mut self) {
         self.title("The workers are done and end");
         self.say(
-            "Each has marked its slice as done on the board and comes to a last barrier, where the coordinator waits for them, or for \
+            "Each has marked its slice as done on the control page and comes to a last barrier, where the coordinator waits for them, or for \
              the death of one. Then they are no longer needed: they leave, or are ended, whichever comes first.",
         );
         for rank in 0..WORKERS {

@@ -27,7 +27,7 @@ pub fn gloss(call: &Call, facts: &Facts) -> Option<&'static str> {
     let text = call.to_string();
     let has = |word: &str| text.contains(word);
     Some(match call.name.as_str() {
-        "memfd_create" if has("board") => "the board has a name by which `parfork top` finds it",
+        "memfd_create" if has("board") => "the control page has a name by which `parfork top` finds it",
         "memfd_create" => "a file in memory, with no name in any folder; here is its descriptor",
         "ftruncate" => "so long it is",
         "fcntl" if has("F_ADD_SEALS") => {

@@ -42,7 +42,7 @@ impl Job<'_> {
             let what = if stretch.what == Activity::Attending { "attend" } else { "serial" };
             events.push(self.slice(COORDINATOR, &stretch.what.words(), what, stretch.begin, stretch.end, json!({})));
         }
-        for (rank, lane) in record.lanes().into_iter().enumerate() {
+        for (rank, lane) in record.timelines().into_iter().enumerate() {
             let pids: Vec<String> = record.workers[rank].lives.iter().map(|life| life.pid.to_string()).collect();
             events.push(self.name("thread_name", rank + 1, &format!("worker {rank} (pid {})", pids.join(", then "))));
             for piece in lane.iter().filter(|piece| piece.attempt.is_none()) {

@@ -66,7 +66,7 @@ pub fn all(look: &Look) -> String {
         workers(job, &all, WIDTH).iter().for_each(|line| text.extend([line, "\n"]));
     }
     for (pid, reason) in &look.unreadable {
-        text.push_str(&format!("the board of process {pid} cannot be read: {reason}\n"));
+        text.push_str(&format!("the control page of process {pid} cannot be read: {reason}\n"));
     }
     text
 }

@@ -34,7 +34,7 @@ fn job(pid: u32, name: &str, workers: usize) -> Watched {
         elapsed: Duration::from_secs(60),
         shared: 11 << 20,
         workers: (0..workers).map(worker).collect(),
-        board: u64::from(pid),
+        page: u64::from(pid),
     }
 }
 
@@ -132,7 +132,9 @@ fn jobs_that_end_are_gone_and_nobody_is_left_to_kill() {
     let mut view = view(vec![job(4711, "one", 2)]);
     view.see(Look { jobs: vec![job(4800, "two", 1)], unreadable: vec![(7, "it is old".to_owned())] });
     let lines = drawn(&view, 80, 24);
-    assert!(lines[2].starts_with("> 4800") && lines.contains(&"the board of 7 cannot be read: it is old".to_owned()));
+    assert!(
+        lines[2].starts_with("> 4800") && lines.contains(&"the control page of 7 cannot be read: it is old".to_owned())
+    );
     view.see(Look::default());
     let lines = drawn(&view, 80, 24);
     assert!(lines[0] == "parfork top: no jobs" && lines[2] == "no jobs of this user run on this machine");

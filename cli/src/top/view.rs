@@ -192,7 +192,7 @@ impl View {
             lines.push(Line::from(table::cut("(start one in another terminal; it appears here)", width)));
         }
         for (pid, reason) in &self.look.unreadable {
-            lines.push(Line::from(table::cut(&format!("the board of {pid} cannot be read: {reason}"), width)));
+            lines.push(Line::from(table::cut(&format!("the control page of {pid} cannot be read: {reason}"), width)));
         }
         lines.truncate(height.saturating_sub(1));
         lines.resize(height.saturating_sub(1), Line::default());

@@ -1,4 +1,4 @@
-//! What workers who stay are told of a job: numbers on the board.
+//! What workers who stay are told of a job: numbers on the control page.
 //!
 //! They were forked before the job was known, so that nothing of it is in their memory but the program's code. Everything that
 //! they read is copied first and checked, and what it says of memory is asked of the kernel.
@@ -36,7 +36,7 @@ pub(super) struct JobDescriptor {
     pub(super) loans: Vec<LoanHandle>,
     /// For each output, if there are any.
     pub(super) restore_outputs: Vec<SegmentHandle>,
-    /// Of which job the journal is, if not of each that is called for by this bill.
+    /// Of which job the slice table is, if not of each that is called for by this descriptor.
     pub(super) slice_table: Option<sync::JobTag>,
     /// The arrays that may be lent again.
     pub(super) keep: Vec<u64>,
@@ -59,13 +59,13 @@ impl LoanHandle {
     }
 }
 
-/// What of a bill is not in work and round.
+/// What of a descriptor is not in work and round.
 pub(super) struct DescriptorParts<'b> {
     pub(super) body_fn: [u64; 2],
     pub(super) argument: &'b [u8],
     pub(super) split: Split,
     pub(super) keep: &'b BTreeSet<u64>,
-    /// Of which job the journal is, in its later rounds.
+    /// Of which job the slice table is, in its later rounds.
     pub(super) slice_table: Option<sync::JobTag>,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn write(
     round: &Round,
     more: DescriptorParts<'_>,
 ) -> Result<()> {
-    let Layout { workers, slices, loans, answer, log: log } = context.page.layout();
+    let Layout { workers, slices, loans, answer, log } = context.page.layout();
     let flags = [
         (TIMED, context.timed),
         (MEASURE_MEMORY, context.measure_memory),
@@ -152,7 +152,7 @@ impl JobDescriptor {
         let mut words = Words(words);
         let (body_fn, flags) = (words.several()?, words.next()?);
         let [workers, slices, loans, answer, log] = words.several()?.map(|number| number as usize);
-        let layout = Layout { workers, slices, loans, answer, log: log };
+        let layout = Layout { workers, slices, loans, answer, log };
         let split = Split::of_words(words.several()?)?;
         let schedule = Schedule::of_word(words.next()?);
         let (dealt, processes) = (words.one()?, words.one()?);

@@ -1,7 +1,7 @@
 //! Workers who stay between jobs, as the coordinator has them.
 //!
-//! They are forked by a fork_server, one process of one thread that was itself forked when the crew was started. A job is told to
-//! them by a bill on the board (`descriptor.rs`) and a call; they map what they do not have yet (`mapping_cache.rs`), labour, come to the end
+//! They are forked by a fork server, one process of one thread that was itself forked when the crew was started. A job is told to
+//! them by a descriptor on the control page (`descriptor.rs`) and a call; they map what they do not have yet (`mapping_cache.rs`), labour, come to the end
 //! barrier and wait for the next call (`persistent_worker.rs`). When one dies, or a job fails, all are ended and the next job has new ones: a
 //! worker that has been in a job that failed may be anywhere.
 
@@ -60,7 +60,7 @@ pub(crate) struct WorkerPool {
     next: Vec<u64>,
     /// The tag of what was told last.
     tag: u64,
-    /// Of which job the journal is.
+    /// Of which job the slice table is.
     slice_table: Option<JobTag>,
     /// The arrays that workers may have mapped.
     known: BTreeSet<u64>,
@@ -79,7 +79,7 @@ impl WorkerPool {
     /// Forks so many workers, whenever `may_fork` says yes, of at most as many as `most` there will ever be.
     ///
     /// # Errors
-    /// If there is no memory for the board, or the system makes fewer processes.
+    /// If there is no memory for the control page, or the system makes fewer processes.
     ///
     /// # Safety
     /// As for [`child::spawn`], whenever `may_fork` says yes.
@@ -155,7 +155,7 @@ impl WorkerPool {
         }
     }
 
-    /// The board as it is laid out for a job.
+    /// The control page as it is laid out for a job.
     pub(crate) fn page(&self, layout: Layout) -> Result<ControlPage> {
         self.page.laid_out(layout)
     }
@@ -264,7 +264,7 @@ impl WorkerPool {
             context.page.clear_for_next_job();
         }
         let head = context.page.head();
-        // Release: who hears of the job finds journal and bill ready.
+        // Release: who hears of the job finds slice table and descriptor ready.
         head.job.store(self.job, Ordering::Release);
         head.call.ring();
         Ok(())
@@ -319,7 +319,7 @@ impl WorkerSource for AtCrewJob<'_> {
             let sleep = |word: &AtomicU32, expected, until| meeting.borrow_mut().sleep(word, expected, until);
             let worker_memory = WorkerMemory::of_coordinator(context.loans, Some(&sleep));
             // SAFETY: the arrays' own addresses in this process, writable; the last rank is nobody else's. What is lent for
-            // reading is only viewed for reading. How it ended is on the board.
+            // reading is only viewed for reading. How it ended is on the control page.
             #[allow(unsafe_code)]
             let done = unsafe { runner.run_slices(context, round, own, &worker_memory) };
             if let Ok(digest) = done {
@@ -383,7 +383,7 @@ unsafe fn open_fork_server(page: &ControlPage, worker_config: WorkerConfig, cpus
                 held.wait();
                 persistent_worker::worker_main(init)
             };
-            // SAFETY: the fork_server has one thread.
+            // SAFETY: the fork server has one thread.
             let Ok(child) = (unsafe { child::spawn(life) }) else { break };
             page.slots()[rank].enter(child.pid());
             worker_set.add(child);

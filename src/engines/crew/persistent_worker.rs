@@ -39,6 +39,7 @@ pub(super) fn worker_main(init: WorkerInit<'_>) -> i32 {
     let mut worker = PersistentWorker {
         page,
         rank,
+        pid: std::process::id(),
         cpus,
         waiter,
         cache: MappingCache::new(coordinator),
@@ -72,6 +73,7 @@ pub(super) fn worker_main(init: WorkerInit<'_>) -> i32 {
 struct PersistentWorker<'b> {
     page: &'b ControlPage,
     rank: usize,
+    pid: u32,
     cpus: usize,
     waiter: JobWaiter,
     cache: MappingCache,
@@ -85,7 +87,7 @@ impl PersistentWorker<'_> {
         self.waiter.wait_for_job(&head.call, &head.job);
     }
 
-    /// The bill of the last job; `None` if that job is over, for then it was without this worker.
+    /// The descriptor of the last job; `None` if that job is over, for then it was without this worker.
     fn read(&self) -> Result<Option<(Posted, JobDescriptor)>> {
         let damaged = || {
             let what = "what the workers of a crew are told to do is not what the coordinator wrote".to_owned();
@@ -97,7 +99,7 @@ impl PersistentWorker<'_> {
         Ok(Some((posted, descriptor)))
     }
 
-    /// Works on a job, if it has part in it, and on those after it as long as they are told by the same bill; listens for
+    /// Works on a job, if it has part in it, and on those after it as long as they are told by the same descriptor; listens for
     /// the next one.
     fn serve(&mut self, descriptor: &JobDescriptor, posted: &Posted) -> Result<Result<(), Stopped>> {
         self.cache.keep_only(&descriptor.keep);
@@ -148,7 +150,7 @@ impl PersistentWorker<'_> {
         let mut done = Ok(());
         // SAFETY: the coordinator, of whose program this process is a copy, wrote the address of a tender there.
         let body_fn = unsafe { BodyFn::at(descriptor.body_fn) };
-        // Again and again, until there is another bill; once if what is mapped is for this job alone.
+        // Again and again, until there is another descriptor; once if what is mapped is for this job alone.
         let mut at_work = |runner: &dyn RunSlices| {
             while let Some(at) = &worker_memory {
                 page.keys().set_job(descriptor.slice_table.unwrap_or(JobTag { call: waiter.job(), tag: posted.tag }));
@@ -156,7 +158,7 @@ impl PersistentWorker<'_> {
                 if can_part {
                     apart.keep(&page, waiter.job(), self.rank, descriptor.dealt);
                 }
-                let digest = match self::work_once(&context, &round, self.rank, at, runner)? {
+                let digest = match self::work_once(&context, &round, self.rank, self.pid, at, runner)? {
                     Ok(digest) => digest,
                     Err(stopped) => {
                         done = Err(stopped);
@@ -186,16 +188,17 @@ fn work_once(
     context: &JobContext<'_>,
     round: &Round,
     rank: usize,
+    pid: u32,
     worker_memory: &WorkerMemory<'_>,
     runner: &dyn RunSlices,
 ) -> Result<Result<WorkDigest, Stopped>> {
-    context.page.note(rank, Event::Born { pid: std::process::id() });
+    context.page.note(rank, Event::Born { pid });
     context.page.slots()[rank].begin_job(context.timed.then(|| context.page.clock()));
     if let Some(limit) = context.memory_limit {
         let private = limit.saturating_add(context.protection.private_bytes(context.loans) as u64);
         limits::limit_private_memory(Some(private)).map_err(Error::system("limit a worker's memory"))?;
     }
-    // SAFETY: mapped with the access that each loan asks for until the desk is dropped, and told of by the coordinator, whose
+    // SAFETY: mapped with the access that each loan asks for until the worker's memory is dropped, and told of by the coordinator, whose
     // loans are of the types of this labour; each rank is one process.
     let done = unsafe { runner.run_slices(context, round, rank, worker_memory) };
     if context.memory_limit.is_some() {

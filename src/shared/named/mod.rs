@@ -9,15 +9,15 @@
 //! # let name = format!("doc-{}", std::process::id());
 //! # let name = name.as_str();
 //! // In one program: gone when `plate` is dropped, unless it is kept.
-//! let mut plate = Shared::<f32, _>::create(name).zeros((480, 640))?;
-//! let mut held = plate.write()?;
+//! let mut header = Shared::<f32, _>::create(name).zeros((480, 640))?;
+//! let mut held = header.write()?;
 //! parfork::fork(2, &mut held, |_, mut slice| slice.fill(1.5))?;
 //! held.publish()?;
 //!
 //! // In another: read-only, by whoever may.
-//! let mut plate = Shared::<f32, ndarray::Ix2>::attach(name)?;
-//! plate.wait_past(0, Wait::new())?;
-//! let held = plate.read()?;
+//! let mut header = Shared::<f32, ndarray::Ix2>::attach(name)?;
+//! header.wait_past(0, Wait::new())?;
+//! let held = header.read()?;
 //! assert_eq!(held.view().sum(), 480.0 * 640.0 * 1.5);
 //! # Ok::<(), parfork::Error>(())
 //! ```

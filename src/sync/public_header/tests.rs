@@ -69,7 +69,7 @@ fn other_versions_and_sizes_are_refused() {
     for huge in [6, 1 << 20, 1 << 40, u64::MAX] {
         for word in 0..5 {
             let seen = with(offset_of!(PublicHeader, layout) + 8 * word, huge);
-            // More than 5 slices may fit the page that the board is on; all else cannot be.
+            // More than 5 slices may fit the page that the control page is on; all else cannot be.
             assert!(
                 matches!(seen, Err(Unreadable::Absurd(_)) | Ok(_)) && (huge == 6 || seen.is_err()),
                 "{word} {huge}"

@@ -23,7 +23,7 @@ const TICKS: usize = 5;
 
 /// Writes the figure.
 pub(super) fn write(record: &Record, html: &mut String) {
-    let lanes = record.lanes();
+    let lanes = record.timelines();
     let shown = lanes.len().min(MOST_LANES);
     let most = (MOST_PIECES / shown.max(1)).clamp(*PIECES.start(), *PIECES.end());
     let _ = write!(
