@@ -358,7 +358,7 @@ pub(crate) fn what_is_there_can_be_listed_with_its_holders() {
     held.view_mut()[[0, 0]] = 7;
     let info = named::info("b").unwrap();
     assert_eq!((info.dtype.as_str(), &info.shape[..], info.order), ("<i2", &[300, 20][..], Order::F));
-    assert_eq!((info.bytes, info.kept, &info.fate, info.mode), (12000, false, &Liveness::Alive, 0o600));
+    assert_eq!((info.bytes, info.kept, &info.liveness, info.mode), (12000, false, &Liveness::Alive, 0o600));
     assert_eq!((info.locked, info.unfinished, info.generation), (Some(true), false, 0));
     assert_eq!((info.owner.pid, info.owner.uid), (std::process::id(), nix::unistd::geteuid().as_raw()));
     let holders = info.holders().unwrap();
