@@ -24,10 +24,10 @@ pub use chance::{Chance, Seeds, Target};
 /// Every target: its name, what it does with bytes, and what to begin with.
 pub const TARGETS: &[(&str, Target, Seeds)] = &[
     ("npy", npy, npy_seeds),
-    ("board", page, board_seeds),
-    ("tapes", tapes, tapes_seeds),
-    ("bill", bill, bill_seeds),
-    ("words", words, words_seeds),
+    ("control_page", control_page, control_page_seeds),
+    ("event_logs", event_logs, event_logs_seeds),
+    ("descriptor", descriptor, descriptor_seeds),
+    ("exit_messages", exit_messages, exit_messages_seeds),
     ("segment", segment, segment_seeds),
     ("manifest", manifest, manifest_seeds),
     ("lines", lines, lines_seeds),
@@ -97,7 +97,7 @@ impl Bytes for Frozen<'_> {
 }
 
 /// A control page as `parfork top` reads it.
-fn page(bytes: &[u8]) {
+fn control_page(bytes: &[u8]) {
     let _ = snapshot(&Frozen(bytes));
 }
 
@@ -153,7 +153,7 @@ fn lines_seeds() -> Vec<Vec<u8>> {
 const LAYOUT: Layout = Layout { workers: 3, slices: 5, loans: 1, answer: 8, log: 64 };
 
 /// A control page on which something has been done, and its bytes.
-fn used_board() -> (ControlPage, Vec<u8>) {
+fn used_page() -> (ControlPage, Vec<u8>) {
     let page = ControlPage::new(LAYOUT).unwrap_or_else(|error| panic!("{error}"));
     let (began, name) = (std::time::Instant::now(), Some("a job"));
     let (engine, schedule) = (Engine::Processes, Schedule::Guided);
@@ -171,15 +171,15 @@ fn used_board() -> (ControlPage, Vec<u8>) {
     (page, bytes)
 }
 
-fn board_seeds() -> Vec<Vec<u8>> {
-    vec![used_board().1]
+fn control_page_seeds() -> Vec<Vec<u8>> {
+    vec![used_page().1]
 }
 
 /// A control page that a worker has written over, as its coordinator reads it after the job: slice table, slots, and the event logs with all that
 /// is made of them.
-fn tapes(bytes: &[u8]) {
+fn event_logs(bytes: &[u8]) {
     thread_local! {
-        static BOARD: ControlPage = used_board().0;
+        static BOARD: ControlPage = used_page().0;
     }
     BOARD.with(|page| {
         page.overwrite(bytes);
@@ -192,30 +192,30 @@ fn tapes(bytes: &[u8]) {
     });
 }
 
-fn tapes_seeds() -> Vec<Vec<u8>> {
-    board_seeds()
+fn event_logs_seeds() -> Vec<Vec<u8>> {
+    control_page_seeds()
 }
 
 /// A descriptor as a crew's worker reads it.
-fn bill(bytes: &[u8]) {
+fn descriptor(bytes: &[u8]) {
     let words: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
     engines::read_bill(&words);
 }
 
-fn bill_seeds() -> Vec<Vec<u8>> {
+fn descriptor_seeds() -> Vec<Vec<u8>> {
     let small = |count: u64| (0..count).flat_map(|word| (word % 5).to_le_bytes()).collect();
     vec![small(40), small(80), vec![0; 400]]
 }
 
 /// What is typed or told as text: splits, schedules, engines.
-fn words(bytes: &[u8]) {
+fn exit_messages(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let _ = text.parse::<Split>().map(|split| split.to_string().parse::<Split>().map(|again| assert_eq!(again, split)));
     let _ = text.parse::<Schedule>().map(|schedule| assert_eq!(schedule.to_string().parse(), Ok(schedule)));
     let _ = text.parse::<Engine>();
 }
 
-fn words_seeds() -> Vec<Vec<u8>> {
+fn exit_messages_seeds() -> Vec<Vec<u8>> {
     let words = ["rows", "cols=64", "tiles=16x32", "dynamic=7", "guided"];
     words.into_iter().map(|word| word.as_bytes().to_vec()).collect()
 }
