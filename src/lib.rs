@@ -116,3 +116,8 @@ mod readme {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/segments.md")]
 mod segments {}
+
+/// And that of the page on the library.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/library.md")]
+mod library {}

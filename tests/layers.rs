@@ -13,7 +13,7 @@ const PACKAGES: &[(&str, &str)] = &[("parfork", "src"), ("parfork_workers", "wor
 const LAYERS: &[&[&str]] = &[
     &["sys", "slices", "engine", "json"],
     &["error"],
-    &["stop", "sandbox"],
+    &["cancel", "sandbox"],
     &["shared"],
     &["sync"],
     &["process", "lend", "worker", "watch"],
@@ -33,7 +33,7 @@ const LAYERS: &[&[&str]] = &[
 
 /// Those of `parfork-workers`.
 const WORKERS_LAYERS: &[&[&str]] =
-    &[&["sys", "told"], &["filter", "mandelbrot", "matmul", "picture", "reduce"], &["fuzzing"], &["lib"]];
+    &[&["sys", "text_arg"], &["filter", "mandelbrot", "matmul", "picture", "reduce"], &["fuzzing"], &["lib"]];
 
 /// No file is longer: what wants a table of contents wants to be two.
 const MOST_LINES: usize = 400;

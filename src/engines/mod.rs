@@ -9,6 +9,7 @@ mod job_context;
 mod ledger;
 mod processes;
 mod retry_tracker;
+mod run_slices;
 mod serial;
 mod stall_detector;
 mod supervise;
@@ -20,9 +21,10 @@ mod worker_memory;
 
 pub(crate) use crew::{BodyFn, CrewJob, WorkerPool};
 pub use job_context::Progress;
-pub(crate) use job_context::{Body, JobContext, Programs, RunSlices, Supervision, WorkerConfig};
+pub(crate) use job_context::{JobContext, Supervision, WorkerConfig};
 pub(crate) use ledger::Ledger;
 pub(crate) use processes::{run_alone, run_in_threaded_process};
+pub(crate) use run_slices::{Body, Programs, RunSlices};
 pub(crate) use worker_memory::OutputProtection;
 
 use crate::engine::Engine;

@@ -4,9 +4,10 @@
 //! slices that dead workers left. Worker: attaches what was lent, labours, says that it has come to the end, leaves when it
 //! may.
 
-use super::job_context::{JobContext, Round, RunSlices, Supervision};
+use super::job_context::{JobContext, Round, Supervision};
 use super::ledger::Left;
 use super::retry_tracker::RetryTracker;
+use super::run_slices::RunSlices;
 use super::supervise::supervise;
 use super::worker_main::{PreFork, worker_main};
 use crate::error::{Death, Error, Result};

@@ -1,6 +1,7 @@
 //! One worker, the calling thread.
 
-use super::job_context::{JobContext, RunSlices, Stopped, Supervision};
+use super::job_context::{JobContext, Supervision};
+use super::run_slices::{RunSlices, Stopped};
 use super::worker_memory::WorkerMemory;
 use crate::error::{Death, Result};
 use crate::sync::{EndedEarly, Event};

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
-use super::job_context::{JobContext, RunSlices, Stopped, Supervision};
+use super::job_context::{JobContext, Supervision};
+use super::run_slices::{RunSlices, Stopped};
 use super::worker_memory::WorkerMemory;
 use crate::error::{Death, Error, Result};
 use crate::sync::{EndedEarly, Event};

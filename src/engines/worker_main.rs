@@ -3,7 +3,8 @@
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
-use super::job_context::{JobContext, Round, RunSlices, Stopped, WorkerConfig, note_panic};
+use super::job_context::{JobContext, Round, WorkerConfig};
+use super::run_slices::{RunSlices, Stopped, note_panic};
 use super::worker_memory::WorkerMemory;
 use crate::error::{Error, Result};
 use crate::sandbox::Confinement;

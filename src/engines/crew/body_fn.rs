@@ -3,7 +3,7 @@
 
 use bytemuck::Pod;
 
-use super::super::job_context::{Body, RunSlices};
+use super::super::run_slices::{Body, RunSlices};
 use crate::answer::Answer;
 use crate::error::Result;
 use crate::lend::Lend;

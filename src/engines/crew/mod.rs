@@ -19,8 +19,9 @@ use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::job_context::{JobContext, Round, RunSlices, Supervision, WorkerConfig};
+use super::job_context::{JobContext, Round, Supervision, WorkerConfig};
 use super::processes::{WorkerSource, run_rounds};
+use super::run_slices::RunSlices;
 use super::supervise::AtBarrier;
 use super::worker_main::PreFork;
 use super::worker_memory::WorkerMemory;

@@ -3,7 +3,8 @@
 
 use std::ptr::NonNull;
 
-use super::super::job_context::{JobContext, Round, RunSlices, Stopped, WorkerConfig};
+use super::super::job_context::{JobContext, Round, WorkerConfig};
+use super::super::run_slices::{RunSlices, Stopped};
 use super::super::worker_main::{PreFork, start_worker};
 use super::super::worker_memory::{OutputProtection, WorkerMemory};
 use super::body_fn::BodyFn;

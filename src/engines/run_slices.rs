@@ -1,0 +1,214 @@
+//! What workers run: the loop that takes slices, and the body that it calls for each.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::io;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use super::job_context::{JobContext, Round};
+use super::tracer::Tracer;
+use super::worker_memory::WorkerMemory;
+use crate::answer::Answer;
+use crate::cancel::CancelToken;
+use crate::error::Error;
+use crate::lend::Lend;
+use crate::report::Memory;
+use crate::sync::{ExitMessage, WorkDigest};
+use crate::sys::pidfd::Remaining;
+use crate::sys::{child, fork_stamp};
+use crate::worker::{Worker, leave_astray};
+
+/// Why a worker stopped before the slices ran out; details are on the control page.
+pub(crate) struct Stopped;
+
+thread_local! {
+    /// Where this thread's last panic was, as a worker's panic hook noted it.
+    static PANICKED_AT: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Notes where a panic on this thread happened, for the worker's last words.
+pub(crate) fn note_panic(location: String) {
+    PANICKED_AT.set(location);
+}
+
+/// What a worker does with its slices, whoever it is. Engines need to know no more of a body than this.
+#[allow(unsafe_code)]
+pub(crate) trait RunSlices {
+    /// Works as worker `rank` until no slices are left, with the loans on its `worker_memory`; what it has done.
+    ///
+    /// # Safety
+    /// The worker's memory is of the work's loans, those of the body's parts, and of this process; no other worker of this job has this
+    /// rank.
+    unsafe fn run_slices(
+        &self,
+        context: &JobContext<'_>,
+        round: &Round,
+        rank: usize,
+        worker_memory: &WorkerMemory<'_>,
+    ) -> Result<WorkDigest, Stopped>;
+
+    /// Other programs that workers hand their slices on to.
+    fn programs(&self) -> Option<&dyn Programs>;
+}
+
+/// Programs that workers hand their slices on to, each worker to its own.
+pub(crate) trait Programs: Sync {
+    /// In a worker that takes no more slices: lets its program leave. Memory that counts as the worker's.
+    fn dismiss(&self) -> Memory;
+
+    /// In the coordinator, when all workers of a round are gone: ends what those that died have left, for it may still write to
+    /// their slices. What cannot be ended.
+    fn end_left(&self) -> Vec<Remaining>;
+}
+
+/// A body, which gets parts of loans `L` and returns an `R`.
+pub(crate) struct Body<'b, L, R, B> {
+    body: B,
+    programs: Option<&'b dyn Programs>,
+    types: PhantomData<fn(L) -> R>,
+}
+
+impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R, B> {
+    pub(crate) fn new(body: B) -> Self {
+        Self { body, programs: None, types: PhantomData }
+    }
+
+    /// As [`new`](Self::new), of a body that hands slices on to programs.
+    pub(crate) fn with_programs(body: B, programs: &'b dyn Programs) -> Self {
+        Self { body, programs: Some(programs), types: PhantomData }
+    }
+
+    /// Lets the body work on one slice, which is to be put `back` first or not: its answer, and whether it has an undo copy; or the
+    /// last words of a worker that cannot go on.
+    ///
+    /// # Safety
+    /// As [`run_slices`](Labour::labour); the slice is this worker's.
+    #[allow(unsafe_code)]
+    unsafe fn work_on(
+        &self,
+        context: &JobContext<'_>,
+        rank: usize,
+        slice: usize,
+        back: bool,
+        worker_memory: &WorkerMemory<'_>,
+    ) -> Result<(R::Value, bool), ExitMessage> {
+        let region = context.grid.region(slice);
+        let refused =
+            |doing| move |error: io::Error| ExitMessage::BodyFailed { reason: Error::system(doing)(error).to_string() };
+        let saves = worker_memory.open(&region, back).map_err(refused("make a slice ready to be written"))?;
+        if saves && !context.page.note_saved(rank, slice) {
+            return Err(lost(slice));
+        }
+        // SAFETY: the caller vouches for the seats. Each slice is dealt once a round, slices are disjoint, and all workers
+        // of the round before are gone: this is the only part of it.
+        let part = unsafe { L::part(&mut worker_memory.seats().iter(), &region) };
+        let (in_step, spin_policy, timed) = (context.in_step(), context.spin_policy, context.timed);
+        let sleep = worker_memory.sleep();
+        let born = fork_stamp::current();
+        let worker = Worker { rank, region, page: context.page, in_step, spin_policy, timed, sleep, born };
+        let answered = catch_unwind(AssertUnwindSafe(|| (self.body)(&worker, part).into_answer()));
+        if !born.is_current() {
+            leave_astray();
+        }
+        let answer = match answered {
+            Ok(answer) => answer.map_err(|reason| ExitMessage::BodyFailed { reason })?,
+            Err(payload) => {
+                let message = message_of(&*payload);
+                // Its destructor is the body's code too, and may panic.
+                std::mem::forget(payload);
+                return Err(ExitMessage::Panicked { message, location: PANICKED_AT.take() });
+            }
+        };
+        worker_memory.close(&region).map_err(refused("publish a slice"))?;
+        Ok((answer, back || saves))
+    }
+}
+
+/// What a worker says that finds a slice not to be as it left it.
+fn lost(slice: usize) -> ExitMessage {
+    ExitMessage::Damaged { what: format!("slice {slice} was dealt to a worker and was not free, or no longer its own") }
+}
+
+#[allow(unsafe_code)]
+impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Body<'_, L, R, B> {
+    unsafe fn run_slices(
+        &self,
+        context: &JobContext<'_>,
+        round: &Round,
+        rank: usize,
+        worker_memory: &WorkerMemory<'_>,
+    ) -> Result<WorkDigest, Stopped> {
+        let page = context.page;
+        for (word, seat) in page.addresses(rank).iter().zip(worker_memory.seats()) {
+            word.store(seat.base.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
+        }
+        let (mut digest, mut began) = (WorkDigest::default(), Instant::now());
+        let mut notes = Tracer::begin(page, rank, worker_memory.whose(), began);
+        for run in (0..).map_while(|runs| round.dealer.deal(&page.head().dealt.0, rank, runs)) {
+            for slice in run.map(|number| round.slice(number)) {
+                let asked = context.stop.is_some_and(CancelToken::is_cancelled);
+                if asked {
+                    // On threads nobody else tells those who wait for this one at a meeting.
+                    page.give_up(None);
+                }
+                if asked || page.head().end.over().is_some() {
+                    child::flush_own_buffers();
+                    return Err(Stopped);
+                }
+                let taken = page.take(rank, slice, began);
+                notes.takes(slice, began);
+                let worked = match taken {
+                    // SAFETY: passed on to the caller; it was free, and is this worker's now.
+                    Some(back) => unsafe { self.work_on(context, rank, slice, back, worker_memory) },
+                    None => Err(lost(slice)),
+                };
+                // Also when the next one begins: reading the clock takes longer than to be dealt a slice.
+                let now = Instant::now();
+                let done = worked.and_then(|(answer, saved)| {
+                    let done = page.finish(rank, slice, saved, bytemuck::bytes_of(&answer), now - began);
+                    done.ok_or_else(|| lost(slice))
+                });
+                let words = match done {
+                    Ok(word) => {
+                        digest.add(word);
+                        notes.finishes(slice, now);
+                        began = now;
+                        continue;
+                    }
+                    Err(words) => words,
+                };
+                // The coordinator ends all workers of a job that fails.
+                child::flush_own_buffers();
+                page.slots()[rank].send_exit_message(&words);
+                if !(round.goes_on && matches!(words, ExitMessage::Panicked { .. })) {
+                    page.give_up(Some(rank));
+                }
+                return Err(Stopped);
+            }
+        }
+        notes.leaves(began);
+        child::flush_own_buffers();
+        // Whoever still waits for this worker at a meeting would wait for ever.
+        page.head().meeting.0.leave(rank);
+        let more = self.programs.map_or_else(Memory::default, Programs::dismiss);
+        notes.measures();
+        if context.measure_memory {
+            page.slots()[rank].note_memory(worker_memory.memory().and(&more));
+        }
+        notes.measured();
+        // The last thing that it may be late for.
+        page.slots()[rank].leave();
+        Ok(digest)
+    }
+
+    fn programs(&self) -> Option<&dyn Programs> {
+        self.programs
+    }
+}
+
+fn message_of(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".to_owned())
+}
