@@ -363,7 +363,7 @@ fn replacements_come_though_the_nursery_is_killed() {
     let begun = Page::new();
     let mut cells = Shared::<u64, _>::zeros(8).unwrap();
     let job = Job::new(&mut cells).workers(2).retries(1).body_overwrites().progress(|_, _| {
-        if let Some(fork_server) = child_named("parfork-fork_server") {
+        if let Some(fork_server) = child_named("parfork-server") {
             // SAFETY: a signal to a child of this process that has not been reaped.
             unsafe { libc::kill(fork_server, libc::SIGKILL) };
             begun[1].store(1, Ordering::Release);

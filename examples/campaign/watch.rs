@@ -316,7 +316,7 @@ fn children(parent: u32) -> Vec<u32> {
 
 /// Whether this process forks replacements of workers.
 fn is_nursery(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "parfork-nursery")
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "parfork-server")
 }
 
 /// The living processes that carry the tag.

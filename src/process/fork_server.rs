@@ -180,7 +180,7 @@ impl Drop for ForkServer {
 
 /// The fork server's own life.
 fn serve(page: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut WorkerSet, MailboxLock<'_>)) -> i32 {
-    child::name("parfork-nursery");
+    child::name("parfork-server");
     let post = &page.head().fork_server.0;
     post.lock.acquire();
     let (mut served, mut worker_set) = (0, WorkerSet::new(page));

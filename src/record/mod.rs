@@ -216,7 +216,7 @@ pub enum Activity {
         rank: usize,
     },
     /// It makes the process that would make replacements.
-    OpeningNursery,
+    OpeningForkServer,
     /// It calls workers who stay.
     Calling,
     /// It works itself.
@@ -248,7 +248,7 @@ impl Activity {
         match self {
             Self::Preparing => "get ready".to_owned(),
             Self::Forking { rank } => format!("fork worker {rank}"),
-            Self::OpeningNursery => "fork the nursery".to_owned(),
+            Self::OpeningForkServer => "fork the fork server".to_owned(),
             Self::Calling => "call".to_owned(),
             Self::Working => "work".to_owned(),
             Self::Attending => "wait for workers".to_owned(),

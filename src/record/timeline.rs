@@ -156,7 +156,7 @@ pub(super) fn scenes(record: &Record) -> Vec<Scene> {
         let more_rounds = record.coordinator[at..].iter().skip(1).any(|later| later.what == Activity::Preparing);
         match stretch.what {
             Activity::Preparing => push(stretch.begin, stretch.end, What::Serial),
-            Activity::Forking { .. } | Activity::OpeningNursery | Activity::Calling => {
+            Activity::Forking { .. } | Activity::OpeningForkServer | Activity::Calling => {
                 push(stretch.begin, stretch.end, What::Making)
             }
             Activity::Ending if more_rounds => push(stretch.begin, stretch.end, What::Serial),

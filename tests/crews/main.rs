@@ -132,7 +132,7 @@ fn is_sound(crew: &mut Crew) {
 /// The process that forks a crew's workers.
 fn fork_server() -> u32 {
     let nurseries: Vec<_> =
-        children(std::process::id()).into_iter().filter(|&pid| name(pid) == "parfork-fork_server").collect();
+        children(std::process::id()).into_iter().filter(|&pid| name(pid) == "parfork-server").collect();
     let [fork_server] = nurseries[..] else { panic!("not one fork_server: {nurseries:?}") };
     fork_server
 }

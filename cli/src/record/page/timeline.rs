@@ -128,7 +128,7 @@ fn coordinator(record: &Record, html: &mut String) {
     for stretch in &record.coordinator {
         let part = match stretch.what {
             Activity::Preparing => Part::Serial,
-            Activity::Forking { .. } | Activity::OpeningNursery | Activity::Calling => Part::StartUp,
+            Activity::Forking { .. } | Activity::OpeningForkServer | Activity::Calling => Part::StartUp,
             Activity::Working => Part::Computing,
             Activity::Attending => Part::Barrier,
             Activity::Ending => Part::End,
