@@ -7,7 +7,7 @@ use crate::sys::{futex, signals};
 
 pub use crate::sys::signals::SignalGuard;
 
-/// A request to stop, which jobs look at that were given it with [`Job::cancel_token`](crate::Job::stop).
+/// A request to stop, which jobs look at that were given it with [`Job::cancel_token`](crate::Job::cancel_token).
 ///
 /// ```
 /// use parfork::{Error, Job, Shared, CancelToken};
@@ -68,7 +68,7 @@ impl CancelToken {
     }
 
     /// While what it returns lives, the first such signal is only a request, also when no job runs: for programs that have
-    /// something of their own to tidy up (a terminal, a file) and look at [`is_cancelled`](Self::asked) now and then.
+    /// something of their own to tidy up (a terminal, a file) and look at [`is_cancelled`](Self::is_cancelled) now and then.
     pub fn hold() -> SignalGuard {
         SignalGuard::new()
     }

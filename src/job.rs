@@ -111,9 +111,9 @@ impl<'p, L: Lend> Job<'p, L> {
     /// and the error names it. By default 0: the first death ends the job.
     ///
     /// A dead worker may have written part of its slice. So a job that lends outputs must say why that does not matter:
-    /// [`body_overwrites`](Self::overwrites) or [`restore_outputs`](Self::restore_outputs).
+    /// [`body_overwrites`](Self::body_overwrites) or [`restore_outputs`](Self::restore_outputs).
     ///
-    /// Nothing is tried again in jobs whose workers can [`barrier`](Worker::meet) (see
+    /// Nothing is tried again in jobs whose workers can [`barrier`](Worker::barrier) (see
     /// [`continue_after_death`](Self::continue_after_death) for those), nor when a body returns an error.
     pub fn retries(mut self, retries: u32) -> Self {
         self.settings.retries = retries;
@@ -142,7 +142,7 @@ impl<'p, L: Lend> Job<'p, L> {
         self
     }
 
-    /// Lets processes that [`barrier`](Worker::meet) go on when one of them dies: it is taken off every meeting, whether it had
+    /// Lets processes that [`barrier`](Worker::barrier) go on when one of them dies: it is taken off every meeting, whether it had
     /// come or not, and the others meet without it. When they have finished, the job ends with the error that names the dead
     /// ([`Error::WorkerDied`]), and what the others wrote is in place. By default they are all told instead, and the job ends.
     ///
@@ -188,7 +188,7 @@ impl<'p, L: Lend> Job<'p, L> {
 
     /// Kills a worker that takes longer than this for one slice, whether it runs in circles, was stopped or waits in a system
     /// call; it then counts as dead. Time in
-    /// which it waits for others at a [meeting](Worker::meet) does not count; the clock starts anew after each.
+    /// which it waits for others at a [meeting](Worker::barrier) does not count; the clock starts anew after each.
     ///
     /// Only for processes: nothing can end a thread in the middle of a slice.
     pub fn slice_deadline(mut self, deadline: Duration) -> Self {

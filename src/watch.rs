@@ -102,7 +102,7 @@ pub struct WatchedWorker {
 pub enum State {
     /// It works on a slice.
     Working,
-    /// It waits for others in the middle of one ([`Worker::barrier`](crate::Worker::meet)).
+    /// It waits for others in the middle of one ([`Worker::barrier`](crate::Worker::barrier)).
     Meeting,
     /// It is between two slices, or begins.
     Between,

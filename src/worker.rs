@@ -96,7 +96,7 @@ impl Worker<'_> {
     /// Waits so long at most until every worker of the job has come here.
     ///
     /// # Errors
-    /// As [`barrier`](Self::meet). If time is up, the error says who has not come, and the meeting is over for all workers and
+    /// As [`barrier`](Self::barrier). If time is up, the error says who has not come, and the meeting is over for all workers and
     /// for good: whoever has come is counted, and cannot be taken back without leaving the others in doubt who has met.
     pub fn barrier_timeout(&self, span: Duration) -> Result<()> {
         self.come(Some(span))

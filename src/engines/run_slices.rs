@@ -84,7 +84,7 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
     /// last words of a worker that cannot go on.
     ///
     /// # Safety
-    /// As [`run_slices`](Labour::labour); the slice is this worker's.
+    /// As [`run_slices`](RunSlices::run_slices); the slice is this worker's.
     #[allow(unsafe_code)]
     unsafe fn work_on(
         &self,

@@ -18,7 +18,7 @@ use crate::sys::file::{Bounded, Folder, permit_like, reserve, user};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::signals::SignalGuard;
 
-/// An output file that is not there until [`commit`](Self::land).
+/// An output file that is not there until [`commit`](Self::commit).
 ///
 /// It is a buffered [`Write`] and [`Seek`]. Dropped without output file, it leaves nothing, and an older file stays as it was.
 ///

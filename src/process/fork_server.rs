@@ -3,7 +3,7 @@
 //! It is forked when the job begins, while that is safe, sleeps, and has one thread for ever. An order is a number on the
 //! control page. The fork server forks the workers of the round, notes their pids and says done; the coordinator takes hold of them and
 //! says so, before which none is reaped, so that a pid means what it says, and none has anything to do with arrays
-//! ([`Held::wait`]). From then on the fork server reaps who dies and notes how it ended.
+//! ([`MailboxLock::wait`]). From then on the fork server reaps who dies and notes how it ended.
 //!
 //! Should it die itself, its workers die with it. Those that the coordinator holds are waited for; those that it does not hold
 //! have attached nothing, and leave.
@@ -60,7 +60,7 @@ const ROUND: Duration = Duration::from_millis(10);
 
 impl ForkServer {
     /// Forks it. For each order it calls `bear` with an empty worker set to be filled, and with what each of these must
-    /// [wait](Held::wait) for before it attaches anything.
+    /// [wait](MailboxLock::wait) for before it attaches anything.
     ///
     /// # Safety
     /// As for [`child::spawn`].

@@ -124,7 +124,7 @@ impl SlotSnapshot {
 }
 
 impl WorkerSlot {
-    /// How many bytes it takes to [`snapshot`](Self::glimpse).
+    /// How many bytes it takes to [`snapshot`](Self::snapshot).
     pub(super) const GLIMPSED: usize = offset_of!(Self, exit_message);
 
     /// Reads a slot of which there are only bytes.

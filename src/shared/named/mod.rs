@@ -179,7 +179,7 @@ impl<T: Element, D: Dimension> Named<T, D> {
     /// Locks it for reading: many may at once. Waits for a writer; not for a dead one.
     ///
     /// # Errors
-    /// [`SegmentErrorKind::Unfinished`](crate::Trouble) if the last writer did not finish, [`SegmentErrorKind::CutOff`](crate::Trouble) if the file
+    /// [`SegmentErrorKind::Unfinished`](crate::SegmentErrorKind) if the last writer did not finish, [`SegmentErrorKind::CutOff`](crate::SegmentErrorKind) if the file
     /// is shorter than it was.
     pub fn read(&mut self) -> Result<ReadGuard<'_, T, D>> {
         self.read_within(Wait::new())
@@ -188,7 +188,7 @@ impl<T: Element, D: Dimension> Named<T, D> {
     /// As [`read`](Self::read), for as long as `wait` says.
     ///
     /// # Errors
-    /// Also [`SegmentErrorKind::Deadline`](crate::Trouble) and [`SegmentErrorKind::Stopped`](crate::Trouble).
+    /// Also [`SegmentErrorKind::Deadline`](crate::SegmentErrorKind) and [`SegmentErrorKind::Stopped`](crate::SegmentErrorKind).
     pub fn read_within(&mut self, wait: Wait<'_>) -> Result<ReadGuard<'_, T, D>> {
         self.acquire(Lock::Shared, wait)?;
         ReadGuard::new(self)
@@ -205,7 +205,7 @@ impl<T: Element, D: Dimension> Named<T, D> {
     /// As [`write`](Self::write), for as long as `wait` says.
     ///
     /// # Errors
-    /// Also [`SegmentErrorKind::Deadline`](crate::Trouble) and [`SegmentErrorKind::Stopped`](crate::Trouble).
+    /// Also [`SegmentErrorKind::Deadline`](crate::SegmentErrorKind) and [`SegmentErrorKind::Stopped`](crate::SegmentErrorKind).
     pub fn write_within(&mut self, wait: Wait<'_>) -> Result<WriteGuard<'_, T, D>> {
         self.acquire(Lock::Alone, wait)?;
         Ok(WriteGuard::new(self))
