@@ -15,7 +15,7 @@ pub use crate::sys::signals::SignalGuard;
 ///
 /// let mut cells = Shared::<u8, _>::zeros(1000)?;
 /// STOP.cancel(); // from another thread, a signal handler, ...
-/// let stopped = Job::new(&mut cells).workers(2).stop(&STOP).run(|_, mut slice| slice.fill(1));
+/// let stopped = Job::new(&mut cells).workers(2).cancel_token(&STOP).run(|_, mut slice| slice.fill(1));
 /// assert!(matches!(stopped, Err(Error::Stopped { signal: None, .. })));
 /// # Ok::<(), Error>(())
 /// ```
