@@ -2,6 +2,7 @@
 //! before they begin, with the reason.
 #![allow(unsafe_code)]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::cell::Cell;

@@ -1,6 +1,7 @@
 //! Jobs with bounds: on a slice's time, a worker's memory, what a worker may write; and jobs that are asked to stop.
 #![allow(unsafe_code)]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::io::BufRead;

@@ -2,6 +2,7 @@
 //! without the dead.
 #![allow(unsafe_code)]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::process::ExitCode;

@@ -3,6 +3,7 @@
 //! Every expected index is worked out here by hand, from the shape and the address that the body touches.
 #![allow(unsafe_code)]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::process::ExitCode;
@@ -345,11 +346,11 @@ fn scribble(input: ArrayView2<u64>) {
 
 fn the_function_is_named_with_its_line() {
     let line =
-        include_str!("witness.rs").lines().position(|line| line.ends_with("// the line that is named")).unwrap() + 1;
+        include_str!("main.rs").lines().position(|line| line.ends_with("// the line that is named")).unwrap() + 1;
     with_both(
         |input, _| scribble(input),
         |fault, text| {
-            let function = format!("scribble at tests/witness.rs:{line}");
+            let function = format!("scribble at tests/fault_handler/main.rs:{line}");
             assert_eq!(fault.function().as_deref(), Some(function.as_str()));
             assert!(text.contains(&format!("; in {function}) while it worked on slice 5 ")), "{text}");
         },
@@ -586,8 +587,11 @@ fn a_backtrace_comes_if_the_user_wants_it() {
     };
     assert_eq!(said("0"), "");
     let text = said("1");
-    assert!(text.starts_with("worker ") && text.contains(" panicked at tests/witness.rs:"), "{text}");
-    assert!(text.contains("the sixth\nstack backtrace:\n") && text.contains("witness::panic_in_a_worker"), "{text}");
+    assert!(text.starts_with("worker ") && text.contains(" panicked at tests/fault_handler/main.rs:"), "{text}");
+    assert!(
+        text.contains("the sixth\nstack backtrace:\n") && text.contains("fault_handler::panic_in_a_worker"),
+        "{text}"
+    );
 }
 
 /// A memory cgroup of the test's own, with this process in it.

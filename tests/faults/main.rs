@@ -2,6 +2,7 @@
 //! time, nothing left behind, and a process in which the next job works.
 #![allow(unsafe_code)]
 
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::ffi::c_int;
@@ -97,7 +98,7 @@ fn signalled(signal: c_int, words: &str) -> impl Fn(&Death, &str) {
     }
 }
 
-/// `tests/fault_handler.rs` looks at what is said of faults; here it is that the end is what it is.
+/// `tests/fault_handler/` looks at what is said of faults; here it is that the end is what it is.
 fn faulted(signal: c_int, words: &str) -> impl Fn(&Death, &str) {
     move |death, text| {
         assert!(matches!(&death.cause, Cause::Faulted(fault) if fault.signal == signal), "{text}");
@@ -253,7 +254,7 @@ fn a_panic_is_told_with_message_and_place() {
         |death, text| {
             let Cause::Panicked { message, location } = &death.cause else { panic!("{death:?}") };
             assert_eq!(message, "row 5 is out of range");
-            assert_eq!(*location, format!("tests/faults.rs:{line}:12"));
+            assert_eq!(*location, format!("tests/faults/main.rs:{line}:12"));
             assert!(text.contains(&format!("panicked at {location}: {message} while")), "{text}");
             assert!(text.contains(". Mend the body, which panics on this slice. `Job::only_slice(5)`"), "{text}");
         },
