@@ -1,0 +1,97 @@
+//! Progress that is told, and jobs that end because their time is up.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parfork::{Engine, Error, Job, Schedule, Shared};
+
+use crate::support::{Page, nothing_left};
+
+pub(crate) fn progress_rises_to_all() {
+    for engine in Engine::ALL {
+        for slices in [0, 1, 200] {
+            let mut line = Shared::<u8, _>::zeros(slices).unwrap();
+            let mut told = Vec::new();
+            let job = Job::new(&mut line).workers(3).engine(engine).progress(|done, all| told.push((done, all)));
+            job.run(|_, mut slice| slice.fill(1)).unwrap();
+            assert!(told.iter().all(|&(_, all)| all == slices), "{told:?}");
+            assert!(told.is_sorted(), "{told:?}");
+            assert_eq!(told.last(), Some(&(slices, slices)), "{engine}");
+        }
+    }
+    // What is told in between comes while the job runs: the body waits for it.
+    let mut line = Shared::<u8, _>::zeros(2).unwrap();
+    let heard = Page::new();
+    let hear = |done, _| heard[0].store(done as u64, Ordering::Release);
+    let job = Job::new(&mut line).workers(2).schedule(Schedule::Static).progress(hear);
+    job.run(|w, _| {
+        while w.rank() == 1 && heard[0].load(Ordering::Acquire) == 0 {
+            std::thread::yield_now();
+        }
+    })
+    .unwrap();
+}
+
+pub(crate) fn a_deadline_ends_processes_in_the_middle_of_a_slice() {
+    for workers in [1, 2, 8] {
+        let mut line = Shared::<u8, _>::zeros(20).unwrap();
+        let error = nothing_left(|| {
+            let job = Job::new(&mut line).workers(workers).deadline(Duration::from_millis(30));
+            job.run(|w, mut slice| {
+                slice.fill(1);
+                while w.region().index() == 3 {
+                    std::hint::spin_loop();
+                }
+            })
+            .unwrap_err()
+        });
+        let Error::Deadline { deadline, done, slices: 20 } = error else { panic!("{error:?}") };
+        assert!(deadline == Duration::from_millis(30) && done < 20, "{error}");
+        assert!(error.to_string().contains("after its deadline of 30ms with"), "{error}");
+        Job::new(&mut line).workers(workers).deadline(Duration::from_secs(3600)).run(|_, _| ()).unwrap();
+    }
+    // No time at all, and workers asleep at a meeting that the last never comes to.
+    let mut line = Shared::<u8, _>::zeros(3).unwrap();
+    for deadline in [Duration::ZERO, Duration::from_millis(20)] {
+        let job = Job::new(&mut line).workers(3).schedule(Schedule::Static).deadline(deadline);
+        let error =
+            nothing_left(|| job.run(|w, _| if w.rank() == 2 { wait_for_ever() } else { w.barrier() }).unwrap_err());
+        assert!(matches!(error, Error::Deadline { .. }), "{error}");
+    }
+}
+
+fn wait_for_ever<T>() -> T {
+    loop {
+        // SAFETY: waits for a signal, touches nothing.
+        unsafe { libc::pause() };
+    }
+}
+
+pub(crate) fn a_deadline_ends_threads_before_their_next_slice() {
+    let passed = AtomicBool::new(false);
+    let mut line = Shared::<u8, _>::zeros(50).unwrap();
+    let started = std::time::Instant::now();
+    let error = nothing_left(|| {
+        let job = Job::new(&mut line).workers(2).deadline(Duration::from_millis(20)).engine(Engine::Threads);
+        job.run(|_, _| {
+            // Until well past the deadline, so that the watch has seen it.
+            while started.elapsed() < Duration::from_millis(200) {
+                std::thread::yield_now();
+            }
+            passed.store(true, Ordering::Relaxed);
+        })
+        .unwrap_err()
+    });
+    assert!(matches!(error, Error::Deadline { done: 0..=2, slices: 50, .. }), "{error}");
+    assert!(passed.into_inner(), "a thread ends the slice it has begun");
+}
+
+pub(crate) fn any_deadline_can_be_given() {
+    for (engine, deadline) in
+        Engine::ALL.into_iter().flat_map(|e| [Duration::MAX, Duration::from_secs(1 << 40)].map(|d| (e, d)))
+    {
+        let mut line = Shared::<u8, _>::zeros(5).unwrap();
+        Job::new(&mut line).workers(2).deadline(deadline).engine(engine).run(|_, mut slice| slice.fill(1)).unwrap();
+        assert_eq!(line.as_slice(), [1; 5]);
+    }
+}

@@ -1,0 +1,66 @@
+//! Where workers have arrays, and how much memory that takes.
+
+use parfork::{Job, Memory, Schedule, Shared, Split};
+
+pub(crate) fn four_workers_share_the_memory_of_one_input() {
+    const BYTES: usize = 256 << 20;
+    let source = Shared::<u8, _>::zeros(BYTES).unwrap();
+    let job = Job::new(&source).workers(4).split(Split::rows().into_pieces(4)).schedule(Schedule::Static);
+    let answers = job
+        .measure_memory(true)
+        .run(|w, source| -> parfork::Result<[u64; 2]> {
+            // Every worker touches every page.
+            let sum: u64 = source.iter().step_by(4096).map(|&byte| u64::from(byte)).sum();
+            w.barrier()?;
+            let coordinator = if w.rank() == 0 { proportional(nix::unistd::getppid().as_raw()) } else { 0 };
+            let mine = Memory::of_this_process().unwrap().proportional;
+            w.barrier()?;
+            Ok([mine + coordinator, sum])
+        })
+        .unwrap();
+    let all: u64 = answers.iter().map(|[memory, _]| memory).sum();
+    let most = (BYTES as u64) * 105 / 100 + (16 << 20);
+    assert!((BYTES as u64..most).contains(&all), "{all} bytes for {BYTES}");
+    for worker in &answers.report().workers {
+        let memory = worker.memory.unwrap();
+        assert!(memory.private < 8 << 20, "{memory:?}");
+        assert!(memory.shared >= BYTES as u64, "{memory:?}");
+    }
+}
+
+fn proportional(pid: i32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+}
+
+pub(crate) fn workers_have_arrays_at_other_addresses() {
+    for length in [100, 3 << 20] {
+        let source = Shared::<u8, _>::zeros(length).unwrap();
+        let mut output = Shared::<u8, _>::zeros(length).unwrap();
+        let own = [source.as_slice().as_ptr().addr(), output.as_slice().as_ptr().addr()];
+        let job =
+            Job::new((&source, &mut output)).workers(3).split(Split::rows().into_pieces(3)).schedule(Schedule::Static);
+        let seen = job.run(|_, (source, slice)| [source.as_ptr().addr(), slice.as_ptr().addr()]).unwrap();
+        let report = seen.report();
+        assert_eq!(report.addresses, own);
+        assert_eq!(report.workers.len(), 3);
+        for (rank, (worker, [read, written])) in report.workers.iter().zip(seen.iter()).enumerate() {
+            assert!(worker.addresses.iter().all(|address| !own.contains(address)), "worker {rank}");
+            assert_eq!(worker.addresses[0], *read);
+            assert!((worker.addresses[1]..worker.addresses[1] + length).contains(written));
+        }
+    }
+}
+
+pub(crate) fn elements_of_any_alignment_are_aligned() {
+    #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+    #[repr(C, align(65536))]
+    struct Coarse([[u8; 256]; 256]);
+    // An error would do as well: no array, no misaligned element.
+    if let Ok(mut coarse) = Shared::<Coarse, _>::zeros(3) {
+        assert_eq!(coarse.as_slice().as_ptr().addr() % align_of::<Coarse>(), 0);
+        let run = parfork::fork(2, &mut coarse, |_, slice| slice.as_ptr().addr() as u64).unwrap();
+        assert!(run.iter().all(|address| address % align_of::<Coarse>() as u64 == 0));
+    }
+}
