@@ -1,0 +1,193 @@
+//! Programs that end, are killed or take too long; and jobs that are stopped, which leave none.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+
+use super::DOUBLE;
+use crate::desk::{Desk, children, until, watched};
+
+#[test]
+fn programs_that_end_are_dead_workers() {
+    let desk = Desk::new();
+    desk.bytes("a.npy", 40);
+    let line = "--in a.npy --out b.npy -n 2 --split rows=10 --retries 1";
+    for (script, words) in [
+        ("read l; kill -9 $$", &["which was ended by signal 9 (SIGKILL: killed), while it worked on slice "][..]),
+        ("read l; kill -SEGV $$", &["signal 11 (SIGSEGV"]),
+        ("read l; exit 3", &["exited with status 3", "standard error"]),
+        ("exit 0", &["exited with status 0", "--each"]),
+        ("exec nonesuch", &["exited with status 127", "127 is what shells say"]),
+        ("exec ./a.npy", &["exited with status 126", "126 is what shells say"]),
+        // Its child holds the pipe open; it is dead all the same, and its child goes with it.
+        ("sleep 1000 & read l; exit 4", &["exited with status 4"]),
+    ] {
+        let text = desk.exec_fails(line, script, 1, words);
+        assert!(
+            text.contains("lost its program `sh` (pid ") && text.contains("the last of 2 workers to die on it"),
+            "{text}"
+        );
+    }
+    desk.exec_fails(&format!("{line} --each"), "exit 5", 1, &["exited with status 5"]);
+    // A job that fails leaves its record.
+    let output = desk.run_exec(&format!("{line} --report run.html"), "read l; exit 3");
+    let page = fs::read_to_string(desk.path("run.html")).unwrap();
+    assert!(output.status.code() == Some(1) && page.contains("lost its program `sh`"), "{page}");
+}
+
+#[test]
+fn what_a_dead_program_left_is_done_by_others() {
+    let desk = Desk::new();
+    let twice: Vec<u8> = desk.bytes("a.npy", 40).iter().map(|byte| byte * 2).collect();
+    // The first that comes to slice 20 leaves a mark and dies; whoever comes next finds it.
+    let first_dies =
+        DOUBLE.replacen("i=$start", "[ $start = 20 ] && mkdir mark 2>/dev/null && kill -9 $$; i=$start", 1);
+    let text = desk.exec_ok("--in a.npy --out b.npy -n 2 --split rows=10", &first_dies);
+    assert!(text.contains("lost its program `sh`") && text.contains("; others did its work"), "{text}");
+    assert_eq!(desk.found("b.npy"), twice);
+    // One that dies each time is set aside, all others are done, and the line that is printed runs it again.
+    fs::remove_file(desk.path("b.npy")).unwrap();
+    let dies = DOUBLE.replacen("i=$start", "[ $start = 20 ] && exit 7; i=$start", 1);
+    let text = desk.exec_fails(
+        "--in a.npy --out b.npy -n 2 --split rows=10",
+        &dies,
+        1,
+        &["3 of 4 slices were done", "slice 2 [20..30, ..], the last of 3"],
+    );
+    let (_, again) = text.split_once(" To run that slice alone:\n  ").expect("a command to type");
+    assert!(again.contains(" --only-slice 2 -- sh -c "), "{again}");
+    let child = Command::new("sh").args(["-c", again]).current_dir(desk.0.path()).stderr(Stdio::piped()).spawn();
+    let output = watched(again, child.unwrap());
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && told.contains("exited with status 7"), "{told}");
+    desk.exec_ok("--in a.npy --out b.npy -n 2 --split rows=10 --only-slice 1", &dies);
+    assert!(!desk.path("b.npy").exists());
+}
+
+#[test]
+fn deadlines_end_programs() {
+    let desk = Desk::new();
+    desk.bytes("a.npy", 40);
+    // What it starts says where it is, so that its end can be seen.
+    let script = "sh -c 'echo $$ > inner; exec sleep 1000' & echo $$ > outer; wait";
+    for (flag, words) in [
+        ("--deadline 1s", "after its deadline of 1s"),
+        ("--slice-deadline 1s", "and was killed; it was waiting for a program that it had started"),
+    ] {
+        let output = desk.run_exec(&format!("--in a.npy --out b.npy -n 1 --split rows=40 --retries 0 {flag}"), script);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && text.contains(words), "{text}");
+        for file in ["inner", "outer"] {
+            // On a machine that is busy the time may be over before it is written.
+            let pid = fs::read_to_string(desk.path(file)).ok().and_then(|pid| pid.trim().parse().ok());
+            if let Some(pid) = pid {
+                until(|| gone(pid));
+            }
+            let _ = fs::remove_file(desk.path(file));
+        }
+    }
+}
+
+/// Some programs that start others ignore how these end, and what they start inherits that.
+#[test]
+#[allow(unsafe_code)]
+fn ends_of_children_that_were_ignored_are_told() {
+    let desk = Desk::new();
+    let run = |flags: &str, script: &str| {
+        let mut command = desk.exec(&format!("--out b.npy:u8:4 -n 2 {flags}"), script);
+        let ignore = || {
+            // SAFETY: ignored, for a signal of a process that has just been made.
+            unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+            Ok(())
+        };
+        // SAFETY: it makes a system call only.
+        let output = watched(flags, unsafe { command.pre_exec(ignore) }.spawn().unwrap());
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, text) = run("--each", "exit 0");
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = run("--retries 0", "exit 3");
+    assert!(code == Some(1) && text.contains("exited with status 3"), "{text}");
+}
+
+/// Whether a process is there no more, or is nothing but its status.
+fn gone(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
+}
+
+/// The programs of a job: its workers' children.
+fn programs(coordinator: u32, number: usize) -> Vec<u32> {
+    let list = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let mut found = Vec::new();
+    until(|| {
+        let workers = children(coordinator, number);
+        found = workers
+            .iter()
+            .flat_map(|pid| list(pid).split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+            .collect();
+        found.len() == number
+    });
+    found.iter().map(|pid| pid.parse().unwrap()).collect()
+}
+
+fn waiting(desk: &Desk) -> Child {
+    desk.bytes("a.npy", 40);
+    let mut command = desk.exec("--in a.npy --out b.npy -n 2 --split rows=20", "read l; exec sleep 1000");
+    command.process_group(0).spawn().unwrap()
+}
+
+#[test]
+fn ctrl_c_and_sigkill_leave_no_program() {
+    for signal in [Signal::SIGINT, Signal::SIGKILL] {
+        let desk = Desk::new();
+        let child = waiting(&desk);
+        let (pid, running) = (Pid::from_raw(child.id() as i32), programs(child.id(), 2));
+        match signal {
+            // The terminal sends it to the whole group.
+            Signal::SIGINT => killpg(pid, signal).unwrap(),
+            _ => kill(pid, signal).unwrap(),
+        }
+        let output = watched("stopped", child);
+        if signal == Signal::SIGINT {
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(130), "{text}");
+            assert!(text.contains("stopped by SIGINT") && text.lines().count() == 1, "{text}");
+        }
+        until(|| running.iter().all(|&pid| gone(pid)));
+        assert!(!desk.path("b.npy").exists());
+    }
+}
+
+#[test]
+fn a_killed_program_is_replaced_and_told() {
+    let desk = Desk::new();
+    let bytes = desk.bytes("a.npy", 40);
+    // Waits until the test has killed one of them.
+    let script = r#"while read -r word start end; do
+        until [ -e go ]; do sleep 0.01; done
+        dd if=$PARFORK_IN_A of=$PARFORK_OUT_B bs=1 skip=$start seek=$start count=$((end - start)) conv=notrunc status=none
+        echo done $start $end
+    done"#;
+    let run = || desk.exec("--in a.npy --out b.npy -n 2 --split rows=10", script).spawn().unwrap();
+    let goes_on = |child, told: &str| {
+        fs::write(desk.path("go"), "").unwrap();
+        let output = watched("with a killed program", child);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && text.contains(told), "{text}");
+        assert_eq!(desk.found("b.npy"), bytes);
+        fs::remove_file(desk.path("go")).unwrap();
+    };
+    let child = run();
+    let victim = programs(child.id(), 2)[0];
+    kill(Pid::from_raw(victim as i32), Signal::SIGKILL).unwrap();
+    goes_on(child, &format!("lost its program `sh` (pid {victim}), which was ended by signal 9"));
+    // The worker itself: its program goes with it.
+    let child = run();
+    let (running, worker) = (programs(child.id(), 2), children(child.id(), 2)[0]);
+    kill(Pid::from_raw(worker as i32), Signal::SIGKILL).unwrap();
+    goes_on(child, &format!("(pid {worker}) was ended by signal 9"));
+    until(|| running.iter().all(|&pid| gone(pid)));
+}
