@@ -1,0 +1,69 @@
+//! What is refused, and rules that are broken.
+
+use nix::sys::stat::Mode;
+
+use super::SMALL;
+use crate::desk::{Desk, noise};
+
+#[test]
+fn a_rule_that_is_broken_fails_with_the_numbers() {
+    let desk = Desk::new();
+    desk.ok(&format!("{SMALL} -o out --fail-if seconds@1<0 --fail-if efficiency@2/processes>1000"));
+    let output = desk.run(&format!("{SMALL} -o out --fail-if seconds@2>0 --fail-if efficiency@2<=1000"));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("seconds with 2 workers is 0.") && text.contains("for processes, and --fail-if has seconds@2>0."),
+        "{text}"
+    );
+    assert!(text.contains("efficiency with 2 workers is ") && text.contains("(95 %: "), "{text}");
+    desk.fails_in_folder("out", &format!("{SMALL} -o out --fail-if speedup@3<1"), 2, "no such runs are made");
+    desk.fails_in_folder("out", &format!("{SMALL} -o out --fail-if speed@2<1"), 2, "as in efficiency@2<0.9");
+}
+
+#[test]
+fn what_cannot_be_run_is_refused() {
+    let desk = Desk::new();
+    desk.save("a.npy", &noise((3, 3), 1));
+    for (line, code, words) in [
+        ("scale", 2, "JOB"),
+        ("scale frobnicate", 2, "frobnicate"),
+        ("scale sum --workers 0", 2, "1 to 1024"),
+        ("scale sum --workers 2,4 --engines processes", 2, "Add 1 to --workers, or serial to --engines"),
+        ("scale --workers 2 exec -- true", 2, "Add 1 to --workers."),
+        ("scale sum --sizes 3x4", 2, "a number of elements"),
+        ("scale matmul --sizes 3x4", 2, "N or MxKxN"),
+        ("scale image --sizes 34", 2, "WxH"),
+        ("scale mandelbrot --sizes 0x4", 2, "above 0"),
+        ("scale sum a.npy --sizes 34", 2, "an input has its size"),
+        ("scale sum a.npy --weak", 2, "does not grow"),
+        ("scale sum --weak --strong", 2, "cannot be used with"),
+        ("scale matmul a.npy", 2, "<B>"),
+        ("scale sum b.npy", 3, "b.npy cannot be read"),
+        ("scale --repeat 0 sum", 2, "--repeat"),
+        ("scale --deadline soon sum", 2, "not a time"),
+        ("scale --engines threads exec -- true", 2, "a command has none"),
+        ("scale --sizes 3 exec -- true", 2, "no {size}"),
+        ("scale exec -- true {size}", 2, "Add --sizes"),
+        ("scale --weak exec -- true", 2, "grows with the workers"),
+        ("scale exec", 2, "COMMAND"),
+        ("scale sum -o a.npy", 1, "cannot be made"),
+        ("measure nonsense", 2, "Call that instead"),
+    ] {
+        desk.fails(line, code, &[words]);
+    }
+    for (line, code, words) in [
+        ("scale --workers 1 -q -o out exec -- ./nothing", 3, "./nothing cannot be run"),
+        ("scale --workers 1 -q -o out2 exec -- sh -c false", 1, "failed (exit status: 1). It said nothing."),
+        ("scale image a.npy --workers 1 -q -o out3", 3, "a.npy"),
+        ("scale sum --split diagonals -q -o out4", 2, "rows=64"),
+        ("scale mandelbrot --sizes 9x9 --zoom 0 -q -o out5 --workers 1", 2, "zoom"),
+    ] {
+        desk.refuses(line, code, words);
+    }
+    nix::unistd::mkfifo(&desk.path("gate"), Mode::S_IRWXU).unwrap();
+    let line = "scale --workers 1 -q --deadline 50ms -o late exec -- cat gate";
+    desk.refuses(line, 1, "did not end within 50ms and was killed");
+    // No run was made there, so nothing keeps another job out.
+    desk.ok("scale sum --sizes 10 --workers 1 --repeat 1 -q -o late");
+}
