@@ -105,10 +105,10 @@ impl Place {
 }
 
 /// One job, and two: at the second, the worker's addition to the bell for the first may come late, after the bell was cleared. Three
-/// interruptions are enough for that, and four take half a minute.
+/// interruptions are enough for that, which are tried in any case; four take half a minute.
 fn a_call_comes_just_as_one_falls_asleep() {
-    for (jobs, interruptions) in [(1, 4), (2, 3)] {
-        explore(Some(interruptions), move || {
+    for jobs in [1, 2] {
+        explore(Some(4), move || {
             let place = Place::new(1);
             let there = place.clone();
             let worker = spawn(None, move || there.live(0, jobs));

@@ -2,7 +2,8 @@
 //! and three participants can be
 //! interrupted, with a death before every step that one of them takes.
 //!
-//! `cargo test --test loom`; `LOOM_LOG=trace` and `LOOM_LOCATION=1` tell the story of a failure.
+//! `cargo test --test loom` tries fewer of them than there are, as [`explore`] says, and `PARFORK_LOOM=all` all that the models name.
+//! `LOOM_LOG=trace` and `LOOM_LOCATION=1` tell the story of a failure.
 
 #![allow(clippy::arc_with_non_send_sync, reason = "loom's threads take turns on one")]
 
@@ -75,17 +76,31 @@ use models;
 
 /// Tries every order in which threads can be interrupted, or those with at most so many interruptions where they had not
 /// themselves given way.
+///
+/// With more than one interruption, that is one fewer than was said, unless the environment has `PARFORK_LOOM=all`: each multiplies
+/// the orders by ten and more, and all of them take minutes, so that they are for who changes `src/sync`, and for `.ci/run`.
 fn explore(interruptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
+    let all = std::env::var("PARFORK_LOOM").is_ok_and(|which| which == "all");
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = interruptions.or(builder.preemption_bound);
+    builder.preemption_bound =
+        interruptions.map(|most| if all { most } else { (most - 1).max(1) }).or(builder.preemption_bound);
     builder.check(model);
 }
 
 /// Explores the model with a death before its doomed process's first step, its second, and so on until it outlives them all.
 /// The model is given before which, and says whether it died.
 fn at_every_step(interruptions: Option<usize>, model: impl Fn(usize) -> bool + Send + Sync + 'static) {
+    at_every_step_from(0, interruptions, model);
+}
+
+/// The same, but for the steps before `first`.
+fn at_every_step_from(
+    first: usize,
+    interruptions: Option<usize>,
+    model: impl Fn(usize) -> bool + Send + Sync + 'static,
+) {
     let model = Arc::new(model);
-    for steps in 0.. {
+    for steps in first.. {
         let died = Arc::new(AtomicBool::new(false));
         let (model, noted) = (model.clone(), died.clone());
         explore(interruptions, move || {
