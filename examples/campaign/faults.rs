@@ -45,7 +45,7 @@ pub(crate) fn faults(chance: &mut Chance, plan: &Plan) -> Vec<Fault> {
         let place = Place::Worker { pick: chance.within(0..32), after: after(chance) };
         Fault { deed: chance.one(&Deed::FROM_OUTSIDE), place }
     };
-    let in_nursery = |chance: &mut Chance| {
+    let in_fork_server = |chance: &mut Chance| {
         let place = Place::ForkServer { after: after(chance) };
         Fault { deed: chance.one(&[Deed::Kill, Deed::Kill, Deed::Stop]), place }
     };
@@ -68,18 +68,18 @@ pub(crate) fn faults(chance: &mut Chance, plan: &Plan) -> Vec<Fault> {
     match chance.within(0..100) {
         0..6 => vec![],
         6..40 => vec![in_slice(chance, 1)],
-        40..44 => vec![in_slice(chance, 1), in_nursery(chance)],
+        40..44 => vec![in_slice(chance, 1), in_fork_server(chance)],
         44..64 => vec![from_outside(chance)],
         64..70 => vec![at_birth(chance)],
         70..78 => {
             let times = chance.within(2..5) as u64;
             vec![in_slice(chance, times)]
         }
-        78..80 => vec![in_nursery(chance)],
+        78..80 => vec![in_fork_server(chance)],
         80..87 => vec![to_the_coordinator(chance)],
         _ => (0..chance.within(2..MOST_FAULTS + 1))
             .map(|_| match chance.within(0..11) {
-                10 => in_nursery(chance),
+                10 => in_fork_server(chance),
                 0..5 => {
                     let times = chance.within(1..3) as u64;
                     in_slice(chance, times)

@@ -212,10 +212,10 @@ impl Trial<'_> {
         }
         let (pid, held) = match place {
             Place::ForkServer { .. } => {
-                let is_nursery = |pid: &u32| is_nursery(*pid);
-                let Some(pid) = children(self.pid).into_iter().find(is_nursery) else { return Ok(()) };
+                let is_fork_server = |pid: &u32| is_fork_server(*pid);
+                let Some(pid) = children(self.pid).into_iter().find(is_fork_server) else { return Ok(()) };
                 match pidfd(pid) {
-                    Ok(held) if is_nursery(&pid) => (pid, held),
+                    Ok(held) if is_fork_server(&pid) => (pid, held),
                     _ => return Ok(()),
                 }
             }
@@ -250,7 +250,8 @@ impl Trial<'_> {
             let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
             let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap_or_default();
             let is_program = matches!(self.plan.engine, Engine::Programs) && self.coordinator_was_hit();
-            let is_unborn = blocked.chars().any(|digit| ('1'..='f').contains(&digit)) || is_nursery(pid) || is_program;
+            let is_unborn =
+                blocked.chars().any(|digit| ('1'..='f').contains(&digit)) || is_fork_server(pid) || is_program;
             let stops = self.plan.faults.iter().enumerate().filter(|(_, fault)| fault.deed == Deed::Stop);
             let is_victim =
                 stops.into_iter().any(|(fault, _)| self.page.victims(fault).any(|victim| victim.pid == pid));
@@ -303,9 +304,9 @@ fn from_outside((number, fault): (usize, &Fault)) -> Option<(Duration, usize)> {
 
 /// The workers that a coordinator has now, its own and those of its fork server.
 fn workers(coordinator: u32) -> Vec<u32> {
-    let (nurseries, mut workers): (Vec<_>, Vec<_>) =
-        children(coordinator).into_iter().partition(|&pid| is_nursery(pid));
-    workers.extend(nurseries.into_iter().flat_map(children));
+    let (fork_servers, mut workers): (Vec<_>, Vec<_>) =
+        children(coordinator).into_iter().partition(|&pid| is_fork_server(pid));
+    workers.extend(fork_servers.into_iter().flat_map(children));
     workers
 }
 
@@ -315,7 +316,7 @@ fn children(parent: u32) -> Vec<u32> {
 }
 
 /// Whether this process forks replacements of workers.
-fn is_nursery(pid: u32) -> bool {
+fn is_fork_server(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "parfork-server")
 }
 

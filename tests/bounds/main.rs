@@ -31,7 +31,7 @@ fn main() -> ExitCode {
             writes::a_guard_and_restored_outputs_together,
             cancellation::a_stop_ends_jobs_on_every_engine,
             stalls::replacements_come_though_threads_run_by_then,
-            stalls::replacements_come_though_the_nursery_is_killed,
+            stalls::replacements_come_though_the_fork_server_is_killed,
             limits::what_only_processes_can_keep_is_refused,
             limits::pinned_workers_have_a_cpu_each,
             stalls::a_worker_that_stands_still_without_a_slice_is_told,

@@ -125,7 +125,7 @@ fn child_named(name: &str) -> Option<i32> {
     children.split_whitespace().find(named)?.parse().ok()
 }
 
-pub(crate) fn replacements_come_though_the_nursery_is_killed() {
+pub(crate) fn replacements_come_though_the_fork_server_is_killed() {
     let begun = Page::new();
     let mut cells = Shared::<u64, _>::zeros(8).unwrap();
     let job = Job::new(&mut cells).workers(2).retries(1).body_overwrites().progress(|_, _| {

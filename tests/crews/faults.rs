@@ -150,7 +150,7 @@ pub(crate) fn restored_outputs_put_slices_back() {
     });
 }
 
-pub(crate) fn the_nursery_may_die_between_jobs() {
+pub(crate) fn the_fork_server_may_die_between_jobs() {
     with_crew(3, |crew| {
         for _ in 0..3 {
             let workers = pids(crew).into_iter().map(|pid| Watched::new(pid).unwrap()).collect::<Vec<_>>();
@@ -167,7 +167,7 @@ pub(crate) fn the_nursery_may_die_between_jobs() {
     });
 }
 
-pub(crate) fn the_nursery_may_die_in_a_job() {
+pub(crate) fn the_fork_server_may_die_in_a_job() {
     with_crew(3, |crew| {
         for retries in [0, 1, 0, 1] {
             let mut cells = Shared::<u64, _>::zeros(40).unwrap();
@@ -193,7 +193,7 @@ pub(crate) fn the_nursery_may_die_in_a_job() {
 }
 
 /// Nobody else could say how they ended, and each was waited for.
-pub(crate) fn the_nursery_may_die_with_a_hundred_workers() {
+pub(crate) fn the_fork_server_may_die_with_a_hundred_workers() {
     with_crew(100, |crew| {
         page()[1].store(u64::from(fork_server()), Ordering::Relaxed);
         let mut cells = Shared::<u64, _>::zeros(300).unwrap();
@@ -210,7 +210,7 @@ pub(crate) fn the_nursery_may_die_with_a_hundred_workers() {
     });
 }
 
-pub(crate) fn a_stopped_nursery_is_continued() {
+pub(crate) fn a_stopped_fork_server_is_continued() {
     with_crew(2, |crew| {
         for _ in 0..3 {
             send(fork_server(), libc::SIGSTOP);
@@ -252,7 +252,7 @@ pub(crate) fn replacements_come_though_there_are_threads() {
     });
 }
 
-pub(crate) fn without_nursery_and_with_threads_there_are_none() {
+pub(crate) fn without_a_fork_server_and_with_threads_there_are_none() {
     with_crew(2, |crew| {
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let thread = std::thread::spawn(move || stopped.recv().is_err());

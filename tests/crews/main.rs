@@ -41,12 +41,12 @@ fn main() -> ExitCode {
             faults::a_worker_that_fails_in_a_job_is_named,
             faults::retries_complete_jobs,
             faults::restored_outputs_put_slices_back,
-            faults::the_nursery_may_die_between_jobs,
-            faults::the_nursery_may_die_in_a_job,
-            faults::the_nursery_may_die_with_a_hundred_workers,
-            faults::a_stopped_nursery_is_continued,
+            faults::the_fork_server_may_die_between_jobs,
+            faults::the_fork_server_may_die_in_a_job,
+            faults::the_fork_server_may_die_with_a_hundred_workers,
+            faults::a_stopped_fork_server_is_continued,
             faults::replacements_come_though_there_are_threads,
-            faults::without_nursery_and_with_threads_there_are_none,
+            faults::without_a_fork_server_and_with_threads_there_are_none,
             faults::whoever_scribbles_on_the_board_hangs_nobody,
             faults::an_order_that_nobody_gave_brings_no_second_worker_of_a_rank,
             settings::meetings_go_well,
@@ -131,9 +131,9 @@ fn is_sound(crew: &mut Crew) {
 
 /// The process that forks a crew's workers.
 fn fork_server() -> u32 {
-    let nurseries: Vec<_> =
+    let fork_servers: Vec<_> =
         children(std::process::id()).into_iter().filter(|&pid| name(pid) == "parfork-server").collect();
-    let [fork_server] = nurseries[..] else { panic!("not one fork_server: {nurseries:?}") };
+    let [fork_server] = fork_servers[..] else { panic!("not one fork_server: {fork_servers:?}") };
     fork_server
 }
 

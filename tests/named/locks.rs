@@ -252,6 +252,9 @@ pub(crate) fn a_request_to_stop_ends_a_wait() {
             STOP.cancel();
         });
         BEGUN.store(true, Ordering::Release);
-        assert_eq!(trouble(mine.wait_past(0, Wait::new().deadline(LONG).stop(&STOP))), SegmentErrorKind::Stopped);
+        assert_eq!(
+            trouble(mine.wait_past(0, Wait::new().deadline(LONG).cancel_token(&STOP))),
+            SegmentErrorKind::Stopped
+        );
     });
 }

@@ -55,7 +55,7 @@ impl<'s> Wait<'s> {
     }
 
     /// Until it is asked to stop.
-    pub fn stop(self, stop: &'s CancelToken) -> Self {
+    pub fn cancel_token(self, stop: &'s CancelToken) -> Self {
         Self { stop: Some(stop), ..self }
     }
 
