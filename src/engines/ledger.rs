@@ -1,4 +1,4 @@
-//! What the coordinator knows of its job's slices, in memory that no worker can write to.
+//! The coordinator's private list of a job's slices: which it has seen done, in memory that no worker can write to.
 //!
 //! The control page says what workers say; this is what was found right. A slice that was once seen done must be so at the end, by
 //! the same word. Whoever came to the end of a round did just what the words of its slices say. What is not done then is a dead

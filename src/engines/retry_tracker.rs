@@ -1,4 +1,4 @@
-//! How many workers died, and on what: which slices to try again, which to set aside, when to stop trying.
+//! Counts deaths by worker and by slice: which slices to run again, which to set aside, when to stop trying.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Notices that a job will never end though everybody lives: somebody has written over the words by which they meet.
+//! Detects a job that can never end though all its processes are alive: somebody has written over the words that they wait for.
 //!
 //! Nobody who waits at a barrier that is whole waits for long: the last to come lets all go on, and the dead are withdrawn. So if
 //! all workers wait for others, asleep, and nothing changes from one look to the next, a word is not what it should be: an arrival

@@ -1,4 +1,4 @@
-//! The coordinator's part of a round: it waits for its workers, their deaths, the clock and requests to stop.
+//! The coordinator's loop during a round: it waits for its workers to arrive, for deaths, deadlines and cancellation.
 
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};

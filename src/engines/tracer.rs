@@ -1,4 +1,4 @@
-//! What a worker notes on its event log between slices, if its job is recorded.
+//! What a worker writes to its event log between slices, if its job is recorded.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! A worker's life in a process of its own, from birth to the status it leaves with.
+//! The main function of a forked worker, from birth to the status it exits with.
 
 use std::mem::ManuallyDrop;
 use std::rc::Rc;

@@ -1,5 +1,5 @@
-//! What a worker has before it: the loans as it has them mapped, and what is done with a slice's bytes before and after the
-//! body has them.
+//! A worker's mappings of the lent arrays, and what is done with a slice's bytes before and after the body has them (undo copies,
+//! guard).
 //!
 //! Undo copy: the slice as it was before the job, kept so that a second try begins where the first did. Guard: no byte of an
 //! output can be written but those of the slice, and those only while the body has it. Slices that fill their pages alone

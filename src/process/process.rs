@@ -1,4 +1,4 @@
-//! A worker's process, as whoever is to end it has it: a child, or a child of the fork server.
+//! A handle of a worker process: a child of this process, or of the fork server.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The workers of a round, held by the coordinator. Dropping the worker set ends and reaps them all.
+//! The worker processes of a round, held by the coordinator. Dropping the set ends and reaps them all.
 
 use std::cell::Cell;
 use std::io;

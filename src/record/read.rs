@@ -1,4 +1,4 @@
-//! From event logs to a record. A event log's bytes may be anything: times are clamped to the job and to their order, marks that make no
+//! From event logs to a record. An event log's bytes may be anything: times are clamped to the job and to their order, marks that make no
 //! sense where they stand are passed over.
 
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,4 @@
-//! Where participants meet: nobody goes on before all have come, except those who are known to be dead and were withdrawn.
+//! A barrier for processes: nobody passes before all have arrived, except those known to be dead, which are withdrawn.
 //!
 //! One futex word tells a waiter all it needs: how many crossings there have been, how many participants were withdrawn, and
 //! for whom the barrier broke. Arrivals are counted under exactly one value of that word. When it changes without a crossing,

@@ -1,4 +1,5 @@
-//! Where workers who stay read what a job is: some numbers on the control page, written by the coordinator before it calls.
+//! The slot of the control page from which persistent workers read a job's descriptor: numbers that the coordinator writes before it
+//! rings the doorbell.
 //!
 //! Who has no part in a job may read while those of the next one are written. So they have an edition, which is taken back
 //! first and given last: who finds the same one before and after has read one descriptor, and a whole one. With the words goes a tag

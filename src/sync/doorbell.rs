@@ -1,4 +1,4 @@
-//! The call to work: a number that workers who stay sleep on between jobs, and that the coordinator counts up.
+//! The doorbell: a futex word that persistent workers sleep on between jobs, and that the coordinator counts up for each.
 //!
 //! Nobody is counted here. A worker that has not heard a call hears the next one instead; whoever must take part is missed at
 //! the barrier where the job ends.

@@ -1,5 +1,5 @@
-//! The end of a job, or of a round of it: each worker says in words of its own that it has come, and what it has done; the
-//! coordinator alone decides that all have, by looking at each one's words.
+//! The end of a job, or of a round of it: each worker arrives by a word of its own, with a digest of what it has done; the coordinator
+//! alone decides that all have, by looking at each one's words.
 //!
 //! Nothing is counted that matters. The count of those who have come is there to wake the coordinator once and not for each: who
 //! finds that it is the last wakes it. A count that is wrong wakes it too early, or not at all, and it looks again now and then

@@ -1,4 +1,4 @@
-//! A event log for each worker, and one for the coordinator, of a job that is recorded: what it did when.
+//! The event log of a worker, or of the coordinator, of a job that is recorded: entries of fixed size that say what happened when.
 //!
 //! Tapes are the end of the control page, so that workers who stay have them too without being told of another segment; a job that is
 //! not recorded has none. Each has one writer at a time: the process or thread of that rank, of which a later one goes on
@@ -128,7 +128,7 @@ impl<'b> EventLog<'b> {
     const HEAD: usize = 16;
     /// Entries of all event logs of a job together: 64 MiB.
     const MOST: usize = 1 << 22;
-    /// Entries that a event log always has: a life and some faults.
+    /// Entries that an event log always has: a life and some faults.
     const LEAST: usize = 64;
 
     /// How many entries each of so many workers gets, to note all of so many slices (three marks each at most) and 256 more

@@ -1,4 +1,4 @@
-//! How a worker who stays waits between jobs: it comes to the end of one and sleeps until the call to the next.
+//! How a persistent worker waits between jobs: it spins for a while, then sleeps on the doorbell.
 
 use super::atomic::{AtomicU64, Ordering};
 use super::doorbell::{Doorbell, Ticket};

@@ -1,5 +1,5 @@
-//! Words that coordinator and workers agree on: the barrier where they meet, and the control page where all can read who works
-//! on what. Atomics in shared memory only; whatever a worker leaves there when it dies is a valid value.
+//! The control page and its parts: atomics in shared memory through which coordinator and workers agree. Whatever a worker leaves there
+//! when it dies is a valid value.
 
 mod atomic;
 mod barrier;

@@ -1,4 +1,4 @@
-//! What a control page says of itself to processes that have no part in the job: whose it is, how it is laid out, how far it is.
+//! The public header of a control page, for processes that have no part in the job: whose it is, how it is laid out, how far it is.
 //!
 //! The coordinator writes it when a job begins, a few words that nobody in the job reads. Who looks from outside has copies of
 //! bytes that change under it, of a process that it need not trust: every number is checked against the length of the control page and

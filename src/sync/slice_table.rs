@@ -1,4 +1,4 @@
-//! Which slice is free, taken or done, and each one's answer: what is left of a worker's work when it dies.
+//! The state of each slice (free, taken, done) and its answer: what is left of a worker's work when it dies.
 //!
 //! One word a slice, tagged (`tag.rs`): a word that is not right is [`SliceState::Damaged`], zero included, and nobody who
 //! changes a word from what it should be to what it is next can do so if it is not that.

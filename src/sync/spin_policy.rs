@@ -1,4 +1,4 @@
-//! How to wait for a word to change before sleeping on it.
+//! How long to spin on a word before sleeping on it.
 
 use super::atomic::{PAUSES, PAUSES_IN_A_ROW, YIELDS, spin_loop, yield_now};
 

@@ -1,4 +1,4 @@
-//! A worker's own words on the control page: what it is doing, what it cost, and what it says when it cannot go on.
+//! A worker's slot on the control page: what it is doing, what it cost, and its exit message.
 #![allow(unsafe_code)]
 
 use std::mem::offset_of;

@@ -1,4 +1,4 @@
-//! A word that the kernel writes when its signer dies.
+//! A robust futex: a word that the kernel marks when the process that holds it dies.
 //!
 //! A robust lock, taken at birth and never released: when the signer ends in whatever way, the kernel sets
 //! FUTEX_OWNER_DIED in the lock's word and wakes who sleeps on it. That comes before the dead process's memory is

@@ -1,4 +1,4 @@
-//! What programs leave behind when they are killed.
+//! Finding and ending the processes that programs leave behind when they are killed.
 
 use std::io;
 use std::os::fd::AsFd;

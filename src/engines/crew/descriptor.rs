@@ -1,4 +1,4 @@
-//! What workers who stay are told of a job: numbers on the control page.
+//! A crew job's descriptor, encoded as numbers on the control page and decoded by workers.
 //!
 //! They were forked before the job was known, so that nothing of it is in their memory but the program's code. Everything that
 //! they read is copied first and checked, and what it says of memory is asked of the kernel.

@@ -1,5 +1,5 @@
-//! The arrays that a worker who stays has mapped: each once, for as long as it may be lent again. What the job at hand has not lent
-//! is closed, so that a stray write to it is a fault as in a worker that never had it.
+//! A persistent worker's cache of mapped arrays: each is mapped once, for as long as it may be lent again. What the current job has not
+//! lent is closed (PROT_NONE), so that a stray write to it is a fault, as in a worker that never had it.
 
 use std::collections::HashMap;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! Workers who stay between jobs, as the coordinator has them.
+//! A crew: persistent worker processes, as the coordinator sees them.
 //!
 //! They are forked by a fork server, one process of one thread that was itself forked when the crew was started. A job is told to
 //! them by a descriptor on the control page (`descriptor.rs`) and a call; they map what they do not have yet (`mapping_cache.rs`), labour, come to the end

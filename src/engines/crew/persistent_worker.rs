@@ -1,4 +1,4 @@
-//! A worker who stays: it waits for calls, reads what the job is, labours, says that it is done, and waits again.
+//! The main loop of a persistent worker: wait for a job, read its descriptor, run slices, arrive at the end, wait again.
 #![allow(unsafe_code)]
 
 use std::ptr::NonNull;
