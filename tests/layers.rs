@@ -216,13 +216,14 @@ fn packages_use_what_is_public_of_those_below_and_nothing_of_those_above() {
                 wrong.push(format!("{package} needs {above}"));
             }
         }
+        let below: Vec<_> = PACKAGES[..own].iter().map(|(below, there)| (below, there, hidden(there))).collect();
         for (path, text) in files(&[folder]) {
             let code = code(&text);
             for (above, _) in PACKAGES[own + 1..].iter().filter(|(above, _)| has(&code, above)) {
                 wrong.push(format!("{}: {above} is above", path.display()));
             }
-            for (below, there) in &PACKAGES[..own] {
-                for name in hidden(there) {
+            for (below, there, hidden) in &below {
+                for name in hidden {
                     // Of names that others have as well (a method `part`), only paths count.
                     if code.contains(&format!("{below}::{name}")) {
                         wrong.push(format!("{}: {below}::{name} is hidden", path.display()));
