@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{IsTerminal, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -205,7 +206,13 @@ impl Errors {
     }
 
     fn file(&self) -> Result<File, Failure> {
-        File::create(&self.0)
+        let mut how = File::options();
+        // A link that somebody left there leads to a file that is not ours to empty.
+        how.write(true)
+            .create(true)
+            .truncate(true)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&self.0)
             .map_err(|error| Failure::job(format!("{} cannot be written ({error}).", self.0.display())))
     }
 

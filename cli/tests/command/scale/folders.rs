@@ -122,3 +122,16 @@ fn times_are_compared_with_older_ones() {
         desk.fails_in_folder("new", &format!("{SMALL} -o new --compare {name}"), 3, name);
     }
 }
+
+/// A link to a file of somebody else's, where the runs or what they say on stderr would go.
+#[test]
+fn links_lead_to_no_other_file() {
+    for name in ["runs.jsonl", "last-run.stderr"] {
+        let desk = Desk::new();
+        fs::create_dir(desk.path("out")).unwrap();
+        fs::write(desk.path("precious"), "").unwrap();
+        std::os::unix::fs::symlink(desk.path("precious"), desk.path("out").join(name)).unwrap();
+        desk.fails_in_folder("out", &format!("{SMALL} -o out"), 1, name);
+        assert_eq!(fs::read(desk.path("precious")).unwrap(), b"", "{name}");
+    }
+}
