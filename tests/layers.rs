@@ -301,6 +301,6 @@ fn the_reading_of_sources_is_right() {
     assert_eq!(code("let q = '\"'; x"), "let q = ; x");
     assert_eq!(room("src", Path::new("src/sync/board.rs")), "sync");
     assert_eq!(room("workers/src", Path::new("workers/src/matmul.rs")), "matmul");
-    assert!(kernels().is_superset(&["matmul", "reduce"].map(str::to_owned).into()));
+    assert!(kernels().is_superset(&["matmul", "reduce", "transpose"].map(str::to_owned).into()));
     assert!(!kernels().contains("picture"));
 }

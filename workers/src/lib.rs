@@ -32,6 +32,7 @@ pub mod picture;
 pub mod reduce;
 mod sys;
 mod text_arg;
+pub mod transpose;
 
 use kernel::Kernel;
 use reduce::Op;
@@ -41,6 +42,7 @@ pub const KERNELS: &[&dyn Kernel] = &[
     &matmul::Matmul,
     &filter::Image,
     &mandelbrot::Mandelbrot,
+    &transpose::Transpose,
     &reduce::Reduction(Op::Sum),
     &reduce::Reduction(Op::Mean),
     &reduce::Reduction(Op::Min),

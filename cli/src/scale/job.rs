@@ -193,6 +193,7 @@ mod tests {
             "image p.png -f gaussian:1.5,resize:3x4 --border constant:7",
             "mandelbrot --center=-0.1,1e-9 --zoom 0.3 --iterations 77",
             "norm",
+            "transpose",
             "exec ./prog --threads {workers}",
         ] {
             let text = job(line).to_json().to_string();
