@@ -27,8 +27,11 @@ pub fn run(Typed { kernel, given, common }: Typed) -> Result<(), Failure> {
     // What only worker processes look at can stay in its file.
     let maps = common.engine == Engine::Processes && !common.verify;
     let task = kernel.open(&given, &Files::new(maps, &|| common.settings("reading", &views)))?;
-    let target = Target::open(kernel, &given, format, &task.form())?;
+    if let (Some(format), Form::Picture { shape, bits }) = (format, task.form()) {
+        format.holds(shape, bits).map_err(Failure::usage)?;
+    }
     let mut result = task.output()?;
+    let target = Target::open(kernel, &given, format, &result)?;
     let (names, reports) = jobs(task.as_ref(), &given, kernel, &common, &views, &mut result)?;
     let verified = if common.verify { Some(verify(task.as_ref(), &common, &result)?) } else { None };
     Failure::if_stopped()?;
@@ -109,14 +112,16 @@ struct Target {
 
 impl Target {
     /// Opens it, if there is one, before the work: what stands in its way is found then.
-    fn open(kernel: &dyn Kernel, given: &Given, format: Option<Format>, form: &Form) -> Result<Option<Self>, Failure> {
+    fn open(
+        kernel: &dyn Kernel,
+        given: &Given,
+        format: Option<Format>,
+        result: &Output,
+    ) -> Result<Option<Self>, Failure> {
         let Some(arg) = kernel.args().iter().find(|arg| arg.is_output()) else { return Ok(None) };
-        if let (Some(format), Form::Picture { shape, bits }) = (format, form) {
-            format.holds(*shape, *bits).map_err(Failure::usage)?;
-        }
         let mut file = AtomicFile::at(given.path(arg.name)).map_err(Failure::job)?;
-        if let Form::Array { shape, item_size, .. } = form {
-            file.reserve(shape.iter().product::<usize>() as u64 * *item_size as u64).map_err(Failure::job)?;
+        if let Output::Array(cells) = result {
+            file.reserve(cells.bytes().len() as u64).map_err(Failure::job)?;
         }
         Ok(Some(Self { file, format }))
     }

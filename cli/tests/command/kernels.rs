@@ -75,6 +75,11 @@ fn every_kernel_can_be_measured() {
     }
     desk.save("a.npy", &noise((30, 40), 1));
     desk.ok("scale transpose a.npy --workers 1,2 --engines serial,threads,processes --repeat 1 -q -o given");
+    for size in ["4000000000x4000000000", "3000000x3000000"] {
+        let output = desk.run(&format!("scale transpose --sizes {size} --workers 1 -q -o large{size}"));
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && text.contains("bytes") && !text.contains("panicked"), "{text}");
+    }
     desk.fails("scale transpose --sizes 30", 2, &["30 is not a size of transpose. Write MxN, as in 4096x1024."]);
 }
 
@@ -154,6 +159,14 @@ fn a_transpose_is_of_a_matrix_and_is_told_to_programs() {
     desk.fails("transpose cube.npy -o d.npy", 3, &["cube.npy has 3 axes (shape [2, 3, 4])"]);
     desk.fails("transpose none.npy -o d.npy", 3, &["no such file"]);
     desk.fails("transpose a.npy", 2, &["--output"]);
+    // Nothing times nothing is more than there can be.
+    for (name, shape) in [("tall", [1 << 40, 0]), ("wide", [0, 1 << 40])] {
+        fs::write(desk.path(name), npy("<f8", false, shape, &[])).unwrap();
+    }
+    desk.fails("matmul tall wide -o d.npy", 3, &["[1099511627776, 1099511627776]"]);
+    desk.ok("transpose tall -o flat.npy --verify -q");
+    assert_eq!(fs::metadata(desk.path("flat.npy")).unwrap().len(), 128);
+    desk.fails("transpose a.npy -o nowhere/d.npy", 1, &["no folder nowhere"]);
     assert_eq!(desk.ok("transpose a.npy -o d.npy --split rows=10 --only-slice 1 --verify"), "");
     assert!(!desk.path("d.npy").exists());
 }
