@@ -31,9 +31,8 @@ const LAYERS: &[&[&str]] = &[
     &["lib"],
 ];
 
-/// Those of `parfork-workers`.
-const WORKERS_LAYERS: &[&[&str]] =
-    &[&["sys", "text_arg"], &["filter", "mandelbrot", "matmul", "picture", "reduce"], &["fuzzing"], &["lib"]];
+/// Those of `parfork-workers`; where the star is are the kernels, each a room that the list in `lib.rs` names.
+const WORKERS_LAYERS: &[&[&str]] = &[&["sys", "text_arg"], &["picture"], &["kernel"], &["*"], &["fuzzing"], &["lib"]];
 
 /// No file is longer: what wants a table of contents wants to be two.
 const MOST_LINES: usize = 400;
@@ -158,7 +157,16 @@ fn map() -> BTreeMap<String, String> {
 }
 
 fn layer(layers: &[&[&str]], room: &str) -> Option<usize> {
-    layers.iter().position(|rooms| rooms.contains(&room))
+    let layer = |room: &str| layers.iter().position(|rooms| rooms.contains(&room));
+    layer(room).or_else(|| layer("*").filter(|_| kernels().contains(room)))
+}
+
+/// The rooms that the list of kernels names.
+fn kernels() -> BTreeSet<String> {
+    let text = code(&fs::read_to_string(root().join("workers/src/lib.rs")).unwrap());
+    let list = text.split_once("pub const KERNELS").and_then(|(_, rest)| rest.split_once("];")).unwrap().0;
+    let rooms = list.split('&').filter_map(|item| item.split_once("::"));
+    rooms.map(|(room, _)| room.trim().to_owned()).collect()
 }
 
 #[test]
@@ -294,4 +302,6 @@ fn the_reading_of_sources_is_right() {
     assert_eq!(code("let q = '\"'; x"), "let q = ; x");
     assert_eq!(room("src", Path::new("src/sync/board.rs")), "sync");
     assert_eq!(room("workers/src", Path::new("workers/src/matmul.rs")), "matmul");
+    assert!(kernels().is_superset(&["matmul", "reduce", "transpose"].map(str::to_owned).into()));
+    assert!(!kernels().contains("picture"));
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use parfork::{Engine, MOST_WORKERS, Sandbox, Schedule, Split};
-use parfork_workers::filter::{Border, Filter};
 
 use crate::exec::args::Exec;
-use crate::plan::Cost;
+use crate::kernel::args::Typed;
+use crate::plan::{self, Cost};
 use crate::quantity;
 use crate::scale::args::Scale;
 use crate::shm::args::Shm;
@@ -34,22 +34,8 @@ pub struct Cli {
 pub enum Command {
     /// Show it all: a rendering, a filter chain and a matrix product, three ways
     Demo(Demo),
-    /// Multiply two matrices
-    Matmul(Matmul),
-    /// Filter a picture
-    Image(Image),
-    /// Render the Mandelbrot set
-    Mandelbrot(Mandelbrot),
-    /// Sum of all elements of an array
-    Sum(Reduce),
-    /// Mean of all elements of an array
-    Mean(Reduce),
-    /// Least element of an array
-    Min(Reduce),
-    /// Greatest element of an array
-    Max(Reduce),
-    /// Euclidean norm of an array: the root of the sum of squares
-    Norm(Reduce),
+    #[command(flatten)]
+    Kernel(Typed),
     /// Let copies of any program work on slices of arrays
     Exec(Box<Exec>),
     /// Show who would get which slice, and how long it would take, without running anything
@@ -134,7 +120,8 @@ pub struct Common {
     /// Bind each worker process to a CPU, neighbours far from each other
     #[arg(long)]
     pub pin: bool,
-    /// Also run serially and compare every bit; exit 1 on a difference
+    /// Also run serially and compare every bit, and where there is a naive program for it with what that computes; exit 1 on a
+    /// difference
     #[arg(long)]
     pub verify: bool,
     /// Write a page on the run to this HTML file: who did what when, and where the time went
@@ -167,105 +154,6 @@ pub struct Demo {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  parfork matmul a.npy b.npy -o c.npy
-  parfork matmul a.npy b.npy -o c.npy -n 8 --split tiles=512x512 --verify
-
-f32 and f64, C or Fortran order, any sizes. The product is written in C order. shm:NAME is a named segment.")]
-pub struct Matmul {
-    /// Left matrix, m x k
-    #[arg(value_hint = ValueHint::FilePath)]
-    pub a: PathBuf,
-    /// Right matrix, k x n
-    #[arg(value_hint = ValueHint::FilePath)]
-    pub b: PathBuf,
-    /// Where the product goes, m x n (.npy)
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub output: PathBuf,
-    #[command(flatten)]
-    pub common: Common,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = image_help())]
-pub struct Image {
-    /// Picture to filter: PNG, JPEG, TIFF, BMP or PNM, 8 or 16 bit
-    #[arg(value_hint = ValueHint::FilePath)]
-    pub input: PathBuf,
-    /// Where the result goes; its ending says in which format
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub output: PathBuf,
-    /// Filters in the order to apply them, each with its parameter: gaussian:3,sobel
-    #[arg(short, long = "filter", value_name = "F[,F...]", required = true, value_delimiter = ',')]
-    pub filters: Vec<Filter>,
-    /// Stop after the first N filters
-    #[arg(long, value_name = "N", overrides_with = "until", value_parser = clap::value_parser!(u16).range(1..))]
-    pub until: Option<u16>,
-    /// What lies beyond the border: reflect101, replicate, constant:V or wrap
-    #[arg(long, value_name = "BORDER", default_value_t)]
-    pub border: Border,
-    #[command(flatten)]
-    pub common: Common,
-}
-
-fn image_help() -> String {
-    let list: Vec<String> = parfork_workers::filter::FILTERS
-        .iter()
-        .map(|filter| {
-            let usage = match filter.parameter.strip_prefix('[') {
-                _ if filter.parameter.is_empty() => filter.name.to_owned(),
-                Some(optional) => format!("{}[:{optional}", filter.name),
-                None => format!("{}:{}", filter.name, filter.parameter),
-            };
-            format!("  {usage:<28}{}", filter.summary)
-        })
-        .collect();
-    format!(
-        "Filters:\n{}\n\nExamples:\n  parfork image photo.jpg -o soft.png --filter gaussian:3\n  \
-         parfork image photo.jpg -o edges.png --filter gaussian:1.5,sobel -n 4 --split tiles=256x256",
-        list.join("\n")
-    )
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  parfork mandelbrot -o set.png
-  parfork mandelbrot -o seahorses.png --size 1920x1080 --center=-0.743643,0.131825 --zoom 800 --iterations 2000")]
-pub struct Mandelbrot {
-    /// Where the picture goes; its ending says in which format
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub output: PathBuf,
-    /// Width and height in pixels
-    #[arg(long, value_name = "WxH", default_value = "1200x800", value_parser = size)]
-    pub size: (usize, usize),
-    /// The number in the middle of the picture
-    #[arg(long, value_name = "RE,IM", default_value = "-0.75,0", value_parser = complex, allow_hyphen_values = true)]
-    pub center: (f64, f64),
-    /// How much larger than the whole set
-    #[arg(long, value_name = "Z", default_value_t = 1.0)]
-    pub zoom: f64,
-    /// When to take a point for a member of the set
-    #[arg(long, value_name = "K", default_value_t = 1000)]
-    pub iterations: u32,
-    #[command(flatten)]
-    pub common: Common,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Example:
-  parfork mean data.npy -n 4
-
-Every integer and float type that .npy has, either byte order. The elements are taken in blocks of 65536 in the order of
-memory; --split cuts the table of blocks, 16 to a row, so the answer has the same bits for every split, schedule and -n.")]
-pub struct Reduce {
-    /// Array (.npy)
-    #[arg(value_hint = ValueHint::FilePath)]
-    pub input: PathBuf,
-    #[command(flatten)]
-    pub common: Common,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
   parfork plan 1080x1920 -n 4 --split tiles=256x256
   parfork plan 64x64 -n 3 --split rows=8 --schedule guided --halo 2 -o plan.svg
   parfork plan 1080x1920 -n 64 --cost mandelbrot
@@ -289,8 +177,7 @@ pub struct Plan {
     /// Cells that a slice reads beyond its own
     #[arg(long, value_name = "H", default_value_t = 0)]
     pub halo: usize,
-    /// Compare the schedules for uneven work: uniform, linear, mandelbrot, or FILE.npy with a number for each cell or slice
-    #[arg(long, value_name = "COST")]
+    #[arg(long, value_name = "COST", help = plan::cost_help())]
     pub cost: Option<Cost>,
     /// Show slices being dealt under each schedule, on a terminal as they would be over time
     #[arg(long)]
@@ -351,16 +238,4 @@ pub struct Shape(pub Vec<usize>);
 pub fn shape(text: &str) -> Result<Shape, String> {
     let lengths: Result<Vec<usize>, _> = text.split(['x', ',']).map(|part| part.trim().parse()).collect();
     lengths.map(Shape).map_err(|_| "a shape is lengths with x between them. Write it as in 1080x1920.".to_owned())
-}
-
-fn size(text: &str) -> Result<(usize, usize), String> {
-    let parts = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
-    parts.ok_or_else(|| "a size is width x height in pixels. Write it as in 1920x1080.".to_owned())
-}
-
-pub fn complex(text: &str) -> Result<(f64, f64), String> {
-    let parts = text.split_once(',').and_then(|(re, im)| Some((re.trim().parse().ok()?, im.trim().parse().ok()?)));
-    parts.ok_or_else(|| {
-        "a complex number is two numbers with a comma between them. Write it as in -0.75,0.1.".to_owned()
-    })
 }

@@ -15,7 +15,7 @@ use parfork_workers::picture::{self, Picture};
 
 use crate::args::Demo;
 use crate::failure::Failure;
-use crate::{image, output};
+use crate::output;
 
 /// Runs three jobs, each serially, on threads and in processes, and tells of each.
 pub fn run(args: Demo) -> Result<(), Failure> {
@@ -73,7 +73,11 @@ impl Stage {
             picture.shape()[0]
         );
         self.three_ways(&title, &["source", "result"], |settings| {
-            image::chain(|_, _| settings(), &filter::Run::split(&filters), Border::default(), picture)
+            let runs = filter::Run::split(&filters);
+            let shape = runs.iter().try_fold(picture.view().dim().into(), |shape, run| run.output_shape(shape));
+            let mut result = Shared::zeros(shape.map_err(|error| parfork::Error::Shape(error.to_string()))?)?;
+            let reports = filter::chain(&mut |_| settings(), &runs, Border::default(), picture, &mut result)?;
+            Ok((result, reports))
         })
     }
 

@@ -1,5 +1,4 @@
-//! A job as meant: the common flags turned into the library's settings, a check that serial gives the same bits, and the
-//! report.
+//! A job as meant: the common flags turned into the library's settings, and the report.
 
 use std::time::Duration;
 
@@ -54,19 +53,12 @@ impl Common {
     }
 }
 
-/// Compares two results bit by bit.
-pub fn verify<T: bytemuck::Pod>(ours: &[T], serial: &[T]) -> Result<(), Failure> {
-    let differs = |(one, other): &(&T, &T)| bytemuck::bytes_of(*one) != bytemuck::bytes_of(*other);
-    let count = ours.iter().zip(serial).filter(differs).count();
-    match ours.iter().zip(serial).position(|pair| differs(&pair)) {
-        None if ours.len() == serial.len() => Ok(()),
-        first => Err(Failure::job(format!(
-            "{count} of {} elements differ from the serial result, the first at element {}. \
-             Report this: parfork promises the same bits.",
-            serial.len(),
-            first.unwrap_or(ours.len().min(serial.len()))
-        ))),
-    }
+/// What `--verify` finds.
+pub const SAME_BITS: &str = "same bits as serial";
+
+/// The result of a job is another than that of the serial engine, or of a naive program.
+pub fn differs(difference: &str) -> Failure {
+    Failure::job(format!("{difference}. Report this: parfork promises the same bits."))
 }
 
 /// What the reports for programs are: docs/json.md. What breaks their readers changes the number.
@@ -88,8 +80,8 @@ pub struct Summary {
     pub filing: Option<Report>,
     /// From the start of the command to the result on disk.
     pub wall: Duration,
-    /// The result of `--verify`, if asked.
-    pub verified: Option<bool>,
+    /// What `--verify` found to be the same, if asked.
+    pub verified: Option<String>,
     /// What else is to be left.
     pub views: Views,
 }
@@ -121,7 +113,7 @@ impl Summary {
                 Some(slice) => format!("; of the last job slice {slice} alone was run, and no result was written"),
                 None => String::new(),
             };
-            let verified = if self.verified == Some(true) { ", same bits as serial" } else { "" };
+            let verified = self.verified.map_or(String::new(), |same| format!(", {same}"));
             eprintln!(
                 "{}: {} {who} in {}, {} with files{verified}{only}",
                 self.line,
@@ -140,7 +132,7 @@ impl Summary {
         report.insert("command".into(), json!(self.command));
         report.insert("wall_seconds".into(), json!(self.wall.as_secs_f64()));
         report.insert("only_slice".into(), json!(only_slice));
-        report.insert("verified".into(), json!(self.verified));
+        report.insert("verified".into(), json!(self.verified.as_ref().map(|_| true)));
         report.insert("jobs".into(), self.reports.iter().map(job_json).collect());
         report.insert("filing".into(), self.filing.as_ref().map_or(Value::Null, job_json));
         Value::Object(report)

@@ -8,22 +8,18 @@ mod drawing;
 mod exec;
 mod explain;
 mod failure;
-mod image;
 mod job;
-mod mandelbrot;
-mod matmul;
+mod kernel;
 mod output;
 mod plan;
 mod quantity;
 mod record;
-mod reduce;
 mod replay;
 mod scale;
 mod scaling;
 mod screen;
 mod shell;
 mod shm;
-mod source;
 mod top;
 mod views;
 
@@ -34,7 +30,6 @@ use clap::Parser;
 use failure::Failure;
 use parfork::CancelToken;
 use parfork_workers::picture;
-use parfork_workers::reduce::Op;
 
 fn main() -> ExitCode {
     picture::serve_decoder();
@@ -51,14 +46,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Demo(args) => demo::run(args),
-        Command::Matmul(args) => matmul::run(args),
-        Command::Image(args) => image::run(args),
-        Command::Mandelbrot(args) => mandelbrot::run(args),
-        Command::Sum(args) => reduce::run(Op::Sum, args),
-        Command::Mean(args) => reduce::run(Op::Mean, args),
-        Command::Min(args) => reduce::run(Op::Min, args),
-        Command::Max(args) => reduce::run(Op::Max, args),
-        Command::Norm(args) => reduce::run(Op::Norm, args),
+        Command::Kernel(typed) => kernel::run(typed),
         Command::Exec(args) => exec::run(*args),
         Command::Plan(args) => plan::run(args),
         Command::Scale(args) => scale::run(*args),

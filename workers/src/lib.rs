@@ -3,7 +3,12 @@
 //! Each is a pure function from whole inputs to one region of the output, on ndarray views, and its wiring: a `run` that
 //! lends the arrays and cuts the output as suits the kernel. It hands parameters over as plain data, so that
 //! a crew can do it as well. None has unsafe code of its own. A region's bits never depend on
-//! how the output is cut. To add a kernel, add a file here and a line to [`KERNELS`].
+//! how the output is cut.
+//!
+//! To add a kernel, add a file here, with a [`Kernel`] in it, and a line to [`KERNELS`]: the command, `parfork scale`, `parfork plan
+//! --cost`, `--verify`, help, manual and completions have it then. [`transpose`] is one file to begin from. A kernel says what it is
+//! given as plain data ([`Arg`](kernel::Arg)); opens that, or makes up inputs of a size, as a [`Task`](kernel::Task); and that makes
+//! room for its result, runs its jobs, and may have a naive reference.
 //!
 //! ```
 //! use parfork_workers::filter::{self, Border};
@@ -20,30 +25,32 @@ pub mod filter;
 #[doc(hidden)]
 #[path = "../../fuzz/targets/workers.rs"]
 pub mod fuzzing;
+pub mod kernel;
 pub mod mandelbrot;
 pub mod matmul;
 pub mod picture;
 pub mod reduce;
 mod sys;
 mod text_arg;
+pub mod transpose;
 
-/// What a kernel is, for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kernel {
-    /// Its name in the command and in reports.
-    pub name: &'static str,
-    /// What it is given, computes and leaves.
-    pub summary: &'static str,
-}
+use kernel::Kernel;
+use reduce::Op;
 
 /// Every kernel there is.
-pub const KERNELS: &[Kernel] = &[
-    Kernel { name: "matmul", summary: "two matrices; their product" },
-    Kernel { name: "image", summary: "a picture and a filter; the filtered picture" },
-    Kernel { name: "mandelbrot", summary: "a view of the complex plane; a rendering of the Mandelbrot set" },
-    Kernel { name: "sum", summary: "an array; the sum of its elements" },
-    Kernel { name: "mean", summary: "an array; the mean of its elements" },
-    Kernel { name: "min", summary: "an array; its least element" },
-    Kernel { name: "max", summary: "an array; its greatest element" },
-    Kernel { name: "norm", summary: "an array; the root of the sum of its squares" },
+pub const KERNELS: &[&dyn Kernel] = &[
+    &matmul::Matmul,
+    &filter::Image,
+    &mandelbrot::Mandelbrot,
+    &transpose::Transpose,
+    &reduce::Reduction(Op::Sum),
+    &reduce::Reduction(Op::Mean),
+    &reduce::Reduction(Op::Min),
+    &reduce::Reduction(Op::Max),
+    &reduce::Reduction(Op::Norm),
 ];
+
+/// The kernel of this name, if there is one.
+pub fn kernel(name: &str) -> Option<&'static dyn Kernel> {
+    KERNELS.iter().copied().find(|kernel| kernel.name() == name)
+}

@@ -5,18 +5,29 @@
 //! call of `gemm`. A block that lies only partly in the region asked for is computed aside and the part is copied: cut C
 //! along the grid and nothing is computed twice.
 
+mod kernel;
+
 use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Ix2, s};
 
 use crate::sys::gemm;
+pub use kernel::Matmul;
 use parfork::{Answers, Error, Input, Job, RetryPolicy, Settings, Shared, Slice, Split};
 
 /// The element types of a product: `f32` and `f64`. Sealed.
-pub trait Element: gemm::Scalar + parfork::formats::npy::Element + Send + Sync {}
+pub trait Element: gemm::Scalar + parfork::formats::npy::Element + Into<f64> + Send + Sync {
+    /// The distance of 1 to the next number.
+    const EPSILON: f64;
+}
 
-impl Element for f32 {}
-impl Element for f64 {}
+impl Element for f32 {
+    const EPSILON: f64 = f32::EPSILON as f64;
+}
+
+impl Element for f64 {
+    const EPSILON: f64 = f64::EPSILON;
+}
 
 /// Block shapes, best first. `gemm` packs the block's columns of B once per block and reads A in place, so tall blocks are cheap
 /// and low ones are not. Against one call for the whole of C, in CPU time (n = 1024 and 2048, both types): 1024 x 512 costs

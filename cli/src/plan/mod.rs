@@ -11,7 +11,7 @@ use parfork::{MOST_WORKERS, Schedule, cpus};
 use serde_json::{Value, json};
 
 use compare::Comparison;
-pub use cost::Cost;
+pub use cost::{Cost, help as cost_help};
 
 use crate::args::Plan;
 use crate::drawing::Drawing;

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueHint};
 use parfork::{Engine, Schedule, Split};
-use parfork_workers::filter::{Border, Filter};
 
 use super::gate::Rule;
-use crate::args::{complex, number_of_workers};
+use crate::args::number_of_workers;
+use crate::kernel::args::{Measured, sizes_help};
 use crate::quantity;
 
 #[derive(Debug, Args)]
@@ -50,9 +50,7 @@ pub struct Flags {
     /// A job that grows with the workers: n times the size for n of them
     #[arg(long, global = true)]
     pub weak: bool,
-    /// Sizes of the made-up input: N or MxKxN for matmul, WxH for mandelbrot and image, elements for reductions, for exec what
-    /// replaces {size}
-    #[arg(long, visible_alias = "size", global = true, value_name = "SIZE,...", value_delimiter = ',')]
+    #[arg(long, help = sizes_help(), visible_alias = "size", global = true, value_name = "SIZE,...", value_delimiter = ',')]
     pub sizes: Vec<Size>,
     /// How slices are given out: static, dynamic, dynamic=CHUNK, guided [default: dynamic]
     #[arg(long, visible_alias = "schedule", global = true, value_name = "S,...", value_delimiter = ',')]
@@ -104,52 +102,8 @@ pub struct Flags {
 /// What is measured.
 #[derive(Debug, Subcommand)]
 pub enum Job {
-    /// Multiply two matrices, made up of noise [default size: 1536] or given
-    Matmul {
-        /// Left matrix (.npy)
-        #[arg(value_hint = ValueHint::FilePath, requires = "b")]
-        a: Option<PathBuf>,
-        /// Right matrix (.npy)
-        #[arg(value_hint = ValueHint::FilePath)]
-        b: Option<PathBuf>,
-        /// Element type of made-up matrices
-        #[arg(long, value_name = "TYPE", default_value = "f64", value_parser = ["f32", "f64"])]
-        dtype: String,
-    },
-    /// Filter a picture, made up [default size: 3000x2000] or given
-    Image {
-        /// Picture to filter: PNG, JPEG, TIFF, BMP or PNM, 8 or 16 bit
-        #[arg(value_hint = ValueHint::FilePath)]
-        input: Option<PathBuf>,
-        /// Filters in the order to apply them, each with its parameter: gaussian:3,sobel
-        #[arg(short, long = "filter", value_name = "F[,F...]", default_value = "gaussian:3", value_delimiter = ',')]
-        filters: Vec<Filter>,
-        /// What lies beyond the border: reflect101, replicate, constant:V or wrap
-        #[arg(long, value_name = "BORDER", default_value_t)]
-        border: Border,
-    },
-    /// Render the Mandelbrot set [default size: 2400x1600]
-    Mandelbrot {
-        /// The number in the middle of the picture
-        #[arg(long, value_name = "RE,IM", default_value = "-0.75,0", value_parser = complex, allow_hyphen_values = true)]
-        center: (f64, f64),
-        /// How much larger than the whole set
-        #[arg(long, value_name = "Z", default_value_t = 1.0)]
-        zoom: f64,
-        /// When to take a point for a member of the set
-        #[arg(long, value_name = "K", default_value_t = 2000)]
-        iterations: u32,
-    },
-    /// Sum of an array, made up of noise [default size: 32 million f64] or given
-    Sum(Array),
-    /// Its mean
-    Mean(Array),
-    /// Its least element
-    Min(Array),
-    /// Its greatest element
-    Max(Array),
-    /// Its Euclidean norm
-    Norm(Array),
+    #[command(flatten)]
+    Kernel(Measured),
     /// Any command: {workers} in its arguments, and PARFORK_WORKERS in its environment, say how many; {size} what size. Its whole
     /// time is measured, and what it prints is thrown away
     Exec {
@@ -157,14 +111,6 @@ pub enum Job {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
         command: Vec<String>,
     },
-}
-
-/// What a reduction is given.
-#[derive(Debug, Args)]
-pub struct Array {
-    /// Array (.npy)
-    #[arg(value_hint = ValueHint::FilePath)]
-    pub input: Option<PathBuf>,
 }
 
 /// One to three lengths with x between them, none of them 0.

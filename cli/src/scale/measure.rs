@@ -12,19 +12,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::scaling::Chance;
-use ndarray::{Ix1, Ix2, Ix3};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::Signal;
 use nix::sys::time::TimeValLike;
 use nix::time::{ClockId, clock_gettime};
-use parfork::formats::npy;
 use parfork::record::Part;
-use parfork::{Engine, Report, Settings, Shared};
-use parfork_workers::filter::{Border, Filter, Run, Sample};
-use parfork_workers::mandelbrot::{self, View};
-use parfork_workers::matmul::{self, Element};
-use parfork_workers::picture::{self, Picture};
-use parfork_workers::reduce::{self, Dtype, Op};
+use parfork::{Engine, Report, Settings};
+use parfork_workers::kernel::{Files, Given, Kernel};
 use serde_json::{Value, json};
 
 use super::args::Size;
@@ -32,7 +26,7 @@ use super::job::Job;
 use super::lost::Lost;
 use super::runs::Outcome;
 use crate::failure::Failure;
-use crate::{image, output};
+use crate::output;
 
 /// What a run is told; see `Plan::order`.
 struct Order {
@@ -87,22 +81,22 @@ impl Order {
         }
     }
 
-    /// The length that the job's size has there.
-    fn length(&self, axis: usize) -> Result<usize, Failure> {
-        let lengths = self.size.as_ref().map(|size| &size.0[..]).unwrap_or_default();
-        // A single length is that of all axes.
-        lengths.get(axis).or(lengths.first()).copied().ok_or_else(|| Failure::usage("a made-up input needs a size."))
-    }
-
     /// Runs the job as often as it is to be run; the reports of the last time.
-    fn measure(
-        &self,
-        mut job: impl FnMut(Settings<'static>) -> parfork::Result<Vec<Report>>,
-    ) -> Result<Vec<Report>, Failure> {
+    fn measure(&self, kernel: &dyn Kernel, given: &Given) -> Result<Vec<Report>, Failure> {
+        let task = match &self.size {
+            Some(size) => {
+                let mut chance = Chance::seeded(1);
+                kernel.made_up(given, &size.0, &mut || chance.unit())?
+            }
+            None => kernel.open(given, &Files::new(false, &Settings::default))?,
+        };
+        let mut output = task.output()?;
+        // Of several jobs all have the same settings.
+        let mut run = || task.run(&mut |_| self.settings(), &mut output);
         for _ in 0..self.warm_up {
-            job(self.settings())?;
+            run()?;
         }
-        Ok(job(self.settings())?)
+        Ok(run()?)
     }
 }
 
@@ -125,36 +119,7 @@ pub fn run(text: &str) -> Result<(), Failure> {
     }
     let reports = match &order.job {
         Job::Exec { command } => return Err(exec(&order, command)),
-        Job::Mandelbrot { center, zoom, iterations } => rendering(&order, *center, *zoom, *iterations)?,
-        Job::Matmul { inputs, single } => match inputs {
-            Some([a, b]) if npy::Header::read(a)?.dtype.ends_with("f4") => {
-                product(&order, &Shared::<f32, Ix2>::load(a)?, &Shared::load(b)?)?
-            }
-            Some([a, b]) => product(&order, &Shared::<f64, Ix2>::load(a)?, &Shared::load(b)?)?,
-            None if *single => made_up_product::<f32>(&order, |number| number as f32)?,
-            None => made_up_product::<f64>(&order, |number| number)?,
-        },
-        Job::Image { input, filters, border } => {
-            let picture = match input {
-                Some(path) => picture::read_with(Settings::default(), path)?,
-                None => Picture::U8(made_up_picture(order.length(0)?, order.length(1)?)?),
-            };
-            match picture {
-                Picture::U8(picture) => filtered(&order, &picture, filters, *border)?,
-                Picture::U16(picture) => filtered(&order, &picture, filters, *border)?,
-            }
-        }
-        Job::Reduce { op, input } => match input {
-            Some(path) => {
-                let (header, bytes) = npy::read_bytes(path)?;
-                let dtype =
-                    header.dtype.parse().map_err(|error| Failure::input(format!("{}: {error}", path.display())))?;
-                reduction(&order, *op, dtype, &bytes)?
-            }
-            None => {
-                reduction(&order, *op, "<f8".parse().expect("a type of NumPy's"), &made_up_array(order.length(0)?)?)?
-            }
-        },
+        Job::Kernel { kernel, given } => order.measure(*kernel, given)?,
     };
     let records = || reports.iter().filter_map(Report::record);
     let computing = records().map(|record| record.waterfall().of(Part::Computing)).sum::<Duration>().as_secs_f64();
@@ -162,65 +127,6 @@ pub fn run(text: &str) -> Result<(), Failure> {
     let cpu_seconds = cpu_seconds(UsageWho::RUSAGE_SELF) + cpu_seconds(UsageWho::RUSAGE_CHILDREN);
     let outcome = Outcome { seconds, computing: Some(computing), cpu_seconds, lost: Lost::of(&reports) };
     output::print_json(&outcome.to_json())
-}
-
-fn rendering(order: &Order, center: (f64, f64), zoom: f64, iterations: u32) -> Result<Vec<Report>, Failure> {
-    let size = (order.length(0)?, order.length(1)?);
-    let view = View::new(center, zoom, size, iterations).map_err(Failure::usage)?;
-    let mut picture = Shared::<u8, Ix3>::zeros((size.1, size.0, 3))?;
-    order.measure(|settings| Ok(vec![mandelbrot::run(settings, &view, &mut picture)?.report().clone()]))
-}
-
-fn product<T: Element>(order: &Order, a: &Shared<T, Ix2>, b: &Shared<T, Ix2>) -> Result<Vec<Report>, Failure> {
-    let mut c = Shared::<T, Ix2>::zeros((a.view().nrows(), b.view().ncols()))?;
-    order.measure(|settings| Ok(vec![matmul::run(settings, a, b, &mut c)?.report().clone()]))
-}
-
-fn made_up_product<T: Element>(order: &Order, number: impl Fn(f64) -> T) -> Result<Vec<Report>, Failure> {
-    let mut chance = Chance::seeded(1);
-    let mut noise = |shape: (usize, usize)| {
-        let mut array = Shared::<T, Ix2>::zeros(shape)?;
-        array.as_mut_slice().iter_mut().for_each(|cell| *cell = number(chance.unit() - 0.5));
-        Ok::<_, parfork::Error>(array)
-    };
-    let (m, k, n) = (order.length(0)?, order.length(1)?, order.length(2)?);
-    let (a, b) = (noise((m, k))?, noise((k, n))?);
-    product(order, &a, &b)
-}
-
-fn filtered<S: Sample>(
-    order: &Order,
-    picture: &Shared<S, Ix3>,
-    filters: &[Filter],
-    border: Border,
-) -> Result<Vec<Report>, Failure> {
-    let runs = Run::split(filters);
-    // One job for each run of filters, with the same settings.
-    order.measure(|_| Ok(image::chain(|_, _| order.settings(), &runs, border, picture)?.1))
-}
-
-/// Smooth shades with noise on them, as photographs have.
-fn made_up_picture(width: usize, height: usize) -> Result<Shared<u8, Ix3>, Failure> {
-    let mut picture = Shared::<u8, Ix3>::zeros((height, width, 3))?;
-    let mut chance = Chance::seeded(1);
-    for (number, sample) in picture.as_mut_slice().iter_mut().enumerate() {
-        let (row, col) = (number / (3 * width), number % (3 * width));
-        let shade = 110.0 + 60.0 * (row as f64 / 97.0).sin() + 60.0 * (col as f64 / 311.0).cos();
-        *sample = (shade + 20.0 * chance.unit()) as u8;
-    }
-    Ok(picture)
-}
-
-fn reduction(order: &Order, op: Op, dtype: Dtype, bytes: &Shared<u8, Ix1>) -> Result<Vec<Report>, Failure> {
-    order.measure(|settings| Ok(vec![reduce::run(settings, op, dtype, bytes)?.1.report().clone()]))
-}
-
-fn made_up_array(length: usize) -> Result<Shared<u8, Ix1>, Failure> {
-    let bytes = length.checked_mul(8).ok_or_else(|| Failure::usage(format!("{length} elements are too many.")))?;
-    let mut array = Shared::<u8, Ix1>::zeros(bytes)?;
-    let mut chance = Chance::seeded(1);
-    array.as_mut_slice().chunks_exact_mut(8).for_each(|cell| cell.copy_from_slice(&chance.unit().to_le_bytes()));
-    Ok(array)
 }
 
 /// CPU time so far.

@@ -6,6 +6,7 @@ mod desk;
 mod ends;
 mod exec;
 mod explain;
+mod kernels;
 mod plans;
 mod refusals;
 mod replay;

@@ -206,6 +206,6 @@ fn completions_and_manual_are_made() {
     let man = desk.ok("man");
     assert!(man.starts_with(".ie") && man.contains("PARFORK MATMUL") && man.contains("gaussian"), "{man}");
     for kernel in parfork_workers::KERNELS {
-        assert!(desk.ok(&format!("{} --help", kernel.name)).contains("Usage"), "{}", kernel.name);
+        assert!(desk.ok(&format!("{} --help", kernel.name())).contains("Usage"), "{}", kernel.name());
     }
 }

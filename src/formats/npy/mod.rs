@@ -165,7 +165,7 @@ pub fn write<T: Element, D: Dimension>(out: &mut AtomicFile, array: ArrayView<'_
 ///
 /// # Panics
 /// If they are not as many as `item_size` bytes an element make.
-pub(crate) fn write_bytes(
+pub fn write_bytes(
     out: &mut AtomicFile,
     dtype: &str,
     item_size: usize,

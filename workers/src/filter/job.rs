@@ -3,8 +3,9 @@
 use ndarray::{ArrayView3, Ix3};
 
 use super::{Border, Filter, Run, Sample};
+use crate::kernel::{Step, Steps};
 use crate::text_arg::TextArg;
-use parfork::{Answers, Error, Job, RetryPolicy, Settings, Shared, Split};
+use parfork::{Answers, Error, Job, Report, RetryPolicy, Settings, Shared, Split};
 
 /// Rows of a band unless the settings say otherwise: with the neighbours it reads it stays in a core's own cache.
 const BAND: usize = 64;
@@ -60,4 +61,42 @@ pub fn run_together<S: Sample>(
             together.apply(picture, border, slice.rows(), slice.cols(), slice.into_view());
         },
     )
+}
+
+/// Filters `picture` into `result` by one job for each run of filters, on the result of the one before, each with the settings that
+/// `settings` has for it; their reports.
+///
+/// # Errors
+/// As [`run_together`].
+///
+/// # Panics
+/// If there are no runs.
+pub fn chain<S: Sample>(
+    settings: &mut Steps<'_>,
+    runs: &[Run],
+    border: Border,
+    picture: &Shared<S, Ix3>,
+    result: &mut Shared<S, Ix3>,
+) -> Result<Vec<Report>, Error> {
+    let mut between: Option<Shared<S, Ix3>> = None;
+    let mut reports = Vec::new();
+    let mut begun = 0;
+    for (at, together) in runs.iter().enumerate() {
+        begun += together.filters().len();
+        let last = at + 1 == runs.len();
+        let source = between.as_ref().unwrap_or(picture);
+        let settings = settings(Step { name: &together.to_string(), last, begun });
+        let done = if last {
+            run_together(settings, together, border, source, result)?
+        } else {
+            let shape = together.output_shape(source.view().dim().into());
+            let mut next = Shared::zeros(shape.map_err(|error| Error::Shape(error.to_string()))?)?;
+            let done = run_together(settings, together, border, source, &mut next)?;
+            between = Some(next);
+            done
+        };
+        reports.push(done.report().clone());
+    }
+    assert!(!reports.is_empty(), "a chain has a filter");
+    Ok(reports)
 }

@@ -57,6 +57,7 @@ mod convolve;
 mod error;
 mod fixed;
 mod geometry;
+mod image;
 mod job;
 mod lanczos;
 mod luma;
@@ -76,7 +77,8 @@ mod window;
 
 pub use border::Border;
 pub use error::FilterError;
-pub use job::{run, run_together};
+pub use image::Image;
+pub use job::{chain, run, run_together};
 pub use run::Run;
 pub use sample::{Sample, Weight, Wide};
 

@@ -6,7 +6,9 @@
 //! Points that have come so close to an attracting cycle that they can be proved to stay there are not followed further,
 //! which spares nine tenths of the set most of their steps and changes no count.
 
+mod cost;
 mod escape;
+mod kernel;
 mod shade;
 mod trap;
 
@@ -17,6 +19,7 @@ use ndarray::{ArrayView2, ArrayViewMut2, ArrayViewMut3, Axis, Ix3, aview1};
 use pulp::Arch;
 
 use escape::{Fill, Row};
+pub use kernel::Mandelbrot;
 use parfork::{Answers, Error, Job, RetryPolicy, Settings, Shared, Split};
 use shade::{PALETTE, Shade};
 

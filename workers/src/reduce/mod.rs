@@ -19,6 +19,7 @@
 mod dtype;
 mod extremum;
 mod job;
+mod kernel;
 mod norm;
 mod scan;
 mod sum;
@@ -27,9 +28,11 @@ mod twofold;
 use std::fmt;
 use std::str::FromStr;
 
+pub use crate::kernel::Number;
 pub use dtype::{Dtype, DtypeError, Endian, Kind};
 use extremum::{Ordered, extremum};
 pub use job::run;
+pub use kernel::Reduction;
 use scan::{Big, Little, Stored};
 use twofold::Twofold;
 
@@ -133,37 +136,6 @@ impl Partial {
     fn squares(&self) -> norm::Squares {
         let rest = u128::from(self.words[0]) | u128::from(self.words[1]) << 64;
         norm::Squares { rest, carries: self.words[2] }
-    }
-}
-
-/// What a reduction gives.
-///
-/// Shown as Python would: integers without a point, floats with the fewest digits that read back as the same number.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Number {
-    /// Sum, min or max of integers or booleans.
-    Int(i128),
-    /// Anything of floats; mean or norm of integers.
-    Float(f64),
-}
-
-impl Number {
-    /// The answer as the nearest `f64`.
-    pub fn to_f64(self) -> f64 {
-        match self {
-            Number::Int(value) => value as f64,
-            Number::Float(value) => value,
-        }
-    }
-}
-
-impl fmt::Display for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Number::Int(value) => value.fmt(f),
-            Number::Float(value) if value.is_nan() => f.write_str("nan"),
-            Number::Float(value) => write!(f, "{value:?}"),
-        }
     }
 }
 

@@ -1,0 +1,179 @@
+//! The command line of kernels, made from what they say they are given.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueHint, value_parser};
+use parfork_workers::KERNELS;
+use parfork_workers::kernel::{self, Arg, Given, InScale, Kind};
+
+use crate::args::Common;
+
+/// A kernel to run, as typed.
+#[derive(Debug)]
+pub struct Typed {
+    /// Which it is.
+    pub kernel: &'static dyn kernel::Kernel,
+    /// What it is given; of a chain no more than `--until` allows.
+    pub given: Given,
+    /// The flags that every job takes.
+    pub common: Common,
+}
+
+/// The flag that ends a chain early.
+const UNTIL: &str = "until";
+
+impl Subcommand for Typed {
+    fn augment_subcommands(command: Command) -> Command {
+        command.subcommands(KERNELS.iter().map(|kernel| {
+            let command = Command::new(kernel.name());
+            let args = kernel.args().iter().filter(|arg| arg.in_scale != InScale::Only);
+            let command = args.fold(command, |command, arg| {
+                let command = command.arg(clap_arg(arg, arg.default).required(arg.default.is_none()));
+                if matches!(arg.kind, Kind::Chain(_)) { command.arg(until(arg)) } else { command }
+            });
+            Common::augment_args(command).about(kernel.summary()).after_help(kernel.notes())
+        }))
+    }
+
+    fn augment_subcommands_for_update(command: Command) -> Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        parfork_workers::kernel(name).is_some()
+    }
+}
+
+impl FromArgMatches for Typed {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let (kernel, matches) = chosen(matches)?;
+        let mut given = given(kernel, matches, |arg| arg.in_scale != InScale::Only);
+        if let Some(chain) = kernel.args().iter().find(|arg| matches!(arg.kind, Kind::Chain(_)))
+            && let Some(&until) = matches.get_one::<u16>(UNTIL)
+        {
+            let links = given.all(chain.name);
+            given.enter(chain.name, links[..links.len().min(until.into())].to_vec());
+        }
+        Ok(Self { kernel, given, common: Common::from_arg_matches(matches)? })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// A kernel to measure, as typed.
+#[derive(Debug)]
+pub struct Measured {
+    /// Which it is.
+    pub kernel: &'static dyn kernel::Kernel,
+    /// What it is given; no inputs if they are to be made up.
+    pub given: Given,
+}
+
+impl Subcommand for Measured {
+    fn augment_subcommands(command: Command) -> Command {
+        command.subcommands(KERNELS.iter().map(|kernel| {
+            let usual: Vec<String> = kernel.sizes().usual.iter().map(ToString::to_string).collect();
+            let usual = usual.join("x");
+            let about = match kernel.args().iter().any(Arg::is_input) {
+                true => format!("{}, made up [default size: {usual}] or given", kernel.summary()),
+                false => format!("{} [default size: {usual}]", kernel.summary()),
+            };
+            let mut args = kernel.args().iter().filter(|arg| arg.in_scale != InScale::Never).peekable();
+            let mut command = Command::new(kernel.name()).about(about);
+            while let Some(arg) = args.next() {
+                let clap_arg = clap_arg(arg, in_scale(arg));
+                // All inputs are given or none.
+                command = command.arg(match args.peek() {
+                    Some(next) if arg.is_input() && next.is_input() => clap_arg.requires(next.name),
+                    _ => clap_arg,
+                });
+            }
+            command
+        }))
+    }
+
+    fn augment_subcommands_for_update(command: Command) -> Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        parfork_workers::kernel(name).is_some()
+    }
+}
+
+impl FromArgMatches for Measured {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let (kernel, matches) = chosen(matches)?;
+        Ok(Self { kernel, given: given(kernel, matches, |arg| arg.in_scale != InScale::Never) })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// How sizes of made-up inputs are written.
+pub fn sizes_help() -> String {
+    let mut forms: Vec<(&str, Vec<&str>)> = Vec::new();
+    for kernel in KERNELS {
+        let form = kernel.sizes().form;
+        match forms.iter_mut().find(|(known, _)| *known == form) {
+            Some((_, names)) => names.push(kernel.name()),
+            None => forms.push((form, vec![kernel.name()])),
+        }
+    }
+    let forms: Vec<String> = forms.iter().map(|(form, names)| format!("{form} for {}", names.join(", "))).collect();
+    format!("Sizes of the made-up input: {}; for exec what replaces {{size}}", forms.join("; "))
+}
+
+fn chosen(matches: &ArgMatches) -> Result<(&'static dyn kernel::Kernel, &ArgMatches), clap::Error> {
+    let chosen = matches.subcommand().and_then(|(name, matches)| Some((parfork_workers::kernel(name)?, matches)));
+    chosen.ok_or_else(|| clap::Error::new(clap::error::ErrorKind::InvalidSubcommand))
+}
+
+fn in_scale(arg: &Arg) -> Option<&'static str> {
+    match arg.in_scale {
+        InScale::Default(default) => Some(default),
+        _ => arg.default,
+    }
+}
+
+fn clap_arg(arg: &Arg, default: Option<&'static str>) -> clap::Arg {
+    let made = clap::Arg::new(arg.name).value_name(arg.value).help(arg.help);
+    let made = if arg.is_input() { made } else { made.long(arg.name) };
+    let made = match arg.kind {
+        Kind::InputArray | Kind::InputPicture | Kind::OutputArray | Kind::OutputPicture => {
+            made.value_parser(value_parser!(PathBuf)).value_hint(ValueHint::FilePath)
+        }
+        Kind::Text(check) => made.value_parser(check),
+        Kind::Signed(check) => made.value_parser(check).allow_hyphen_values(true),
+        Kind::Chain(check) => made.value_parser(check).value_delimiter(',').action(clap::ArgAction::Append),
+        Kind::Choice(words) => made.value_parser(PossibleValuesParser::new(words)),
+    };
+    made.short(arg.short).default_value(default)
+}
+
+fn until(chain: &Arg) -> clap::Arg {
+    clap::Arg::new(UNTIL)
+        .long(UNTIL)
+        .value_name("N")
+        .help(format!("Stop after the first N {}s", chain.name))
+        .overrides_with(UNTIL)
+        .value_parser(value_parser!(u16).range(1..))
+}
+
+/// What was typed for arguments, or is their default.
+fn given(kernel: &dyn kernel::Kernel, matches: &ArgMatches, is_there: impl Fn(&Arg) -> bool) -> Given {
+    let mut given = Given::default();
+    for arg in kernel.args().iter().filter(|arg| is_there(arg)) {
+        let values: Vec<OsString> = matches.get_raw(arg.name).into_iter().flatten().map(Into::into).collect();
+        given.enter(arg.name, values);
+    }
+    given
+}

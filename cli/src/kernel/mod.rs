@@ -1,0 +1,207 @@
+//! `parfork KERNEL`, the same way for all of them: open the inputs, run the jobs, verify, write the result, report.
+
+pub mod args;
+
+use std::cell::RefCell;
+use std::time::Instant;
+
+use parfork::formats::{AtomicFile, npy};
+use parfork::{Engine, Error, Order, Report, Settings};
+use parfork_workers::kernel::{Arg, Fact, Files, Form, Given, Kernel, KernelError, Kind, Number, Output, Step, Task};
+use parfork_workers::picture::{self, Format};
+use serde_json::{Map, Value, json};
+
+use crate::args::Common;
+use crate::failure::Failure;
+use crate::job::{SAME_BITS, Summary, differs};
+use crate::output;
+use crate::views::Views;
+
+use args::Typed;
+
+/// Does what was typed.
+pub fn run(Typed { kernel, given, common }: Typed) -> Result<(), Failure> {
+    let began = Instant::now();
+    let format = picture_format(kernel, &given)?;
+    let views = common.views(kernel.name())?;
+    // What only worker processes look at can stay in its file.
+    let maps = common.engine == Engine::Processes && !common.verify;
+    let task = kernel.open(&given, &Files::new(maps, &|| common.settings("reading", &views)))?;
+    if let (Some(format), Form::Picture { shape, bits }) = (format, task.form()) {
+        format.holds(shape, bits).map_err(Failure::usage)?;
+    }
+    let mut result = task.output()?;
+    let target = Target::open(kernel, &given, format, &result)?;
+    let (names, reports) = jobs(task.as_ref(), &given, kernel, &common, &views, &mut result)?;
+    let verified = if common.verify { Some(verify(task.as_ref(), &common, &result)?) } else { None };
+    Failure::if_stopped()?;
+    let whole = common.only_slice.is_none();
+    let number = if let Output::Number(number) = result { Some(number.filter(|_| whole)) } else { None };
+    let (line, form, facts) = (task.line(), task.form(), facts(kernel, &given, task.as_ref(), number));
+    // Its inputs are of no more use, and coding the result takes memory.
+    drop(task);
+    if let Output::Picture(picture) = &result {
+        views.keep_picture(picture);
+    }
+    let filing = match target {
+        Some(target) if whole => target.write(&form, &result, || common.settings("writing", &views))?,
+        _ => None,
+    };
+    if let (Some(Some(number)), false) = (number, common.json) {
+        output::print(&format!("{number}\n"))?;
+    }
+    let wall = began.elapsed();
+    Summary { command: kernel.name(), facts, line, reports, names, filing, wall, verified, views }.tell(&common)
+}
+
+/// Runs the jobs as the flags ask; what each did, and its report.
+fn jobs(
+    task: &dyn Task,
+    given: &Given,
+    kernel: &dyn Kernel,
+    common: &Common,
+    views: &Views,
+    result: &mut Output,
+) -> Result<(Vec<String>, Vec<Report>), Failure> {
+    let links = chain(kernel).map_or(0, |chain| given.all(chain.name).len());
+    let begun = RefCell::new((Vec::new(), 0));
+    let mut settings = |step: Step<'_>| {
+        let (names, links) = &mut *begun.borrow_mut();
+        names.push(step.name.to_owned());
+        *links = step.begun;
+        of_last(step, common.settings(step.name, views))
+    };
+    let done = task.run(&mut settings, result);
+    let (names, begun) = begun.into_inner();
+    match done {
+        Ok(reports) => Ok((names, reports)),
+        // Its slice can be run alone after so much of the chain.
+        Err(Error::WorkerDied(death)) => Err(Failure::died(&death, Some(begun).filter(|&begun| begun < links))),
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// A slice that is to be run alone is the last job's.
+fn of_last(step: Step<'_>, settings: Settings<'static>) -> Settings<'static> {
+    let only_slice = settings.only_slice.filter(|_| step.last);
+    Settings { only_slice, ..settings }
+}
+
+/// Compares the result bit by bit with that of the serial engine, and with a naive program's if there is one; what was found to
+/// be the same.
+fn verify(task: &dyn Task, common: &Common, result: &Output) -> Result<String, Failure> {
+    let mut serial = task.output()?;
+    task.run(&mut |step| of_last(step, common.serially()), &mut serial)?;
+    if let Some(difference) = result.differs_from(&serial) {
+        return Err(differs(&difference));
+    }
+    let naive = if common.only_slice.is_none() { task.reference(result) } else { None };
+    match naive {
+        Some(Err(difference)) => Err(differs(&difference)),
+        Some(Ok(compared)) => Ok(format!("{SAME_BITS}, {compared}")),
+        None => Ok(SAME_BITS.to_owned()),
+    }
+}
+
+/// The file that a result is written to.
+struct Target {
+    file: AtomicFile,
+    /// Of a picture.
+    format: Option<Format>,
+}
+
+impl Target {
+    /// Opens it, if there is one, before the work: what stands in its way is found then.
+    fn open(
+        kernel: &dyn Kernel,
+        given: &Given,
+        format: Option<Format>,
+        result: &Output,
+    ) -> Result<Option<Self>, Failure> {
+        let Some(arg) = kernel.args().iter().find(|arg| arg.is_output()) else { return Ok(None) };
+        let mut file = AtomicFile::at(given.path(arg.name)).map_err(Failure::job)?;
+        if let Output::Array(cells) = result {
+            file.reserve(cells.bytes().len() as u64).map_err(Failure::job)?;
+        }
+        Ok(Some(Self { file, format }))
+    }
+
+    /// Writes the result, all of it or none; the report of the job that coded it, if there was one.
+    fn write(
+        mut self,
+        form: &Form,
+        result: &Output,
+        settings: impl FnOnce() -> Settings<'static>,
+    ) -> Result<Option<Report>, Failure> {
+        let filing = match (result, form, self.format) {
+            (Output::Array(cells), Form::Array { dtype, shape, item_size }, _) => {
+                npy::write_bytes(&mut self.file, dtype, *item_size, shape, Order::C, cells.bytes())
+                    .map(|()| None)
+                    .map_err(Failure::job)?
+            }
+            (Output::Picture(picture), _, Some(format)) => {
+                picture::write_with(settings(), &mut self.file, picture, format).map_err(Failure::filing)?
+            }
+            _ => unreachable!("a result has the form that its task says, and a picture a format"),
+        };
+        self.file.commit().map_err(Failure::job)?;
+        Ok(filing)
+    }
+}
+
+/// The format of a picture that is to be written.
+fn picture_format(kernel: &dyn Kernel, given: &Given) -> Result<Option<Format>, Failure> {
+    let arg = kernel.args().iter().find(|arg| matches!(arg.kind, Kind::OutputPicture));
+    arg.map(|arg| Format::for_target(given.path(arg.name))).transpose().map_err(Failure::usage)
+}
+
+/// The argument that is a chain.
+fn chain(kernel: &dyn Kernel) -> Option<&'static Arg> {
+    kernel.args().iter().find(|arg| matches!(arg.kind, Kind::Chain(_)))
+}
+
+/// What is told to programs: files as they were typed, what the task says, the number that came out.
+fn facts(kernel: &dyn Kernel, given: &Given, task: &dyn Task, number: Option<Option<Number>>) -> Map<String, Value> {
+    let mut facts: Map<String, Value> =
+        task.facts().into_iter().map(|(name, fact)| (name.to_owned(), fact_json(fact))).collect();
+    let inputs: Vec<_> = inputs(kernel, given).collect();
+    match &inputs[..] {
+        [] => {}
+        [input] => drop(facts.insert("input".into(), json!(input))),
+        inputs => drop(facts.insert("inputs".into(), json!(inputs))),
+    }
+    if let Some(arg) = kernel.args().iter().find(|arg| arg.is_output()) {
+        facts.insert("output".into(), json!(given.path(arg.name)));
+    }
+    if let Some(number) = number {
+        // JSON has no NaN, no infinities, and readers that round integers beyond 2^53: so also as text.
+        facts.insert("answer".into(), json!(number.map(Number::to_f64)));
+        facts.insert("answer_text".into(), json!(number.map(|number| number.to_string())));
+    }
+    facts
+}
+
+/// The files that a kernel reads.
+pub fn inputs<'g>(kernel: &dyn Kernel, given: &'g Given) -> impl Iterator<Item = &'g std::path::Path> {
+    let inputs = kernel.args().iter().filter(|arg| arg.is_input());
+    inputs.flat_map(|arg| given.all(arg.name)).map(std::path::Path::new)
+}
+
+fn fact_json(fact: Fact) -> Value {
+    match fact {
+        Fact::Text(text) => json!(text),
+        Fact::Whole(number) => json!(number),
+        Fact::Real(number) => json!(number),
+        Fact::List(list) => list.into_iter().map(fact_json).collect(),
+    }
+}
+
+impl From<KernelError> for Failure {
+    fn from(error: KernelError) -> Self {
+        match error {
+            KernelError::Arguments(text) => Self::usage(text),
+            KernelError::Input(text) => Self::input(text),
+            KernelError::Failed(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What a kernel is given, described as plain data, and as it came.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::path::Path;
+use std::str::FromStr;
+
+/// Says what is wrong with a text.
+pub type Check = fn(&str) -> Result<(), String>;
+
+/// Something that a kernel is given.
+#[derive(Clone, Copy, Debug)]
+pub struct Arg {
+    /// Its name: that of a flag, unless it is an input.
+    pub name: &'static str,
+    /// The letter of the flag.
+    pub short: Option<char>,
+    /// What stands for its value in help.
+    pub value: &'static str,
+    /// What it is, in a line.
+    pub help: &'static str,
+    /// What may be given.
+    pub kind: Kind,
+    /// What is taken if nothing is given; there must be something if this is nothing.
+    pub default: Option<&'static str>,
+    /// Whether it is the same where inputs are made up.
+    pub in_scale: InScale,
+}
+
+/// What may be given for an [`Arg`].
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// A .npy file or a named segment to read.
+    InputArray,
+    /// A picture to read.
+    InputPicture,
+    /// A .npy file to write.
+    OutputArray,
+    /// A picture to write, in the format of its ending.
+    OutputPicture,
+    /// A text.
+    Text(Check),
+    /// A text that may begin with a minus.
+    Signed(Check),
+    /// Texts with commas between them, to be gone through in order.
+    Chain(Check),
+    /// One of these.
+    Choice(&'static [&'static str]),
+}
+
+/// Whether an argument is there where a kernel is measured. Outputs are not, and inputs need not be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InScale {
+    /// As it is elsewhere.
+    Same,
+    /// With another default.
+    Default(&'static str),
+    /// It is not: a size says as much.
+    Never,
+    /// There alone: it says what is made up.
+    Only,
+}
+
+impl Arg {
+    const fn new(name: &'static str, value: &'static str, help: &'static str, kind: Kind) -> Self {
+        Self { name, short: None, value, help, kind, default: None, in_scale: InScale::Same }
+    }
+
+    /// An array to read.
+    pub const fn input_array(name: &'static str, value: &'static str, help: &'static str) -> Self {
+        Self::new(name, value, help, Kind::InputArray)
+    }
+
+    /// A picture to read.
+    pub const fn input_picture(name: &'static str, value: &'static str, help: &'static str) -> Self {
+        Self::new(name, value, help, Kind::InputPicture)
+    }
+
+    /// Where the array goes that is the result: `--output`.
+    pub const fn output_array(help: &'static str) -> Self {
+        Self::new("output", "FILE", help, Kind::OutputArray).short('o').in_scale(InScale::Never)
+    }
+
+    /// Where the picture goes that is the result: `--output`.
+    pub const fn output_picture(help: &'static str) -> Self {
+        Self::new("output", "FILE", help, Kind::OutputPicture).short('o').in_scale(InScale::Never)
+    }
+
+    /// A parameter.
+    pub const fn text(name: &'static str, value: &'static str, help: &'static str, check: Check) -> Self {
+        Self::new(name, value, help, Kind::Text(check))
+    }
+
+    /// A parameter that may begin with a minus.
+    pub const fn signed(name: &'static str, value: &'static str, help: &'static str, check: Check) -> Self {
+        Self::new(name, value, help, Kind::Signed(check))
+    }
+
+    /// What is to be done, one after the other.
+    pub const fn chain(name: &'static str, value: &'static str, help: &'static str, check: Check) -> Self {
+        Self::new(name, value, help, Kind::Chain(check))
+    }
+
+    /// One of several words.
+    pub const fn choice(
+        name: &'static str,
+        value: &'static str,
+        help: &'static str,
+        words: &'static [&'static str],
+    ) -> Self {
+        Self::new(name, value, help, Kind::Choice(words))
+    }
+
+    /// With a letter.
+    pub const fn short(self, short: char) -> Self {
+        Self { short: Some(short), ..self }
+    }
+
+    /// With a default.
+    pub const fn or(self, default: &'static str) -> Self {
+        Self { default: Some(default), ..self }
+    }
+
+    /// Not the same everywhere.
+    pub const fn in_scale(self, in_scale: InScale) -> Self {
+        Self { in_scale, ..self }
+    }
+
+    /// Whether it is a file to read.
+    pub fn is_input(&self) -> bool {
+        matches!(self.kind, Kind::InputArray | Kind::InputPicture)
+    }
+
+    /// Whether it is a file to write.
+    pub fn is_output(&self) -> bool {
+        matches!(self.kind, Kind::OutputArray | Kind::OutputPicture)
+    }
+
+    /// Looks at one value of it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self, value: &str) -> Result<(), String> {
+        match self.kind {
+            Kind::InputArray | Kind::InputPicture | Kind::OutputArray | Kind::OutputPicture => Ok(()),
+            Kind::Text(check) | Kind::Signed(check) | Kind::Chain(check) => check(value),
+            Kind::Choice(words) if words.contains(&value) => Ok(()),
+            Kind::Choice(words) => Err(format!("it is none of {}", words.join(", "))),
+        }
+    }
+}
+
+/// Whether a text is what such values are read from: a [`Check`].
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parses<T: FromStr<Err: Display>>(text: &str) -> Result<(), String> {
+    text.parse::<T>().map(drop).map_err(|error| error.to_string())
+}
+
+/// What a kernel was given, by the names of its [`Arg`]s, each checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given(BTreeMap<&'static str, Vec<OsString>>);
+
+impl Given {
+    /// Enters what was given for an argument; nothing if there is none.
+    pub fn enter(&mut self, name: &'static str, values: Vec<OsString>) {
+        if !values.is_empty() {
+            self.0.insert(name, values);
+        }
+    }
+
+    /// What was given for an argument.
+    pub fn all(&self, name: &str) -> &[OsString] {
+        self.0.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// A file.
+    ///
+    /// # Panics
+    /// If none was given.
+    pub fn path(&self, name: &str) -> &Path {
+        Path::new(self.all(name).first().unwrap_or_else(|| panic!("--{name} is not given and has no default")))
+    }
+
+    /// The value of a parameter.
+    ///
+    /// # Panics
+    /// If it was not checked, or there is none and no default.
+    pub fn read<T: FromStr>(&self, name: &str) -> T {
+        self.list(name).pop().unwrap_or_else(|| panic!("--{name} is not given and has no default"))
+    }
+
+    /// The values of a parameter that may have several.
+    ///
+    /// # Panics
+    /// If they were not checked.
+    pub fn list<T: FromStr>(&self, name: &str) -> Vec<T> {
+        let read = |value: &OsString| value.to_str().and_then(|text| text.parse().ok()).expect("it was checked");
+        self.all(name).iter().map(read).collect()
+    }
+}

@@ -1,0 +1,124 @@
+//! The reductions as kernels: of a file, or of noise.
+
+use ndarray::Ix1;
+
+use super::{Dtype, Op, run};
+use crate::kernel::{Arg, Fact, Files, Form, Given, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task};
+use parfork::{Error, Report, Shared};
+
+/// `sum`, `mean`, `min`, `max` and `norm`.
+pub struct Reduction(pub Op);
+
+impl Kernel for Reduction {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn summary(&self) -> &'static str {
+        match self.0 {
+            Op::Sum => "Sum of all elements of an array",
+            Op::Mean => "Mean of all elements of an array",
+            Op::Min => "Least element of an array",
+            Op::Max => "Greatest element of an array",
+            Op::Norm => "Euclidean norm of an array: the root of the sum of squares",
+        }
+    }
+
+    fn notes(&self) -> String {
+        "Example:
+  parfork mean data.npy -n 4
+
+Every integer and float type that .npy has, either byte order. The elements are taken in blocks of 65536 in the order of
+memory; --split cuts the table of blocks, 16 to a row, so the answer has the same bits for every split, schedule and -n."
+            .to_owned()
+    }
+
+    fn args(&self) -> &'static [Arg] {
+        const { &[Arg::input_array("input", "INPUT", "Array (.npy)")] }
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes { usual: &[1 << 25], lengths: &[1], form: "a number of elements", example: "20000000" }
+    }
+
+    fn open(&self, given: &Given, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
+        let path = given.path("input");
+        let (header, bytes) = files.bytes(path)?;
+        let dtype = header.dtype.parse().map_err(|error| KernelError::Input(format!("{}: {error}", path.display())))?;
+        Ok(Box::new(Folding { op: self.0, dtype, descr: header.dtype, shape: header.shape, bytes }))
+    }
+
+    fn made_up(
+        &self,
+        _given: &Given,
+        size: &[usize],
+        noise: &mut dyn FnMut() -> f64,
+    ) -> Result<Box<dyn Task>, KernelError> {
+        let bytes = size[0].checked_mul(8);
+        let bytes = bytes.ok_or_else(|| KernelError::Arguments(format!("{} elements are too many.", size[0])))?;
+        let mut array = Shared::<u8, Ix1>::zeros(bytes)?;
+        array.as_mut_slice().as_chunks_mut().0.iter_mut().for_each(|cell| *cell = noise().to_le_bytes());
+        let descr = "<f8".to_owned();
+        let dtype = descr.parse().expect("a type of NumPy's");
+        Ok(Box::new(Folding { op: self.0, dtype, descr, shape: size.to_vec(), bytes: Source::Read(array) }))
+    }
+}
+
+struct Folding {
+    op: Op,
+    dtype: Dtype,
+    /// The type as the file has it.
+    descr: String,
+    shape: Vec<usize>,
+    bytes: Source<u8, Ix1>,
+}
+
+impl Task for Folding {
+    fn line(&self) -> String {
+        format!("{} of {:?} {}", self.op, self.shape, self.dtype)
+    }
+
+    fn facts(&self) -> Vec<(&'static str, Fact)> {
+        vec![("dtype", self.descr.as_str().into()), ("shape", self.shape[..].into())]
+    }
+
+    fn form(&self) -> Form {
+        Form::Number
+    }
+
+    fn output(&self) -> Result<Output, Error> {
+        Ok(Output::Number(None))
+    }
+
+    fn run(&self, settings: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error> {
+        let settings = settings(Step::only(self.op.name()));
+        let (number, done) = run(settings, self.op, self.dtype, self.bytes.input())?;
+        *output = Output::Number(Some(number));
+        Ok(vec![done.report().clone()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parfork::{Engine, Settings};
+
+    /// `--verify` has something to compare then too.
+    #[test]
+    fn a_slice_alone_has_a_number() {
+        let mut chance = 0.5;
+        let mut noise = || {
+            chance *= 0.999;
+            chance
+        };
+        let task = Reduction(Op::Max).made_up(&Given::default(), &[3 * 65_536 * 16], &mut noise).unwrap();
+        let number = |only_slice: Option<usize>| {
+            let settings = || Settings { engine: Engine::Serial, only_slice, ..Settings::default() };
+            let mut output = task.output().unwrap();
+            task.run(&mut |_| settings(), &mut output).unwrap();
+            output
+        };
+        assert!(number(None).differs_from(&number(Some(0))).is_none());
+        assert!(number(Some(1)).differs_from(&number(Some(0))).unwrap().contains("differs from the serial answer"));
+    }
+}
