@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::shared::BOARD;
+use crate::shared::CONTROL_PAGE;
 use crate::slices::Schedule;
 use crate::sync::{self, Bytes, Snapshot, Unreadable};
 use crate::sys::memory::{inode_of, reopen};
@@ -237,7 +237,7 @@ fn find() -> io::Result<BTreeMap<u64, Vec<Member>>> {
 
 /// The control pages that a process has open: descriptor and inode of each.
 fn boards_of(pid: u32) -> io::Result<Vec<(u64, u64)>> {
-    proc::memory_named(pid, &BOARD.to_string_lossy())
+    proc::memory_named(pid, &CONTROL_PAGE.to_string_lossy())
 }
 
 /// A control page, to be read.

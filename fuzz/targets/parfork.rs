@@ -179,9 +179,9 @@ fn control_page_seeds() -> Vec<Vec<u8>> {
 /// is made of them.
 fn event_logs(bytes: &[u8]) {
     thread_local! {
-        static BOARD: ControlPage = used_page().0;
+        static PAGE: ControlPage = used_page().0;
     }
-    BOARD.with(|page| {
+    PAGE.with(|page| {
         page.overwrite(bytes);
         let _ = (page.done(), page.free(), page.descriptor().is_ok(), page.is_header_damaged());
         for slot in page.slots() {

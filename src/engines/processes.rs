@@ -1,7 +1,7 @@
 //! Workers as processes forked for this job.
 //!
 //! Coordinator: forks, waits for (all have come to the end OR a death OR the clock OR a request to stop), reaps; once more for
-//! slices that dead workers left. Worker: attaches what was lent, labours, says that it has come to the end, leaves when it
+//! slices that dead workers left. Worker: attaches what was lent, runs slices, says that it has come to the end, leaves when it
 //! may.
 
 use super::job_context::{JobContext, Round, Supervision};
@@ -11,7 +11,7 @@ use super::run_slices::RunSlices;
 use super::supervise::supervise;
 use super::worker_main::{PreFork, worker_main};
 use crate::error::{Death, Error, Result};
-use crate::process::{self, Exiting, ForkServer, MailboxLock, WorkerSet};
+use crate::process::{self, Exiting, ForkServer, SpawnOrder, WorkerSet};
 use crate::sync::{ControlPage, Event, SliceState, SpinPolicy};
 use crate::sys::pidfd::Remaining;
 use crate::sys::{child, limits, oom};
@@ -182,7 +182,7 @@ impl<'o> OneShot<'o> {
         // After the workers, which begin the sooner for it. Without one (the limit of processes is reached), this process
         // forks the replacements, if it still may.
         if round.goes_on && !context.in_step() {
-            context.page.note_own(Event::OpensNursery);
+            context.page.note_own(Event::OpensForkServer);
             // SAFETY: nothing has happened since the forks above that could have started a thread.
             #[allow(unsafe_code)]
             let fork_server = unsafe { open_fork_server(context, runner) };
@@ -291,7 +291,7 @@ unsafe fn open_fork_server(context: &JobContext<'_>, runner: &dyn RunSlices) -> 
     // SAFETY: passed on to the caller.
     let ways = unsafe { PreFork::of(context.worker_config) };
     let mut number = 0;
-    let bear = |worker_set: &mut WorkerSet, held: MailboxLock<'_>| {
+    let bear = |worker_set: &mut WorkerSet, held: SpawnOrder<'_>| {
         number += 1;
         let mut slices = context.page.free();
         slices.retain(|&slice| context.only.is_none_or(|only| only == slice));

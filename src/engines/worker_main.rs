@@ -42,7 +42,7 @@ impl PreFork {
     }
 }
 
-/// Signs, attaches, labours, meets the coordinator.
+/// Takes its robust lock, attaches the arrays, runs slices, arrives at the end.
 pub(super) fn worker_main(
     context: &JobContext<'_>,
     runner: &dyn RunSlices,

@@ -3,7 +3,7 @@
 //! It is forked when the job begins, while that is safe, sleeps, and has one thread for ever. An order is a number on the
 //! control page. The fork server forks the workers of the round, notes their pids and says done; the coordinator takes hold of them and
 //! says so, before which none is reaped, so that a pid means what it says, and none has anything to do with arrays
-//! ([`MailboxLock::wait`]). From then on the fork server reaps who dies and notes how it ended.
+//! ([`SpawnOrder::wait`]). From then on the fork server reaps who dies and notes how it ended.
 //!
 //! Should it die itself, its workers die with it. Those that the coordinator holds are waited for; those that it does not hold
 //! have attached nothing, and leave.
@@ -26,14 +26,14 @@ pub(crate) struct ForkServer {
     orders: u32,
 }
 
-/// A worker's order to be born.
+/// The order by which a worker is forked: number `order` of this page's job.
 #[derive(Clone, Copy)]
-pub(crate) struct MailboxLock<'b> {
+pub(crate) struct SpawnOrder<'b> {
     page: &'b ControlPage,
     order: u32,
 }
 
-impl MailboxLock<'_> {
+impl SpawnOrder<'_> {
     /// In a worker just born: waits until the coordinator holds it, and so would wait for its end. Without that it leaves: the fork
     /// server has died, or was told to.
     pub(crate) fn wait(self) {
@@ -60,14 +60,14 @@ const ROUND: Duration = Duration::from_millis(10);
 
 impl ForkServer {
     /// Forks it. For each order it calls `bear` with an empty worker set to be filled, and with what each of these must
-    /// [wait](MailboxLock::wait) for before it attaches anything.
+    /// [wait](SpawnOrder::wait) for before it attaches anything.
     ///
     /// # Safety
     /// As for [`child::spawn`].
     #[allow(unsafe_code)]
     pub(crate) unsafe fn open(
         page: &ControlPage,
-        bear: impl FnMut(&mut WorkerSet, MailboxLock<'_>),
+        bear: impl FnMut(&mut WorkerSet, SpawnOrder<'_>),
     ) -> io::Result<Self> {
         // What the one before it was told and said is not for this one.
         // SAFETY: who had it before, if anybody, was dropped; whoever that had made and nobody held only reads the word, and
@@ -179,7 +179,7 @@ impl Drop for ForkServer {
 }
 
 /// The fork server's own life.
-fn serve(page: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut WorkerSet, MailboxLock<'_>)) -> i32 {
+fn serve(page: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut WorkerSet, SpawnOrder<'_>)) -> i32 {
     child::name("parfork-server");
     let post = &page.head().fork_server.0;
     post.lock.acquire();
@@ -204,7 +204,7 @@ fn serve(page: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut WorkerS
                 leaving.push(std::mem::replace(&mut worker_set, WorkerSet::new(page)));
                 // The end of one before may have been noted just after the coordinator had made the slots new.
                 page.slots().iter().for_each(WorkerSlot::forget_exit);
-                bear(&mut worker_set, MailboxLock { page, order: served });
+                bear(&mut worker_set, SpawnOrder { page, order: served });
             }
             post.done.store(served, Ordering::Release);
             futex::wake_all(&post.done);

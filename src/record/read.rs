@@ -141,7 +141,7 @@ fn of_coordinator(mut clock: Clock, marks: &[(Duration, Event)]) -> (Vec<Coordin
         let what = match mark {
             Event::Prepares => Activity::Preparing,
             Event::Forks { rank } => Activity::Forking { rank },
-            Event::OpensNursery => Activity::OpeningForkServer,
+            Event::OpensForkServer => Activity::OpeningForkServer,
             Event::Calls => Activity::Calling,
             Event::Works => Activity::Working,
             Event::Attends => Activity::Attending,

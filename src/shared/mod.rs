@@ -24,5 +24,7 @@ pub(crate) use element::dtype;
 #[cfg(feature = "npy")]
 pub use mapped::Mapped;
 pub(crate) use page_fault::page_fault_cost;
-pub(crate) use segment::{BOARD, Backing, Segment, SegmentHandle, ShmSafe, give_back_at_once, retain_live, scratch};
+pub(crate) use segment::{
+    Backing, CONTROL_PAGE, Segment, SegmentHandle, ShmSafe, give_back_at_once, retain_live, scratch,
+};
 pub use segment_cache::set_segment_cache;

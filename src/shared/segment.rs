@@ -21,7 +21,7 @@ use crate::sys::memory::{
 use crate::sys::proc::why_closed;
 
 /// How /proc names the memory of control pages, to whoever looks for them.
-pub(crate) const BOARD: &CStr = c"parfork-board";
+pub(crate) const CONTROL_PAGE: &CStr = c"parfork-board";
 
 /// Words that any number of processes may use at the same time.
 ///
@@ -127,7 +127,7 @@ impl Segment {
     pub(crate) fn for_boards(most: usize) -> Result<Self> {
         let len =
             limits::file_room().map_or(most, |room| usize::try_from(room.bytes).map_or(most, |len| len.min(most)));
-        let mapped = memfd(BOARD, len).and_then(|fd| {
+        let mapped = memfd(CONTROL_PAGE, len).and_then(|fd| {
             let mapping = Mapping::new(&fd, len, MapMode::SharedToWrite, Inheritance::Inherited)?;
             Ok((fd, mapping))
         });
@@ -145,7 +145,7 @@ impl Segment {
         if let Some(limits::Room { bytes, by }) = tightest(len) {
             return Err(Error::Memory { what: what(), need: len as u64, room: bytes, by, fits: None });
         }
-        let name = if kind == Inheritance::Inherited { BOARD } else { c"parfork" };
+        let name = if kind == Inheritance::Inherited { CONTROL_PAGE } else { c"parfork" };
         let no_room = |source: io::Error| {
             let kernel =
                 || limits::Room { bytes: limits::memory_room().map_or(0, |room| room.bytes), by: "the kernel" };

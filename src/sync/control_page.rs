@@ -76,7 +76,7 @@ pub(crate) struct ControlPage {
 }
 
 /// Where the slots are.
-pub(super) const BERTHS: usize = size_of::<Head>();
+pub(super) const SLOTS: usize = size_of::<Head>();
 
 impl ControlPage {
     /// A control page for one job.
@@ -85,7 +85,7 @@ impl ControlPage {
     /// If there is no memory for it.
     pub(crate) fn new(layout: Layout) -> Result<Self> {
         let slots = layout.workers;
-        let at = layout.offsets(slots).ok_or_else(|| too_large(layout, Layout::MOST))?;
+        let at = layout.offsets(SLOTS, slots).ok_or_else(|| too_large(layout, Layout::MOST))?;
         let segment = Arc::new(Segment::for_board(at.end)?);
         let page = Self { segment, keys: Arc::default(), layout, slots, at, epoch: Instant::now() };
         // SAFETY: the segment was made just now and no other process or thread has it.
@@ -102,9 +102,9 @@ impl ControlPage {
     pub(crate) fn for_many(workers: usize) -> Result<Self> {
         let layout = Layout { workers, slices: 0, loans: 0, answer: 0, log: 0 };
         let segment = Arc::new(Segment::for_boards(ROOM)?);
-        let at = layout.offsets(workers).filter(|at| at.end <= segment.len());
+        let at = layout.offsets(SLOTS, workers).filter(|at| at.end <= segment.len());
         let at = at.ok_or_else(|| too_large(layout, segment.len()))?;
-        segment.reserve(0..BERTHS)?;
+        segment.reserve(0..SLOTS)?;
         let page = Self { segment, keys: Arc::default(), layout, slots: workers, at, epoch: Instant::now() };
         // SAFETY: as in `new`.
         unsafe { page.head().fork_server.0.lock.prepare() };
@@ -117,7 +117,7 @@ impl ControlPage {
     /// # Errors
     /// If there is no room for it on the control page.
     pub(crate) fn laid_out(&self, layout: Layout) -> Result<Self> {
-        let at = layout.offsets(self.slots).filter(|at| at.end <= self.segment.len());
+        let at = layout.offsets(SLOTS, self.slots).filter(|at| at.end <= self.segment.len());
         let at = at.ok_or_else(|| too_large(layout, self.segment.len()))?;
         let (segment, keys) = (self.segment.clone(), self.keys.clone());
         Ok(Self { segment, keys, layout, at, ..*self })
@@ -139,7 +139,7 @@ impl ControlPage {
     /// # Errors
     /// If there is none.
     pub(crate) fn reserve_slots(&self) -> Result<()> {
-        self.segment.reserve(0..BERTHS + self.layout.workers * size_of::<WorkerSlot>())
+        self.segment.reserve(0..SLOTS + self.layout.workers * size_of::<WorkerSlot>())
     }
 
     /// Makes all robust locks.
@@ -179,7 +179,7 @@ impl ControlPage {
     }
 
     pub(crate) fn slots(&self) -> &[WorkerSlot] {
-        self.segment.words(BERTHS, self.layout.workers)
+        self.segment.words(SLOTS, self.layout.workers)
     }
 
     /// Where worker `rank` has each loan mapped.

@@ -42,7 +42,7 @@ pub(crate) enum Event {
     /// It makes a worker.
     Forks { rank: usize },
     /// It makes the process that will make replacements.
-    OpensNursery,
+    OpensForkServer,
     /// It calls workers who stay.
     Calls,
     /// It works itself.
@@ -74,7 +74,7 @@ impl Event {
             Self::Measures => (10, 0),
             Self::Prepares => (32, 0),
             Self::Forks { rank } => (33, rank as u64),
-            Self::OpensNursery => (34, 0),
+            Self::OpensForkServer => (34, 0),
             Self::Calls => (35, 0),
             Self::Works => (36, 0),
             Self::Attends => (37, 0),
@@ -100,7 +100,7 @@ impl Event {
             10 => Self::Measures,
             32 => Self::Prepares,
             33 => Self::Forks { rank: number as usize },
-            34 => Self::OpensNursery,
+            34 => Self::OpensForkServer,
             35 => Self::Calls,
             36 => Self::Works,
             37 => Self::Attends,
@@ -266,7 +266,7 @@ mod tests {
             Event::Measured,
             Event::Prepares,
             Event::Forks { rank: 1023 },
-            Event::OpensNursery,
+            Event::OpensForkServer,
             Event::Calls,
             Event::Works,
             Event::Attends,

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::AtomicU64;
 
-use super::control_page::BERTHS;
 use super::{EventLog, WorkerSlot};
 
 /// Numbers that fix the layout of a control page.
@@ -37,10 +36,10 @@ impl Layout {
         self.answer.div_ceil(size_of::<AtomicU64>())
     }
 
-    /// On a control page with room for so many `slots`; `None` if no control page is large enough.
-    pub(super) fn offsets(self, slots: usize) -> Option<Offsets> {
+    /// On a control page with a head of so many bytes and room for so many `slots`; `None` if no control page is large enough.
+    pub(super) fn offsets(self, head: usize, slots: usize) -> Option<Offsets> {
         let after = |start: usize, count: usize, size: usize| start.checked_add(count.checked_mul(size)?);
-        let addresses = after(BERTHS, slots, size_of::<WorkerSlot>())?;
+        let addresses = after(head, slots, size_of::<WorkerSlot>())?;
         let states = after(addresses, self.workers.checked_mul(self.loans)?, size_of::<AtomicU64>())?;
         let answers = after(states, self.slices, size_of::<AtomicU64>())?;
         let answer_words = self.slices.checked_mul(self.answer_words())?;

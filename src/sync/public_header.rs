@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
-use super::control_page::{BERTHS, ControlPage, Head};
+use super::control_page::{ControlPage, Head, SLOTS};
 use super::layout::Layout;
 use super::slice_table::SliceState;
 use super::worker_slot::{SlotSnapshot, WorkerSlot};
@@ -226,12 +226,13 @@ pub(crate) fn snapshot(page: &dyn Bytes) -> Result<Snapshot, Unreadable> {
     if workers > room || room > MOST_WORKERS + 1 || slices > Grid::MOST || run.start > run.end || run.end > slices {
         return Err(Unreadable::Absurd("it has more workers or slices than a job can have"));
     }
-    let at = Layout { workers, slices, loans, answer, log }.offsets(room).filter(|at| at.end as u64 <= page.len());
+    let at =
+        Layout { workers, slices, loans, answer, log }.offsets(SLOTS, room).filter(|at| at.end as u64 <= page.len());
     let at = at.ok_or(Unreadable::Absurd("it is longer than its memory"))?;
     let mut slots = Vec::with_capacity(workers);
     let mut bytes = [0; WorkerSlot::GLIMPSED];
     for rank in 0..workers {
-        page.copy((BERTHS + rank * size_of::<WorkerSlot>()) as u64, &mut bytes)?;
+        page.copy((SLOTS + rank * size_of::<WorkerSlot>()) as u64, &mut bytes)?;
         let snapshot = WorkerSlot::snapshot(&bytes);
         slots.push(WorkerSnapshot { done: 0, taken: 0, since: clock(snapshot.since), snapshot });
     }

@@ -13,52 +13,52 @@ use crate::worker::Worker;
 /// process that has it, and a worker that was forked before knows nothing of that.
 pub(crate) type BareBody<A, L, R> = fn(&Worker<'_>, A, <L as Lend>::Part<'_>) -> R;
 
-/// What a labour is handed on to.
+/// What runs the slices, given the body that has its argument.
 type HandOn<'h> = &'h mut dyn FnMut(&dyn RunSlices) -> Result<()>;
 
 /// A function that makes a [`RunSlices`] of a body and the bytes of its argument, and hands it on; and that body, as a pointer without
 /// its type.
 #[derive(Clone, Copy)]
 pub(crate) struct BodyFn {
-    tend: unsafe fn(*const (), &[u8], HandOn<'_>) -> Result<()>,
+    call: unsafe fn(*const (), &[u8], HandOn<'_>) -> Result<()>,
     body: *const (),
 }
 
 impl BodyFn {
     pub(crate) fn of<L: Lend, A: Pod, R: Answer>(body: BareBody<A, L, R>) -> Self {
-        Self { tend: tend::<L, A, R>, body: body as *const () }
+        Self { call: call_with::<L, A, R>, body: body as *const () }
     }
 
     /// Where both are.
     pub(super) fn addresses(self) -> [u64; 2] {
-        [self.tend as usize as u64, self.body.addr() as u64]
+        [self.call as usize as u64, self.body.addr() as u64]
     }
 
     /// The one that is at these addresses.
     ///
     /// # Safety
-    /// They are a tender's, of this process or of one that this one was forked from.
-    pub(super) unsafe fn at([tend, body]: [u64; 2]) -> Self {
+    /// They are a `BodyFn`'s, of this process or of one that this one was forked from.
+    pub(super) unsafe fn at([call, body]: [u64; 2]) -> Self {
         // SAFETY: a function's address as `addresses` gave it, of the same program at the same place.
-        let tend = unsafe {
-            std::mem::transmute::<usize, unsafe fn(*const (), &[u8], HandOn<'_>) -> Result<()>>(tend as usize)
+        let call = unsafe {
+            std::mem::transmute::<usize, unsafe fn(*const (), &[u8], HandOn<'_>) -> Result<()>>(call as usize)
         };
-        Self { tend, body: std::ptr::with_exposed_provenance(body as usize) }
+        Self { call, body: std::ptr::with_exposed_provenance(body as usize) }
     }
 
-    /// Hands on the labour with this argument.
+    /// Hands on the body with this argument.
     ///
     /// # Safety
-    /// The bytes are of an argument for this tender's body.
+    /// The bytes are of an argument for this body.
     pub(super) unsafe fn call(self, argument: &[u8], hand_on: HandOn<'_>) -> Result<()> {
         // SAFETY: `of` and `at` keep the two together; the rest is passed on to the caller.
-        unsafe { (self.tend)(self.body, argument, hand_on) }
+        unsafe { (self.call)(self.body, argument, hand_on) }
     }
 }
 
 /// # Safety
 /// `body` was a `BareBody<A, L, R>`, and `argument` are the bytes of an `A`.
-unsafe fn tend<L: Lend, A: Pod, R: Answer>(body: *const (), argument: &[u8], hand_on: HandOn<'_>) -> Result<()> {
+unsafe fn call_with<L: Lend, A: Pod, R: Answer>(body: *const (), argument: &[u8], hand_on: HandOn<'_>) -> Result<()> {
     let argument: A = bytemuck::pod_read_unaligned(argument);
     // SAFETY: what it was, as the caller vouches.
     let body = unsafe { std::mem::transmute::<*const (), BareBody<A, L, R>>(body) };

@@ -162,7 +162,7 @@ impl JobDescriptor {
         let bytes = words.one()?;
         let argument = words.take(bytes.div_ceil(8))?.iter().flat_map(|word| word.to_le_bytes()).take(bytes).collect();
         let loans = (0..layout.loans).map(|_| words.loan()).collect::<Option<_>>()?;
-        let restore_outputs = words.list()?.chunks_exact(5).map(to_told).collect::<Option<_>>()?;
+        let restore_outputs = words.list()?.chunks_exact(5).map(to_handle).collect::<Option<_>>()?;
         let some = words.next()? != 0;
         let slices: Vec<usize> = words.list()?.iter().map(|&slice| slice as usize).collect();
         let slices = (some && slices.iter().all(|&slice| slice < layout.slices)).then_some(slices);
@@ -190,7 +190,7 @@ impl JobDescriptor {
     }
 }
 
-fn to_told(words: &[u64]) -> Option<SegmentHandle> {
+fn to_handle(words: &[u64]) -> Option<SegmentHandle> {
     let &[number, fd, at, len, inode] = words else { return None };
     Some(SegmentHandle { number, fd, at: at as usize, len: len as usize, inode })
 }
@@ -224,7 +224,7 @@ impl<'w> Words<'w> {
 
     /// A loan whose array fits its bytes.
     fn loan(&mut self) -> Option<LoanHandle> {
-        let array = to_told(self.take(5)?)?;
+        let array = to_handle(self.take(5)?)?;
         let [write, first_is_fastest, element] = self.several()?;
         let shape: Vec<usize> = self.list()?.iter().map(|&length| length as usize).collect();
         let bytes = shape.iter().try_fold(element as usize, |bytes, &length| bytes.checked_mul(length))?;

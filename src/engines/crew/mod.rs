@@ -1,7 +1,7 @@
 //! A crew: persistent worker processes, as the coordinator sees them.
 //!
 //! They are forked by a fork server, one process of one thread that was itself forked when the crew was started. A job is told to
-//! them by a descriptor on the control page (`descriptor.rs`) and a call; they map what they do not have yet (`mapping_cache.rs`), labour, come to the end
+//! them by a descriptor on the control page (`descriptor.rs`) and a call; they map what they do not have yet (`mapping_cache.rs`), run slices, come to the end
 //! barrier and wait for the next call (`persistent_worker.rs`). When one dies, or a job fails, all are ended and the next job has new ones: a
 //! worker that has been in a job that failed may be anywhere.
 
@@ -27,7 +27,7 @@ use super::worker_main::PreFork;
 use super::worker_memory::WorkerMemory;
 use crate::cancel::CancelToken;
 use crate::error::{Death, Error, Result};
-use crate::process::{ForkServer, MailboxLock, WorkerSet};
+use crate::process::{ForkServer, SpawnOrder, WorkerSet};
 use crate::shared::{give_back_at_once, retain_live};
 use crate::slices::Split;
 use crate::sync::{ControlPage, Event, JobTag, Layout, SpinPolicy};
@@ -365,7 +365,7 @@ unsafe fn open_fork_server(page: &ControlPage, worker_config: WorkerConfig, cpus
     // SAFETY: passed on to the caller.
     let ways = unsafe { PreFork::of(worker_config) };
     let coordinator = std::process::id();
-    let bear = |worker_set: &mut WorkerSet, held: MailboxLock<'_>| {
+    let bear = |worker_set: &mut WorkerSet, held: SpawnOrder<'_>| {
         let head = page.head();
         let wanted = (head.fork_server.0.wanted.load(Ordering::Acquire) as usize).min(page.slots().len());
         let (ticket, job) = (head.call.last_ticket(), head.job.load(Ordering::Acquire));

@@ -149,7 +149,7 @@ impl PersistentWorker<'_> {
         cache.close_the_rest()?;
         let mut worker_memory = Some(worker_memory);
         let mut done = Ok(());
-        // SAFETY: the coordinator, of whose program this process is a copy, wrote the address of a tender there.
+        // SAFETY: the coordinator, of whose program this process is a copy, wrote the address of a `BodyFn` there.
         let body_fn = unsafe { BodyFn::at(descriptor.body_fn) };
         // Again and again, until there is another descriptor; once if what is mapped is for this job alone.
         let mut at_work = |runner: &dyn RunSlices| {
@@ -200,7 +200,7 @@ fn work_once(
         limits::limit_private_memory(Some(private)).map_err(Error::system("limit a worker's memory"))?;
     }
     // SAFETY: mapped with the access that each loan asks for until the worker's memory is dropped, and told of by the coordinator, whose
-    // loans are of the types of this labour; each rank is one process.
+    // loans are of the types of this body; each rank is one process.
     let done = unsafe { runner.run_slices(context, round, rank, worker_memory) };
     if context.memory_limit.is_some() {
         limits::limit_private_memory(None).map_err(Error::system("lift the limit of a worker's memory"))?;
