@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 
@@ -175,6 +176,8 @@ for part in parfork.slices():
                 killed = victim
         for pid in processes:
             send(pid, signal.SIGCONT)
+        # A look takes as long as there are pages; in between they are to get on.
+        time.sleep(0.1)
     told = job.stderr.read()
     assert job.returncode == 0 and killed is not None, (job.returncode, killed, told)
     assert f"lost its program `python` (pid {killed}), which was ended by signal 9" in told, told
