@@ -123,10 +123,15 @@ pub(crate) fn until(mut happens: impl FnMut() -> bool) {
     }
 }
 
-/// Whether a process has computed for a quarter of a second: a worker of a debug build may take a tenth before its first slice.
+/// Whether a process has computed for a tenth of a second.
 pub(crate) fn has_worked(pid: u32) -> bool {
+    has_worked_for(pid, 10)
+}
+
+/// Whether a process has computed for so many hundredths of a second.
+pub(crate) fn has_worked_for(pid: u32, hundredths: u64) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // Field 14 of proc_pid_stat(5), counted from the bracket that closes field 2; in hundredths of a second.
     let ticks = stat.rsplit(')').next().and_then(|fields| fields.split_whitespace().nth(11)?.parse::<u64>().ok());
-    ticks.is_some_and(|ticks| ticks >= 25)
+    ticks.is_some_and(|ticks| ticks >= hundredths)
 }

@@ -12,7 +12,7 @@ use parfork_workers::picture;
 use serde_json::Value;
 
 use crate::browser::Browser;
-use crate::desk::{Desk, children, has_worked, noise, photo, until, watched};
+use crate::desk::{Desk, children, has_worked_for, noise, photo, until, watched};
 
 /// Runs jobs of all kinds; their pages.
 fn pages(desk: &Desk) -> Vec<(&'static str, PathBuf)> {
@@ -37,7 +37,8 @@ fn with_death(desk: &Desk) {
     );
     let child = desk.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let victim = children(child.id(), 2)[0];
-    until(|| has_worked(victim));
+    // In a debug build a tenth of a second may go by before its first slice.
+    until(|| has_worked_for(victim, 25));
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(victim as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
     let output = watched(&line, child);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
