@@ -93,7 +93,14 @@ impl ForkServer {
         for pid in self.page.slots()[..workers].iter().map_while(|slot| slot.pid()) {
             worker_set.adopt(pid, self.child.pid())?;
         }
-        self.order()?;
+        let orders = self.orders;
+        if let Err(error) = self.order() {
+            if self.orders == orders {
+                return Err(error);
+            }
+            // They have been told that they are held, and may have taken slices: these are left as by any who die. They end with it.
+            self.child.kill();
+        }
         Ok(worker_set)
     }
 
