@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{IsTerminal, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -15,6 +14,7 @@ use nix::unistd::Pid;
 use parfork::CancelToken;
 use serde_json::Value;
 
+use super::files;
 use super::job::Job;
 use super::lost::Lost;
 use super::measure::{cpu_seconds, now};
@@ -206,13 +206,7 @@ impl Errors {
     }
 
     fn file(&self) -> Result<File, Failure> {
-        let mut how = File::options();
-        // A link that somebody left there leads to a file that is not ours to empty.
-        how.write(true)
-            .create(true)
-            .truncate(true)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(&self.0)
+        files::open(File::options().write(true).create(true).truncate(true), &self.0)
             .map_err(|error| Failure::job(format!("{} cannot be written ({error}).", self.0.display())))
     }
 

@@ -5,11 +5,11 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::files;
 use super::lost::Lost;
 use super::plan::{Plan, Setup};
 use crate::failure::Failure;
@@ -86,10 +86,7 @@ impl Runs {
         let wrong = |error: std::io::Error| {
             Failure::job(format!("{} cannot be opened ({error}). Give another folder with -o.", path.display()))
         };
-        let mut how = File::options();
-        // Not through a link, which may lead to a file of others.
-        how.read(true).append(true).create(true).custom_flags(libc::O_NOFOLLOW);
-        let mut file = how.open(&path).map_err(wrong)?;
+        let mut file = files::open(File::options().read(true).append(true).create(true), &path).map_err(wrong)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {

@@ -133,5 +133,9 @@ fn links_lead_to_no_other_file() {
         std::os::unix::fs::symlink(desk.path("precious"), desk.path("out").join(name)).unwrap();
         desk.refuses(&format!("{SMALL} -o out"), 1, name);
         assert_eq!(fs::read(desk.path("precious")).unwrap(), b"", "{name}");
+        // Nor is a FIFO waited for. What is taken away at the end is taken away then too.
+        let _ = fs::remove_file(desk.path("out").join(name));
+        nix::unistd::mkfifo(&desk.path("out").join(name), Mode::S_IRWXU).unwrap();
+        desk.refuses(&format!("{SMALL} -o out"), 1, name);
     }
 }
