@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::slices::{Region, SplitError};
+use crate::sys::limits;
 pub use crate::sys::pidfd::{Obstacle, Remaining};
 use advice::advice;
 use signal::name_of;
@@ -253,6 +254,12 @@ fn sentence(text: &str) -> String {
 }
 
 impl Error {
+    /// The system made only `started` of `asked` processes, by default for want of more.
+    pub(crate) fn too_few_processes(started: usize, asked: usize, source: Option<io::Error>) -> Self {
+        let source = source.unwrap_or_else(|| io::Error::from_raw_os_error(libc::EAGAIN));
+        Self::Fork { started, asked, limit: limits::process_limit(), source }
+    }
+
     /// For `map_err`: what was being done when the system said no.
     pub(crate) fn system(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { doing, source }

@@ -11,10 +11,10 @@ use super::run_slices::RunSlices;
 use super::supervise::supervise;
 use super::worker_main::{PreFork, worker_main};
 use crate::error::{Death, Error, Result};
-use crate::process::{self, Exiting, ForkServer, SpawnOrder, WorkerSet};
+use crate::process::{self, Exiting, ForkServer, SpawnOrder, Spawned, WorkerSet};
 use crate::sync::{ControlPage, Event, SliceState, SpinPolicy};
 use crate::sys::pidfd::Remaining;
-use crate::sys::{child, limits, oom};
+use crate::sys::{child, oom};
 
 /// Runs the job, if this process has one thread.
 pub(crate) fn run_alone(
@@ -195,9 +195,10 @@ impl<'o> OneShot<'o> {
     fn replacements(&mut self, context: &JobContext<'_>, runner: &dyn RunSlices, round: &Round) -> Result<WorkerSet> {
         context.page.note_own(Event::Forks { rank: 0 });
         match self.fork_server.as_mut().map(|fork_server| fork_server.spawn(round.processes)) {
-            Some(Ok(worker_set)) if worker_set.len() == round.processes => return Ok(worker_set),
-            // Whoever it made is gone with it.
-            failed => drop(failed),
+            // Orphans are left to die and be counted: they may have taken slices.
+            Some(Ok(Spawned::All(worker_set) | Spawned::Orphans(worker_set))) => return Ok(worker_set),
+            Some(Ok(Spawned::TooFew(started))) => return Err(Error::too_few_processes(started, round.processes, None)),
+            Some(Err(_)) | None => {}
         }
         self.fork_server = None;
         (self.may_fork)()?;
@@ -276,8 +277,7 @@ unsafe fn fork_workers(context: &JobContext<'_>, runner: &dyn RunSlices, round: 
         context.page.note_own(Event::Forks { rank });
         // SAFETY: passed on to the caller.
         let born = unsafe { child::spawn(|| worker_main(context, runner, round, rank, &ways)) };
-        let fork = |source| Error::Fork { started: rank, asked: workers, limit: limits::process_limit(), source };
-        worker_set.add(born.map_err(fork)?);
+        worker_set.add(born.map_err(|source| Error::too_few_processes(rank, workers, Some(source)))?);
     }
     Ok(worker_set)
 }
@@ -302,10 +302,11 @@ unsafe fn open_fork_server(context: &JobContext<'_>, runner: &dyn RunSlices) -> 
                 worker_main(context, runner, &round, rank, &ways)
             };
             // SAFETY: the fork server has one thread.
-            let Ok(child) = (unsafe { child::spawn(life) }) else { break };
+            let Ok(child) = (unsafe { child::spawn(life) }) else { return false };
             slot.enter(child.pid());
             worker_set.add(child);
         }
+        true
     };
     // SAFETY: passed on to the caller.
     unsafe { ForkServer::open(context.page, bear) }

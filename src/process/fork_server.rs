@@ -49,6 +49,19 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it may take to leave: no longer than those that it ends.
 const CLOSING: Duration = ENDING.saturating_add(Duration::from_secs(1));
 
+/// What came of asking for workers.
+pub(crate) enum Spawned {
+    /// They are there, and have begun.
+    All(WorkerSet),
+    /// The system makes no more processes. Those that it had made, so many, have been ended.
+    TooFew(usize),
+    /// They are there and have begun, but the fork server has died, and they end with it.
+    Orphans(WorkerSet),
+}
+
+/// Beside the number of an order that is done: that not all could be made, and none is there.
+const TOO_FEW: u32 = 1 << 31;
+
 /// The order to leave. Others are fewer: two for each round.
 pub(super) const CLOSE: u32 = u32::MAX;
 
@@ -60,14 +73,14 @@ const ROUND: Duration = Duration::from_millis(10);
 
 impl ForkServer {
     /// Forks it. For each order it calls `bear` with an empty worker set to be filled, and with what each of these must
-    /// [wait](SpawnOrder::wait) for before it attaches anything.
+    /// [wait](SpawnOrder::wait) for before it attaches anything. `bear` says whether it has made them all.
     ///
     /// # Safety
     /// As for [`child::spawn`].
     #[allow(unsafe_code)]
     pub(crate) unsafe fn open(
         page: &ControlPage,
-        bear: impl FnMut(&mut WorkerSet, SpawnOrder<'_>),
+        bear: impl FnMut(&mut WorkerSet, SpawnOrder<'_>) -> bool,
     ) -> io::Result<Self> {
         // What the one before it was told and said is not for this one.
         // SAFETY: who had it before, if anybody, was dropped; whoever that had made and nobody held only reads the word, and
@@ -84,35 +97,43 @@ impl ForkServer {
     /// Lets it fork the workers of a round.
     ///
     /// # Errors
-    /// If it is gone, or does not answer: to be dropped then. If the system makes no more processes: the worker set is smaller than
-    /// asked for then.
-    pub(crate) fn spawn(&mut self, workers: usize) -> io::Result<WorkerSet> {
+    /// If it is gone, or does not answer: to be dropped then, and whoever it made is gone with it.
+    pub(crate) fn spawn(&mut self, workers: usize) -> io::Result<Spawned> {
         self.page.head().fork_server.0.wanted.store(workers as u32, Ordering::Relaxed);
-        self.order()?;
+        let is_complete = self.order()?;
+        let pids = self.page.slots()[..workers].iter().map_while(|slot| slot.pid());
         let mut worker_set = WorkerSet::new(&self.page);
-        for pid in self.page.slots()[..workers].iter().map_while(|slot| slot.pid()) {
+        if !is_complete {
+            let started = pids.count();
+            self.order()?;
+            return Ok(Spawned::TooFew(started));
+        }
+        for pid in pids {
             worker_set.adopt(pid, self.child.pid())?;
         }
-        let orders = self.orders;
-        if let Err(error) = self.order() {
-            if self.orders == orders {
-                return Err(error);
-            }
-            // They have been told that they are held, and may have taken slices: these are left as by any who die. They end with it.
-            self.child.kill();
+        if worker_set.len() != workers {
+            return Err(written_over());
         }
-        Ok(worker_set)
+        let orders = self.orders;
+        match self.order() {
+            Ok(_) => Ok(Spawned::All(worker_set)),
+            Err(error) if self.orders == orders => Err(error),
+            Err(_) => {
+                self.child.kill();
+                Ok(Spawned::Orphans(worker_set))
+            }
+        }
     }
 
     /// Whether the control page says of orders what it should between two: else it may have taken what somebody wrote there for one,
     /// and have forked whoever was not asked for.
     pub(crate) fn is_intact(&self) -> bool {
         let post = &self.page.head().fork_server.0;
-        [&post.ordered, &post.done].into_iter().all(|word| word.load(Ordering::Acquire) == self.orders)
+        [&post.ordered, &post.done].into_iter().all(|word| word.load(Ordering::Acquire) & !TOO_FEW == self.orders)
     }
 
-    /// Gives the next order and waits until it is carried out.
-    fn order(&mut self) -> io::Result<()> {
+    /// Gives the next order and waits until it is carried out; whether it could be.
+    fn order(&mut self) -> io::Result<bool> {
         let post = &self.page.head().fork_server.0;
         if !self.is_intact() {
             return Err(written_over());
@@ -124,10 +145,10 @@ impl ForkServer {
             // Somebody may have stopped it, or may do so now.
             self.child.resume();
             let done = post.done.load(Ordering::Acquire);
-            if done == self.orders {
-                return Ok(());
+            if done & !TOO_FEW == self.orders {
+                return Ok(done & TOO_FEW == 0);
             }
-            if post.ordered.load(Ordering::Acquire) != self.orders || done != self.orders - 1 {
+            if post.ordered.load(Ordering::Acquire) != self.orders || done & !TOO_FEW != self.orders - 1 {
                 return Err(written_over());
             }
             let end = post.lock.word().load(Ordering::Acquire);
@@ -186,11 +207,11 @@ impl Drop for ForkServer {
 }
 
 /// The fork server's own life.
-fn serve(page: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut WorkerSet, SpawnOrder<'_>)) -> i32 {
+fn serve(page: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut WorkerSet, SpawnOrder<'_>) -> bool) -> i32 {
     child::name("parfork-server");
     let post = &page.head().fork_server.0;
     post.lock.acquire();
-    let (mut served, mut worker_set) = (0, WorkerSet::new(page));
+    let (mut served, mut said, mut worker_set) = (0, 0, WorkerSet::new(page));
     // Of earlier rounds: dead, but the kernel may still be taking their memory apart.
     let mut leaving: Vec<WorkerSet> = Vec::new();
     loop {
@@ -207,18 +228,22 @@ fn serve(page: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut WorkerS
                 return 1;
             }
             served = ordered;
+            said = served;
             if served % 2 == 1 {
                 leaving.push(std::mem::replace(&mut worker_set, WorkerSet::new(page)));
                 // The end of one before may have been noted just after the coordinator had made the slots new.
                 page.slots().iter().for_each(WorkerSlot::forget_exit);
-                bear(&mut worker_set, SpawnOrder { page, order: served });
+                if !bear(&mut worker_set, SpawnOrder { page, order: served }) {
+                    worker_set.kill();
+                    said |= TOO_FEW;
+                }
             }
-            post.done.store(served, Ordering::Release);
+            post.done.store(said, Ordering::Release);
             futex::wake_all(&post.done);
         } else if !met {
             futex::wait(&post.ordered, served, Some(Instant::now() + ROUND));
             // Those that were just born are at work, and one of them may have written over it.
-            if post.ordered.load(Ordering::Acquire) == served && post.done.swap(served, Ordering::Release) != served {
+            if post.ordered.load(Ordering::Acquire) == served && post.done.swap(said, Ordering::Release) != said {
                 futex::wake_all(&post.done);
             }
         } else {

@@ -4,6 +4,7 @@
 
 mod control_page;
 mod deaths;
+mod fork_servers;
 mod moments;
 mod panics;
 #[path = "../support/mod.rs"]
@@ -48,6 +49,10 @@ fn main() -> ExitCode {
             surroundings::a_killed_coordinator_takes_its_workers_along,
             control_page::a_board_of_lies_ends_the_job,
             control_page::a_lie_in_an_obituary_hides_no_death,
+            fork_servers::a_job_whose_replacements_cannot_all_be_made_ends_with_the_reason,
+            fork_servers::a_crew_whose_replacements_cannot_all_be_made_says_so_and_tries_again,
+            fork_servers::a_fork_server_killed_by_whom_it_made_costs_no_slice,
+            fork_servers::a_fork_server_said_to_be_dead_is_replaced,
             panics::on_threads_and_serially_a_panic_is_an_error_too,
         ],
         cases![surroundings::coordinate_for_ever],

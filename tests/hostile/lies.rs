@@ -6,7 +6,7 @@ use std::time::Duration;
 use parfork::{Crew, Error, Job, Worker};
 
 use crate::madness::{self, After, Chance, Deed, Madness, Place, SLICES, Scribble};
-use crate::support::nothing_left;
+use crate::support::{control_page, nothing_left};
 use crate::{Cells, check, right, work};
 
 /// Nobody dies, and there is no deadline: that the arrivals of all were wiped out must be noticed all the same.
@@ -29,7 +29,7 @@ pub(crate) fn one_wrong_bit_is_an_error_and_no_second_try() {
     fn mad(worker: &Worker<'_>, [slice, bit]: [u64; 2], mut cells: parfork::Slice<'_, u64, ndarray::Ix2>) -> u64 {
         *cells += 1;
         if worker.region().index() == 20 {
-            let word = &madness::page()[madness::states() / 4 + 2 * slice as usize + bit as usize / 32];
+            let word = &control_page()[madness::states() / 4 + 2 * slice as usize + bit as usize / 32];
             word.fetch_xor(1 << (bit % 32), Ordering::Relaxed);
         }
         7
@@ -120,7 +120,7 @@ pub(crate) fn what_a_crew_was_not_told_it_does_not_do() {
 
 /// Turns bits of what is told, which stands after the slice table, or of the head of the page, for ever.
 fn write_on(place: u64, seed: u64) {
-    let (words, mut chance) = (madness::page(), Chance::new(seed + 1));
+    let (words, mut chance) = (control_page(), Chance::new(seed + 1));
     let told = madness::states() / 4 + 4 * SLICES;
     let head = words[2].load(Ordering::Relaxed) as usize / 4;
     let range = if place == 0 { told..told + 200 } else { 64..head };

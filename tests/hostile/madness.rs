@@ -1,7 +1,9 @@
 //! What a worker gone mad does to the control page that it shares with the coordinator, and what becomes of it then.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+use crate::support::control_page;
 
 /// Numbers that chance gives; xorshift, from a seed.
 #[derive(Clone, Copy)]
@@ -121,7 +123,7 @@ impl Madness {
     }
 
     fn scribble(self, stale: &[u32]) {
-        let (words, spots, mut chance) = (page(), spots(), Chance::new(self.seed));
+        let (words, spots, mut chance) = (control_page(), spots(), Chance::new(self.seed));
         let write = |spot: usize, chance: &mut Chance| {
             let at = spots[spot];
             let now = words[at].load(Ordering::Relaxed);
@@ -204,31 +206,19 @@ const AFTER: usize = 4096;
 /// memory, which looking there would make.
 fn spots() -> Vec<usize> {
     let journal = states() / 4;
-    (0..journal.min(FIRST)).chain(journal..page().len().min(journal + AFTER)).collect()
-}
-
-/// The words of the control page: the only segment that a worker has inherited, readable and writable.
-pub(crate) fn page() -> &'static [AtomicU32] {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-    let line = maps.lines().rev().find(|line| line.contains("rw-s") && line.contains("memfd:parfork-board"));
-    let (start, end) = line.unwrap().split_whitespace().next().unwrap().split_once('-').unwrap();
-    let number = |text| usize::from_str_radix(text, 16).unwrap();
-    let (start, end) = (number(start), number(end));
-    let words = std::ptr::with_exposed_provenance(start);
-    // SAFETY: mapped as long as this worker lives; all use of these words is atomic.
-    unsafe { std::slice::from_raw_parts(words, (end - start) / 4) }
+    (0..journal.min(FIRST)).chain(journal..control_page().len().min(journal + AFTER)).collect()
 }
 
 /// What stands there.
 pub(crate) fn snapshot() -> Vec<u32> {
-    let page = page();
+    let page = control_page();
     spots().into_iter().map(|at| page[at].load(Ordering::Relaxed)).collect()
 }
 
 /// Where the words of slices are, in bytes, by what the page says of itself to those who look from outside: sizes of head and of
 /// a worker's words, room for workers, workers, slices, loans.
 pub(crate) fn states() -> usize {
-    let words = page();
+    let words = control_page();
     let plate: Vec<u64> = (0..20)
         .map(|at| {
             let [low, high] = [2 * at, 2 * at + 1].map(|at| u64::from(words[at].load(Ordering::Relaxed)));
@@ -246,7 +236,7 @@ pub(crate) fn states() -> usize {
 
 /// Waits until others have gone on with two slices, or there is none left to do so.
 fn wait_for_others(stale: &[u32]) {
-    let (began, words, spots) = (Instant::now(), page(), spots());
+    let (began, words, spots) = (Instant::now(), control_page(), spots());
     let journal = || spots.iter().zip(stale).skip((states() / 4).min(FIRST)).take(2 * SLICES);
     let changed = || journal().filter(|&(&at, &was)| words[at].load(Ordering::Relaxed) != was).take(4).count();
     while changed() < 4 && began.elapsed() < Duration::from_millis(2) {

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use parfork::{Cause, Crew, Error, Job, Schedule, Shared, Slice, Split, Worker};
 
-use super::madness;
-use super::support::nothing_left;
+use super::support::{control_page, nothing_left};
 
 const WIPES: u64 = 0;
 const LOOPS: u64 = 1;
@@ -24,7 +23,7 @@ fn body(w: &Worker<'_>, [deed, coordinator]: [u64; 2], mut cells: Slice<'_, u64,
             std::thread::yield_now();
         }
         match deed {
-            WIPES => madness::page().iter().skip(64).take(4096).for_each(|word| word.store(0, Ordering::Relaxed)),
+            WIPES => control_page().iter().skip(64).take(4096).for_each(|word| word.store(0, Ordering::Relaxed)),
             LOOPS => loop {
                 std::hint::spin_loop();
             },

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use parfork::{Answers, Error, Job, Shared, Worker};
 
-use super::madness::{SLICES, page, states};
-use super::support::{Page, nothing_left};
+use super::madness::{SLICES, states};
+use super::support::{Page, control_page, nothing_left};
 
 /// How many workers have begun.
 const BEGUN: usize = 0;
@@ -68,8 +68,8 @@ fn begin(flags: &Page, flag: usize) {
 fn turn_back(flags: &Page, they_die: bool) {
     flags[BEGUN].fetch_add(1, Ordering::Relaxed);
     until(|| flags[BEGUN].load(Ordering::Relaxed) == 3);
-    let word = |at: usize| page()[at].load(Ordering::Relaxed);
-    let (journal, all) = (states() / 4, page().len());
+    let word = |at: usize| control_page()[at].load(Ordering::Relaxed);
+    let (journal, all) = (states() / 4, control_page().len());
     let before: Vec<u32> = (0..all).map(word).collect();
     flags[SEEN].store(1, Ordering::Relaxed);
     let mut dealt = None;
@@ -78,7 +78,7 @@ fn turn_back(flags: &Page, they_die: bool) {
         dealt.is_some()
     });
     for at in (journal + 2 * EARLY as usize..journal + 2 * SLICES).chain(dealt) {
-        page()[at].store(before[at], Ordering::Relaxed);
+        control_page()[at].store(before[at], Ordering::Relaxed);
     }
     flags[TURNED].store(1, Ordering::Relaxed);
     until(|| dealt.is_some_and(|dealt| word(dealt) == LATE));
@@ -87,7 +87,7 @@ fn turn_back(flags: &Page, they_die: bool) {
     stay(move || {
         if they_die {
             // Done with its slice, that is.
-            until(|| page()[journal].load(Ordering::Relaxed) != taken);
+            until(|| control_page()[journal].load(Ordering::Relaxed) != taken);
             for pid in [other, own] {
                 // SAFETY: signals to this process and to its sibling, which its parent has not waited for.
                 unsafe { libc::kill(pid, libc::SIGKILL) };

@@ -215,6 +215,18 @@ impl std::ops::Deref for Page {
     }
 }
 
+/// The words of the control page: the only segment that a worker has inherited, readable and writable.
+pub(crate) fn control_page() -> &'static [std::sync::atomic::AtomicU32] {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let line = maps.lines().rev().find(|line| line.contains("rw-s") && line.contains("memfd:parfork-board"));
+    let (start, end) = line.unwrap().split_whitespace().next().unwrap().split_once('-').unwrap();
+    let number = |text| usize::from_str_radix(text, 16).unwrap();
+    let (start, end) = (number(start), number(end));
+    let words = std::ptr::with_exposed_provenance(start);
+    // SAFETY: mapped as long as this worker lives; all use of these words is atomic.
+    unsafe { std::slice::from_raw_parts(words, (end - start) / 4) }
+}
+
 /// A process that can be waited for, whoever's child it is.
 pub(crate) struct Watched(std::os::fd::OwnedFd);
 

@@ -27,13 +27,13 @@ use super::worker_main::PreFork;
 use super::worker_memory::WorkerMemory;
 use crate::cancel::CancelToken;
 use crate::error::{Death, Error, Result};
-use crate::process::{ForkServer, SpawnOrder, WorkerSet};
+use crate::process::{ForkServer, SpawnOrder, Spawned, WorkerSet};
 use crate::shared::{give_back_at_once, retain_live};
 use crate::slices::Split;
 use crate::sync::{ControlPage, Event, JobTag, Layout, SpinPolicy};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::pidfd::Remaining;
-use crate::sys::{child, limits, proc};
+use crate::sys::{child, proc};
 use descriptor::DescriptorParts;
 
 /// Reads words as a worker does.
@@ -215,29 +215,26 @@ impl WorkerPool {
                 // SAFETY: this process may fork, as whoever started the crew has vouched.
                 #[allow(unsafe_code)]
                 let fork_server = unsafe { open_fork_server(&self.page, self.worker_config, self.cpus) };
-                self.fork_server = Some(fork_server.map_err(|source| self.too_few(0, source))?);
+                self.fork_server =
+                    Some(fork_server.map_err(|source| Error::too_few_processes(0, self.workers, Some(source)))?);
             }
             let Some(fork_server) = &mut self.fork_server else { unreachable!("opened above") };
-            match fork_server.spawn(self.workers) {
-                Ok(worker_set) if worker_set.len() == self.workers => {
+            let source = match fork_server.spawn(self.workers) {
+                Ok(Spawned::All(worker_set)) => {
                     self.worker_set = Some(worker_set);
                     return Ok(());
                 }
-                Ok(worker_set) => {
-                    return Err(self.too_few(worker_set.len(), io::Error::from_raw_os_error(libc::EAGAIN)));
-                }
-                Err(source) if is_new => {
-                    self.fork_server = None;
-                    return Err(self.too_few(0, source));
-                }
-                // Somebody has killed it, and its workers with it.
-                Err(_) => self.fork_server = None,
+                Ok(Spawned::TooFew(started)) => return Err(Error::too_few_processes(started, self.workers, None)),
+                // They have not been called to a job.
+                Ok(Spawned::Orphans(_)) => io::Error::other("the process that was to fork them was killed"),
+                Err(source) => source,
+            };
+            // Somebody has killed it, and its workers with it.
+            self.fork_server = None;
+            if is_new {
+                return Err(Error::too_few_processes(0, self.workers, Some(source)));
             }
         }
-    }
-
-    fn too_few(&self, started: usize, source: io::Error) -> Error {
-        Error::Fork { started, asked: self.workers, limit: limits::process_limit(), source }
     }
 
     /// Tells what is to be done, if that is not what was done last, and calls.
@@ -385,10 +382,11 @@ unsafe fn open_fork_server(page: &ControlPage, worker_config: WorkerConfig, cpus
                 persistent_worker::worker_main(init)
             };
             // SAFETY: the fork server has one thread.
-            let Ok(child) = (unsafe { child::spawn(life) }) else { break };
+            let Ok(child) = (unsafe { child::spawn(life) }) else { return false };
             page.slots()[rank].enter(child.pid());
             worker_set.add(child);
         }
+        true
     };
     // SAFETY: passed on to the caller.
     unsafe { ForkServer::open(page, bear) }
