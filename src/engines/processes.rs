@@ -192,12 +192,20 @@ impl<'o> OneShot<'o> {
     }
 
     /// The workers of a later round.
-    fn replacements(&mut self, context: &JobContext<'_>, runner: &dyn RunSlices, round: &Round) -> Result<WorkerSet> {
+    fn replacements(
+        &mut self,
+        context: &JobContext<'_>,
+        runner: &dyn RunSlices,
+        round: &Round,
+        supervision: &Supervision<'_>,
+    ) -> Result<WorkerSet> {
         context.page.note_own(Event::Forks { rank: 0 });
-        match self.fork_server.as_mut().map(|fork_server| fork_server.spawn(round.processes)) {
+        let late = supervision.late();
+        match self.fork_server.as_mut().map(|fork_server| fork_server.spawn(round.processes, &late)) {
             // Orphans are left to die and be counted: they may have taken slices.
             Some(Ok(Spawned::All(worker_set) | Spawned::Orphans(worker_set))) => return Ok(worker_set),
             Some(Ok(Spawned::TooFew(started))) => return Err(Error::too_few_processes(started, round.processes, None)),
+            Some(Err(_)) if late() => return Err(supervision.ended(context.page.done(), context.grid.slices())),
             Some(Err(_)) | None => {}
         }
         self.fork_server = None;
@@ -222,11 +230,11 @@ impl WorkerSource for OneShot<'_> {
         context: &JobContext<'_>,
         runner: &dyn RunSlices,
         round: &mut Round,
-        _: &Supervision<'_>,
+        supervision: &Supervision<'_>,
     ) -> Result<&mut WorkerSet> {
         let worker_set = match round.first {
             true => self.first(context, runner, round),
-            false => self.replacements(context, runner, round),
+            false => self.replacements(context, runner, round, supervision),
         };
         Ok(self.worker_set.insert(worker_set?))
     }

@@ -46,6 +46,9 @@ impl SpawnOrder<'_> {
 /// How long the fork server may take to fork one more worker: it may have gigabytes of its own, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long it may take even when time is up. It needs some milliseconds, and another one cannot be made beside threads.
+const GRACE: Duration = Duration::from_millis(300);
+
 /// How long it may take to leave: no longer than those that it ends.
 const CLOSING: Duration = ENDING.saturating_add(Duration::from_secs(1));
 
@@ -94,18 +97,18 @@ impl ForkServer {
         Ok(Self { page: page.clone(), child, orders: 0 })
     }
 
-    /// Lets it fork the workers of a round.
+    /// Lets it fork the workers of a round, and waits for that until it is `late`, a little longer.
     ///
     /// # Errors
-    /// If it is gone, or does not answer: to be dropped then, and whoever it made is gone with it.
-    pub(crate) fn spawn(&mut self, workers: usize) -> io::Result<Spawned> {
+    /// If it is gone, or does not answer, or not in time: to be dropped then, and whoever it made is gone with it.
+    pub(crate) fn spawn(&mut self, workers: usize, late: &dyn Fn() -> bool) -> io::Result<Spawned> {
         self.page.head().fork_server.0.wanted.store(workers as u32, Ordering::Relaxed);
-        let is_complete = self.order()?;
+        let is_complete = self.order(late)?;
         let pids = self.page.slots()[..workers].iter().map_while(|slot| slot.pid());
         let mut worker_set = WorkerSet::new(&self.page);
         if !is_complete {
             let started = pids.count();
-            self.order()?;
+            self.order(late)?;
             return Ok(Spawned::TooFew(started));
         }
         for pid in pids {
@@ -115,7 +118,7 @@ impl ForkServer {
             return Err(written_over());
         }
         let orders = self.orders;
-        match self.order() {
+        match self.order(late) {
             Ok(_) => Ok(Spawned::All(worker_set)),
             Err(error) if self.orders == orders => Err(error),
             Err(_) => {
@@ -133,14 +136,15 @@ impl ForkServer {
     }
 
     /// Gives the next order and waits until it is carried out; whether it could be.
-    fn order(&mut self) -> io::Result<bool> {
+    fn order(&mut self, late: &dyn Fn() -> bool) -> io::Result<bool> {
         let post = &self.page.head().fork_server.0;
         if !self.is_intact() {
             return Err(written_over());
         }
         self.orders += 1;
         held::tell(&post.ordered, self.orders);
-        let (mut made, mut until) = (0, Instant::now() + PATIENCE);
+        let begun = Instant::now();
+        let (mut made, mut until) = (0, begun + PATIENCE);
         loop {
             // Somebody may have stopped it, or may do so now.
             self.child.resume();
@@ -154,6 +158,10 @@ impl ForkServer {
             let end = post.lock.word().load(Ordering::Acquire);
             if RobustLock::says_dead(end) || self.child.ended().is_some() {
                 return Err(io::Error::other("the process that was to fork them was killed"));
+            }
+            if begun.elapsed() > GRACE && late() {
+                self.child.kill();
+                return Err(io::ErrorKind::TimedOut.into());
             }
             let makes = self.page.slots().iter().filter(|slot| slot.pid().is_some()).count();
             if makes > made {

@@ -1,6 +1,7 @@
 //! The process that forks replacements comes to harm itself: it can make no more, or is killed when those that it made have begun.
 
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use parfork::{Crew, Error, Job, Schedule, Shared};
 
@@ -122,6 +123,30 @@ pub(crate) fn a_fork_server_killed_by_whom_it_made_costs_no_slice() {
         done.unwrap();
         assert!(cells.as_slice().iter().copied().eq(0..8));
     }
+}
+
+/// One that has much to copy takes its time for each fork.
+pub(crate) fn a_slow_fork_server_does_not_keep_a_job_beyond_its_deadline() {
+    extern "C" fn be_slow() {
+        if !is_coordinator(std::process::id() as i32) {
+            // The time that it takes is what this is about.
+            std::thread::sleep(Duration::from_secs(5));
+        }
+    }
+    COORDINATOR.store(std::process::id() as i32, Ordering::Relaxed);
+    // SAFETY: the handler uses an atomic and system calls.
+    assert_eq!(unsafe { libc::pthread_atfork(Some(be_slow), None, None) }, 0);
+    let deadline = Duration::from_millis(200);
+    let in_time = |error: Error, began: Instant| {
+        assert!(matches!(error, Error::Deadline { .. }), "{error:?}");
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    };
+    nothing_left(|| {
+        let mut cells = Shared::<u64, _>::zeros(8).unwrap();
+        let began = Instant::now();
+        let job = Job::new(&mut cells).workers(2).retries(1).body_overwrites().deadline(deadline);
+        in_time(job.run(|_, _| raise(libc::SIGKILL)).unwrap_err(), began);
+    });
 }
 
 /// A worker marks the fork server as dead which is not. Whether the coordinator believes it is a matter of moments; that the next job

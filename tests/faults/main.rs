@@ -52,6 +52,7 @@ fn main() -> ExitCode {
             fork_servers::a_job_whose_replacements_cannot_all_be_made_ends_with_the_reason,
             fork_servers::a_crew_whose_replacements_cannot_all_be_made_says_so_and_tries_again,
             fork_servers::a_fork_server_killed_by_whom_it_made_costs_no_slice,
+            fork_servers::a_slow_fork_server_does_not_keep_a_job_beyond_its_deadline,
             fork_servers::a_fork_server_said_to_be_dead_is_replaced,
             panics::on_threads_and_serially_a_panic_is_an_error_too,
         ],

@@ -114,7 +114,7 @@ impl WorkerPool {
             by: fork_stamp::current(),
         };
         give_back_at_once();
-        pool.gather()?;
+        pool.gather(&|| false)?;
         Ok(pool)
     }
 
@@ -145,7 +145,7 @@ impl WorkerPool {
             self.worker_set = None;
             self.workers = workers;
         }
-        self.gather()
+        self.gather(&|| false)
     }
 
     /// Refuses to be used in a process that has only a copy of it.
@@ -184,8 +184,8 @@ impl WorkerPool {
         self.worker_set = None;
     }
 
-    /// Lets all workers be there and be new, if one is missing.
-    fn gather(&mut self) -> Result<()> {
+    /// Lets all workers be there and be new, if one is missing, and waits for that until it is `late`, a little longer.
+    fn gather(&mut self, late: &dyn Fn() -> bool) -> Result<()> {
         let is_intact = self.fork_server.as_ref().is_some_and(ForkServer::is_intact);
         // It may be over also when time is up just after all have come to the end of a job, which is done then.
         let is_whole = self.page.head().end.over().is_none();
@@ -219,7 +219,7 @@ impl WorkerPool {
                     Some(fork_server.map_err(|source| Error::too_few_processes(0, self.workers, Some(source)))?);
             }
             let Some(fork_server) = &mut self.fork_server else { unreachable!("opened above") };
-            let source = match fork_server.spawn(self.workers) {
+            let source = match fork_server.spawn(self.workers, late) {
                 Ok(Spawned::All(worker_set)) => {
                     self.worker_set = Some(worker_set);
                     return Ok(());
@@ -231,7 +231,7 @@ impl WorkerPool {
             };
             // Somebody has killed it, and its workers with it.
             self.fork_server = None;
-            if is_new {
+            if is_new || late() {
                 return Err(Error::too_few_processes(0, self.workers, Some(source)));
             }
         }
@@ -298,7 +298,11 @@ impl WorkerSource for AtCrewJob<'_> {
         supervision: &Supervision<'_>,
     ) -> Result<&mut WorkerSet> {
         let pool = &mut *self.pool;
-        pool.gather()?;
+        let late = supervision.late();
+        pool.gather(&late).map_err(|error| match late() {
+            true => supervision.ended(0, 0),
+            false => error,
+        })?;
         round.processes = round.dealer.workers.min(pool.workers);
         if !round.first {
             // What the dead left half changed is put back by those who have undo copies, which this process has not.
