@@ -41,7 +41,7 @@ use crate::process::cause_of;
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::slices::Split;
-use crate::sys::child::Exit;
+use crate::sys::exit::Exit;
 use crate::sys::memory::Access;
 use crate::sys::program::{Heard, Program, Start};
 use crate::sys::subreaper::Subreaper;

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::slices::Region;
 use crate::sync::{Absence, ControlPage, Event, ExitMessage, Sleep, SliceState, SpinPolicy};
 use crate::sys::fork_stamp::Stamp;
-use crate::sys::{child, futex};
+use crate::sys::{exit, futex};
 
 /// What a body knows of itself: its first argument, on every slice.
 pub struct Worker<'j> {
@@ -36,7 +36,7 @@ pub(crate) fn leave_astray() -> ! {
     );
     // Past std's lock, which may have been held at that fork.
     let _ = nix::unistd::write(std::io::stderr(), text.as_bytes());
-    child::leave(1)
+    exit::leave(1)
 }
 
 impl Worker<'_> {

@@ -2,6 +2,9 @@
 //!
 //! Reads the sources as text, which is enough for a crate that names its rooms by `crate::` paths.
 
+#[path = "layers/circles.rs"]
+mod circles;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

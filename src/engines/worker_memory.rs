@@ -19,8 +19,8 @@ use crate::lend::{Loan, Seat};
 use crate::shared::{Attached, Backing, Segment};
 use crate::slices::{Grid, Region};
 use crate::sync::Sleep;
-use crate::sys::limits::page_size;
 use crate::sys::memory::{Access, MapMode};
+use crate::sys::page::page_size;
 use crate::sys::proc::Memory;
 use crate::sys::usage::Whose;
 

@@ -25,6 +25,7 @@ mod json;
 pub mod line;
 mod manifest;
 mod program;
+mod run;
 mod sandbox_paths;
 mod supervisor;
 
@@ -32,4 +33,5 @@ pub use array::Array;
 pub use client::{GivenSlice, Input, Output, ProgramWorker};
 pub use dtype::{Dtype, DtypeError};
 pub use manifest::{Entry, Manifest, PROTOCOL, SCHEMA};
-pub use program::{Program, run};
+pub use program::Program;
+pub use run::run;

@@ -16,7 +16,8 @@ use crate::report::Memory;
 use crate::shared::scratch;
 use crate::slices::{Schedule, Split};
 use crate::sync::ExitMessage;
-use crate::sys::child::{self, Exit};
+use crate::sys::exit;
+use crate::sys::exit::Exit;
 use crate::sys::memory::{document, get, punch};
 use crate::sys::pools::VARIABLES;
 use crate::sys::program::{self, Heard, Start};
@@ -286,7 +287,7 @@ impl<'s> Supervisor<'s> {
             pid,
             program: self.program.title(),
         });
-        child::leave(1)
+        exit::leave(1)
     }
 
     /// Copies the slice out of what the program could write to, and forgets the rest of that.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use super::worker_set::{WorkerEvent, WorkerSet};
 use crate::sync::{ControlPage, WorkerSlot, held};
 use crate::sys::child::{self, Child};
+use crate::sys::exit;
 use crate::sys::futex;
 use crate::sys::pidfd::{ENDING, Remaining};
 use crate::sys::robust_lock::RobustLock;
@@ -38,7 +39,7 @@ impl SpawnOrder<'_> {
     /// server has died, or was told to.
     pub(crate) fn wait(self) {
         if !held::wait_until_held(&self.page.head().fork_server.0.ordered, self.order) {
-            child::leave(1);
+            exit::leave(1);
         }
     }
 }
@@ -64,9 +65,6 @@ pub(crate) enum Spawned {
 
 /// Beside the number of an order that is done: that not all could be made, and none is there.
 const TOO_FEW: u32 = 1 << 31;
-
-/// The order to leave. Others are fewer: two for each round.
-pub(super) const CLOSE: u32 = u32::MAX;
 
 /// How soon to look again for the end of a process that is about to end.
 const SOON: Duration = Duration::from_millis(1);
@@ -194,7 +192,7 @@ impl ForkServer {
     /// What it does not reap would be left to nobody knows whom.
     fn shut_down(&self) {
         let post = &self.page.head().fork_server.0;
-        held::tell(&post.ordered, CLOSE);
+        held::tell(&post.ordered, held::CLOSE);
         let until = Instant::now() + CLOSING;
         while self.child.ended().is_none() && Instant::now() < until {
             self.child.resume();
@@ -226,7 +224,7 @@ fn serve(page: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut WorkerS
         let ordered = post.ordered.load(Ordering::Acquire);
         let met = served % 2 == 0;
         // The kernel does not end it with a coordinator that may not do so: one that has given up its privileges.
-        if ordered == CLOSE || !child::is_child_of(coordinator) {
+        if ordered == held::CLOSE || !exit::is_child_of(coordinator) {
             // Who cannot be ended is for the coordinator to tell.
             leaving.into_iter().chain([worker_set]).for_each(|worker_set| drop(worker_set.dismiss()));
             return 0;

@@ -3,14 +3,21 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::fork_server::CLOSE;
-use super::worker_set::WorkerSet;
 use crate::sync::{ControlPage, WorkerSlot, held};
-use crate::sys::child::{self, Child, Exit};
+use crate::sys::child::{self, Child};
+use crate::sys::exit::Exit;
 use crate::sys::pidfd::{ForeignProcess, LEAVING, Obstacle, Remaining};
 use crate::sys::robust_lock::RobustLock;
 use crate::sys::usage::Usage;
 use crate::sys::{futex, proc};
+
+/// How often to ask the system for deaths that no robust lock can tell: of workers that died before they signed theirs,
+/// and of those beyond the number of words that can be waited on at once (or all, before Linux 5.16).
+pub(super) const ROUND: Duration = Duration::from_millis(10);
+
+/// How soon after the birth of the last worker to ask first; then when as much time has passed again, and so on until
+/// rounds are as long as above. Most have signed before the first.
+pub(super) const FIRST_ROUND: Duration = Duration::from_millis(1);
 
 /// A process that works.
 pub(super) enum Process {
@@ -64,7 +71,7 @@ impl Process {
                 let refused = !it.foreign.kill();
                 it.refused.store(refused, Ordering::Relaxed);
                 if refused {
-                    held::tell(&it.page.head().fork_server.0.ordered, CLOSE);
+                    held::tell(&it.page.head().fork_server.0.ordered, held::CLOSE);
                 }
             }
         }
@@ -106,7 +113,7 @@ impl Process {
             if refused || !RobustLock::says_signed(word) || self.ended(slot).is_some() || Instant::now() >= until {
                 return None;
             }
-            futex::wait(slot.lock.word(), word, Some(Instant::now() + WorkerSet::FIRST_ROUND));
+            futex::wait(slot.lock.word(), word, Some(Instant::now() + FIRST_ROUND));
         }
     }
 
@@ -137,7 +144,7 @@ impl Adopted {
                 return self.foreign.ends_by(until.min(Instant::now() + LEAVING));
             }
             child::resume(self.fork_server);
-            if self.foreign.ends_by(until.min(Instant::now() + WorkerSet::ROUND)) {
+            if self.foreign.ends_by(until.min(Instant::now() + ROUND)) {
                 return true;
             }
         }
@@ -157,7 +164,7 @@ impl Adopted {
                 None => {
                     // Somebody may have stopped it.
                     child::resume(self.fork_server);
-                    futex::wait(slot.exit_word().0, slot.exit_word().1, Some(Instant::now() + WorkerSet::ROUND));
+                    futex::wait(slot.exit_word().0, slot.exit_word().1, Some(Instant::now() + ROUND));
                 }
             }
         }

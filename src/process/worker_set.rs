@@ -5,10 +5,11 @@ use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use super::process::Process;
+use super::process::{FIRST_ROUND, Process, ROUND};
 use crate::error::Cause;
 use crate::sync::{ControlPage, WorkerSlot};
-use crate::sys::child::{Child, Exit};
+use crate::sys::child::Child;
+use crate::sys::exit::Exit;
 use crate::sys::pidfd::{ENDING, ForeignProcess, Remaining};
 use crate::sys::robust_lock::RobustLock;
 use crate::sys::usage::Usage;
@@ -58,12 +59,6 @@ struct WorkerHandle {
 }
 
 impl WorkerSet {
-    /// How often to ask the system for deaths that no robust lock can tell: of workers that died before they signed theirs,
-    /// and of those beyond the number of words that can be waited on at once (or all, before Linux 5.16).
-    pub(super) const ROUND: Duration = Duration::from_millis(10);
-    /// How soon after the birth of the last worker to ask first; then when as much time has passed again, and so on until
-    /// rounds are as long as above. Most have signed before the first.
-    pub(super) const FIRST_ROUND: Duration = Duration::from_millis(1);
     /// How often to ask for all others. The kernel writes an robust lock only if the dead worker's memory still tells it where:
     /// one that has unmapped the control page or scribbled on it dies unheard.
     const SLOW_ROUND: Duration = Duration::from_millis(500);
@@ -125,7 +120,7 @@ impl WorkerSet {
             rounds |= !heard;
         }
         let round = |rounds: bool| {
-            let round = self.made.elapsed().clamp(Self::FIRST_ROUND, Self::ROUND);
+            let round = self.made.elapsed().clamp(FIRST_ROUND, ROUND);
             let pause = if rounds { round } else { Self::SLOW_ROUND };
             until.into_iter().chain([Instant::now() + pause]).min()
         };

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Backing;
-use crate::sys::limits::page_size;
 use crate::sys::memory::{Access, MapMode};
+use crate::sys::page::page_size;
 use crate::sys::usage::{Usage, Whose};
 
 /// How many pages to touch: enough for a median, and some 20 us.

@@ -14,10 +14,11 @@ use super::attached::Attached;
 use super::segment_cache;
 use crate::error::{Error, Result};
 use crate::sys::fork_stamp::{self, Stamp};
-use crate::sys::limits::{self, page_size};
+use crate::sys::limits;
 use crate::sys::memory::{
     Access, Inheritance, MapMode, Mapping, allocate, for_reading, inode_of, is_sealed, memfd, punch, put, reopen, seal,
 };
+use crate::sys::page::page_size;
 use crate::sys::proc::why_closed;
 
 /// How /proc names the memory of control pages, to whoever looks for them.

@@ -78,6 +78,11 @@ pub(crate) struct ControlPage {
 /// Where the slots are.
 pub(super) const SLOTS: usize = size_of::<Head>();
 
+impl Head {
+    /// How many bytes it and a worker's slot have.
+    pub(super) const SIZES: [u64; 2] = [size_of::<Self>() as u64, size_of::<WorkerSlot>() as u64];
+}
+
 impl ControlPage {
     /// A control page for one job.
     ///
@@ -91,7 +96,7 @@ impl ControlPage {
         // SAFETY: the segment was made just now and no other process or thread has it.
         unsafe { page.prepare() };
         page.slice_table().clear();
-        page.head().header.publish(Duration::ZERO);
+        page.head().header.publish(Head::SIZES, Duration::ZERO);
         Ok(page)
     }
 
@@ -108,7 +113,7 @@ impl ControlPage {
         let page = Self { segment, keys: Arc::default(), layout, slots: workers, at, epoch: Instant::now() };
         // SAFETY: as in `new`.
         unsafe { page.head().fork_server.0.lock.prepare() };
-        page.head().header.publish(Duration::ZERO);
+        page.head().header.publish(Head::SIZES, Duration::ZERO);
         Ok(page)
     }
 

@@ -5,6 +5,9 @@
 
 use super::atomic::{AtomicU32, Ordering, futex};
 
+/// The order to leave. Others are fewer: two for each round.
+pub(crate) const CLOSE: u32 = u32::MAX;
+
 /// Gives the fork server, or its workers, the next order.
 pub(crate) fn tell(ordered: &AtomicU32, order: u32) {
     ordered.store(order, Ordering::Release);

@@ -15,6 +15,7 @@ mod key;
 mod layout;
 mod public_header;
 mod slice_table;
+mod snapshot;
 mod spin_policy;
 mod tag;
 mod worker_slot;
@@ -29,8 +30,8 @@ pub(crate) use event_log::{Event, EventLog};
 pub(crate) use job_waiter::JobWaiter;
 pub(crate) use key::JobTag;
 pub(crate) use layout::Layout;
-pub(crate) use public_header::{Bytes, JobInfo, Snapshot, Unreadable, WorkerSnapshot, snapshot};
 pub(crate) use slice_table::SliceState;
+pub(crate) use snapshot::{Bytes, JobInfo, Snapshot, Unreadable, WorkerSnapshot, snapshot};
 pub(crate) use spin_policy::SpinPolicy;
 pub(crate) use worker_slot::{Absence, ExitMessage, WorkerSlot};
 

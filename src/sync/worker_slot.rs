@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::end::Arrival;
 use crate::shared::ShmSafe;
-use crate::sys::child::Exit;
+use crate::sys::exit::Exit;
 use crate::sys::fault_handler::FaultRecord;
 use crate::sys::futex;
 use crate::sys::proc::Memory;

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -11,47 +11,9 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
+use super::exit::{self, Exit, ORPHANED, early_exit_status, leave};
 use super::pidfd::{ENDING, LEAVING, Obstacle, Pidfd, Remaining};
 use super::usage::Usage;
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exit {
-    /// It left with this status.
-    Status(i32),
-    /// This signal ended it.
-    Signal(i32),
-    /// Somebody else in this program reaped it (a SIGCHLD handler, `waitpid(-1)`, SIGCHLD ignored).
-    Unknown,
-}
-
-impl Exit {
-    /// As a word that can be shared; 0 is none.
-    ///
-    /// | bits 8..10 | bits 0..8 |
-    /// |------------|-----------|
-    /// | 1          | status    |
-    /// | 2          | signal    |
-    /// | 3          | unknown   |
-    pub(crate) fn word(self) -> u32 {
-        match self {
-            Self::Status(status) => 1 << 8 | (status as u32 & 0xff),
-            Self::Signal(signal) => 2 << 8 | (signal as u32 & 0xff),
-            Self::Unknown => 3 << 8,
-        }
-    }
-
-    /// What a word stands for.
-    pub(crate) fn of(word: u32) -> Option<Self> {
-        let number = (word & 0xff) as i32;
-        match word >> 8 {
-            0 => None,
-            1 => Some(Self::Status(number)),
-            2 => Some(Self::Signal(number)),
-            _ => Some(Self::Unknown),
-        }
-    }
-}
 
 /// A child process. Dropping it kills and reaps it: no child outlives the value that stands for it, but for one that the system
 /// does not let this process end, which is said on stderr.
@@ -93,9 +55,6 @@ pub(crate) unsafe fn spawn(life: impl FnOnce() -> i32) -> io::Result<Child> {
     }
 }
 
-/// Exit status of a child that found its parent gone at birth; nobody is left to read it.
-pub(super) const ORPHANED: i32 = 125;
-
 /// Exit status of a child whose `life` unwound, Rust's own for a panic.
 const UNWOUND: i32 = 101;
 
@@ -110,35 +69,12 @@ impl Drop for LeaveOnUnwind {
 
 /// Asks for SIGKILL when the parent ends. It may have ended already, in which case no signal comes: so look again.
 fn die_with(parent: Pid) -> io::Result<()> {
-    PARENT.store(parent.as_raw(), Ordering::Relaxed);
+    exit::note_parent(parent);
     set_pdeathsig(Signal::SIGKILL)?;
     // A coordinator may have blocked signals for its own ends; a worker has no such business.
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     super::signals::be_a_worker();
     if getppid() == parent { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
-}
-
-/// Leaves this process now: no destructor, exit handler or buffer inherited from the parent runs.
-pub(crate) fn leave(status: i32) -> ! {
-    // SAFETY: _exit ends the process without touching its memory.
-    unsafe { libc::_exit(status) }
-}
-
-/// Whether this process's parent is that one.
-pub(crate) fn is_child_of(parent: u32) -> bool {
-    getppid().as_raw() as u32 == parent
-}
-
-/// The process that has forked this one; 0 in one that was not made here.
-static PARENT: AtomicI32 = AtomicI32::new(0);
-
-/// Leaves if this process was forked here and its parent has ended. The kernel kills it for that, unless one of both has changed
-/// its user since: who sleeps looks now and then.
-pub(super) fn leave_if_orphaned() {
-    let parent = PARENT.load(Ordering::Relaxed);
-    if parent != 0 && getppid().as_raw() != parent {
-        leave(ORPHANED);
-    }
 }
 
 impl Child {
@@ -274,19 +210,6 @@ impl Child {
     /// What it has cost: all of it if it is reaped, else what the system tells of it until now, if anything.
     pub(crate) fn usage(&self) -> Option<Usage> {
         self.usage.get().copied().or_else(|| Usage::of_process(self.pid()).ok())
-    }
-}
-
-/// How a process will have ended, as soon as none of its threads can execute another instruction of its program. Long before
-/// it has ended if it has much memory: the kernel settles the status first, then tells robust locks, then gives back the
-/// memory, and only then lets the parent know.
-pub(super) fn early_exit_status(pid: u32) -> Option<Exit> {
-    let code = super::proc::code_of_exiting(pid)?;
-    // As `wait` encodes it. 0 is also what the kernel says to those who may not know.
-    match (code & 0x7f, code >> 8 & 0xff) {
-        (0, 0) => None,
-        (0, status) => Some(Exit::Status(status)),
-        (signal, _) => Some(Exit::Signal(signal)),
     }
 }
 

@@ -8,10 +8,12 @@
 use std::cell::UnsafeCell;
 use std::collections::BTreeMap;
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+
 use super::fork_stamp::{self, Stamp};
-use super::memory::reserve_no_access;
 
 type List = BTreeMap<usize, usize>;
 
@@ -93,7 +95,18 @@ extern "C" fn blockade_all() {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Ok(()) => {}
             // Better no child than one in which views of one array can come to show another.
-            Err(_) => super::child::leave(super::child::ORPHANED),
+            Err(_) => super::exit::leave(super::exit::ORPHANED),
         }
     }
+}
+
+/// Keeps `len` bytes from `base` out of use, in a child that did not inherit the mapping that stood there: nothing is
+/// mapped to an address that a stale view may still point at, so a use of such a view is a fault, never other data.
+pub(super) fn reserve_no_access(base: usize, len: usize) -> io::Result<()> {
+    let address = NonZeroUsize::new(base).ok_or(io::ErrorKind::InvalidInput)?;
+    let len = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
+    let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE | MapFlags::MAP_FIXED_NOREPLACE;
+    // SAFETY: NOREPLACE refuses where anything is mapped, so no existing memory changes.
+    unsafe { mmap_anonymous(Some(address), len, ProtFlags::PROT_NONE, flags) }?;
+    Ok(())
 }

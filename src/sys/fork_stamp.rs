@@ -55,7 +55,7 @@ fn word() -> &'static AtomicU64 {
 #[cold]
 fn make_word() -> &'static AtomicU64 {
     let (read_write, private) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    let len = super::limits::page_size();
+    let len = super::page::page_size();
     // SAFETY: new memory, at an address of the kernel's choice.
     let page = unsafe { libc::mmap(null_mut(), len, read_write, private, -1, 0) };
     let word = if page == libc::MAP_FAILED { (&raw const SPARE).cast_mut() } else { page.cast() };

@@ -21,7 +21,7 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) {
     // SAFETY: the word is a live, aligned 32-bit word for the call; the limit is a live timespec; the kernel only reads both.
     let woken = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, expected, &raw const limit) };
     if woken != 0 {
-        super::child::leave_if_orphaned();
+        super::exit::leave_if_orphaned();
     }
 }
 

@@ -5,7 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
-use nix::unistd::{SysconfVar, sysconf};
 
 /// The one that gives least, of all that limit memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,11 +13,6 @@ pub(crate) struct Room {
     pub(crate) bytes: u64,
     /// Who says so, for people.
     pub(crate) by: &'static str,
-}
-
-/// Bytes in a page of memory.
-pub(crate) fn page_size() -> usize {
-    sysconf(SysconfVar::PAGE_SIZE).ok().flatten().map_or(4096, |bytes| bytes as usize)
 }
 
 /// How much memory can still be had without anybody being killed for it; `None` where the kernel does not tell.

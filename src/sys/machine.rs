@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::OnceLock;
 
-use super::limits::page_size;
+use super::page::page_size;
 use super::{cpu, limits};
 
 /// The machine that a job ran on.

@@ -9,7 +9,6 @@ mod huge;
 use std::ffi::CStr;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
@@ -19,7 +18,7 @@ use std::sync::OnceLock;
 use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, mprotect};
+use nix::sys::mman::{MmapAdvise, ProtFlags, madvise, mprotect};
 use nix::unistd::ftruncate;
 
 use super::fork_exclusions::Entry;
@@ -209,7 +208,7 @@ impl Mapping {
     /// end that nothing else is mapped to. Mappings stand side by side otherwise, and who writes past the end of one array writes
     /// to the next.
     pub(crate) fn with_guard_page(fd: impl AsFd, at: usize, len: usize, keeping: MapMode) -> io::Result<Self> {
-        let map = Map::Aligned(HugeAligned::new(fd, at, len, keeping, super::limits::page_size())?);
+        let map = Map::Aligned(HugeAligned::new(fd, at, len, keeping, super::page::page_size())?);
         let mut mapping = Self { map: ManuallyDrop::new(map), exclusions: None };
         mapping.keep_from_dumps();
         mapping.withhold()?;
@@ -290,7 +289,7 @@ impl Mapping {
     /// The pages that a range lies in: the first byte, and how many bytes.
     fn pages(&self, range: Range<usize>) -> (NonNull<u8>, usize) {
         assert!(range.start < range.end && range.end <= self.len(), "{range:?} in {} bytes", self.len());
-        let start = range.start - range.start % super::limits::page_size();
+        let start = range.start - range.start % super::page::page_size();
         // SAFETY: inside of the mapping, as just checked.
         (unsafe { self.base().add(start) }, range.end - start)
     }
@@ -308,20 +307,10 @@ impl Drop for Mapping {
     }
 }
 
-/// Keeps `len` bytes from `base` out of use, in a child that did not inherit the mapping that stood there: nothing is
-/// mapped to an address that a stale view may still point at, so a use of such a view is a fault, never other data.
-pub(super) fn reserve_no_access(base: usize, len: usize) -> io::Result<()> {
-    let address = NonZeroUsize::new(base).ok_or(io::ErrorKind::InvalidInput)?;
-    let len = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
-    let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE | MapFlags::MAP_FIXED_NOREPLACE;
-    // SAFETY: NOREPLACE refuses where anything is mapped, so no existing memory changes.
-    unsafe { mmap_anonymous(Some(address), len, ProtFlags::PROT_NONE, flags) }?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::fork_exclusions::reserve_no_access;
 
     fn mapped(len: usize) -> (OwnedFd, Mapping) {
         let fd = memfd(c"test", len).unwrap();
@@ -363,7 +352,7 @@ mod tests {
 
     #[test]
     fn nothing_is_mapped_after_a_fenced_mapping() {
-        let page = super::super::limits::page_size();
+        let page = super::super::page::page_size();
         for len in [1, page, page + 1, HUGE, HUGE + 1] {
             let (fd, _mapping) = mapped(len);
             let with_guard_page: Vec<_> =

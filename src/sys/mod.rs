@@ -17,6 +17,7 @@ pub(crate) mod lock;
 pub(crate) mod machine;
 pub(crate) mod memory;
 pub(crate) mod oom;
+pub(crate) mod page;
 pub(crate) mod pidfd;
 pub(crate) mod pools;
 pub(crate) mod proc;
@@ -40,6 +41,7 @@ pub(crate) mod symbol {
         None
     }
 }
+pub(crate) mod exit;
 pub(crate) mod fault_handler;
 pub(crate) mod fork_exclusions;
 pub(crate) mod usage;

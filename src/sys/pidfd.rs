@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use super::child::{Exit, early_exit_status};
+use super::exit::{Exit, early_exit_status};
 
 /// How long a process that was killed may take to end: its memory is taken apart first, and what it does in the kernel may
 /// not be to be interrupted.

@@ -176,7 +176,7 @@ pub(crate) fn data_bytes() -> io::Result<u64> {
 fn pages(number: usize) -> io::Result<u64> {
     let text = fs::read_to_string("/proc/self/statm")?;
     let pages = text.split_whitespace().nth(number - 1).and_then(|pages| pages.parse::<u64>().ok());
-    Ok(pages.ok_or(io::ErrorKind::InvalidData)? * super::limits::page_size() as u64)
+    Ok(pages.ok_or(io::ErrorKind::InvalidData)? * super::page::page_size() as u64)
 }
 
 /// Memory of a process, in bytes.

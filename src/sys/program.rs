@@ -14,7 +14,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, killpg, sigaction};
 use nix::unistd::{Pid, getpid, getppid};
 
-use super::child::{self, Exit};
+use super::exit::{self, Exit};
 use super::pidfd::Pidfd;
 use super::sandbox::{Support, enter_as_program};
 
@@ -88,7 +88,7 @@ impl Program {
             set_pdeathsig(Signal::SIGKILL)?;
             if getppid() != parent {
                 // Nobody is there to be told.
-                child::leave(child::ORPHANED);
+                exit::leave(exit::ORPHANED);
             }
             close_all_but(&keep)?;
             if let Some(bytes) = memory {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-use super::{child, futex};
+use super::{exit, futex};
 
 /// Those that ask a process to end and may be refused.
 const ENDING: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
@@ -49,12 +49,12 @@ extern "C" fn note(signal: i32) {
     match NOTED.get() {
         Some(word) if HOLDS.load(Ordering::Acquire) > 0 => {
             if word.swap(signal as u32 + FIRST, Ordering::AcqRel) >= FIRST {
-                child::leave(status);
+                exit::leave(status);
             }
             // A wake of a live word does not fail, so errno of the code in between stays as it is.
             futex::wake_all(word);
         }
-        _ => child::leave(status),
+        _ => exit::leave(status),
     }
 }
 

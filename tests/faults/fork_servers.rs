@@ -31,6 +31,11 @@ fn limit_fork_servers(room: u32) {
     assert_eq!(unsafe { libc::pthread_atfork(Some(count), None, None) }, 0);
 }
 
+fn parent() -> i32 {
+    // SAFETY: asks for a number.
+    unsafe { libc::getppid() }
+}
+
 fn is_coordinator(pid: i32) -> bool {
     pid == COORDINATOR.load(Ordering::Relaxed)
 }
@@ -45,11 +50,10 @@ fn refuse_forks() {
         step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+    // SAFETY: integers.
+    unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
     // SAFETY: the kernel copies the filter, which is live.
-    unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program);
-    }
+    unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) };
 }
 
 /// Those that it had made are ended: none takes slices as if it counted, and none is left.
@@ -90,12 +94,11 @@ pub(crate) fn a_crew_whose_replacements_cannot_all_be_made_says_so_and_tries_aga
 /// workers do not count.
 pub(crate) fn a_fork_server_killed_by_whom_it_made_costs_no_slice() {
     extern "C" fn be_born() {
-        // SAFETY: system calls; their failure shows in nothing but how seldom the fork server is slow enough.
-        unsafe {
-            let parent = libc::getppid();
-            if !is_coordinator(parent) && !is_coordinator(std::process::id() as i32) {
-                libc::sched_setscheduler(parent, libc::SCHED_IDLE, &libc::sched_param { sched_priority: 0 });
-            }
+        let parent = parent();
+        if !is_coordinator(parent) && !is_coordinator(std::process::id() as i32) {
+            let lowest = libc::sched_param { sched_priority: 0 };
+            // SAFETY: a live record. Should it fail, the fork server is slow enough less often.
+            unsafe { libc::sched_setscheduler(parent, libc::SCHED_IDLE, &lowest) };
         }
     }
     COORDINATOR.store(std::process::id() as i32, Ordering::Relaxed);
@@ -108,8 +111,7 @@ pub(crate) fn a_fork_server_killed_by_whom_it_made_costs_no_slice() {
         let done = nothing_left(|| {
             job.run(|w, mut slice| {
                 let slice_number = w.region().index();
-                // SAFETY: asks for a number.
-                let parent = unsafe { libc::getppid() };
+                let parent = parent();
                 if !is_coordinator(parent) {
                     // SAFETY: a signal to the fork server, whose child this is.
                     unsafe { libc::kill(parent, libc::SIGKILL) };
@@ -157,8 +159,7 @@ pub(crate) fn a_fork_server_said_to_be_dead_is_replaced() {
         for _ in 0..100 {
             let mut cells = Shared::<u64, _>::zeros(8).unwrap();
             let told = crew.run(&mut cells, (), |_, (), _| {
-                // SAFETY: asks for a number.
-                let parent = unsafe { libc::getppid() } as u32;
+                let parent = parent() as u32;
                 const DEAD: u32 = 0x4000_0000;
                 let lock = control_page().iter().find(|word| word.load(Ordering::Relaxed) & (DEAD - 1) == parent);
                 lock.expect("its lock is there").fetch_or(DEAD, Ordering::Relaxed);

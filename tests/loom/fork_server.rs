@@ -9,7 +9,7 @@ use loom::sync::Mutex;
 use loom::thread::JoinHandle;
 
 use crate::atomic::{AtomicU32, Ordering, futex, step};
-use crate::held::{tell, wait_until_held};
+use crate::held::{CLOSE, tell, wait_until_held};
 use crate::{Model, at_every_step, models, spawn_watched};
 
 pub const MODELS: &[Model] = models![no_worker_is_at_work_that_nobody_waits_for];
@@ -18,8 +18,6 @@ pub const MODELS: &[Model] = models![no_worker_is_at_work_that_nobody_waits_for]
 const FORK: u32 = 1;
 const DONE: u32 = 1;
 const DEAD: u32 = u32::MAX;
-/// The order to leave.
-const CLOSE: u32 = u32::MAX;
 
 #[derive(Default)]
 struct Page {

@@ -14,6 +14,7 @@ use super::{Backing, MapMode, Named};
 use crate::error::{Error, Result, SegmentErrorKind};
 use crate::shared::array::with_what_fits;
 use crate::shared::{Element, Order, Shared, byte_length, dtype};
+use crate::sys::page::page_size;
 use crate::sys::{file, limits};
 
 /// A segment that is to be made; made by [`Shared::create`].
@@ -122,12 +123,12 @@ impl<T: Element, D: Dimension> CreateOptions<T, D> {
 
 /// Gives a new file its memory, its payload and its header.
 fn fill(place: &Place, file: &File, header: &Header, payload: Option<&[u8]>, what: &dyn Fn() -> String) -> Result<()> {
-    let need = header.bytes.max(1).next_multiple_of(limits::page_size() as u64) + limits::page_size() as u64;
+    let need = header.bytes.max(1).next_multiple_of(page_size() as u64) + page_size() as u64;
     let here = place.room().map(|bytes| limits::Room { bytes, by: "the file system of segments (/dev/shm)" });
     let rooms = here.into_iter().chain(limits::memory_room()).chain(limits::file_room());
     let too_little = |limits::Room { bytes, by }| {
         // What fits is payload, beside the page that the header takes.
-        let room = bytes.saturating_sub(limits::page_size() as u64);
+        let room = bytes.saturating_sub(page_size() as u64);
         Error::Memory { what: what(), need: header.bytes, room, by, fits: None }
     };
     if let Some(room) = rooms.min_by_key(|room| room.bytes).filter(|room| room.bytes < need) {

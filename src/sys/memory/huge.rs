@@ -43,7 +43,7 @@ impl HugeAligned {
 
     /// Reserves addresses for `len` bytes, still to be mapped over, and a fence that stays.
     fn reserve(len: NonZeroUsize, fence: usize) -> io::Result<NonZeroUsize> {
-        let page = crate::sys::limits::page_size();
+        let page = crate::sys::page::page_size();
         let boundary = if len.get() < HUGE { page } else { HUGE };
         let pages = len.get().checked_next_multiple_of(page).ok_or(io::ErrorKind::OutOfMemory)?;
         let whole = pages.checked_add(fence).ok_or(io::ErrorKind::OutOfMemory)?;
@@ -68,7 +68,7 @@ impl Drop for HugeAligned {
     fn drop(&mut self) {
         // SAFETY: this value owns the range, and the lifetimes of all views made from it have ended.
         let gone =
-            unsafe { munmap(self.base, self.len.get().next_multiple_of(crate::sys::limits::page_size()) + self.fence) };
+            unsafe { munmap(self.base, self.len.get().next_multiple_of(crate::sys::page::page_size()) + self.fence) };
         debug_assert!(gone.is_ok(), "munmap of an own range cannot fail");
     }
 }

@@ -2,10 +2,7 @@
 
 use seccompiler::{SeccompCmpOp, SeccompRule};
 
-use super::filter::{Rules, all, always, is_null};
-
-/// A call's number and name.
-pub(super) type Call = (i64, &'static str);
+use super::filter::{Call, Rules, all, always, is_null};
 
 macro_rules! calls {
     ($($(#[$where:meta])? $name:ident)+) => { &[$($(#[$where])? (libc::$name, stringify!($name))),+] };

@@ -12,7 +12,8 @@ use seccompiler::{
     sock_filter,
 };
 
-use super::calls::Call;
+/// A call's number and name.
+pub(super) type Call = (i64, &'static str);
 
 /// Calls by number, each with the rules of which one must hold; without any it counts always.
 pub(super) type Rules = BTreeMap<i64, Vec<SeccompRule>>;

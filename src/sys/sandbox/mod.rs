@@ -123,7 +123,7 @@ impl Cell {
 /// Lets through the system calls that computing takes.
 fn filter_calls(reports: Option<(&Reports, usize)>) -> io::Result<()> {
     /// What this function itself has yet to do when the first filter is in force.
-    const LAST_STEPS: [calls::Call; 2] = [(libc::SYS_seccomp, "SYS_seccomp"), (libc::SYS_sendmsg, "SYS_sendmsg")];
+    const LAST_STEPS: [filter::Call; 2] = [(libc::SYS_seccomp, "SYS_seccomp"), (libc::SYS_sendmsg, "SYS_sendmsg")];
     let opening = filter::compile(filter::always(calls::OPENING), SeccompAction::Trap, SeccompAction::Allow)?;
     let missing = SeccompAction::Errno(libc::ENOSYS as u32);
     let answered = filter::always(calls::ANSWERED.iter().chain(&LAST_STEPS));

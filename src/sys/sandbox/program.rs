@@ -13,8 +13,8 @@ use landlock::{AccessFs, CompatLevel, PathBeneath, PathFd, RulesetCreatedAttr};
 use nix::sys::resource::{Resource, setrlimit};
 use seccompiler::{SeccompAction, SeccompCmpOp};
 
-use super::calls::{Call, calls, uncounted_memory};
-use super::filter::{self, Rules, Test, all, always};
+use super::calls::{calls, uncounted_memory};
+use super::filter::{self, Call, Rules, Test, all, always};
 use super::{NEWEST, Support, capabilities, ruleset};
 
 /// Refused whatever their arguments are.

@@ -1,0 +1,73 @@
+//! A job that programs do.
+
+use super::array::Array;
+use super::array_list::ArrayList;
+use super::program::Program;
+use super::sandbox_paths::sandbox_paths;
+use super::supervisor::{MARK, Plan, Supervisor, variable};
+use crate::answer::Answers;
+use crate::engine::Engine;
+use crate::engines::Programs;
+use crate::error::{Error, Result};
+use crate::job::Job;
+use crate::settings::{RetryPolicy, Settings};
+use crate::sys::subreaper::Subreaper;
+
+/// Runs a job whose slices are done by copies of a program, one for each worker. The first output decides what the slices are, or
+/// the first array if there is none; other outputs must be as long on the axes that are cut.
+///
+/// Returns the report, and the arrays with what the programs wrote. A slice that is tried again after a death may hold part of
+/// what the dead program wrote: programs write every cell of a slice before they read it.
+///
+/// # Errors
+/// As [`Job::run`]. A program that says `failed` is a body that returns an error ([`Error::BodyFailed`]), and so is one that breaks the
+/// protocol; a program that ends before its slice is done is a death ([`Cause::Program`](crate::Cause::Program)).
+pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Result<(Answers<()>, Vec<Array>)> {
+    if settings.engine != Engine::Processes {
+        return Err(Error::Engine { what: "another program", engine: settings.engine });
+    }
+    if arrays.is_empty() {
+        return Err(Error::Shape(
+            "a program without arrays has nothing to do. Give it an input or an output.".to_owned(),
+        ));
+    }
+    for (number, array) in arrays.iter().enumerate() {
+        if let Some(other) = arrays[..number].iter().find(|other| variable(other.name()) == variable(array.name())) {
+            return Err(Error::Shape(format!(
+                "the arrays `{}` and `{}` would both be PARFORK_..._{} in a program's environment. Name one of them otherwise.",
+                other.name(),
+                array.name(),
+                variable(array.name())
+            )));
+        }
+    }
+    let confine = match settings.sandbox() {
+        Some(sandbox) => {
+            Some((sandbox.support()?, sandbox_paths(&program.name, &program.arguments, &program.readable)))
+        }
+        None => None,
+    };
+    // It is for the programs: workers have to start them.
+    let settings = Settings { retry_policy: RetryPolicy::BodyOverwrites, ..settings.sandbox_around_programs() };
+    let plan = Plan {
+        split: settings.split.unwrap_or_default(),
+        schedule: settings.schedule,
+        guard: settings.guard,
+        memory: settings.memory_limit,
+        threads: settings.threads_per_worker.unwrap_or(1),
+        measure: settings.measure_memory,
+        confine,
+    };
+    let array_list = ArrayList::new(arrays);
+    let orphans = Subreaper::adopt(MARK).map_err(Error::system("become the parent of what programs leave behind"))?;
+    let supervisor = Supervisor::new(program, &array_list, plan, &orphans);
+    let done = Job::with(&array_list, settings)
+        .run_programs(|worker, mut share| supervisor.work(worker, &mut share), &supervisor);
+    // All workers are gone, and with them their programs.
+    let done = match supervisor.end_left() {
+        none if none.is_empty() => done?,
+        processes => return Err(Error::Remaining { processes, error: done.err().map(Box::new) }),
+    };
+    drop(supervisor);
+    Ok((done, array_list.into_arrays()))
+}
