@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use parfork::record::Record;
 use parfork::{CancelToken, Engine, Report, Settings};
+use parfork_workers::simd::Level;
 use serde_json::{Map, Value, json};
 
 use crate::args::{Common, Confinement};
@@ -130,6 +131,7 @@ impl Summary {
         let mut report = self.facts.clone();
         report.insert("schema".into(), json!(SCHEMA));
         report.insert("command".into(), json!(self.command));
+        report.insert("simd".into(), json!(Level::current().ok().map(|level| level.to_string())));
         report.insert("wall_seconds".into(), json!(self.wall.as_secs_f64()));
         report.insert("only_slice".into(), json!(only_slice));
         report.insert("verified".into(), json!(self.verified.as_ref().map(|_| true)));

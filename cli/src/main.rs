@@ -21,6 +21,7 @@ mod screen;
 mod shell;
 mod shm;
 mod top;
+mod version;
 mod views;
 
 use std::process::ExitCode;
@@ -30,13 +31,18 @@ use clap::Parser;
 use failure::Failure;
 use parfork::CancelToken;
 use parfork_workers::picture;
+use parfork_workers::simd::Level;
 
 fn main() -> ExitCode {
     picture::serve_decoder();
+    if let Some(text) = version::verbose(std::env::args_os()) {
+        return output::print(&text).map_or_else(Failure::tell, |()| ExitCode::SUCCESS);
+    }
     let measure = scale::measure::order(std::env::args_os()).map(|order| Command::Measure { order });
     let command = measure.unwrap_or_else(|| Cli::parse().command);
     // From here on Ctrl-C ends jobs first and then the command.
-    let done = CancelToken::at_signals().map_err(Failure::from).and_then(|_| run(command));
+    let level = Level::current().map_err(|error| Failure::usage(error.to_string()));
+    let done = level.and_then(|_| CancelToken::at_signals().map_err(Failure::from)).and_then(|_| run(command));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.tell(),

@@ -30,6 +30,7 @@ pub mod mandelbrot;
 pub mod matmul;
 pub mod picture;
 pub mod reduce;
+pub mod simd;
 mod sys;
 mod text_arg;
 pub mod transpose;

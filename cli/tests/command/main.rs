@@ -7,6 +7,7 @@ mod ends;
 mod exec;
 mod explain;
 mod kernels;
+mod levels;
 mod plans;
 mod refusals;
 mod replay;

@@ -14,9 +14,9 @@ mod trap;
 
 use std::ops::Range;
 
+use crate::simd;
 use bytemuck::{Pod, Zeroable};
 use ndarray::{ArrayView2, ArrayViewMut2, ArrayViewMut3, Axis, Ix3, aview1};
-use pulp::Arch;
 
 use escape::{Fill, Row};
 pub use kernel::Mandelbrot;
@@ -158,7 +158,7 @@ pub fn block(view: &View, rows: Range<usize>, cols: Range<usize>, mut out: Array
     let mut places = vec![0; cols.len()];
     let mut colours = vec![[0; 3]; cols.len()];
     each_row(view, rows, cols, |i, row| {
-        Arch::new().dispatch(Shade { row, limit: view.iterations, places: &mut places });
+        simd::arch().dispatch(Shade { row, limit: view.iterations, places: &mut places });
         for (colour, &place) in colours.iter_mut().zip(&places) {
             *colour = PALETTE[usize::from(place)];
         }
@@ -179,7 +179,7 @@ fn each_row(view: &View, rows: Range<usize>, cols: Range<usize>, mut put: impl F
     let re: Vec<f64> = cols.map(|col| view.re(col)).collect();
     let mut row = Row { counts: vec![0; re.len()], norms: vec![0.0; re.len()] };
     for (i, im) in rows.map(|row| view.im(row)).enumerate() {
-        Arch::new().dispatch(Fill { row: &mut row, re: &re, im, limit: view.iterations });
+        simd::arch().dispatch(Fill { row: &mut row, re: &re, im, limit: view.iterations });
         put(i, &row);
     }
 }
@@ -317,7 +317,7 @@ mod tests {
         let re: Vec<f64> = (0..101).map(|i| -2.0 + f64::from(i) * 0.03).collect();
         for im in [0.0, 0.1, 0.5, 1.0] {
             let [mut row, mut same] = [0, 1].map(|_| Row { counts: vec![0; re.len()], norms: vec![0.0; re.len()] });
-            Arch::new().dispatch(Fill { row: &mut row, re: &re, im, limit: 300 });
+            simd::arch().dispatch(Fill { row: &mut row, re: &re, im, limit: 300 });
             pulp::Scalar::new().vectorize(Fill { row: &mut same, re: &re, im, limit: 300 });
             assert_eq!((row.counts, row.norms), (same.counts, same.norms));
         }

@@ -4,7 +4,9 @@
 
 use std::marker::PhantomData;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
+
+use crate::simd;
 
 use crate::sys::prefetch::prefetch;
 
@@ -110,7 +112,7 @@ pub(super) trait Take<V> {
 
 /// Runs all elements of `bytes` through `taker`, in the widest vectors that the CPU has.
 pub(super) fn scan<S: Stored, T: Take<S::Value>>(bytes: &[u8], taker: T) -> T {
-    Arch::new().dispatch(Scan {
+    simd::arch().dispatch(Scan {
         elements: bytemuck::cast_slice::<u8, S::Bytes>(bytes),
         taker,
         stored: PhantomData::<S>,

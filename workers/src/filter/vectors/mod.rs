@@ -2,7 +2,9 @@
 //!
 //! Each operation is exact, so that every CPU gives the same bits; the plain loops of [`Scalar`] say what it computes.
 
-use pulp::{NullaryFnOnce, Scalar};
+use pulp::{Arch, NullaryFnOnce, Scalar};
+
+use crate::simd;
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -68,31 +70,31 @@ pub(super) trait Work {
     fn with<V: Vectors>(self, vectors: V) -> Self::Output;
 }
 
-/// Runs `work` with the widest vectors of this CPU.
+/// Runs `work` with the vectors of the current [level](crate::simd).
 pub(super) fn vectors<W: Work>(work: W) -> W::Output {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if let Some(v4) = pulp::x86::V4::try_new() {
-            return match x86::Later::try_new() {
-                Some(later) => later.vectorize(Known(work, v4)),
-                None => v4.have(work),
-            };
-        }
-        if let Some(v3) = pulp::x86::V3::try_new() {
-            return v3.have(work);
-        }
+    match simd::arch() {
+        #[cfg(target_arch = "x86_64")]
+        Arch::V4(v4) => match x86::Later::try_new() {
+            Some(later) => later.vectorize(Known(work, v4)),
+            None => v4.have(work),
+        },
+        #[cfg(target_arch = "x86_64")]
+        Arch::V3(v3) => v3.have(work),
+        _ => Scalar.have(work),
     }
-    Scalar.have(work)
 }
 
-/// Runs `work`, and everything inlined into it, with the widest vectors of this CPU.
+/// Runs `work`, and everything inlined into it, with the vectors of the current [level](crate::simd).
 #[inline(always)]
 pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(later) = x86::Later::try_new() {
-        return later.vectorize(work);
+    match simd::arch() {
+        #[cfg(target_arch = "x86_64")]
+        Arch::V4(v4) => match x86::Later::try_new() {
+            Some(later) => later.vectorize(work),
+            None => Arch::V4(v4).dispatch(work),
+        },
+        arch => arch.dispatch(work),
     }
-    pulp::Arch::new().dispatch(work)
 }
 
 /// Fills rows, all of the same length, with what `values` gives for each place; of the last as much as there is room for.
@@ -209,7 +211,7 @@ impl Vectors for Scalar {
 
     #[inline(always)]
     fn have<W: Work>(self, work: W) -> W::Output {
-        pulp::Arch::new().dispatch(Known(work, self))
+        simd::arch().dispatch(Known(work, self))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The filters of PNG (PNG specification, 9): each byte less a guess from those to its left and above.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
+
+use crate::simd;
 
 /// Bytes that are looked at side by side.
 const LANES: usize = 64;
@@ -10,7 +12,7 @@ const LANES: usize = 64;
 ///
 /// `above` is the row above, or zeros; `pixel` the distance of a byte to its neighbour.
 pub(super) fn row(to: &mut [u8], now: &[u8], above: &[u8], pixel: usize) {
-    Arch::new().dispatch(Row { to, now, above, pixel });
+    simd::arch().dispatch(Row { to, now, above, pixel });
 }
 
 struct Row<'a> {
