@@ -1,11 +1,12 @@
-//! Numbers by chance that come again with the same seed: splitmix64.
+//! Numbers by chance that come again with the same seed.
 
 use std::ops::Range;
 
 /// A stream of numbers.
-pub(crate) struct Chance(u64);
+pub(crate) struct Chance(fastrand::Rng);
 
-/// A number of which every bit depends on every bit of `value`.
+/// A number of which every bit depends on every bit of `value`: what bodies compute (the finalizer of SplitMix64, Steele, Lea and Flood
+/// 2014).
 pub(crate) fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -15,18 +16,17 @@ pub(crate) fn mix(value: u64) -> u64 {
 impl Chance {
     /// The stream of one trial: neighbours in a campaign have nothing in common.
     pub(crate) fn of(seed: u64, trial: u64) -> Self {
-        Self(mix(seed) ^ mix(trial.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+        Self(fastrand::Rng::with_seed(mix(seed) ^ mix(trial)))
     }
 
     /// Any number.
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.0)
+        self.0.u64(..)
     }
 
     /// One of a range, which is not empty.
     pub(crate) fn within(&mut self, range: Range<usize>) -> usize {
-        range.start + (self.next() % (range.end - range.start) as u64) as usize
+        self.0.usize(range)
     }
 
     /// One of several.
@@ -36,6 +36,6 @@ impl Chance {
 
     /// True in `percent` of 100 cases.
     pub(crate) fn in_a_hundred(&mut self, percent: u64) -> bool {
-        self.next() % 100 < percent
+        self.0.u64(..100) < percent
     }
 }

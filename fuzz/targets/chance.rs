@@ -11,20 +11,17 @@ pub type Seeds = fn() -> Vec<Vec<u8>>;
 
 /// Numbers that chance gives, from a seed.
 #[derive(Clone, Debug)]
-pub struct Chance(u64);
+pub struct Chance(fastrand::Rng);
 
 impl Chance {
     /// The same numbers for the same seed.
     pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+        Self(fastrand::Rng::with_seed(seed))
     }
 
     /// One below `end`, which is not 0.
     pub fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 20) as usize % end
+        self.0.usize(..end)
     }
 
     /// Changes some bytes in one to eight ways: bits, bytes, numbers at the edge of what they can be, pieces left out, put

@@ -3,9 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use fastrand::Rng;
 use parfork::{Crew, Error, Job, Worker};
 
-use crate::madness::{self, After, Chance, Deed, Madness, Place, SLICES, Scribble};
+use crate::madness::{self, After, Deed, Madness, Place, SLICES, Scribble};
 use crate::support::{control_page, nothing_left};
 use crate::{Cells, check, right, work};
 
@@ -120,13 +121,13 @@ pub(crate) fn what_a_crew_was_not_told_it_does_not_do() {
 
 /// Turns bits of what is told, which stands after the slice table, or of the head of the page, for ever.
 fn write_on(place: u64, seed: u64) {
-    let (words, mut chance) = (control_page(), Chance::new(seed + 1));
+    let (words, mut chance) = (control_page(), Rng::with_seed(seed + 1));
     let told = madness::states() / 4 + 4 * SLICES;
     let head = words[2].load(Ordering::Relaxed) as usize / 4;
     let range = if place == 0 { told..told + 200 } else { 64..head };
     loop {
-        let at = range.start + chance.below(range.len() as u64) as usize;
-        words[at].fetch_xor(1 << chance.below(32), Ordering::Relaxed);
+        let at = range.start + chance.u64(..range.len() as u64) as usize;
+        words[at].fetch_xor(1 << chance.u64(..32), Ordering::Relaxed);
         std::thread::yield_now();
     }
 }

@@ -3,28 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
+
 use crate::support::control_page;
-
-/// Numbers that chance gives; xorshift, from a seed.
-#[derive(Clone, Copy)]
-pub(crate) struct Chance(u64);
-
-impl Chance {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
-
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
-        (self.next() >> 33) % end
-    }
-}
 
 /// What it writes.
 #[derive(Clone, Copy, Debug)]
@@ -74,24 +55,24 @@ pub(crate) struct Madness {
 pub(crate) const SLICES: usize = 24;
 
 impl Madness {
-    pub(crate) fn by(chance: &mut Chance) -> Self {
-        let what = match chance.below(8) {
+    pub(crate) fn by(chance: &mut Rng) -> Self {
+        let what = match chance.u64(..8) {
             0 => Scribble::Word(0),
             1 => Scribble::Word(u32::MAX),
-            2 => Scribble::Word([1, 2, 3, 0x4000_0000, 0x8000_0000, 0x7fff_ffff][chance.below(6) as usize]),
+            2 => Scribble::Word([1, 2, 3, 0x4000_0000, 0x8000_0000, 0x7fff_ffff][chance.u64(..6) as usize]),
             3 => Scribble::Flips,
             4 => Scribble::Stale,
             5 => Scribble::Moved,
             _ => Scribble::Random,
         };
         let after =
-            [After::GoesOn, After::Dies, After::Leaves, After::Panics, After::WritesOn][chance.below(5) as usize];
-        let place = match chance.below(4) {
-            0 => Place::Anywhere(1 + chance.below(4) as usize),
-            1 => Place::Journal(1 + chance.below(4) as usize),
-            _ => Place::Every([1, 1, 2, 3, 7, 31][chance.below(6) as usize]),
+            [After::GoesOn, After::Dies, After::Leaves, After::Panics, After::WritesOn][chance.u64(..5) as usize];
+        let place = match chance.u64(..4) {
+            0 => Place::Anywhere(1 + chance.u64(..4) as usize),
+            1 => Place::Journal(1 + chance.u64(..4) as usize),
+            _ => Place::Every([1, 1, 2, 3, 7, 31][chance.u64(..6) as usize]),
         };
-        Self { what, after, place, slice: chance.below(SLICES as u64) as usize, seed: chance.next() }
+        Self { what, after, place, slice: chance.u64(..SLICES as u64) as usize, seed: chance.u64(..) }
     }
 
     /// How long the job may take. Of one whose worker never ends nobody promises that it does, without a deadline.
@@ -123,14 +104,14 @@ impl Madness {
     }
 
     fn scribble(self, stale: &[u32]) {
-        let (words, spots, mut chance) = (control_page(), spots(), Chance::new(self.seed));
-        let write = |spot: usize, chance: &mut Chance| {
+        let (words, spots, mut chance) = (control_page(), spots(), Rng::with_seed(self.seed));
+        let write = |spot: usize, chance: &mut Rng| {
             let at = spots[spot];
             let now = words[at].load(Ordering::Relaxed);
             let lie = match self.what {
                 Scribble::Word(lie) => lie,
-                Scribble::Random => chance.next() as u32,
-                Scribble::Flips => now ^ 1 << chance.below(32),
+                Scribble::Random => chance.u64(..) as u32,
+                Scribble::Flips => now ^ 1 << chance.u64(..32),
                 Scribble::Stale => stale.get(spot).copied().unwrap_or(now),
                 Scribble::Moved => words[(at + 64) % words.len()].load(Ordering::Relaxed),
             };
@@ -143,7 +124,7 @@ impl Madness {
         };
         for _ in 0..count {
             let all = (spots.len() - from).min(if from > 0 { 4 * SLICES } else { usize::MAX });
-            write(from + chance.below(all as u64) as usize, &mut chance);
+            write(from + chance.u64(..all as u64) as usize, &mut chance);
         }
     }
 

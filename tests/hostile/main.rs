@@ -15,7 +15,7 @@ mod turned_back;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use madness::{Chance, Deed, Madness, SLICES};
+use madness::{Deed, Madness, SLICES};
 use parfork::{Answers, Job, Shared, Worker};
 use support::cases;
 
@@ -109,10 +109,11 @@ fn try_out(
     let (trials, seed) = trials();
     let (mut right_ones, mut errors) = (0, 0);
     for trial in 0..trials {
-        let mut chance =
-            Chance::new(seed.wrapping_mul(1_000_003).wrapping_add(trial).wrapping_mul(31).wrapping_add(kind));
-        let (workers, mad) = ([1, 2, 3, 8][chance.below(4) as usize], Madness::by(&mut chance));
-        let deed = deeds[chance.below(deeds.len() as u64) as usize];
+        let mut chance = fastrand::Rng::with_seed(
+            seed.wrapping_mul(1_000_003).wrapping_add(trial).wrapping_mul(31).wrapping_add(kind),
+        );
+        let (workers, mad) = ([1, 2, 3, 8][chance.usize(..4)], Madness::by(&mut chance));
+        let deed = deeds[chance.usize(..deeds.len())];
         let told = format!("trial {trial} of seed {seed}: {workers} workers, {deed:?}, {mad:?}");
         let mut cells = Cells::zeros((SLICES, 512)).unwrap();
         let began = Instant::now();

@@ -1,23 +1,13 @@
 //! Chance that can be repeated.
 
-/// A generator of numbers that look random: SplitMix64 (Steele, Lea and Flood, *Fast splittable pseudorandom number generators*,
-/// 2014). Good enough to draw samples with, and no secret to anybody.
+/// Numbers that look random, of which no secret is made: good enough to draw samples with.
 #[derive(Clone, Debug)]
-pub struct Chance(u64);
+pub struct Chance(fastrand::Rng);
 
 impl Chance {
-    /// The same seed gives the same numbers, everywhere and for ever.
+    /// The same seed gives the same numbers.
     pub fn seeded(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// 64 bits.
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ (bits >> 31)
+        Self(fastrand::Rng::with_seed(seed))
     }
 
     /// A number from 0 to `end`, that not included.
@@ -25,14 +15,12 @@ impl Chance {
     /// # Panics
     /// If `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
-        assert!(end > 0, "there is no number below 0");
-        // The upper half of a product; uneven by `end` in 2^64.
-        ((u128::from(self.bits()) * end as u128) >> 64) as usize
+        self.0.usize(..end)
     }
 
     /// A number between 0 and 1, neither of them.
     pub fn unit(&mut self) -> f64 {
-        ((self.bits() >> 12) as f64 + 0.5) / (1_u64 << 52) as f64
+        ((self.0.u64(..) >> 12) as f64 + 0.5) / (1_u64 << 52) as f64
     }
 
     /// A number of the normal distribution with mean 0 and deviation 1 (Box and Muller 1958).
@@ -40,25 +28,15 @@ impl Chance {
         (-2.0 * self.unit().ln()).sqrt() * (std::f64::consts::TAU * self.unit()).cos()
     }
 
-    /// Puts things into an order of which all are equally likely (Fisher and Yates).
+    /// Puts things into an order of which all are equally likely.
     pub fn shuffle<T>(&mut self, things: &mut [T]) {
-        for last in (1..things.len()).rev() {
-            things.swap(last, self.below(last + 1));
-        }
+        self.0.shuffle(things);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The first numbers that the authors' program gives for seed 1234567.
-    #[test]
-    fn the_numbers_are_those_published() {
-        let mut chance = Chance::seeded(1_234_567);
-        let published = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
-        assert_eq!([(); 3].map(|()| chance.bits()), published);
-    }
 
     #[test]
     fn numbers_are_even_and_orders_are_whole() {
