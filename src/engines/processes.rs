@@ -4,6 +4,8 @@
 //! slices that dead workers left. Worker: attaches what was lent, runs slices, says that it has come to the end, leaves when it
 //! may.
 
+use std::time::Instant;
+
 use super::job_context::{JobContext, Round, Supervision};
 use super::ledger::Left;
 use super::retry_tracker::RetryTracker;
@@ -51,7 +53,7 @@ pub(super) trait WorkerSource {
         context: &JobContext<'_>,
         runner: &dyn RunSlices,
         round: &mut Round,
-        supervision: &Supervision<'_>,
+        supervision: &mut Supervision<'_>,
     ) -> Result<&mut WorkerSet>;
 
     /// How long to look for their end before sleeping.
@@ -87,13 +89,15 @@ fn rounds(
     supervision: &mut Supervision<'_>,
     source: &mut dyn WorkerSource,
 ) -> Result<Vec<Death>> {
-    oom::count(supervision.began);
+    oom::count(Instant::now());
     let (mut round, mut retry_tracker) = (context.first_round(true), RetryTracker::new(context.retries));
     let mut fewest = context.dealer.slices;
     for number in 1.. {
         context.page.note_own(Event::Prepares);
         let spin_policy = source.spin_policy();
-        let worker_set = source.begin(context, runner, &mut round, supervision)?;
+        let worker_set = source
+            .begin(context, runner, &mut round, supervision)
+            .map_err(|error| supervision.or_ended(error, context.page.done(), context.grid.slices()))?;
         let attended = supervise(context, &round, worker_set, spin_policy, supervision);
         context.page.note_own(Event::Ends);
         let late = supervision.late();
@@ -221,7 +225,7 @@ impl WorkerSource for OneShot<'_> {
         context: &JobContext<'_>,
         runner: &dyn RunSlices,
         round: &mut Round,
-        _: &Supervision<'_>,
+        _: &mut Supervision<'_>,
     ) -> Result<&mut WorkerSet> {
         let worker_set = match round.first {
             true => self.first(context, runner, round),

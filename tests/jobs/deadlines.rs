@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use parfork::{Engine, Error, Job, Schedule, Shared};
+use parfork::{Crew, Engine, Error, Job, Schedule, Settings, Shared, Split};
 
 use crate::support::{Page, nothing_left};
 
@@ -88,6 +88,46 @@ pub(crate) fn a_deadline_ends_threads_before_their_next_slice() {
         assert!(matches!(error, Error::Deadline { done: 0..=2, slices: 50, .. }), "{error}");
     }
     assert_eq!(begun.into_inner(), ended.into_inner(), "a thread ends the slice it has begun");
+}
+
+/// Memory for answers and undo copies is made before any worker is at work.
+pub(crate) fn a_deadline_ends_what_comes_before_the_workers() {
+    const BYTES: usize = 512 << 20;
+    // With one CPU the kernel gives it to one thread, which looks at the clock eight times.
+    let mut one = nix::sched::CpuSet::new();
+    one.set(0).unwrap();
+    let _ = nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &one);
+    let mut large = Shared::<u8, _>::zeros(BYTES).unwrap();
+    let mut small = Shared::<u8, _>::zeros(BYTES >> 12).unwrap();
+    let split = Split::rows().of(1);
+    ends_in_time("answers", |deadline, only_slice| {
+        let settings = Settings { workers: Some(1), split: Some(split), deadline, only_slice, ..Settings::default() };
+        Job::with(&mut small, settings).run(|_, _| [0_u8; 1 << 12]).map(drop)
+    });
+    ends_in_time("undo copies", |deadline, only_slice| {
+        let settings = Settings { workers: Some(1), retries: 1, deadline, only_slice, ..Settings::default() };
+        Job::with(&mut large, settings).restore_outputs().run(|_, _| ()).map(drop)
+    });
+    ends_in_time("answers of a crew", |deadline, only_slice| {
+        // It keeps the memory for its next job.
+        let mut crew = Crew::start(1).unwrap();
+        let settings = Settings { split: Some(split), deadline, only_slice, ..Settings::default() };
+        Job::with(&mut small, settings).crew(&mut crew).run_with((), |_, (), _| [0_u8; 1 << 12]).map(drop)
+    });
+}
+
+/// Runs jobs with a deadline of a quarter of what one takes that has a single slice to do.
+fn ends_in_time(what: &str, mut job: impl FnMut(Option<Duration>, Option<usize>) -> Result<(), Error>) {
+    let mut time = |deadline: Option<Duration>| {
+        let clock = std::time::Instant::now();
+        let done = job(deadline, deadline.is_none().then_some(0));
+        (clock.elapsed(), done)
+    };
+    let all = (0..3).map(|_| time(None).0).min().unwrap();
+    // Something else may keep this machine from it now and then.
+    let took: Vec<_> = (0..10).map(|_| time(Some(all / 4))).collect();
+    assert!(took.iter().all(|(_, done)| matches!(done, Err(Error::Deadline { .. }))), "{what}: {took:?}");
+    assert!(took.iter().any(|&(took, _)| took < all * 3 / 4), "{what}: {took:?}, and {all:?} without a deadline");
 }
 
 pub(crate) fn any_deadline_can_be_given() {

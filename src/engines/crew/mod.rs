@@ -33,6 +33,7 @@ use crate::slices::Split;
 use crate::sync::{ControlPage, Event, JobTag, Layout, SpinPolicy};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::pidfd::Remaining;
+use crate::sys::reserve::Late;
 use crate::sys::{child, limits, proc};
 use descriptor::DescriptorParts;
 
@@ -241,7 +242,7 @@ impl WorkerPool {
     }
 
     /// Tells what is to be done, if that is not what was done last, and calls.
-    fn call(&mut self, task: &CrewJob<'_>, context: &JobContext<'_>, round: &mut Round) -> Result<()> {
+    fn call(&mut self, task: &CrewJob<'_>, context: &JobContext<'_>, round: &mut Round, late: Late<'_>) -> Result<()> {
         for loan in context.loans {
             self.known.insert(loan.backing.told()?.number);
         }
@@ -254,7 +255,7 @@ impl WorkerPool {
             retain_live(&mut self.known);
             let more = DescriptorParts { body_fn, argument, split, keep: &self.known, slice_table };
             descriptor::write(&mut self.next, context, round, more)?;
-            self.tag = context.page.post_descriptor(self.job + 1, &self.next)?;
+            self.tag = context.page.post_descriptor(self.job + 1, &self.next, late)?;
             mem::swap(&mut self.next, &mut self.descriptor);
         }
         self.job += 1;
@@ -298,7 +299,7 @@ impl WorkerSource for AtCrewJob<'_> {
         context: &JobContext<'_>,
         runner: &dyn RunSlices,
         round: &mut Round,
-        supervision: &Supervision<'_>,
+        supervision: &mut Supervision<'_>,
     ) -> Result<&mut WorkerSet> {
         let pool = &mut *self.pool;
         pool.gather()?;
@@ -308,7 +309,7 @@ impl WorkerSource for AtCrewJob<'_> {
             round.dealer.workers = round.processes;
         }
         context.page.note_own(Event::Calls);
-        pool.call(self.task, context, round)?;
+        pool.call(self.task, context, round, &supervision.late())?;
         let own = round.processes;
         if own < round.dealer.workers {
             context.page.note_own(Event::Works);
@@ -323,6 +324,7 @@ impl WorkerSource for AtCrewJob<'_> {
             // reading is only viewed for reading. How it ended is on the control page.
             #[allow(unsafe_code)]
             let done = unsafe { runner.run_slices(context, round, own, &worker_memory) };
+            meeting.into_inner().end();
             if let Ok(digest) = done {
                 context.page.arrival(own).enter(context.page.round_key(round.number), own, digest);
             } else {
@@ -335,7 +337,7 @@ impl WorkerSource for AtCrewJob<'_> {
     }
 
     fn spin_policy(&self) -> Option<SpinPolicy> {
-        Some(self.pool.spin_policy())
+        Some(SpinPolicy::new(self.pool.workers + 1, self.pool.cpus))
     }
 
     fn end(&mut self, _: &ControlPage, more: bool, _gone: bool) -> bool {
@@ -350,9 +352,12 @@ impl WorkerSource for AtCrewJob<'_> {
     }
 }
 
-impl WorkerPool {
-    fn spin_policy(&self) -> SpinPolicy {
-        SpinPolicy::new(self.workers + 1, self.cpus)
+impl Drop for AtCrewJob<'_> {
+    /// A panic of what is called to tell progress unwinds while workers are at work, on what is the caller's again.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.pool.end_workers();
+        }
     }
 }
 
