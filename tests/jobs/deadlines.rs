@@ -130,6 +130,21 @@ fn ends_in_time(what: &str, mut job: impl FnMut(Option<Duration>, Option<usize>)
     assert!(took.iter().any(|&(took, _)| took < all * 3 / 4), "{what}: {took:?}, and {all:?} without a deadline");
 }
 
+/// The serial engine does not look at the clock: time is up for certain when its answers are gathered.
+pub(crate) fn a_deadline_ends_the_gathering_of_answers() {
+    const SLICES: usize = 1 << 17;
+    let line = Shared::<u8, _>::zeros(SLICES).unwrap();
+    let deadline = Duration::from_secs(3);
+    let job = Job::new(&line).engine(Engine::Serial).split(Split::rows().of(1)).deadline(deadline);
+    let done = job.run(|w, _| {
+        if w.region().index() + 1 == SLICES {
+            std::thread::sleep(deadline);
+        }
+        1_u64
+    });
+    assert!(matches!(done, Err(Error::Deadline { done: SLICES, slices: SLICES, .. })), "{:?}", done.map(drop));
+}
+
 pub(crate) fn any_deadline_can_be_given() {
     for (engine, deadline) in
         Engine::ALL.into_iter().flat_map(|e| [Duration::MAX, Duration::from_secs(1 << 40)].map(|d| (e, d)))
