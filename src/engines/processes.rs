@@ -4,6 +4,7 @@
 //! slices that dead workers left. Worker: attaches what was lent, runs slices, says that it has come to the end, leaves when it
 //! may.
 
+use std::io;
 use std::time::Instant;
 
 use super::job_context::{JobContext, Round, Supervision};
@@ -16,6 +17,7 @@ use crate::error::{Death, Error, Result};
 use crate::process::{self, Exiting, ForkServer, SpawnOrder, WorkerSet};
 use crate::sync::{ControlPage, Event, SliceState, SpinPolicy};
 use crate::sys::pidfd::Remaining;
+use crate::sys::reserve::Late;
 use crate::sys::{child, limits, oom};
 
 /// Runs the job, if this process has one thread.
@@ -178,11 +180,17 @@ impl<'o> OneShot<'o> {
     }
 
     /// The workers of a job's first round, and the process that will fork those of the others if there may be others.
-    fn first(&mut self, context: &JobContext<'_>, runner: &dyn RunSlices, round: &Round) -> Result<WorkerSet> {
+    fn first(
+        &mut self,
+        context: &JobContext<'_>,
+        runner: &dyn RunSlices,
+        round: &Round,
+        late: Late<'_>,
+    ) -> Result<WorkerSet> {
         (self.may_fork)()?;
         // SAFETY: this process may fork.
         #[allow(unsafe_code)]
-        let worker_set = unsafe { fork_workers(context, runner, round) }?;
+        let worker_set = unsafe { fork_workers(context, runner, round, late) }?;
         // After the workers, which begin the sooner for it. Without one (the limit of processes is reached), this process
         // forks the replacements, if it still may.
         if round.goes_on && !context.in_step() {
@@ -196,7 +204,13 @@ impl<'o> OneShot<'o> {
     }
 
     /// The workers of a later round.
-    fn replacements(&mut self, context: &JobContext<'_>, runner: &dyn RunSlices, round: &Round) -> Result<WorkerSet> {
+    fn replacements(
+        &mut self,
+        context: &JobContext<'_>,
+        runner: &dyn RunSlices,
+        round: &Round,
+        late: Late<'_>,
+    ) -> Result<WorkerSet> {
         context.page.note_own(Event::Forks { rank: 0 });
         match self.fork_server.as_mut().map(|fork_server| fork_server.spawn(round.processes)) {
             Some(Ok(worker_set)) if worker_set.len() == round.processes => return Ok(worker_set),
@@ -214,7 +228,7 @@ impl<'o> OneShot<'o> {
         // SAFETY: this process may fork.
         #[allow(unsafe_code)]
         unsafe {
-            fork_workers(context, runner, round)
+            fork_workers(context, runner, round, late)
         }
     }
 }
@@ -225,11 +239,12 @@ impl WorkerSource for OneShot<'_> {
         context: &JobContext<'_>,
         runner: &dyn RunSlices,
         round: &mut Round,
-        _: &mut Supervision<'_>,
+        supervision: &mut Supervision<'_>,
     ) -> Result<&mut WorkerSet> {
+        let late = supervision.late();
         let worker_set = match round.first {
-            true => self.first(context, runner, round),
-            false => self.replacements(context, runner, round),
+            true => self.first(context, runner, round, &late),
+            false => self.replacements(context, runner, round, &late),
         };
         Ok(self.worker_set.insert(worker_set?))
     }
@@ -270,13 +285,22 @@ impl WorkerSource for OneShot<'_> {
 /// # Safety
 /// As for [`child::spawn`].
 #[allow(unsafe_code)]
-unsafe fn fork_workers(context: &JobContext<'_>, runner: &dyn RunSlices, round: &Round) -> Result<WorkerSet> {
+unsafe fn fork_workers(
+    context: &JobContext<'_>,
+    runner: &dyn RunSlices,
+    round: &Round,
+    late: Late<'_>,
+) -> Result<WorkerSet> {
     let workers = round.processes;
     child::flush_buffers();
     let mut worker_set = WorkerSet::new(context.page);
     // SAFETY: this process has one thread, or the caller vouches for what the others do to what all have.
     let ways = unsafe { PreFork::of(context.worker_config) };
     for rank in 0..workers {
+        // With gigabytes of its own in this process each fork takes a tenth of a second.
+        if late() {
+            return Err(Error::system("fork workers")(io::ErrorKind::TimedOut.into()));
+        }
         context.page.note_own(Event::Forks { rank });
         // SAFETY: passed on to the caller.
         let born = unsafe { child::spawn(|| worker_main(context, runner, round, rank, &ways)) };
@@ -291,7 +315,7 @@ unsafe fn fork_workers(context: &JobContext<'_>, runner: &dyn RunSlices, round: 
 /// # Safety
 /// As for [`child::spawn`].
 #[allow(unsafe_code)]
-unsafe fn open_fork_server(context: &JobContext<'_>, runner: &dyn RunSlices) -> std::io::Result<ForkServer> {
+unsafe fn open_fork_server(context: &JobContext<'_>, runner: &dyn RunSlices) -> io::Result<ForkServer> {
     // SAFETY: passed on to the caller.
     let ways = unsafe { PreFork::of(context.worker_config) };
     let mut number = 0;

@@ -110,7 +110,7 @@ impl<L: Lend> Job<'_, L> {
         }
         let deaths = engine(&work, &mut supervision, pool.as_deref_mut());
         if let Some(sandbox) = &sandbox {
-            sandbox.forward_rest();
+            sandbox.forward_rest(&late);
         }
         let mut report = Report {
             engine: settings.engine,

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
             deadlines::a_deadline_ends_processes_in_the_middle_of_a_slice,
             deadlines::a_deadline_ends_threads_before_their_next_slice,
             deadlines::any_deadline_can_be_given,
+            deadlines::a_deadline_ends_the_forking_of_workers,
             deadlines::a_deadline_ends_the_gathering_of_answers,
             deadlines::a_deadline_ends_what_comes_before_the_workers,
             beside_threads::a_fork_beside_a_thread_is_refused_and_works_after_it_is_joined,
