@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Once;
 
 use crate::error::{Error, Result};
+use crate::sys::reserve::Late;
 use crate::sys::sandbox::{Cell, Outputs, Receiver, Report, Reports, Support, enter_as_program};
 
 /// Keeps the workers of a job, once they have attached what was lent, from files, sockets, programs and other processes: for
@@ -155,9 +156,9 @@ impl Confinement {
         self.outputs.forward();
     }
 
-    /// As [`forward_output`](Self::forward_output), all of it, when all workers are gone.
-    pub(crate) fn forward_rest(&self) {
-        self.outputs.forward_rest();
+    /// As [`forward_output`](Self::forward_output), all of it, when all workers are gone; what has to be waited for not when it is too `late`.
+    pub(crate) fn forward_rest(&self, late: Late<'_>) {
+        self.outputs.forward_rest(late);
     }
 
     /// In the coordinator: a worker that makes a call which is not let through, and has to be killed.

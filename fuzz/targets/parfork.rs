@@ -154,7 +154,7 @@ const LAYOUT: Layout = Layout { workers: 3, slices: 5, loans: 1, answer: 8, log:
 
 /// A control page on which something has been done, and its bytes.
 fn used_page() -> (ControlPage, Vec<u8>) {
-    let page = ControlPage::new(LAYOUT).unwrap_or_else(|error| panic!("{error}"));
+    let page = ControlPage::new(LAYOUT, &|| false).unwrap_or_else(|error| panic!("{error}"));
     let (began, name) = (std::time::Instant::now(), Some("a job"));
     let (engine, schedule) = (Engine::Processes, Schedule::Guided);
     let shown = page.publish_job(&JobInfo { name, engine, schedule, run: 0..5, lent: 4096, began });

@@ -1,5 +1,6 @@
 //! A job as an engine sees it: what its workers share, and what only the coordinator has.
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use super::ledger::Ledger;
@@ -79,7 +80,6 @@ pub type Progress<'p> = Box<dyn FnMut(usize, usize) + 'p>;
 
 /// What only the coordinator has.
 pub(crate) struct Supervision<'o> {
-    pub(crate) began: Instant,
     /// How long the job may take, and until when that is.
     pub(crate) deadline: Option<(Duration, Option<Instant>)>,
     /// How long one slice may take.
@@ -107,7 +107,7 @@ impl<'o> Supervision<'o> {
     }
 
     /// Asks that.
-    pub(crate) fn late(&self) -> impl Fn() -> bool + use<'o> {
+    pub(crate) fn late(&self) -> impl Fn() -> bool + Sync + use<'o> {
         let (until, stop) = (self.deadline.and_then(|(_, until)| until), self.stop);
         move || until.is_some_and(|until| until <= Instant::now()) || stop.is_some_and(CancelToken::is_cancelled)
     }
@@ -117,6 +117,16 @@ impl<'o> Supervision<'o> {
         match (self.stop.filter(|stop| stop.is_cancelled()), self.deadline) {
             (None, Some((deadline, _))) => Error::Deadline { deadline, done, slices },
             (stop, _) => Error::Stopped { signal: stop.and_then(CancelToken::signal), done, slices },
+        }
+    }
+
+    /// As [`ended`](Self::ended), if that is why something could not be made.
+    pub(crate) fn or_ended(&self, error: Error, done: usize, slices: usize) -> Error {
+        match &error {
+            Error::System { source, .. } if source.kind() == ErrorKind::TimedOut && self.are_to_end() => {
+                self.ended(done, slices)
+            }
+            _ => error,
         }
     }
 

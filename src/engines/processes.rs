@@ -4,6 +4,9 @@
 //! slices that dead workers left. Worker: attaches what was lent, runs slices, says that it has come to the end, leaves when it
 //! may.
 
+use std::io;
+use std::time::Instant;
+
 use super::job_context::{JobContext, Round, Supervision};
 use super::ledger::Left;
 use super::retry_tracker::RetryTracker;
@@ -14,6 +17,7 @@ use crate::error::{Death, Error, Result};
 use crate::process::{self, Exiting, ForkServer, SpawnOrder, Spawned, WorkerSet};
 use crate::sync::{ControlPage, Event, SliceState, SpinPolicy};
 use crate::sys::pidfd::Remaining;
+use crate::sys::reserve::Late;
 use crate::sys::{child, oom};
 
 /// Runs the job, if this process has one thread.
@@ -51,7 +55,7 @@ pub(super) trait WorkerSource {
         context: &JobContext<'_>,
         runner: &dyn RunSlices,
         round: &mut Round,
-        supervision: &Supervision<'_>,
+        supervision: &mut Supervision<'_>,
     ) -> Result<&mut WorkerSet>;
 
     /// How long to look for their end before sleeping.
@@ -87,13 +91,15 @@ fn rounds(
     supervision: &mut Supervision<'_>,
     source: &mut dyn WorkerSource,
 ) -> Result<Vec<Death>> {
-    oom::count(supervision.began);
+    oom::count(Instant::now());
     let (mut round, mut retry_tracker) = (context.first_round(true), RetryTracker::new(context.retries));
     let mut fewest = context.dealer.slices;
     for number in 1.. {
         context.page.note_own(Event::Prepares);
         let spin_policy = source.spin_policy();
-        let worker_set = source.begin(context, runner, &mut round, supervision)?;
+        let worker_set = source
+            .begin(context, runner, &mut round, supervision)
+            .map_err(|error| supervision.or_ended(error, context.page.done(), context.grid.slices()))?;
         let attended = supervise(context, &round, worker_set, spin_policy, supervision);
         context.page.note_own(Event::Ends);
         let late = supervision.late();
@@ -174,11 +180,17 @@ impl<'o> OneShot<'o> {
     }
 
     /// The workers of a job's first round, and the process that will fork those of the others if there may be others.
-    fn first(&mut self, context: &JobContext<'_>, runner: &dyn RunSlices, round: &Round) -> Result<WorkerSet> {
+    fn first(
+        &mut self,
+        context: &JobContext<'_>,
+        runner: &dyn RunSlices,
+        round: &Round,
+        late: Late<'_>,
+    ) -> Result<WorkerSet> {
         (self.may_fork)()?;
         // SAFETY: this process may fork.
         #[allow(unsafe_code)]
-        let worker_set = unsafe { fork_workers(context, runner, round) }?;
+        let worker_set = unsafe { fork_workers(context, runner, round, late) }?;
         // After the workers, which begin the sooner for it. Without one (the limit of processes is reached), this process
         // forks the replacements, if it still may.
         if round.goes_on && !context.in_step() {
@@ -197,15 +209,14 @@ impl<'o> OneShot<'o> {
         context: &JobContext<'_>,
         runner: &dyn RunSlices,
         round: &Round,
-        supervision: &Supervision<'_>,
+        late: Late<'_>,
     ) -> Result<WorkerSet> {
         context.page.note_own(Event::Forks { rank: 0 });
-        let late = supervision.late();
-        match self.fork_server.as_mut().map(|fork_server| fork_server.spawn(round.processes, &late)) {
+        match self.fork_server.as_mut().map(|fork_server| fork_server.spawn(round.processes, late)) {
             // Orphans are left to die and be counted: they may have taken slices.
             Some(Ok(Spawned::All(worker_set) | Spawned::Orphans(worker_set))) => return Ok(worker_set),
             Some(Ok(Spawned::TooFew(started))) => return Err(Error::too_few_processes(started, round.processes, None)),
-            Some(Err(_)) if late() => return Err(supervision.ended(context.page.done(), context.grid.slices())),
+            Some(Err(error)) if late() => return Err(Error::system("have replacements forked")(error)),
             Some(Err(_)) | None => {}
         }
         self.fork_server = None;
@@ -219,7 +230,7 @@ impl<'o> OneShot<'o> {
         // SAFETY: this process may fork.
         #[allow(unsafe_code)]
         unsafe {
-            fork_workers(context, runner, round)
+            fork_workers(context, runner, round, late)
         }
     }
 }
@@ -230,11 +241,12 @@ impl WorkerSource for OneShot<'_> {
         context: &JobContext<'_>,
         runner: &dyn RunSlices,
         round: &mut Round,
-        supervision: &Supervision<'_>,
+        supervision: &mut Supervision<'_>,
     ) -> Result<&mut WorkerSet> {
+        let late = supervision.late();
         let worker_set = match round.first {
-            true => self.first(context, runner, round),
-            false => self.replacements(context, runner, round, supervision),
+            true => self.first(context, runner, round, &late),
+            false => self.replacements(context, runner, round, &late),
         };
         Ok(self.worker_set.insert(worker_set?))
     }
@@ -275,13 +287,22 @@ impl WorkerSource for OneShot<'_> {
 /// # Safety
 /// As for [`child::spawn`].
 #[allow(unsafe_code)]
-unsafe fn fork_workers(context: &JobContext<'_>, runner: &dyn RunSlices, round: &Round) -> Result<WorkerSet> {
+unsafe fn fork_workers(
+    context: &JobContext<'_>,
+    runner: &dyn RunSlices,
+    round: &Round,
+    late: Late<'_>,
+) -> Result<WorkerSet> {
     let workers = round.processes;
     child::flush_buffers();
     let mut worker_set = WorkerSet::new(context.page);
     // SAFETY: this process has one thread, or the caller vouches for what the others do to what all have.
     let ways = unsafe { PreFork::of(context.worker_config) };
     for rank in 0..workers {
+        // With gigabytes of its own in this process each fork takes a tenth of a second.
+        if late() {
+            return Err(Error::system("fork workers")(io::ErrorKind::TimedOut.into()));
+        }
         context.page.note_own(Event::Forks { rank });
         // SAFETY: passed on to the caller.
         let born = unsafe { child::spawn(|| worker_main(context, runner, round, rank, &ways)) };
@@ -295,7 +316,7 @@ unsafe fn fork_workers(context: &JobContext<'_>, runner: &dyn RunSlices, round: 
 /// # Safety
 /// As for [`child::spawn`].
 #[allow(unsafe_code)]
-unsafe fn open_fork_server(context: &JobContext<'_>, runner: &dyn RunSlices) -> std::io::Result<ForkServer> {
+unsafe fn open_fork_server(context: &JobContext<'_>, runner: &dyn RunSlices) -> io::Result<ForkServer> {
     // SAFETY: passed on to the caller.
     let ways = unsafe { PreFork::of(context.worker_config) };
     let mut number = 0;

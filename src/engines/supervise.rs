@@ -1,5 +1,7 @@
 //! The coordinator's loop during a round: it waits for its workers to arrive, for deaths, deadlines and cancellation.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
@@ -140,30 +142,44 @@ pub(super) fn supervise(
 }
 
 /// A coordinator that works too and waits at a meeting: there as well it looks for deaths, for workers that stand still, at the
-/// clock and for requests to stop. Any of these ends the meeting, and with it the job.
-pub(super) struct AtBarrier<'a> {
+/// clock and for requests to stop. Any of these ends the meeting, and with it the job. It tells progress. Leases it need not look at:
+/// files that are read where they lie are refused where it works.
+pub(super) struct AtBarrier<'a, 'o> {
     context: &'a JobContext<'a>,
     worker_set: &'a mut WorkerSet,
-    supervision: &'a Supervision<'a>,
+    supervision: &'a mut Supervision<'o>,
     processes: usize,
     watchdog: Watchdog,
     stall_detector: StallDetector,
+    /// What came of telling progress, if that panicked.
+    panic: Option<Box<dyn Any + Send>>,
 }
 
-impl<'a> AtBarrier<'a> {
+impl<'a, 'o> AtBarrier<'a, 'o> {
     pub(super) fn new(
         context: &'a JobContext<'a>,
         worker_set: &'a mut WorkerSet,
-        supervision: &'a Supervision<'a>,
+        supervision: &'a mut Supervision<'o>,
         processes: usize,
     ) -> Self {
         let (watchdog, stall_detector) = (Watchdog::new(supervision.slice_deadline), StallDetector::new());
-        Self { context, worker_set, supervision, processes, watchdog, stall_detector }
+        Self { context, worker_set, supervision, processes, watchdog, stall_detector, panic: None }
+    }
+
+    /// Goes on with the panic of what was called to tell progress, if there was one: it is not the body's, which waited.
+    pub(super) fn end(self) {
+        if let Some(panic) = self.panic {
+            resume_unwind(panic);
+        }
     }
 
     /// Sleeps while the word has that value, or for a shorter time.
     pub(super) fn sleep(&mut self, word: &AtomicU32, expected: u32, until: Option<Instant>) {
         let page = self.context.page;
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.supervision.tell(page))) {
+            self.panic = Some(panic);
+            return page.give_up(None);
+        }
         if self.supervision.are_to_end() || self.stall_detector.look(self.context, self.worker_set, self.processes) {
             return page.give_up(None);
         }

@@ -22,6 +22,7 @@ use crate::sync::Sleep;
 use crate::sys::memory::{Access, MapMode};
 use crate::sys::page::page_size;
 use crate::sys::proc::Memory;
+use crate::sys::reserve::Late;
 use crate::sys::usage::Whose;
 
 /// How outputs are looked after in a job, decided before the fork.
@@ -48,11 +49,11 @@ impl OutputProtection {
     /// For the outputs among these loans: with an undo copy, with a guard, as asked.
     ///
     /// # Errors
-    /// If there is no memory for the undo copies.
-    pub(crate) fn new(loans: &[Loan<'_>], grid: &Grid, undo: bool, guard: bool) -> Result<Self> {
+    /// If there is no memory for the undo copies, or it becomes too `late`.
+    pub(crate) fn new(loans: &[Loan<'_>], grid: &Grid, undo: bool, guard: bool, late: Late<'_>) -> Result<Self> {
         Self::with(loans, grid, guard, |loan| {
             let what = || format!("the undo copy of an output of {} bytes", loan.backing.len());
-            let copy = || Segment::for_data(loan.backing.len(), what).map(Segment::into_backing).map(Arc::new);
+            let copy = || Segment::for_copy(loan.backing.len(), what, late).map(Segment::into_backing).map(Arc::new);
             undo.then(copy).transpose()
         })
     }

@@ -42,23 +42,33 @@ impl<L: Lend> Job<'_, L> {
         check(&settings, &loans, pool.as_ref().is_some_and(|pool| pool.coordinator_works()))?;
         let processes = settings.engine == Engine::Processes;
         let undo = processes && settings.retries > 0 && settings.retry_policy == RetryPolicy::RestoreOutputs;
-        let protection = OutputProtection::new(&loans, &grid, undo, settings.guard)?;
         let slices = grid.slices();
         let only = settings.only_slice;
         if let Some(slice) = only.filter(|&slice| slice >= slices) {
             return Err(Error::NoSuchSlice { slice, slices });
         }
         let run = only.map_or(0..slices, |slice| slice..slice + 1);
+        let mut supervision = Supervision {
+            deadline: settings.deadline.map(|span| (span, called.0.checked_add(span))),
+            slice_deadline: settings.slice_deadline,
+            stop: settings.cancel_token,
+            progress: settings.progress.take(),
+            ledger: Ledger::new(run.clone()),
+        };
+        let late = supervision.late();
+        let protection = OutputProtection::new(&loans, &grid, undo, settings.guard, &late);
+        let protection = protection.map_err(|error| supervision.or_ended(error, 0, slices))?;
         let workers = if settings.engine == Engine::Serial { 1 } else { asked.min(run.len()).max(1) };
         if let Some(recorder) = &mut recorder {
             recorder.with(workers, pool.is_some());
         }
         let log = if recorder.is_some() { EventLog::entries(workers, run.len()) } else { 0 };
         let layout = Layout { workers, slices, loans: loans.len(), answer: size_of::<R::Value>(), log };
-        let page = pool.as_ref().map_or_else(|| ControlPage::new(layout), |pool| pool.page(layout))?;
-        if pool.is_some() {
-            page.clear_logs()?;
-        }
+        let page = match &pool {
+            None => ControlPage::new(layout, &late),
+            Some(pool) => pool.page(layout).and_then(|page| page.clear_logs(&late).map(|()| page)),
+        };
+        let page = page.map_err(|error| supervision.or_ended(error, 0, slices))?;
         // Whether a process that is not to be killed works: it looks at requests to stop between slices.
         let coordinator_works = pool.as_ref().is_some_and(|pool| pool.coordinator_works());
         let sandbox = settings.sandbox().map(Sandbox::prepare).transpose()?;
@@ -84,14 +94,6 @@ impl<L: Lend> Job<'_, L> {
             only,
         };
         let began = Instant::now();
-        let mut supervision = Supervision {
-            began,
-            deadline: settings.deadline.map(|span| (span, called.0.checked_add(span))),
-            slice_deadline: settings.slice_deadline,
-            stop: settings.cancel_token,
-            progress: settings.progress,
-            ledger: Ledger::new(run.clone()),
-        };
         let _shown = page.publish_job(&JobInfo {
             name: settings.name.as_deref(),
             engine: settings.engine,
@@ -108,7 +110,7 @@ impl<L: Lend> Job<'_, L> {
         }
         let deaths = engine(&work, &mut supervision, pool.as_deref_mut());
         if let Some(sandbox) = &sandbox {
-            sandbox.forward_rest();
+            sandbox.forward_rest(&late);
         }
         let mut report = Report {
             engine: settings.engine,

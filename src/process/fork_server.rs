@@ -18,6 +18,7 @@ use crate::sys::child::{self, Child};
 use crate::sys::exit;
 use crate::sys::futex;
 use crate::sys::pidfd::{ENDING, Remaining};
+use crate::sys::reserve::Late;
 use crate::sys::robust_lock::RobustLock;
 
 /// The fork server of a job, as the coordinator holds it. Dropping it ends it. Whoever it made is to be dropped before.
@@ -99,7 +100,7 @@ impl ForkServer {
     ///
     /// # Errors
     /// If it is gone, or does not answer, or not in time: to be dropped then, and whoever it made is gone with it.
-    pub(crate) fn spawn(&mut self, workers: usize, late: &dyn Fn() -> bool) -> io::Result<Spawned> {
+    pub(crate) fn spawn(&mut self, workers: usize, late: Late<'_>) -> io::Result<Spawned> {
         self.page.head().fork_server.0.wanted.store(workers as u32, Ordering::Relaxed);
         let is_complete = self.order(late)?;
         let pids = self.page.slots()[..workers].iter().map_while(|slot| slot.pid());
@@ -134,7 +135,7 @@ impl ForkServer {
     }
 
     /// Gives the next order and waits until it is carried out; whether it could be.
-    fn order(&mut self, late: &dyn Fn() -> bool) -> io::Result<bool> {
+    fn order(&mut self, late: Late<'_>) -> io::Result<bool> {
         let post = &self.page.head().fork_server.0;
         if !self.is_intact() {
             return Err(written_over());

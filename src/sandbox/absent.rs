@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::os::fd::RawFd;
 
 use crate::error::Result;
+use crate::sys::reserve::Late;
 use crate::sys::sandbox::{Receiver, Report, Support};
 
 /// A sandbox, of which there is none.
@@ -38,7 +39,7 @@ impl Confinement {
         match self.0 {}
     }
 
-    pub(crate) fn forward_rest(&self) {
+    pub(crate) fn forward_rest(&self, _: Late<'_>) {
         match self.0 {}
     }
 

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 
 use crate::sys::memory::{Access, Mapping};
+use crate::sys::reserve::never;
 
 /// A segment as a worker has it.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ impl Attached {
 
     /// Takes memory for all of it, of which nobody has touched any yet: of the file `fd` from byte `at` on.
     pub(super) fn reserve(&self, fd: &OwnedFd, at: usize) -> io::Result<()> {
-        self.mapping.reserve(fd, at)
+        self.mapping.reserve(fd, at, &never)
     }
 
     /// Allows or forbids writes to the pages that `range` lies in.

@@ -16,10 +16,11 @@ use crate::error::{Error, Result};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::limits;
 use crate::sys::memory::{
-    Access, Inheritance, MapMode, Mapping, allocate, for_reading, inode_of, is_sealed, memfd, punch, put, reopen, seal,
+    Access, Inheritance, MapMode, Mapping, for_reading, inode_of, is_sealed, memfd, punch, put, reopen, seal,
 };
 use crate::sys::page::page_size;
 use crate::sys::proc::why_closed;
+use crate::sys::reserve::{Late, allocate_in_time, never};
 
 /// How /proc names the memory of control pages, to whoever looks for them.
 pub(crate) const CONTROL_PAGE: &CStr = c"parfork-board";
@@ -99,7 +100,7 @@ impl Segment {
     /// Makes `len` zero bytes (1 for none) for array data: reserved, so that no later touch can fail; withheld from
     /// children unless lent. `what` is for the error.
     pub(crate) fn for_data(len: usize, what: impl Fn() -> String) -> Result<Self> {
-        let Some(kept) = segment_cache::take(len.max(1)) else { return Self::create_in_any_case(len, what) };
+        let Some(kept) = segment_cache::take(len.max(1)) else { return Self::create_in_any_case(len, what, &never) };
         // SAFETY: mapped writable as long as this, and nobody else's: workers that have it mapped wait for another job.
         unsafe { kept.base().write_bytes(0, kept.len()) };
         Ok(kept)
@@ -107,20 +108,27 @@ impl Segment {
 
     /// As [`for_data`](Self::for_data), but the bytes may be any.
     pub(crate) fn for_any_data(len: usize, what: impl Fn() -> String) -> Result<Self> {
-        segment_cache::take(len.max(1)).map_or_else(|| Self::create_in_any_case(len, what), Ok)
+        Self::for_copy(len, what, &never)
+    }
+
+    /// As [`for_any_data`](Self::for_any_data), for what is to be copied there; an error if it becomes too `late`.
+    pub(crate) fn for_copy(len: usize, what: impl Fn() -> String, late: Late<'_>) -> Result<Self> {
+        segment_cache::take(len.max(1)).map_or_else(|| Self::create_in_any_case(len, what, late), Ok)
     }
 
     /// Also if what is kept has to be given back for it.
-    fn create_in_any_case(len: usize, what: impl Fn() -> String) -> Result<Self> {
-        match Self::create(len, Inheritance::Withheld, &what) {
-            Err(Error::Memory { .. }) if segment_cache::release() => Self::create(len, Inheritance::Withheld, what),
+    fn create_in_any_case(len: usize, what: impl Fn() -> String, late: Late<'_>) -> Result<Self> {
+        match Self::create(len, Inheritance::Withheld, &what, late) {
+            Err(Error::Memory { .. }) if segment_cache::release() => {
+                Self::create(len, Inheritance::Withheld, what, late)
+            }
             done => done,
         }
     }
 
-    /// Makes `len` zero bytes that every forked worker has at the same address, for the control page.
-    pub(crate) fn for_board(len: usize) -> Result<Self> {
-        Self::create(len, Inheritance::Inherited, || "the control page of the job".to_owned())
+    /// Makes `len` zero bytes that every forked worker has at the same address, for the control page; an error if it becomes too `late`.
+    pub(crate) fn for_board(len: usize, late: Late<'_>) -> Result<Self> {
+        Self::create(len, Inheritance::Inherited, || "the control page of the job".to_owned(), late)
     }
 
     /// Makes room for `most` zero bytes that every forked worker has at the same address, or for fewer if this process may not make
@@ -136,12 +144,12 @@ impl Segment {
         Ok(Self { mapping, kind: Inheritance::Inherited, backing: Backing::made(fd, len) })
     }
 
-    /// Takes memory for a part of it, if it has none.
-    pub(crate) fn reserve(&self, part: Range<usize>) -> Result<()> {
-        allocate(&self.backing.fd, part).map_err(Error::system("reserve memory for the control page"))
+    /// Takes memory for a part of it, if it has none; an error if it becomes too `late`.
+    pub(crate) fn reserve(&self, part: Range<usize>, late: Late<'_>) -> Result<()> {
+        allocate_in_time(&self.backing.fd, part, late).map_err(Error::system("reserve memory for the control page"))
     }
 
-    fn create(len: usize, kind: Inheritance, what: impl FnOnce() -> String) -> Result<Self> {
+    fn create(len: usize, kind: Inheritance, what: impl FnOnce() -> String, late: Late<'_>) -> Result<Self> {
         let len = len.max(1);
         if let Some(limits::Room { bytes, by }) = tightest(len) {
             return Err(Error::Memory { what: what(), need: len as u64, room: bytes, by, fits: None });
@@ -161,7 +169,7 @@ impl Segment {
         };
         let made = memfd(name, len).and_then(|fd| {
             let mapping = Mapping::new(&fd, len, MapMode::SharedToWrite, kind)?;
-            mapping.reserve(&fd, 0)?;
+            mapping.reserve(&fd, 0, late)?;
             Ok((fd, mapping))
         });
         let (fd, mapping) = made.map_err(no_room)?;

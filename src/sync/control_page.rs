@@ -18,6 +18,7 @@ use super::slice_table::SliceTable;
 use super::{Absence, Barrier, Doorbell, SliceState, WorkerSlot};
 use crate::error::{Error, Result};
 use crate::shared::{Segment, ShmSafe};
+use crate::sys::reserve::{Late, never};
 use crate::sys::robust_lock::RobustLock;
 
 /// Words for the whole job. What it begins and ends with shares a cache line; what workers do to each other in between has lines
@@ -87,11 +88,11 @@ impl ControlPage {
     /// A control page for one job.
     ///
     /// # Errors
-    /// If there is no memory for it.
-    pub(crate) fn new(layout: Layout) -> Result<Self> {
+    /// If there is no memory for it, or it becomes too `late`.
+    pub(crate) fn new(layout: Layout, late: Late<'_>) -> Result<Self> {
         let slots = layout.workers;
         let at = layout.offsets(SLOTS, slots).ok_or_else(|| too_large(layout, Layout::MOST))?;
-        let segment = Arc::new(Segment::for_board(at.end)?);
+        let segment = Arc::new(Segment::for_board(at.end, late)?);
         let page = Self { segment, keys: Arc::default(), layout, slots, at, epoch: Instant::now() };
         // SAFETY: the segment was made just now and no other process or thread has it.
         unsafe { page.prepare() };
@@ -109,7 +110,7 @@ impl ControlPage {
         let segment = Arc::new(Segment::for_boards(ROOM)?);
         let at = layout.offsets(SLOTS, workers).filter(|at| at.end <= segment.len());
         let at = at.ok_or_else(|| too_large(layout, segment.len()))?;
-        segment.reserve(0..SLOTS)?;
+        segment.reserve(0..SLOTS, &never)?;
         let page = Self { segment, keys: Arc::default(), layout, slots: workers, at, epoch: Instant::now() };
         // SAFETY: as in `new`.
         unsafe { page.head().fork_server.0.lock.prepare() };
@@ -131,12 +132,13 @@ impl ControlPage {
     /// Sees to it that there is memory for the slots of this layout, for its slice table, and for `more` bytes after that.
     ///
     /// # Errors
-    /// If there is none, or no room on the control page.
-    pub(super) fn reserve(&self, more: usize) -> Result<()> {
+    /// If there is none, or no room on the control page, or it becomes too `late`.
+    pub(super) fn reserve(&self, more: usize, late: Late<'_>) -> Result<()> {
         self.reserve_slots()?;
         let end = self.at.end.checked_next_multiple_of(size_of::<u64>()).and_then(|end| end.checked_add(more));
         let end = end.filter(|&end| end <= self.segment.len());
-        self.segment.reserve(self.at.addresses..end.ok_or_else(|| too_large(self.layout, self.segment.len()))?)
+        let end = end.ok_or_else(|| too_large(self.layout, self.segment.len()))?;
+        self.segment.reserve(self.at.addresses..end, late)
     }
 
     /// Sees to it that there is memory for the slots of this layout.
@@ -144,7 +146,7 @@ impl ControlPage {
     /// # Errors
     /// If there is none.
     pub(crate) fn reserve_slots(&self) -> Result<()> {
-        self.segment.reserve(0..SLOTS + self.layout.workers * size_of::<WorkerSlot>())
+        self.segment.reserve(0..SLOTS + self.layout.workers * size_of::<WorkerSlot>(), &never)
     }
 
     /// Makes all robust locks.

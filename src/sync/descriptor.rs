@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::ControlPage;
 use crate::error::Result;
+use crate::sys::reserve::Late;
 
 /// Where the numbers are.
 #[repr(C)]
@@ -37,9 +38,9 @@ impl ControlPage {
     /// Writes what job number `version` is, and all after it until the next time; the tag that this has.
     ///
     /// # Errors
-    /// If there is no memory for it.
-    pub(crate) fn post_descriptor(&self, version: u64, words: &[u64]) -> Result<u64> {
-        self.reserve(size_of_val(words))?;
+    /// If there is no memory for it, or it becomes too `late`.
+    pub(crate) fn post_descriptor(&self, version: u64, words: &[u64], late: Late<'_>) -> Result<u64> {
+        self.reserve(size_of_val(words), late)?;
         let (descriptor, at) = (&self.head().descriptor, self.room());
         descriptor.version.store(0, Ordering::Relaxed);
         // Who reads one of these words also reads that edition.

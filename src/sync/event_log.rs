@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::ControlPage;
 use crate::error::Result;
+use crate::sys::reserve::Late;
 use crate::sys::usage::Usage;
 
 /// What begins, ends or has come to pass at a moment.
@@ -233,10 +234,10 @@ impl ControlPage {
     /// Makes empty event logs for the next job of a control page that many jobs use, and sees to it that there is memory for them.
     ///
     /// # Errors
-    /// If there is none.
-    pub(crate) fn clear_logs(&self) -> Result<()> {
+    /// If there is none, or it becomes too `late`.
+    pub(crate) fn clear_logs(&self, late: Late<'_>) -> Result<()> {
         if self.layout().log > 0 {
-            self.reserve(0)?;
+            self.reserve(0, late)?;
             (0..=self.layout().workers).filter_map(|rank| self.log(rank)).for_each(|log| log.clear());
         }
         Ok(())

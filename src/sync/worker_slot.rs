@@ -362,7 +362,7 @@ mod tests {
     use crate::shared::Segment;
 
     fn slots() -> Segment {
-        Segment::for_board(2 * size_of::<WorkerSlot>()).unwrap()
+        Segment::for_board(2 * size_of::<WorkerSlot>(), &|| false).unwrap()
     }
 
     #[test]

@@ -309,6 +309,7 @@ impl Drop for Mapping {
 
 #[cfg(test)]
 mod tests {
+    use super::super::reserve::never;
     use super::*;
     use crate::sys::fork_exclusions::reserve_no_access;
 
@@ -322,7 +323,7 @@ mod tests {
     fn large_mappings_start_on_a_huge_page_and_are_zero() {
         for len in [1, 4096, HUGE - 1, HUGE, HUGE + 1, 5 * HUGE + 12345] {
             let (fd, mapping) = mapped(len);
-            mapping.reserve(&fd, 0).unwrap();
+            mapping.reserve(&fd, 0, &never).unwrap();
             assert!(len < HUGE || mapping.base().addr().get() % HUGE == 0);
             // SAFETY: the mapping is this test's alone and `len` bytes long.
             let bytes = unsafe { std::slice::from_raw_parts(mapping.base().as_ptr(), len) };

@@ -23,7 +23,7 @@ pub(crate) mod pools;
 pub(crate) mod proc;
 #[cfg(feature = "exec")]
 pub(crate) mod program;
-mod reserve;
+pub(crate) mod reserve;
 pub(crate) mod robust_lock;
 #[cfg(feature = "sandbox")]
 pub(crate) mod sandbox;

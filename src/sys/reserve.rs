@@ -15,34 +15,55 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 use super::cpu;
 use super::memory::{HUGE, Mapping, allocate};
 
-/// Bytes for which it pays to start another thread: some milliseconds of work.
+/// Bytes for which it pays to start another thread, or to ask whether it has become too late: some milliseconds of work in huge pages,
+/// some forty in small ones.
 const PORTION: usize = 64 << 20;
 
 /// More threads than this would not clear memory any faster.
 const MOST_THREADS: usize = 8;
+
+/// Asked between portions: whether it has become too late to go on.
+pub(crate) type Late<'l> = &'l (dyn Fn() -> bool + Sync);
+
+/// For what is made without a deadline.
+pub(crate) fn never() -> bool {
+    false
+}
+
+/// As [`allocate`], in portions.
+///
+/// # Errors
+/// The kernel's; [`TimedOut`](io::ErrorKind::TimedOut) if it becomes too late, with a part of it allocated.
+pub(crate) fn allocate_in_time(fd: impl AsFd, bytes: Range<usize>, late: Late<'_>) -> io::Result<()> {
+    bytes.clone().step_by(PORTION).try_for_each(|start| match late() {
+        true => Err(io::ErrorKind::TimedOut.into()),
+        false => allocate(&fd, start..bytes.end.min(start.saturating_add(PORTION))),
+    })
+}
 
 impl Mapping {
     /// Makes the kernel give every page of `fd` that this maps, from `at` on, now rather than at first touch: in huge pages where
     /// it can, else in small ones. Nobody has touched them yet: they are zero.
     ///
     /// # Errors
-    /// The kernel's, when there is no room; nothing is killed and nothing faults.
-    pub(crate) fn reserve(&self, fd: impl AsFd, at: usize) -> io::Result<()> {
+    /// The kernel's, when there is no room; nothing is killed and nothing faults. [`TimedOut`](io::ErrorKind::TimedOut) if it becomes
+    /// too late.
+    pub(crate) fn reserve(&self, fd: impl AsFd, at: usize, late: Late<'_>) -> io::Result<()> {
         let huge = self.len() / HUGE * HUGE;
-        let collapsed = if huge > 0 && self.collapse(fd.as_fd(), at, huge) { huge } else { 0 };
-        let rest = self.len() - collapsed;
-        if rest > 0 {
-            allocate(fd, at + collapsed..at + self.len())?;
-        }
-        Ok(())
+        let collapsed = if huge > 0 && self.collapse(fd.as_fd(), at, huge, late) { huge } else { 0 };
+        allocate_in_time(fd, at + collapsed..at + self.len(), late)
     }
 
-    /// Turns the first `huge` bytes into 2 MiB pages; false where the kernel cannot (before 6.1, no memory in one piece).
+    /// Turns the first `huge` bytes into 2 MiB pages; false where the kernel cannot (before 6.1, no memory in one piece), and if it
+    /// becomes too late.
     ///
     /// On as many CPUs as there is enough to do for: two take 0.6 of the time of one. Their threads are gone when it returns.
-    fn collapse(&self, fd: BorrowedFd<'_>, at: usize, huge: usize) -> bool {
+    fn collapse(&self, fd: BorrowedFd<'_>, at: usize, huge: usize, late: Late<'_>) -> bool {
         let Ok(file) = fd.try_clone_to_owned().map(File::from) else { return false };
-        let collapse = |blocks: Range<usize>| self.collapse_blocks(&file, at, blocks);
+        let collapse = |blocks: Range<usize>| {
+            let mut portions = blocks.clone().step_by(PORTION).map(|start| start..blocks.end.min(start + PORTION));
+            portions.all(|portion| !late() && self.collapse_blocks(&file, at, portion))
+        };
         let others = (huge / PORTION).clamp(1, cpu::count().min(MOST_THREADS)) - 1;
         let portion = (huge / HUGE).div_ceil(others + 1) * HUGE;
         let mut portions = (0..huge).step_by(portion).map(|start| start..huge.min(start + portion));

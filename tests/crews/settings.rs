@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parfork::{CancelToken, Cause, Engine, Error, Job, Schedule, Settings, Shared, Split, Worker};
 
+use super::support::Watched;
 use super::{count, death, each_one, is_sound, kill_me, page, pids, with_crew};
 
 pub(crate) fn meetings_go_well() {
@@ -299,6 +300,32 @@ pub(crate) fn progress_is_told() {
             job.run_with((), body).unwrap();
             assert!(last == 20 && times > 1, "{last} {times}");
         }
+    });
+}
+
+/// Else they would go on writing to what is the caller's again.
+pub(crate) fn a_panic_of_progress_ends_the_workers() {
+    with_crew(2, |crew| {
+        let workers: Vec<_> = pids(crew).into_iter().map(|pid| Watched::new(pid).unwrap()).collect();
+        let mut cells = Shared::<u64, _>::zeros(2).unwrap();
+        (0..2).for_each(|rank| page()[rank].store(0, Ordering::Relaxed));
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let job = Job::with(&mut cells, Settings { crew: Some(&mut *crew), ..each_one(2) });
+            let job = job.progress(|_, _| {
+                let at_work = (0..2).all(|rank| page()[rank].load(Ordering::Relaxed) == 1);
+                assert!(!at_work, "expected, of progress");
+            });
+            job.run_with((), |w, (), mut slice| {
+                page()[w.rank()].store(1, Ordering::Relaxed);
+                while w.rank() < 2 {
+                    slice[0] += 1;
+                }
+            })
+            .map(drop)
+        }));
+        assert!(panicked.is_err());
+        assert!(workers.iter().all(|worker| worker.ends_within(Duration::ZERO)), "a worker is still at work");
+        is_sound(crew);
     });
 }
 

@@ -1,5 +1,6 @@
 //! The coordinator works too.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,6 +8,9 @@ use std::time::Duration;
 use parfork::{Answers, CancelToken, Cause, Crew, Error, Job, RetryPolicy, Schedule, Settings, Shared, Split};
 
 use super::{count, death, each_one, is_sound, kill_me, page, with_crew};
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn with_both<T>(workers: usize, job: impl FnOnce(&mut Crew) -> T) -> T {
     with_crew(workers, |crew| {
@@ -188,6 +192,38 @@ pub(crate) fn a_death_ends_its_meetings() {
             assert_eq!(line.as_slice()[2], 2);
             is_sound_together(crew);
         }
+    });
+}
+
+/// A worker comes to the meeting when it hears of progress, which the coordinator tells while it waits there.
+pub(crate) fn progress_is_told_at_its_meetings() {
+    with_both(1, |crew| {
+        page()[0].store(0, Ordering::Relaxed);
+        let line = Shared::<u8, _>::zeros(2).unwrap();
+        let job = Job::with(&line, Settings { crew: Some(&mut *crew), ..each_one(2) }).deadline(PATIENCE);
+        let job = job.progress(|_, _| page()[0].store(1, Ordering::Relaxed));
+        let done = job.run_with((), |w, (), _| {
+            while w.rank() == 0 && page()[0].load(Ordering::Relaxed) == 0 {
+                std::thread::yield_now();
+            }
+            w.barrier().map_err(|error| error.to_string())
+        });
+        assert!(done.is_ok(), "{done:?}");
+        is_sound_together(crew);
+    });
+}
+
+pub(crate) fn a_panic_of_progress_at_its_meetings_is_no_bodys() {
+    with_both(1, |crew| {
+        let line = Shared::<u8, _>::zeros(2).unwrap();
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let job = Job::with(&line, Settings { crew: Some(&mut *crew), ..each_one(2) }).deadline(PATIENCE);
+            let job = job.progress(|_, _| panic!("expected, of progress"));
+            job.run_with((), |w, (), _| if w.rank() == 1 { drop(w.barrier()) } else { std::thread::sleep(PATIENCE) })
+        }));
+        let panic = panicked.map(drop).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"expected, of progress"));
+        is_sound_together(crew);
     });
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use parfork::{Engine, Error, Job, Schedule, Shared};
+use parfork::{Crew, Engine, Error, Job, Schedule, Settings, Shared, Split};
 
 use crate::support::{Page, nothing_left};
 
@@ -88,6 +88,80 @@ pub(crate) fn a_deadline_ends_threads_before_their_next_slice() {
         assert!(matches!(error, Error::Deadline { done: 0..=2, slices: 50, .. }), "{error}");
     }
     assert_eq!(begun.into_inner(), ended.into_inner(), "a thread ends the slice it has begun");
+}
+
+/// Memory for answers and undo copies is made before any worker is at work.
+pub(crate) fn a_deadline_ends_what_comes_before_the_workers() {
+    const BYTES: usize = 512 << 20;
+    // With one CPU the kernel gives it to one thread, which looks at the clock eight times.
+    let mut one = nix::sched::CpuSet::new();
+    one.set(0).unwrap();
+    let _ = nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &one);
+    let mut large = Shared::<u8, _>::zeros(BYTES).unwrap();
+    let mut small = Shared::<u8, _>::zeros(BYTES >> 12).unwrap();
+    let split = Split::rows().of(1);
+    ends_in_time("answers", |deadline| {
+        let only_slice = deadline.is_none().then_some(0);
+        let settings = Settings { workers: Some(1), split: Some(split), deadline, only_slice, ..Settings::default() };
+        Job::with(&mut small, settings).run(|_, _| [0_u8; 1 << 12]).map(drop)
+    });
+    ends_in_time("undo copies", |deadline| {
+        let only_slice = deadline.is_none().then_some(0);
+        let settings = Settings { workers: Some(1), retries: 1, deadline, only_slice, ..Settings::default() };
+        Job::with(&mut large, settings).restore_outputs().run(|_, _| ()).map(drop)
+    });
+    ends_in_time("answers of a crew", |deadline| {
+        let only_slice = deadline.is_none().then_some(0);
+        // It keeps the memory for its next job.
+        let mut crew = Crew::start(1).unwrap();
+        let settings = Settings { split: Some(split), deadline, only_slice, ..Settings::default() };
+        Job::with(&mut small, settings).crew(&mut crew).run_with((), |_, (), _| [0_u8; 1 << 12]).map(drop)
+    });
+}
+
+/// With much memory of its own in this process, of pages of 4 KiB, each fork takes some milliseconds.
+pub(crate) fn a_deadline_ends_the_forking_of_workers() {
+    const BYTES: usize = 128 << 20;
+    let mut own = Vec::<u8>::with_capacity(BYTES);
+    let first = own.as_mut_ptr().map_addr(|at| at.next_multiple_of(4096));
+    // SAFETY: whole pages of this vector's, which holds nothing yet.
+    unsafe { libc::madvise(first.cast(), BYTES - 4096, libc::MADV_NOHUGEPAGE) };
+    own.resize(BYTES, 1);
+    let mut line = Shared::<u8, _>::zeros(24).unwrap();
+    ends_in_time("forks", |deadline| {
+        let settings = Settings { workers: Some(24), deadline, ..Settings::default() };
+        Job::with(&mut line, settings).run(|_, _| ()).map(drop)
+    });
+    drop(own);
+}
+
+/// Runs jobs with a deadline of a quarter of what one takes without, that has no more than the beginning of its work to do then.
+fn ends_in_time(what: &str, mut job: impl FnMut(Option<Duration>) -> Result<(), Error>) {
+    let mut time = |deadline: Option<Duration>| {
+        let clock = std::time::Instant::now();
+        let done = job(deadline);
+        (clock.elapsed(), done)
+    };
+    let all = (0..3).map(|_| time(None).0).min().unwrap();
+    // Something else may keep this machine from it now and then.
+    let took: Vec<_> = (0..5).map(|_| time(Some(all / 4))).collect();
+    assert!(took.iter().all(|(_, done)| matches!(done, Err(Error::Deadline { .. }))), "{what}: {took:?}");
+    assert!(took.iter().any(|&(took, _)| took < all * 3 / 4), "{what}: {took:?}, and {all:?} without a deadline");
+}
+
+/// The serial engine does not look at the clock: time is up for certain when its answers are gathered.
+pub(crate) fn a_deadline_ends_the_gathering_of_answers() {
+    const SLICES: usize = 1 << 17;
+    let line = Shared::<u8, _>::zeros(SLICES).unwrap();
+    let deadline = Duration::from_secs(3);
+    let job = Job::new(&line).engine(Engine::Serial).split(Split::rows().of(1)).deadline(deadline);
+    let done = job.run(|w, _| {
+        if w.region().index() + 1 == SLICES {
+            std::thread::sleep(deadline);
+        }
+        1_u64
+    });
+    assert!(matches!(done, Err(Error::Deadline { done: SLICES, slices: SLICES, .. })), "{:?}", done.map(drop));
 }
 
 pub(crate) fn any_deadline_can_be_given() {

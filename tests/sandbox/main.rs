@@ -47,6 +47,7 @@ fn main() -> ExitCode {
             streams::a_log_is_added_to_and_never_rewritten,
             streams::all_that_is_printed_arrives_in_order,
             streams::a_reader_that_takes_nothing_keeps_nobody_for_ever,
+            streams::a_reader_that_takes_nothing_moves_no_deadline,
             programs::a_program_is_confined_to_what_it_may_read,
             programs::a_program_gets_at_nobody_else,
             programs::a_program_that_is_roots_has_no_capabilities,
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
             streams::attack_a_log,
             streams::print_much,
             streams::print_little,
+            streams::print_in_time,
         ],
     )
 }

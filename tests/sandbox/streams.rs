@@ -6,7 +6,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::Stdio;
 use std::ptr::null_mut;
 
-use parfork::{Job, Sandbox, Shared};
+use std::time::{Duration, Instant};
+
+use parfork::{Error, Job, Sandbox, Shared};
 
 use crate::support;
 
@@ -140,14 +142,39 @@ pub(super) fn a_reader_that_takes_nothing_keeps_nobody_for_ever() {
     drop(reader);
 }
 
+/// What its workers have printed is a job's last, and has its deadline: a reader that takes nothing has 5 s otherwise.
+pub(super) fn a_reader_that_takes_nothing_moves_no_deadline() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut part = support::play("streams::print_in_time");
+    let mut child = part.stdout(writer).spawn().unwrap();
+    drop(part);
+    assert!(child.wait().unwrap().success());
+    drop(reader);
+}
+
+/// The part of such a process whose job has a deadline.
+pub(super) fn print_in_time() {
+    fill_the_output();
+    let mut cells = Shared::<u8, _>::zeros(1).unwrap();
+    let (began, deadline) = (Instant::now(), Duration::from_millis(500));
+    let job = Job::new(&mut cells).workers(1).sandbox(Sandbox::new().strict(true)).deadline(deadline);
+    let done = job.run(|_, _| println!("lost"));
+    assert!(matches!(done, Ok(_) | Err(Error::Deadline { .. })));
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
 /// The part of a process whose output is a pipe that is full.
 pub(super) fn print_little() {
+    fill_the_output();
     let mut cells = Shared::<u8, _>::zeros(1).unwrap();
+    let job = Job::new(&mut cells).workers(1).sandbox(Sandbox::new().strict(true));
+    job.run(|_, _| println!("lost")).unwrap();
+}
+
+fn fill_the_output() {
     // SAFETY: an integer and two flags.
     unsafe { libc::fcntl(1, libc::F_SETFL, libc::O_NONBLOCK) };
     while nix::unistd::write(std::io::stdout(), &[b'x'; 4096]).is_ok() {}
     // SAFETY: as above.
     unsafe { libc::fcntl(1, libc::F_SETFL, 0) };
-    let job = Job::new(&mut cells).workers(1).sandbox(Sandbox::new().strict(true));
-    job.run(|_, _| println!("lost")).unwrap();
 }

@@ -33,6 +33,7 @@ use crate::slices::Split;
 use crate::sync::{ControlPage, Event, JobTag, Layout, SpinPolicy};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::pidfd::Remaining;
+use crate::sys::reserve::{Late, never};
 use crate::sys::{child, proc};
 use descriptor::DescriptorParts;
 
@@ -114,7 +115,7 @@ impl WorkerPool {
             by: fork_stamp::current(),
         };
         give_back_at_once();
-        pool.gather(&|| false)?;
+        pool.gather(&never)?;
         Ok(pool)
     }
 
@@ -145,7 +146,7 @@ impl WorkerPool {
             self.worker_set = None;
             self.workers = workers;
         }
-        self.gather(&|| false)
+        self.gather(&never)
     }
 
     /// Refuses to be used in a process that has only a copy of it.
@@ -185,7 +186,7 @@ impl WorkerPool {
     }
 
     /// Lets all workers be there and be new, if one is missing, and waits for that until it is `late`, a little longer.
-    fn gather(&mut self, late: &dyn Fn() -> bool) -> Result<()> {
+    fn gather(&mut self, late: Late<'_>) -> Result<()> {
         let is_intact = self.fork_server.as_ref().is_some_and(ForkServer::is_intact);
         // It may be over also when time is up just after all have come to the end of a job, which is done then.
         let is_whole = self.page.head().end.over().is_none();
@@ -231,14 +232,16 @@ impl WorkerPool {
             };
             // Somebody has killed it, and its workers with it.
             self.fork_server = None;
-            if is_new || late() {
-                return Err(Error::too_few_processes(0, self.workers, Some(source)));
+            match late() {
+                true => return Err(Error::system("have workers forked")(source)),
+                false if is_new => return Err(Error::too_few_processes(0, self.workers, Some(source))),
+                false => {}
             }
         }
     }
 
     /// Tells what is to be done, if that is not what was done last, and calls.
-    fn call(&mut self, task: &CrewJob<'_>, context: &JobContext<'_>, round: &mut Round) -> Result<()> {
+    fn call(&mut self, task: &CrewJob<'_>, context: &JobContext<'_>, round: &mut Round, late: Late<'_>) -> Result<()> {
         for loan in context.loans {
             self.known.insert(loan.backing.told()?.number);
         }
@@ -251,7 +254,7 @@ impl WorkerPool {
             retain_live(&mut self.known);
             let more = DescriptorParts { body_fn, argument, split, keep: &self.known, slice_table };
             descriptor::write(&mut self.next, context, round, more)?;
-            self.tag = context.page.post_descriptor(self.job + 1, &self.next)?;
+            self.tag = context.page.post_descriptor(self.job + 1, &self.next, late)?;
             mem::swap(&mut self.next, &mut self.descriptor);
         }
         self.job += 1;
@@ -295,21 +298,18 @@ impl WorkerSource for AtCrewJob<'_> {
         context: &JobContext<'_>,
         runner: &dyn RunSlices,
         round: &mut Round,
-        supervision: &Supervision<'_>,
+        supervision: &mut Supervision<'_>,
     ) -> Result<&mut WorkerSet> {
         let pool = &mut *self.pool;
         let late = supervision.late();
-        pool.gather(&late).map_err(|error| match late() {
-            true => supervision.ended(0, 0),
-            false => error,
-        })?;
+        pool.gather(&late)?;
         round.processes = round.dealer.workers.min(pool.workers);
         if !round.first {
             // What the dead left half changed is put back by those who have undo copies, which this process has not.
             round.dealer.workers = round.processes;
         }
         context.page.note_own(Event::Calls);
-        pool.call(self.task, context, round)?;
+        pool.call(self.task, context, round, &late)?;
         let own = round.processes;
         if own < round.dealer.workers {
             context.page.note_own(Event::Works);
@@ -324,6 +324,7 @@ impl WorkerSource for AtCrewJob<'_> {
             // reading is only viewed for reading. How it ended is on the control page.
             #[allow(unsafe_code)]
             let done = unsafe { runner.run_slices(context, round, own, &worker_memory) };
+            meeting.into_inner().end();
             if let Ok(digest) = done {
                 context.page.arrival(own).enter(context.page.round_key(round.number), own, digest);
             } else {
@@ -336,7 +337,7 @@ impl WorkerSource for AtCrewJob<'_> {
     }
 
     fn spin_policy(&self) -> Option<SpinPolicy> {
-        Some(self.pool.spin_policy())
+        Some(SpinPolicy::new(self.pool.workers + 1, self.pool.cpus))
     }
 
     fn end(&mut self, _: &ControlPage, more: bool, _gone: bool) -> bool {
@@ -351,9 +352,12 @@ impl WorkerSource for AtCrewJob<'_> {
     }
 }
 
-impl WorkerPool {
-    fn spin_policy(&self) -> SpinPolicy {
-        SpinPolicy::new(self.workers + 1, self.cpus)
+impl Drop for AtCrewJob<'_> {
+    /// A panic of what is called to tell progress unwinds while workers are at work, on what is the caller's again.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.pool.end_workers();
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::*;
 const SLICES: usize = 5;
 
 fn page() -> ControlPage {
-    ControlPage::new(Layout { workers: 3, slices: SLICES, loans: 2, answer: 12, log: 64 }).unwrap()
+    ControlPage::new(Layout { workers: 3, slices: SLICES, loans: 2, answer: 12, log: 64 }, &|| false).unwrap()
 }
 
 fn states(page: &ControlPage) -> [SliceState; SLICES] {
@@ -77,7 +77,7 @@ fn what_was_not_written_by_who_knows_the_key_is_damage() {
 fn a_bill_is_read_as_it_was_written_or_is_damage() {
     let page = ControlPage::for_many(2).unwrap();
     let words = [3, 0, u64::MAX, 7];
-    let tag = page.post_descriptor(5, &words).unwrap();
+    let tag = page.post_descriptor(5, &words, &|| false).unwrap();
     let read = || page.descriptor().map(|posted| posted.map(|posted| (posted.version, posted.words, posted.tag)));
     let right = Some((5, words.to_vec(), tag));
     assert_eq!(read().ok(), Some(right.clone()));

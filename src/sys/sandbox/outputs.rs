@@ -5,18 +5,23 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, pipe2, read, write};
 
+use crate::sys::reserve::{Late, never};
+
 /// Bytes that may wait in a pipe until the coordinator looks, where the system allows that.
 const CAPACITY: i32 = 1 << 20;
 
 /// Bytes that a pipe takes without waiting if it says that it can be written to (PIPE_BUF).
 const PIECE: usize = 4096;
+
+/// Milliseconds between two looks whether it is too late to wait.
+const ROUND: u8 = 50;
 
 /// Pipes in place of the standard streams.
 #[derive(Debug)]
@@ -42,15 +47,18 @@ impl Pipe {
         Ok(Self { read, write })
     }
 
-    /// Writes what is there to `to`, until that takes no more for so long. What cannot be written is lost, as it would be for who prints it.
-    fn forward(&self, to: impl AsFd, patience: Duration) {
+    /// Writes what is there to `to`, until that takes no more for so long, or has to be waited for when it is too `late` for that. What cannot be
+    /// written is lost, as it would be for who prints it.
+    fn forward(&self, to: impl AsFd, patience: Duration, late: Late<'_>) {
         let mut bytes = [0; PIECE];
-        let milliseconds = u16::try_from(patience.as_millis()).unwrap_or(u16::MAX);
+        let mut until = Instant::now() + patience;
         loop {
             let mut room = [PollFd::new(to.as_fd(), PollFlags::POLLOUT)];
-            match poll(&mut room, milliseconds) {
-                Ok(1..) => {}
+            let is_over = Instant::now() >= until || late();
+            match poll(&mut room, if is_over { 0 } else { ROUND }) {
+                Ok(1..) => until = Instant::now() + patience,
                 Err(Errno::EINTR) => continue,
+                Ok(_) if !is_over => continue,
                 _ => return,
             }
             let mut left = match read(&self.read, &mut bytes) {
@@ -86,17 +94,17 @@ impl Outputs {
 
     /// In the coordinator: forwards what can be forwarded now.
     pub(crate) fn forward(&self) {
-        self.forward_within(Duration::ZERO);
+        self.forward_within(Duration::ZERO, &never);
     }
 
-    /// As [`forward`](Self::forward), when nobody prints any more: waits for who reads it, within limits.
-    pub(crate) fn forward_rest(&self) {
-        self.forward_within(Self::PATIENCE);
+    /// As [`forward`](Self::forward), when nobody prints any more: waits for who reads it, within limits, and not when it is too `late`.
+    pub(crate) fn forward_rest(&self, late: Late<'_>) {
+        self.forward_within(Self::PATIENCE, late);
     }
 
-    fn forward_within(&self, patience: Duration) {
+    fn forward_within(&self, patience: Duration, late: Late<'_>) {
         // Their own locks are not taken: another thread may hold one and wait for this job. All of the coordinator's own was flushed before.
-        self.output.forward(io::stdout(), patience);
-        self.error.forward(io::stderr(), patience);
+        self.output.forward(io::stdout(), patience, late);
+        self.error.forward(io::stderr(), patience, late);
     }
 }
