@@ -101,7 +101,7 @@ impl Crew {
     /// CPUs: an empty job takes less than a microsecond then.
     ///
     /// For those who trust their code: a body that crashes takes the coordinator with it here, nothing keeps it from writing to
-    /// inputs, and while it works nobody looks at deadlines. A panic in its own part ends the job, also one with
+    /// inputs, and while it works, but for waiting at a barrier, nobody looks at deadlines or tells progress. A panic in its own part ends the job, also one with
     /// [retries](crate::Job::retries), which are for workers. No job can [go on without the
     /// dead](crate::Job::continue_after_death) then.
     pub fn coordinator_works(&mut self, coordinator_works: bool) {

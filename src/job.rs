@@ -179,8 +179,8 @@ impl<'p, L: Lend> Job<'p, L> {
         self
     }
 
-    /// Ends the job with an error if it is not done after this time. Processes are killed; threads stop before their next
-    /// slice; the serial engine does not look at it.
+    /// Ends the job with an error if it is not done this long after the call, whose preparations and gathering of answers count. Processes are
+    /// killed; threads stop before their next slice; the serial engine looks at it before and after its slices alone.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.settings.deadline = Some(deadline);
         self
