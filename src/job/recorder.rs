@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::engine::Engine;
 use crate::error::{Death, Error};
+use crate::hooks::{Hooks, OnFailure};
 use crate::lend::Loan;
 use crate::record::{ArrayRecord, Facts, Options, Record};
 use crate::report::{Memory, Report};
-use crate::settings::{OnFailure, Settings};
 use crate::shared::page_fault_cost;
+use crate::spec::JobSpec;
 use crate::sync::ControlPage;
 use crate::sys::memory::Access;
 
@@ -16,6 +18,7 @@ use crate::sys::memory::Access;
 pub(super) struct Recorder<'p> {
     options: Options,
     wanted: bool,
+    measures_memory: bool,
     if_failed: Option<OnFailure<'p>>,
     called: Instant,
     started: SystemTime,
@@ -28,26 +31,26 @@ pub(super) struct Remains<'r> {
     /// When the workers were begun with, and when the last was gone.
     pub(super) began: Instant,
     pub(super) ended: Instant,
-    pub(super) measure_memory: bool,
 }
 
 impl<'p> Recorder<'p> {
-    /// One, if these settings ask for it; the job was called for at that time.
-    pub(super) fn of(settings: &mut Settings<'p>, called: (Instant, SystemTime)) -> Option<Self> {
-        let (wanted, if_failed) = (settings.record, settings.on_failure.take());
+    /// One, if it is asked for; the job was called for at that time.
+    pub(super) fn of(
+        spec: &JobSpec,
+        hooks: &mut Hooks<'p>,
+        engine: Engine,
+        crew: bool,
+        called: (Instant, SystemTime),
+    ) -> Option<Self> {
+        let (wanted, if_failed) = (spec.record, hooks.on_failure.take());
         (wanted || if_failed.is_some()).then(|| Self {
-            options: options(settings),
+            options: options(spec, engine, crew),
             wanted,
+            measures_memory: spec.measure_memory,
             if_failed,
             called: called.0,
             started: called.1,
         })
-    }
-
-    /// Notes how many workers there will be, and whether they are a crew's.
-    pub(super) fn with(&mut self, workers: usize, crew: bool) {
-        self.options.workers = workers;
-        self.options.crew = crew;
     }
 
     /// Tells of a job that has failed, if anybody wants to know.
@@ -78,7 +81,7 @@ impl<'p> Recorder<'p> {
             gathering: job.ended.elapsed(),
             arrays: arrays(job.loans, report),
             memories: report.workers.iter().map(|worker| worker.memory).collect(),
-            coordinator_memory: job.measure_memory.then(|| Memory::of_this_process().unwrap_or_default()),
+            coordinator_memory: self.measures_memory.then(|| Memory::of_this_process().unwrap_or_default()),
             deaths: report.deaths.clone(),
             fault_cost: fault_cost(job.loans),
         }
@@ -86,11 +89,11 @@ impl<'p> Recorder<'p> {
 }
 
 /// What of the settings is recorded.
-fn options(settings: &Settings<'_>) -> Options {
+fn options(settings: &JobSpec, engine: Engine, crew: bool) -> Options {
     Options {
-        engine: settings.engine,
-        crew: false,
-        workers: 0,
+        engine,
+        crew,
+        workers: settings.workers.unwrap_or_default(),
         split: settings.split.unwrap_or_default(),
         schedule: settings.schedule,
         retries: settings.retries,

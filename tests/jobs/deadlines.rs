@@ -12,7 +12,7 @@ pub(crate) fn progress_rises_to_all() {
         for slices in [0, 1, 200] {
             let mut line = Shared::<u8, _>::zeros(slices).unwrap();
             let mut told = Vec::new();
-            let job = Job::new(&mut line).workers(3).engine(engine).progress(|done, all| told.push((done, all)));
+            let job = Job::new(&mut line).workers(3).runner(engine).progress(|done, all| told.push((done, all)));
             job.run(|_, mut slice| slice.fill(1)).unwrap();
             assert!(told.iter().all(|&(_, all)| all == slices), "{told:?}");
             assert!(told.is_sorted(), "{told:?}");
@@ -74,7 +74,7 @@ pub(crate) fn a_deadline_ends_threads_before_their_next_slice() {
     while begun.load(Ordering::Relaxed) == 0 {
         let started = std::time::Instant::now();
         let error = nothing_left(|| {
-            let job = Job::new(&mut line).workers(2).deadline(Duration::from_millis(20)).engine(Engine::Threads);
+            let job = Job::new(&mut line).workers(2).deadline(Duration::from_millis(20)).runner(Engine::Threads);
             job.run(|_, _| {
                 begun.fetch_add(1, Ordering::Relaxed);
                 // Until well past the deadline, so that the watch has seen it.
@@ -95,7 +95,7 @@ pub(crate) fn any_deadline_can_be_given() {
         Engine::ALL.into_iter().flat_map(|e| [Duration::MAX, Duration::from_secs(1 << 40)].map(|d| (e, d)))
     {
         let mut line = Shared::<u8, _>::zeros(5).unwrap();
-        Job::new(&mut line).workers(2).deadline(deadline).engine(engine).run(|_, mut slice| slice.fill(1)).unwrap();
+        Job::new(&mut line).workers(2).deadline(deadline).runner(engine).run(|_, mut slice| slice.fill(1)).unwrap();
         assert_eq!(line.as_slice(), [1; 5]);
     }
 }
