@@ -317,8 +317,9 @@ impl<L: Lend> Job<'_, L> {
         argument: A,
         body: fn(&Worker<'_>, A, L::Part<'_>) -> R,
     ) -> Result<Answers<R::Value>> {
-        let Runner::Crew(crew) = mem::take(&mut self.runner) else {
-            return self.run(move |worker, part| body(worker, argument, part));
+        let crew = match mem::take(&mut self.runner) {
+            Runner::Crew(crew) => crew,
+            runner => return self.runner(runner).run(move |worker, part| body(worker, argument, part)),
         };
         if self.spec.threads_per_worker.is_some() || self.spec.pin {
             return Err(Error::Crew(
