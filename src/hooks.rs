@@ -4,15 +4,15 @@ use std::fmt;
 
 use crate::cancel::CancelToken;
 #[cfg(feature = "record")]
-use crate::record::Record;
+use crate::report::Report;
 use crate::sandbox::Sandbox;
 
 /// Called in the coordinator with the number of slices done and of all.
 pub type Progress<'p> = Box<dyn FnMut(usize, usize) + 'p>;
 
-/// Who is given the record of a job that failed.
+/// Who is given the report of a job that failed, with its trace.
 #[cfg(feature = "record")]
-pub type OnFailure<'p> = Box<dyn FnOnce(Record) + 'p>;
+pub type OnFailure<'p> = Box<dyn FnOnce(Report) + 'p>;
 
 /// What of a job is of the process that runs it and no plain data.
 #[derive(Default)]
@@ -21,7 +21,7 @@ pub struct Hooks<'p> {
     pub cancel_token: Option<&'p CancelToken>,
     /// Told now and then how many slices are done, of how many.
     pub progress: Option<Progress<'p>>,
-    /// Given the record of the job if it fails; see [`Job::on_failure`](crate::Job::on_failure).
+    /// Given the report of the job if it fails; see [`Job::on_failure`](crate::Job::on_failure).
     #[cfg(feature = "record")]
     pub on_failure: Option<OnFailure<'p>>,
     /// What workers are kept from, besides what they were not lent, with descriptors of this process that they keep; see

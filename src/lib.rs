@@ -82,6 +82,8 @@ pub mod slices;
 mod spec;
 mod sync;
 mod sys;
+#[cfg(feature = "record")]
+mod trace;
 pub mod watch;
 mod worker;
 

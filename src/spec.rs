@@ -94,7 +94,7 @@ macro_rules! settings {
             /// [`crate::record`] has the views of it. Costs less than a hundredth of a job whose slices take 100 us or more, and some
             /// 0.1 ms after it.
             ///
-            /// A job that fails has no report: its record goes [elsewhere](crate::Job::on_failure).
+            /// A job that fails returns no report: it goes [elsewhere](crate::Job::on_failure).
             #[cfg(feature = "record")]
             plain record: bool,
         }

@@ -137,7 +137,7 @@ impl Summary {
 }
 
 /// The library writes JSON as text; here it becomes part of a larger one.
-fn record_json(record: &Record) -> Value {
+fn record_json(record: Record<'_>) -> Value {
     serde_json::from_str(&record.json()).expect("the library writes JSON")
 }
 
@@ -151,8 +151,8 @@ fn job_json(report: &Report) -> Value {
     json!({
         "engine": report.engine.to_string(),
         "shape": report.grid.shape(),
-        "split": report.split.to_string(),
-        "schedule": report.schedule.to_string(),
+        "split": report.spec.split.unwrap_or_default().to_string(),
+        "schedule": report.spec.schedule.to_string(),
         "slices": report.grid.slices(),
         "wall_seconds": report.wall.as_secs_f64(),
         "workers": workers,

@@ -3,19 +3,21 @@
 use bytemuck::Pod;
 
 use crate::engines::Supervision;
-use crate::error::{Error, Result};
+use crate::error::{Death, Error, Result};
 use crate::lend::Loan;
 use crate::sync::ControlPage;
 
-/// The answers of the slices that were run.
+/// The deaths that the job has survived, and the answers of the slices that were run.
 ///
 /// # Errors
-/// If a slice is not done, the control page is not as the workers left it, or an input was written to meanwhile.
+/// If the engine says so; if a slice is not done, the control page is not as the workers left it, or an input was written to meanwhile.
 pub(super) fn collect<A: Pod>(
+    deaths: Result<Vec<Death>>,
     page: &ControlPage,
     loans: &[Loan<'_>],
-    supervision: &mut Supervision<'_>,
-) -> Result<Vec<A>> {
+    mut supervision: Supervision<'_>,
+) -> Result<(Vec<Death>, Vec<A>)> {
+    let deaths = deaths?;
     unchanged(loans)?;
     let mut answers = Vec::new();
     let late = supervision.late();
@@ -26,7 +28,7 @@ pub(super) fn collect<A: Pod>(
         state
     });
     match gathered? {
-        true => Ok(answers),
+        true => Ok((deaths, answers)),
         false => Err(supervision.ended(page.done(), page.layout().slices)),
     }
 }

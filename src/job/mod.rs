@@ -212,19 +212,21 @@ impl<'p, L> Job<'p, L> {
         self
     }
 
-    /// Keeps a record, and calls `told` with it if the job fails after it has begun; [`Record::failure`](crate::record::Record::failure)
-    /// says why it failed.
+    /// Keeps a record, and calls `told` with the report of the job if it fails after it has begun;
+    /// [`Report::failure`](crate::Report::failure) says why it failed.
     ///
     /// ```
     /// use parfork::{Job, Shared};
-    /// let (mut cells, mut attempts) = (Shared::<u8, _>::zeros(100)?, Vec::new());
-    /// let job = Job::new(&mut cells).workers(2).on_failure(|record| attempts = record.attempts);
+    /// let (mut cells, mut failed) = (Shared::<u8, _>::zeros(100)?, None);
+    /// let job = Job::new(&mut cells).workers(2).on_failure(|report| failed = Some(report));
     /// job.run(|w, _| if w.region().index() == 70 { Err("no such luck") } else { Ok(()) }).unwrap_err();
-    /// assert!(attempts.iter().any(|attempt| attempt.slice == 70 && !attempt.done));
+    /// let report = failed.expect("it has failed");
+    /// let record = report.record().expect("it was recorded");
+    /// assert!(record.attempts.iter().any(|attempt| attempt.slice == 70 && !attempt.done));
     /// # Ok::<(), parfork::Error>(())
     /// ```
     #[cfg(feature = "record")]
-    pub fn on_failure(mut self, told: impl FnOnce(crate::record::Record) + 'p) -> Self {
+    pub fn on_failure(mut self, told: impl FnOnce(crate::report::Report) + 'p) -> Self {
         self.hooks.on_failure = Some(Box::new(told));
         self
     }

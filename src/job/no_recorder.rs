@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::time::{Instant, SystemTime};
 
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::hooks::Hooks;
 use crate::lend::Loan;
@@ -25,7 +24,7 @@ pub(super) struct Remains<'r> {
 }
 
 impl<'p> Recorder<'p> {
-    pub(super) fn of(_: &JobSpec, _: &mut Hooks<'p>, _: Engine, _: bool, _: (Instant, SystemTime)) -> Option<Self> {
+    pub(super) fn of(_: &JobSpec, _: &mut Hooks<'p>, _: (Instant, SystemTime)) -> Option<Self> {
         None
     }
 

@@ -32,7 +32,7 @@ impl<L: Lend> Job<'_, L> {
         lent.loans(&mut loans);
 
         let plan = Plan::new(&mut spec, engine, &hooks, &loans, pool.as_deref())?;
-        let recorder = Recorder::of(&spec, &mut hooks, engine, pool.is_some(), called);
+        let recorder = Recorder::of(&spec, &mut hooks, called);
         let page = control_page(&plan, loans.len(), size_of::<R::Value>(), recorder.is_some(), pool.as_deref())?;
 
         // Whether a process that is not to be killed works: it looks at requests to stop between slices.
@@ -79,21 +79,11 @@ impl<L: Lend> Job<'_, L> {
 
         let wall = began.elapsed();
         let ended = Instant::now();
-        let mut report = Report {
-            engine,
-            split: spec.split.unwrap_or_default(),
-            schedule: spec.schedule,
-            grid: plan.grid.clone(),
-            workers: Vec::new(),
-            deaths: Vec::new(),
-            addresses: loans.iter().map(Loan::address).collect(),
-            wall,
-            #[cfg(feature = "record")]
-            record: None,
-        };
-        report.read(&page, plan.run.clone());
+        let collected = collect(deaths, &page, &loans, supervision);
+        let mut report = Report::new(spec, engine, pool.is_some(), plan.grid, wall);
+        report.addresses = loans.iter().map(Loan::address).collect();
+        report.read(&page, plan.run);
         let remains = Remains { page: &page, loans: &loans, began, ended };
-        let collected = deaths.and_then(|deaths| Ok((deaths, collect(&page, &loans, &mut supervision)?)));
         match collected {
             Ok((deaths, answers)) => {
                 report.deaths = deaths;
