@@ -33,7 +33,7 @@ use ndarray::Dimension;
 
 pub use serve::{serve, serves};
 
-use crate::error::{Cause, Error, Result};
+use crate::error::{Cause, Error, ExecError, Result};
 use crate::formats::InputFile;
 use crate::hooks::Hooks;
 use crate::job::Job;
@@ -117,11 +117,8 @@ impl<'f> Task<'f> {
         output: Option<(BorrowedFd<'_>, usize)>,
     ) -> Result<[u64; 4]> {
         if !serves(self.name) {
-            return Err(Error::Exec(format!(
-                "`{0}` is done by this program started once more, which would not do that. Call isolated::serve(\"{0}\", ...) first \
-                 in main.",
-                self.name
-            )));
+            let (what, call) = (format!("`{}` is done", self.name), format!("isolated::serve(\"{}\", ...)", self.name));
+            return Err(ExecError::NotServed { what, remedy: format!("Call {call} first in main") }.into());
         }
         let sandbox = hooks.sandbox.unwrap_or_default();
         // Refused here if it cannot be as strict as it is to be.

@@ -92,8 +92,8 @@ pub use cancel::{CancelToken, SignalGuard};
 pub use crew::{Crew, CrewSettings};
 pub use engine::{Engine, EngineError, MOST_WORKERS};
 pub use error::{
-    AccessKind, ArrayName, BodyFailure, Cause, CellOwner, Death, Error, Fault, FaultLocation, Obstacle, Remaining,
-    Result, SegmentErrorKind, SliceName,
+    AccessKind, ArrayName, BarrierError, BodyFailure, Cause, CellOwner, CrewError, Death, Error, ExecError, Fault,
+    FaultLocation, Obstacle, Remaining, Result, SegmentErrorKind, SliceName,
 };
 pub use fork::fork;
 #[cfg(feature = "record")]

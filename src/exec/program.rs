@@ -10,7 +10,7 @@ use super::supervisor::{MARK, Supervisor, variable};
 use crate::answer::Answers;
 use crate::engine::Engine;
 use crate::engines::Programs;
-use crate::error::{Error, Result};
+use crate::error::{CrewError, Error, Result};
 use crate::job::Job;
 use crate::sys::subreaper::Subreaper;
 
@@ -92,10 +92,7 @@ pub fn run(job: Job<'_>, program: &Program, arrays: Vec<Array>) -> Result<(Answe
         return Err(Error::Engine { what: "another program", engine: runner.engine() });
     }
     if runner.is_crew() {
-        return Err(Error::Crew(
-            "another program is started by a worker that is forked for it, and a crew's were forked before. Leave the crew out."
-                .to_owned(),
-        ));
+        return Err(CrewError::Program.into());
     }
     if arrays.is_empty() {
         return Err(Error::Shape(

@@ -20,7 +20,7 @@ use crate::answer::{Answer, Answers};
 use crate::cancel::CancelToken;
 use crate::crew::Crew;
 use crate::engines::{self, Body, BodyFn, CrewJob, Programs};
-use crate::error::{Error, Result};
+use crate::error::{CrewError, Result};
 use crate::hooks::Hooks;
 use crate::lend::Lend;
 #[cfg(feature = "sandbox")]
@@ -267,11 +267,7 @@ impl<L: Lend> Job<'_, L> {
     /// Refuses a crew, for a body that captures.
     fn without_crew(self) -> Result<Self> {
         if self.runner.is_crew() {
-            return Err(Error::Crew(
-                "this body may use what is around it, and a crew's workers were forked before that was there. Use \
-                 Job::run_with, which hands an argument to a body that captures nothing, or leave the crew out."
-                    .to_owned(),
-            ));
+            return Err(CrewError::BodyCaptures.into());
         }
         Ok(self)
     }
@@ -324,18 +320,10 @@ impl<L: Lend> Job<'_, L> {
             runner => return self.runner(runner).run(move |worker, part| body(worker, argument, part)),
         };
         if self.spec.threads_per_worker.is_some() || self.spec.pin {
-            return Err(Error::Crew(
-                "to how many threads libraries are held in a crew's workers, and whether these are bound to CPUs, is decided \
-                 when it starts. Use Crew::with, and leave it out here."
-                    .to_owned(),
-            ));
+            return Err(CrewError::DecidedAtStart.into());
         }
         if self.hooks.sandbox().is_some() {
-            return Err(Error::Crew(
-                "a crew's workers open the arrays of each job when they are told of it, which a sandbox forbids. Leave out the \
-                 crew, or the sandbox."
-                    .to_owned(),
-            ));
+            return Err(CrewError::Sandbox.into());
         }
         crew.pool().check()?;
         let task = CrewJob { body_fn: BodyFn::of::<L, A, R>(body), argument: bytemuck::bytes_of(&argument) };

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::cpus;
 use crate::engine::{Engine, MOST_WORKERS};
 use crate::engines::{OutputProtection, WorkerPool};
-use crate::error::{Error, Result};
+use crate::error::{CrewError, Error, Result};
 use crate::hooks::Hooks;
 use crate::lend::{Loan, cut};
 use crate::slices::Grid;
@@ -64,8 +64,7 @@ fn check(
 ) -> Result<()> {
     let is_away = loans.iter().any(|loan| loan.base.is_none());
     if is_away && pool.is_some_and(WorkerPool::coordinator_works) {
-        let what = "a mapped file cannot be lent to a crew whose coordinator works too. Read it (Shared::load).";
-        return Err(Error::Crew(what.to_owned()));
+        return Err(CrewError::MappedFile.into());
     }
     let processes_only = [
         ("a mapped file", is_away),

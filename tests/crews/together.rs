@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parfork::{Answers, CancelToken, Cause, Crew, Error, Job, JobSpec, RetryPolicy, Schedule, Shared, Split};
+use parfork::{
+    Answers, CancelToken, Cause, Crew, CrewError, Error, Job, JobSpec, RetryPolicy, Schedule, Shared, Split,
+};
 
 use super::{count, death, each_one, is_sound, kill_me, page, with_crew};
 
@@ -171,7 +173,7 @@ pub(crate) fn a_death_ends_its_meetings() {
     with_both(2, |crew| {
         let cells = Shared::<u64, _>::zeros(3).unwrap();
         let refused = Job::new(&cells).crew(crew).continue_after_death(true).run_with((), |_, (), _| ());
-        assert!(matches!(refused, Err(Error::Crew(_))), "{refused:?}");
+        assert!(matches!(refused, Err(Error::Crew(CrewError::CoordinatorWorks))), "{refused:?}");
         for _ in 0..3 {
             let mut line = Shared::<u64, _>::zeros(3).unwrap();
             let job = Job::from(each_one(3)).crew(&mut *crew);

@@ -27,7 +27,7 @@ use super::supervise::AtBarrier;
 use super::worker_main::PreFork;
 use super::worker_memory::WorkerMemory;
 use crate::cancel::CancelToken;
-use crate::error::{Death, Error, Result};
+use crate::error::{CrewError, Death, Error, Result};
 use crate::process::{ForkServer, SpawnOrder, WorkerSet};
 use crate::shared::{give_back_at_once, retain_live};
 use crate::spec::JobSpec;
@@ -94,7 +94,7 @@ impl WorkerPool {
         may_fork: fn() -> Result<()>,
     ) -> Result<Self> {
         if !proc::is_open_to_forks() {
-            return Err(Error::Crew(format!("{}.", proc::NOT_DUMPABLE)));
+            return Err(CrewError::NotDumpable.into());
         }
         let mut pool = Self {
             // One more, for the coordinator if it works too.
@@ -171,11 +171,7 @@ impl WorkerPool {
         supervision: &mut Supervision<'_>,
     ) -> Result<Vec<Death>> {
         if self.coordinator_works && context.spec.continue_after_death {
-            return Err(Error::Crew(
-                "a coordinator that works cannot meanwhile take the dead off meetings. Leave out Crew::coordinator_works, or \
-                 Job::continue_after_death."
-                    .to_owned(),
-            ));
+            return Err(CrewError::CoordinatorWorks.into());
         }
         run_rounds(context, runner, supervision, &mut AtCrewJob { pool: self, task, remaining: Vec::new() })
     }

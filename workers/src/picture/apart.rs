@@ -7,7 +7,7 @@ use std::path::Path;
 
 use parfork::formats::InputFile;
 use parfork::isolated::{self, Task};
-use parfork::{Error, Hooks, JobSpec, Result};
+use parfork::{ExecError, Hooks, JobSpec, Result};
 
 use super::Picture;
 use super::decode::{Header, blank, of_segment};
@@ -29,11 +29,9 @@ pub fn read_with(spec: &JobSpec, hooks: Hooks<'_>, path: impl AsRef<Path>) -> Re
     }
     let source = InputFile::open(path.as_ref())?;
     if !isolated::serves(DECODE) {
-        return Err(Error::Exec(
-            "pictures are decoded by this program started once more, which would not do that. Call \
-             picture::serve_decoder() first in main, or read with picture::read."
-                .to_owned(),
-        ));
+        let what = "pictures are decoded".to_owned();
+        let remedy = "Call picture::serve_decoder() first in main, or read with picture::read".to_owned();
+        return Err(ExecError::NotServed { what, remedy }.into());
     }
     let spec = |picture: usize| {
         let memory_limit = spec.memory_limit.or(Some(3 * picture as u64 + 2 * source.len() + (320 << 20)));
