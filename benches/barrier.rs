@@ -9,7 +9,7 @@ use std::mem::MaybeUninit;
 use std::sync::Barrier;
 use std::time::Instant;
 
-use parfork::{Engine, Job, Schedule, Settings, Shared, Split, Worker};
+use parfork::{Engine, Job, Schedule, Shared, Split, Worker};
 
 /// Runs of each barrier. They take turns, so that a noisy moment hits all alike.
 const ROUNDS: usize = 11;
@@ -50,8 +50,8 @@ fn main() -> parfork::Result<()> {
 fn time(engine: Engine, participants: usize, meet: impl Fn(&Worker<'_>) + Sync) -> parfork::Result<f64> {
     let meetings = MEETINGS / participants;
     let mut line = Shared::<u8, _>::zeros(participants)?;
-    let settings = Settings { workers: Some(participants), schedule: Schedule::Static, engine, ..Settings::default() };
-    let job = Job::with(&mut line, settings).split(Split::rows().into_pieces(participants));
+    let job = Job::new(&mut line).workers(participants).schedule(Schedule::Static).runner(engine);
+    let job = job.split(Split::rows().into_pieces(participants));
     let times = job.run(|worker, _| {
         // Births are not timed: all have been forked when the first meeting is over, and most have woken after some.
         (0..meetings / 10).for_each(|_| meet(worker));

@@ -6,7 +6,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use parfork::{Crew, Engine, Job, Schedule, Settings, Shared, Split, Worker};
+use parfork::{Crew, Job, Schedule, Shared, Split, Worker};
 
 /// Times that each takes its turn.
 const ROUNDS: usize = 7;
@@ -21,7 +21,7 @@ fn main() -> parfork::Result<()> {
     for workers in [2, 8, 32, 128, 256] {
         let line = &Shared::<u8, _>::zeros(workers)?;
         let mut times: Vec<f64> =
-            (0..ROUNDS).map(|_| median(None, 1000 / workers, || said(line, each_one(workers)))).collect();
+            (0..ROUNDS).map(|_| median(None, 1000 / workers, || said(line, workers, each_one(workers)))).collect();
         println!("| workers forked for each job | {workers} | {} | |", cell(&mut times));
     }
     // Forked before there are threads.
@@ -38,9 +38,7 @@ fn main() -> parfork::Result<()> {
         let (mut ours, mut rayons) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
         for _ in 0..ROUNDS {
             for (idle, times) in [None, Some(Duration::from_millis(5))].into_iter().zip(&mut ours) {
-                times.push(median(idle, jobs(idle), || {
-                    said(line, Settings { crew: Some(&mut *crew), ..each_one(workers) })
-                }));
+                times.push(median(idle, jobs(idle), || said(line, workers, each_one(workers).crew(&mut *crew))));
             }
             for (idle, times) in [None, Some(Duration::from_millis(5))].into_iter().zip(&mut rayons) {
                 times.push(median(idle, jobs(idle), || {
@@ -64,13 +62,8 @@ fn main() -> parfork::Result<()> {
 fn deal_many(crew: &mut Crew) -> Vec<(usize, Vec<f64>)> {
     let line = &Shared::<u8, _>::zeros(1_000_000).expect("a megabyte");
     let mut deal = |slices: usize| {
-        let settings = Settings {
-            split: Some(Split::rows().into_pieces(slices)),
-            schedule: Schedule::DYNAMIC,
-            crew: Some(&mut *crew),
-            ..each_one(2)
-        };
-        Job::with(line, settings).run_with((), |_, (), _| ()).expect("all live");
+        let job = each_one(2).split(Split::rows().into_pieces(slices)).schedule(Schedule::DYNAMIC).crew(&mut *crew);
+        job.lend(line).run_with((), |_, (), _| ()).expect("all live");
     };
     let count = |slices: usize| (100_000 / slices).clamp(5, 2000);
     let mut times = |slices| (0..ROUNDS).map(|_| median(None, count(slices), || deal(slices))).collect();
@@ -83,20 +76,13 @@ fn jobs(idle: Option<Duration>) -> usize {
 }
 
 /// One slice for each worker.
-fn each_one(workers: usize) -> Settings<'static> {
-    Settings {
-        workers: Some(workers),
-        split: Some(Split::rows().into_pieces(workers)),
-        schedule: Schedule::Static,
-        engine: Engine::Processes,
-        ..Settings::default()
-    }
+fn each_one(workers: usize) -> Job<'static> {
+    Job::default().workers(workers).split(Split::rows().into_pieces(workers)).schedule(Schedule::Static)
 }
 
-/// A job whose slices answer who worked on them.
-fn said(line: &Shared<u8, ndarray::Ix1>, settings: Settings<'_>) {
-    let workers = settings.workers.unwrap_or_default();
-    let said = Job::with(line, settings).run_with((), |w: &Worker<'_>, (), _| w.rank()).expect("all live");
+/// A job whose slices answer which of so many workers worked on them.
+fn said(line: &Shared<u8, ndarray::Ix1>, workers: usize, job: Job<'_>) {
+    let said = job.lend(line).run_with((), |w: &Worker<'_>, (), _| w.rank()).expect("all live");
     assert!(said.iter().copied().eq(0..workers));
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ndarray::Ix1;
 use parfork::exec::{self, Array, Program, ProgramWorker};
-use parfork::{Job, Settings, Shared, Split};
+use parfork::{Job, Shared, Split};
 
 /// Runs of each; they take turns.
 const ROUNDS: usize = 7;
@@ -105,9 +105,8 @@ fn closure(slices: usize, workers: usize) -> Result<Duration, Box<dyn Error>> {
 fn program<'w>(program: Program, guard: bool) -> Way<'w> {
     Box::new(move |slices, workers| {
         let cells = Array::output("cells", "u8".parse()?, &[slices])?;
-        let split = Some(Split::rows().of(1));
-        let settings = Settings { workers: Some(workers), split, guard, ..Settings::default() };
-        Ok(exec::run(settings, &program, vec![cells])?.0.report().wall)
+        let job = Job::default().workers(workers).split(Split::rows().of(1)).guard(guard);
+        Ok(exec::run(job, &program, vec![cells])?.0.report().wall)
     })
 }
 

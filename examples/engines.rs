@@ -21,7 +21,7 @@ fn main() -> parfork::Result<()> {
     for (engine, workers) in [(Engine::Serial, 1), (Engine::Threads, 2), (Engine::Processes, 2), (Engine::Processes, 7)]
     {
         let mut plane = Shared::<u32, _>::zeros((720, 960))?;
-        let job = Job::new(&mut plane).workers(workers).split(Split::tiles(48, 64)).engine(engine);
+        let job = Job::new(&mut plane).workers(workers).split(Split::tiles(48, 64)).runner(engine);
         let done = job.run(render)?;
         let report = done.report();
         let tiles: Vec<_> = report.workers.iter().map(|worker| worker.slices.len()).collect();

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use crate::engine::MOST_WORKERS;
-use crate::engines::{WorkerConfig, WorkerPool};
+use crate::engines::WorkerPool;
 use crate::error::{Error, Result};
 use crate::process;
+use crate::spec::JobSpec;
 use crate::sys::cpu;
 
 /// What is decided when a crew starts.
@@ -21,10 +22,11 @@ pub struct CrewSettings {
 }
 
 impl CrewSettings {
-    fn read(self) -> Result<(usize, WorkerConfig)> {
+    fn read(self) -> Result<(usize, JobSpec)> {
         let workers = self.workers.unwrap_or_else(cpu::count);
         check(workers)?;
-        Ok((workers, WorkerConfig { threads: self.threads_per_worker.unwrap_or(1), pin: self.pin, confined: false }))
+        let Self { threads_per_worker, pin, .. } = self;
+        Ok((workers, JobSpec { threads_per_worker, pin, ..JobSpec::default() }))
     }
 }
 
@@ -69,12 +71,11 @@ impl Crew {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn with(settings: CrewSettings) -> Result<Self> {
-        let (workers, worker_config) = settings.read()?;
+        let (workers, spec) = settings.read()?;
         // SAFETY: each fork is made by the only thread there is, so no other holds anything that a worker could wait for.
         #[allow(unsafe_code)]
-        let pool = unsafe {
-            WorkerPool::start(workers, MOST_WORKERS, worker_config, cpu::count(), process::ensure_single_threaded)
-        };
+        let pool =
+            unsafe { WorkerPool::start(workers, MOST_WORKERS, spec, cpu::count(), process::ensure_single_threaded) };
         pool.map(Self)
     }
 
@@ -87,9 +88,9 @@ impl Crew {
     /// As for [`Job::run_in_threaded_process`](crate::Job::run_in_threaded_process), for every body that the crew will ever run.
     #[allow(unsafe_code)]
     pub unsafe fn start_in_threaded_process(settings: CrewSettings) -> Result<Self> {
-        let (workers, worker_config) = settings.read()?;
+        let (workers, spec) = settings.read()?;
         // SAFETY: passed on to the caller.
-        unsafe { WorkerPool::start(workers, MOST_WORKERS, worker_config, cpu::count(), || Ok(())) }.map(Self)
+        unsafe { WorkerPool::start(workers, MOST_WORKERS, spec, cpu::count(), || Ok(())) }.map(Self)
     }
 
     /// How many workers there are; this process is not counted.

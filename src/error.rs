@@ -1,7 +1,10 @@
 //! What can go wrong, each with the numbers and what to do.
 
 mod advice;
+mod barrier;
 mod cause;
+mod crew;
+mod exec;
 mod fault;
 mod segment;
 mod signal;
@@ -18,7 +21,10 @@ pub use crate::sys::pidfd::{Obstacle, Remaining};
 use advice::advice;
 use signal::name_of;
 
+pub use barrier::BarrierError;
 pub use cause::Cause;
+pub use crew::CrewError;
+pub use exec::ExecError;
 pub use fault::{AccessKind, ArrayName, CellOwner, Fault, FaultLocation};
 pub use segment::SegmentErrorKind;
 
@@ -138,12 +144,12 @@ pub enum Error {
     },
 
     /// Something between a program and `parfork exec` that is not as it should be.
-    #[error("{0}")]
-    Exec(String),
+    #[error(transparent)]
+    Exec(#[from] ExecError),
 
     /// Something that a crew cannot do.
-    #[error("{0}")]
-    Crew(String),
+    #[error(transparent)]
+    Crew(#[from] CrewError),
 
     /// Something that a fork of its owner has only a copy of.
     #[error(
@@ -207,8 +213,8 @@ pub enum Error {
     },
 
     /// A barrier that a body waits at cannot be crossed.
-    #[error("{0}")]
-    Barrier(String),
+    #[error(transparent)]
+    Barrier(#[from] BarrierError),
 
     /// A named segment that cannot be had, or not now.
     #[error("segment {name}: {trouble}.")]

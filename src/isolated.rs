@@ -7,7 +7,7 @@
 //! `main` begins with [`serve()`], which says what such a process does; a [`Task`] starts one and waits for it.
 //!
 //! ```no_run
-//! use parfork::{Settings, Shared, formats::InputFile, isolated::{self, Task}};
+//! use parfork::{Hooks, JobSpec, Shared, formats::InputFile, isolated::{self, Task}};
 //!
 //! fn main() -> parfork::Result<()> {
 //!     isolated::serve("invert", |_, file, output| {
@@ -17,7 +17,7 @@
 //!     });
 //!     let file = InputFile::open("sent-by-a-stranger")?;
 //!     let mut inverted = Shared::<u8, _>::zeros(file.len() as usize)?;
-//!     let [count, ..] = Task::new("invert", &file).run_into(Settings::default(), &mut inverted)?;
+//!     let [count, ..] = Task::new("invert", &file).run_into(&JobSpec::default(), Hooks::default(), &mut inverted)?;
 //!     assert!(count <= file.len()); // what it answers is checked as the file itself would be
 //!     Ok(())
 //! }
@@ -33,14 +33,15 @@ use ndarray::Dimension;
 
 pub use serve::{serve, serves};
 
-use crate::error::{Cause, Error, Result};
+use crate::error::{Cause, Error, ExecError, Result};
 use crate::formats::InputFile;
+use crate::hooks::Hooks;
 use crate::job::Job;
 use crate::lend::Lend;
 use crate::process::cause_of;
-use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::slices::Split;
+use crate::spec::JobSpec;
 use crate::sys::exit::Exit;
 use crate::sys::memory::Access;
 use crate::sys::program::{Heard, Program, Start};
@@ -81,13 +82,14 @@ impl<'f> Task<'f> {
 
     /// Has it done, without an output; the numbers that were answered. Takes a few milliseconds, which starting this program takes.
     ///
-    /// Of the settings, name, deadline, request to stop, limit of memory (of the isolated process) and how strict the sandbox is count.
+    /// Of what is set, name, deadline and limit of memory (of the isolated process) count, of the hooks the request to stop and how strict
+    /// the sandbox is.
     ///
     /// # Errors
     /// [`Error::File`] if the process finds the file wrong, or ends in any other way than by answering; [`Error::Exec`] if `main` does not
     /// serve the name; as [`Job::run`] if there can be no worker, which starts the process and watches over it.
-    pub fn run(&self, settings: Settings<'_>) -> Result<[u64; 4]> {
-        self.start(settings, &Shared::<u8, _>::zeros(1)?, None)
+    pub fn run(&self, spec: &JobSpec, hooks: Hooks<'_>) -> Result<[u64; 4]> {
+        self.start(spec, hooks, &Shared::<u8, _>::zeros(1)?, None)
     }
 
     /// As [`run`](Self::run), with an output, whose bytes the process writes where they are.
@@ -96,47 +98,46 @@ impl<'f> Task<'f> {
     /// As [`run`](Self::run). Then the output may hold anything.
     pub fn run_into<T: Pod + Send + Sync, D: Dimension>(
         &self,
-        settings: Settings<'_>,
+        spec: &JobSpec,
+        hooks: Hooks<'_>,
         output: &mut Shared<T, D>,
     ) -> Result<[u64; 4]> {
         let place = output.segment().backing().reopened(Access::Write);
         let place = place.map_err(Error::system("open the output of an isolated process"))?;
         let bytes = output.len() * size_of::<T>();
-        self.start(settings, output, Some((place.as_fd(), bytes)))
+        self.start(spec, hooks, output, Some((place.as_fd(), bytes)))
     }
 
     /// Lets a worker start the process and wait for it. What is lent is the process's meanwhile.
     fn start<L: Lend>(
         &self,
-        settings: Settings<'_>,
+        spec: &JobSpec,
+        hooks: Hooks<'_>,
         lent: L,
         output: Option<(BorrowedFd<'_>, usize)>,
     ) -> Result<[u64; 4]> {
         if !serves(self.name) {
-            return Err(Error::Exec(format!(
-                "`{0}` is done by this program started once more, which would not do that. Call isolated::serve(\"{0}\", ...) first \
-                 in main.",
-                self.name
-            )));
+            let (what, call) = (format!("`{}` is done", self.name), format!("isolated::serve(\"{}\", ...)", self.name));
+            return Err(ExecError::NotServed { what, remedy: format!("Call {call} first in main") }.into());
         }
-        let sandbox = settings.sandbox.unwrap_or_default();
+        let sandbox = hooks.sandbox.unwrap_or_default();
         // Refused here if it cannot be as strict as it is to be.
         sandbox.support()?;
         let order = Order {
             numbers: self.numbers,
-            memory: settings.memory_limit,
+            memory: spec.memory_limit,
             input: self.input.file().as_raw_fd() as u64,
             output: output.map(|(fd, bytes)| (fd.as_raw_fd() as u64, bytes)),
         };
-        let settings = Settings {
-            name: settings.name,
+        let spec = JobSpec {
+            name: spec.name.clone(),
             workers: Some(1),
             split: Some(Split::default().into_pieces(1)),
-            deadline: settings.deadline,
-            cancel_token: settings.cancel_token,
-            sandbox: Some(sandbox.around_programs()),
-            ..Settings::default()
+            deadline: spec.deadline,
+            ..JobSpec::default()
         };
+        let sandbox = Some(sandbox.around_programs());
+        let hooks = Hooks { cancel_token: hooks.cancel_token, sandbox, ..Hooks::default() };
         let arguments = order.arguments(self.name);
         let environment: [(OsString, OsString); 1] = [(MARK.into(), std::process::id().to_string().into())];
         let keep: Vec<_> = [self.input.file().as_fd()].into_iter().chain(output.map(|(fd, _)| fd)).collect();
@@ -153,7 +154,7 @@ impl<'f> Task<'f> {
         // Dropped when the worker is gone, and with it the process.
         let _orphans =
             Subreaper::adopt(MARK).map_err(Error::system("become the parent of processes that are left behind"))?;
-        match Job::with(lent, settings).run(|_, _| answer(&start, order.memory)) {
+        match Job::with(lent, spec).hooks(hooks).run(|_, _| answer(&start, order.memory)) {
             Ok(answers) => Ok(answers.first().copied().unwrap_or_default()),
             Err(Error::BodyFailed(refusal)) => Err(match refusal.reason.split_once('\0') {
                 Some((what, remedy)) => self.input.wrong(what, remedy),

@@ -22,6 +22,7 @@
 //! | `exec`    |            | workers that are other programs: `exec`                                           |
 //! | `named`   |            | segments with names, which stay until they are removed: `named`                   |
 //! | `sandbox` |            | workers that can do nothing but compute: `Sandbox`, `Job::sandbox`; with `exec`: `isolated` |
+//! | `serde`   |            | [`JobSpec`] can be written and read: serde's `Serialize`, `Deserialize`           |
 //! | `symbols` |            | errors name the function in which a worker died                                   |
 //!
 //! Kernels and picture files are in the package `parfork-workers`, the command is `parfork-cli`.
@@ -37,6 +38,7 @@
         feature = "npy",
         feature = "record",
         feature = "sandbox",
+        feature = "serde",
         feature = "symbols",
         feature = "threads"
     )),
@@ -59,6 +61,7 @@ pub mod formats;
 #[doc(hidden)]
 #[path = "../fuzz/targets/parfork.rs"]
 pub mod fuzzing;
+mod hooks;
 #[cfg(all(feature = "exec", feature = "sandbox"))]
 pub mod isolated;
 mod job;
@@ -74,11 +77,13 @@ mod sandbox;
 #[cfg(not(feature = "sandbox"))]
 #[path = "sandbox/absent.rs"]
 mod sandbox;
-mod settings;
 mod shared;
 pub mod slices;
+mod spec;
 mod sync;
 mod sys;
+#[cfg(feature = "record")]
+mod trace;
 pub mod watch;
 mod worker;
 
@@ -87,24 +92,25 @@ pub use cancel::{CancelToken, SignalGuard};
 pub use crew::{Crew, CrewSettings};
 pub use engine::{Engine, EngineError, MOST_WORKERS};
 pub use error::{
-    AccessKind, ArrayName, BodyFailure, Cause, CellOwner, Death, Error, Fault, FaultLocation, Obstacle, Remaining,
-    Result, SegmentErrorKind, SliceName,
+    AccessKind, ArrayName, BarrierError, BodyFailure, Cause, CellOwner, CrewError, Death, Error, ExecError, Fault,
+    FaultLocation, Obstacle, Remaining, Result, SegmentErrorKind, SliceName,
 };
 pub use fork::fork;
-pub use job::{Job, cpus};
+#[cfg(feature = "record")]
+pub use hooks::OnFailure;
+pub use hooks::{Hooks, Progress};
+pub use job::{Job, Runner, cpus};
 pub use lend::{Input, Lend, Slice};
 pub use report::{Memory, Report, WorkerReport};
 #[cfg(feature = "sandbox")]
 pub use sandbox::Sandbox;
-#[cfg(feature = "record")]
-pub use settings::OnFailure;
-pub use settings::{Progress, RetryPolicy, Settings};
 #[cfg(feature = "npy")]
 pub use shared::Mapped;
 #[cfg(feature = "named")]
 pub use shared::named;
 pub use shared::{Order, Shared, set_segment_cache};
 pub use slices::{Schedule, ScheduleError, Split, SplitError};
+pub use spec::{JobSpec, RetryPolicy};
 pub use worker::Worker;
 
 /// The README's programs are run with the other examples.

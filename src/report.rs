@@ -7,22 +7,23 @@ use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::error::Death;
-#[cfg(feature = "record")]
-use crate::record::Record;
-use crate::slices::{Grid, Schedule, Split};
+use crate::slices::Grid;
+use crate::spec::JobSpec;
 use crate::sync::{ControlPage, SliceState};
+#[cfg(feature = "record")]
+use crate::trace::Trace;
 
 pub use crate::sys::proc::Memory;
 
-/// What a job's control page says after its end.
+/// What every job says after its end.
 #[derive(Clone, Debug)]
 pub struct Report {
+    /// What was set, with the number of workers and the split that it came to.
+    pub spec: JobSpec,
     /// Who ran it.
     pub engine: Engine,
-    /// How the array was to be cut.
-    pub split: Split,
-    /// How slices were given out.
-    pub schedule: Schedule,
+    /// Whether that were a crew's workers, which stay.
+    pub crew: bool,
     /// The slices.
     pub grid: Grid,
     /// Each worker, in order of rank.
@@ -33,8 +34,11 @@ pub struct Report {
     pub addresses: Vec<usize>,
     /// From before the first worker was made until after the last was gone.
     pub wall: Duration,
+    /// Why the job failed, if it did.
+    pub failure: Option<String>,
+    /// What the event logs say, if the job was [recorded](crate::Job::record).
     #[cfg(feature = "record")]
-    pub(crate) record: Option<Arc<Record>>,
+    pub trace: Option<Arc<Trace>>,
 }
 
 /// One worker's part.
@@ -51,10 +55,21 @@ pub struct WorkerReport {
 }
 
 impl Report {
-    /// Who did what when, if the job was [recorded](crate::Job::record).
-    #[cfg(feature = "record")]
-    pub fn record(&self) -> Option<&Record> {
-        self.record.as_deref()
+    /// The report of a job of which nothing more is known yet.
+    pub(crate) fn new(spec: JobSpec, engine: Engine, crew: bool, grid: Grid, wall: Duration) -> Self {
+        Self {
+            spec,
+            engine,
+            crew,
+            grid,
+            workers: Vec::new(),
+            deaths: Vec::new(),
+            addresses: Vec::new(),
+            wall,
+            failure: None,
+            #[cfg(feature = "record")]
+            trace: None,
+        }
     }
 
     /// Enters what each worker did, from the control page of a job that has ended.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ndarray::{ArrayView, Axis, Dimension};
 
-use crate::error::{Error, Result};
+use crate::error::{BarrierError, Result};
 use crate::slices::Region;
 use crate::sync::{Absence, ControlPage, Event, ExitMessage, Sleep, SliceState, SpinPolicy};
 use crate::sys::fork_stamp::Stamp;
@@ -109,10 +109,7 @@ impl Worker<'_> {
         let workers = self.workers();
         if !self.in_step {
             let slices = self.page.layout().slices;
-            return Err(Error::Barrier(format!(
-                "workers can meet only if each has one slice, but {workers} workers share {slices}. Use Schedule::Static \
-                 and Split::rows().into_pieces({workers})."
-            )));
+            return Err(BarrierError::NotInStep { workers, slices }.into());
         }
         let own = &self.page.slots()[self.rank];
         let meeting = own.arrive_at_barrier();
@@ -130,20 +127,16 @@ impl Worker<'_> {
             own.set_absent(None);
         }
         met.map_err(|broken| {
-            let why = match (broken.by, span) {
-                (None, _) => "the coordinator ended the job".to_owned(),
-                (Some(rank), Some(span)) if rank == self.rank => self.too_late(meeting, span),
-                (Some(rank), _) => self.why_not(rank, meeting),
+            let error = match (broken.by, span) {
+                (None, _) => BarrierError::JobEnded,
+                (Some(rank), Some(span)) if rank == self.rank => {
+                    let Turnout { came, living, who } = self.turnout(meeting);
+                    BarrierError::TimedOut { came, living, span, who }
+                }
+                (Some(rank), _) => BarrierError::Broken { rank, why: self.why_not(rank, meeting) },
             };
-            Error::Barrier(format!("the workers cannot meet, because {why}"))
+            error.into()
         })
-    }
-
-    fn too_late(&self, meeting: u32, span: Duration) -> String {
-        let Turnout { came, living, who } = self.turnout(meeting);
-        format!(
-            "{came} of {living} came within {span:?}: {who}. Give them more time, or let them do less between meetings"
-        )
     }
 
     /// Who of the living has come to meeting number `meeting`, and who has not.

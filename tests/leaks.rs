@@ -74,7 +74,7 @@ fn failed_jobs_leave_nothing() {
 fn jobs_on_threads_leave_nothing() {
     let mut array = Shared::<u64, _>::zeros(50).unwrap();
     again_and_again(400, |_| {
-        Job::new(&mut array).workers(3).engine(Engine::Threads).run(|_, mut slice| *slice += 1).unwrap();
+        Job::new(&mut array).workers(3).runner(Engine::Threads).run(|_, mut slice| *slice += 1).unwrap();
     });
 }
 

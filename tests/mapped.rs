@@ -101,7 +101,7 @@ fn only_processes_read_files() {
     let folder = tempfile::tempdir().unwrap();
     let file = mapped(&saved(folder.path(), "a.npy", &noise((10, 10), 4)));
     for engine in [Engine::Serial, Engine::Threads] {
-        let error = Job::new(&file).engine(engine).run(|_, _| ()).unwrap_err().to_string();
+        let error = Job::new(&file).runner(engine).run(|_, _| ()).unwrap_err().to_string();
         assert!(error.contains("a mapped file needs workers that are processes"), "{error}");
     }
     let mut crew = Crew::start(2).unwrap();

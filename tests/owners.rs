@@ -60,8 +60,8 @@ fn a_captured_array_cannot_be_lent_on() {
         in_workers(|| {
             let mut owner = owner.lock().unwrap();
             for engine in [Engine::Processes, Engine::Threads, Engine::Serial] {
-                refused(Job::new(&mut *owner).engine(engine).run(|_, mut slice| slice.fill(1)))?;
-                refused(Job::new(&*owner).engine(engine).run(|_, _| ()))?;
+                refused(Job::new(&mut *owner).runner(engine).run(|_, mut slice| slice.fill(1)))?;
+                refused(Job::new(&*owner).runner(engine).run(|_, _| ()))?;
             }
             let mut own = Shared::<u64, _>::zeros(512).map_err(|error| error.to_string())?;
             refused(Job::new((&*owner, &mut own)).run(|_, _| ()))?;

@@ -42,7 +42,7 @@ fn set(name: &str, value: &str) {
 fn seen(threads: Option<usize>, engine: Engine) -> Vec<u64> {
     let mut array = Shared::<u64, _>::zeros(VARIABLES.len()).unwrap();
     nothing_left(|| {
-        let mut job = Job::new(&mut array).workers(2).engine(engine);
+        let mut job = Job::new(&mut array).workers(2).runner(engine);
         if let Some(threads) = threads {
             job = job.threads_per_worker(threads);
         }

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parfork::record::{Part, Record};
-use parfork::{Answers, Crew, Engine, Job, RetryPolicy, Schedule, Settings, Shared, Split, Worker};
+use parfork::{Answers, Crew, Engine, Job, Schedule, Shared, Split, Worker};
 use support::{Page as Words, cases, nothing_left};
 
 fn main() -> ExitCode {
@@ -36,28 +36,20 @@ fn schedules() -> [Schedule; 4] {
     ["static", "dynamic", "dynamic=7", "guided"].map(|name| name.parse().unwrap())
 }
 
-fn recorded(workers: usize, schedule: Schedule, engine: Engine) -> Settings<'static> {
-    let (workers, split) = (Some(workers), Some(Split::rows().of(1)));
-    Settings {
-        workers,
-        schedule,
-        engine,
-        split,
-        record: true,
-        retry_policy: RetryPolicy::BodyOverwrites,
-        ..Settings::default()
-    }
+fn recorded(workers: usize, schedule: Schedule, engine: Engine) -> Job<'static> {
+    let job = Job::default().workers(workers).schedule(schedule).runner(engine).split(Split::rows().of(1));
+    job.record(true).body_overwrites()
 }
 
 /// What must hold of every record.
-fn is_consistent<A>(done: &Answers<A>) -> &Record {
+fn is_consistent<A>(done: &Answers<A>) -> Record<'_> {
     let report = done.report();
     let record = report.record().expect("it was recorded");
-    assert_eq!((record.wall, record.lost_marks), (report.wall, 0));
+    assert_eq!(record.lost_marks, 0);
     assert_eq!((record.workers.len(), record.deaths.len()), (report.workers.len(), report.deaths.len()));
-    let mut numbers = vec![0; record.grid.slices()];
+    let mut numbers = vec![0; report.grid.slices()];
     for attempt in &record.attempts {
-        assert!(attempt.begin <= attempt.end && attempt.end <= record.wall, "{attempt:?}");
+        assert!(attempt.begin <= attempt.end && attempt.end <= report.wall, "{attempt:?}");
         numbers[attempt.slice] += 1;
         assert_eq!(attempt.number, numbers[attempt.slice], "{attempt:?}");
         let inside = |span: &parfork::record::Span| attempt.begin <= span.begin && span.end <= attempt.end;
@@ -77,7 +69,7 @@ fn is_consistent<A>(done: &Answers<A>) -> &Record {
             let measured = life.measured.map(|span| [span.begin, span.end]);
             let moments = [Some(life.born), life.began, life.left].into_iter().flatten();
             let moments: Vec<Duration> = moments.chain(measured.into_iter().flatten()).collect();
-            assert!(moments.is_sorted() && moments.iter().all(|&at| at <= record.wall), "{life:?}");
+            assert!(moments.is_sorted() && moments.iter().all(|&at| at <= report.wall), "{life:?}");
             assert!(life.left.is_some() != life.died.is_some() || life.left <= life.died, "{life:?}");
         }
         let mut at = Duration::ZERO;
@@ -85,11 +77,11 @@ fn is_consistent<A>(done: &Answers<A>) -> &Record {
             assert!(piece.begin == at && piece.end > at, "a lane has no gaps: {piece:?}");
             at = piece.end;
         }
-        assert_eq!(at, record.wall);
+        assert_eq!(at, report.wall);
     }
     assert!(record.coordinator.windows(2).all(|two| two[0].end == two[1].begin));
     let waterfall = record.waterfall();
-    assert_eq!(waterfall.total, record.wall * record.workers.len() as u32);
+    assert_eq!(waterfall.total, report.wall * record.workers.len() as u32);
     assert_eq!(waterfall.parts().map(|(_, time)| time).sum::<Duration>(), waterfall.total);
     assert_eq!(record.arrays.len(), report.addresses.len());
     // None of the views fails on it.
@@ -108,12 +100,11 @@ fn every_engine_and_schedule_is_recorded() {
             for retries in [0, 2] {
                 let input = Shared::<u8, _>::zeros(100_000).unwrap();
                 let mut rows = Shared::<u64, _>::zeros((SLICES, 300)).unwrap();
-                let settings = Settings { retries, ..recorded(workers, schedule, engine) };
-                let done =
-                    nothing_left(|| Job::with((&input, &mut rows), settings).run(|w, (_, slice)| fill(w, slice)));
+                let job = recorded(workers, schedule, engine).retries(retries);
+                let done = nothing_left(|| job.lend((&input, &mut rows)).run(|w, (_, slice)| fill(w, slice)));
                 let done = done.unwrap();
                 let record = is_consistent(&done);
-                assert_eq!((record.attempts.len(), record.options.engine), (SLICES, engine));
+                assert_eq!((record.attempts.len(), record.report.engine), (SLICES, engine));
                 assert!(record.attempts.iter().all(|attempt| attempt.done && attempt.number == 1));
                 let [input, output] = &record.arrays[..] else { panic!("{:?}", record.arrays) };
                 assert_eq!((input.dtype, input.output, output.dtype, output.output), ("u8", false, "u64", true));
@@ -137,17 +128,15 @@ fn a_crew_is_recorded_job_by_job() {
         for (coordinator_works, record) in [(false, true), (false, false), (true, true), (false, true), (true, true)] {
             crew.coordinator_works(coordinator_works);
             for schedule in schedules() {
-                let settings =
-                    Settings { record, ..recorded(3 + usize::from(coordinator_works), schedule, Engine::Processes) };
-                let settings = Settings { crew: Some(&mut crew), ..settings };
-                let done = Job::with(&mut rows, settings).run_with((), |w, (), slice| fill(w, slice)).unwrap();
+                let job = recorded(3 + usize::from(coordinator_works), schedule, Engine::Processes).record(record);
+                let done = job.crew(&mut crew).lend(&mut rows).run_with((), |w, (), slice| fill(w, slice)).unwrap();
                 if !record {
                     assert!(done.report().record().is_none());
                     continue;
                 }
                 let record = is_consistent(&done);
                 assert_eq!(record.attempts.len(), SLICES);
-                assert!(record.options.crew);
+                assert!(record.report.crew);
             }
         }
     });
@@ -162,10 +151,10 @@ fn deaths_and_retries_are_recorded() {
     for (workers, schedule) in [1, 2, 5].into_iter().flat_map(|workers| schedules().map(|it| (workers, it))) {
         let begun = Words::new();
         let mut rows = Shared::<u64, _>::zeros((SLICES, 3)).unwrap();
-        let settings = Settings { retries: 2, ..recorded(workers, schedule, Engine::Processes) };
+        let job = recorded(workers, schedule, Engine::Processes).retries(2);
         let deadly = [7, 8, 41];
         let done = nothing_left(|| {
-            Job::with(&mut rows, settings).run(|w, slice| {
+            job.lend(&mut rows).run(|w, slice| {
                 let number = w.region().index();
                 if deadly.contains(&number) && begun[number].fetch_add(1, Ordering::Relaxed) == 0 {
                     kill_me();
@@ -198,18 +187,18 @@ fn deaths_and_retries_are_recorded() {
 fn meetings_are_recorded() {
     for engine in [Engine::Threads, Engine::Processes] {
         let mut cells = Shared::<u64, _>::zeros(3).unwrap();
-        let split = Some(Split::rows().into_pieces(3));
-        let settings = Settings { split, ..recorded(3, Schedule::Static, engine) };
+        let split = Split::rows().into_pieces(3);
+        let job = recorded(3, Schedule::Static, engine).split(split);
         let meet = |w: &Worker<'_>, _: parfork::Slice<'_, u64, ndarray::Ix1>| (0..20).try_for_each(|_| w.barrier());
-        let done = Job::with(&mut cells, settings).run(meet).unwrap();
+        let done = job.lend(&mut cells).run(meet).unwrap();
         let record = is_consistent(&done);
         assert!(record.attempts.iter().all(|attempt| attempt.meetings.len() == 20), "{engine}");
         assert!(!record.waterfall().of(Part::Meetings).is_zero());
         // More than there is room for: counted, and the rest is as it should be.
         let mut cells = Shared::<u64, _>::zeros(3).unwrap();
-        let settings = Settings { split, ..recorded(3, Schedule::Static, engine) };
+        let job = recorded(3, Schedule::Static, engine).split(split);
         let meet = |w: &Worker<'_>, _: parfork::Slice<'_, u64, ndarray::Ix1>| (0..5000).try_for_each(|_| w.barrier());
-        let done = Job::with(&mut cells, settings).run(meet).unwrap();
+        let done = job.lend(&mut cells).run(meet).unwrap();
         let record = done.report().record().unwrap();
         assert!(record.lost_marks >= 3 * 9000, "{}", record.lost_marks);
         let waterfall = record.waterfall();
@@ -219,8 +208,8 @@ fn meetings_are_recorded() {
 
 fn one_slice_alone_is_recorded() {
     let mut rows = Shared::<u64, _>::zeros((SLICES, 3)).unwrap();
-    let settings = Settings { only_slice: Some(17), ..recorded(4, Schedule::DYNAMIC, Engine::Processes) };
-    let done = Job::with(&mut rows, settings).run(fill).unwrap();
+    let job = recorded(4, Schedule::DYNAMIC, Engine::Processes).only_slice(17);
+    let done = job.lend(&mut rows).run(fill).unwrap();
     let record = is_consistent(&done);
     assert_eq!(record.attempts.iter().map(|attempt| attempt.slice).collect::<Vec<_>>(), [17]);
 }
@@ -241,9 +230,9 @@ fn end_of_board() -> usize {
 fn a_mad_worker_spoils_no_more_than_its_record() {
     for lie in [0, 1, 77, u64::MAX] {
         let mut rows = Shared::<u64, _>::zeros((4, 3)).unwrap();
-        let settings = recorded(2, Schedule::Static, Engine::Processes);
+        let job = recorded(2, Schedule::Static, Engine::Processes);
         let done = nothing_left(|| {
-            Job::with(&mut rows, settings).run(|w, slice| {
+            job.lend(&mut rows).run(|w, slice| {
                 if w.region().index() == 3 {
                     let end = end_of_board();
                     for word in (end - 8192..end).step_by(8) {
@@ -267,8 +256,8 @@ fn a_mad_worker_spoils_no_more_than_its_record() {
 fn memory_and_faults_are_those_of_the_worker() {
     const PAGES: usize = 4096;
     let mut rows = Shared::<u64, _>::zeros((2, 3)).unwrap();
-    let settings = Settings { measure_memory: true, ..recorded(2, Schedule::Static, Engine::Processes) };
-    let done = Job::with(&mut rows, settings).run(|w, slice| {
+    let job = recorded(2, Schedule::Static, Engine::Processes).measure_memory(true);
+    let done = job.lend(&mut rows).run(|w, slice| {
         if w.rank() == 1 {
             let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).unwrap().unwrap() as usize;
             let own = Box::leak(vec![0_u8; PAGES * page].into_boxed_slice());
@@ -279,7 +268,7 @@ fn memory_and_faults_are_those_of_the_worker() {
     let done = done.unwrap();
     let record = is_consistent(&done);
     let usage = |rank| record.usage(rank).unwrap();
-    let private = |rank: usize| record.workers[rank].memory.unwrap().private;
+    let private = |rank: usize| record.report.workers[rank].memory.unwrap().private;
     assert!(private(1) > private(0) + (PAGES * 4096 / 2) as u64, "{:?}", record.workers);
     assert!(usage(1).minor_faults > usage(0).minor_faults, "{:?}", record.workers);
     assert!(usage(1).peak_resident > usage(0).peak_resident);
@@ -290,8 +279,8 @@ fn memory_and_faults_are_those_of_the_worker() {
 fn what_is_not_recorded_has_no_record() {
     for engine in Engine::ALL {
         let mut rows = Shared::<u64, _>::zeros((SLICES, 3)).unwrap();
-        let settings = Settings { record: false, ..recorded(2, Schedule::DYNAMIC, engine) };
-        assert!(Job::with(&mut rows, settings).run(fill).unwrap().report().record().is_none());
+        let job = recorded(2, Schedule::DYNAMIC, engine).record(false);
+        assert!(job.lend(&mut rows).run(fill).unwrap().report().record().is_none());
     }
 }
 
@@ -301,20 +290,19 @@ fn jobs_that_fail_are_recorded_too() {
         let mut cells = Shared::<u64, _>::zeros((SLICES, 3)).unwrap();
         let mut told = None;
         let error = nothing_left(|| {
-            let settings = Settings {
-                retries: 2,
-                record: false,
-                on_failure: Some(Box::new(|record| told = Some(record))),
-                ..recorded(3, schedule, Engine::Processes)
-            };
+            let job = recorded(3, schedule, Engine::Processes)
+                .retries(2)
+                .record(false)
+                .on_failure(|report| told = Some(report));
             let body = |w: &Worker<'_>, slice: parfork::Slice<'_, u64, ndarray::Ix2>| match w.region().index() {
                 7 => kill_me(),
                 _ => fill(w, slice),
             };
-            Job::with(&mut cells, settings).run(body).unwrap_err()
+            job.lend(&mut cells).run(body).unwrap_err()
         });
-        let record = told.expect("a record");
-        assert_eq!(record.failure.as_deref(), Some(&*error.to_string()));
+        let report = told.expect("a report");
+        let record = report.record().expect("a record");
+        assert_eq!(report.failure.as_deref(), Some(&*error.to_string()));
         let at = |slice| record.attempts.iter().filter(move |attempt| attempt.slice == slice);
         assert_eq!(
             at(7).map(|attempt| (attempt.number, attempt.done)).collect::<Vec<_>>(),
@@ -332,14 +320,16 @@ fn jobs_that_fail_are_recorded_too() {
     let mut cells = Shared::<u64, _>::zeros((SLICES, 3)).unwrap();
     for engine in [Engine::Serial, Engine::Threads, Engine::Processes] {
         let mut told = None;
-        let job = Job::new(&mut cells).engine(engine).workers(2).on_failure(|record| told = Some(record));
+        let job = Job::new(&mut cells).runner(engine).workers(2).on_failure(|report| told = Some(report));
         job.run(|w, _| if w.region().index() == 30 { Err("no") } else { Ok(()) }).unwrap_err();
-        let record = told.expect("a record");
+        let report = told.expect("a report");
+        let record = report.record().expect("a record");
         assert!(
-            record.failure.is_some_and(|why| why.contains("no")) && record.attempts.iter().any(|it| it.slice == 30)
+            report.failure.as_ref().is_some_and(|why| why.contains("no"))
+                && record.attempts.iter().any(|it| it.slice == 30)
         );
         let mut told = None;
-        let job = Job::new(&mut cells).engine(engine).workers(0).on_failure(|record| told = Some(record));
+        let job = Job::new(&mut cells).runner(engine).workers(0).on_failure(|report| told = Some(report));
         job.run(|_, _| ()).unwrap_err();
         assert!(told.is_none());
     }
@@ -351,15 +341,16 @@ fn a_crew_that_fails_is_recorded_too() {
         let mut cells = Shared::<u64, _>::zeros((SLICES, 3)).unwrap();
         for slice in [3, 50] {
             let mut told = None;
-            let job = Job::new(&mut cells).crew(&mut crew).on_failure(|record| told = Some(record));
+            let job = Job::new(&mut cells).crew(&mut crew).on_failure(|report| told = Some(report));
             let body = |w: &Worker<'_>, slice, _: parfork::Slice<'_, u64, ndarray::Ix2>| {
                 if w.region().index() == slice {
                     kill_me();
                 }
             };
             let error = job.run_with(slice, body).unwrap_err();
-            let record = told.expect("a record");
-            assert_eq!(record.failure, Some(error.to_string()));
+            let report = told.expect("a report");
+            let record = report.record().expect("a record");
+            assert_eq!(report.failure, Some(error.to_string()));
             assert!(record.attempts.iter().any(|attempt| attempt.slice == slice && !attempt.done));
             assert_eq!((record.deaths.len(), record.deaths[0].slice), (1, Some(slice)));
         }

@@ -27,7 +27,7 @@ fn one_slice_is_run_and_no_other_cell_changes() {
         for (workers, schedule) in [(1, Schedule::Static), (4, Schedule::DYNAMIC), (4, Schedule::Guided)] {
             let mut array = Shared::from_array(&ndarray::Array2::from_elem((7, 9), 7_u64)).unwrap();
             let answers = nothing_left(|| {
-                let job = Job::new(&mut array).workers(workers).split(split).schedule(schedule).engine(engine);
+                let job = Job::new(&mut array).workers(workers).split(split).schedule(schedule).runner(engine);
                 job.only_slice(slice).run(|w, mut cells| {
                     cells.fill(1);
                     w.region().index() as u64
@@ -60,7 +60,7 @@ fn an_error_says_how_to_replay_it() {
     for only in [None, Some(5)] {
         for engine in Engine::ALL {
             let mut array = Shared::<u8, _>::zeros(24).unwrap();
-            let mut job = Job::new(&mut array).workers(2).engine(engine);
+            let mut job = Job::new(&mut array).workers(2).runner(engine);
             if let Some(slice) = only {
                 job = job.only_slice(slice);
             }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parfork::{Answers, Cause, Engine, Error, Job, RetryPolicy, Schedule, Settings, Shared, Split, Worker};
+use parfork::{Answers, Cause, Engine, Error, Job, JobSpec, RetryPolicy, Schedule, Shared, Split, Worker};
 use support::{Page, cases, nothing_left};
 
 fn main() -> ExitCode {
@@ -47,12 +47,12 @@ fn run(
 ) -> (Shared<u64, ndarray::Ix2>, parfork::Result<Answers<u64>>) {
     let begun = Page::new();
     let mut rows = Shared::<u64, _>::zeros((SLICES, 3)).unwrap();
-    let settings = Settings {
+    let spec = JobSpec {
         workers: Some(workers),
         schedule,
         retries,
         retry_policy: RetryPolicy::BodyOverwrites,
-        ..Settings::default()
+        ..JobSpec::default()
     };
     let body = |w: &Worker<'_>, mut slice: parfork::Slice<'_, u64, ndarray::Ix2>| {
         let number = w.region().index();
@@ -61,7 +61,7 @@ fn run(
         slice.fill(number as u64 + 1);
         number as u64 * 10
     };
-    let done = nothing_left(|| Job::with(&mut rows, settings).split(Split::rows().of(1)).run(body));
+    let done = nothing_left(|| Job::with(&mut rows, spec).split(Split::rows().of(1)).run(body));
     (rows, done)
 }
 
@@ -242,7 +242,7 @@ fn every_replacement_that_dies_is_heard_of() {
 fn threads_do_not_survive_a_panic() {
     for engine in [Engine::Serial, Engine::Threads] {
         let mut rows = Shared::<u64, _>::zeros(SLICES).unwrap();
-        let job = Job::new(&mut rows).workers(2).retries(3).engine(engine);
+        let job = Job::new(&mut rows).workers(2).retries(3).runner(engine);
         let run = nothing_left(|| job.run(|w, _| assert!(w.region().index() != 3, "on a thread")));
         assert!(matches!(run, Err(Error::WorkerDied(_))), "{run:?}");
     }

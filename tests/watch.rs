@@ -68,7 +68,7 @@ fn threads_and_serial_jobs_are_seen() {
     for engine in [Engine::Threads, Engine::Serial] {
         let mut cells = Shared::<u64, _>::zeros(8).unwrap();
         let seen = Mutex::new(Vec::new());
-        let job = Job::new(&mut cells).workers(2).engine(engine);
+        let job = Job::new(&mut cells).workers(2).runner(engine);
         job.run(|w, _| {
             let jobs = jobs_of(std::process::id());
             assert_eq!(jobs.len(), 1);

@@ -44,7 +44,7 @@ const GIVEN_UP: &[(&str, &str)] = &[
     ("Tender", "BodyFn"),
     ("Toll", "RetryTracker"),
     ("Trouble", "SegmentErrorKind"),
-    ("Upbringing", "WorkerConfig"),
+    ("Upbringing", "JobSpec"),
     ("Vigil", "Watchdog"),
     ("Ward", "ForeignProcess"),
     ("Wire", "ShmSafe"),
@@ -73,7 +73,7 @@ const GIVEN_UP: &[(&str, &str)] = &[
     ("touch_cost", "page_fault_cost"),
     ("undo_copies", "restore_outputs"),
     ("unfilled", "empty"),
-    ("upbringing", "worker_config"),
+    ("upbringing", "spec"),
 ];
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytemuck::Pod;
 use ndarray::{Array2, Dimension, Ix2, Ix3};
-use parfork::{CancelToken, Engine, Memory, Report, Settings, Shared, cpus};
+use parfork::{CancelToken, Engine, Hooks, Job, JobSpec, Memory, Report, Shared, cpus};
 use parfork_workers::filter::{self, Border, Filter, Sample};
 use parfork_workers::mandelbrot::{self, View};
 use parfork_workers::matmul;
@@ -20,7 +20,11 @@ use crate::output;
 /// Runs three jobs, each serially, on threads and in processes, and tells of each.
 pub fn run(args: Demo) -> Result<(), Failure> {
     let workers = args.workers.unwrap_or_else(|| cpus().max(2));
-    let given = args.picture.as_deref().map(|path| picture::read_with(Settings::default(), path)).transpose()?;
+    let given = args
+        .picture
+        .as_deref()
+        .map(|path| picture::read_with(&JobSpec::default(), Hooks::default(), path))
+        .transpose()?;
     fs::create_dir_all(&args.output).map_err(|error| {
         Failure::job(format!("the folder {} cannot be made ({error}). Give another with -o.", args.output.display()))
     })?;
@@ -46,9 +50,9 @@ impl Stage {
     fn rendering(&self) -> Result<Picture, Failure> {
         let view = View::new((-0.6, 0.35), 1.6, (1800, 1200), 1500).map_err(Failure::job)?;
         let (height, width) = view.shape();
-        let result = self.three_ways("1. Mandelbrot set, 1800x1200: uneven work", &["picture"], |settings| {
+        let result = self.three_ways("1. Mandelbrot set, 1800x1200: uneven work", &["picture"], |job| {
             let mut result = Shared::<u8, Ix3>::zeros((height, width, 3))?;
-            let done = mandelbrot::run(settings(), &view, &mut result)?;
+            let done = mandelbrot::run(job(), &view, &mut result)?;
             Ok((result, vec![done.report().clone()]))
         })?;
         let rendering = Picture::U8(result);
@@ -72,11 +76,11 @@ impl Stage {
             picture.shape()[1],
             picture.shape()[0]
         );
-        self.three_ways(&title, &["source", "result"], |settings| {
+        self.three_ways(&title, &["source", "result"], |job| {
             let runs = filter::Run::split(&filters);
             let shape = runs.iter().try_fold(picture.view().dim().into(), |shape, run| run.output_shape(shape));
             let mut result = Shared::zeros(shape.map_err(|error| parfork::Error::Shape(error.to_string()))?)?;
-            let reports = filter::chain(&mut |_| settings(), &runs, Border::default(), picture, &mut result)?;
+            let reports = filter::chain(&mut |_| job(), &runs, Border::default(), picture, &mut result)?;
             Ok((result, reports))
         })
     }
@@ -89,12 +93,17 @@ impl Stage {
             Shared::<f32, Ix2>::from_array(&Array2::from_shape_fn((N, N), cell))
         };
         let (a, b) = (matrix(1)?, matrix(2)?);
-        self.three_ways(&format!("3. matrix product, {N}x{N} f32"), &["A", "B", "C"], |settings| {
+        self.three_ways(&format!("3. matrix product, {N}x{N} f32"), &["A", "B", "C"], |job| {
             let mut c = Shared::<f32, Ix2>::zeros((N, N))?;
-            let done = matmul::run(settings(), &a, &b, &mut c)?;
+            let done = matmul::run(job(), &a, &b, &mut c)?;
             Ok((c, vec![done.report().clone()]))
         })?;
         Ok(())
+    }
+
+    /// A job that ends when the demonstration is to.
+    fn job(&self) -> Job<'static> {
+        Job::default().workers(self.workers).hooks(Hooks { cancel_token: self.stop, ..Hooks::default() })
     }
 
     /// Runs an act with each engine, and tells times, who did what, memory and addresses.
@@ -102,24 +111,14 @@ impl Stage {
         &self,
         title: &str,
         arrays: &[&str],
-        act: impl Fn(&dyn Fn() -> Settings<'static>) -> parfork::Result<Run<T, D>>,
+        act: impl Fn(&dyn Fn() -> Job<'static>) -> parfork::Result<Run<T, D>>,
     ) -> Result<Shared<T, D>, Failure> {
         let mut runs = Vec::new();
         for engine in Engine::ALL {
-            runs.push(act(&|| Settings {
-                workers: Some(self.workers),
-                engine,
-                cancel_token: self.stop,
-                ..Settings::default()
-            })?);
+            runs.push(act(&|| self.job().runner(engine))?);
         }
         // Once more in processes, to look at memory: that takes time which is not the job's.
-        let seen = act(&|| Settings {
-            workers: Some(self.workers),
-            measure_memory: true,
-            cancel_token: self.stop,
-            ..Settings::default()
-        })?;
+        let seen = act(&|| self.job().measure_memory(true))?;
         let serial = &runs[0];
         let mut text = format!("\n{title}\n\n   engine         time  speed-up  same bits as serial\n");
         for (engine, run) in Engine::ALL.iter().zip(&runs) {
@@ -161,7 +160,8 @@ fn same_bits<T: Pod, D: Dimension>(one: &Shared<T, D>, other: &Shared<T, D>) -> 
 /// Who did what in processes, how much memory each had, and where it had the arrays.
 fn tell_workers(text: &mut String, report: &Report, arrays: &[&str]) {
     let slices = report.grid.slices();
-    let _ = writeln!(text, "\n   processes: {slices} slices by {}, schedule {}", report.split, report.schedule);
+    let (split, schedule) = (report.spec.split.unwrap_or_default(), report.spec.schedule);
+    let _ = writeln!(text, "\n   processes: {slices} slices by {split}, schedule {schedule}");
     let _ = writeln!(text, "   worker       busy    private     shared  slices");
     for (rank, worker) in report.workers.iter().enumerate() {
         let Memory { private, shared, .. } = worker.memory.unwrap_or_default();

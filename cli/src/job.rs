@@ -1,9 +1,9 @@
-//! A job as meant: the common flags turned into the library's settings, and the report.
+//! A job as meant: the common flags turned into the library's job, and the report.
 
 use std::time::Duration;
 
 use parfork::record::Record;
-use parfork::{CancelToken, Engine, Report, Settings};
+use parfork::{CancelToken, Engine, Hooks, Job, JobSpec, Report};
 use parfork_workers::simd::Level;
 use serde_json::{Map, Value, json};
 
@@ -13,44 +13,41 @@ use crate::output;
 use crate::views::{self, Views};
 
 impl Common {
-    /// The settings of one job, which says on a terminal how far it is.
-    pub fn settings(&self, what: &str, views: &Views) -> Settings<'static> {
-        Settings {
+    /// One job, which says on a terminal how far it is.
+    pub fn job(&self, what: &str, views: &Views) -> Job<'static> {
+        Job::from(JobSpec {
             name: Some(what.to_owned()),
             workers: self.workers,
             split: self.split,
             schedule: self.schedule,
-            engine: self.engine,
             retries: self.retries,
             deadline: self.deadline,
             slice_deadline: self.slice_deadline,
             memory_limit: self.mem_limit,
             guard: self.guard,
-            sandbox: self.sandbox.map(Confinement::sandbox),
             record: self.is_recorded(),
-            on_failure: views.of_failure(what),
             // It takes its time, which who reads only the summary would not be told.
             measure_memory: self.report.is_some() || self.json,
-            cancel_token: CancelToken::at_signals().ok(),
             threads_per_worker: Some(self.threads_per_worker),
             pin: self.pin,
             only_slice: self.only_slice,
+            ..JobSpec::default()
+        })
+        .runner(self.engine)
+        .hooks(Hooks {
+            cancel_token: CancelToken::at_signals().ok(),
             // One slice of many would never fill the bar.
             progress: output::progress_bar(what, self.quiet || self.only_slice.is_some()),
-            ..Settings::default()
-        }
+            on_failure: views.of_failure(what),
+            sandbox: self.sandbox.map(Confinement::sandbox),
+        })
     }
 
-    /// The settings of the run that `--verify` compares with.
-    pub fn serially(&self) -> Settings<'static> {
-        let stop = CancelToken::at_signals().ok();
-        Settings {
-            split: self.split,
-            engine: Engine::Serial,
-            only_slice: self.only_slice,
-            cancel_token: stop,
-            ..Settings::default()
-        }
+    /// The run that `--verify` compares with.
+    pub fn serially(&self) -> Job<'static> {
+        Job::from(JobSpec { split: self.split, only_slice: self.only_slice, ..JobSpec::default() })
+            .runner(Engine::Serial)
+            .hooks(Hooks { cancel_token: CancelToken::at_signals().ok(), ..Hooks::default() })
     }
 }
 
@@ -142,7 +139,7 @@ impl Summary {
 }
 
 /// The library writes JSON as text; here it becomes part of a larger one.
-fn record_json(record: &Record) -> Value {
+fn record_json(record: Record<'_>) -> Value {
     serde_json::from_str(&record.json()).expect("the library writes JSON")
 }
 
@@ -156,8 +153,8 @@ fn job_json(report: &Report) -> Value {
     json!({
         "engine": report.engine.to_string(),
         "shape": report.grid.shape(),
-        "split": report.split.to_string(),
-        "schedule": report.schedule.to_string(),
+        "split": report.spec.split.unwrap_or_default().to_string(),
+        "schedule": report.spec.schedule.to_string(),
         "slices": report.grid.slices(),
         "wall_seconds": report.wall.as_secs_f64(),
         "workers": workers,

@@ -65,9 +65,10 @@ impl Views {
     pub fn of_failure(&self, name: &str) -> Option<OnFailure<'static>> {
         let (command, name, files) = (self.command, name.to_owned(), Rc::clone(&self.files));
         let asked = files.borrow().report.is_some() || files.borrow().trace.is_some();
-        let write = move |record: Record| {
-            let page = page(command, &name).job(&name, &record);
-            if let Err(failure) = files.borrow_mut().write(&page, &[(name.clone(), &record)]) {
+        let write = move |report: Report| {
+            let Some(record) = report.record() else { return };
+            let page = page(command, &name).job(&name, record);
+            if let Err(failure) = files.borrow_mut().write(&page, &[(name.clone(), record)]) {
                 let _ = failure.tell();
             }
         };
@@ -76,13 +77,13 @@ impl Views {
 
     /// Writes the files: of what was run, of the jobs by their names, and of the one that coded the output.
     pub fn write(self, line: &str, jobs: &[(String, &Report)], filing: Option<&Report>) -> Result<(), Failure> {
-        let mut records: Vec<(String, &Record)> =
+        let mut records: Vec<(String, Record<'_>)> =
             jobs.iter().filter_map(|(name, report)| Some((name.clone(), report.record()?))).collect();
         let results = records.len();
         records.extend(filing.and_then(Report::record).map(|record| ("writing the file".to_owned(), record)));
         let mut page = page(self.command, line);
         for (number, (name, record)) in records.iter().enumerate() {
-            page = page.job(name, record);
+            page = page.job(name, *record);
             let picture = self.picture.get().filter(|png| number + 1 == results && !png.is_empty());
             if let Some(picture) = picture {
                 page = page.picture(picture.clone());
@@ -93,7 +94,7 @@ impl Views {
 }
 
 impl Files {
-    fn write(&mut self, page: &Page<'_>, records: &[(String, &Record)]) -> Result<(), Failure> {
+    fn write(&mut self, page: &Page<'_>, records: &[(String, Record<'_>)]) -> Result<(), Failure> {
         if let Some(target_file) = self.report.take() {
             write(target_file, &page.html())?;
         }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use parfork::slices::Grid;
-use parfork::{RetryPolicy, Schedule, Settings, Split};
+use parfork::{Job, JobSpec, RetryPolicy, Schedule, Split};
 
 use crate::chance::{Chance, mix};
 use crate::deed::Deed;
@@ -236,9 +236,9 @@ impl Plan {
         Self { salt: if job == 0 { self.salt } else { mix(self.salt ^ mix(job)) }, ..self.clone() }
     }
 
-    /// The job's settings.
-    pub(crate) fn settings<'p>(&self) -> Settings<'p> {
-        Settings {
+    /// The job, with nothing lent.
+    pub(crate) fn job<'p>(&self) -> Job<'p> {
+        Job::from(JobSpec {
             workers: Some(self.workers),
             split: Some(self.split),
             schedule: self.schedule,
@@ -248,16 +248,16 @@ impl Plan {
                 Body::Adds => RetryPolicy::Forbid,
                 Body::AddsAgain => RetryPolicy::RestoreOutputs,
             },
-            engine: match self.engine {
-                Engine::Serial => parfork::Engine::Serial,
-                Engine::Threads => parfork::Engine::Threads,
-                Engine::Processes | Engine::Crew(_) | Engine::Programs => parfork::Engine::Processes,
-            },
             deadline: self.deadline,
             slice_deadline: self.slice_deadline,
             guard: self.guard,
-            ..Settings::default()
-        }
+            ..JobSpec::default()
+        })
+        .runner(match self.engine {
+            Engine::Serial => parfork::Engine::Serial,
+            Engine::Threads => parfork::Engine::Threads,
+            Engine::Processes | Engine::Crew(_) | Engine::Programs => parfork::Engine::Processes,
+        })
     }
 
     /// Whether the job goes on when this befalls a worker, with another one in its place.

@@ -35,7 +35,7 @@ pub(crate) fn job<T: Cell>(plan: &Plan, words: &Words, arrays: Vec<Array>) -> Ve
     let me = std::env::current_exe().expect("this program's file");
     let program = Program::new(me).env(PAGE, format!("/proc/{}/fd/0", std::process::id()));
     let (grid, began) = (plan.grid(), now());
-    let done = exec::run(plan.settings(), &program, arrays);
+    let done = exec::run(plan.job(), &program, arrays);
     let case = Case { plan, grid: &grid, words, began, ended: now(), lied: plan.lied(words) > 0 };
     match done {
         Ok((gathered, arrays)) => {

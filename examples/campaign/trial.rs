@@ -9,7 +9,7 @@ use bytemuck::Pod;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use nix::sys::signal::{SigSet, Signal};
 use parfork::slices::Region;
-use parfork::{Answers, CancelToken, Crew, Job, Shared, Slice, Worker};
+use parfork::{Answers, CancelToken, Crew, Shared, Slice, Worker};
 
 use crate::body::{Cell, Context, answer, befall, earlier, given, value};
 use crate::judge::{Case, Verdict};
@@ -216,22 +216,20 @@ where
 {
     let mut told = 0;
     let honest = !plan.faults.iter().any(|fault| fault.deed.lies());
-    let mut settings = plan.settings();
+    let mut job = plan.job();
     if plan.progress {
-        settings.progress = Some(Box::new(|done, of| {
+        job = job.progress(|done, of| {
             assert!(done <= of && (told <= done || !honest), "progress goes on: {told}, {done} of {of}");
             told = done;
-        }));
+        });
     }
     if plan.graceful {
-        settings.cancel_token = Some(CancelToken::at_signals().expect("handlers"));
+        job = job.cancel_token(CancelToken::at_signals().expect("handlers"));
     }
-    if crew.is_none() {
-        let job = Job::with((input, output), settings);
-        return job.run(|w, (input, slice)| labour::<T, N>(plan, words, w, input, slice));
-    }
-    settings.crew = crew;
-    Job::with((input, output), settings).run_with(plan.salt, |w, salt, (input, slice)| {
+    let Some(crew) = crew else {
+        return job.lend((input, output)).run(|w, (input, slice)| labour::<T, N>(plan, words, w, input, slice));
+    };
+    job.crew(crew).lend((input, output)).run_with(plan.salt, |w, salt, (input, slice)| {
         let (plan, words) = TOLD.get().expect("told before the crew was started");
         labour::<T, N>(&Plan { salt, ..plan.clone() }, words, w, input, slice)
     })

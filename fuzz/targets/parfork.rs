@@ -10,7 +10,6 @@ use crate::engine::Engine;
 use crate::engines;
 use crate::exec::{Manifest, line};
 use crate::formats::{InputFile, npy};
-use crate::record::Record;
 use crate::shared::Order;
 use crate::shared::named::header::{Header, Owner, resum};
 use crate::slices::{Schedule, Split};
@@ -187,7 +186,8 @@ fn event_logs(bytes: &[u8]) {
         for slot in page.slots() {
             let _ = (slot.exit_message(), slot.at(5), slot.exit(), slot.since(), slot.memory(), slot.fault.of(11));
         }
-        let record = Record::of_any(page);
+        let report = crate::record::of_any(page);
+        let record = report.record().unwrap_or_else(|| unreachable!("it has a trace"));
         assert!(record.timelines().len() + record.json().len() + record.summary(80).len() > 0);
     });
 }

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use super::job_context::JobContext;
 use crate::error::{ArrayName, Cause, CellOwner, Fault, FaultLocation};
 use crate::lend::Loan;
-use crate::sandbox::Confinement;
 use crate::slices::Extent;
 use crate::sync::SliceState;
 use crate::sys::fault_handler::Seen;
@@ -31,10 +30,10 @@ impl JobContext<'_> {
         if signal == libc::SIGKILL {
             return oom::killed().map_or(exit, |Shortage { limit }| Cause::OutOfMemory { limit });
         }
-        if signal == libc::SIGSYS && self.sandbox.is_some_and(Confinement::confines_workers) {
+        if signal == libc::SIGSYS && self.is_confined() {
             return Cause::Forbidden { call: None };
         }
-        if let (libc::SIGABRT, Some(limit)) = (signal, self.memory_limit) {
+        if let (libc::SIGABRT, Some(limit)) = (signal, self.spec.memory_limit) {
             return Cause::AbortedWithin { limit };
         }
         match self.page.slots()[rank].fault.of(signal) {

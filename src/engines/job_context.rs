@@ -7,50 +7,30 @@ use super::ledger::Ledger;
 use super::worker_memory::OutputProtection;
 use crate::cancel::CancelToken;
 use crate::error::{BodyFailure, Cause, Death, Error, SliceName};
+use crate::hooks::Progress;
 use crate::lend::Loan;
 use crate::process::cause_of;
 use crate::sandbox::Confinement;
 use crate::slices::Grid;
+use crate::spec::JobSpec;
 use crate::sync::{ControlPage, Dealer, ExitMessage, SpinPolicy};
 use crate::sys::sandbox;
 
 /// What all workers of a job share.
 pub(crate) struct JobContext<'w> {
+    /// What is set, with the number of workers and the split decided; in a crew's workers what they need of it.
+    pub(crate) spec: &'w JobSpec,
     pub(crate) loans: &'w [Loan<'w>],
     pub(crate) grid: &'w Grid,
     pub(crate) page: &'w ControlPage,
     pub(crate) dealer: Dealer,
     pub(crate) spin_policy: SpinPolicy,
-    /// Whether there is a deadline for slices.
-    pub(crate) timed: bool,
-    /// Whether each worker reads its own memory before it ends.
-    pub(crate) measure_memory: bool,
-    /// How often a slice is tried again after a worker died on it.
-    pub(crate) retries: u32,
     /// How outputs are looked after.
     pub(crate) protection: &'w OutputProtection,
-    /// Bytes of memory of its own that a worker process may add.
-    pub(crate) memory_limit: Option<u64>,
     /// What a worker process is confined to when it has attached what was lent.
     pub(crate) sandbox: Option<&'w Confinement>,
     /// A request to stop that a worker on a thread looks at between slices. A process is ended by the coordinator.
     pub(crate) stop: Option<&'w CancelToken>,
-    /// Whether workers that meet go on doing so when one has died.
-    pub(crate) continue_after_death: bool,
-    pub(crate) worker_config: WorkerConfig,
-    /// The one slice to be run, if not all.
-    pub(crate) only: Option<usize>,
-}
-
-/// What is done for worker processes at birth.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct WorkerConfig {
-    /// To how many threads libraries are held in each; 0 leaves them alone.
-    pub(crate) threads: usize,
-    /// Whether each is bound to a CPU.
-    pub(crate) pin: bool,
-    /// Whether each is confined to a sandbox before it works.
-    pub(crate) confined: bool,
 }
 
 /// Slices to be dealt: all of a job, or those that are left after workers have died.
@@ -75,15 +55,11 @@ impl Round {
     }
 }
 
-/// Called in the coordinator with the number of slices done and of all.
-pub type Progress<'p> = Box<dyn FnMut(usize, usize) + 'p>;
-
 /// What only the coordinator has.
 pub(crate) struct Supervision<'o> {
-    /// How long the job may take, and until when that is.
-    pub(crate) deadline: Option<(Duration, Option<Instant>)>,
-    /// How long one slice may take.
-    pub(crate) slice_deadline: Option<Duration>,
+    pub(crate) spec: &'o JobSpec,
+    /// Until when the job may take, if it has a deadline that ever comes.
+    pub(crate) until: Option<Instant>,
     pub(crate) stop: Option<&'o CancelToken>,
     /// Told now and then how many slices are done, of how many.
     pub(crate) progress: Option<Progress<'o>>,
@@ -108,14 +84,14 @@ impl<'o> Supervision<'o> {
 
     /// Asks that.
     pub(crate) fn late(&self) -> impl Fn() -> bool + Sync + use<'o> {
-        let (until, stop) = (self.deadline.and_then(|(_, until)| until), self.stop);
+        let (until, stop) = (self.until, self.stop);
         move || until.is_some_and(|until| until <= Instant::now()) || stop.is_some_and(CancelToken::is_cancelled)
     }
 
     /// The error of a job that was to end when so many of its slices were done.
     pub(crate) fn ended(&self, done: usize, slices: usize) -> Error {
-        match (self.stop.filter(|stop| stop.is_cancelled()), self.deadline) {
-            (None, Some((deadline, _))) => Error::Deadline { deadline, done, slices },
+        match (self.stop.filter(|stop| stop.is_cancelled()), self.spec.deadline) {
+            (None, Some(deadline)) => Error::Deadline { deadline, done, slices },
             (stop, _) => Error::Stopped { signal: stop.and_then(CancelToken::signal), done, slices },
         }
     }
@@ -133,7 +109,7 @@ impl<'o> Supervision<'o> {
     /// When to look up from waiting, if nothing happens: at the deadline, to tell progress, or at `other`.
     pub(crate) fn next_look(&self, other: Option<Instant>) -> Option<Instant> {
         let tick = self.progress.is_some().then(|| Instant::now() + Self::TICK);
-        [self.deadline.and_then(|(_, until)| until), tick, other].into_iter().flatten().min()
+        [self.until, tick, other].into_iter().flatten().min()
     }
 }
 
@@ -141,9 +117,9 @@ impl JobContext<'_> {
     /// The first round: all slices. Only processes can `survive` the death of a worker. Where workers may meet nothing is
     /// tried again, for those who did cannot meet again; but they can go on without the dead, if that is wanted.
     pub(crate) fn first_round(&self, survive: bool) -> Round {
-        let goes_on = survive && if self.in_step() { self.continue_after_death } else { self.retries > 0 };
+        let goes_on = survive && if self.in_step() { self.spec.continue_after_death } else { self.spec.retries > 0 };
         let processes = self.dealer.workers;
-        let slices = self.only.map(|slice| vec![slice]);
+        let slices = self.spec.only_slice.map(|slice| vec![slice]);
         Round { dealer: self.dealer, slices, first: true, number: 0, goes_on, processes }
     }
 
@@ -152,6 +128,16 @@ impl JobContext<'_> {
         let workers = self.dealer.workers.min(slices.len());
         let dealer = Dealer { slices: slices.len(), workers, ..self.dealer };
         Round { dealer, slices: Some(slices), first: false, number, goes_on: true, processes: workers }
+    }
+
+    /// Whether there is a deadline for slices.
+    pub(super) fn is_timed(&self) -> bool {
+        self.spec.slice_deadline.is_some()
+    }
+
+    /// Whether each worker process is confined to a sandbox before it works.
+    pub(super) fn is_confined(&self) -> bool {
+        self.sandbox.is_some_and(Confinement::confines_workers)
     }
 
     /// Whether every worker has exactly one slice, fixed beforehand.

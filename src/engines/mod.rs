@@ -20,8 +20,7 @@ mod worker_main;
 mod worker_memory;
 
 pub(crate) use crew::{BodyFn, CrewJob, WorkerPool};
-pub use job_context::Progress;
-pub(crate) use job_context::{JobContext, Supervision, WorkerConfig};
+pub(crate) use job_context::{JobContext, Supervision};
 pub(crate) use ledger::Ledger;
 pub(crate) use processes::{run_alone, run_in_threaded_process};
 pub(crate) use run_slices::{Body, Programs, RunSlices};

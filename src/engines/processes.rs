@@ -92,7 +92,7 @@ fn rounds(
     source: &mut dyn WorkerSource,
 ) -> Result<Vec<Death>> {
     oom::count(Instant::now());
-    let (mut round, mut retry_tracker) = (context.first_round(true), RetryTracker::new(context.retries));
+    let (mut round, mut retry_tracker) = (context.first_round(true), RetryTracker::new(context.spec.retries));
     let mut fewest = context.dealer.slices;
     for number in 1.. {
         context.page.note_own(Event::Prepares);
@@ -297,7 +297,7 @@ unsafe fn fork_workers(
     child::flush_buffers();
     let mut worker_set = WorkerSet::new(context.page);
     // SAFETY: this process has one thread, or the caller vouches for what the others do to what all have.
-    let ways = unsafe { PreFork::of(context.worker_config) };
+    let ways = unsafe { PreFork::of(context.spec, context.is_confined()) };
     for rank in 0..workers {
         // With gigabytes of its own in this process each fork takes a tenth of a second.
         if late() {
@@ -318,12 +318,12 @@ unsafe fn fork_workers(
 #[allow(unsafe_code)]
 unsafe fn open_fork_server(context: &JobContext<'_>, runner: &dyn RunSlices) -> io::Result<ForkServer> {
     // SAFETY: passed on to the caller.
-    let ways = unsafe { PreFork::of(context.worker_config) };
+    let ways = unsafe { PreFork::of(context.spec, context.is_confined()) };
     let mut number = 0;
     let bear = |worker_set: &mut WorkerSet, held: SpawnOrder<'_>| {
         number += 1;
         let mut slices = context.page.free();
-        slices.retain(|&slice| context.only.is_none_or(|only| only == slice));
+        slices.retain(|&slice| context.spec.only_slice.is_none_or(|only| only == slice));
         let round = context.later_round(number, slices);
         for (rank, slot) in context.page.slots().iter().enumerate().take(round.dealer.workers) {
             let life = || {

@@ -104,7 +104,7 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
         // SAFETY: the caller vouches for the seats. Each slice is dealt once a round, slices are disjoint, and all workers
         // of the round before are gone: this is the only part of it.
         let part = unsafe { L::part(&mut worker_memory.seats().iter(), &region) };
-        let (in_step, spin_policy, timed) = (context.in_step(), context.spin_policy, context.timed);
+        let (in_step, spin_policy, timed) = (context.in_step(), context.spin_policy, context.is_timed());
         let sleep = worker_memory.sleep();
         let born = fork_stamp::current();
         let worker = Worker { rank, region, page: context.page, in_step, spin_policy, timed, sleep, born };
@@ -194,7 +194,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
         page.head().meeting.0.leave(rank);
         let more = self.programs.map_or_else(Memory::default, Programs::dismiss);
         notes.measures();
-        if context.measure_memory {
+        if context.spec.measure_memory {
             page.slots()[rank].note_memory(worker_memory.memory().and(&more));
         }
         notes.measured();

@@ -34,7 +34,7 @@ pub(super) fn supervise(
     supervision.ledger.begin_round(round_key, round.dealer.workers);
     let mut turnout = Arrivals { page: context.page, round_key, workers: round.processes, next: 0 };
     let (mut deaths, mut tries, mut bell) = (Vec::new(), 0, None);
-    let mut watchdog = Watchdog::new(supervision.slice_deadline);
+    let mut watchdog = Watchdog::new(supervision.spec.slice_deadline);
     let is_leased = context.loans.iter().any(|loan| loan.lease.is_some());
     let mut stall_detector = StallDetector::new();
     let mut reports = Receiver::default();
@@ -162,7 +162,7 @@ impl<'a, 'o> AtBarrier<'a, 'o> {
         supervision: &'a mut Supervision<'o>,
         processes: usize,
     ) -> Self {
-        let (watchdog, stall_detector) = (Watchdog::new(supervision.slice_deadline), StallDetector::new());
+        let (watchdog, stall_detector) = (Watchdog::new(supervision.spec.slice_deadline), StallDetector::new());
         Self { context, worker_set, supervision, processes, watchdog, stall_detector, panic: None }
     }
 

@@ -3,11 +3,11 @@
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
-use super::job_context::{JobContext, Round, WorkerConfig};
+use super::job_context::{JobContext, Round};
 use super::run_slices::{RunSlices, Stopped, note_panic};
 use super::worker_memory::WorkerMemory;
 use crate::error::{Error, Result};
-use crate::sandbox::Confinement;
+use crate::spec::JobSpec;
 use crate::sync::{Event, ExitMessage, WorkerSlot};
 use crate::sys::memory::Access;
 use crate::sys::pools::Pools;
@@ -29,14 +29,13 @@ impl PreFork {
     /// # Safety
     /// As for [`Pools::of`].
     #[allow(unsafe_code)]
-    pub(super) unsafe fn of(worker_config: WorkerConfig) -> Self {
+    pub(super) unsafe fn of(spec: &JobSpec, confined: bool) -> Self {
         // Whose words would be looked up in files.
-        let backtraces =
-            !worker_config.confined && std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
+        let backtraces = !confined && std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
         // SAFETY: passed on to the caller.
-        let pools = unsafe { Pools::of(worker_config.threads) };
+        let pools = unsafe { Pools::of(spec.threads_per_worker.unwrap_or(1)) };
         // Where the system does not tell which CPUs there are, it does not take them away either.
-        let cpus = if worker_config.pin { cpu::spread().unwrap_or_default() } else { Vec::new() };
+        let cpus = if spec.pin { cpu::spread().unwrap_or_default() } else { Vec::new() };
         let alone = proc::threads().is_ok_and(|threads| threads == 1);
         Self { pools, cpus, backtraces, alone }
     }
@@ -109,16 +108,16 @@ fn prepare<'w>(context: &JobContext<'w>, rank: usize) -> Result<WorkerMemory<'w>
         };
         attached.map(Rc::new)
     })?;
-    if let Some(limit) = context.memory_limit {
+    if let Some(limit) = context.spec.memory_limit {
         let private = limit.saturating_add(context.protection.private_bytes(context.loans) as u64);
         limits::limit_private_memory(Some(private)).map_err(Error::system("limit a worker's memory"))?;
-        if context.sandbox.is_some_and(Confinement::confines_workers) {
+        if context.is_confined() {
             limits::limit_addresses(private).map_err(Error::system("limit a worker's addresses"))?;
         }
     }
     if let Some(sandbox) = context.sandbox {
         let mut keep = context.protection.descriptors(context.loans);
-        if context.measure_memory {
+        if context.spec.measure_memory {
             keep.push(worker_memory.open_gauge().map_err(Error::system("open /proc/self/smaps_rollup"))?);
         }
         sandbox.enter(rank, keep)?;

@@ -84,11 +84,6 @@ impl OutputProtection {
         self.outputs.iter().filter_map(|output| output.undo.as_deref())
     }
 
-    /// Whether there is a guard.
-    pub(super) fn guards(&self) -> bool {
-        self.outputs.iter().any(|output| output.guard.is_some())
-    }
-
     /// What of the outputs is published through: their descriptors.
     pub(super) fn descriptors(&self, loans: &[Loan<'_>]) -> Vec<RawFd> {
         let outputs = loans.iter().filter(|loan| loan.access == Access::Write).zip(&self.outputs);

@@ -15,7 +15,7 @@ use ndarray::{ArrayView, ArrayViewMut, Dimension};
 use super::dtype::Dtype;
 use super::line::{self, Cells};
 use super::manifest::{Entry, Manifest};
-use crate::error::{Error, Result};
+use crate::error::{Error, ExecError, Result};
 use crate::formats::npy::Element;
 use crate::lend::narrow;
 use crate::shared::raw_view;
@@ -84,22 +84,13 @@ impl ProgramWorker {
     /// # Errors
     /// If this program was not started by `parfork exec`, or by one of another version, or with `--each`; the second time.
     pub fn join() -> Result<Self> {
-        let fd = std::env::var("PARFORK_MANIFEST_FD").map_err(|_| {
-            let what = "this program is a worker and was started by itself. Run it with `parfork exec --in FILE --out FILE -- PROGRAM`.";
-            Error::Exec(what.to_owned())
-        })?;
+        let fd = std::env::var("PARFORK_MANIFEST_FD").map_err(|_| ExecError::StartedAlone)?;
         let refused = |doing| Error::system(doing);
         let text = std::fs::read(format!("/proc/self/fd/{fd}")).map_err(refused("read the manifest"))?;
-        let manifest = Manifest::parse(&text).map_err(|why| {
-            Error::Exec(format!(
-                "the manifest cannot be understood: {why}. Use the parfork that this program was built with."
-            ))
-        })?;
-        let grid = manifest.grid().filter(|_| !manifest.each).ok_or_else(|| {
-            Error::Exec("this program takes orders, and was started for a single slice. Leave --each out.".to_owned())
-        })?;
+        let manifest = Manifest::parse(&text).map_err(|why| ExecError::Manifest { why: why.to_string() })?;
+        let grid = manifest.grid().filter(|_| !manifest.each).ok_or(ExecError::SingleSlice)?;
         if JOINED.swap(true, Ordering::Relaxed) {
-            return Err(Error::Exec("this program is a worker already. Use the ProgramWorker that it has.".to_owned()));
+            return Err(ExecError::JoinedTwice.into());
         }
         let (orders, answers) = take_over().map_err(refused("take over standard input and output"))?;
         let (orders, by) = (BufReader::new(orders), fork_stamp::current());
@@ -137,7 +128,7 @@ impl ProgramWorker {
     pub fn output<T: Element, D: Dimension>(&mut self, name: &str) -> Result<Output<T, D>> {
         let mapped = Mapped::new(self.entry::<T, D>(name, true)?)?;
         if self.taken.contains(&mapped.inode) {
-            return Err(Error::Exec(format!("the output `{name}` was handed out already. Ask for it once.")));
+            return Err(ExecError::HandedOut { name: name.to_owned() }.into());
         }
         self.taken.push(mapped.inode);
         Ok(Output { mapped, types: PhantomData })
@@ -146,16 +137,18 @@ impl ProgramWorker {
     fn entry<T: Element, D: Dimension>(&self, name: &str, output: bool) -> Result<&Entry> {
         let kind = if output { "output" } else { "input" };
         let entry = self.manifest.arrays.iter().find(|entry| entry.name == name && entry.output == output);
-        let entry =
-            entry.ok_or_else(|| Error::Exec(format!("there is no {kind} `{name}`. Name one in the command line.")))?;
+        let entry = entry.ok_or_else(|| ExecError::NoSuchArray { kind, name: name.to_owned() })?;
         let (wanted, axes) = (Dtype::of(T::KIND, size_of::<T>()), D::NDIM.unwrap_or(entry.shape.len()));
         if wanted != Some(entry.dtype) || axes != entry.shape.len() {
-            let wanted = std::any::type_name::<T>();
-            return Err(Error::Exec(format!(
-                "the {kind} `{name}` is of {} with {} axes, and this program works with {wanted} and {axes}. Convert it.",
-                entry.dtype,
-                entry.shape.len()
-            )));
+            return Err(ExecError::OtherType {
+                kind,
+                name: name.to_owned(),
+                found: entry.dtype.to_string(),
+                found_axes: entry.shape.len(),
+                wanted: std::any::type_name::<T>(),
+                wanted_axes: axes,
+            }
+            .into());
         }
         Ok(entry)
     }
@@ -175,7 +168,7 @@ impl ProgramWorker {
                 Err(error) => {
                     let why = error.to_string();
                     self.fail(&why)?;
-                    return Err(Error::Exec(why));
+                    return Err(ExecError::Body { why }.into());
                 }
             }
         }
@@ -203,7 +196,7 @@ impl ProgramWorker {
         self.orders.read_until(b'\n', &mut order).map_err(Error::system("hear the coordinator"))?;
         let Some(order) = order.strip_suffix(b"\n") else { return Ok(None) };
         let region = self.region(order);
-        region.map(Some).map_err(|nonsense| Error::Exec(format!("the coordinator wrote {nonsense}.")))
+        Ok(Some(region.map_err(|nonsense| ExecError::Order { what: nonsense.to_string() })?))
     }
 
     /// The slice that an order names.

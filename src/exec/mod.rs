@@ -6,12 +6,12 @@
 //! [`ProgramWorker`] is the program's side for programs in Rust.
 //!
 //! ```
-//! use parfork::{Settings, exec::{self, Array, Program}};
+//! use parfork::{Job, exec::{self, Array, Program}};
 //! let squares = Array::output("squares", "u8".parse().unwrap(), &[10])?;
 //! // A program that knows nothing of us, once for each slice.
 //! let script = "printf \"\\\\$(printf %03o $(({start} * {start})))\" | dd of=$PARFORK_OUT_SQUARES bs=1 seek={start} conv=notrunc status=none";
 //! let program = Program::new("sh").args(["-c", script]).each(true);
-//! let (done, arrays) = exec::run(Settings::default(), &program, vec![squares])?;
+//! let (done, arrays) = exec::run(Job::default(), &program, vec![squares])?;
 //! assert_eq!(arrays[0].as_bytes(), [0, 1, 4, 9, 16, 25, 36, 49, 64, 81]);
 //! # assert_eq!(done.len(), 10);
 //! # Ok::<(), parfork::Error>(())

@@ -4,13 +4,12 @@ use super::array::Array;
 use super::array_list::ArrayList;
 use super::program::Program;
 use super::sandbox_paths::sandbox_paths;
-use super::supervisor::{MARK, Plan, Supervisor, variable};
+use super::supervisor::{MARK, Supervisor, variable};
 use crate::answer::Answers;
 use crate::engine::Engine;
 use crate::engines::Programs;
-use crate::error::{Error, Result};
+use crate::error::{CrewError, Error, Result};
 use crate::job::Job;
-use crate::settings::{RetryPolicy, Settings};
 use crate::sys::subreaper::Subreaper;
 
 /// Runs a job whose slices are done by copies of a program, one for each worker. The first output decides what the slices are, or
@@ -22,9 +21,13 @@ use crate::sys::subreaper::Subreaper;
 /// # Errors
 /// As [`Job::run`]. A program that says `failed` is a body that returns an error ([`Error::BodyFailed`]), and so is one that breaks the
 /// protocol; a program that ends before its slice is done is a death ([`Cause::Program`](crate::Cause::Program)).
-pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Result<(Answers<()>, Vec<Array>)> {
-    if settings.engine != Engine::Processes {
-        return Err(Error::Engine { what: "another program", engine: settings.engine });
+pub fn run(job: Job<'_>, program: &Program, arrays: Vec<Array>) -> Result<(Answers<()>, Vec<Array>)> {
+    let (spec, runner, hooks) = job.into_parts();
+    if runner.engine() != Engine::Processes {
+        return Err(Error::Engine { what: "another program", engine: runner.engine() });
+    }
+    if runner.is_crew() {
+        return Err(CrewError::Program.into());
     }
     if arrays.is_empty() {
         return Err(Error::Shape(
@@ -41,28 +44,19 @@ pub fn run(settings: Settings<'_>, program: &Program, arrays: Vec<Array>) -> Res
             )));
         }
     }
-    let confine = match settings.sandbox() {
+    let confine = match hooks.sandbox() {
         Some(sandbox) => {
             Some((sandbox.support()?, sandbox_paths(&program.name, &program.arguments, &program.readable)))
         }
         None => None,
     };
     // It is for the programs: workers have to start them.
-    let settings = Settings { retry_policy: RetryPolicy::BodyOverwrites, ..settings.sandbox_around_programs() };
-    let plan = Plan {
-        split: settings.split.unwrap_or_default(),
-        schedule: settings.schedule,
-        guard: settings.guard,
-        memory: settings.memory_limit,
-        threads: settings.threads_per_worker.unwrap_or(1),
-        measure: settings.measure_memory,
-        confine,
-    };
+    let hooks = hooks.sandbox_around_programs();
     let array_list = ArrayList::new(arrays);
     let orphans = Subreaper::adopt(MARK).map_err(Error::system("become the parent of what programs leave behind"))?;
-    let supervisor = Supervisor::new(program, &array_list, plan, &orphans);
-    let done = Job::with(&array_list, settings)
-        .run_programs(|worker, mut share| supervisor.work(worker, &mut share), &supervisor);
+    let supervisor = Supervisor::new(program, &array_list, &spec, confine, &orphans);
+    let job = Job::with(&array_list, spec.clone()).body_overwrites().runner(runner).hooks(hooks);
+    let done = job.run_programs(|worker, mut share| supervisor.work(worker, &mut share), &supervisor);
     // All workers are gone, and with them their programs.
     let done = match supervisor.end_left() {
         none if none.is_empty() => done?,

@@ -14,7 +14,7 @@ use crate::engines::Programs;
 use crate::error::Remaining;
 use crate::report::Memory;
 use crate::shared::scratch;
-use crate::slices::{Schedule, Split};
+use crate::spec::JobSpec;
 use crate::sync::ExitMessage;
 use crate::sys::exit;
 use crate::sys::exit::Exit;
@@ -29,27 +29,13 @@ use crate::worker::Worker;
 pub(super) struct Supervisor<'s> {
     program: &'s Program,
     array_list: &'s ArrayList,
-    plan: Plan,
+    spec: &'s JobSpec,
+    /// What a program may read in a sandbox, if it is to be in one, and what of a sandbox there can be.
+    confine: Option<(Support, Vec<PathBuf>)>,
     coordinator: u32,
     orphans: &'s Subreaper,
     /// What this worker has started, once it has. One thread ever looks at it.
     programs: Mutex<Option<ProgramState>>,
-}
-
-/// What of a job's settings is a supervisor's affair.
-#[derive(Clone, Debug)]
-pub(super) struct Plan {
-    pub(super) split: Split,
-    pub(super) schedule: Schedule,
-    pub(super) guard: bool,
-    /// Bytes of memory of its own that a program may have.
-    pub(super) memory: Option<u64>,
-    /// To how many threads libraries are held; 0 for as many as they like.
-    pub(super) threads: usize,
-    /// Whether memory is to be measured.
-    pub(super) measure: bool,
-    /// What a program may read in a sandbox, if it is to be in one, and what of a sandbox there can be.
-    pub(super) confine: Option<(Support, Vec<PathBuf>)>,
 }
 
 /// What a worker has at hand for its program.
@@ -78,8 +64,15 @@ const LEAVING: u16 = 5000;
 const IN_ENVIRONMENT: usize = 32 << 10;
 
 impl<'s> Supervisor<'s> {
-    pub(super) fn new(program: &'s Program, array_list: &'s ArrayList, plan: Plan, orphans: &'s Subreaper) -> Self {
-        Self { program, array_list, plan, coordinator: std::process::id(), orphans, programs: Mutex::new(None) }
+    pub(super) fn new(
+        program: &'s Program,
+        array_list: &'s ArrayList,
+        spec: &'s JobSpec,
+        confine: Option<(Support, Vec<PathBuf>)>,
+        orphans: &'s Subreaper,
+    ) -> Self {
+        let (coordinator, programs) = (std::process::id(), Mutex::new(None));
+        Self { program, array_list, spec, confine, coordinator, orphans, programs }
     }
 
     /// Lets the program do one slice.
@@ -97,12 +90,12 @@ impl<'s> Supervisor<'s> {
             true => self.run_once(worker, programs, &cells)?,
             false => self.ask(worker, programs, &cells)?,
         }
-        if self.plan.guard { self.publish(programs, share) } else { Ok(()) }
+        if self.spec.guard { self.publish(programs, share) } else { Ok(()) }
     }
 
     fn prepare(&self, worker: &Worker<'_>) -> Result<ProgramState, String> {
         let refused = |error| format!("the system refused to open the arrays for the program ({error})");
-        let open = |array: &super::array::Array| match self.plan.guard && array.is_output() {
+        let open = |array: &super::array::Array| match self.spec.guard && array.is_output() {
             true => scratch(array.bytes().segment()),
             false => array.bytes().segment().backing().reopened(access(array)),
         };
@@ -124,9 +117,9 @@ impl<'s> Supervisor<'s> {
             size,
             coordinator: self.coordinator,
             each: self.program.each,
-            split: self.plan.split,
+            split: self.spec.split.unwrap_or_default(),
             shape: first.shape().to_vec(),
-            mine: self.plan.schedule.fixed(slices, size, worker.rank()),
+            mine: self.spec.schedule.fixed(slices, size, worker.rank()),
             arrays: self.array_list.arrays().iter().zip(&arrays).map(entry).collect(),
         };
         let text = manifest.to_json();
@@ -138,8 +131,9 @@ impl<'s> Supervisor<'s> {
     /// What a program finds in its environment for all of its life; the user's own variables first, so that ours stay ours.
     fn environment(&self, manifest: &Manifest, text: String, document: &OwnedFd) -> Vec<(OsString, OsString)> {
         // What a worker inherits says so already, and is left out with all else.
-        let pools = VARIABLES.iter().filter(|_| self.program.clear && self.plan.threads > 0);
-        let mut all: Vec<_> = pools.map(|name| (name.into(), self.plan.threads.to_string().into())).collect();
+        let threads = self.spec.threads_per_worker.unwrap_or(1);
+        let pools = VARIABLES.iter().filter(|_| self.program.clear && threads > 0);
+        let mut all: Vec<_> = pools.map(|name| (name.into(), threads.to_string().into())).collect();
         all.extend(self.program.environment.iter().cloned());
         let mut set = |name: String, value: String| all.push((name.into(), value.into()));
         set("PARFORK_RANK".into(), manifest.rank.to_string());
@@ -170,8 +164,8 @@ impl<'s> Supervisor<'s> {
             environment: &environment,
             clear: self.program.clear,
             keep: &keep,
-            memory: self.plan.memory,
-            confine: self.plan.confine.as_ref().map(|(support, readable)| (*support, &readable[..])),
+            memory: self.spec.memory_limit,
+            confine: self.confine.as_ref().map(|(support, readable)| (*support, &readable[..])),
             pipes: !self.program.each,
         };
         program::Program::start(&start).map_err(|error| cannot_start(&self.program.name, &error))
@@ -309,7 +303,7 @@ impl Programs for Supervisor<'_> {
         let mut memory = Memory::default();
         let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mut running) = programs.as_mut().and_then(|programs| programs.running.take()) {
-            if self.plan.measure {
+            if self.spec.measure_memory {
                 memory = Memory::of(running.program.pid()).unwrap_or_default();
             }
             // All slices that it was given are done, and how it takes its leave is its own affair.

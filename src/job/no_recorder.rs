@@ -5,9 +5,10 @@ use std::marker::PhantomData;
 use std::time::{Instant, SystemTime};
 
 use crate::error::Error;
+use crate::hooks::Hooks;
 use crate::lend::Loan;
 use crate::report::Report;
-use crate::settings::Settings;
+use crate::spec::JobSpec;
 use crate::sync::ControlPage;
 
 /// The record of a job that runs, of which there is none.
@@ -20,16 +21,11 @@ pub(super) struct Remains<'r> {
     pub(super) loans: &'r [Loan<'r>],
     pub(super) began: Instant,
     pub(super) ended: Instant,
-    pub(super) measure_memory: bool,
 }
 
 impl<'p> Recorder<'p> {
-    pub(super) fn of(_: &mut Settings<'p>, _: (Instant, SystemTime)) -> Option<Self> {
+    pub(super) fn of(_: &JobSpec, _: &mut Hooks<'p>, _: (Instant, SystemTime)) -> Option<Self> {
         None
-    }
-
-    pub(super) fn with(&mut self, _: usize, _: bool) {
-        match self.0 {}
     }
 
     pub(super) fn failed(self, _: &Remains<'_>, _: Report, _: &Error) {

@@ -1,53 +1,40 @@
-//! What is kept of a job until its record can be made.
+//! What is kept of a job until its trace can be read.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::{Death, Error};
+use crate::hooks::{Hooks, OnFailure};
 use crate::lend::Loan;
-use crate::record::{ArrayRecord, Facts, Options, Record};
 use crate::report::{Memory, Report};
-use crate::settings::{OnFailure, Settings};
 use crate::shared::page_fault_cost;
+use crate::spec::JobSpec;
 use crate::sync::ControlPage;
 use crate::sys::memory::Access;
+use crate::trace::{ArrayRecord, Facts, Trace};
 
-/// The record of a job that runs.
+/// What is kept of a job that runs.
 pub(super) struct Recorder<'p> {
-    options: Options,
     wanted: bool,
     if_failed: Option<OnFailure<'p>>,
     called: Instant,
     started: SystemTime,
 }
 
-/// What a record needs from the job, besides what its event logs say.
+/// What a trace needs from the job, besides what its event logs say.
 pub(super) struct Remains<'r> {
     pub(super) page: &'r ControlPage,
     pub(super) loans: &'r [Loan<'r>],
     /// When the workers were begun with, and when the last was gone.
     pub(super) began: Instant,
     pub(super) ended: Instant,
-    pub(super) measure_memory: bool,
 }
 
 impl<'p> Recorder<'p> {
-    /// One, if these settings ask for it; the job was called for at that time.
-    pub(super) fn of(settings: &mut Settings<'p>, called: (Instant, SystemTime)) -> Option<Self> {
-        let (wanted, if_failed) = (settings.record, settings.on_failure.take());
-        (wanted || if_failed.is_some()).then(|| Self {
-            options: options(settings),
-            wanted,
-            if_failed,
-            called: called.0,
-            started: called.1,
-        })
-    }
-
-    /// Notes how many workers there will be, and whether they are a crew's.
-    pub(super) fn with(&mut self, workers: usize, crew: bool) {
-        self.options.workers = workers;
-        self.options.crew = crew;
+    /// One, if it is asked for; the job was called for at that time.
+    pub(super) fn of(spec: &JobSpec, hooks: &mut Hooks<'p>, called: (Instant, SystemTime)) -> Option<Self> {
+        let (wanted, if_failed) = (spec.record, hooks.on_failure.take());
+        let (called, started) = called;
+        (wanted || if_failed.is_some()).then_some(Self { wanted, if_failed, called, started })
     }
 
     /// Tells of a job that has failed, if anybody wants to know.
@@ -56,69 +43,45 @@ impl<'p> Recorder<'p> {
         if let Error::WorkerDied(death) = error {
             report.deaths.push(Death::clone(death));
         }
-        told(Record::read(job.page, self.facts(job, &report, Some(error.to_string()))));
+        report.failure = Some(error.to_string());
+        report.trace = Some(self.trace(job, &report).into());
+        told(report);
     }
 
-    /// Gives a job that has ended well its record, if it was wanted.
+    /// Gives a job that has ended well its trace, if it was wanted.
     pub(super) fn done(self, job: &Remains<'_>, report: &mut Report) {
         if self.wanted {
-            report.record = Some(Arc::new(Record::read(job.page, self.facts(job, report, None))));
+            report.trace = Some(self.trace(job, report).into());
         }
     }
 
-    fn facts(self, job: &Remains<'_>, report: &Report, failure: Option<String>) -> Facts {
-        Facts {
-            options: self.options,
-            failure,
-            grid: report.grid.clone(),
+    fn trace(&self, job: &Remains<'_>, report: &Report) -> Trace {
+        let facts = Facts {
+            slices: report.grid.slices(),
             started: self.started + (job.began - self.called),
             began: job.page.clock_at(job.began),
             wall: report.wall,
             preparing: job.began - self.called,
             gathering: job.ended.elapsed(),
-            arrays: arrays(job.loans, report),
-            memories: report.workers.iter().map(|worker| worker.memory).collect(),
-            coordinator_memory: job.measure_memory.then(|| Memory::of_this_process().unwrap_or_default()),
-            deaths: report.deaths.clone(),
+            arrays: job.loans.iter().map(array).collect(),
+            coordinator_memory: report.spec.measure_memory.then(|| Memory::of_this_process().unwrap_or_default()),
+            deaths: &report.deaths,
             fault_cost: fault_cost(job.loans),
-        }
+        };
+        Trace::read(job.page, facts)
     }
 }
 
-/// What of the settings is recorded.
-fn options(settings: &Settings<'_>) -> Options {
-    Options {
-        engine: settings.engine,
-        crew: false,
-        workers: 0,
-        split: settings.split.unwrap_or_default(),
-        schedule: settings.schedule,
-        retries: settings.retries,
-        guard: settings.guard,
-        pin: settings.pin,
-        threads_per_worker: settings.threads_per_worker.unwrap_or(1),
-        deadline: settings.deadline,
-        slice_deadline: settings.slice_deadline,
-        memory_limit: settings.memory_limit,
-        only_slice: settings.only_slice,
+/// What was lent.
+fn array(loan: &Loan<'_>) -> ArrayRecord {
+    ArrayRecord {
+        output: loan.access == Access::Write,
+        dtype: loan.dtype,
+        shape: loan.extent.shape.to_vec(),
+        bytes: loan.extent.bytes(),
+        // Of a segment that cannot be asked nothing is told.
+        segment: loan.backing.told().map_or(0, |told| told.inode),
     }
-}
-
-/// What was lent, and where everybody had it.
-fn arrays(loans: &[Loan<'_>], report: &Report) -> Vec<ArrayRecord> {
-    let array = |(number, loan): (usize, &Loan<'_>)| {
-        ArrayRecord {
-            output: loan.access == Access::Write,
-            dtype: loan.dtype,
-            shape: loan.extent.shape.to_vec(),
-            bytes: loan.extent.bytes(),
-            // Of a segment that cannot be asked nothing is told.
-            segment: loan.backing.told().map_or(0, |told| told.inode),
-            coordinator: report.addresses[number],
-            workers: report.workers.iter().map(|worker| worker.addresses[number]).collect(),
-        }
-    };
-    loans.iter().enumerate().map(array).collect()
 }
 
 /// What a page fault costs in what was lent: the mean over the first arrays.

@@ -22,7 +22,7 @@ use crate::slices::Region;
 /// # use parfork::{Job, Shared};
 /// let forever: &'static mut Shared<u8, _> = Box::leak(Box::new(Shared::zeros(1000)?));
 /// let (sender, _receiver) = std::sync::mpsc::channel();
-/// Job::new(forever).engine(parfork::Engine::Threads).run(move |_, slice| drop(sender.send(slice)))?;
+/// Job::new(forever).runner(parfork::Engine::Threads).run(move |_, slice| drop(sender.send(slice)))?;
 /// # Ok::<(), parfork::Error>(())
 /// ```
 /// in a variable of its thread,

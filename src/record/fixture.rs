@@ -1,5 +1,6 @@
-//! A record made by hand, for tests of what is made of records.
+//! A report with a trace made by hand, for tests of what is made of records.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::*;
@@ -16,7 +17,7 @@ pub(crate) fn ms(ms: u64) -> Duration {
 /// |    2 |  8 | forks       | born at 4     |                                |
 /// |    8 | 93 | waits       | slice 0 to 80, then measures for 1 | born at 9, begins at 12, slice 1 to 40, nothing for 1, slice 2 to 90, meeting 50 to 55 |
 /// |   93 |100 | ends        |               |                                |
-pub(crate) fn record() -> Record {
+pub(crate) fn record() -> Report {
     let attempt = |slice, worker, begin, end, meetings| Attempt {
         slice,
         worker,
@@ -37,48 +38,20 @@ pub(crate) fn record() -> Record {
         usage: Some(Usage { user: ms(cpu), minor_faults: faults, ..Usage::default() }),
     };
     let stretch = |what, begin, end| CoordinatorInterval { what, begin: ms(begin), end: ms(end) };
-    Record {
-        options: Options {
-            engine: Engine::Processes,
-            crew: false,
-            workers: 2,
-            split: Split::rows().of(2),
-            schedule: Schedule::DYNAMIC,
-            retries: 0,
-            guard: false,
-            pin: false,
-            threads_per_worker: 1,
-            deadline: None,
-            slice_deadline: None,
-            memory_limit: None,
-            only_slice: None,
-        },
-        grid: Grid::new(Split::rows().of(2), &[6, 4]).unwrap(),
+    let trace = Trace {
         machine: Machine::this().clone(),
         started: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
-        wall: ms(100),
         preparing: ms(1),
         gathering: ms(1),
-        arrays: vec![ArrayRecord {
-            output: true,
-            dtype: "f64",
-            shape: vec![6, 4],
-            bytes: 192,
-            segment: 4711,
-            coordinator: 0x7000,
-            workers: vec![0x8000, 0x9000],
-        }],
+        arrays: vec![ArrayRecord { output: true, dtype: "f64", shape: vec![6, 4], bytes: 192, segment: 4711 }],
         attempts: vec![
             attempt(0, 0, 8, 80, Vec::new()),
             attempt(1, 1, 12, 40, Vec::new()),
             attempt(2, 1, 41, 90, vec![Span { begin: ms(50), end: ms(55) }]),
         ],
         workers: vec![
-            WorkerRecord {
-                lives: vec![life(100, 4, 8, 80, 70, 1500)],
-                memory: Some(Memory { private: 1 << 20, shared: 3 << 20, proportional: 2 << 20 }),
-            },
-            WorkerRecord { lives: vec![life(101, 9, 12, 90, 90, 0)], memory: None },
+            WorkerRecord { lives: vec![life(100, 4, 8, 80, 70, 1500)] },
+            WorkerRecord { lives: vec![life(101, 9, 12, 90, 90, 0)] },
         ],
         coordinator: vec![
             stretch(Activity::Preparing, 0, 2),
@@ -89,16 +62,37 @@ pub(crate) fn record() -> Record {
         ],
         coordinator_pid: 99,
         coordinator_memory: None,
-        failure: None,
         deaths: Vec::new(),
         fault_cost: Duration::from_micros(2),
         lost_marks: 0,
+    };
+    let split = Split::rows().of(2);
+    let worker =
+        |slices, busy, memory, address| WorkerReport { slices, busy: ms(busy), memory, addresses: vec![address] };
+    let memory = Memory { private: 1 << 20, shared: 3 << 20, proportional: 2 << 20 };
+    Report {
+        spec: JobSpec { workers: Some(2), split: Some(split), ..JobSpec::default() },
+        engine: Engine::Processes,
+        crew: false,
+        grid: Grid::new(split, &[6, 4]).unwrap(),
+        workers: vec![worker(vec![0], 72, Some(memory), 0x8000), worker(vec![1, 2], 77, None, 0x9000)],
+        deaths: Vec::new(),
+        addresses: vec![0x7000],
+        wall: ms(100),
+        failure: None,
+        trace: Some(Arc::new(trace)),
     }
 }
 
+/// The trace of one, to be changed.
+pub(crate) fn trace_of(report: &mut Report) -> &mut Trace {
+    Arc::make_mut(report.trace.as_mut().unwrap())
+}
+
 /// The same with a death: worker 1 dies at 30 on slice 1, and another takes its place and does it at 95.
-pub(crate) fn with_death() -> Record {
-    let mut record = record();
+pub(crate) fn with_death() -> Report {
+    let mut report = record();
+    let record = trace_of(&mut report);
     record.attempts[1].done = false;
     record.attempts[1].end = ms(30);
     record.attempts[2] = Attempt { slice: 2, worker: 0, begin: ms(80), end: ms(85), ..record.attempts[0].clone() };
@@ -128,5 +122,5 @@ pub(crate) fn with_death() -> Record {
     ]);
     let cause = "panicked at a<b.rs: \"no & no\"".to_owned();
     record.deaths.push(DeathRecord { at: ms(30), worker: 1, pid: 101, slice: Some(1), cause });
-    record
+    report
 }

@@ -4,12 +4,12 @@
 use std::time::SystemTime;
 
 use super::{
-    Attempt, CoordinatorInterval, DeathRecord, Machine, Memory, Options, Part, Record, Span, Usage, Waterfall,
-    WorkerLifetime,
+    Attempt, CoordinatorInterval, DeathRecord, Machine, Memory, Part, Record, Span, Usage, Waterfall, WorkerLifetime,
 };
 use crate::json::{Json, object};
+use crate::report::Report;
 
-impl Record {
+impl Record<'_> {
     /// As the text of JSON, times in seconds: the object `record` of the schema `parfork/1`, which docs/json.md describes.
     pub fn json(&self) -> String {
         self.value().to_string()
@@ -20,20 +20,20 @@ impl Record {
         let since_1970 = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let workers: Json = shares.iter().enumerate().map(|(rank, share)| self.worker(rank, share)).collect();
         object! {
-            "options": options(&self.options),
+            "options": options(self.report),
             "machine": machine(&self.machine),
             "started_unix_seconds": since_1970,
-            "wall_seconds": self.wall,
+            "wall_seconds": self.report.wall,
             "preparing_seconds": self.preparing,
             "gathering_seconds": self.gathering,
-            "arrays": self.arrays.iter().map(|array| object! {
+            "arrays": self.arrays.iter().enumerate().map(|(number, array)| object! {
                 "output": array.output,
                 "dtype": array.dtype,
                 "shape": array.shape.iter().copied().collect::<Json>(),
                 "bytes": array.bytes,
                 "segment_inode": array.segment,
-                "address_in_coordinator": address(array.coordinator),
-                "address_in_workers": array.workers.iter().map(|&at| address(at)).collect::<Json>(),
+                "address_in_coordinator": address(self.report.addresses[number]),
+                "address_in_workers": self.report.workers.iter().map(|worker| address(worker.addresses[number])).collect::<Json>(),
             }).collect::<Json>(),
             "attempts": self.attempts.iter().map(|attempt| self.attempt(attempt)).collect::<Json>(),
             "workers": workers,
@@ -42,7 +42,7 @@ impl Record {
                 "memory": memory(self.coordinator_memory),
                 "stretches": self.coordinator.iter().map(stretch).collect::<Json>(),
             },
-            "failure": self.failure.as_deref(),
+            "failure": self.report.failure.as_deref(),
             "deaths": self.deaths.iter().map(death).collect::<Json>(),
             "waterfall": waterfall(&self.waterfall()),
             "fault_cost_seconds": self.fault_cost,
@@ -55,13 +55,14 @@ impl Record {
         object! {
             "rank": rank,
             "lives": worker.lives.iter().map(life).collect::<Json>(),
-            "memory": memory(worker.memory),
+            "memory": memory(self.report.workers[rank].memory),
             "waterfall": waterfall(share),
         }
     }
 
     fn attempt(&self, attempt: &Attempt) -> Json {
         let region: Json = self
+            .report
             .grid
             .region(attempt.slice)
             .ranges()
@@ -81,21 +82,21 @@ impl Record {
     }
 }
 
-fn options(options: &Options) -> Json {
+fn options(Report { spec, engine, crew, .. }: &Report) -> Json {
     object! {
-        "engine": options.engine.to_string(),
-        "crew": options.crew,
-        "workers": options.workers,
-        "split": options.split.to_string(),
-        "schedule": options.schedule.to_string(),
-        "retries": options.retries,
-        "guard": options.guard,
-        "pin": options.pin,
-        "threads_per_worker": options.threads_per_worker,
-        "deadline_seconds": options.deadline,
-        "slice_deadline_seconds": options.slice_deadline,
-        "memory_limit_bytes": options.memory_limit,
-        "only_slice": options.only_slice,
+        "engine": engine.to_string(),
+        "crew": *crew,
+        "workers": spec.workers,
+        "split": spec.split.unwrap_or_default().to_string(),
+        "schedule": spec.schedule.to_string(),
+        "retries": spec.retries,
+        "guard": spec.guard,
+        "pin": spec.pin,
+        "threads_per_worker": spec.threads_per_worker.unwrap_or(1),
+        "deadline_seconds": spec.deadline,
+        "slice_deadline_seconds": spec.slice_deadline,
+        "memory_limit_bytes": spec.memory_limit,
+        "only_slice": spec.only_slice,
     }
 }
 
@@ -198,7 +199,7 @@ mod tests {
     }
 
     fn parsed() -> Value {
-        serde_json::from_str(&with_death().json()).unwrap()
+        serde_json::from_str(&with_death().record().unwrap().json()).unwrap()
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The record of a job: who did what when, and what it cost; plain data, from which all views are made.
+//! The record of a job: its [`Report`] with the [`Trace`] in it, and the views that are made of both.
 //!
 //! | view                              | for                                                                 |
 //! |-----------------------------------|---------------------------------------------------------------------|
@@ -9,7 +9,7 @@
 //!
 //! The command `parfork` makes pages for browsers and traces for Perfetto of it.
 //!
-//! A job is recorded if it is asked for ([`Job::record`](crate::Job::record)); the [`Report`](crate::Report) has the record then.
+//! A job is recorded if it is asked for ([`Job::record`](crate::Job::record)); the [`Report`] has the trace then.
 //!
 //! ```
 //! use parfork::record::Part;
@@ -27,237 +27,49 @@
 #[cfg(test)]
 mod fixture;
 mod json;
-mod read;
 mod summary;
 mod timeline;
 pub mod units;
 mod waterfall;
 
-use std::time::{Duration, SystemTime};
+use std::ops::Deref;
+use std::time::Duration;
 
-use crate::engine::Engine;
-use crate::slices::{Grid, Schedule, Split};
+use crate::report::Report;
+#[cfg(test)]
+use crate::{Engine, JobSpec, Split, WorkerReport, slices::Grid};
 
-pub use crate::sys::machine::Machine;
-pub use crate::sys::proc::Memory;
-pub use crate::sys::usage::Usage;
-pub(crate) use read::Facts;
+pub use crate::trace::{
+    Activity, ArrayRecord, Attempt, CoordinatorInterval, DeathRecord, Machine, Memory, Span, Trace, Usage,
+    WorkerLifetime, WorkerRecord,
+};
 pub use timeline::{Interval, Part};
 pub use waterfall::Waterfall;
 
-/// All that a job's event logs and its report say. Moments are times since the job began.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Record {
-    /// What was asked for.
-    pub options: Options,
-    /// How the array was cut.
-    pub grid: Grid,
-    /// What it ran on.
-    pub machine: Machine,
-    /// When it began.
-    pub started: SystemTime,
-    /// From before the first worker was made until after the last was gone.
-    pub wall: Duration,
-    /// What went before that: cutting the array, making the control page.
-    pub preparing: Duration,
-    /// What came after that: reading the slice table.
-    pub gathering: Duration,
-    /// What was lent, in order.
-    pub arrays: Vec<ArrayRecord>,
-    /// Each time that a worker began with a slice, in the order of the beginnings.
-    pub attempts: Vec<Attempt>,
-    /// Each worker, in order of rank.
-    pub workers: Vec<WorkerRecord>,
-    /// What the coordinator did, one thing after the other from the beginning to the end.
-    pub coordinator: Vec<CoordinatorInterval>,
-    /// The coordinator's process.
-    pub coordinator_pid: u32,
-    /// The coordinator's own memory after the job, if the job was asked to measure it.
-    pub coordinator_memory: Option<Memory>,
-    /// Why the job failed, if it did.
-    pub failure: Option<String>,
-    /// Workers that died, in the order in which the coordinator heard of it.
-    pub deaths: Vec<DeathRecord>,
-    /// What a page fault took in arrays that were lent: measured after the job, on these arrays. Zero if there were none.
-    pub fault_cost: Duration,
-    /// Marks for which there was no room: so much is missing here.
-    pub lost_marks: u64,
+/// A report with its trace, of which all fields can be read here too.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'r> {
+    /// What every job's report says.
+    pub report: &'r Report,
+    trace: &'r Trace,
 }
 
-/// What was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Who worked.
-    pub engine: Engine,
-    /// Whether they were a crew's workers, who stay.
-    pub crew: bool,
-    /// How many workers.
-    pub workers: usize,
-    /// How the array was to be cut.
-    pub split: Split,
-    /// How slices were given out.
-    pub schedule: Schedule,
-    /// How often a slice is tried again.
-    pub retries: u32,
-    /// Whether workers could write to nothing but their slice.
-    pub guard: bool,
-    /// Whether they were bound to CPUs.
-    pub pin: bool,
-    /// To how many threads libraries were held in each; 0 if they were left alone.
-    pub threads_per_worker: usize,
-    /// How long the job might take.
-    pub deadline: Option<Duration>,
-    /// How long a slice might take.
-    pub slice_deadline: Option<Duration>,
-    /// How many bytes of its own a worker might add.
-    pub memory_limit: Option<u64>,
-    /// The one slice that was to be run.
-    pub only_slice: Option<usize>,
-}
+impl Deref for Record<'_> {
+    type Target = Trace;
 
-/// An array that was lent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArrayRecord {
-    /// Whether workers could write to it.
-    pub output: bool,
-    /// The type of its elements, as Rust calls it.
-    pub dtype: &'static str,
-    /// The lengths of its axes.
-    pub shape: Vec<usize>,
-    /// Its bytes: those of the segment that it is in.
-    pub bytes: usize,
-    /// The segment's inode: the same in every process that has it mapped.
-    pub segment: u64,
-    /// Where the coordinator has it mapped.
-    pub coordinator: usize,
-    /// Where each worker had it mapped, by rank; 0 if it never had.
-    pub workers: Vec<usize>,
-}
-
-/// One time that a worker was at a slice.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// The slice's number.
-    pub slice: usize,
-    /// The worker's rank.
-    pub worker: usize,
-    /// 1 if nobody had tried it before.
-    pub number: u32,
-    /// When it began.
-    pub begin: Duration,
-    /// When it had finished, or its end was known.
-    pub end: Duration,
-    /// Whether it finished; else it died on it.
-    pub done: bool,
-    /// Minor page faults that were counted at its end: its own, and those of slices just before it that were too short for a
-    /// count of their own.
-    pub faults: u64,
-    /// Whether it waited for others in its body, and when.
-    pub meetings: Vec<Span>,
-}
-
-/// From when to when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// The beginning.
-    pub begin: Duration,
-    /// The end, not before the beginning.
-    pub end: Duration,
-}
-
-/// One rank: one worker after the other, where some died.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WorkerRecord {
-    /// Each that had this rank, in order.
-    pub lives: Vec<WorkerLifetime>,
-    /// The memory of the last of them when it had finished, if the job was asked to measure it.
-    pub memory: Option<Memory>,
-}
-
-/// One worker's life in a job.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WorkerLifetime {
-    /// Its process, the coordinator's own if it was a thread there.
-    pub pid: u32,
-    /// Its first instruction; of one who stays, the call.
-    pub born: Duration,
-    /// When it had attached what was lent and asked for slices.
-    pub began: Option<Duration>,
-    /// When there were no more.
-    pub left: Option<Duration>,
-    /// When it measured what it was to measure: the record's own cost.
-    pub measured: Option<Span>,
-    /// When the coordinator heard of its death.
-    pub died: Option<Duration>,
-    /// What it has cost: from `began` to `left` as it says itself, to the end if it died, as the kernel says, in steps of some
-    /// milliseconds.
-    pub usage: Option<Usage>,
-}
-
-/// Something that the coordinator did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CoordinatorInterval {
-    /// What.
-    pub what: Activity,
-    /// The beginning.
-    pub begin: Duration,
-    /// The end: the beginning of the next.
-    pub end: Duration,
-}
-
-/// What a coordinator does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activity {
-    /// It gets a round ready. With each a round begins.
-    Preparing,
-    /// It makes the worker of this rank; of replacements, all of them.
-    Forking {
-        /// Which.
-        rank: usize,
-    },
-    /// It makes the process that would make replacements.
-    OpeningForkServer,
-    /// It calls workers who stay.
-    Calling,
-    /// It works itself.
-    Working,
-    /// It waits for workers.
-    Attending,
-    /// It ends a round: looks what is missing, ends and reaps workers.
-    Ending,
-}
-
-/// The death of a worker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeathRecord {
-    /// When the coordinator heard of it.
-    pub at: Duration,
-    /// Its rank.
-    pub worker: usize,
-    /// Its process.
-    pub pid: u32,
-    /// The slice that it was at.
-    pub slice: Option<usize>,
-    /// What ended it; of a job that failed only that of the death that it failed for.
-    pub cause: String,
-}
-
-impl Activity {
-    /// In words.
-    pub fn words(self) -> String {
-        match self {
-            Self::Preparing => "get ready".to_owned(),
-            Self::Forking { rank } => format!("fork worker {rank}"),
-            Self::OpeningForkServer => "fork the fork server".to_owned(),
-            Self::Calling => "call".to_owned(),
-            Self::Working => "work".to_owned(),
-            Self::Attending => "wait for workers".to_owned(),
-            Self::Ending => "end and reap".to_owned(),
-        }
+    fn deref(&self) -> &Trace {
+        self.trace
     }
 }
 
-impl Record {
+impl Report {
+    /// Who did what when, if the job was [recorded](crate::Job::record).
+    pub fn record(&self) -> Option<Record<'_>> {
+        self.trace.as_deref().map(|trace| Record { report: self, trace })
+    }
+}
+
+impl Record<'_> {
     /// How long workers were in bodies, and finished there.
     pub fn busy(&self) -> Duration {
         self.attempts.iter().filter(|attempt| attempt.done).map(Attempt::time).sum()
@@ -283,16 +95,27 @@ impl Record {
     }
 }
 
-impl Attempt {
-    /// How long it took.
-    pub fn time(&self) -> Duration {
-        self.end - self.begin
-    }
-}
-
-impl Span {
-    /// How long it is.
-    pub fn time(&self) -> Duration {
-        self.end - self.begin
-    }
+/// What the event logs of a control page say that anybody may have written over, of a job of five slices.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn of_any(page: &crate::sync::ControlPage) -> Report {
+    use crate::slices::{Grid, Split};
+    let wall = Duration::from_millis(100);
+    let grid = Grid::new(Split::rows().of(1), &[5, 4]).unwrap_or_else(|error| panic!("{error}"));
+    let facts = crate::trace::Facts {
+        slices: grid.slices(),
+        started: std::time::SystemTime::UNIX_EPOCH,
+        began: Duration::from_millis(1),
+        wall,
+        preparing: Duration::ZERO,
+        gathering: Duration::ZERO,
+        arrays: Vec::new(),
+        coordinator_memory: None,
+        deaths: &[],
+        fault_cost: Duration::from_micros(1),
+    };
+    let trace = Trace::read(page, facts);
+    let mut report = Report::new(crate::JobSpec::default(), crate::Engine::Processes, false, grid, wall);
+    report.read(page, 0..0);
+    report.trace = Some(trace.into());
+    report
 }

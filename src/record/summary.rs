@@ -10,7 +10,7 @@ use super::{Part, Record, Waterfall};
 /// Beyond this workers are shown in groups.
 const MOST_LINES: usize = 16;
 
-impl Record {
+impl Record<'_> {
     /// For a terminal of so many columns: a bar of each worker's time (`#` computing, `~` in page faults, `.` waiting), with more
     /// than 16 workers one of each group; and what was lost to what, the most first.
     pub fn summary(&self, columns: usize) -> String {
@@ -74,11 +74,11 @@ impl Bar {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{record, with_death};
+    use super::super::fixture::{record, trace_of, with_death};
 
     #[test]
     fn a_bar_for_each_worker() {
-        let text = record().summary(80);
+        let text = record().record().unwrap().summary(80);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3, "{text}");
         assert!(
@@ -88,14 +88,15 @@ mod tests {
         assert!(lines[1].ends_with("72 % busy, 2 slices") && !lines[1].contains('~'), "{text}");
         assert!(lines[2].starts_with("  lost 30 %: start-up 8.0 %, end and reaping 7.0 %"), "{text}");
         assert!(lines.iter().all(|line| line.chars().count() <= 80), "{text}");
-        assert!(with_death().summary(0).contains("thrown away"));
+        assert!(with_death().record().unwrap().summary(0).contains("thrown away"));
     }
 
     #[test]
     fn many_workers_are_shown_in_groups() {
         let mut many = record();
-        many.workers = std::iter::repeat_with(|| many.workers[0].clone()).take(100).collect();
-        let text = many.summary(60);
+        let trace = trace_of(&mut many);
+        trace.workers = vec![trace.workers[0].clone(); 100];
+        let text = many.record().unwrap().summary(60);
         assert_eq!(text.lines().count(), 16, "{text}");
         assert!(text.contains("worker 98-99 |") && text.contains("worker   0-6 |"), "{text}");
     }

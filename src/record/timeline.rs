@@ -103,7 +103,7 @@ pub struct Interval {
     /// What it went into. Time in bodies is [`Part::Computing`] here, also what of it went into faults or was off the CPU, for
     /// that is known only as a sum.
     pub part: Part,
-    /// Where in [`Record::attempts`] the slice is, if it was at one.
+    /// Where in [`Trace::attempts`](super::Trace::attempts) the slice is, if it was at one.
     pub attempt: Option<usize>,
 }
 
@@ -131,14 +131,14 @@ enum What {
 }
 
 /// The scenes of a job. The end of the work in a round is the end of its last slice.
-pub(super) fn scenes(record: &Record) -> Vec<Scene> {
+pub(super) fn scenes(record: &Record<'_>) -> Vec<Scene> {
     let mut scenes: Vec<Scene> = Vec::new();
     let mut round = 0;
     let starts: Vec<Duration> =
         record.coordinator.iter().filter(|it| it.what == Activity::Preparing).map(|it| it.begin).collect();
     let last_of = |round: usize| {
         let begin = starts.get(round).copied().unwrap_or_default();
-        let end = starts.get(round + 1).copied().unwrap_or(record.wall);
+        let end = starts.get(round + 1).copied().unwrap_or(record.report.wall);
         let ends = record.attempts.iter().map(|attempt| attempt.end);
         ends.filter(|&at| at > begin && at <= end).max().unwrap_or(begin)
     };
@@ -171,17 +171,17 @@ pub(super) fn scenes(record: &Record) -> Vec<Scene> {
     scenes
 }
 
-pub(super) fn timeline(record: &Record, rank: usize) -> Vec<Interval> {
+pub(super) fn timeline(record: &Record<'_>, rank: usize) -> Vec<Interval> {
     lane_among(record, rank, &scenes(record), &attempts_of(record, rank))
 }
 
 /// Where in the record the attempts of a rank are, in order.
-fn attempts_of(record: &Record, rank: usize) -> Vec<usize> {
+fn attempts_of(record: &Record<'_>, rank: usize) -> Vec<usize> {
     (0..record.attempts.len()).filter(|&at| record.attempts[at].worker == rank).collect()
 }
 
 /// The lanes of all ranks.
-pub(super) fn timelines(record: &Record) -> Vec<Vec<Interval>> {
+pub(super) fn timelines(record: &Record<'_>) -> Vec<Vec<Interval>> {
     let scenes = scenes(record);
     let mut attempts = vec![Vec::new(); record.workers.len()];
     for (at, attempt) in record.attempts.iter().enumerate() {
@@ -190,7 +190,7 @@ pub(super) fn timelines(record: &Record) -> Vec<Vec<Interval>> {
     attempts.iter().enumerate().map(|(rank, attempts)| lane_among(record, rank, &scenes, attempts)).collect()
 }
 
-fn lane_among(record: &Record, rank: usize, scenes: &[Scene], attempts: &[usize]) -> Vec<Interval> {
+fn lane_among(record: &Record<'_>, rank: usize, scenes: &[Scene], attempts: &[usize]) -> Vec<Interval> {
     let lives = &record.workers[rank].lives;
     let mut timeline = Builder { scenes, lives, at: Duration::ZERO, pieces: Vec::new() };
     // What its own marks say, in order: births, slices, measuring.
@@ -223,7 +223,7 @@ fn lane_among(record: &Record, rank: usize, scenes: &[Scene], attempts: &[usize]
         timeline.gap_until(piece.begin);
         timeline.push(piece.end, piece.part, piece.attempt);
     }
-    timeline.gap_until(record.wall);
+    timeline.gap_until(record.report.wall);
     timeline.pieces
 }
 

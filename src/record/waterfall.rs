@@ -20,7 +20,7 @@ pub struct Waterfall {
 /// What the kernel's count of time in it may be short of or beyond, where it samples: two ticks of 10 ms.
 const DOUBT: Duration = Duration::from_millis(20);
 
-impl Record {
+impl Record<'_> {
     /// Where the time of all workers went.
     pub fn waterfall(&self) -> Waterfall {
         self.shares().into_iter().fold(Waterfall::default(), |sum, share| sum.and(&share))
@@ -33,7 +33,7 @@ impl Record {
     }
 
     fn share(&self, rank: usize, timeline: &[Interval]) -> Waterfall {
-        let mut share = Waterfall { total: self.wall, ..Waterfall::default() };
+        let mut share = Waterfall { total: self.report.wall, ..Waterfall::default() };
         for piece in timeline {
             *share.part(piece.part) += piece.end - piece.begin;
         }
@@ -86,13 +86,14 @@ impl Waterfall {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{ms, record};
+    use super::super::fixture::{ms, record, trace_of};
     use super::*;
 
     /// Two workers, 100 ms: one starts late, one ends early, one waits in its body.
     #[test]
     fn what_was_planted_is_found() {
-        let record = record();
+        let report = record();
+        let record = report.record().unwrap();
         let shares = record.shares();
         assert_eq!(shares[0].of(Part::StartUp), ms(6));
         assert_eq!(shares[0].of(Part::Serial), ms(2));
@@ -111,9 +112,10 @@ mod tests {
     #[test]
     fn a_job_without_marks_is_unexplained_and_adds_up() {
         let mut empty = record();
-        empty.workers.iter_mut().for_each(|worker| worker.lives.clear());
-        empty.attempts.clear();
-        let waterfall = empty.waterfall();
+        let trace = trace_of(&mut empty);
+        trace.workers.iter_mut().for_each(|worker| worker.lives.clear());
+        trace.attempts.clear();
+        let waterfall = empty.record().unwrap().waterfall();
         assert_eq!(waterfall.parts().map(|(_, time)| time).sum::<Duration>(), waterfall.total);
         assert_eq!(Waterfall::default().share(Part::Computing), 0.0);
     }

@@ -9,6 +9,7 @@ use std::str::FromStr;
 ///
 /// The result is the same for each; they differ in how evenly uneven work is shared, and in how often workers ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum Schedule {
     /// Each worker has one run of neighbouring slices, fixed beforehand. Nobody asks; uneven work stays uneven.
     Static,

@@ -14,12 +14,14 @@ use std::str::FromStr;
 /// # Ok::<(), parfork::SplitError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Split {
     pub(super) cut: Cut,
     pub(super) halo: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub(super) enum Cut {
     /// Across one axis.
     Axis { axis: usize, by: By },
@@ -29,6 +31,7 @@ pub(super) enum Cut {
 
 /// What is given of the pieces of an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub(super) enum By {
     /// Their length; the last may be shorter.
     Length(usize),

@@ -13,7 +13,7 @@ pub(crate) fn a_stop_ends_jobs_on_every_engine() {
         let (stop, begun) = (CancelToken::new(), Page::new());
         let mut cells = Shared::<u64, _>::zeros(1000).unwrap();
         // Threads and the serial engine are told by a body, which shares their memory; processes by the coordinator.
-        let job = Job::new(&mut cells).workers(2).engine(engine).cancel_token(&stop).progress(|_, _| {
+        let job = Job::new(&mut cells).workers(2).runner(engine).cancel_token(&stop).progress(|_, _| {
             if begun[0].load(Ordering::Relaxed) > 5 {
                 stop.cancel();
             }
@@ -34,7 +34,7 @@ pub(crate) fn a_stop_ends_jobs_on_every_engine() {
             "{engine}: {error}"
         );
         // The request stays.
-        let again = Job::new(&mut cells).workers(2).engine(engine).cancel_token(&stop).run(|_, _| ());
+        let again = Job::new(&mut cells).workers(2).runner(engine).cancel_token(&stop).run(|_, _| ());
         assert!(matches!(again, Err(Error::Stopped { .. })), "{engine}: {again:?}");
     }
 }
@@ -42,7 +42,7 @@ pub(crate) fn a_stop_ends_jobs_on_every_engine() {
 /// Threads cannot be ended, so the job goes on when it is asked to stop.
 pub(crate) fn work_on_a_thread_for_ever() {
     let mut cell = Shared::<u64, _>::zeros(1).unwrap();
-    let job = Job::new(&mut cell).workers(1).engine(Engine::Threads).cancel_token(CancelToken::at_signals().unwrap());
+    let job = Job::new(&mut cell).workers(1).runner(Engine::Threads).cancel_token(CancelToken::at_signals().unwrap());
     let ran = job.run(|_, _| {
         println!("at work");
         loop_for_ever();

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use parfork::{Cause, Crew, CrewSettings, Engine, Error, Job, Schedule, Settings, Shared, Split};
+use parfork::{Cause, Crew, CrewSettings, Engine, Error, Job, Schedule, Shared, Split};
 
 use crate::LONG;
 use crate::support::{Page, nothing_left};
@@ -31,7 +31,7 @@ pub(crate) fn pinned_workers_have_a_cpu_each() {
     let mut crew = Crew::with(CrewSettings { workers: Some(5), pin: true, ..CrewSettings::default() }).unwrap();
     one_each(&job().crew(&mut crew).run_with((), |_, (), _| my_cpus()).unwrap());
     assert_eq!(my_cpus(), all);
-    let refused = job().engine(Engine::Threads).pin(true).run(|_, _| ()).unwrap_err();
+    let refused = job().runner(Engine::Threads).pin(true).run(|_, _| ()).unwrap_err();
     assert!(matches!(refused, Error::Engine { .. }), "{refused}");
 }
 
@@ -67,13 +67,13 @@ pub(crate) fn what_is_lent_does_not_count_as_a_workers_memory() {
 pub(crate) fn what_only_processes_can_keep_is_refused() {
     for engine in [Engine::Threads, Engine::Serial] {
         let mut cells = Shared::<u64, _>::zeros(8).unwrap();
-        let settings = || Settings { workers: Some(2), engine, ..Settings::default() };
+        let job = || Job::default().workers(2).runner(engine);
         for (set, what) in [
-            (Settings { slice_deadline: Some(LONG), ..settings() }, "a deadline for slices"),
-            (Settings { memory_limit: Some(1 << 30), ..settings() }, "a limit of memory"),
-            (Settings { guard: true, ..settings() }, "a guard"),
+            (job().slice_deadline(LONG), "a deadline for slices"),
+            (job().memory_limit(1 << 30), "a limit of memory"),
+            (job().guard(true), "a guard"),
         ] {
-            let error = Job::with(&mut cells, set).run(|_, _| ()).unwrap_err().to_string();
+            let error = set.lend(&mut cells).run(|_, _| ()).unwrap_err().to_string();
             let expected = format!("{what} needs workers that are processes, and the engine is {engine}");
             assert!(error.starts_with(&expected), "{error}");
         }

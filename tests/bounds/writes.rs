@@ -54,7 +54,7 @@ pub(crate) fn retries_of_what_may_be_read_are_refused() {
     assert!(error.contains("body_overwrites()") && error.contains("restore_outputs()"), "{error}");
     // Nothing is written, or there is no other process to die.
     Job::new(&cells).workers(2).retries(2).run(|_, _| ()).unwrap();
-    Job::new(&mut cells).workers(2).retries(2).engine(Engine::Threads).run(|_, _| ()).unwrap();
+    Job::new(&mut cells).workers(2).retries(2).runner(Engine::Threads).run(|_, _| ()).unwrap();
 }
 
 pub(crate) fn a_guarded_worker_writes_its_slice_only() {

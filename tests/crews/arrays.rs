@@ -29,15 +29,15 @@ pub(crate) fn lent_to_read_then_to_write_then_to_read() {
         let other = Shared::<u64, _>::zeros(3).unwrap();
         let mut addresses = Vec::new();
         for step in 1..=20_u64 {
-            let settings = parfork::Settings { crew: Some(&mut *crew), ..each_one(3) };
-            let wrote = Job::with(&mut cells, settings).run_with(step, |_, step, mut slice| {
+            let job = Job::from(each_one(3)).crew(&mut *crew);
+            let wrote = job.lend(&mut cells).run_with(step, |_, step, mut slice| {
                 slice.iter_mut().for_each(|cell| *cell += step);
                 access(slice.as_ptr() as usize)
             });
             let wrote = wrote.unwrap();
             assert_eq!(wrote[..], [WRITE; 3]);
-            let settings = parfork::Settings { crew: Some(&mut *crew), ..each_one(3) };
-            let read = Job::with((&cells, &other), settings).run_with((), |w, (), (cells, _)| {
+            let job = Job::from(each_one(3)).crew(&mut *crew);
+            let read = job.lend((&cells, &other)).run_with((), |w, (), (cells, _)| {
                 assert_eq!(w.slice_of(cells.view()).len(), 1000);
                 [access(cells.as_ptr() as usize), cells.sum() as u32]
             });

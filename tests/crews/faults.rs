@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parfork::{Answers, Cause, Crew, Error, Job, RetryPolicy, Settings, Shared, Split, Worker};
+use parfork::{Answers, Cause, Crew, Error, Job, JobSpec, RetryPolicy, Shared, Split, Worker};
 
 use super::support::{Watched, nothing_left};
 use super::{children, count, death, end, fork_server, is_sound, kill_me, page, pids, send, soon, start, with_crew};
@@ -92,12 +92,12 @@ pub(crate) fn a_worker_that_fails_in_a_job_is_named() {
 }
 
 /// Runs a job of 40 slices on which those that `[every, times]` says die so many times each.
-fn run(crew: &mut Crew, every: usize, times: u64, settings: Settings<'_>) -> (Vec<u64>, parfork::Result<Answers<u64>>) {
+fn run(crew: &mut Crew, every: usize, times: u64, spec: JobSpec) -> (Vec<u64>, parfork::Result<Answers<u64>>) {
     page().iter().for_each(|word| word.store(0, Ordering::Relaxed));
     let mut cells = Shared::<u64, _>::zeros(40).unwrap();
     cells.as_mut_slice().fill(1000);
-    let settings = Settings { crew: Some(crew), split: Some(Split::rows().of(1)), ..settings };
-    let done = Job::with(&mut cells, settings).run_with([every as u64, times], |w, [every, times], mut slice| {
+    let job = Job::from(JobSpec { split: Some(Split::rows().of(1)), ..spec }).crew(crew);
+    let done = job.lend(&mut cells).run_with([every as u64, times], |w, [every, times], mut slice| {
         let number = w.region().index();
         slice[0] += number as u64;
         if (number as u64).is_multiple_of(every) && count(number) < times {
@@ -113,19 +113,19 @@ fn is_right(made: &[u64], done: &Answers<u64>) {
     assert!(done.iter().copied().eq(0..40));
 }
 
-fn undo() -> Settings<'static> {
-    Settings { retries: 2, retry_policy: RetryPolicy::RestoreOutputs, ..Settings::default() }
+fn undo() -> JobSpec {
+    JobSpec { retries: 2, retry_policy: RetryPolicy::RestoreOutputs, ..JobSpec::default() }
 }
 
 pub(crate) fn retries_complete_jobs() {
     for workers in [1, 2, 3, 8] {
         with_crew(workers, |crew| {
             for schedule in ["static", "dynamic", "guided"].map(|name| name.parse().unwrap()) {
-                let (made, done) = run(crew, 17, 1, Settings { schedule, ..undo() });
+                let (made, done) = run(crew, 17, 1, JobSpec { schedule, ..undo() });
                 let done = done.unwrap();
                 is_right(&made, &done);
                 assert!((1..=3).contains(&done.report().deaths.len()), "{:?}", done.report().deaths);
-                let (made, done) = run(crew, 5, 2, Settings { schedule, ..undo() });
+                let (made, done) = run(crew, 5, 2, JobSpec { schedule, ..undo() });
                 is_right(&made, &done.unwrap());
                 is_sound(crew);
             }
@@ -142,7 +142,7 @@ pub(crate) fn restored_outputs_put_slices_back() {
     with_crew(3, |crew| {
         for step in 0..10 {
             for guard in [false, true] {
-                let (made, done) = run(crew, 7, step % 3, Settings { guard, ..undo() });
+                let (made, done) = run(crew, 7, step % 3, JobSpec { guard, ..undo() });
                 is_right(&made, &done.unwrap());
             }
         }

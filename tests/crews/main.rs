@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use parfork::{Crew, Error, Schedule, Settings, Shared, Split};
+use parfork::{Crew, Error, Job, JobSpec, Schedule, Shared, Split};
 use support::{Page, Watched, nothing_left};
 
 fn main() -> ExitCode {
@@ -100,13 +100,13 @@ fn with_crew<T>(workers: usize, job: impl FnOnce(&mut Crew) -> T) -> T {
     nothing_left(|| job(&mut start(workers)))
 }
 
-/// Settings for one slice each, so that workers may meet.
-fn each_one(workers: usize) -> Settings<'static> {
-    Settings {
+/// What to set for one slice each, so that workers may meet.
+fn each_one(workers: usize) -> JobSpec {
+    JobSpec {
         workers: Some(workers),
         split: Some(Split::rows().into_pieces(workers)),
         schedule: Schedule::Static,
-        ..Settings::default()
+        ..JobSpec::default()
     }
 }
 
@@ -114,8 +114,8 @@ fn each_one(workers: usize) -> Settings<'static> {
 fn pids(crew: &mut Crew) -> Vec<u32> {
     let workers = crew.workers();
     let line = Shared::<u8, _>::zeros(workers).unwrap();
-    let settings = Settings { crew: Some(crew), ..each_one(workers) };
-    parfork::Job::with(&line, settings).run_with((), |_, (), _| std::process::id()).unwrap().into_vec()
+    let job = Job::from(each_one(workers)).crew(crew);
+    job.lend(&line).run_with((), |_, (), _| std::process::id()).unwrap().into_vec()
 }
 
 /// Makes sure that a crew is as good as new: all of its workers do a job.

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 use ndarray::{Dimension, IxDyn};
 use parfork::slices::Grid;
-use parfork::{Crew, Job, Schedule, Settings, Shared, Split, Worker};
+use parfork::{Crew, Job, JobSpec, Schedule, Shared, Split, Worker};
 
 use super::{is_sound, pids, start, support::nothing_left, with_crew};
 
@@ -39,9 +39,9 @@ fn value<T: Cell>(salt: u64, index: impl IntoIterator<Item = usize>, plus: &T) -
 fn check<T: Cell>(crew: &mut Crew, shape: &[usize], given: &Shared<T, IxDyn>, made: &mut Shared<T, IxDyn>, how: How) {
     let How { split, schedule, workers } = how;
     made.as_mut_slice().fill(T::of(250));
-    let settings = Settings { crew: Some(crew), workers, split: Some(split), schedule, ..Settings::default() };
+    let job = Job::from(JobSpec { workers, split: Some(split), schedule, ..JobSpec::default() }).crew(crew);
     let salt = mix(made.len() as u64 ^ workers.unwrap_or(99) as u64);
-    let answers = Job::with((given, &mut *made), settings).run_with(salt, |w, salt, (given, mut slice)| {
+    let answers = job.lend((given, &mut *made)).run_with(salt, |w, salt, (given, mut slice)| {
         let start: Vec<_> = (0..slice.ndim()).map(|axis| slice.range(axis).start).collect();
         for (at, cell) in slice.indexed_iter_mut() {
             let index: Vec<_> = start.iter().zip(at.slice()).map(|(start, at)| start + at).collect();
@@ -111,7 +111,7 @@ pub(crate) fn are_those_of_a_loop() {
 
 pub(crate) fn have_the_bits_of_jobs_without_a_crew() {
     let given = Shared::from_array(&ndarray::Array1::from_shape_fn(10_000, |at| (at as f64).sqrt())).unwrap();
-    let run = |settings: Settings<'_>| {
+    let run = |job: Job<'_>| {
         let mut made = Shared::<f64, _>::zeros(10_000).unwrap();
         let body = |w: &Worker<'_>,
                     power: f64,
@@ -119,15 +119,15 @@ pub(crate) fn have_the_bits_of_jobs_without_a_crew() {
             slice.assign(&w.slice_of(given).mapv(|cell| cell.powf(power).sin()));
             slice.sum()
         };
-        let answers = Job::with((&given, &mut made), settings).run_with(1.7, body).unwrap();
+        let answers = job.lend((&given, &mut made)).run_with(1.7, body).unwrap();
         let bits: Vec<_> = made.as_slice().iter().map(|cell| cell.to_bits()).collect();
         (bits, answers.iter().map(|answer| answer.to_bits()).collect::<Vec<_>>(), answers.sum().to_bits())
     };
-    let alone = run(Settings { workers: Some(2), ..Settings::default() });
+    let alone = run(Job::default().workers(2));
     for workers in [1, 2, 3, 8] {
         with_crew(workers, |crew| {
             for schedule in ["static", "dynamic", "guided"].map(|name| name.parse().unwrap()) {
-                assert!(run(Settings { crew: Some(crew), schedule, ..Settings::default() }) == alone);
+                assert!(run(Job::default().schedule(schedule).crew(crew)) == alone);
             }
         });
     }
@@ -179,12 +179,11 @@ pub(crate) fn boards_grow_and_shrink() {
     with_crew(3, |crew| {
         for slices in [1, 5, 100, 3, 20_000, 7, 200_000, 1, 20_000] {
             let cells = Shared::<u8, _>::zeros(slices).unwrap();
-            let settings =
-                || Settings { split: Some(Split::rows().of(1)), schedule: Schedule::Guided, ..Settings::default() };
-            let job = Job::with(&cells, Settings { crew: Some(&mut *crew), ..settings() });
+            let each = || Job::default().split(Split::rows().of(1)).schedule(Schedule::Guided);
+            let job = each().crew(&mut *crew).lend(&cells);
             let short = job.run_with(3_u64, |w, three, _| w.region().index() as u64 * three).unwrap();
             assert!(short.iter().copied().eq((0..slices as u64).map(|slice| slice * 3)));
-            let job = Job::with(&cells, Settings { crew: Some(&mut *crew), ..settings() });
+            let job = each().crew(&mut *crew).lend(&cells);
             let long = job.run_with((), |w, (), _| [w.region().index() as u64; 20]).unwrap();
             assert!(long.iter().copied().eq((0..slices as u64).map(|slice| [slice; 20])));
         }

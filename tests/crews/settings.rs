@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parfork::{CancelToken, Cause, Engine, Error, Job, Schedule, Settings, Shared, Split, Worker};
+use parfork::{CancelToken, Cause, CrewError, Engine, Error, Job, JobSpec, Schedule, Shared, Split, Worker};
 
 use super::support::Watched;
 use super::{count, death, each_one, is_sound, kill_me, page, pids, with_crew};
@@ -14,8 +14,8 @@ pub(crate) fn meetings_go_well() {
         with_crew(workers, |crew| {
             let mut line = Shared::<u64, _>::zeros(workers).unwrap();
             for round in 1..=100_u64 {
-                let settings = Settings { crew: Some(&mut *crew), ..each_one(workers) };
-                let sums = Job::with(&mut line, settings).run_with(round, |w, round, mut slice| {
+                let job = Job::from(each_one(workers)).crew(&mut *crew);
+                let sums = job.lend(&mut line).run_with(round, |w, round, mut slice| {
                     slice.fill(round);
                     page()[w.rank()].store(round, Ordering::Relaxed);
                     w.barrier().map_err(|error| error.to_string())?;
@@ -37,13 +37,13 @@ pub(crate) fn a_death_reaches_those_who_meet() {
         with_crew(workers, |crew| {
             let mut line = Shared::<u64, _>::zeros(workers).unwrap();
             for retries in [0, 2] {
-                let settings = Settings {
-                    crew: Some(&mut *crew),
+                let job = Job::from(JobSpec {
                     retries,
                     retry_policy: parfork::RetryPolicy::BodyOverwrites,
                     ..each_one(workers)
-                };
-                let error = Job::with(&mut line, settings).run_with((), |w, (), _| {
+                })
+                .crew(&mut *crew);
+                let error = job.lend(&mut line).run_with((), |w, (), _| {
                     w.barrier().map_err(|error| error.to_string())?;
                     if w.rank() == 1 {
                         kill_me();
@@ -62,8 +62,8 @@ pub(crate) fn the_rest_go_on_without_the_dead() {
     with_crew(4, |crew| {
         let mut line = Shared::<u64, _>::zeros(4).unwrap();
         for round in 1..=10_u64 {
-            let settings = Settings { crew: Some(&mut *crew), continue_after_death: true, ..each_one(4) };
-            let error = Job::with(&mut line, settings).run_with(round, |w, round, mut slice| {
+            let job = Job::from(JobSpec { continue_after_death: true, ..each_one(4) }).crew(&mut *crew);
+            let error = job.lend(&mut line).run_with(round, |w, round, mut slice| {
                 for step in 0..10 {
                     if (step, w.rank()) == (round % 10, 2) {
                         kill_me();
@@ -105,8 +105,8 @@ pub(crate) fn a_deadline_that_comes_with_the_end_is_for_this_job_alone() {
         let mut line = Shared::<u64, _>::zeros(2).unwrap();
         let (mut counts, mut span) = ([0, 0], Duration::from_micros(300));
         for step in 1..=3000_u64 {
-            let settings = Settings { crew: Some(&mut *crew), deadline: Some(span), ..each_one(2) };
-            let done = Job::with(&mut line, settings).run_with(step, |_, step, mut slice| {
+            let job = Job::from(JobSpec { deadline: Some(span), ..each_one(2) }).crew(&mut *crew);
+            let done = job.lend(&mut line).run_with(step, |_, step, mut slice| {
                 std::thread::sleep(Duration::from_micros(100));
                 slice.fill(step);
             });
@@ -273,8 +273,8 @@ pub(crate) fn memory_is_measured() {
     with_crew(2, |crew| {
         let cells = Shared::<u64, _>::zeros(2).unwrap();
         for measure in [true, false, true] {
-            let settings = Settings { crew: Some(&mut *crew), measure_memory: measure, ..each_one(2) };
-            let done = Job::with(&cells, settings).run_with((), |_, (), _| ()).unwrap();
+            let job = Job::from(JobSpec { measure_memory: measure, ..each_one(2) }).crew(&mut *crew);
+            let done = job.lend(&cells).run_with((), |_, (), _| ()).unwrap();
             assert!(done.report().workers.iter().all(|worker| worker.memory.is_some() == measure));
         }
     });
@@ -310,7 +310,7 @@ pub(crate) fn a_panic_of_progress_ends_the_workers() {
         let mut cells = Shared::<u64, _>::zeros(2).unwrap();
         (0..2).for_each(|rank| page()[rank].store(0, Ordering::Relaxed));
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let job = Job::with(&mut cells, Settings { crew: Some(&mut *crew), ..each_one(2) });
+            let job = Job::with(&mut cells, each_one(2)).crew(&mut *crew);
             let job = job.progress(|_, _| {
                 let at_work = (0..2).all(|rank| page()[rank].load(Ordering::Relaxed) == 1);
                 assert!(!at_work, "expected, of progress");
@@ -334,15 +334,22 @@ pub(crate) fn what_a_crew_cannot_do_is_refused() {
         let before = pids(crew);
         let cells = Shared::<u64, _>::zeros(20).unwrap();
         let refused = Job::new(&cells).crew(crew).run(|_, _| ());
-        assert!(matches!(&refused, Err(Error::Crew(why)) if why.contains("run_with")), "{refused:?}");
-        for engine in [Engine::Serial, Engine::Threads] {
-            let refused = Job::new(&cells).crew(crew).engine(engine).run_with((), |_, (), _| ());
-            assert!(matches!(refused, Err(Error::Engine { what: "a crew", .. })), "{refused:?}");
-            let refused = Job::new(&cells).crew(crew).engine(engine).run(|_, _| ());
-            assert!(matches!(refused, Err(Error::Engine { what: "a crew", .. })), "{refused:?}");
+        assert!(matches!(refused, Err(Error::Crew(CrewError::BodyCaptures))), "{refused:?}");
+        // SAFETY: nothing is forked, for this is refused.
+        let refused = unsafe { Job::new(&cells).crew(crew).run_in_threaded_process(|_, _| ()) };
+        assert!(matches!(refused, Err(Error::Crew(CrewError::BodyCaptures))), "{refused:?}");
+        #[cfg(feature = "exec")]
+        {
+            use parfork::exec::{self, Array, Program};
+            let array = Array::output("c", "u8".parse().unwrap(), &[10]).unwrap();
+            let refused = exec::run(Job::default().crew(crew), &Program::new("true"), vec![array]).map(drop);
+            assert!(matches!(refused, Err(Error::Crew(CrewError::Program))), "{refused:?}");
         }
+        // A job has one runner: the last that was chosen.
+        let serial = Job::new(&cells).crew(crew).runner(Engine::Serial).run_with((), |_, (), _| ()).unwrap();
+        assert_eq!((serial.report().engine, serial.report().workers.len()), (Engine::Serial, 1));
         let refused = Job::new(&cells).crew(crew).threads_per_worker(2).run_with((), |_, (), _| ());
-        assert!(matches!(&refused, Err(Error::Crew(why)) if why.contains("Crew::with")), "{refused:?}");
+        assert!(matches!(refused, Err(Error::Crew(CrewError::DecidedAtStart))), "{refused:?}");
         let refused = Job::new(&cells).crew(crew).workers(3).run_with((), |_, (), _| ());
         assert!(matches!(refused, Err(Error::Workers { asked: 3, most: 2 })), "{refused:?}");
         let refused = Job::new(&cells).crew(crew).split(Split::cols()).run_with((), |_, (), _| ());

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parfork::{Answers, CancelToken, Cause, Crew, Error, Job, RetryPolicy, Schedule, Settings, Shared, Split};
+use parfork::{
+    Answers, CancelToken, Cause, Crew, CrewError, Error, Job, JobSpec, RetryPolicy, Schedule, Shared, Split,
+};
 
 use super::{count, death, each_one, is_sound, kill_me, page, with_crew};
 
@@ -26,8 +28,8 @@ fn is_sound_together(crew: &mut Crew) {
     crew.coordinator_works(true);
     let all = crew.workers() + 1;
     let line = Shared::<u8, _>::zeros(all).unwrap();
-    let settings = Settings { crew: Some(crew), ..each_one(all) };
-    let pids = Job::with(&line, settings).run_with((), |_, (), _| std::process::id()).unwrap();
+    let job = Job::from(each_one(all)).crew(crew);
+    let pids = job.lend(&line).run_with((), |_, (), _| std::process::id()).unwrap();
     assert_eq!(pids.iter().position(|&pid| pid == std::process::id()), Some(all - 1));
 }
 
@@ -62,14 +64,14 @@ pub(crate) fn the_coordinator_works_too() {
 fn harm(
     crew: &mut Crew,
     times: u64,
-    settings: Settings<'_>,
+    spec: JobSpec,
     deed: fn(u64) -> Result<(), String>,
 ) -> (Vec<u64>, parfork::Result<Answers<u64>>) {
     page()[0].store(0, Ordering::Relaxed);
     let mut cells = Shared::<u64, _>::zeros(12).unwrap();
-    let settings = Settings { crew: Some(crew), schedule: Schedule::Static, ..settings };
+    let job = Job::from(JobSpec { schedule: Schedule::Static, ..spec }).crew(crew);
     let argument = [deed as usize as u64, times, u64::from(std::process::id())];
-    let done = Job::with(&mut cells, settings).run_with(argument, |w, [deed, times, coordinator], mut slice| {
+    let done = job.lend(&mut cells).run_with(argument, |w, [deed, times, coordinator], mut slice| {
         slice[0] += 1;
         if u64::from(std::process::id()) == coordinator && count(0) < times {
             // SAFETY: the address of such a function of this program, as given above.
@@ -88,7 +90,7 @@ fn panic(times: u64) -> Result<(), String> {
 pub(crate) fn its_own_panic_is_told_each_time() {
     with_both(2, |crew| {
         for times in [1, 7, 9, 3] {
-            let (_, done) = harm(crew, times, Settings::default(), panic);
+            let (_, done) = harm(crew, times, JobSpec::default(), panic);
             let death = death(done.unwrap_err());
             assert_eq!((death.rank, death.pid), (2, std::process::id()));
             let told = format!("the coordinator's own, {times}");
@@ -101,8 +103,8 @@ pub(crate) fn its_own_panic_is_told_each_time() {
 pub(crate) fn its_own_part_is_not_tried_again() {
     with_both(2, |crew| {
         for times in [1, 2] {
-            let settings = Settings { retries: 2, retry_policy: RetryPolicy::RestoreOutputs, ..Settings::default() };
-            let (made, done) = harm(crew, times, settings, panic);
+            let spec = JobSpec { retries: 2, retry_policy: RetryPolicy::RestoreOutputs, ..JobSpec::default() };
+            let (made, done) = harm(crew, times, spec, panic);
             let death = death(done.unwrap_err());
             let told = format!("the coordinator's own, {times}");
             assert!(matches!(&death.cause, Cause::Panicked { message, .. } if *message == told), "{death:?}");
@@ -140,7 +142,7 @@ pub(crate) fn what_the_dead_left_is_put_back() {
 pub(crate) fn its_own_errors_end_the_job() {
     with_both(2, |crew| {
         for times in [3, 1] {
-            let (_, done) = harm(crew, times, Settings::default(), |times| Err(format!("no {times}")));
+            let (_, done) = harm(crew, times, JobSpec::default(), |times| Err(format!("no {times}")));
             let Err(Error::BodyFailed(refusal)) = done else { panic!("{done:?}") };
             assert_eq!((refusal.rank, refusal.reason), (2, format!("no {times}")));
             is_sound_together(crew);
@@ -175,11 +177,11 @@ pub(crate) fn a_death_ends_its_meetings() {
     with_both(2, |crew| {
         let cells = Shared::<u64, _>::zeros(3).unwrap();
         let refused = Job::new(&cells).crew(crew).continue_after_death(true).run_with((), |_, (), _| ());
-        assert!(matches!(refused, Err(Error::Crew(_))), "{refused:?}");
+        assert!(matches!(refused, Err(Error::Crew(CrewError::CoordinatorWorks))), "{refused:?}");
         for _ in 0..3 {
             let mut line = Shared::<u64, _>::zeros(3).unwrap();
-            let settings = Settings { crew: Some(&mut *crew), ..each_one(3) };
-            let error = Job::with(&mut line, settings).run_with((), |w, (), mut slice| {
+            let job = Job::from(each_one(3)).crew(&mut *crew);
+            let error = job.lend(&mut line).run_with((), |w, (), mut slice| {
                 w.barrier().map_err(|error| error.to_string())?;
                 if w.rank() == 1 {
                     kill_me();
@@ -200,7 +202,7 @@ pub(crate) fn progress_is_told_at_its_meetings() {
     with_both(1, |crew| {
         page()[0].store(0, Ordering::Relaxed);
         let line = Shared::<u8, _>::zeros(2).unwrap();
-        let job = Job::with(&line, Settings { crew: Some(&mut *crew), ..each_one(2) }).deadline(PATIENCE);
+        let job = Job::with(&line, each_one(2)).crew(&mut *crew).deadline(PATIENCE);
         let job = job.progress(|_, _| page()[0].store(1, Ordering::Relaxed));
         let done = job.run_with((), |w, (), _| {
             while w.rank() == 0 && page()[0].load(Ordering::Relaxed) == 0 {
@@ -217,7 +219,7 @@ pub(crate) fn a_panic_of_progress_at_its_meetings_is_no_bodys() {
     with_both(1, |crew| {
         let line = Shared::<u8, _>::zeros(2).unwrap();
         let panicked = catch_unwind(AssertUnwindSafe(|| {
-            let job = Job::with(&line, Settings { crew: Some(&mut *crew), ..each_one(2) }).deadline(PATIENCE);
+            let job = Job::with(&line, each_one(2)).crew(&mut *crew).deadline(PATIENCE);
             let job = job.progress(|_, _| panic!("expected, of progress"));
             job.run_with((), |w, (), _| if w.rank() == 1 { drop(w.barrier()) } else { std::thread::sleep(PATIENCE) })
         }));

@@ -155,7 +155,7 @@ pub(crate) fn other_engines_leave_the_handlers_alone() {
     for engine in Engine::ALL {
         let mut output = Shared::<u64, _>::zeros(24).unwrap();
         let seen = Page::new();
-        let job = Job::new(&mut output).workers(2).engine(engine);
+        let job = Job::new(&mut output).workers(2).runner(engine);
         job.run(|_, _| seen[0].store(u64::from(handlers() == before) + 1, Ordering::Relaxed)).unwrap();
         assert_eq!(seen[0].load(Ordering::Relaxed), if engine == Engine::Processes { 1 } else { 2 }, "{engine}");
         assert_eq!(handlers(), before, "{engine}");

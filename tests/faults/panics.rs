@@ -56,7 +56,7 @@ pub(crate) fn an_error_of_a_body_is_told() {
     for (engine, workers) in Engine::ALL.into_iter().flat_map(|engine| WORKERS.map(|n| (engine, n))) {
         let mut array = Shared::<u64, _>::zeros((SLICES, 2)).unwrap();
         let error = nothing_left(|| {
-            let job = Job::new(&mut array).workers(workers).split(Split::tiles(4, 1)).engine(engine);
+            let job = Job::new(&mut array).workers(workers).split(Split::tiles(4, 1)).runner(engine);
             job.run(|w, _| if w.region().index() == BAD { Err("no light in here") } else { Ok(()) }).unwrap_err()
         });
         let Error::BodyFailed(refusal) = &error else { panic!("{error:?}") };
@@ -109,7 +109,7 @@ pub(crate) fn a_panic_of_progress_ends_the_workers() {
         let mut array = Shared::<u8, _>::zeros(SLICES).unwrap();
         nothing_left(|| {
             let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                let job = Job::new(&mut array).workers(workers).engine(engine);
+                let job = Job::new(&mut array).workers(workers).runner(engine);
                 job.progress(|_, _| panic!("expected, of progress")).run(|_, _| ()).map(drop)
             }));
             assert!(panicked.is_err());
@@ -153,12 +153,12 @@ pub(crate) fn on_threads_and_serially_a_panic_is_an_error_too() {
     {
         let mut array = Shared::<u8, _>::zeros(SLICES).unwrap();
         let error = nothing_left(|| {
-            let job = Job::new(&mut array).workers(workers).engine(engine);
+            let job = Job::new(&mut array).workers(workers).runner(engine);
             job.run(|w, _| assert!(w.region().index() != BAD, "expected, on {engine}")).unwrap_err()
         });
         let text = error.to_string();
         assert!(text.contains(&format!("expected, on {engine} while it worked on slice 5 [5..6, ..]")), "{text}");
-        Job::new(&mut array).workers(workers).engine(engine).run(|_, _| ()).unwrap();
+        Job::new(&mut array).workers(workers).runner(engine).run(|_, _| ()).unwrap();
     }
     all_is_well();
 }

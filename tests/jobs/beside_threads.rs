@@ -22,7 +22,7 @@ pub(crate) fn a_fork_beside_a_thread_is_refused_and_works_after_it_is_joined() {
         );
         let refused = Job::new(&mut line).run(|_, _| ()).unwrap_err();
         assert!(matches!(refused, Error::ThreadsRunning { .. }));
-        Job::new(&mut line).engine(Engine::Threads).run(|_, _| ()).unwrap();
+        Job::new(&mut line).runner(Engine::Threads).run(|_, _| ()).unwrap();
         drop(hold);
         thread.join().unwrap().unwrap_err();
         parfork::fork(2, &mut line, |_, mut slice| slice[0] += 1).unwrap();
@@ -34,7 +34,7 @@ pub(crate) fn processes_work_right_after_threads() {
     let mut line = Shared::<u64, _>::zeros(64).unwrap();
     for _ in 0..50 {
         for engine in [Engine::Threads, Engine::Processes] {
-            let job = Job::new(&mut line).workers(8).engine(engine);
+            let job = Job::new(&mut line).workers(8).runner(engine);
             job.run(|_, mut slice| slice[0] += 1).unwrap_or_else(|error| panic!("{engine}: {error}"));
         }
     }
@@ -42,7 +42,7 @@ pub(crate) fn processes_work_right_after_threads() {
     // Hundreds of threads take a while to go.
     let mut line = Shared::<u64, _>::zeros(600).unwrap();
     for engine in [Engine::Threads, Engine::Processes].repeat(2) {
-        let job = Job::new(&mut line).workers(if engine == Engine::Threads { 600 } else { 2 }).engine(engine);
+        let job = Job::new(&mut line).workers(if engine == Engine::Threads { 600 } else { 2 }).runner(engine);
         job.run(|_, mut slice| slice[0] += 1).unwrap_or_else(|error| panic!("{engine}: {error}"));
     }
     no_children();

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use parfork::{Crew, Engine, Error, Job, Schedule, Settings, Shared, Split};
+use parfork::{Crew, Engine, Error, Job, JobSpec, Schedule, Shared, Split};
 
 use crate::support::{Page, nothing_left};
 
@@ -12,7 +12,7 @@ pub(crate) fn progress_rises_to_all() {
         for slices in [0, 1, 200] {
             let mut line = Shared::<u8, _>::zeros(slices).unwrap();
             let mut told = Vec::new();
-            let job = Job::new(&mut line).workers(3).engine(engine).progress(|done, all| told.push((done, all)));
+            let job = Job::new(&mut line).workers(3).runner(engine).progress(|done, all| told.push((done, all)));
             job.run(|_, mut slice| slice.fill(1)).unwrap();
             assert!(told.iter().all(|&(_, all)| all == slices), "{told:?}");
             assert!(told.is_sorted(), "{told:?}");
@@ -74,7 +74,7 @@ pub(crate) fn a_deadline_ends_threads_before_their_next_slice() {
     while begun.load(Ordering::Relaxed) == 0 {
         let started = std::time::Instant::now();
         let error = nothing_left(|| {
-            let job = Job::new(&mut line).workers(2).deadline(Duration::from_millis(20)).engine(Engine::Threads);
+            let job = Job::new(&mut line).workers(2).deadline(Duration::from_millis(20)).runner(Engine::Threads);
             job.run(|_, _| {
                 begun.fetch_add(1, Ordering::Relaxed);
                 // Until well past the deadline, so that the watch has seen it.
@@ -102,20 +102,20 @@ pub(crate) fn a_deadline_ends_what_comes_before_the_workers() {
     let split = Split::rows().of(1);
     ends_in_time("answers", |deadline| {
         let only_slice = deadline.is_none().then_some(0);
-        let settings = Settings { workers: Some(1), split: Some(split), deadline, only_slice, ..Settings::default() };
-        Job::with(&mut small, settings).run(|_, _| [0_u8; 1 << 12]).map(drop)
+        let spec = JobSpec { workers: Some(1), split: Some(split), deadline, only_slice, ..JobSpec::default() };
+        Job::with(&mut small, spec).run(|_, _| [0_u8; 1 << 12]).map(drop)
     });
     ends_in_time("undo copies", |deadline| {
         let only_slice = deadline.is_none().then_some(0);
-        let settings = Settings { workers: Some(1), retries: 1, deadline, only_slice, ..Settings::default() };
-        Job::with(&mut large, settings).restore_outputs().run(|_, _| ()).map(drop)
+        let spec = JobSpec { workers: Some(1), retries: 1, deadline, only_slice, ..JobSpec::default() };
+        Job::with(&mut large, spec).restore_outputs().run(|_, _| ()).map(drop)
     });
     ends_in_time("answers of a crew", |deadline| {
         let only_slice = deadline.is_none().then_some(0);
         // It keeps the memory for its next job.
         let mut crew = Crew::start(1).unwrap();
-        let settings = Settings { split: Some(split), deadline, only_slice, ..Settings::default() };
-        Job::with(&mut small, settings).crew(&mut crew).run_with((), |_, (), _| [0_u8; 1 << 12]).map(drop)
+        let spec = JobSpec { split: Some(split), deadline, only_slice, ..JobSpec::default() };
+        Job::with(&mut small, spec).crew(&mut crew).run_with((), |_, (), _| [0_u8; 1 << 12]).map(drop)
     });
 }
 
@@ -129,8 +129,8 @@ pub(crate) fn a_deadline_ends_the_forking_of_workers() {
     own.resize(BYTES, 1);
     let mut line = Shared::<u8, _>::zeros(24).unwrap();
     ends_in_time("forks", |deadline| {
-        let settings = Settings { workers: Some(24), deadline, ..Settings::default() };
-        Job::with(&mut line, settings).run(|_, _| ()).map(drop)
+        let spec = JobSpec { workers: Some(24), deadline, ..JobSpec::default() };
+        Job::with(&mut line, spec).run(|_, _| ()).map(drop)
     });
     drop(own);
 }
@@ -154,7 +154,7 @@ pub(crate) fn a_deadline_ends_the_gathering_of_answers() {
     const SLICES: usize = 1 << 17;
     let line = Shared::<u8, _>::zeros(SLICES).unwrap();
     let deadline = Duration::from_secs(3);
-    let job = Job::new(&line).engine(Engine::Serial).split(Split::rows().of(1)).deadline(deadline);
+    let job = Job::new(&line).runner(Engine::Serial).split(Split::rows().of(1)).deadline(deadline);
     let done = job.run(|w, _| {
         if w.region().index() + 1 == SLICES {
             std::thread::sleep(deadline);
@@ -169,7 +169,7 @@ pub(crate) fn any_deadline_can_be_given() {
         Engine::ALL.into_iter().flat_map(|e| [Duration::MAX, Duration::from_secs(1 << 40)].map(|d| (e, d)))
     {
         let mut line = Shared::<u8, _>::zeros(5).unwrap();
-        Job::new(&mut line).workers(2).deadline(deadline).engine(engine).run(|_, mut slice| slice.fill(1)).unwrap();
+        Job::new(&mut line).workers(2).deadline(deadline).runner(engine).run(|_, mut slice| slice.fill(1)).unwrap();
         assert_eq!(line.as_slice(), [1; 5]);
     }
 }

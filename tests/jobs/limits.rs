@@ -10,14 +10,14 @@ pub(crate) fn outputs_that_cannot_be_cut_alike_are_refused() {
     let mut a = Shared::<u8, _>::zeros((9, 4)).unwrap();
     let mut b = Shared::<u8, _>::zeros((8, 4)).unwrap();
     for engine in Engine::ALL {
-        let refused = nothing_left(|| Job::new((&source, &mut a, &mut b)).engine(engine).run(|_, _| ()).unwrap_err());
+        let refused = nothing_left(|| Job::new((&source, &mut a, &mut b)).runner(engine).run(|_, _| ()).unwrap_err());
         assert_eq!(
             refused.to_string(),
             "two outputs of shapes [9, 4] and [8, 4] differ on axis 0, which the split `rows` cuts. \
              Make them equally long there, or cut another axis."
         );
         // Along columns they are alike.
-        Job::new((&source, &mut a, &mut b)).split(Split::cols()).engine(engine).run(|_, _| ()).unwrap();
+        Job::new((&source, &mut a, &mut b)).split(Split::cols()).runner(engine).run(|_, _| ()).unwrap();
     }
     let mut line = Shared::<u8, _>::zeros(9).unwrap();
     let refused = Job::new((&mut a, &mut line)).split(Split::tiles(2, 2)).run(|_, _| ()).unwrap_err();
@@ -44,7 +44,7 @@ pub(crate) fn what_cannot_be_cut_is_refused() {
 pub(crate) fn too_few_and_too_many_workers_are_refused() {
     let mut line = Shared::<u8, _>::zeros(5).unwrap();
     for (engine, workers) in Engine::ALL.into_iter().flat_map(|engine| [0, 1025, usize::MAX].map(|n| (engine, n))) {
-        let refused = nothing_left(|| Job::new(&mut line).workers(workers).engine(engine).run(|_, _| ()).unwrap_err());
+        let refused = nothing_left(|| Job::new(&mut line).workers(workers).runner(engine).run(|_, _| ()).unwrap_err());
         assert!(matches!(refused, Error::Workers { asked, most: 1024 } if asked == workers), "{refused:?}");
         let text = format!("{workers} workers were asked for, and a job takes 1 to 1024. Ask for a number in between.");
         assert_eq!(refused.to_string(), text);

@@ -37,7 +37,7 @@ fn every_cell_is_written_once(engine: Engine, workers: &[usize]) {
             let source = input(ndarray::Dim(shape), orders.0);
             let mut output = Shared::<i64, _>::zeros_in(shape, orders.1).unwrap();
             let job = Job::new((&source, &mut output)).workers(workers).split(split.parse().unwrap());
-            let answers = job.schedule(schedule).engine(engine).run(|w, (source, mut slice)| {
+            let answers = job.schedule(schedule).runner(engine).run(|w, (source, mut slice)| {
                 let (first, mine) = ((slice.rows().start, slice.cols().start), w.slice_of(source));
                 assert_eq!(mine.dim(), slice.dim());
                 for ((i, j), cell) in slice.indexed_iter_mut() {
@@ -61,7 +61,7 @@ pub(crate) fn every_axis_of_one_and_four_dimensions_can_be_cut() {
             [0, 1, 2, 1000, 1025, 4097].into_iter().flat_map(|n| ["rows", "rows=7", "rows/5"].map(|s| (n, s)))
         {
             let mut line = Shared::<usize, _>::zeros(length).unwrap();
-            let job = Job::new(&mut line).workers(3).split(split.parse().unwrap()).engine(engine);
+            let job = Job::new(&mut line).workers(3).split(split.parse().unwrap()).runner(engine);
             job.run(|_, mut slice| {
                 let start = slice.rows().start;
                 slice.indexed_iter_mut().for_each(|(i, cell)| *cell += start + i + 1);
@@ -75,7 +75,7 @@ pub(crate) fn every_axis_of_one_and_four_dimensions_can_be_cut() {
             {
                 let mut block = Shared::<usize, Ix4>::zeros_in((3, 4, 5, 6), order).unwrap();
                 let job = Job::new(&mut block).workers(4).split(split.parse().unwrap()).schedule(schedule);
-                job.engine(engine)
+                job.runner(engine)
                     .run(|_, mut slice| {
                         let at = [0, 1, 2, 3].map(|axis| slice.range(axis).start);
                         for ((i, j, k, l), cell) in slice.indexed_iter_mut() {
@@ -100,7 +100,7 @@ pub(crate) fn answers_and_sums_have_the_same_bits_whoever_works() {
         for (engine, schedule) in Engine::ALL.into_iter().flat_map(|engine| schedules().map(move |s| (engine, s))) {
             for workers in [1, 2, 3, 8, 40] {
                 let job = Job::new(&values).workers(workers).split(split.parse().unwrap()).schedule(schedule);
-                let sums = job.engine(engine).run(|w, values| w.slice_of(values).iter().sum::<f64>()).unwrap();
+                let sums = job.runner(engine).run(|w, values| w.slice_of(values).iter().sum::<f64>()).unwrap();
                 let bits = (
                     sums.iter().map(|sum| sum.to_bits()).collect(),
                     sums.clone().sum().to_bits(),
@@ -141,7 +141,7 @@ pub(crate) fn a_body_may_return_any_plain_answer() {
     }
     let line = Shared::from_array(&Array1::from_iter((0..50).map(|i| i as f32))).unwrap();
     for engine in Engine::ALL {
-        let job = || Job::new(&line).workers(4).split(Split::rows().of(20)).engine(engine);
+        let job = || Job::new(&line).workers(4).split(Split::rows().of(20)).runner(engine);
         let extremes = job()
             .run(|w, line| {
                 let mine = w.slice_of(line);
@@ -167,7 +167,7 @@ pub(crate) fn several_arrays_are_lent_as_a_tuple() {
         // Cut into rows, outputs need only be as long as each other along axis 0.
         let mut sums = Shared::<i64, _>::zeros((9, 4)).unwrap();
         let mut totals = Shared::<f64, _>::zeros(9).unwrap();
-        let job = Job::new((&a, &mut sums, &b, (&factors, &mut totals))).workers(2).engine(engine);
+        let job = Job::new((&a, &mut sums, &b, (&factors, &mut totals))).workers(2).runner(engine);
         let run = job.run(|w, (a, mut sums, b, (factors, mut totals))| {
             sums.assign(&(&w.slice_of(a) + &w.slice_of(b) * &factors));
             for (row, total) in sums.axis_iter(Axis(0)).zip(totals.iter_mut()) {
@@ -187,7 +187,7 @@ pub(crate) fn a_halo_shows_the_neighbours_cells() {
     for (engine, halo) in Engine::ALL.into_iter().flat_map(|engine| [1, 2, 40].map(|halo| (engine, halo))) {
         for each in [1, 7, 200] {
             let mut sums = Shared::<i64, _>::zeros(101).unwrap();
-            let job = Job::new((&line, &mut sums)).workers(3).split(Split::rows().of(each).halo(halo)).engine(engine);
+            let job = Job::new((&line, &mut sums)).workers(3).split(Split::rows().of(each).halo(halo)).runner(engine);
             job.run(|w, (line, mut sums)| {
                 let (near, start) = (w.slice_with_halo(line), w.region().range_with_halo(0).unwrap().start);
                 let first = sums.rows().start - start;
@@ -199,7 +199,7 @@ pub(crate) fn a_halo_shows_the_neighbours_cells() {
         }
         for split in [Split::rows().of(4), Split::cols().of(5), Split::tiles(6, 7), Split::tiles(1, 1)] {
             let mut sums = Shared::<i64, _>::zeros((23, 31)).unwrap();
-            let job = Job::new((&plane, &mut sums)).workers(3).split(split.halo(halo)).engine(engine);
+            let job = Job::new((&plane, &mut sums)).workers(3).split(split.halo(halo)).runner(engine);
             job.run(|w, (plane, mut sums)| {
                 let near = w.slice_with_halo(plane);
                 let first = [0, 1].map(|axis| {
@@ -233,7 +233,7 @@ pub(crate) fn large_arrays_of_any_length_are_whole() {
     {
         let source = Shared::from_array(&Array1::from_elem(length, 3_u8)).unwrap();
         let mut output = Shared::<u8, _>::zeros(length).unwrap();
-        let job = Job::new((&source, &mut output)).workers(4).split(Split::rows().into_pieces(13)).engine(engine);
+        let job = Job::new((&source, &mut output)).workers(4).split(Split::rows().into_pieces(13)).runner(engine);
         job.run(|w, (source, mut slice)| {
             slice.assign(&w.slice_of(source));
             let last = slice.len() - 1;
@@ -258,7 +258,7 @@ pub(crate) fn a_chunk_of_any_size_deals_every_slice_once() {
             let mut line = Shared::<u8, _>::zeros(90).unwrap();
             let times = Page::new();
             let schedule = format!("dynamic={chunk}").parse().unwrap();
-            let job = Job::new(&mut line).workers(workers).schedule(schedule).engine(engine);
+            let job = Job::new(&mut line).workers(workers).schedule(schedule).runner(engine);
             job.run(|w, _| times[w.region().index()].fetch_add(1, Ordering::Relaxed)).unwrap();
             let times: Vec<_> = times[..90].iter().map(|count| count.load(Ordering::Relaxed)).collect();
             assert_eq!(times, [1; 90], "{engine} {chunk} {workers}");

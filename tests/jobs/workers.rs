@@ -75,10 +75,10 @@ pub(crate) fn a_job_within_a_worker() {
 pub(crate) fn a_report_says_who_did_what() {
     let source = Shared::<u8, _>::zeros((10, 10)).unwrap();
     for (engine, schedule) in Engine::ALL.into_iter().flat_map(|engine| schedules().map(move |s| (engine, s))) {
-        let job = Job::new(&source).workers(3).schedule(schedule).engine(engine).measure_memory(true);
+        let job = Job::new(&source).workers(3).schedule(schedule).runner(engine).measure_memory(true);
         let ranks = job.run(|w, _| w.rank()).unwrap();
         let report = ranks.report();
-        assert_eq!((report.engine, report.schedule, report.grid.slices()), (engine, schedule, 10));
+        assert_eq!((report.engine, report.spec.schedule, report.grid.slices()), (engine, schedule, 10));
         assert_eq!(report.workers.len(), if engine == Engine::Serial { 1 } else { 3 });
         for (rank, worker) in report.workers.iter().enumerate() {
             assert!(worker.slices.is_sorted());

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use parfork::{Engine, Error, Job, RetryPolicy, Schedule, Settings, Shared, Split, Worker};
+use parfork::{Engine, Error, Job, Schedule, Shared, Split, Worker};
 
 use crate::support::{Page, nothing_left};
 use crate::{job, kill_me, line};
@@ -35,7 +35,7 @@ pub(crate) fn nobody_leaves_a_meeting_before_all_have_come() {
             let came = Page::new();
             let mut steps = Shared::<u64, _>::zeros(workers).unwrap();
             let job = Job::new(&mut steps).workers(workers).split(Split::rows().into_pieces(workers));
-            let run = job.schedule(Schedule::Static).engine(engine).run(|w, mut steps| -> parfork::Result<u64> {
+            let run = job.schedule(Schedule::Static).runner(engine).run(|w, mut steps| -> parfork::Result<u64> {
                 let mut late = 0;
                 for round in 1..=ROUNDS {
                     came[0].fetch_add(1, Ordering::Relaxed);
@@ -52,7 +52,7 @@ pub(crate) fn nobody_leaves_a_meeting_before_all_have_come() {
     }
     // Serially one worker meets itself.
     let mut one = Shared::<u8, _>::zeros(1).unwrap();
-    Job::new(&mut one).schedule(Schedule::Static).engine(Engine::Serial).run(|w, _| w.barrier()).unwrap();
+    Job::new(&mut one).schedule(Schedule::Static).runner(Engine::Serial).run(|w, _| w.barrier()).unwrap();
 }
 
 pub(crate) fn workers_that_are_not_in_step_cannot_meet() {
@@ -63,7 +63,7 @@ pub(crate) fn workers_that_are_not_in_step_cannot_meet() {
         for engine in [Engine::Processes, Engine::Threads] {
             let refused = nothing_left(|| {
                 let job = Job::new(&mut line).workers(4).split(Split::rows().into_pieces(pieces));
-                job.schedule(schedule).engine(engine).run(|w, _| w.barrier()).unwrap_err()
+                job.schedule(schedule).runner(engine).run(|w, _| w.barrier()).unwrap_err()
             });
             assert!(matches!(refused, Error::BodyFailed(_)), "{refused:?}");
             let text = refused.to_string();
@@ -83,7 +83,7 @@ pub(crate) fn a_worker_that_returns_early_is_not_waited_for() {
             let mut line = Shared::<u8, _>::zeros(workers).unwrap();
             let early = workers - 1;
             let error = nothing_left(|| {
-                let job = Job::new(&mut line).workers(workers).schedule(Schedule::Static).engine(engine);
+                let job = Job::new(&mut line).workers(workers).schedule(Schedule::Static).runner(engine);
                 job.run(|w, _| -> parfork::Result<()> {
                     w.barrier()?;
                     if w.rank() == early { Ok(()) } else { w.barrier() }
@@ -103,7 +103,7 @@ pub(crate) fn a_worker_that_returns_early_is_not_waited_for() {
 pub(crate) fn a_broken_meeting_stays_broken() {
     for engine in [Engine::Processes, Engine::Threads] {
         let mut line = Shared::<u8, _>::zeros(3).unwrap();
-        let job = Job::new(&mut line).workers(3).schedule(Schedule::Static).engine(engine);
+        let job = Job::new(&mut line).workers(3).schedule(Schedule::Static).runner(engine);
         let met = job.run(|w, _| if w.rank() == 0 { 0 } else { (0..100).filter(|_| w.barrier().is_ok()).count() });
         assert_eq!(met.unwrap().into_vec(), [0, 0, 0], "{engine}: worker 0 came to no meeting, so there was none");
     }
@@ -121,7 +121,7 @@ pub(crate) fn threads_may_use_rayon_and_meet() {
     let give_way = |times| (0..times).for_each(|_| std::thread::yield_now());
     for workers in [2, 3, 8].repeat(20) {
         let mut line = Shared::<u8, _>::zeros(workers).unwrap();
-        let job = Job::new(&mut line).workers(workers).schedule(Schedule::Static).engine(Engine::Threads);
+        let job = Job::new(&mut line).workers(workers).schedule(Schedule::Static).runner(Engine::Threads);
         job.run(|w, mut slice| -> parfork::Result<()> {
             rayon::join(|| give_way(20), || give_way(200));
             slice[0] = 1;
@@ -136,14 +136,11 @@ pub(crate) fn threads_may_use_rayon_and_meet() {
 pub(crate) fn many_workers_on_few_cpus_live_and_die() {
     const WORKERS: usize = 256;
     let (mut rows, begun) = (Shared::<u64, _>::zeros(2048).unwrap(), Page::new());
-    let settings = Settings {
-        workers: Some(WORKERS),
-        retries: 3,
-        retry_policy: RetryPolicy::BodyOverwrites,
-        ..Settings::default()
-    };
     let done = nothing_left(|| {
-        Job::with(&mut rows, settings)
+        Job::new(&mut rows)
+            .workers(WORKERS)
+            .retries(3)
+            .body_overwrites()
             .split(Split::rows().of(2))
             .run(|w, mut slice| {
                 let number = w.region().index();

@@ -14,7 +14,7 @@ pub(crate) fn a_stop_reaches_those_who_wait_at_a_meeting() {
         for _ in 0..100 {
             let (stop, asked) = (CancelToken::new(), Page::new());
             let mut cells = line(2);
-            let job = job(&mut cells).engine(engine).cancel_token(&stop);
+            let job = job(&mut cells).runner(engine).cancel_token(&stop);
             // Threads ask for it themselves; for processes the coordinator does, which looks up now and then to tell progress.
             let ask = |_, _| {
                 if asked[0].load(Ordering::Relaxed) > 0 {
@@ -194,7 +194,7 @@ pub(crate) fn time_that_is_not_up_changes_nothing() {
         [Engine::Processes, Engine::Threads].into_iter().flat_map(|e| [1, 2, 8, 100].map(|n| (e, n)))
     {
         let mut cells = line(workers);
-        let run = job(&mut cells).engine(engine).run(|w, _| -> parfork::Result<()> {
+        let run = job(&mut cells).runner(engine).run(|w, _| -> parfork::Result<()> {
             for round in 0..30 {
                 w.barrier_timeout([Duration::from_secs(60), Duration::MAX][round % 2])?;
                 w.barrier()?;
@@ -207,7 +207,7 @@ pub(crate) fn time_that_is_not_up_changes_nothing() {
 
 pub(crate) fn time_that_is_up_is_for_threads_too() {
     let (mut cells, gave_up) = (line(3), AtomicBool::new(false));
-    let run = job(&mut cells).engine(Engine::Threads).run(|w, _| -> parfork::Result<()> {
+    let run = job(&mut cells).runner(Engine::Threads).run(|w, _| -> parfork::Result<()> {
         while w.rank() == 2 && !gave_up.load(Ordering::Relaxed) {
             std::thread::yield_now();
         }

@@ -24,7 +24,7 @@ pub(crate) fn guards_are_lent_like_arrays() {
                 nothing_left(|| {
                     let read = source.read().unwrap();
                     let mut write = target.write().unwrap();
-                    let job = Job::new((&read, &mut write)).workers(3).split(split).engine(engine);
+                    let job = Job::new((&read, &mut write)).workers(3).split(split).runner(engine);
                     let job = if guard { job.guard(true).retries(1).restore_outputs() } else { job };
                     job.run(|w, (table, mut slice)| {
                         slice.zip_mut_with(&w.slice_of(table), |out, cell| *out = cell * factor)

@@ -272,7 +272,7 @@ fn it_goes_with_limits_deadlines_and_records() {
 fn other_engines_and_crews_refuse_it() {
     let mut cells = Shared::<u8, _>::zeros((8, 8)).unwrap();
     for engine in [Engine::Serial, Engine::Threads] {
-        let job = Job::new(&mut cells).engine(engine).sandbox(Sandbox::new());
+        let job = Job::new(&mut cells).runner(engine).sandbox(Sandbox::new());
         let error = job.run(|_, _| ()).unwrap_err();
         assert!(matches!(error, Error::Engine { what: "a sandbox", .. }), "{error}");
     }

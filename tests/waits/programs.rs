@@ -5,7 +5,7 @@ use std::io::{BufRead, Write};
 use std::os::unix::fs::FileExt;
 
 use parfork::exec::{Array, Program, run};
-use parfork::{Settings, Split};
+use parfork::{Job, Split};
 
 use crate::support::no_children;
 
@@ -38,10 +38,9 @@ pub(crate) fn write_on() {
 }
 
 fn run_it(program: Program) {
-    let settings =
-        Settings { workers: Some(1), retries: 2, split: Some(Split::rows().into_pieces(1)), ..Settings::default() };
+    let job = Job::default().workers(1).retries(2).split(Split::rows().into_pieces(1));
     let output = Array::output("c", "u8".parse().unwrap(), &[1000]).unwrap();
-    let (done, arrays) = run(settings, &program, vec![output]).unwrap();
+    let (done, arrays) = run(job, &program, vec![output]).unwrap();
     assert_eq!(done.report().deaths.len(), 1);
     let others = arrays[0].as_bytes().iter().filter(|&&byte| byte != b'o').count();
     assert_eq!(others, 0, "cells that the dead worker's program wrote after the second try");

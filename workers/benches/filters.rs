@@ -10,7 +10,7 @@ use std::io::{BufRead, Write};
 use std::time::Instant;
 
 use ndarray::{Array3, Ix3};
-use parfork::{Crew, Engine, Settings, Shared};
+use parfork::{Crew, Engine, Job, Runner, Shared};
 use parfork_workers::filter::{self, Border, Filter};
 
 const SIDE: usize = 4096;
@@ -107,9 +107,9 @@ impl Desk {
             return self.peer.as_mut().ok_or("made above")?.milliseconds();
         }
         let filter: Filter = text.parse()?;
-        let (engine, crew) = match who {
-            "crew" => (Engine::Processes, Some(&mut self.crew)),
-            _ => (who.parse::<Engine>().map_err(|error| error.to_string())?, None),
+        let runner = match who {
+            "crew" => Runner::Crew(&mut self.crew),
+            _ => who.parse::<Engine>().map_err(|error| error.to_string())?.into(),
         };
         if !self.results.contains_key(text) {
             let mut result = Shared::zeros(filter.output_shape([SIDE, SIDE, 3])?)?;
@@ -117,9 +117,9 @@ impl Desk {
             self.results.insert(text.to_owned(), result);
         }
         let result = self.results.get_mut(text).ok_or("made above")?;
-        let settings = Settings { workers: Some(WORKERS), engine, crew, ..Settings::default() };
+        let job = Job::default().workers(WORKERS).runner(runner);
         let began = Instant::now();
-        filter::run(settings, filter, Border::default(), &self.picture, result)?;
+        filter::run(job, filter, Border::default(), &self.picture, result)?;
         Ok(began.elapsed().as_secs_f64() * 1e3)
     }
 }

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use ndarray::{Array3, Ix1};
-use parfork::{Crew, Engine, Job, RetryPolicy, Settings, Shared, Split};
+use parfork::{Crew, Engine, Job, Shared, Split};
 use parfork_workers::filter::{self, Border};
 use parfork_workers::mandelbrot::{self, View};
 
@@ -26,26 +26,26 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut cells = Shared::<u64, Ix1>::zeros(slices)?;
         let turns = turns_of(Duration::from_micros(micros));
         for engine in [Engine::Threads, Engine::Processes] {
-            compare(&format!("slices of {micros} us"), engine, slices, |settings| {
-                let job = Job::with(&mut cells, settings).split(Split::rows().of(1));
+            compare(&format!("slices of {micros} us"), engine, slices, |job| {
+                let job = job.lend(&mut cells).split(Split::rows().of(1));
                 Ok(job.run(|_, mut slice| slice.fill(spin(turns)))?.report().wall)
             })?;
         }
     }
     let view = View::new((-0.5, 0.0), 1.0, (2048, 2048), 256)?;
     let mut picture = Shared::zeros((2048, 2048, 3))?;
-    compare("Mandelbrot set 2048x2048", Engine::Processes, 32, |settings| {
-        Ok(mandelbrot::run(settings, &view, &mut picture)?.report().wall)
+    compare("Mandelbrot set 2048x2048", Engine::Processes, 32, |job| {
+        Ok(mandelbrot::run(job, &view, &mut picture)?.report().wall)
     })?;
     let photo = Shared::from_array(&Array3::from_shape_fn((4096, 4096, 3), |(y, x, c)| (y * x / 64 + c * 31) as u8))?;
     let mut result = Shared::zeros_like(&photo)?;
-    compare("gaussian:3, 4096x4096 RGB", Engine::Processes, 32, |settings| {
-        Ok(filter::run(settings, "gaussian:3".parse()?, Border::default(), &photo, &mut result)?.report().wall)
+    compare("gaussian:3, 4096x4096 RGB", Engine::Processes, 32, |job| {
+        Ok(filter::run(job, "gaussian:3".parse()?, Border::default(), &photo, &mut result)?.report().wall)
     })?;
     let mut crew = Crew::start(WORKERS)?;
     let mut cells = Shared::<u64, Ix1>::zeros(WORKERS)?;
-    compare("empty, by a crew", Engine::Processes, WORKERS, |settings| {
-        let job = Job::with(&mut cells, settings).crew(&mut crew);
+    compare("empty, by a crew", Engine::Processes, WORKERS, |job| {
+        let job = job.lend(&mut cells).crew(&mut crew);
         Ok(job.run_with((), |_, (), _| ())?.report().wall)
     })?;
     Ok(())
@@ -56,18 +56,16 @@ fn compare(
     name: &str,
     engine: Engine,
     slices: usize,
-    mut job: impl FnMut(Settings<'static>) -> Result<Duration, Box<dyn std::error::Error>>,
+    mut run: impl FnMut(Job<'static>) -> Result<Duration, Box<dyn std::error::Error>>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let mut walls = [const { Vec::new() }; 2];
     let mut calls = [const { Vec::new() }; 2];
     for round in 0..ROUNDS + 2 {
         // Each goes first as often as the other.
         for record in [round % 2 == 0, round % 2 != 0] {
-            let workers = Some(WORKERS);
-            let settings =
-                Settings { workers, engine, record, retry_policy: RetryPolicy::BodyOverwrites, ..Settings::default() };
+            let job = Job::default().workers(WORKERS).record(record).body_overwrites().runner(engine);
             let began = Instant::now();
-            let wall = job(settings)?;
+            let wall = run(job)?;
             // The first pairs make what is made once.
             if round >= 2 {
                 walls[usize::from(record)].push(wall.as_secs_f64());

@@ -12,10 +12,10 @@
 //!
 //! ```
 //! use parfork_workers::filter::{self, Border};
-//! use parfork::{Settings, Shared};
+//! use parfork::{Job, Shared};
 //! let photo = Shared::from_array(&ndarray::Array3::<u8>::from_elem((40, 60, 3), 128))?;
 //! let mut soft = Shared::zeros_like(&photo)?;
-//! filter::run(Settings::default(), "gaussian:3".parse()?, Border::default(), &photo, &mut soft)?;
+//! filter::run(Job::default(), "gaussian:3".parse()?, Border::default(), &photo, &mut soft)?;
 //! assert_eq!(soft.view(), photo.view());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -13,7 +13,7 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2, Ix2, s};
 
 use crate::sys::gemm;
 pub use kernel::Matmul;
-use parfork::{Answers, Error, Input, Job, RetryPolicy, Settings, Shared, Slice, Split};
+use parfork::{Answers, Error, Input, Job, Shared, Slice, Split};
 
 /// The element types of a product: `f32` and `f64`. Sealed.
 pub trait Element: gemm::Scalar + parfork::formats::npy::Element + Into<f64> + Send + Sync {
@@ -122,12 +122,12 @@ fn rows_apart<T>(view: &ArrayViewMut2<T>) -> bool {
     view.strides()[0] > 1 && view.strides()[1] == 1
 }
 
-/// Multiplies two matrices: `c` = `a` `b`. Unless the settings say otherwise C is cut along the [`grid`].
+/// Multiplies two matrices: `c` = `a` `b`. Unless the job says otherwise C is cut along the [`grid`].
 ///
 /// # Errors
 /// If the shapes do not fit together, and as [`Job::run`](parfork::Job::run).
 pub fn run<'a, T: Element>(
-    settings: Settings<'_>,
+    job: Job<'_>,
     a: impl Into<Input<'a, T, Ix2>>,
     b: impl Into<Input<'a, T, Ix2>>,
     c: &mut Shared<T, Ix2>,
@@ -142,12 +142,7 @@ pub fn run<'a, T: Element>(
         )));
     }
     let (rows, cols) = grid(m, n, k);
-    let settings = Settings {
-        split: settings.split.or(Some(Split::tiles(rows, cols))),
-        retry_policy: RetryPolicy::BodyOverwrites,
-        ..settings
-    };
-    Job::with((a, b, c), settings).run_with(
+    job.default_split(Split::tiles(rows, cols)).body_overwrites().lend((a, b, c)).run_with(
         (),
         |_, (), (a, b, slice): (ArrayView2<T>, ArrayView2<T>, Slice<T, Ix2>)| {
             block(a, b, slice.rows(), slice.cols(), slice.into_view());

@@ -10,7 +10,7 @@ use bytemuck::Pod;
 use ndarray::{ArrayView2, ArrayViewMut2, Ix1, Ix2, ShapeBuilder, s};
 
 use crate::kernel::{Arg, Fact, Files, Form, Given, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task};
-use parfork::{Answers, Error, Input, Job, Order, Report, RetryPolicy, Settings, Shared, Slice, Split};
+use parfork::{Answers, Error, Input, Job, Order, Report, Shared, Slice, Split};
 
 /// Computes B\[`rows`, `cols`\] of the transpose B of `a` into `out`.
 ///
@@ -63,7 +63,7 @@ fn squares<T: Pod, const SIDE: usize>(from: &[&[T]], to: &mut [&mut [T]]) {
     }
 }
 
-/// Tiles unless the settings say otherwise: some megabytes to read and as many to write.
+/// Tiles unless the job says otherwise: some megabytes to read and as many to write.
 const TILE: usize = 512;
 
 /// Transposes the `shape` matrix of elements of `S` bytes that `bytes` holds in an `order`.
@@ -71,7 +71,7 @@ const TILE: usize = 512;
 /// # Errors
 /// If there are more or fewer bytes, or `result` has another shape than the transpose; and as [`Job::run`].
 pub fn run<'a, const S: usize>(
-    settings: Settings<'_>,
+    job: Job<'_>,
     shape: [usize; 2],
     order: Order,
     bytes: impl Into<Input<'a, u8, Ix1>>,
@@ -89,13 +89,8 @@ where
             m * n * S
         )));
     }
-    let settings = Settings {
-        split: settings.split.or(Some(Split::tiles(TILE, TILE))),
-        retry_policy: RetryPolicy::BodyOverwrites,
-        ..settings
-    };
     let told = [m as u64, n as u64, u64::from(order == Order::F)];
-    Job::with((bytes, result), settings).run_with(
+    job.default_split(Split::tiles(TILE, TILE)).body_overwrites().lend((bytes, result)).run_with(
         told,
         |_, [m, n, fortran], (bytes, slice): (_, Slice<[u8; S], Ix2>)| {
             let bytes: ndarray::ArrayView1<u8> = bytes;
@@ -222,9 +217,9 @@ where
         Output::array::<[u8; S], Ix2>((n, m))
     }
 
-    fn run(&self, settings: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error> {
+    fn run(&self, jobs: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error> {
         let Matrix { shape, order, bytes, .. } = &self.0;
-        let done = run::<S>(settings(Step::only("transpose")), *shape, *order, bytes.input(), output.array_mut())?;
+        let done = run::<S>(jobs(Step::only("transpose")), *shape, *order, bytes.input(), output.array_mut())?;
         Ok(vec![done.report().clone()])
     }
 
@@ -295,7 +290,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_with_a_remedy() {
         let (bytes, mut result) = (Shared::<u8, _>::zeros(24).unwrap(), Shared::zeros((3, 3)).unwrap());
-        let error = run::<4>(Settings::default(), [2, 3], Order::C, &bytes, &mut result).unwrap_err().to_string();
+        let error = run::<4>(Job::default(), [2, 3], Order::C, &bytes, &mut result).unwrap_err().to_string();
         assert!(error.contains("shape [3, 3]") && error.contains("Give 24 bytes and a result of 3x2"), "{error}");
     }
 
@@ -308,7 +303,7 @@ mod tests {
         };
         let task = Transpose.made_up(&Given::default(), &[3, 5], &mut count).unwrap();
         let mut output = task.output().unwrap();
-        task.run(&mut |_| Settings { engine: parfork::Engine::Serial, ..Settings::default() }, &mut output).unwrap();
+        task.run(&mut |_| Job::default().runner(parfork::Engine::Serial), &mut output).unwrap();
         assert_eq!(output.bytes().0[..8], 1.0_f64.to_le_bytes());
         assert!(task.reference(&output).unwrap().unwrap().starts_with("all of 15 elements"));
         output.array_mut::<[u8; 8], Ix2>().view_mut().swap([4, 1], [1, 2]);

@@ -8,7 +8,7 @@ use std::time::Instant;
 use args::{Client, Exec, Output};
 use parfork::exec::{self, Array, Dtype, Program};
 use parfork::formats::AtomicFile;
-use parfork::{Report, Settings};
+use parfork::{Job, Report};
 use parfork_workers::kernel::difference;
 use parfork_workers::picture::{self, Picture};
 use serde_json::{Map, Value, json};
@@ -47,15 +47,11 @@ pub fn run(args: Exec) -> Result<(), Failure> {
     let title = Path::new(&args.program[0]).file_name().unwrap_or_default().to_string_lossy().into_owned();
     let facts = facts(&args, &inputs, &outputs);
     let inputs_of_verification = args.common.verify.then(|| read(&args, &views)).transpose()?;
-    let (report, results) = job(args.common.settings("exec", &views), &program, inputs, &args, &outputs)?;
+    let (report, results) = run_job(args.common.job("exec", &views), &program, inputs, &args, &outputs)?;
     if let Some(inputs) = inputs_of_verification {
-        let alone = Settings {
-            workers: Some(1),
-            split: args.common.split,
-            only_slice: args.common.only_slice,
-            ..Settings::default()
-        };
-        let (_, serial) = job(alone, &program, inputs, &args, &outputs)?;
+        let mut alone = Job::default().workers(1);
+        (alone.spec_mut().split, alone.spec_mut().only_slice) = (args.common.split, args.common.only_slice);
+        let (_, serial) = run_job(alone, &program, inputs, &args, &outputs)?;
         for (ours, serial) in results.iter().zip(&serial) {
             if let Some(difference) = difference(ours.as_bytes(), serial.as_bytes(), 1) {
                 return Err(differs(&difference));
@@ -75,9 +71,8 @@ pub fn run(args: Exec) -> Result<(), Failure> {
                 let picture = picture_of(array)?;
                 views.keep_picture(&picture);
                 if args.common.only_slice.is_none() {
-                    let settings = args.common.settings("writing", &views);
-                    filing =
-                        picture::write_with(settings, &mut target_file, &picture, format).map_err(Failure::filing)?;
+                    let job = args.common.job("writing", &views);
+                    filing = picture::write_with(job, &mut target_file, &picture, format).map_err(Failure::filing)?;
                 }
             }
         }
@@ -115,16 +110,17 @@ impl Format {
 }
 
 fn read(args: &Exec, views: &Views) -> Result<Vec<Array>, Failure> {
-    let settings = || args.common.settings("reading", views);
-    args.inputs.iter().map(|input| Ok(open(settings(), &input.name, &input.path)?)).collect()
+    let job = || args.common.job("reading", views);
+    args.inputs.iter().map(|input| Ok(open(job(), &input.name, &input.path)?)).collect()
 }
 
 /// A .npy file or a picture, which is decoded in a sandbox.
-fn open(settings: Settings<'_>, name: &str, path: &Path) -> parfork::Result<Array> {
+fn open(job: Job<'_>, name: &str, path: &Path) -> parfork::Result<Array> {
     if is_npy(path) {
         return Array::input(name, path);
     }
-    match picture::read_with(settings, path)? {
+    let (spec, _, hooks) = job.into_parts();
+    match picture::read_with(&spec, hooks, path)? {
         Picture::U8(samples) => Array::input_of(name, samples),
         Picture::U16(samples) => Array::input_of(name, samples),
     }
@@ -194,8 +190,8 @@ fn program(args: &Exec) -> Program {
 }
 
 /// One job; its report, and the outputs.
-fn job(
-    settings: Settings<'_>,
+fn run_job(
+    job: Job<'_>,
     program: &Program,
     mut arrays: Vec<Array>,
     args: &Exec,
@@ -204,7 +200,7 @@ fn job(
     for (output, (dtype, shape)) in args.outputs.iter().zip(outputs) {
         arrays.push(Array::output(&output.name, *dtype, shape)?);
     }
-    let (done, arrays) = exec::run(settings, program, arrays)?;
+    let (done, arrays) = exec::run(job, program, arrays)?;
     Ok((done.report().clone(), arrays.into_iter().filter(Array::is_output).collect()))
 }
 

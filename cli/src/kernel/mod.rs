@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::time::Instant;
 
 use parfork::formats::{AtomicFile, npy};
-use parfork::{Engine, Error, Order, Report, Settings};
+use parfork::{Engine, Error, Job, Order, Report};
 use parfork_workers::kernel::{Arg, Fact, Files, Form, Given, Kernel, KernelError, Kind, Number, Output, Step, Task};
 use parfork_workers::picture::{self, Format};
 use serde_json::{Map, Value, json};
@@ -26,7 +26,7 @@ pub fn run(Typed { kernel, given, common }: Typed) -> Result<(), Failure> {
     let views = common.views(kernel.name())?;
     // What only worker processes look at can stay in its file.
     let maps = common.engine == Engine::Processes && !common.verify;
-    let task = kernel.open(&given, &Files::new(maps, &|| common.settings("reading", &views)))?;
+    let task = kernel.open(&given, &Files::new(maps, &|| common.job("reading", &views)))?;
     if let (Some(format), Form::Picture { shape, bits }) = (format, task.form()) {
         format.holds(shape, bits).map_err(Failure::usage)?;
     }
@@ -44,7 +44,7 @@ pub fn run(Typed { kernel, given, common }: Typed) -> Result<(), Failure> {
         views.keep_picture(picture);
     }
     let filing = match target {
-        Some(target) if whole => target.write(&form, &result, || common.settings("writing", &views))?,
+        Some(target) if whole => target.write(&form, &result, || common.job("writing", &views))?,
         _ => None,
     };
     if let (Some(Some(number)), false) = (number, common.json) {
@@ -65,13 +65,13 @@ fn jobs(
 ) -> Result<(Vec<String>, Vec<Report>), Failure> {
     let links = chain(kernel).map_or(0, |chain| given.all(chain.name).len());
     let begun = RefCell::new((Vec::new(), 0));
-    let mut settings = |step: Step<'_>| {
+    let mut jobs = |step: Step<'_>| {
         let (names, links) = &mut *begun.borrow_mut();
         names.push(step.name.to_owned());
         *links = step.begun;
-        of_last(step, common.settings(step.name, views))
+        of_last(step, common.job(step.name, views))
     };
-    let done = task.run(&mut settings, result);
+    let done = task.run(&mut jobs, result);
     let (names, begun) = begun.into_inner();
     match done {
         Ok(reports) => Ok((names, reports)),
@@ -82,9 +82,9 @@ fn jobs(
 }
 
 /// A slice that is to be run alone is the last job's.
-fn of_last(step: Step<'_>, settings: Settings<'static>) -> Settings<'static> {
-    let only_slice = settings.only_slice.filter(|_| step.last);
-    Settings { only_slice, ..settings }
+fn of_last(step: Step<'_>, mut job: Job<'static>) -> Job<'static> {
+    job.spec_mut().only_slice.take_if(|_| !step.last);
+    job
 }
 
 /// Compares the result bit by bit with that of the serial engine, and with a naive program's if there is one; what was found to
@@ -131,7 +131,7 @@ impl Target {
         mut self,
         form: &Form,
         result: &Output,
-        settings: impl FnOnce() -> Settings<'static>,
+        job: impl FnOnce() -> Job<'static>,
     ) -> Result<Option<Report>, Failure> {
         let filing = match (result, form, self.format) {
             (Output::Array(cells), Form::Array { dtype, shape, item_size }, _) => {
@@ -140,7 +140,7 @@ impl Target {
                     .map_err(Failure::job)?
             }
             (Output::Picture(picture), _, Some(format)) => {
-                picture::write_with(settings(), &mut self.file, picture, format).map_err(Failure::filing)?
+                picture::write_with(job(), &mut self.file, picture, format).map_err(Failure::filing)?
             }
             _ => unreachable!("a result has the form that its task says, and a picture a format"),
         };

@@ -7,7 +7,7 @@ mod page;
 mod trace;
 
 #[cfg(test)]
-use parfork::{Engine, Schedule, Split, slices::Grid};
+use parfork::{Engine, JobSpec, Report, Split, WorkerReport, slices::Grid};
 
 pub use page::Page;
 pub use parfork::record::*;

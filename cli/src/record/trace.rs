@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use super::{Activity, Part, Record};
 
 /// Several records of jobs that followed each other, with their names, as one trace: the text of a JSON file.
-pub fn trace<'r>(jobs: impl IntoIterator<Item = (&'r str, &'r Record)>) -> String {
-    let jobs: Vec<(&str, &Record)> = jobs.into_iter().collect();
+pub fn trace<'r>(jobs: impl IntoIterator<Item = (&'r str, Record<'r>)>) -> String {
+    let jobs: Vec<(&str, Record<'_>)> = jobs.into_iter().collect();
     let first = jobs.iter().map(|(_, record)| record.started).min();
     let mut events = Vec::new();
     for (number, (name, record)) in jobs.iter().enumerate() {
         let after = first.and_then(|first| record.started.duration_since(first).ok()).unwrap_or_default();
-        Job { number, record, after, arrows: events.len() }.trace(name, &mut events);
+        Job { number, record: *record, after, arrows: events.len() }.trace(name, &mut events);
     }
     json!({ "traceEvents": events, "displayTimeUnit": "ms" }).to_string()
 }
@@ -23,7 +23,7 @@ pub fn trace<'r>(jobs: impl IntoIterator<Item = (&'r str, &'r Record)>) -> Strin
 /// One job of a trace, as the format's "process".
 struct Job<'r> {
     number: usize,
-    record: &'r Record,
+    record: Record<'r>,
     /// How long after the first job it began.
     after: Duration,
     /// The first number of its arrows that no other job has.
@@ -58,7 +58,7 @@ impl Job<'_> {
                 (number, true) => format!("slice {}, attempt {number}", attempt.slice),
                 (_, false) => format!("slice {}, died on it", attempt.slice),
             };
-            let region = record.grid.region(attempt.slice).to_string();
+            let region = record.report.grid.region(attempt.slice).to_string();
             let more = json!({ "region": region, "attempt": attempt.number, "minor_faults": attempt.faults });
             events.push(self.slice(track, &name, "slice", attempt.begin, attempt.end, more));
             for meeting in &attempt.meetings {
@@ -110,7 +110,8 @@ mod tests {
     #[test]
     fn slices_nest_and_arrows_have_two_ends() {
         let (one, other) = (record(), with_death());
-        let text = trace([("a", &one), ("b \"quoted\"", &other)]);
+        let (one, other) = (one.record().unwrap(), other.record().unwrap());
+        let text = trace([("a", one), ("b \"quoted\"", other)]);
         let trace: Value = serde_json::from_str(&text).unwrap();
         let events = trace["traceEvents"].as_array().unwrap();
         let of = |phase: &str| events.iter().filter(|event| event["ph"] == phase).collect::<Vec<_>>();

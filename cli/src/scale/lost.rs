@@ -92,7 +92,7 @@ mod tests {
         use parfork::{Engine, Job, Shared};
         for (engine, workers) in [(Engine::Serial, 1), (Engine::Threads, 3)] {
             let mut cells = Shared::<u64, _>::zeros(3_000).unwrap();
-            let job = Job::new(&mut cells).workers(workers).engine(engine).record(true);
+            let job = Job::new(&mut cells).workers(workers).runner(engine).record(true);
             let done = job.run(|_, mut slice| slice.iter_mut().for_each(|cell| *cell = (0..1000).sum())).unwrap();
             let report = done.report();
             let lost = Lost::of(std::slice::from_ref(report));

@@ -17,7 +17,7 @@ use nix::sys::signal::Signal;
 use nix::sys::time::TimeValLike;
 use nix::time::{ClockId, clock_gettime};
 use parfork::record::Part;
-use parfork::{Engine, Report, Settings};
+use parfork::{Engine, JobSpec, Report};
 use parfork_workers::kernel::{Files, Given, Kernel};
 use serde_json::{Value, json};
 
@@ -65,20 +65,20 @@ impl Order {
         })
     }
 
-    fn settings(&self) -> Settings<'static> {
+    fn job(&self) -> parfork::Job<'static> {
         let processes = self.engine == Some(Engine::Processes);
-        Settings {
+        parfork::Job::from(JobSpec {
             workers: Some(self.workers),
             split: self.split,
             schedule: self.schedule,
-            engine: self.engine.unwrap_or_default(),
             retries: if processes { self.retries } else { 0 },
             guard: self.guard && processes,
             threads_per_worker: Some(self.threads_per_worker),
             pin: self.pin && processes,
             record: true,
-            ..Settings::default()
-        }
+            ..JobSpec::default()
+        })
+        .runner(self.engine.unwrap_or_default())
     }
 
     /// Runs the job as often as it is to be run; the reports of the last time.
@@ -88,11 +88,11 @@ impl Order {
                 let mut chance = Chance::seeded(1);
                 kernel.made_up(given, &size.0, &mut || chance.unit())?
             }
-            None => kernel.open(given, &Files::new(false, &Settings::default))?,
+            None => kernel.open(given, &Files::new(false, &parfork::Job::default))?,
         };
         let mut output = task.output()?;
-        // Of several jobs all have the same settings.
-        let mut run = || task.run(&mut |_| self.settings(), &mut output);
+        // Of several jobs all are set alike.
+        let mut run = || task.run(&mut |_| self.job(), &mut output);
         for _ in 0..self.warm_up {
             run()?;
         }

@@ -8,7 +8,7 @@ use std::path::Path;
 use ndarray::{Dimension, Ix3, IxDyn};
 use parfork::formats::npy::{self, Element};
 use parfork::named;
-use parfork::{Error, Settings, Shared};
+use parfork::{Error, Hooks, JobSpec, Shared};
 use parfork_workers::picture::{self, Picture};
 
 use super::args::{Cp, Get, Put, Turn};
@@ -31,7 +31,7 @@ impl Contents {
         // What cannot be read is told of by who reads pictures.
         match found {
             Ok(()) if magic == *b"\x93NUMPY" => Ok(Self::Array(npy::Header::read(path)?)),
-            _ => Ok(Self::Picture(picture::read_with(Settings::default(), path)?)),
+            _ => Ok(Self::Picture(picture::read_with(&JobSpec::default(), Hooks::default(), path)?)),
         }
     }
 }

@@ -42,7 +42,7 @@ fn results(desk: &Desk, level: Level) -> Vec<(String, Vec<u8>)> {
     ];
     let run = |line: String| {
         let (png, npy) = (desk.path("out.png"), desk.path("out.npy"));
-        [&png, &npy].map(|file| fs::remove_file(file).unwrap_or_default());
+        [&png, &npy].iter().for_each(|file| fs::remove_file(file).unwrap_or_default());
         let mut command = desk.command(&format!("{line} -n 2 --quiet"));
         command.env("PARFORK_SIMD", level.to_string());
         let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();

@@ -7,10 +7,12 @@ use std::collections::BTreeSet;
 use std::ptr::NonNull;
 
 use super::super::job_context::{JobContext, Round};
+use super::spec_words;
 use crate::error::Result;
 use crate::lend::Loan;
 use crate::shared::{Backing, SegmentHandle};
-use crate::slices::{Extent, Schedule, Split};
+use crate::slices::Extent;
+use crate::spec::JobSpec;
 use crate::sync::{self, Layout};
 use crate::sys::memory::Access;
 
@@ -20,19 +22,14 @@ pub(super) struct JobDescriptor {
     pub(super) body_fn: [u64; 2],
     pub(super) argument: Vec<u8>,
     pub(super) layout: Layout,
-    pub(super) split: Split,
-    pub(super) schedule: Schedule,
+    /// What workers need of the settings.
+    pub(super) spec: JobSpec,
     /// How many workers are dealt slices, and how many of them are processes of their own.
     pub(super) dealt: usize,
     pub(super) processes: usize,
     /// Which slices, if not all.
     pub(super) slices: Option<Vec<usize>>,
     pub(super) goes_on: bool,
-    pub(super) timed: bool,
-    pub(super) measure_memory: bool,
-    pub(super) continue_after_death: bool,
-    pub(super) memory_limit: Option<u64>,
-    pub(super) guard: bool,
     pub(super) loans: Vec<LoanHandle>,
     /// For each output, if there are any.
     pub(super) restore_outputs: Vec<SegmentHandle>,
@@ -63,17 +60,10 @@ impl LoanHandle {
 pub(super) struct DescriptorParts<'b> {
     pub(super) body_fn: [u64; 2],
     pub(super) argument: &'b [u8],
-    pub(super) split: Split,
     pub(super) keep: &'b BTreeSet<u64>,
     /// Of which job the slice table is, in its later rounds.
     pub(super) slice_table: Option<sync::JobTag>,
 }
-
-const TIMED: u64 = 1;
-const MEASURE_MEMORY: u64 = 2;
-const CONTINUE_AFTER_DEATH: u64 = 4;
-const GOES_ON: u64 = 8;
-const GUARD: u64 = 16;
 
 /// Writes what there is to be told.
 ///
@@ -86,21 +76,11 @@ pub(super) fn write(
     more: DescriptorParts<'_>,
 ) -> Result<()> {
     let Layout { workers, slices, loans, answer, log } = context.page.layout();
-    let flags = [
-        (TIMED, context.timed),
-        (MEASURE_MEMORY, context.measure_memory),
-        (CONTINUE_AFTER_DEATH, context.continue_after_death),
-        (GOES_ON, round.goes_on),
-        (GUARD, context.protection.guards()),
-    ];
-    let flags = flags.into_iter().filter(|(_, is)| *is).map(|(flag, _)| flag).sum();
     words.clear();
     words.extend(more.body_fn);
-    words.push(flags);
     words.extend([workers, slices, loans, answer, log].map(|number| number as u64));
-    words.extend(more.split.words());
-    words.extend([round.dealer.schedule.word(), round.dealer.workers as u64, round.processes as u64]);
-    words.extend([u64::from(context.memory_limit.is_some()), context.memory_limit.unwrap_or(0)]);
+    words.extend(spec_words::write(context.spec));
+    words.extend([round.dealer.workers as u64, round.processes as u64, u64::from(round.goes_on)]);
     words.push(u64::from(more.slice_table.is_some()));
     words.extend(more.slice_table.map_or([0, 0], |job| [job.call, job.tag]));
     words.push(more.argument.len() as u64);
@@ -150,13 +130,11 @@ impl JobDescriptor {
     /// Reads what [`write()`] wrote; `None` if it is not that.
     pub(super) fn read(words: &[u64]) -> Option<Self> {
         let mut words = Words(words);
-        let (body_fn, flags) = (words.several()?, words.next()?);
+        let body_fn = words.several()?;
         let [workers, slices, loans, answer, log] = words.several()?.map(|number| number as usize);
         let layout = Layout { workers, slices, loans, answer, log };
-        let split = Split::of_words(words.several()?)?;
-        let schedule = Schedule::of_word(words.next()?);
-        let (dealt, processes) = (words.one()?, words.one()?);
-        let memory_limit = Some(words.several::<2>()?).filter(|[is, _]| *is != 0).map(|[_, limit]| limit);
+        let spec = spec_words::read(words.several()?)?;
+        let (dealt, processes, goes_on) = (words.one()?, words.one()?, words.next()? != 0);
         let [is_later, call, tag] = words.several()?;
         let slice_table = (is_later != 0).then_some(sync::JobTag { call, tag });
         let bytes = words.one()?;
@@ -166,22 +144,15 @@ impl JobDescriptor {
         let some = words.next()? != 0;
         let slices: Vec<usize> = words.list()?.iter().map(|&slice| slice as usize).collect();
         let slices = (some && slices.iter().all(|&slice| slice < layout.slices)).then_some(slices);
-        let is = |flag| flags & flag != 0;
         Some(Self {
             body_fn,
             argument,
             layout,
-            split,
-            schedule,
+            spec,
             dealt,
             processes,
             slices,
-            goes_on: is(GOES_ON),
-            timed: is(TIMED),
-            measure_memory: is(MEASURE_MEMORY),
-            continue_after_death: is(CONTINUE_AFTER_DEATH),
-            memory_limit,
-            guard: is(GUARD),
+            goes_on,
             loans,
             restore_outputs,
             slice_table,

@@ -10,6 +10,7 @@ mod cpu_spread;
 mod descriptor;
 mod mapping_cache;
 mod persistent_worker;
+mod spec_words;
 
 pub(crate) use body_fn::BodyFn;
 
@@ -19,17 +20,17 @@ use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::job_context::{JobContext, Round, Supervision, WorkerConfig};
+use super::job_context::{JobContext, Round, Supervision};
 use super::processes::{WorkerSource, run_rounds};
 use super::run_slices::RunSlices;
 use super::supervise::AtBarrier;
 use super::worker_main::PreFork;
 use super::worker_memory::WorkerMemory;
 use crate::cancel::CancelToken;
-use crate::error::{Death, Error, Result};
+use crate::error::{CrewError, Death, Error, Result};
 use crate::process::{ForkServer, SpawnOrder, Spawned, WorkerSet};
 use crate::shared::{give_back_at_once, retain_live};
-use crate::slices::Split;
+use crate::spec::JobSpec;
 use crate::sync::{ControlPage, Event, JobTag, Layout, SpinPolicy};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::pidfd::Remaining;
@@ -50,7 +51,8 @@ pub(crate) struct WorkerPool {
     page: ControlPage,
     workers: usize,
     cpus: usize,
-    worker_config: WorkerConfig,
+    /// What is set for all its jobs: for how many threads, and whether workers are bound to CPUs.
+    spec: JobSpec,
     coordinator_works: bool,
     may_fork: fn() -> Result<()>,
     worker_set: Option<WorkerSet>,
@@ -74,7 +76,6 @@ pub(crate) struct WorkerPool {
 pub(crate) struct CrewJob<'t> {
     pub(crate) body_fn: BodyFn,
     pub(crate) argument: &'t [u8],
-    pub(crate) split: Split,
 }
 
 impl WorkerPool {
@@ -89,19 +90,19 @@ impl WorkerPool {
     pub(crate) unsafe fn start(
         workers: usize,
         most: usize,
-        worker_config: WorkerConfig,
+        spec: JobSpec,
         cpus: usize,
         may_fork: fn() -> Result<()>,
     ) -> Result<Self> {
         if !proc::is_open_to_forks() {
-            return Err(Error::Crew(format!("{}.", proc::NOT_DUMPABLE)));
+            return Err(CrewError::NotDumpable.into());
         }
         let mut pool = Self {
             // One more, for the coordinator if it works too.
             page: ControlPage::for_many(most + 1)?,
             workers,
             cpus,
-            worker_config,
+            spec,
             coordinator_works: false,
             may_fork,
             worker_set: None,
@@ -170,12 +171,8 @@ impl WorkerPool {
         runner: &dyn RunSlices,
         supervision: &mut Supervision<'_>,
     ) -> Result<Vec<Death>> {
-        if self.coordinator_works && context.continue_after_death {
-            return Err(Error::Crew(
-                "a coordinator that works cannot meanwhile take the dead off meetings. Leave out Crew::coordinator_works, or \
-                 Job::continue_after_death."
-                    .to_owned(),
-            ));
+        if self.coordinator_works && context.spec.continue_after_death {
+            return Err(CrewError::CoordinatorWorks.into());
         }
         run_rounds(context, runner, supervision, &mut AtCrewJob { pool: self, task, remaining: Vec::new() })
     }
@@ -215,7 +212,7 @@ impl WorkerPool {
                 (self.may_fork)()?;
                 // SAFETY: this process may fork, as whoever started the crew has vouched.
                 #[allow(unsafe_code)]
-                let fork_server = unsafe { open_fork_server(&self.page, self.worker_config, self.cpus) };
+                let fork_server = unsafe { open_fork_server(&self.page, &self.spec, self.cpus) };
                 self.fork_server =
                     Some(fork_server.map_err(|source| Error::too_few_processes(0, self.workers, Some(source)))?);
             }
@@ -245,14 +242,14 @@ impl WorkerPool {
         for loan in context.loans {
             self.known.insert(loan.backing.told()?.number);
         }
-        let (body_fn, argument, split) = (task.body_fn.addresses(), task.argument, task.split);
+        let (body_fn, argument) = (task.body_fn.addresses(), task.argument);
         let slice_table = self.slice_table.filter(|_| !round.first);
-        let more = DescriptorParts { body_fn, argument, split, keep: &self.known, slice_table };
+        let more = DescriptorParts { body_fn, argument, keep: &self.known, slice_table };
         descriptor::write(&mut self.next, context, round, more)?;
         if self.next != self.descriptor {
             // Those that were dropped since are no longer kept.
             retain_live(&mut self.known);
-            let more = DescriptorParts { body_fn, argument, split, keep: &self.known, slice_table };
+            let more = DescriptorParts { body_fn, argument, keep: &self.known, slice_table };
             descriptor::write(&mut self.next, context, round, more)?;
             self.tag = context.page.post_descriptor(self.job + 1, &self.next, late)?;
             mem::swap(&mut self.next, &mut self.descriptor);
@@ -314,7 +311,7 @@ impl WorkerSource for AtCrewJob<'_> {
         if own < round.dealer.workers {
             context.page.note_own(Event::Works);
             context.page.note(own, Event::Born { pid: std::process::id() });
-            context.page.slots()[own].begin_job(context.timed.then(|| context.page.clock()));
+            context.page.slots()[own].begin_job(context.is_timed().then(|| context.page.clock()));
             cpu_spread::note_in(context.page, pool.job, own);
             let Some(worker_set) = &mut pool.worker_set else { unreachable!("gathered above") };
             let meeting = RefCell::new(AtBarrier::new(context, worker_set, supervision, own));
@@ -366,9 +363,9 @@ impl Drop for AtCrewJob<'_> {
 /// # Safety
 /// As for [`child::spawn`].
 #[allow(unsafe_code)]
-unsafe fn open_fork_server(page: &ControlPage, worker_config: WorkerConfig, cpus: usize) -> io::Result<ForkServer> {
+unsafe fn open_fork_server(page: &ControlPage, spec: &JobSpec, cpus: usize) -> io::Result<ForkServer> {
     // SAFETY: passed on to the caller.
-    let ways = unsafe { PreFork::of(worker_config) };
+    let ways = unsafe { PreFork::of(spec, false) };
     let coordinator = std::process::id();
     let bear = |worker_set: &mut WorkerSet, held: SpawnOrder<'_>| {
         let head = page.head();

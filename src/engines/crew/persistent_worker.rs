@@ -3,7 +3,7 @@
 
 use std::ptr::NonNull;
 
-use super::super::job_context::{JobContext, Round, WorkerConfig};
+use super::super::job_context::{JobContext, Round};
 use super::super::run_slices::{RunSlices, Stopped};
 use super::super::worker_main::{PreFork, start_worker};
 use super::super::worker_memory::{OutputProtection, WorkerMemory};
@@ -117,29 +117,23 @@ impl PersistentWorker<'_> {
         let nowhere = NonNull::dangling();
         let loans: Vec<Loan<'_>> =
             descriptor.loans.iter().zip(&backings).map(|(told, backing)| told.loan(backing, nowhere)).collect();
-        let grid = cut(descriptor.split, &loans)?;
+        let grid = cut(descriptor.spec.split.unwrap_or_default(), &loans)?;
         let mut copies = descriptor.restore_outputs.iter();
         let mut copy = || copies.next().map(|copy| cache.take(copy, Access::Write)).transpose();
-        let protection = OutputProtection::with(&loans, &grid, descriptor.guard, |_| copy())?;
+        let protection = OutputProtection::with(&loans, &grid, descriptor.spec.guard, |_| copy())?;
         let page = self.page.laid_out(descriptor.layout)?;
         let dealt = descriptor.slices.as_ref().map_or(descriptor.layout.slices, Vec::len);
-        let dealer = Dealer { schedule: descriptor.schedule, slices: dealt, workers: descriptor.dealt };
+        let dealer = Dealer { schedule: descriptor.spec.schedule, slices: dealt, workers: descriptor.dealt };
         let context = JobContext {
+            spec: &descriptor.spec,
             loans: &loans,
             grid: &grid,
             page: &page,
             dealer,
             spin_policy: SpinPolicy::new(descriptor.layout.workers, self.cpus),
-            timed: descriptor.timed,
-            measure_memory: descriptor.measure_memory,
-            retries: 0,
             protection: &protection,
-            memory_limit: descriptor.memory_limit,
             sandbox: None,
             stop: None,
-            continue_after_death: descriptor.continue_after_death,
-            worker_config: WorkerConfig { threads: 0, pin: false, confined: false },
-            only: None,
         };
         let (slices, goes_on, processes) = (descriptor.slices.clone(), descriptor.goes_on, descriptor.processes);
         let mut round = Round { dealer, slices, first: true, number: 0, goes_on, processes };
@@ -194,15 +188,15 @@ fn work_once(
     runner: &dyn RunSlices,
 ) -> Result<Result<WorkDigest, Stopped>> {
     context.page.note(rank, Event::Born { pid });
-    context.page.slots()[rank].begin_job(context.timed.then(|| context.page.clock()));
-    if let Some(limit) = context.memory_limit {
+    context.page.slots()[rank].begin_job(context.is_timed().then(|| context.page.clock()));
+    if let Some(limit) = context.spec.memory_limit {
         let private = limit.saturating_add(context.protection.private_bytes(context.loans) as u64);
         limits::limit_private_memory(Some(private)).map_err(Error::system("limit a worker's memory"))?;
     }
     // SAFETY: mapped with the access that each loan asks for until the worker's memory is dropped, and told of by the coordinator, whose
     // loans are of the types of this body; each rank is one process.
     let done = unsafe { runner.run_slices(context, round, rank, worker_memory) };
-    if context.memory_limit.is_some() {
+    if context.spec.memory_limit.is_some() {
         limits::limit_private_memory(None).map_err(Error::system("lift the limit of a worker's memory"))?;
     }
     Ok(done)

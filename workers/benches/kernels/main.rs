@@ -12,7 +12,7 @@ mod reduce;
 use std::error::Error;
 use std::time::Duration;
 
-use parfork::{Crew, Engine, Settings};
+use parfork::{Crew, Engine, Job};
 
 /// What runs something once and says how long it took.
 type Run = Box<dyn FnMut() -> Result<Duration, Box<dyn Error>>>;
@@ -59,11 +59,11 @@ impl Hands {
         }
     }
 
-    fn settings(&mut self) -> Settings<'_> {
-        let (engine, crew) = match self {
-            Self::Of(engine) => (*engine, None),
-            Self::Stay(crew) => (Engine::Processes, Some(&mut **crew)),
-        };
-        Settings { workers: Some(WORKERS), engine, crew, ..Settings::default() }
+    fn job(&mut self) -> Job<'_> {
+        let job = Job::default().workers(WORKERS);
+        match self {
+            Self::Of(engine) => job.runner(*engine),
+            Self::Stay(crew) => job.crew(crew),
+        }
     }
 }

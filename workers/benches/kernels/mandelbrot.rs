@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use ndarray::Ix2;
-use parfork::{Job, Schedule, Settings, Shared, Slice, Split};
+use parfork::{Schedule, Shared, Slice, Split};
 use parfork_workers::mandelbrot::{self, View};
 use rayon::prelude::*;
 
@@ -94,15 +94,14 @@ pub fn contestant(case: &[&str], who: &str) -> Result<Run, Box<dyn Error>> {
     if case[0] == "picture" {
         let mut picture = Shared::zeros((height, WIDTH, 3))?;
         return Ok(Box::new(move || {
-            let (done, time) =
-                timed(|| mandelbrot::run(Settings { schedule, ..hands.settings() }, &view, &mut picture));
+            let (done, time) = timed(|| mandelbrot::run(hands.job().schedule(schedule), &view, &mut picture));
             done?;
             Ok(time)
         }));
     }
     let mut counts = Shared::<u32, Ix2>::zeros((height, WIDTH))?;
     Ok(Box::new(move || {
-        let job = Job::with(&mut counts, Settings { schedule, ..hands.settings() }).split(Split::rows().of(8));
+        let job = hands.job().schedule(schedule).lend(&mut counts).split(Split::rows().of(8));
         let body =
             |slice: Slice<u32, Ix2>| mandelbrot::iterations(&view, slice.rows(), slice.cols(), slice.into_view());
         let (done, time) = timed(|| job.run(|_, slice| body(slice)));

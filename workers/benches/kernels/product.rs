@@ -78,7 +78,7 @@ fn product<T: Peers + From<f32>>(shape: &[usize], who: &str) -> Result<Run, Box<
     let mut c = Shared::<T, _>::zeros((m, n))?;
     if let Some(mut hands) = Hands::named(who)? {
         return Ok(Box::new(move || {
-            let (done, time) = timed(|| matmul::run(hands.settings(), &a, &b, &mut c));
+            let (done, time) = timed(|| matmul::run(hands.job(), &a, &b, &mut c));
             black_box(done?);
             Ok(time)
         }));

@@ -36,7 +36,7 @@ pub fn contestant(case: &[&str], who: &str) -> Result<Run, Box<dyn Error>> {
     if let Some(mut hands) = Hands::named(who)? {
         let dtype = "=f8".parse()?;
         return Ok(Box::new(move || {
-            let (done, time) = timed(|| reduce::run(hands.settings(), op, dtype, &bytes));
+            let (done, time) = timed(|| reduce::run(hands.job(), op, dtype, &bytes));
             black_box(done?);
             Ok(time)
         }));

@@ -136,14 +136,14 @@ impl Task for Chain {
         Output::picture(self.shape, self.picture.bits())
     }
 
-    fn run(&self, settings: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error> {
+    fn run(&self, jobs: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error> {
         let runs = Run::split(&self.filters);
         match (&self.picture, output) {
             (Picture::U8(picture), Output::Picture(Picture::U8(result))) => {
-                chain(settings, &runs, self.border, picture, result)
+                chain(jobs, &runs, self.border, picture, result)
             }
             (Picture::U16(picture), Output::Picture(Picture::U16(result))) => {
-                chain(settings, &runs, self.border, picture, result)
+                chain(jobs, &runs, self.border, picture, result)
             }
             _ => unreachable!("filters keep the depth"),
         }

@@ -5,9 +5,9 @@ use ndarray::{ArrayView3, Ix3};
 use super::{Border, Filter, Run, Sample};
 use crate::kernel::{Step, Steps};
 use crate::text_arg::TextArg;
-use parfork::{Answers, Error, Job, Report, RetryPolicy, Settings, Shared, Split};
+use parfork::{Answers, Error, Job, Report, Shared, Split};
 
-/// Rows of a band unless the settings say otherwise: with the neighbours it reads it stays in a core's own cache.
+/// Rows of a band unless the job says otherwise: with the neighbours it reads it stays in a core's own cache.
 const BAND: usize = 64;
 
 /// The same for filters that look further: what neighbouring bands both read is then a small part.
@@ -18,14 +18,14 @@ const HIGH_BAND: usize = 128;
 /// # Errors
 /// If the result has another shape, and as [`Job::run`].
 pub fn run<S: Sample>(
-    settings: Settings<'_>,
+    job: Job<'_>,
     filter: Filter,
     border: Border,
     picture: &Shared<S, Ix3>,
     result: &mut Shared<S, Ix3>,
 ) -> Result<Answers<()>, Error> {
     let [together] = &Run::split(&[filter])[..] else { unreachable!("one filter is one run") };
-    run_together(settings, together, border, picture, result)
+    run_together(job, together, border, picture, result)
 }
 
 /// Filters `picture` into `result`, whose shape is what [`Run::output_shape`] says, by several filters in one pass.
@@ -33,7 +33,7 @@ pub fn run<S: Sample>(
 /// # Errors
 /// If the result has another shape, and as [`Job::run`].
 pub fn run_together<S: Sample>(
-    settings: Settings<'_>,
+    job: Job<'_>,
     together: &Run,
     border: Border,
     picture: &Shared<S, Ix3>,
@@ -48,13 +48,8 @@ pub fn run_together<S: Sample>(
         )));
     }
     let band = if together.halo() > 1 { HIGH_BAND } else { BAND };
-    let settings = Settings {
-        split: settings.split.or(Some(Split::rows().of(band))),
-        retry_policy: RetryPolicy::BodyOverwrites,
-        ..settings
-    };
     let told = [TextArg::of(together), TextArg::of(&border)];
-    Job::with((picture, result), settings).run_with(
+    job.default_split(Split::rows().of(band)).body_overwrites().lend((picture, result)).run_with(
         told,
         |_, [together, border], (picture, slice): (ArrayView3<S>, _)| {
             let (together, border): (Run, Border) = (together.read(), border.read());
@@ -63,8 +58,8 @@ pub fn run_together<S: Sample>(
     )
 }
 
-/// Filters `picture` into `result` by one job for each run of filters, on the result of the one before, each with the settings that
-/// `settings` has for it; their reports.
+/// Filters `picture` into `result` by one job for each run of filters, on the result of the one before, each as
+/// `jobs` has it; their reports.
 ///
 /// # Errors
 /// As [`run_together`].
@@ -72,7 +67,7 @@ pub fn run_together<S: Sample>(
 /// # Panics
 /// If there are no runs.
 pub fn chain<S: Sample>(
-    settings: &mut Steps<'_>,
+    jobs: &mut Steps<'_>,
     runs: &[Run],
     border: Border,
     picture: &Shared<S, Ix3>,
@@ -85,13 +80,13 @@ pub fn chain<S: Sample>(
         begun += together.filters().len();
         let last = at + 1 == runs.len();
         let source = between.as_ref().unwrap_or(picture);
-        let settings = settings(Step { name: &together.to_string(), last, begun });
+        let job = jobs(Step { name: &together.to_string(), last, begun });
         let done = if last {
-            run_together(settings, together, border, source, result)?
+            run_together(job, together, border, source, result)?
         } else {
             let shape = together.output_shape(source.view().dim().into());
             let mut next = Shared::zeros(shape.map_err(|error| Error::Shape(error.to_string()))?)?;
-            let done = run_together(settings, together, border, source, &mut next)?;
+            let done = run_together(job, together, border, source, &mut next)?;
             between = Some(next);
             done
         };

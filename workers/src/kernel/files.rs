@@ -4,21 +4,21 @@ use std::path::Path;
 
 use ndarray::{ArrayView, Dimension, Ix1};
 use parfork::formats::npy::{self, Element, Header};
-use parfork::{Input, Mapped, Result, Settings, Shared};
+use parfork::{Input, Job, Mapped, Result, Shared};
 
 use crate::picture::{self, Picture};
 
 /// How inputs are opened.
 pub struct Files<'f> {
     maps: bool,
-    settings: &'f dyn Fn() -> Settings<'static>,
+    job: &'f dyn Fn() -> Job<'static>,
 }
 
 impl<'f> Files<'f> {
     /// Arrays stay where they lie if they can and `maps` says so: then worker processes alone can look at them. Pictures are
-    /// decoded with these settings.
-    pub fn new(maps: bool, settings: &'f dyn Fn() -> Settings<'static>) -> Self {
-        Self { maps, settings }
+    /// decoded as `job` says.
+    pub fn new(maps: bool, job: &'f dyn Fn() -> Job<'static>) -> Self {
+        Self { maps, job }
     }
 
     /// Opens an array of elements of a type.
@@ -51,7 +51,8 @@ impl<'f> Files<'f> {
     /// # Errors
     /// As [`picture::read_with`].
     pub fn picture(&self, path: &Path) -> Result<Picture> {
-        picture::read_with((self.settings)(), path)
+        let (spec, _, hooks) = (self.job)().into_parts();
+        picture::read_with(&spec, hooks, path)
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a kernel is to those who run it: the command, `scale`, `plan --cost` and `--verify` know kernels by this trait alone.
 //!
 //! A kernel is a value that says, as plain data, what it is called and what it is given ([`Arg`]); and that makes a [`Task`] of
-//! what was given, or of made-up inputs of a size. A task knows the form of its result, makes room for one, and runs its jobs with
-//! the settings that it is handed; the split that suits it is its own affair where those have none.
+//! what was given, or of made-up inputs of a size. A task knows the form of its result, makes room for one, and runs its jobs as it is
+//! handed them; the split that suits it is its own affair where they have none.
 
 mod arg;
 mod files;
@@ -11,7 +11,7 @@ mod output;
 use std::fmt;
 
 use parfork::slices::Grid;
-use parfork::{Error, Report, Settings};
+use parfork::{Error, Job, Report};
 
 pub use arg::{Arg, Check, Given, InScale, Kind, parses};
 pub use files::{Files, Source};
@@ -99,11 +99,11 @@ pub trait Task {
     /// If there is too little memory.
     fn output(&self) -> Result<Output, Error>;
 
-    /// Runs its jobs, each with the settings that `settings` has for it; their reports.
+    /// Runs its jobs, each as `jobs` has it; their reports.
     ///
     /// # Errors
     /// As [`Job::run`](parfork::Job::run).
-    fn run(&self, settings: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error>;
+    fn run(&self, jobs: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error>;
 
     /// Compares a whole result with what a naive program computes from the same inputs, if there is one: what was compared,
     /// or what differs. Inputs are in memory then.
@@ -112,8 +112,8 @@ pub trait Task {
     }
 }
 
-/// Has the settings of each job.
-pub type Steps<'s> = dyn FnMut(Step<'_>) -> Settings<'static> + 's;
+/// Has each job, with nothing lent.
+pub type Steps<'s> = dyn FnMut(Step<'_>) -> Job<'static> + 's;
 
 /// A job of a task that is about to begin.
 #[derive(Clone, Copy, Debug)]

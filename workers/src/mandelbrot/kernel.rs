@@ -145,9 +145,9 @@ impl Task for Rendering {
         Output::picture(self.shape(), 8)
     }
 
-    fn run(&self, settings: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error> {
+    fn run(&self, jobs: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error> {
         let Output::Picture(Picture::U8(picture)) = output else { unreachable!("a rendering has 8 bits") };
-        let done = run(settings(Step::only("mandelbrot")), &self.0, picture)?;
+        let done = run(jobs(Step::only("mandelbrot")), &self.0, picture)?;
         Ok(vec![done.report().clone()])
     }
 }

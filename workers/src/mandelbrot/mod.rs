@@ -20,7 +20,7 @@ use ndarray::{ArrayView2, ArrayViewMut2, ArrayViewMut3, Axis, Ix3, aview1};
 
 use escape::{Fill, Row};
 pub use kernel::Mandelbrot;
-use parfork::{Answers, Error, Job, RetryPolicy, Settings, Shared, Split};
+use parfork::{Answers, Error, Job, Shared, Split};
 use shade::{PALETTE, Shade};
 
 /// What part of the complex plane is drawn, how large, how deep. Made by [`View::new`], so its numbers are sound.
@@ -184,14 +184,14 @@ fn each_row(view: &View, rows: Range<usize>, cols: Range<usize>, mut put: impl F
     }
 }
 
-/// Rows of a slice unless the settings say otherwise: few, because neighbouring rows can differ in cost a hundredfold.
+/// Rows of a slice unless the job says otherwise: few, because neighbouring rows can differ in cost a hundredfold.
 const BAND: usize = 8;
 
 /// Renders a view into `picture`, whose shape is that of the view and 3 channels.
 ///
 /// # Errors
 /// If the picture has another shape, and as [`Job::run`](parfork::Job::run).
-pub fn run(settings: Settings<'_>, view: &View, picture: &mut Shared<u8, Ix3>) -> Result<Answers<()>, Error> {
+pub fn run(job: Job<'_>, view: &View, picture: &mut Shared<u8, Ix3>) -> Result<Answers<()>, Error> {
     let (height, width) = view.shape();
     if picture.shape() != [height, width, 3] {
         let shape = picture.shape();
@@ -199,13 +199,10 @@ pub fn run(settings: Settings<'_>, view: &View, picture: &mut Shared<u8, Ix3>) -
             "a view of {width}x{height} pixels needs a picture of shape [{height}, {width}, 3], not {shape:?}. Make it so."
         )));
     }
-    let settings = Settings {
-        split: settings.split.or(Some(Split::rows().of(BAND))),
-        retry_policy: RetryPolicy::BodyOverwrites,
-        ..settings
-    };
     let told = RawParams::of(view);
-    Job::with(picture, settings)
+    job.default_split(Split::rows().of(BAND))
+        .body_overwrites()
+        .lend(picture)
         .run_with(told, |_, told, slice| block(&told.read(), slice.rows(), slice.cols(), slice.into_view()))
 }
 

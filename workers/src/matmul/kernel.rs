@@ -150,8 +150,8 @@ impl<T: Element> Task for Product<T> {
         Output::array::<T, Ix2>((self.m, self.n))
     }
 
-    fn run(&self, settings: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error> {
-        let done = run(settings(Step::only("matmul")), self.a.input(), self.b.input(), output.array_mut())?;
+    fn run(&self, jobs: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error> {
+        let done = run(jobs(Step::only("matmul")), self.a.input(), self.b.input(), output.array_mut())?;
         Ok(vec![done.report().clone()])
     }
 

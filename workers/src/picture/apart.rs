@@ -7,7 +7,7 @@ use std::path::Path;
 
 use parfork::formats::InputFile;
 use parfork::isolated::{self, Task};
-use parfork::{Error, Result, Settings};
+use parfork::{ExecError, Hooks, JobSpec, Result};
 
 use super::Picture;
 use super::decode::{Header, blank, of_segment};
@@ -18,37 +18,32 @@ use super::decoder::{DECODE, LOOK, in_numbers};
 /// as an error. Takes a few milliseconds longer: this program is started once more, twice. So `main` has to begin with
 /// [`serve_decoder`](super::serve_decoder).
 ///
-/// Of the settings, name, deadline, request to stop, limit of memory and how strict the sandbox is count; by default the memory
-/// of the decoder is limited to three times that of the picture and twice that of the file, and 320 MiB.
+/// Of what is set, name, deadline and limit of memory count, of the hooks the request to stop and how strict the sandbox is; by default the
+/// memory of the decoder is limited to three times that of the picture and twice that of the file, and 320 MiB.
 ///
 /// # Errors
 /// As [`read`](super::read()), and as [`Job::run`](parfork::Job::run) if there can be no worker; [`Error::Exec`] if `main` does not begin so.
-pub fn read_with(settings: Settings<'_>, path: impl AsRef<Path>) -> Result<Picture> {
+pub fn read_with(spec: &JobSpec, hooks: Hooks<'_>, path: impl AsRef<Path>) -> Result<Picture> {
     if let Some(picture) = of_segment(path.as_ref()) {
         return picture;
     }
     let source = InputFile::open(path.as_ref())?;
     if !isolated::serves(DECODE) {
-        return Err(Error::Exec(
-            "pictures are decoded by this program started once more, which would not do that. Call \
-             picture::serve_decoder() first in main, or read with picture::read."
-                .to_owned(),
-        ));
+        let what = "pictures are decoded".to_owned();
+        let remedy = "Call picture::serve_decoder() first in main, or read with picture::read".to_owned();
+        return Err(ExecError::NotServed { what, remedy }.into());
     }
-    let settings = |picture: usize| Settings {
-        name: settings.name.clone(),
-        deadline: settings.deadline,
-        cancel_token: settings.cancel_token,
-        sandbox: settings.sandbox.clone(),
-        memory_limit: settings.memory_limit.or(Some(3 * picture as u64 + 2 * source.len() + (320 << 20))),
-        ..Settings::default()
+    let spec = |picture: usize| {
+        let memory_limit = spec.memory_limit.or(Some(3 * picture as u64 + 2 * source.len() + (320 << 20)));
+        JobSpec { memory_limit, ..spec.clone() }
     };
-    let header = believed(&source, Task::new(LOOK, &source).run(settings(0))?)?;
+    let hooks = || Hooks { cancel_token: hooks.cancel_token, sandbox: hooks.sandbox.clone(), ..Hooks::default() };
+    let header = believed(&source, Task::new(LOOK, &source).run(&spec(0), hooks())?)?;
     let mut picture = blank(header)?;
     let task = Task::new(DECODE, &source).numbers(in_numbers(header));
     match &mut picture {
-        Picture::U8(samples) => task.run_into(settings(header.bytes()), samples)?,
-        Picture::U16(samples) => task.run_into(settings(header.bytes()), samples)?,
+        Picture::U8(samples) => task.run_into(&spec(header.bytes()), hooks(), samples)?,
+        Picture::U16(samples) => task.run_into(&spec(header.bytes()), hooks(), samples)?,
     };
     Ok(picture)
 }

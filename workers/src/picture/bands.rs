@@ -12,7 +12,6 @@ use parfork::Report;
 use parfork::Result;
 use parfork::Shared;
 use parfork::Split;
-use parfork::{RetryPolicy, Settings};
 
 /// Bytes of a band, about: so many that what each costs by itself is a thousandth of it, so few that it stays in a core's
 /// own cache from its rows to its bits.
@@ -35,7 +34,7 @@ impl Bands {
     /// the last, and room for as many bytes as `most` says of so many rows. `coder` is given all samples, the rows to code
     /// and where to; it answers how many bytes it wrote, and a number of its own.
     pub(super) fn of<S: Pod + Send + Sync>(
-        settings: Settings<'_>,
+        mut job: Job<'_>,
         picture: &Shared<S, Ix3>,
         step: usize,
         most: impl FnOnce(usize) -> usize,
@@ -45,13 +44,9 @@ impl Bands {
         let fit = BAND / (width * channels * size_of::<S>()).max(1);
         let rows = (fit / step).clamp(1, height.div_ceil(step).max(1)) * step;
         let mut cells = Shared::<u8, _>::zeros((height.div_ceil(rows), most(rows).next_multiple_of(PAGE)))?;
-        let settings = Settings {
-            split: Some(Split::rows().of(1)),
-            retry_policy: RetryPolicy::BodyOverwrites,
-            only_slice: None,
-            ..settings
-        };
-        let done = Job::with((picture, &mut cells), settings).run(|_, (picture, mut slice): (ArrayView3<S>, _)| {
+        job.spec_mut().only_slice = None;
+        let job = job.split(Split::rows().of(1)).body_overwrites();
+        let done = job.lend((picture, &mut cells)).run(|_, (picture, mut slice): (ArrayView3<S>, _)| {
             let samples = picture.as_slice().ok_or("the samples are not in C order")?;
             let band = range(slice.rows().start, rows, height);
             coder(samples, band, slice.as_slice_mut().ok_or("a band is not one run of bytes")?)

@@ -10,9 +10,9 @@ use ndarray::Ix3;
 
 use super::{Format, Picture, jpeg, png, pnm, tiff};
 use parfork::Engine;
+use parfork::Job;
 use parfork::Report;
 use parfork::Result;
-use parfork::Settings;
 use parfork::formats::AtomicFile;
 use parfork::{Order, Shared};
 
@@ -25,22 +25,17 @@ use parfork::{Order, Shared};
 /// # Errors
 /// As [`Format::holds`]; [`Error::File`](parfork::Error::File) if the disk is full or fails.
 pub fn write(out: &mut AtomicFile, picture: &Picture, format: Format) -> Result<()> {
-    write_with(Settings { engine: Engine::Serial, ..Settings::default() }, out, picture, format).map(drop)
+    write_with(Job::default().runner(Engine::Serial), out, picture, format).map(drop)
 }
 
 /// As [`write()`], by workers where the format is coded, and can be in pieces: PNG and JPEG, whose bytes are the same for any
 /// number of them.
-/// The report is that of their job, if there was one. The settings' split and slice have no say.
+/// The report is that of their job, if there was one. The job's split and slice have no say.
 ///
 /// # Errors
 /// As [`write()`] and [`Job::run`](parfork::Job::run), and if there is too little memory for what the workers write: as much as
 /// the picture has, for JPEG twice as much.
-pub fn write_with(
-    settings: Settings<'_>,
-    out: &mut AtomicFile,
-    picture: &Picture,
-    format: Format,
-) -> Result<Option<Report>> {
+pub fn write_with(job: Job<'_>, out: &mut AtomicFile, picture: &Picture, format: Format) -> Result<Option<Report>> {
     format.holds(picture.shape(), picture.bits())?;
     let copy = match picture {
         Picture::U8(samples) => in_c_order(samples)?.map(Picture::U8),
@@ -48,9 +43,9 @@ pub fn write_with(
     };
     let picture = copy.as_ref().unwrap_or(picture);
     let coded = match (format, picture) {
-        (Format::Png, Picture::U8(samples)) => Some(png::code(settings, samples)?),
-        (Format::Png, Picture::U16(samples)) => Some(png::code(settings, samples)?),
-        (Format::Jpeg, Picture::U8(samples)) => Some(jpeg::code(settings, samples)?),
+        (Format::Png, Picture::U8(samples)) => Some(png::code(job, samples)?),
+        (Format::Png, Picture::U16(samples)) => Some(png::code(job, samples)?),
+        (Format::Jpeg, Picture::U8(samples)) => Some(jpeg::code(job, samples)?),
         _ => None,
     };
     let written = match (&coded, picture) {

@@ -10,9 +10,9 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use ndarray::Ix3;
 
 use super::bands::Bands;
+use parfork::Job;
 use parfork::Report;
 use parfork::Result;
-use parfork::Settings;
 use parfork::Shared;
 
 /// Of 100; what is lost is not seen.
@@ -29,11 +29,11 @@ const SCAN: u8 = 0xDA;
 const INTERVAL: u8 = 0xDD;
 
 /// Codes a picture, gray or RGB.
-pub(super) fn code(settings: Settings<'_>, picture: &Shared<u8, Ix3>) -> Result<(Bands, Report)> {
+pub(super) fn code(job: Job<'_>, picture: &Shared<u8, Ix3>) -> Result<(Bands, Report)> {
     let row = row(picture);
     // Noise takes a byte a sample. The format could take seven, which is no reason to set memory aside for it.
     let most = |rows| 2 * rows * row + (1 << 14);
-    Bands::of(settings, picture, BLOCK, most, |samples, band, out| {
+    Bands::of(job, picture, BLOCK, most, |samples, band, out| {
         let coded = band_alone(samples, row, picture.shape()[2], band).map_err(|_| "a band cannot be coded")?;
         if let Some(out) = out.get_mut(..coded.len()) {
             out.copy_from_slice(&coded);
@@ -120,8 +120,8 @@ mod tests {
     use ndarray::{Array3, ArrayView3, s};
     use parfork::Engine;
 
-    fn serially() -> Settings<'static> {
-        Settings { engine: Engine::Serial, ..Settings::default() }
+    fn serially() -> Job<'static> {
+        Job::default().runner(Engine::Serial)
     }
 
     fn decoded(jpeg: &[u8], (height, width, channels): (usize, usize, usize)) -> Array3<u8> {

@@ -90,9 +90,8 @@ impl Task for Folding {
         Ok(Output::Number(None))
     }
 
-    fn run(&self, settings: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error> {
-        let settings = settings(Step::only(self.op.name()));
-        let (number, done) = run(settings, self.op, self.dtype, self.bytes.input())?;
+    fn run(&self, jobs: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error> {
+        let (number, done) = run(jobs(Step::only(self.op.name())), self.op, self.dtype, self.bytes.input())?;
         *output = Output::Number(Some(number));
         Ok(vec![done.report().clone()])
     }
@@ -101,7 +100,7 @@ impl Task for Folding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use parfork::{Engine, Settings};
+    use parfork::{Engine, Job, JobSpec};
 
     /// `--verify` has something to compare then too.
     #[test]
@@ -113,9 +112,9 @@ mod tests {
         };
         let task = Reduction(Op::Max).made_up(&Given::default(), &[3 * 65_536 * 16], &mut noise).unwrap();
         let number = |only_slice: Option<usize>| {
-            let settings = || Settings { engine: Engine::Serial, only_slice, ..Settings::default() };
+            let job = || Job::from(JobSpec { only_slice, ..JobSpec::default() }).runner(Engine::Serial);
             let mut output = task.output().unwrap();
-            task.run(&mut |_| settings(), &mut output).unwrap();
+            task.run(&mut |_| job(), &mut output).unwrap();
             output
         };
         assert!(number(None).differs_from(&number(Some(0))).is_none());

@@ -1,7 +1,7 @@
 //! The kernels, which a crew can run too.
 
 use ndarray::{Array1, Array2, Array3};
-use parfork::{Crew, Engine, Settings, Shared};
+use parfork::{Crew, Job, Runner, Shared};
 use parfork_workers::filter::{self, Border};
 use parfork_workers::mandelbrot::{self, View};
 use parfork_workers::{matmul, reduce};
@@ -16,10 +16,10 @@ pub(crate) fn give_the_same_bits_on_a_crew() {
         |seed| Shared::from_array(&Array2::from_shape_fn((70, 70), |(i, j)| ((i * 7 + j * seed) % 11) as f64 - 5.0));
     let (a, b) = (matrix(3).unwrap(), matrix(5).unwrap());
     let numbers = Shared::from_array(&Array1::from_shape_fn(300_000, |i| (i * i % 251) as u8)).unwrap();
-    let all = |engine: Engine, mut crew: Option<&mut Crew>| {
+    let all = |mut crew: Option<&mut Crew>| {
         macro_rules! next {
             () => {
-                Settings { engine, crew: crew.as_deref_mut(), ..Settings::default() }
+                Job::default().runner(crew.as_deref_mut().map_or(Runner::Serial, Runner::Crew))
             };
         }
         let mut bits = Vec::new();
@@ -45,11 +45,11 @@ pub(crate) fn give_the_same_bits_on_a_crew() {
         }
         bits
     };
-    let serial = all(Engine::Serial, None);
+    let serial = all(None);
     for workers in [1, 3] {
         nothing_left(|| {
             let mut crew = Crew::start(workers).unwrap();
-            assert!(all(Engine::Processes, Some(&mut crew)) == serial, "{workers} workers");
+            assert!(all(Some(&mut crew)) == serial, "{workers} workers");
         });
     }
 }

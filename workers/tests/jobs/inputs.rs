@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Ix2};
 use parfork::formats::npy;
-use parfork::{Input, Mapped, Settings, Shared};
+use parfork::{Input, Job, Mapped, Shared};
 use parfork_workers::{matmul, reduce};
 
 use super::support::nothing_left;
@@ -34,16 +34,16 @@ pub(crate) fn kernels_read_files_as_they_read_memory() {
                 saved(folder.path(), "b.npy", &b.t().as_standard_layout().t().to_owned()),
             );
             let read = |path| Shared::<f64, Ix2>::load(path).unwrap();
-            let settings = || Settings { workers: Some(3), ..Settings::default() };
+            let job = || Job::default().workers(3);
             let (mut expected, mut found) = (Shared::zeros((m, n)).unwrap(), Shared::zeros((m, n)).unwrap());
-            matmul::run(settings(), &read(&one), &read(&other), &mut expected).unwrap();
-            matmul::run(settings(), &mapped(&one), &mapped(&other), &mut found).unwrap();
+            matmul::run(job(), &read(&one), &read(&other), &mut expected).unwrap();
+            matmul::run(job(), &mapped(&one), &mapped(&other), &mut found).unwrap();
             assert_eq!(expected.as_slice(), found.as_slice());
             let (header, bytes) = Mapped::open_bytes(&one).unwrap();
             let dtype = header.dtype.parse().unwrap();
-            let (sum, _) = reduce::run(settings(), reduce::Op::Sum, dtype, &bytes.unwrap()).unwrap();
+            let (sum, _) = reduce::run(job(), reduce::Op::Sum, dtype, &bytes.unwrap()).unwrap();
             let (_, bytes) = npy::read_bytes(&one).unwrap();
-            assert_eq!(sum, reduce::run(settings(), reduce::Op::Sum, dtype, &bytes).unwrap().0);
+            assert_eq!(sum, reduce::run(job(), reduce::Op::Sum, dtype, &bytes).unwrap().0);
         }
     });
 }
@@ -57,6 +57,6 @@ pub(crate) fn named_segments_are_inputs() {
     held.publish().unwrap();
     let held = segment.read().unwrap();
     let (b, mut c) = (Shared::from_array(&b).unwrap(), Shared::zeros((20, 10)).unwrap());
-    matmul::run(Settings::default(), &held, Input::Shared(&b), &mut c).unwrap();
+    matmul::run(Job::default(), &held, Input::Shared(&b), &mut c).unwrap();
     assert!((&c.view() - &a.dot(&b.view())).iter().all(|difference| difference.abs() < 1e-12));
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::process::Stdio;
 
-use parfork::{Error, Sandbox, Settings, Shared};
+use parfork::{Error, Hooks, JobSpec, Sandbox, Shared};
 use parfork_workers::picture::{self, Picture};
 
 use crate::support::{self, nothing_left};
@@ -47,8 +47,8 @@ fn both(path: &std::path::Path) -> [Decoded; 2] {
         };
         read.map(|picture| (bytes(&picture), picture.shape(), picture.bits())).map_err(|error| error.to_string())
     };
-    let strict = Settings { sandbox: Some(Sandbox::new().strict(true)), ..Settings::default() };
-    nothing_left(|| [told(picture::read_with(strict, path)), told(picture::read(path))])
+    let strict = Hooks { sandbox: Some(Sandbox::new().strict(true)), ..Hooks::default() };
+    nothing_left(|| [told(picture::read_with(&JobSpec::default(), strict, path)), told(picture::read(path))])
 }
 
 pub(super) fn pictures_are_decoded_alike_in_a_sandbox() {
@@ -86,11 +86,11 @@ pub(super) fn a_decoder_without_memory_is_an_error_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("large.jpg");
     picture::save(&path, &Picture::U8(Shared::zeros((3000, 3000, 3)).unwrap())).unwrap();
-    let settings = Settings { memory_limit: Some(1 << 16), ..Settings::default() };
-    let error = nothing_left(|| picture::read_with(settings, &path).map(drop)).unwrap_err();
+    let spec = JobSpec { memory_limit: Some(1 << 16), ..JobSpec::default() };
+    let error = nothing_left(|| picture::read_with(&spec, Hooks::default(), &path).map(drop)).unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, Error::File { .. }) && text.contains("the process that reads it was ended by"), "{text}");
-    assert!(nothing_left(|| picture::read_with(Settings::default(), &path).is_ok()));
+    assert!(nothing_left(|| picture::read_with(&JobSpec::default(), Hooks::default(), &path).is_ok()));
 }
 
 /// A key, as it stands in the coordinator's environment and memory.
@@ -143,7 +143,7 @@ pub(super) fn a_decoder_has_nothing_of_the_coordinators() {
     let mut told = BufReader::new(watcher.stdout.take().unwrap()).lines();
     assert_eq!(told.next().unwrap().unwrap(), "watching");
     while watcher.try_wait().unwrap().is_none() {
-        picture::read_with(Settings::default(), &path).unwrap();
+        picture::read_with(&JobSpec::default(), Hooks::default(), &path).unwrap();
     }
     assert_eq!(told.next().unwrap().unwrap(), "variables 1, secrets false");
     assert!(std::hint::black_box(&key).len() > 20);
@@ -153,7 +153,8 @@ pub(super) fn a_program_that_does_not_serve_is_told_to() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("one.png");
     picture::save(&path, &Picture::U8(Shared::zeros((3, 4, 1)).unwrap())).unwrap();
-    let error = nothing_left(|| picture::read_with(Settings::default(), &path)).unwrap_err().to_string();
+    let error =
+        nothing_left(|| picture::read_with(&JobSpec::default(), Hooks::default(), &path)).unwrap_err().to_string();
     assert!(error.contains("serve_decoder() first in main"), "{error}");
     assert!(picture::read(&path).is_ok());
 }

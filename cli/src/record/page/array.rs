@@ -42,7 +42,7 @@ struct Block {
 
 /// How the array lies on the paper.
 struct Paper<'r> {
-    record: &'r Record,
+    record: &'r Record<'r>,
     owners: Vec<CellOwner>,
     /// The axes that go down and across, and their lengths; an array of one axis goes across.
     down: Option<usize>,
@@ -54,10 +54,10 @@ struct Paper<'r> {
 }
 
 /// Writes the figure.
-pub(super) fn write(record: &Record, html: &mut String) {
+pub(super) fn write(record: &Record<'_>, html: &mut String) {
     let paper = Paper::new(record);
     let (width, height) = (paper.width, paper.height);
-    let slices = record.grid.slices();
+    let slices = record.report.grid.slices();
     let _ = writeln!(
         html,
         "<figure><svg class=\"array\" style=\"max-width:{:.0}px\" viewBox=\"-1 -1 {:.1} {:.1}\" role=\"img\" aria-label=\"The array in {}, \
@@ -80,7 +80,7 @@ pub(super) fn write(record: &Record, html: &mut String) {
         .into_iter()
         .flatten()
         .collect();
-    let shape: Vec<String> = record.grid.shape().iter().map(ToString::to_string).collect();
+    let shape: Vec<String> = record.report.grid.shape().iter().map(ToString::to_string).collect();
     let drawn = if slices > MOST_SLICES { "; drawn by its owners, without the edges of slices" } else { "" };
     let retried = record.attempts.iter().any(|attempt| attempt.number > 1);
     let again = if retried { "; with a star and a dashed edge: tried again" } else { "" };
@@ -94,16 +94,16 @@ pub(super) fn write(record: &Record, html: &mut String) {
 }
 
 impl<'r> Paper<'r> {
-    fn new(record: &'r Record) -> Self {
-        let mut owners = vec![CellOwner { rank: None, retried: false }; record.grid.slices()];
+    fn new(record: &'r Record<'r>) -> Self {
+        let mut owners = vec![CellOwner { rank: None, retried: false }; record.report.grid.slices()];
         for attempt in &record.attempts {
             let owner = &mut owners[attempt.slice];
             owner.retried |= attempt.number > 1;
             owner.rank = if attempt.done { Some(attempt.worker) } else { owner.rank };
         }
-        let shape = record.grid.shape();
+        let shape = record.report.grid.shape();
         // Axes from 2 on have no place on paper, unless one of them is what is cut.
-        let first = record.grid.cut_axes().next().filter(|&axis| axis > 1).unwrap_or(0);
+        let first = record.report.grid.cut_axes().next().filter(|&axis| axis > 1).unwrap_or(0);
         let flat = shape.len() < 2 || first > 1;
         let (down, across) = if flat { (None, Some(first)) } else { (Some(0), Some(1)) };
         let length = |axis: Option<usize>| axis.and_then(|axis| shape.get(axis)).copied().unwrap_or(1);
@@ -116,7 +116,7 @@ impl<'r> Paper<'r> {
     /// Draws all slices, each with its number if there is room for those; whether there is.
     fn each_slice(&self, html: &mut String) -> bool {
         let mut numbered = true;
-        for region in self.record.grid.regions() {
+        for region in self.record.report.grid.regions() {
             let cells = |axis: Option<usize>, all: usize| axis.and_then(|axis| region.range(axis)).unwrap_or(0..all);
             let (rows, cols) = (cells(self.down, self.rows), cells(self.across, self.cols));
             let block = Block { owner: self.owners[region.index()], rows, cols, of: (self.rows, self.cols) };
@@ -135,7 +135,7 @@ impl<'r> Paper<'r> {
     fn raster(&self, html: &mut String, drawn: bool) {
         let (lines, columns) = (self.rows.clamp(1, RASTER), self.cols.clamp(1, RASTER));
         let middle = |place: usize, places: usize, length: usize| (2 * place + 1) * length / (2 * places);
-        let axes = self.record.grid.shape().len();
+        let axes = self.record.report.grid.shape().len();
         let owner = |line: usize, column: usize| {
             let mut cell = vec![0; axes.max(1)];
             for (axis, at) in
@@ -144,6 +144,7 @@ impl<'r> Paper<'r> {
                 axis.into_iter().for_each(|axis| cell[axis] = at);
             }
             self.record
+                .report
                 .grid
                 .slice_of(&cell)
                 .map_or(CellOwner { rank: None, retried: false }, |slice| self.owners[slice])

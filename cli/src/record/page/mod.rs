@@ -36,7 +36,7 @@ pub struct Page<'r> {
 #[derive(Clone, Debug)]
 struct Job<'r> {
     name: String,
-    record: &'r Record,
+    record: Record<'r>,
     picture: Option<Vec<u8>>,
 }
 
@@ -53,7 +53,7 @@ impl<'r> Page<'r> {
     }
 
     /// With one more job.
-    pub fn job(mut self, name: impl Into<String>, record: &'r Record) -> Self {
+    pub fn job(mut self, name: impl Into<String>, record: Record<'r>) -> Self {
         self.jobs.push(Job { name: name.into(), record, picture: None });
         self
     }
@@ -87,7 +87,7 @@ impl<'r> Page<'r> {
         if self.jobs.len() > 1 {
             html.push_str("<nav aria-label=\"Jobs\"><ul>\n");
             for (number, job) in self.jobs.iter().enumerate() {
-                let (name, wall) = (Text(&job.name), duration(job.record.wall));
+                let (name, wall) = (Text(&job.name), duration(job.record.report.wall));
                 let _ = writeln!(html, "<li><a href=\"#job{number}\">{name}</a> {wall}</li>");
             }
             html.push_str("</ul></nav>\n");
@@ -110,7 +110,7 @@ impl Job<'_> {
     fn html(&self, number: usize, html: &mut String) {
         let record = self.record;
         let _ = writeln!(html, "<section id=\"job{number}\">\n<h2>{}</h2>", Text(&self.name));
-        if let Some(failure) = &record.failure {
+        if let Some(failure) = &record.report.failure {
             let _ = writeln!(html, "<p class=\"failure\"><strong>This job failed:</strong> {}</p>", Text(failure));
         }
         self.tiles(html);
@@ -123,13 +123,13 @@ impl Job<'_> {
             );
         }
         self.division(html);
-        timeline::write(record, html);
-        tables::waterfall(record, html);
-        tables::workers(record, html);
-        tables::addresses(record, html);
-        tables::deaths(record, html);
-        tables::slices(record, html);
-        tables::settings(record, html);
+        timeline::write(&record, html);
+        tables::waterfall(&record, html);
+        tables::workers(&record, html);
+        tables::addresses(&record, html);
+        tables::deaths(&record, html);
+        tables::slices(&record, html);
+        tables::settings(&record, html);
         html.push_str("</section>\n");
     }
 
@@ -147,14 +147,18 @@ impl Job<'_> {
             _ => format!("{} tried again", count(retried, "slice")),
         };
         let tiles = [
-            (duration(record.wall), "from the first fork to the last worker's end".to_owned()),
+            (duration(record.report.wall), "from the first fork to the last worker's end".to_owned()),
             (
                 format!("{:.2} of {workers}", busy * workers as f64),
                 format!("workers computing on average ({})", percent(busy)),
             ),
             (
-                record.grid.slices().to_string(),
-                format!("slices, cut by {}, dealt {}", record.options.split, record.options.schedule),
+                record.report.grid.slices().to_string(),
+                format!(
+                    "slices, cut by {}, dealt {}",
+                    record.report.spec.split.unwrap_or_default(),
+                    record.report.spec.schedule
+                ),
             ),
             (percent(waterfall.share(part)), format!("{part}, the largest loss")),
             (count(record.deaths.len(), "death"), deaths),
@@ -169,7 +173,7 @@ impl Job<'_> {
     /// The array as it was divided, and the result.
     fn division(&self, html: &mut String) {
         html.push_str("<h3>How the array was divided</h3>\n<div class=\"pair\">\n");
-        array::write(self.record, html);
+        array::write(&self.record, html);
         if let Some(picture) = &self.picture {
             let _ = writeln!(
                 html,
@@ -178,7 +182,7 @@ impl Job<'_> {
             );
         }
         html.push_str("</div>\n");
-        tables::legend(self.record, html);
+        tables::legend(&self.record, html);
     }
 }
 
@@ -229,7 +233,7 @@ impl fmt::Display for Text<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{record, with_death};
+    use super::super::fixture::{record, trace_of, with_death};
     use super::*;
 
     #[test]
@@ -237,8 +241,8 @@ mod tests {
         let (one, other) = (record(), with_death());
         let html = Page::new("<script>alert(1)</script>")
             .fact("a \"b\"", "</dl>'x'\u{1}")
-            .job("one", &one)
-            .job("<b>", &other)
+            .job("one", one.record().unwrap())
+            .job("<b>", other.record().unwrap())
             .picture(vec![1, 2, 3])
             .html();
         assert!(!html.contains("<script>alert") && !html.contains("<b>\"") && !html.contains("</dl>'x'"), "{html}");
@@ -251,7 +255,8 @@ mod tests {
 
     #[test]
     fn elements_are_closed() {
-        let html = Page::new("a job").job("with a death", &with_death()).html();
+        let report = with_death();
+        let html = Page::new("a job").job("with a death", report.record().unwrap()).html();
         for element in
             ["section", "div", "figure", "svg", "table", "tr", "td", "dl", "ul", "details", "p", "h3", "rect", "title"]
         {
@@ -264,11 +269,12 @@ mod tests {
 
     #[test]
     fn failures_and_what_is_missing_are_said() {
-        let mut record = with_death();
-        record.failure = Some("worker 1 died".to_owned());
-        record.attempts.retain(|attempt| attempt.slice != 1 || !attempt.done);
-        record.lost_marks = 9;
-        let html = Page::new("failed").job("job", &record).html();
+        let mut report = with_death();
+        report.failure = Some("worker 1 died".to_owned());
+        let trace = trace_of(&mut report);
+        trace.attempts.retain(|attempt| attempt.slice != 1 || !attempt.done);
+        trace.lost_marks = 9;
+        let html = Page::new("failed").job("job", report.record().unwrap()).html();
         assert!(html.contains("This job failed:") && html.contains("nobody did it after that"), "{html}");
         assert!(html.contains("had no room"), "{html}");
     }
@@ -279,17 +285,18 @@ mod tests {
         let mut many = record();
         let (slices, workers) = (100_000, 200);
         many.grid = parfork::slices::Grid::new(parfork::Split::rows().of(1), &[slices, 8]).unwrap();
-        let life = many.workers[0].lives[0].clone();
-        many.workers = vec![super::super::WorkerRecord { lives: vec![life], memory: None }; workers];
+        many.workers = vec![many.workers[0].clone(); workers];
         let each = (many.wall - many.wall / 5) / (slices / workers) as u32;
-        many.attempts = (0..slices)
+        let (wall, trace) = (many.wall, trace_of(&mut many));
+        trace.workers = vec![trace.workers[0].clone(); workers];
+        trace.attempts = (0..slices)
             .map(|slice| {
-                let begin = many.wall / 10 + each * (slice / workers) as u32;
-                let attempt = many.attempts[0].clone();
+                let begin = wall / 10 + each * (slice / workers) as u32;
+                let attempt = trace.attempts[0].clone();
                 super::super::Attempt { slice, worker: slice % workers, begin, end: begin + each, ..attempt }
             })
             .collect();
-        let html = Page::new("many").job("many", &many).html();
+        let html = Page::new("many").job("many", many.record().unwrap()).html();
         assert!(html.len() < 3 << 20, "{} bytes", html.len());
         assert!(html.contains("136 more"), "workers that have no lane are counted");
     }

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 
 use super::super::units::{bytes, count, duration, percent, runs};
+use parfork::Report;
+
 use super::super::{Memory, Part, Record, Usage};
 use super::{Text, chip, colour};
 
@@ -13,7 +15,7 @@ const MOST_WORKERS: usize = 256;
 const MOST_SLICES: usize = 300;
 
 /// Which worker has which colour and which slices.
-pub(super) fn legend(record: &Record, html: &mut String) {
+pub(super) fn legend(record: &Record<'_>, html: &mut String) {
     /// Longer lists of slices are cut.
     const MOST: usize = 48;
     let mut slices = vec![Vec::new(); record.workers.len()];
@@ -44,7 +46,7 @@ pub(super) fn legend(record: &Record, html: &mut String) {
 }
 
 /// Where the time of all workers went: each bar begins where the one above ends.
-pub(super) fn waterfall(record: &Record, html: &mut String) {
+pub(super) fn waterfall(record: &Record<'_>, html: &mut String) {
     let waterfall = record.waterfall();
     let _ = writeln!(
         html,
@@ -52,7 +54,7 @@ pub(super) fn waterfall(record: &Record, html: &mut String) {
          <th>part</th><th class=\"num\">time</th><th class=\"num\">share</th><th class=\"bar\"></th><th class=\"why\">what it is</th>\
          </tr></thead><tbody>",
         count(record.workers.len(), "worker"),
-        duration(record.wall),
+        duration(record.report.wall),
         duration(waterfall.total)
     );
     let mut before = 0.0;
@@ -88,7 +90,7 @@ pub(super) fn waterfall(record: &Record, html: &mut String) {
 }
 
 /// Each worker's time, cost and memory.
-pub(super) fn workers(record: &Record, html: &mut String) {
+pub(super) fn workers(record: &Record<'_>, html: &mut String) {
     html.push_str(
         "<h3>Workers</h3>\n<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Table of workers\">\n<table><thead><tr>\
          <th>worker</th><th>process</th><th>time</th><th class=\"num\">computing</th><th class=\"num\">user</th>\
@@ -114,7 +116,7 @@ pub(super) fn workers(record: &Record, html: &mut String) {
             if pids.is_empty() { "-".to_owned() } else { pids.join(", then ") },
             percent(share.share(Part::Computing)),
             costs(record.usage(rank)),
-            memory(worker.memory, record.usage(rank)),
+            memory(record.report.workers[rank].memory, record.usage(rank)),
         );
     }
     let _ = writeln!(
@@ -154,7 +156,7 @@ fn memory(memory: Option<Memory>, usage: Option<Usage>) -> String {
 }
 
 /// The same segment at different addresses.
-pub(super) fn addresses(record: &Record, html: &mut String) {
+pub(super) fn addresses(record: &Record<'_>, html: &mut String) {
     html.push_str(
         "<h3>One memory, many addresses</h3>\n<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Table of addresses\">\n\
          <table><thead><tr><th>array</th><th>segment</th><th class=\"num\">bytes</th><th>coordinator</th>",
@@ -164,7 +166,7 @@ pub(super) fn addresses(record: &Record, html: &mut String) {
         let _ = write!(html, "<th>worker {}</th>", chip(rank));
     }
     html.push_str("</tr></thead><tbody>\n");
-    for array in &record.arrays {
+    for (number, array) in record.arrays.iter().enumerate() {
         let shape: Vec<String> = array.shape.iter().map(ToString::to_string).collect();
         let kind = if array.output { "output" } else { "input" };
         let _ = write!(
@@ -174,10 +176,10 @@ pub(super) fn addresses(record: &Record, html: &mut String) {
             Text(array.dtype),
             array.segment,
             bytes(array.bytes as u64),
-            array.coordinator
+            record.report.addresses[number]
         );
         for rank in 0..shown {
-            match array.workers.get(rank).copied().unwrap_or(0) {
+            match record.report.workers[rank].addresses[number] {
                 0 => html.push_str("<td>-</td>"),
                 at => {
                     let _ = write!(html, "<td><code>{at:#x}</code></td>");
@@ -197,7 +199,7 @@ pub(super) fn addresses(record: &Record, html: &mut String) {
 }
 
 /// Who died, and what was tried again.
-pub(super) fn deaths(record: &Record, html: &mut String) {
+pub(super) fn deaths(record: &Record<'_>, html: &mut String) {
     html.push_str("<h3>Deaths and retries</h3>\n");
     if record.deaths.is_empty() {
         html.push_str("<p>No worker died, and nothing was tried again.</p>\n");
@@ -211,7 +213,7 @@ pub(super) fn deaths(record: &Record, html: &mut String) {
                 let (worker, time) = (attempt.worker, duration(attempt.end.saturating_sub(death.at)));
                 format!("worker {worker} had done it {time} later, in attempt {}", attempt.number)
             });
-            format!("on slice {slice} {}; {by}", record.grid.region(slice))
+            format!("on slice {slice} {}; {by}", record.report.grid.region(slice))
         });
         let _ = writeln!(
             html,
@@ -228,7 +230,7 @@ pub(super) fn deaths(record: &Record, html: &mut String) {
 }
 
 /// Every slice, where they are not too many.
-pub(super) fn slices(record: &Record, html: &mut String) {
+pub(super) fn slices(record: &Record<'_>, html: &mut String) {
     let _ = write!(
         html,
         "<details><summary>All slices</summary>\n<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Table of \
@@ -242,7 +244,7 @@ pub(super) fn slices(record: &Record, html: &mut String) {
             "<tr><td class=\"num\">{}</td><td>{}</td><td>{}{died}</td><td class=\"num\">{}</td><td class=\"num\">{}</td>\
              <td class=\"num\">{}</td><td class=\"num\">{}</td></tr>",
             attempt.slice,
-            record.grid.region(attempt.slice),
+            record.report.grid.region(attempt.slice),
             chip(attempt.worker),
             attempt.number,
             duration(attempt.begin),
@@ -258,24 +260,24 @@ pub(super) fn slices(record: &Record, html: &mut String) {
 }
 
 /// What was asked for, and of which machine.
-pub(super) fn settings(record: &Record, html: &mut String) {
-    let (options, machine) = (&record.options, &record.machine);
+pub(super) fn settings(record: &Record<'_>, html: &mut String) {
+    let (Report { spec, engine, crew, .. }, machine) = (record.report, &record.machine);
     let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
     let limit = |limit: Option<String>| limit.unwrap_or_else(|| "none".to_owned());
     let mut facts = vec![
-        ("engine", format!("{}{}", options.engine, if options.crew { ", of a crew" } else { "" })),
-        ("workers", options.workers.to_string()),
-        ("split", options.split.to_string()),
-        ("schedule", options.schedule.to_string()),
-        ("retries", options.retries.to_string()),
-        ("deadline", limit(options.deadline.map(duration))),
-        ("deadline for a slice", limit(options.slice_deadline.map(duration))),
-        ("guard", yes(options.guard)),
-        ("memory limit", limit(options.memory_limit.map(bytes))),
-        ("bound to CPUs", yes(options.pin)),
-        ("threads of libraries in a worker", options.threads_per_worker.to_string()),
+        ("engine", format!("{engine}{}", if *crew { ", of a crew" } else { "" })),
+        ("workers", record.workers.len().to_string()),
+        ("split", spec.split.unwrap_or_default().to_string()),
+        ("schedule", spec.schedule.to_string()),
+        ("retries", spec.retries.to_string()),
+        ("deadline", limit(spec.deadline.map(duration))),
+        ("deadline for a slice", limit(spec.slice_deadline.map(duration))),
+        ("guard", yes(spec.guard)),
+        ("memory limit", limit(spec.memory_limit.map(bytes))),
+        ("bound to CPUs", yes(spec.pin)),
+        ("threads of libraries in a worker", spec.threads_per_worker.unwrap_or(1).to_string()),
     ];
-    facts.extend(options.only_slice.map(|slice| ("slice that was run alone", slice.to_string())));
+    facts.extend(spec.only_slice.map(|slice| ("slice that was run alone", slice.to_string())));
     let cpu = if machine.cpu.is_empty() { "unknown" } else { &machine.cpu };
     facts.push(("CPUs", format!("{} that can be used, {cpu}", machine.cpus)));
     facts.push(("memory", format!("{}, pages of {}", bytes(machine.memory), bytes(machine.page as u64))));

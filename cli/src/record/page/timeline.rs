@@ -22,7 +22,7 @@ const PIECES: std::ops::RangeInclusive<usize> = 120..=2000;
 const TICKS: usize = 5;
 
 /// Writes the figure.
-pub(super) fn write(record: &Record, html: &mut String) {
+pub(super) fn write(record: &Record<'_>, html: &mut String) {
     let lanes = record.timelines();
     let shown = lanes.len().min(MOST_LANES);
     let most = (MOST_PIECES / shown.max(1)).clamp(*PIECES.start(), *PIECES.end());
@@ -30,7 +30,7 @@ pub(super) fn write(record: &Record, html: &mut String) {
         html,
         "<h3>What each did when</h3>\n<div class=\"timeline\" data-wall=\"{}\">\n<div class=\"tools\" role=\"group\" \
          aria-label=\"Zoom of the timeline\">\n",
-        record.wall.as_secs_f64()
+        record.report.wall.as_secs_f64()
     );
     for (act, label) in
         [("in", "Zoom in"), ("out", "Zoom out"), ("left", "Earlier"), ("right", "Later"), ("all", "All")]
@@ -46,7 +46,7 @@ pub(super) fn write(record: &Record, html: &mut String) {
     }
     html.push_str("<div class=\"axis\">");
     for tick in 0..TICKS {
-        let _ = write!(html, "<span>{}</span>", duration(record.wall * tick as u32 / (TICKS as u32 - 1)));
+        let _ = write!(html, "<span>{}</span>", duration(record.report.wall * tick as u32 / (TICKS as u32 - 1)));
     }
     html.push_str("</div>\n</div>\n");
     if lanes.len() > shown {
@@ -112,17 +112,17 @@ impl Drawing<'_> {
     }
 }
 
-fn open_lane<'h>(record: &Record, name: &str, label: &str, html: &'h mut String) -> Drawing<'h> {
+fn open_lane<'h>(record: &Record<'_>, name: &str, label: &str, html: &'h mut String) -> Drawing<'h> {
     let _ = writeln!(
         html,
         "<div class=\"name\">{name}</div><svg viewBox=\"0 0 1000 20\" preserveAspectRatio=\"none\" role=\"img\" tabindex=\"0\" \
          aria-label=\"{}\">",
         Text(label)
     );
-    Drawing { html, wall: record.wall }
+    Drawing { html, wall: record.report.wall }
 }
 
-fn coordinator(record: &Record, html: &mut String) {
+fn coordinator(record: &Record<'_>, html: &mut String) {
     let label = format!("The coordinator: {}", count(record.coordinator.len(), "stretch"));
     let mut drawing = open_lane(record, "coordinator", &label, html);
     for stretch in &record.coordinator {
@@ -137,8 +137,8 @@ fn coordinator(record: &Record, html: &mut String) {
         drawing.rect(&class, stretch.begin, stretch.end, height_of(part), &stretch.what.words());
     }
     for death in &record.deaths {
-        let tick = record.wall / 400;
-        let end = (death.at + tick).min(record.wall);
+        let tick = record.report.wall / 400;
+        let end = (death.at + tick).min(record.report.wall);
         let title = format!("hears of the death of worker {}", death.worker);
         drawing.rect("p-dead", death.at, end, 20.0, &title);
     }
@@ -146,11 +146,11 @@ fn coordinator(record: &Record, html: &mut String) {
 }
 
 /// A worker's lane, with at most about `most` pieces.
-fn worker(record: &Record, rank: usize, lane: &[Interval], most: usize, html: &mut String) {
+fn worker(record: &Record<'_>, rank: usize, lane: &[Interval], most: usize, html: &mut String) {
     let slices = lane.iter().filter(|piece| piece.part == Part::Computing).count();
     let label = format!("Worker {rank}: {} of slices", count(slices, "piece"));
     let mut drawing = open_lane(record, &format!("worker {}", chip(rank)), &label, html);
-    let least = record.wall / most as u32;
+    let least = record.report.wall / most as u32;
     let mut rest = lane;
     while let [first, ..] = rest {
         // As many as are short, and until they are long enough together to be seen.
@@ -166,7 +166,7 @@ fn worker(record: &Record, rank: usize, lane: &[Interval], most: usize, html: &m
     html.push_str("</svg>\n");
 }
 
-fn one(record: &Record, rank: usize, piece: &Interval, drawing: &mut Drawing<'_>) {
+fn one(record: &Record<'_>, rank: usize, piece: &Interval, drawing: &mut Drawing<'_>) {
     let attempt = piece.attempt.map(|at| &record.attempts[at]);
     match (piece.part, attempt) {
         (Part::Computing, Some(attempt)) => {
@@ -200,14 +200,14 @@ fn merged(rank: usize, pieces: &[Interval], drawing: &mut Drawing<'_>) {
     }
 }
 
-fn named(record: &Record, attempt: &Attempt) -> String {
+fn named(record: &Record<'_>, attempt: &Attempt) -> String {
     let Attempt { slice, number, .. } = attempt;
     let again = if *number > 1 { format!(", attempt {number}") } else { String::new() };
-    format!("slice {slice} {}{again}", record.grid.region(*slice))
+    format!("slice {slice} {}{again}", record.report.grid.region(*slice))
 }
 
 /// Which part of a slice's time its faults are thought to be, 0 to 1.
-fn fault_share(record: &Record, attempt: &Attempt) -> f64 {
+fn fault_share(record: &Record<'_>, attempt: &Attempt) -> f64 {
     let faults = record.fault_cost.as_secs_f64() * attempt.faults as f64;
     (faults / attempt.time().as_secs_f64().max(1e-9)).min(1.0)
 }

@@ -15,18 +15,18 @@ use ndarray::Ix3;
 use simd_adler32::Adler32;
 
 use super::bands::Bands;
-use parfork::{Report, Result, Settings, Shared};
+use parfork::{Job, Report, Result, Shared};
 
 /// The most bytes of a chunk, well below what the format allows.
 const CHUNK: usize = 1 << 30;
 
 /// Filters and deflates a picture, whose samples are in C order. The bands' numbers are their Adler-32.
-pub(super) fn code<S: Pod + Send + Sync>(settings: Settings<'_>, picture: &Shared<S, Ix3>) -> Result<(Bands, Report)> {
+pub(super) fn code<S: Pod + Send + Sync>(job: Job<'_>, picture: &Shared<S, Ix3>) -> Result<(Bands, Report)> {
     let (_, width, channels) = picture.view().dim();
     let pixel = channels * size_of::<S>();
     let row = width * pixel;
     Bands::of(
-        settings,
+        job,
         picture,
         1,
         |rows| deflate::most(rows * (row + 1)),

@@ -1,21 +1,19 @@
-//! From event logs to a record. An event log's bytes may be anything: times are clamped to the job and to their order, marks that make no
+//! From event logs to a trace. An event log's bytes may be anything: times are clamped to the job and to their order, marks that make no
 //! sense where they stand are passed over.
 
 use std::time::{Duration, SystemTime};
 
 use super::{
-    Activity, ArrayRecord, Attempt, CoordinatorInterval, DeathRecord, Machine, Memory, Options, Record, Span, Usage,
+    Activity, ArrayRecord, Attempt, CoordinatorInterval, DeathRecord, Machine, Memory, Span, Trace, Usage,
     WorkerLifetime, WorkerRecord,
 };
 use crate::error::Death;
-use crate::slices::Grid;
 use crate::sync::{ControlPage, Event};
 
 /// What a job knows of itself besides its event logs.
-pub(crate) struct Facts {
-    pub(crate) options: Options,
-    pub(crate) failure: Option<String>,
-    pub(crate) grid: Grid,
+pub(crate) struct Facts<'f> {
+    /// How many there are.
+    pub(crate) slices: usize,
     pub(crate) started: SystemTime,
     /// When it began, on the control page's clock.
     pub(crate) began: Duration,
@@ -23,10 +21,8 @@ pub(crate) struct Facts {
     pub(crate) preparing: Duration,
     pub(crate) gathering: Duration,
     pub(crate) arrays: Vec<ArrayRecord>,
-    /// Of each worker, and of the coordinator.
-    pub(crate) memories: Vec<Option<Memory>>,
     pub(crate) coordinator_memory: Option<Memory>,
-    pub(crate) deaths: Vec<Death>,
+    pub(crate) deaths: &'f [Death],
     pub(crate) fault_cost: Duration,
 }
 
@@ -37,9 +33,9 @@ struct CallHeard {
     usage: Option<Usage>,
 }
 
-impl Record {
+impl Trace {
     /// Reads the event logs of a job that has ended.
-    pub(crate) fn read(page: &ControlPage, facts: Facts) -> Self {
+    pub(crate) fn read(page: &ControlPage, facts: Facts<'_>) -> Self {
         let read = |log: Option<crate::sync::EventLog<'_>>| log.map_or((Vec::new(), 0), |log| log.read());
         let clock = Clock { zero: facts.began, wall: facts.wall, last: Duration::ZERO };
         let (marks, mut lost_marks) = read(page.own_log());
@@ -48,21 +44,16 @@ impl Record {
         for rank in 0..page.layout().workers {
             let (marks, lost) = read(page.log(rank));
             lost_marks = lost_marks.saturating_add(lost);
-            let mut timeline = Timeline::new(clock, rank, facts.grid.slices());
+            let mut timeline = Timeline::new(clock, rank, facts.slices);
             marks.into_iter().for_each(|(at, mark)| timeline.read(at, mark));
-            let memory = facts.memories.get(rank).copied().flatten();
-            workers.push(WorkerRecord { lives: timeline.end(&heard, &mut attempts), memory });
+            workers.push(WorkerRecord { lives: timeline.end(&heard, &mut attempts) });
         }
         attempts.sort_by_key(|attempt| (attempt.begin, attempt.worker));
-        number(&mut attempts, facts.grid.slices());
+        number(&mut attempts, facts.slices);
         Self {
-            deaths: deaths(&facts.deaths, heard, facts.wall, &workers, &attempts),
-            failure: facts.failure,
-            options: facts.options,
-            grid: facts.grid,
+            deaths: deaths(facts.deaths, heard, facts.wall, &workers, &attempts),
             machine: Machine::this().clone(),
             started: facts.started,
-            wall: facts.wall,
             preparing: facts.preparing,
             gathering: facts.gathering,
             arrays: facts.arrays,
@@ -74,45 +65,6 @@ impl Record {
             fault_cost: facts.fault_cost,
             lost_marks,
         }
-    }
-}
-
-#[cfg(any(test, fuzzing))]
-impl Record {
-    /// Reads the event logs of a control page that anybody may have written over, of a job of five slices.
-    pub(crate) fn of_any(page: &ControlPage) -> Self {
-        let options = Options {
-            engine: crate::engine::Engine::Processes,
-            crew: false,
-            workers: page.layout().workers,
-            split: crate::slices::Split::default(),
-            schedule: crate::slices::Schedule::Guided,
-            retries: 0,
-            guard: false,
-            pin: false,
-            threads_per_worker: 1,
-            deadline: None,
-            slice_deadline: None,
-            memory_limit: None,
-            only_slice: None,
-        };
-        let grid = Grid::new(crate::slices::Split::rows().of(1), &[5, 4]).unwrap_or_else(|error| panic!("{error}"));
-        let facts = Facts {
-            options,
-            grid,
-            started: SystemTime::UNIX_EPOCH,
-            began: Duration::from_millis(1),
-            wall: Duration::from_millis(100),
-            preparing: Duration::ZERO,
-            gathering: Duration::ZERO,
-            arrays: Vec::new(),
-            memories: page.slots().iter().map(crate::sync::WorkerSlot::memory).collect(),
-            coordinator_memory: None,
-            deaths: Vec::new(),
-            failure: None,
-            fault_cost: Duration::from_micros(1),
-        };
-        Self::read(page, facts)
     }
 }
 

@@ -1,0 +1,76 @@
+//! What can be wrong between a program and those who start it.
+
+/// Why a program cannot work, or cannot be started to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExecError {
+    /// A worker that nobody has started as one.
+    #[error(
+        "this program is a worker and was started by itself. Run it with `parfork exec --in FILE --out FILE -- PROGRAM`."
+    )]
+    StartedAlone,
+    /// A manifest of another version.
+    #[error("the manifest cannot be understood: {why}. Use the parfork that this program was built with.")]
+    Manifest {
+        /// What is wrong in it.
+        why: String,
+    },
+    /// A worker that takes orders, started once a slice.
+    #[error("this program takes orders, and was started for a single slice. Leave --each out.")]
+    SingleSlice,
+    /// A second worker in one program.
+    #[error("this program is a worker already. Use the ProgramWorker that it has.")]
+    JoinedTwice,
+    /// An output that is asked for again.
+    #[error("the output `{name}` was handed out already. Ask for it once.")]
+    HandedOut {
+        /// Its name.
+        name: String,
+    },
+    /// An array that does not exist.
+    #[error("there is no {kind} `{name}`. Name one in the command line.")]
+    NoSuchArray {
+        /// `input` or `output`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// An array of another type or with other axes.
+    #[error(
+        "the {kind} `{name}` is of {found} with {found_axes} axes, and this program works with {wanted} and {wanted_axes}. Convert it."
+    )]
+    OtherType {
+        /// `input` or `output`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// The type of its elements.
+        found: String,
+        /// How many axes it has.
+        found_axes: usize,
+        /// The type that was asked for.
+        wanted: &'static str,
+        /// How many axes were asked for.
+        wanted_axes: usize,
+    },
+    /// What the program's own body returned.
+    #[error("{why}")]
+    Body {
+        /// Its error, as text.
+        why: String,
+    },
+    /// An order that is none.
+    #[error("the coordinator wrote {what}.")]
+    Order {
+        /// What it is instead.
+        what: String,
+    },
+    /// What another start of this program would have to do, and does not.
+    #[error("{what} by this program started once more, which would not do that. {remedy}.")]
+    NotServed {
+        /// What is done by it.
+        what: String,
+        /// What to do, as a sentence.
+        remedy: String,
+    },
+}

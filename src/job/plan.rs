@@ -1,0 +1,101 @@
+//! What a job comes to, before anything is made for it: its slices, its workers, and whether its settings can be kept.
+
+use std::ops::Range;
+
+use super::cpus;
+use crate::engine::{Engine, MOST_WORKERS};
+use crate::engines::{OutputProtection, WorkerPool};
+use crate::error::{CrewError, Error, Result};
+use crate::hooks::Hooks;
+use crate::lend::{Loan, cut};
+use crate::slices::Grid;
+use crate::spec::{JobSpec, RetryPolicy};
+use crate::sys::memory::Access;
+use crate::sys::reserve::Late;
+
+/// What a job comes to.
+pub(super) struct Plan {
+    pub(super) grid: Grid,
+    /// The numbers of the slices that are run.
+    pub(super) run: Range<usize>,
+    pub(super) workers: usize,
+}
+
+impl Plan {
+    /// Cuts what is lent. In `spec` the number of workers and the split are decided then.
+    ///
+    /// # Errors
+    /// If the array cannot be cut as asked, or a setting cannot be kept.
+    pub(super) fn new(
+        spec: &mut JobSpec,
+        engine: Engine,
+        hooks: &Hooks<'_>,
+        loans: &[Loan<'_>],
+        pool: Option<&WorkerPool>,
+    ) -> Result<Self> {
+        let (usual, most) = pool.map_or((cpus(), MOST_WORKERS), |pool| (pool.ranks(), pool.ranks()));
+        let asked = spec.workers.unwrap_or(usual);
+        if asked == 0 || asked > most {
+            return Err(Error::Workers { asked, most });
+        }
+        loans.iter().try_for_each(|loan| loan.backing.own())?;
+        let grid = cut(*spec.split.get_or_insert_default(), loans)?;
+        check(spec, engine, hooks, loans, pool)?;
+        let slices = grid.slices();
+        if let Some(slice) = spec.only_slice.filter(|&slice| slice >= slices) {
+            return Err(Error::NoSuchSlice { slice, slices });
+        }
+        let run = spec.only_slice.map_or(0..slices, |slice| slice..slice + 1);
+        let workers = if engine == Engine::Serial { 1 } else { asked.min(run.len()).max(1) };
+        spec.workers = Some(workers);
+        Ok(Self { grid, run, workers })
+    }
+
+    /// How outputs are looked after.
+    ///
+    /// # Errors
+    /// If there is no memory for copies of them, or it is `late` before these are there.
+    pub(super) fn protection(
+        &self,
+        spec: &JobSpec,
+        engine: Engine,
+        loans: &[Loan<'_>],
+        late: Late<'_>,
+    ) -> Result<OutputProtection> {
+        let undo = engine == Engine::Processes && spec.retries > 0 && spec.retry_policy == RetryPolicy::RestoreOutputs;
+        OutputProtection::new(loans, &self.grid, undo, spec.guard, late)
+    }
+}
+
+/// Refuses settings that cannot be kept.
+fn check(
+    spec: &JobSpec,
+    engine: Engine,
+    hooks: &Hooks<'_>,
+    loans: &[Loan<'_>],
+    pool: Option<&WorkerPool>,
+) -> Result<()> {
+    let is_away = loans.iter().any(|loan| loan.base.is_none());
+    if is_away && pool.is_some_and(WorkerPool::coordinator_works) {
+        return Err(CrewError::MappedFile.into());
+    }
+    let processes_only = [
+        ("a mapped file", is_away),
+        ("a deadline for slices", spec.slice_deadline.is_some()),
+        ("a limit of memory", spec.memory_limit.is_some()),
+        ("a guard", spec.guard),
+        ("binding to CPUs", spec.pin),
+        ("a sandbox", hooks.sandbox().is_some()),
+    ];
+    match processes_only.into_iter().find(|(_, asked)| *asked) {
+        Some((what, _)) if engine != Engine::Processes => Err(Error::Engine { what, engine }),
+        _ if engine == Engine::Processes
+            && spec.retries > 0
+            && spec.retry_policy == RetryPolicy::Forbid
+            && loans.iter().any(|loan| loan.access == Access::Write) =>
+        {
+            Err(Error::RetriesForbidden { retries: spec.retries })
+        }
+        _ => Ok(()),
+    }
+}
