@@ -14,8 +14,9 @@ use super::hidden;
 use super::input::wrong;
 use super::target::{Target, unusable_folder};
 use crate::error::{Error, Result};
-use crate::sys::file::{Bounded, Folder, permit_like, reserve, user};
+use crate::sys::file::{Bounded, Entry, Folder, permit_like, reserve, user};
 use crate::sys::fork_stamp::{self, Stamp};
+use crate::sys::memory::growing;
 use crate::sys::signals::SignalGuard;
 
 /// An output file that is not there until [`commit`](Self::commit).
@@ -47,6 +48,8 @@ pub struct AtomicFile {
     hidden: Option<OsString>,
     _hold: Option<SignalGuard>,
     replaces: bool,
+    /// The file that is there and is mounted: no other can take its name, so that it is written.
+    mounted: Option<Entry>,
     reserved: bool,
     /// Why writing failed; encoders wrap the error until nobody can tell.
     trouble: Option<io::ErrorKind>,
@@ -61,7 +64,8 @@ impl AtomicFile {
     /// has put in a folder with the sticky bit, as /tmp. A link that is put there later is itself replaced.
     ///
     /// The new file has the permissions and group of the one it replaces, if that was this user's, else those that the umask
-    /// leaves; its owner is this user. Other names of an older file (hard links) go on to be names of that.
+    /// leaves; its owner is this user. Other names of an older file (hard links) go on to be names of that. A file that is mounted
+    /// (`mount --bind`, `docker -v FILE:FILE`) cannot be replaced; it [is written in place](Self::is_in_place).
     ///
     /// # Errors
     /// If the folder is missing or may not be written; if the target is a folder, write-protected, another user's in a folder with
@@ -77,9 +81,14 @@ impl AtomicFile {
             Some(old) if old.uid() == user() => 0o600,
             Some(old) => old.mode() & 0o666,
         };
-        let (file, hidden) = match folder.nameless(mode).map_err(unusable)? {
-            Some(file) => (file, None),
-            None => {
+        let (mounted, old): (Vec<_>, Vec<_>) = old.into_iter().partition(|old| old.is_mounted_on(&folder));
+        let (mounted, old) = (mounted.into_iter().next(), old.into_iter().next());
+        let (file, hidden) = match (folder.nameless(mode), &mounted) {
+            (Ok(Some(file)), _) => (file, None),
+            // Whoever mounts a file may have given no other place to write.
+            (_, Some(_)) => (growing(c"parfork-output").map_err(unusable)?, None),
+            (nameless, None) => {
+                nameless.map_err(unusable)?;
                 let (hidden, file) = hidden::create(&folder, &name, mode).map_err(unusable)?;
                 (file, Some(hidden))
             }
@@ -89,7 +98,7 @@ impl AtomicFile {
         let _hold = hidden.as_ref().map(|_| SignalGuard::new());
         let (path, by) = (path.to_owned(), fork_stamp::current());
         let target_file =
-            Self { path, folder, name, file, hidden, _hold, replaces, reserved: false, trouble: None, by };
+            Self { path, folder, name, file, hidden, _hold, replaces, mounted, reserved: false, trouble: None, by };
         if let Some(old) = old.filter(|old| old.metadata.uid() == user()) {
             permit_like(target_file.file.get_ref(), &old).map_err(|error| target_file.failed(&error))?;
         }
@@ -108,7 +117,18 @@ impl AtomicFile {
     /// If there is too little space, quota, or the file would be longer than this process may make one.
     pub fn reserve(&mut self, bytes: u64) -> Result<()> {
         self.reserved = true;
+        if let Some(there) = &self.mounted
+            && there.room().is_ok_and(|room| room.saturating_add(there.metadata.len()) < bytes)
+        {
+            return Err(self.no_room(&io::ErrorKind::StorageFull.into(), format!("its {bytes} bytes")));
+        }
         reserve(self.file.get_ref(), bytes).map_err(|error| self.no_room(&error, format!("its {bytes} bytes")))
+    }
+
+    /// Whether the target is mounted, as a container's files can be, and is written in place: not in one step, and what was there is
+    /// lost if this process is killed meanwhile.
+    pub fn is_in_place(&self) -> bool {
+        self.mounted.is_some()
     }
 
     /// Puts the file in its place. What was there is replaced in the same step.
@@ -133,6 +153,9 @@ impl AtomicFile {
         if self.reserved {
             file.set_len(file.metadata()?.len())?;
         }
+        if self.mounted.is_some() {
+            return self.write_in_place();
+        }
         if self.replaces || self.hidden.is_some() {
             file.sync_data()?;
         }
@@ -152,6 +175,17 @@ impl AtomicFile {
         }
         self.hidden = None;
         Ok(())
+    }
+
+    /// Copies what was written into the file that is mounted.
+    fn write_in_place(&mut self) -> io::Result<()> {
+        let mut target = Bounded(self.folder.file(&self.name, true)?);
+        let _not_halfway = SignalGuard::new();
+        target.set_len(0)?;
+        let mut whole = self.file.get_ref().try_clone()?;
+        whole.rewind()?;
+        io::copy(&mut whole, &mut target)?;
+        target.sync_data()
     }
 
     /// Whether this is a fork of the process that it belongs to.

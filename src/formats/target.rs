@@ -6,10 +6,10 @@
 //! those are off, and by root.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::Metadata;
+use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use nix::sys::stat::{FileStat, SFlag};
@@ -66,7 +66,7 @@ impl Target {
                 return Err(wrong(path, what, "name a file in a folder of your own"));
             }
             if !found.is_symlink() {
-                check(path, &folder, &name, found)?;
+                check(path, &folder, &name, &entry)?;
                 return Ok(Self { folder, name, old: Some(entry) });
             }
             if let Some(behind) = entry.behind_proc(&folder, &name).map_err(unusable(parent))?
@@ -101,17 +101,44 @@ fn is_named_file(found: &FileStat) -> bool {
     found.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits() && found.st_nlink > 0
 }
 
-/// Whether what is there can be replaced.
-fn check(path: &Path, folder: &Folder, name: &OsStr, found: &Metadata) -> Result<()> {
-    if found.is_dir() {
+/// Whether what is there can be replaced, or, where it is mounted, written.
+fn check(path: &Path, folder: &Folder, name: &OsStr, found: &Entry) -> Result<()> {
+    if found.metadata.is_dir() {
         return Err(is_a_folder(path));
     }
-    if !found.is_file() {
+    if !found.metadata.is_file() {
         return Err(no_file(path));
     }
     folder.may_write(name).map_err(|error| {
         wrong(path, format!("it is there and write-protected ({error})"), "name another file, or allow it (chmod u+w)")
-    })
+    })?;
+    if found.is_mounted_on(folder) || folder.may_replace(name) {
+        return Ok(());
+    }
+    let owner = found.metadata.uid();
+    let what = format!(
+        "it is there, belongs to user {owner}, and this user may not replace it: the folder has the sticky bit, or the file cannot be \
+         changed (chattr -i)"
+    );
+    Err(wrong(path, what, "name another file"))
+}
+
+/// Whether a path leads to a pipe that can be written to. Not to one that somebody else has put in a folder for all.
+pub(super) fn is_pipe(path: &Path) -> Result<bool> {
+    let Ok(found) = fs::metadata(path) else { return Ok(false) };
+    if !found.file_type().is_fifo() {
+        return Ok(false);
+    }
+    // A pipe without a name is in no folder.
+    let real = fs::canonicalize(path).ok();
+    let folder = real.as_deref().and_then(Path::parent).and_then(|folder| fs::metadata(folder).ok());
+    match folder {
+        Some(folder) if is_planted(&folder, &found) => {
+            let what = format!("it is a pipe of user {}, in a folder where others can put names (sticky bit)", found.uid());
+            Err(wrong(path, what, "name a pipe of your own"))
+        }
+        _ => Ok(true),
+    }
 }
 
 fn is_a_folder(path: &Path) -> Error {
@@ -143,7 +170,7 @@ pub(super) fn unusable_folder(path: &Path, folder: &Path, error: &io::Error) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::{self, File};
+    use std::fs::File;
     use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 
     fn refusal(path: &Path) -> String {

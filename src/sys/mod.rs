@@ -18,6 +18,7 @@ pub(crate) mod machine;
 pub(crate) mod memory;
 pub(crate) mod oom;
 pub(crate) mod pidfd;
+pub(crate) mod pipe;
 pub(crate) mod pools;
 pub(crate) mod proc;
 #[cfg(feature = "exec")]
