@@ -28,7 +28,9 @@ impl<'p> Address<'p> {
     pub fn of(name: &'p Path) -> Self {
         match name.as_os_str().as_bytes() {
             b"-" => Self::Standard,
-            bytes => bytes.strip_prefix(b"shm:").map_or(Self::File(name), |name| Self::Segment(OsStr::from_bytes(name))),
+            bytes => {
+                bytes.strip_prefix(b"shm:").map_or(Self::File(name), |name| Self::Segment(OsStr::from_bytes(name)))
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use super::Address;
@@ -76,9 +76,10 @@ fn there(found: &Metadata) -> Is {
     Is::There(found.dev(), found.ino())
 }
 
-/// A file that a standard stream was redirected to is known by other names too.
+/// A file or a pipe that a standard stream was redirected to is known by other names too; a device is nobody's alone.
 fn standard(stream: impl AsFd, otherwise: Is) -> Is {
     let copy = stream.as_fd().try_clone_to_owned().map(File::from);
-    let found = copy.and_then(|file| file.metadata()).ok().filter(|found| found.is_file());
+    let found = copy.and_then(|file| file.metadata()).ok();
+    let found = found.filter(|found| !found.file_type().is_char_device());
     found.as_ref().map_or(otherwise, there)
 }

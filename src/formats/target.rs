@@ -134,7 +134,8 @@ pub(super) fn is_pipe(path: &Path) -> Result<bool> {
     let folder = real.as_deref().and_then(Path::parent).and_then(|folder| fs::metadata(folder).ok());
     match folder {
         Some(folder) if is_planted(&folder, &found) => {
-            let what = format!("it is a pipe of user {}, in a folder where others can put names (sticky bit)", found.uid());
+            let what =
+                format!("it is a pipe of user {}, in a folder where others can put names (sticky bit)", found.uid());
             Err(wrong(path, what, "name a pipe of your own"))
         }
         _ => Ok(true),

@@ -9,8 +9,8 @@ use std::time::Instant;
 use args::{Client, Exec};
 use names::{Input, Output};
 use parfork::exec::{self, Array, Dtype, Program};
-use parfork::formats::npy::{self, ArrayFile};
 use parfork::formats::InputFile;
+use parfork::formats::npy::{self, ArrayFile};
 use parfork::{Report, Settings};
 use parfork_workers::kernel::difference;
 use parfork_workers::picture::{self, Picture};
@@ -35,7 +35,8 @@ pub fn run(args: Exec) -> Result<(), Failure> {
     let formats = formats.collect::<Result<Vec<_>, _>>()?;
     let common = &args.common;
     let results = args.outputs.iter().map(|output| output.path.as_path()).collect();
-    Uses { inputs: args.inputs.iter().map(|input| input.path.as_path()).collect(), results, ..common.uses() }.keep_apart()?;
+    Uses { inputs: args.inputs.iter().map(|input| input.path.as_path()).collect(), results, ..common.uses() }
+        .keep_apart()?;
     let mut landings = Vec::new();
     for output in &args.outputs {
         landings.push(files::open(&output.path, common.quiet)?);

@@ -98,7 +98,9 @@ fn last_word(name: &[u8]) -> String {
 
 /// The file of an output, and what is said of its type and shape.
 fn parted(text: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let colons = || text.iter().enumerate().filter(|(_, byte)| **byte == b':').map(|(at, _)| at);
+    // That of `shm:` is none that parts anything.
+    let parts = |at: &usize| text[*at] == b':' && text[..*at].rsplit(|&byte| byte == b'=').next() != Some(b"shm");
+    let colons = || (0..text.len()).filter(parts);
     let ends = |at: usize| has_ending(&text[..at]);
     // What has an ending as a whole is a file.
     if has_ending(text) {
@@ -195,7 +197,10 @@ mod tests {
         assert_eq!(input("a=shm:x"), ("a".into(), "shm:x".into()));
         assert_eq!(input("a=-"), ("a".into(), "-".into()));
         assert_eq!(input("./no=file.npy"), ("no=file".into(), "./no=file.npy".into()));
-        assert_eq!((input("-").0, output("-").0, input("shm:staff/x").0), ("stdin".into(), "stdout".into(), "x".into()));
+        assert_eq!(
+            (input("-").0, output("-").0, input("shm:staff/x").0),
+            ("stdin".into(), "stdout".into(), "x".into())
+        );
         let bytes = OsStr::from_bytes(b"caf\xe9.npy");
         assert_eq!(Input::parse(bytes).unwrap().path, Path::new(bytes));
         assert_eq!(Output::parse(bytes).unwrap().path, Path::new(bytes));

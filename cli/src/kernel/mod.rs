@@ -28,7 +28,8 @@ pub fn run(Typed { kernel, given, format, common }: Typed) -> Result<(), Failure
     let output = output_path(kernel, &given);
     let Uses { others, prints, .. } = common.uses();
     let prints = if output.is_none() { Some("the number that comes out") } else { prints };
-    Uses { inputs: inputs(kernel, &given).collect(), results: output.into_iter().collect(), others, prints }.keep_apart()?;
+    Uses { inputs: inputs(kernel, &given).collect(), results: output.into_iter().collect(), others, prints }
+        .keep_apart()?;
     let views = common.views(kernel.name())?;
     // What only worker processes look at can stay in its file.
     let maps = common.engine == Engine::Processes && !common.verify;

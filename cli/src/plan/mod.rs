@@ -32,7 +32,8 @@ pub fn run(args: Plan) -> Result<(), Failure> {
     let drawing_alone = args.output.as_deref().is_some_and(|path| Address::of(path) == Address::Standard);
     let prints = args.json.then_some("the report of --json");
     let inputs = args.cost.as_ref().and_then(Cost::file).into_iter().collect();
-    Uses { inputs, others: args.output.iter().map(PathBuf::as_path).collect(), prints, ..Uses::default() }.keep_apart()?;
+    Uses { inputs, others: args.output.iter().map(PathBuf::as_path).collect(), prints, ..Uses::default() }
+        .keep_apart()?;
     let cells = shape.iter().try_fold(1_usize, |cells, &axis| cells.checked_mul(axis));
     let cells = cells
         .ok_or_else(|| Failure::usage(format!("shape {shape:?} has more than 2^64 cells. Give a smaller one.")))?;

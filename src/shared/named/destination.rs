@@ -69,9 +69,10 @@ impl Destination {
     /// # Errors
     /// If not, with what is there.
     pub(crate) fn takes(&self, elements: Elements<'_>) -> Result<()> {
-        let Elements { dtype, size, shape, .. } = elements;
+        let Elements { size, shape, .. } = elements;
+        let dtype = &native(elements.dtype);
         if let Some((_, header)) = &self.there {
-            if (header.dtype.as_str(), &header.shape[..]) != (dtype, shape) {
+            if (&header.dtype, &header.shape[..]) != (dtype, shape) {
                 return Err(Error::Shape(format!(
                     "segment {} holds {} of shape {:?}, and the result is {dtype} of shape {shape:?}. Remove the segment (parfork shm \
                      rm), or name another.",
@@ -96,7 +97,9 @@ impl Destination {
     /// As [`takes`](Self::takes); and if there is too little room, or the file was cut off.
     pub(crate) fn fill(self, elements: Elements<'_>, bytes: &[u8]) -> Result<()> {
         self.takes(elements)?;
-        let Elements { size, shape, order, .. } = elements;
+        let Elements { dtype, size, shape, order } = elements;
+        let swapped = if native(dtype) == dtype { None } else { Some(swapped(bytes, size)?) };
+        let bytes = swapped.as_ref().map_or(bytes, Shared::as_slice);
         let Some((file, header)) = self.there else {
             let mut header = new_header(elements)?;
             header.kept = true;
@@ -116,11 +119,25 @@ impl Destination {
 }
 
 fn new_header(Elements { dtype, size, shape, order }: Elements<'_>) -> Result<Header> {
-    create::header(dtype.to_owned(), size, shape, order, Owner::this()?)
+    create::header(native(dtype), size, shape, order, Owner::this()?)
 }
 
 fn what(name: &Name, shape: &[usize], size: usize) -> String {
     create::what(name, shape, size)
+}
+
+/// The name of the type in this machine's byte order, which all elements of segments are in.
+fn native(dtype: &str) -> String {
+    let (native, other) = if cfg!(target_endian = "little") { ('<', '>') } else { ('>', '<') };
+    dtype.strip_prefix(other).map_or(dtype.to_owned(), |rest| format!("{native}{rest}"))
+}
+
+/// The same elements, each with its bytes the other way round.
+fn swapped(bytes: &[u8], size: usize) -> Result<Shared<u8, Ix1>> {
+    let mut swapped = Shared::<u8, Ix1>::zeros(bytes.len())?;
+    swapped.as_mut_slice().copy_from_slice(bytes);
+    swapped.as_mut_slice().chunks_exact_mut(size).for_each(<[u8]>::reverse);
+    Ok(swapped)
 }
 
 /// The same array with its elements in the other order.

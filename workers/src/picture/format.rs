@@ -169,7 +169,8 @@ impl FromStr for Format {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        of_extension(text).ok_or_else(|| Error::Shape(format!("{text} is no format. Use {}.", Self::names().join(", "))))
+        of_extension(text)
+            .ok_or_else(|| Error::Shape(format!("{text} is no format. Use {}.", Self::names().join(", "))))
     }
 }
 
