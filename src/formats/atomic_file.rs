@@ -12,11 +12,10 @@ use std::path::{Path, PathBuf};
 
 use super::hidden;
 use super::input::wrong;
-use super::target::{Target, unusable_folder};
+use super::target::{Mounted, Target, unusable_folder};
 use crate::error::{Error, Result};
-use crate::sys::file::{Bounded, Entry, Folder, permit_like, reserve, user};
+use crate::sys::file::{Bounded, Folder, permit_like, reserve, user};
 use crate::sys::fork_stamp::{self, Stamp};
-use crate::sys::memory::growing;
 use crate::sys::signals::SignalGuard;
 
 /// An output file that is not there until [`commit`](Self::commit).
@@ -48,8 +47,7 @@ pub struct AtomicFile {
     hidden: Option<OsString>,
     _hold: Option<SignalGuard>,
     replaces: bool,
-    /// The file that is there and is mounted: no other can take its name, so that it is written.
-    mounted: Option<Entry>,
+    mounted: Option<Mounted>,
     reserved: bool,
     /// Why writing failed; encoders wrap the error until nobody can tell.
     trouble: Option<io::ErrorKind>,
@@ -81,17 +79,18 @@ impl AtomicFile {
             Some(old) if old.uid() == user() => 0o600,
             Some(old) => old.mode() & 0o666,
         };
-        let (mounted, old): (Vec<_>, Vec<_>) = old.into_iter().partition(|old| old.is_mounted_on(&folder));
-        let (mounted, old) = (mounted.into_iter().next(), old.into_iter().next());
-        let (file, hidden) = match (folder.nameless(mode), &mounted) {
-            (Ok(Some(file)), _) => (file, None),
-            // Whoever mounts a file may have given no other place to write.
-            (_, Some(_)) => (growing(c"parfork-output").map_err(unusable)?, None),
-            (nameless, None) => {
-                nameless.map_err(unusable)?;
-                let (hidden, file) = hidden::create(&folder, &name, mode).map_err(unusable)?;
-                (file, Some(hidden))
+        let (old, mounted, file, hidden) = match old {
+            Some(there) if there.is_mounted_on(&folder) => {
+                let (mounted, file) = Mounted::new(there, &folder).map_err(unusable)?;
+                (None, Some(mounted), file, None)
             }
+            old => match folder.nameless(mode).map_err(unusable)? {
+                Some(file) => (old, None, file, None),
+                None => {
+                    let (hidden, file) = hidden::create(&folder, &name, mode).map_err(unusable)?;
+                    (old, None, file, Some(hidden))
+                }
+            },
         };
         let replaces = old.is_some();
         let file = BufWriter::with_capacity(1 << 18, Bounded(file));
@@ -117,12 +116,11 @@ impl AtomicFile {
     /// If there is too little space, quota, or the file would be longer than this process may make one.
     pub fn reserve(&mut self, bytes: u64) -> Result<()> {
         self.reserved = true;
-        if let Some(there) = &self.mounted
-            && there.room().is_ok_and(|room| room.saturating_add(there.metadata.len()) < bytes)
-        {
-            return Err(self.no_room(&io::ErrorKind::StorageFull.into(), format!("its {bytes} bytes")));
-        }
-        reserve(self.file.get_ref(), bytes).map_err(|error| self.no_room(&error, format!("its {bytes} bytes")))
+        let reserved = match &self.mounted {
+            Some(mounted) => mounted.reserve(self.file.get_ref(), bytes),
+            None => reserve(self.file.get_ref(), bytes),
+        };
+        reserved.map_err(|error| self.no_room(&error, format!("its {bytes} bytes")))
     }
 
     /// Whether the target is mounted, as a container's files can be, and is written in place: not in one step, and what was there is

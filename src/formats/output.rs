@@ -1,12 +1,12 @@
 //! The one door of outputs: opened before the work, so that what is in the way is found then.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::input::wrong;
-use super::target::is_pipe;
 use super::{Address, AtomicFile};
 use crate::error::{Error, Result};
 #[cfg(feature = "named")]
@@ -73,7 +73,7 @@ impl OutputFile {
                     "build it with parfork's feature `named`, or write ./ before a file's name",
                 ));
             }
-            Address::File(path) if is_pipe(path)? => {
+            Address::File(path) if fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo()) => {
                 stream(open_to_write(path).map_err(|error| unwritable(path, &error))?)
             }
             Address::File(path) => Kind::File(Box::new(AtomicFile::at(path)?)),
@@ -164,6 +164,9 @@ impl OutputFile {
 
 fn unwritable(path: &Path, error: &io::Error) -> Error {
     match error.raw_os_error() {
+        Some(libc::EPERM) => {
+            wrong(path, "it is a pipe of another user", "name one of your own, or - for standard output")
+        }
         Some(libc::ENXIO) => wrong(path, "it is a pipe that nobody reads", "start what reads it first"),
         _ => wrong(path, format!("it cannot be written ({error})"), "look at where it goes"),
     }

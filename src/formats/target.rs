@@ -6,17 +6,19 @@
 //! those are off, and by root.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, Metadata};
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::sys::stat::{FileStat, SFlag};
 
 use super::input::wrong;
 use crate::error::{Error, Result};
-use crate::sys::file::{Entry, Folder, user};
+use crate::sys::file::{Entry, Folder, reserve, user};
+use crate::sys::limits::memory_room;
+use crate::sys::memory::growing;
 
 /// How many links the kernel follows.
 const MOST_LINKS: usize = 40;
@@ -123,22 +125,32 @@ fn check(path: &Path, folder: &Folder, name: &OsStr, found: &Entry) -> Result<()
     Err(wrong(path, what, "name another file"))
 }
 
-/// Whether a path leads to a pipe that can be written to. Not to one that somebody else has put in a folder for all.
-pub(super) fn is_pipe(path: &Path) -> Result<bool> {
-    let Ok(found) = fs::metadata(path) else { return Ok(false) };
-    if !found.file_type().is_fifo() {
-        return Ok(false);
-    }
-    // A pipe without a name is in no folder.
-    let real = fs::canonicalize(path).ok();
-    let folder = real.as_deref().and_then(Path::parent).and_then(|folder| fs::metadata(folder).ok());
-    match folder {
-        Some(folder) if is_planted(&folder, &found) => {
-            let what =
-                format!("it is a pipe of user {}, in a folder where others can put names (sticky bit)", found.uid());
-            Err(wrong(path, what, "name a pipe of your own"))
+/// A file that is there and is mounted by itself: no other can take its name, so that it is written. What goes there is kept aside
+/// until it is whole.
+#[derive(Debug)]
+pub(super) struct Mounted {
+    there: Entry,
+    /// Whether it is kept in memory: whoever mounts a file may have given no other place to write.
+    in_memory: bool,
+}
+
+impl Mounted {
+    /// With the file to keep it in.
+    pub(super) fn new(there: Entry, folder: &Folder) -> io::Result<(Self, File)> {
+        match folder.nameless(0o600) {
+            Ok(Some(file)) => Ok((Self { there, in_memory: false }, file)),
+            _ => Ok((Self { there, in_memory: true }, growing(c"parfork-output")?)),
         }
-        _ => Ok(true),
+    }
+
+    /// Whether there is room for an output of `bytes`.
+    ///
+    /// # Errors
+    /// If not.
+    pub(super) fn reserve(&self, aside: &File, bytes: u64) -> io::Result<()> {
+        let room = self.there.room()?.saturating_add(self.there.metadata.len());
+        let memory = if self.in_memory { memory_room().map_or(u64::MAX, |room| room.bytes) } else { u64::MAX };
+        if room.min(memory) < bytes { Err(io::ErrorKind::StorageFull.into()) } else { reserve(aside, bytes) }
     }
 }
 
@@ -171,7 +183,7 @@ pub(super) fn unusable_folder(path: &Path, folder: &Path, error: &io::Error) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::File;
+    use std::fs;
     use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 
     fn refusal(path: &Path) -> String {

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::file::Bounded;
+use super::file::{Bounded, user};
 use super::limits::{Room, memory_room};
 use super::memory::{finish, growing, reopen};
 use super::signals;
@@ -90,7 +90,7 @@ pub(crate) fn read_to_end(mut pipe: File, patience: Duration) -> Result<File, Un
 /// Opens a pipe to write; waits for a moment until somebody has opened it to read.
 ///
 /// # Errors
-/// ENXIO if nobody has.
+/// ENXIO if nobody has; EPERM if it is another user's, who may have put it there for this one to fall for it.
 pub(crate) fn open_to_write(path: &Path) -> io::Result<File> {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -99,10 +99,11 @@ pub(crate) fn open_to_write(path: &Path) -> io::Result<File> {
                 std::thread::sleep(Duration::from_millis(5));
             }
             Err(error) => return Err(error),
-            Ok(file) if !file.metadata()?.file_type().is_fifo() => {
-                return Err(io::Error::other("it is no pipe any more"));
-            }
             Ok(file) => {
+                let found = file.metadata()?;
+                if !found.file_type().is_fifo() || found.uid() != user() {
+                    return Err(Errno::EPERM.into());
+                }
                 fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
                 return Ok(file);
             }

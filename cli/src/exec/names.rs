@@ -11,7 +11,7 @@ use parfork_workers::picture::Format;
 
 /// The rule, for help.
 pub const RULE: &str = "\
-A `=` parts NAME and FILE where NAME is a word of letters, digits and _, and no file (for --out: no folder) is there whose name has \
+A `=` parts NAME and FILE where NAME is a word of letters, digits, _, - and ., and no file (for --out: no folder) is there whose name has \
 the `=` in it; `./` before a FILE says that it is all file, `NAME=./FILE` that it is not. A `:` parts FILE and TYPE behind an ending \
 that is known (.npy, .png, ...), and elsewhere if a TYPE follows. FILE may be - (standard input or output) or shm:NAME (a segment).";
 
@@ -106,7 +106,7 @@ fn parted(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     if has_ending(text) {
         return (text, None);
     }
-    if let Some(at) = colons().filter(|&at| ends(at)).last() {
+    if let Some(at) = colons().rfind(|&at| ends(at)) {
         return (&text[..at], Some(&text[at + 1..]));
     }
     // Of what can be read as a type and a shape, as much as there is.

@@ -137,12 +137,14 @@ fn what_may_not_be_replaced_is_found_before_the_work() {
     fs::set_permissions(desk.0.path(), PermissionsExt::from_mode(0o755)).unwrap();
     ["a.npy", "b.npy"].into_iter().for_each(|name| open(name, 0o644));
     let other = "setpriv --reuid 65534 --regid 65534 --clear-groups";
-    // A program that would take its time.
     desk.shell_fails(
-        &format!("{other} $P exec --in a.npy --out sticky/root.npy -q -- sleep 1000"),
+        &format!("{other} $P exec --in a.npy --out sticky/root.npy -q -- sh -c 'exit 9'"),
         1,
         &["sticky/root.npy", "belongs to user 0", "may not replace it"],
     );
+    // Nor is a pipe of another user's written to, who may have put it there.
+    let line = "mkfifo -m 666 sticky/pipe; timeout 60 cat sticky/pipe > /dev/null & $P transpose a.npy -o sticky/pipe";
+    desk.shell_fails(&format!("{other} {line}"), 1, &["sticky/pipe", "a pipe of another user"]);
     desk.shell_ok(&format!(
         "{other} $P transpose a.npy -o sticky/own.npy -q && {other} $P transpose a.npy -o sticky/own.npy -q"
     ));
