@@ -166,7 +166,8 @@ impl Job {
                 Failure::input(format!("{} cannot be read ({error}). Look at its name.", path.display()))
             })?;
             let changed = found.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-            Ok(json!([found.len(), changed.map(|time| time.as_secs_f64())]))
+            // Whole numbers, which come back from JSON as they went in.
+            Ok(json!([found.len(), changed.map(|time| time.as_secs()), changed.map(|time| time.subsec_nanos())]))
         };
         let mut identity = self.to_json();
         identity["files"] = self.inputs().iter().map(stamp).collect::<Result<Vec<_>, Failure>>()?.into();
