@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use ndarray::{Array2, Array3, Ix1, Ix2, ShapeBuilder};
-use parfork::formats::npy;
+use parfork::formats::npy::{self, ArrayFile};
 use parfork::{Crew, Engine, Error, Job, Mapped, Shared, fork};
 use support::{cases, nothing_left};
 
@@ -130,7 +130,7 @@ fn what_cannot_be_mapped_is_not() {
     std::fs::write(&path, odd).unwrap();
     assert!(Mapped::<f64, Ix2>::open(&path).unwrap().is_none());
     assert_eq!(Shared::<f64, Ix2>::load(&path).unwrap().view(), noise((10, 10), 5));
-    let (_, bytes) = Mapped::open_bytes(&path).unwrap();
+    let bytes = ArrayFile::open(&path).unwrap().map_bytes();
     assert_eq!(bytes.expect("bytes are always aligned").shape(), [800]);
     let none = saved(folder.path(), "none.npy", &Array2::zeros((0, 3)));
     assert!(Mapped::<f64, Ix2>::open(&none).unwrap().is_none());

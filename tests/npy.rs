@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use ndarray::{Array, ArrayD, Ix2, IxDyn, ShapeBuilder, array};
-use parfork::formats::npy::{self, Element, Header};
+use parfork::formats::npy::{self, ArrayFile, Element};
 use parfork::{Error, Order, Shared};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -151,7 +151,7 @@ fn bad_npy_files_are_refused_with_numbers_and_remedy() {
         (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{", "4294967295 bytes long"),
     ] {
         let (_folder, path) = file("bad.npy", bytes);
-        let text = refusal(Header::read(&path));
+        let text = refusal(ArrayFile::open(&path));
         assert!(text.contains(reason), "{text}");
     }
 }

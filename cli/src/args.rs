@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use parfork::{Engine, MOST_WORKERS, Sandbox, Schedule, Split};
@@ -177,7 +178,8 @@ pub struct Plan {
     /// Cells that a slice reads beyond its own
     #[arg(long, value_name = "H", default_value_t = 0)]
     pub halo: usize,
-    #[arg(long, value_name = "COST", help = plan::cost_help())]
+    #[arg(long, value_name = "COST", help = plan::cost_help(),
+        value_parser = OsStringValueParser::new().try_map(|text| Cost::parse(&text)))]
     pub cost: Option<Cost>,
     /// Show slices being dealt under each schedule, on a terminal as they would be over time
     #[arg(long)]

@@ -70,6 +70,7 @@ impl Failure {
     pub fn filing(error: Error) -> Self {
         match error {
             Error::Stopped { .. } => error.into(),
+            Error::System { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => Self::Unheard,
             other => Self::job(other),
         }
     }

@@ -8,6 +8,7 @@ mod drawing;
 mod exec;
 mod explain;
 mod failure;
+mod files;
 mod job;
 mod kernel;
 mod output;

@@ -1,16 +1,17 @@
 //! What a run leaves besides its result: a page for people, a trace for Perfetto, some lines on a terminal.
 
 use std::cell::{OnceCell, RefCell};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use parfork::formats::AtomicFile;
+use parfork::formats::OutputFile;
 use parfork::{OnFailure, Report};
 use parfork_workers::picture::{self, Picture};
 
 use crate::args::Common;
 use crate::failure::Failure;
+use crate::files::{self, Uses};
 use crate::record::{Page, Record, trace};
 use crate::replay;
 
@@ -26,8 +27,8 @@ pub struct Views {
 
 /// Empty when they are written.
 struct Files {
-    report: Option<AtomicFile>,
-    trace: Option<AtomicFile>,
+    report: Option<OutputFile>,
+    trace: Option<OutputFile>,
 }
 
 /// Pixels a side of the result on a page: some 50 kB.
@@ -44,9 +45,15 @@ impl Common {
         !self.quiet && !self.json && std::io::stderr().is_terminal()
     }
 
+    /// The files that it writes besides results, and what it prints.
+    pub fn uses(&self) -> Uses<'_> {
+        let others = self.report.iter().chain(&self.trace).map(PathBuf::as_path).collect();
+        Uses { others, prints: self.json.then_some("the report of --json"), ..Uses::default() }
+    }
+
     /// Opens the files for a subcommand.
     pub fn views(&self, command: &'static str) -> Result<Views, Failure> {
-        let open = |path: &Option<PathBuf>| path.as_ref().map(AtomicFile::at).transpose().map_err(Failure::job);
+        let open = |path: &Option<PathBuf>| path.as_ref().map(|path| files::open(path, self.quiet)).transpose();
         let files = Files { report: open(&self.report)?, trace: open(&self.trace)? };
         Ok(Views { command, files: Rc::new(RefCell::new(files)), picture: OnceCell::new() })
     }
@@ -96,10 +103,10 @@ impl Views {
 impl Files {
     fn write(&mut self, page: &Page<'_>, records: &[(String, Record<'_>)]) -> Result<(), Failure> {
         if let Some(target_file) = self.report.take() {
-            write(target_file, &page.html())?;
+            files::write(target_file, &page.html())?;
         }
         if let Some(target_file) = self.trace.take() {
-            write(target_file, &trace(records.iter().map(|(name, record)| (name.as_str(), *record))))?;
+            files::write(target_file, &trace(records.iter().map(|(name, record)| (name.as_str(), *record))))?;
         }
         Ok(())
     }
@@ -107,13 +114,8 @@ impl Files {
 
 /// A page without jobs: what was typed, and what that was.
 fn page<'r>(command: &str, line: &str) -> Page<'r> {
-    let typed: Vec<String> = std::env::args_os().map(|word| replay::quote(&word.to_string_lossy())).collect();
+    let typed: Vec<String> = std::env::args_os().map(|word| replay::quote(&word)).collect();
     Page::new(format!("parfork {command}")).fact("What", line).fact("Command", typed.join(" "))
-}
-
-fn write(mut target_file: AtomicFile, text: &str) -> Result<(), Failure> {
-    target_file.write_all(text.as_bytes()).map_err(|error| Failure::job(target_file.failed(&error)))?;
-    target_file.commit().map_err(Failure::job)
 }
 
 /// Shows on a terminal what each worker did.

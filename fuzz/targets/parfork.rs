@@ -38,8 +38,8 @@ fn npy(bytes: &[u8]) {
     if bytes.is_empty() {
         return;
     }
-    let mut input = file(bytes);
-    if let Ok(header) = npy::Header::of(&mut input) {
+    if let Ok(file) = npy::ArrayFile::of(file(bytes)) {
+        let header = file.header();
         // What it promises is there.
         assert!(header.byte_len() <= bytes.len() && header.len() * header.item_size() == header.byte_len());
     }

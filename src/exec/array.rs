@@ -1,13 +1,13 @@
 //! An array as programs are handed it: bytes in shared memory, whatever numbers they are.
 
-use std::io::Write;
 use std::path::Path;
 
 use ndarray::{Dimension, IntoDimension, Ix1};
 
 use super::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::formats::{AtomicFile, npy};
+use crate::formats::npy::ArrayFile;
+use crate::formats::{OutputFile, npy};
 use crate::shared::{Element, Order, Shared};
 use crate::slices::Extent;
 
@@ -35,7 +35,15 @@ impl Array {
     /// # Errors
     /// If the file cannot be read, holds what is not numbers, or there is too little memory.
     pub fn input(name: impl Into<String>, path: impl AsRef<Path>) -> Result<Self> {
-        Self::of_npy(path.as_ref())?.sealed(name.into())
+        Self::input_file(name, ArrayFile::open(path)?)
+    }
+
+    /// As [`input`](Self::input), of a file that is open.
+    ///
+    /// # Errors
+    /// As [`input`](Self::input).
+    pub fn input_file(name: impl Into<String>, file: ArrayFile) -> Result<Self> {
+        Self::of_file(file)?.sealed(name.into())
     }
 
     /// An array that was made elsewhere as an input, in C order. From then on nobody can write to it.
@@ -55,13 +63,14 @@ impl Array {
         Ok(self)
     }
 
-    fn of_npy(path: &Path) -> Result<Self> {
-        let (header, mut bytes) = npy::read_bytes(path)?;
+    fn of_file(file: ArrayFile) -> Result<Self> {
+        let header = file.header();
         let dtype = Dtype::of(header.kind(), header.item_size()).ok_or_else(|| Error::File {
-            path: path.to_owned(),
+            path: file.path().to_owned(),
             what: format!("its elements are {}, which programs cannot be handed", header.dtype),
             remedy: "convert it with numpy.save('new.npy', array.astype('float64'))".to_owned(),
         })?;
+        let (header, mut bytes) = file.load_bytes()?;
         if header.swapped() {
             bytes.as_mut_slice().chunks_exact_mut(dtype.swapped_bytes()).for_each(<[u8]>::reverse);
         }
@@ -107,13 +116,12 @@ impl Array {
         self.bytes.as_slice()
     }
 
-    /// Writes it as .npy to an [`AtomicFile`] that the caller then [`commit`](AtomicFile::commit)s.
+    /// Writes it to an [`OutputFile`] that the caller then [`commit`](OutputFile::commit)s.
     ///
     /// # Errors
-    /// If the disk is full or fails.
-    pub fn write_npy(&self, out: &mut AtomicFile) -> Result<()> {
-        npy::write_bytes(out, &self.dtype.numpy(), self.dtype.size(), &self.shape, self.order, self.as_bytes())?;
-        out.flush().map_err(|error| out.failed(&error))
+    /// As [`npy::write_bytes`].
+    pub fn write_npy(&self, out: &mut OutputFile) -> Result<()> {
+        npy::write_bytes(out, &self.dtype.numpy(), self.dtype.size(), &self.shape, self.order, self.as_bytes())
     }
 
     /// The array, typed, with any axes that have as many elements.

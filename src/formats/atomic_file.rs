@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::hidden;
 use super::input::wrong;
-use super::target::{Target, unusable_folder};
+use super::target::{Mounted, Target, unusable_folder};
 use crate::error::{Error, Result};
 use crate::sys::file::{Bounded, Folder, permit_like, reserve, user};
 use crate::sys::fork_stamp::{self, Stamp};
@@ -47,6 +47,7 @@ pub struct AtomicFile {
     hidden: Option<OsString>,
     _hold: Option<SignalGuard>,
     replaces: bool,
+    mounted: Option<Mounted>,
     reserved: bool,
     /// Why writing failed; encoders wrap the error until nobody can tell.
     trouble: Option<io::ErrorKind>,
@@ -61,7 +62,8 @@ impl AtomicFile {
     /// has put in a folder with the sticky bit, as /tmp. A link that is put there later is itself replaced.
     ///
     /// The new file has the permissions and group of the one it replaces, if that was this user's, else those that the umask
-    /// leaves; its owner is this user. Other names of an older file (hard links) go on to be names of that.
+    /// leaves; its owner is this user. Other names of an older file (hard links) go on to be names of that. A file that is mounted
+    /// (`mount --bind`, `docker -v FILE:FILE`) cannot be replaced; it [is written in place](Self::is_in_place).
     ///
     /// # Errors
     /// If the folder is missing or may not be written; if the target is a folder, write-protected, another user's in a folder with
@@ -77,19 +79,25 @@ impl AtomicFile {
             Some(old) if old.uid() == user() => 0o600,
             Some(old) => old.mode() & 0o666,
         };
-        let (file, hidden) = match folder.nameless(mode).map_err(unusable)? {
-            Some(file) => (file, None),
-            None => {
-                let (hidden, file) = hidden::create(&folder, &name, mode).map_err(unusable)?;
-                (file, Some(hidden))
+        let (old, mounted, file, hidden) = match old {
+            Some(there) if there.is_mounted_on(&folder) => {
+                let (mounted, file) = Mounted::new(there, &folder).map_err(unusable)?;
+                (None, Some(mounted), file, None)
             }
+            old => match folder.nameless(mode).map_err(unusable)? {
+                Some(file) => (old, None, file, None),
+                None => {
+                    let (hidden, file) = hidden::create(&folder, &name, mode).map_err(unusable)?;
+                    (old, None, file, Some(hidden))
+                }
+            },
         };
         let replaces = old.is_some();
         let file = BufWriter::with_capacity(1 << 18, Bounded(file));
         let _hold = hidden.as_ref().map(|_| SignalGuard::new());
         let (path, by) = (path.to_owned(), fork_stamp::current());
         let target_file =
-            Self { path, folder, name, file, hidden, _hold, replaces, reserved: false, trouble: None, by };
+            Self { path, folder, name, file, hidden, _hold, replaces, mounted, reserved: false, trouble: None, by };
         if let Some(old) = old.filter(|old| old.metadata.uid() == user()) {
             permit_like(target_file.file.get_ref(), &old).map_err(|error| target_file.failed(&error))?;
         }
@@ -108,7 +116,17 @@ impl AtomicFile {
     /// If there is too little space, quota, or the file would be longer than this process may make one.
     pub fn reserve(&mut self, bytes: u64) -> Result<()> {
         self.reserved = true;
-        reserve(self.file.get_ref(), bytes).map_err(|error| self.no_room(&error, format!("its {bytes} bytes")))
+        let reserved = match &self.mounted {
+            Some(mounted) => mounted.reserve(self.file.get_ref(), bytes),
+            None => reserve(self.file.get_ref(), bytes),
+        };
+        reserved.map_err(|error| self.no_room(&error, format!("its {bytes} bytes")))
+    }
+
+    /// Whether the target is mounted, as a container's files can be, and is written in place: not in one step, and what was there is
+    /// lost if this process is killed meanwhile.
+    pub fn is_in_place(&self) -> bool {
+        self.mounted.is_some()
     }
 
     /// Puts the file in its place. What was there is replaced in the same step.
@@ -133,6 +151,9 @@ impl AtomicFile {
         if self.reserved {
             file.set_len(file.metadata()?.len())?;
         }
+        if self.mounted.is_some() {
+            return self.write_in_place();
+        }
         if self.replaces || self.hidden.is_some() {
             file.sync_data()?;
         }
@@ -152,6 +173,17 @@ impl AtomicFile {
         }
         self.hidden = None;
         Ok(())
+    }
+
+    /// Copies what was written into the file that is mounted.
+    fn write_in_place(&mut self) -> io::Result<()> {
+        let mut target = Bounded(self.folder.file(&self.name, true)?);
+        let _not_halfway = SignalGuard::new();
+        target.set_len(0)?;
+        let mut whole = self.file.get_ref().try_clone()?;
+        whole.rewind()?;
+        io::copy(&mut whole, &mut target)?;
+        target.sync_data()
     }
 
     /// Whether this is a fork of the process that it belongs to.

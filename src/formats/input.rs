@@ -1,21 +1,29 @@
-//! An input file: opened, known to be a regular one, its length known; every failure in words.
+//! The one door of inputs: opened once, the length known; every failure in words.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, BufReader, IsTerminal, Read, Seek};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::Address;
 use crate::error::{Error, Result};
+#[cfg(feature = "named")]
+use crate::shared::named::Opened;
 use crate::sys::file::open_to_read;
 use crate::sys::limits::{self, Room};
+use crate::sys::pipe::{PATIENCE, Unread, read_to_end};
 
-/// A regular file to read, and its length when it was opened: what readers of a format begin with.
+/// An input to read, and its length: what readers of a format begin with. It is a regular file, or can be read as one: what comes
+/// through a pipe was read to its end, into memory.
 ///
 /// ```
 /// use parfork::formats::InputFile;
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("four.bin");
 /// std::fs::write(&path, [1, 2, 3, 4]).unwrap();
-/// let mut input = InputFile::open(&path)?; // a folder, a pipe and an empty file are refused with words
+/// let mut input = InputFile::open(&path)?; // a folder, a device and an empty file are refused with words
 /// let mut rest = vec![0; input.len() as usize];
 /// input.fill(&mut rest)?;
 /// assert_eq!(rest, [1, 2, 3, 4]);
@@ -28,27 +36,61 @@ pub struct InputFile {
     len: u64,
     /// How much memory there was when it was opened: who reads it may not be able to ask.
     room: Option<Room>,
+    /// The segment, where `file` is one's.
+    #[cfg(feature = "named")]
+    segment: Option<Opened>,
 }
 
 impl InputFile {
-    /// Opens a file that has something in it.
+    /// Opens an input that has something in it, by its [`Address`]: a file, a pipe, standard input (`-`) or a named segment
+    /// (`shm:NAME`).
+    ///
+    /// Reads a pipe to its end, which a signal that asks this process to end stops; one that nobody opens to write within some
+    /// seconds is refused.
     ///
     /// # Errors
-    /// [`Error::File`] if there is none, it may not be read, or it is empty or not a regular file.
+    /// [`Error::File`] if there is none, it may not be read, or it is empty, a device or a folder; [`Error::Memory`] if more comes
+    /// through a pipe than there is memory for; of a segment as [`Shared::attach`](crate::Shared).
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        if segment(path).is_some() {
-            let what = "it means a named segment, and a file is wanted here";
-            return Err(wrong(
+        match Address::of(path) {
+            Address::Standard => Self::of_standard_input(path),
+            #[cfg(feature = "named")]
+            Address::Segment(name) => {
+                let segment = Opened::find(&name.to_string_lossy())?;
+                let file = segment.file().try_clone().map_err(|error| unreadable(path, &error))?;
+                Ok(Self { segment: Some(segment), ..Self::of(path, file)? })
+            }
+            #[cfg(not(feature = "named"))]
+            Address::Segment(_) => Err(wrong(
                 path,
-                what,
-                "build the program with parfork's feature `named`, or write ./ before a file's name",
-            ));
+                "it means a named segment, of which this program knows nothing",
+                "build it with parfork's feature `named`, or write ./ before a file's name",
+            )),
+            Address::File(path) => {
+                let file = open_to_read(path).map_err(|error| unreadable(path, &error))?;
+                match file.metadata().is_ok_and(|found| found.file_type().is_fifo()) {
+                    true => Self::of(path, through(path, file, PATIENCE)?),
+                    false => Self::of(path, file),
+                }
+            }
         }
-        Self::of(path, open_to_read(path).map_err(|error| unreadable(path, &error))?)
     }
 
-    /// A file that is open already, which is called by this path in errors.
+    fn of_standard_input(path: &Path) -> Result<Self> {
+        let input = io::stdin();
+        if input.is_terminal() {
+            let what = "standard input is a terminal";
+            return Err(wrong(path, what, "pipe something into it (cat FILE | parfork ...), or name a file"));
+        }
+        let failed = |error: io::Error| unreadable(path, &error);
+        let mut file = File::from(input.as_fd().try_clone_to_owned().map_err(failed)?);
+        // Of a file that somebody has read a part of, the rest is meant.
+        let is_whole = file.metadata().map_err(failed)?.is_file() && file.stream_position().map_err(failed)? == 0;
+        if is_whole { Self::of(path, file) } else { Self::of(path, through(path, file, Duration::ZERO)?) }
+    }
+
+    /// A regular file that is open already, which is called by this path in errors.
     ///
     /// # Errors
     /// [`Error::File`] if it is empty or not a regular file.
@@ -65,7 +107,48 @@ impl InputFile {
         if metadata.len() == 0 {
             return Err(wrong(path, "the file is empty (0 bytes)", "write it again; whatever made it did not finish"));
         }
-        Ok(Self { path: path.to_owned(), file, len: metadata.len(), room: limits::memory_room() })
+        let (path, len, room) = (path.to_owned(), metadata.len(), limits::memory_room());
+        Ok(Self {
+            path,
+            file,
+            len,
+            room,
+            #[cfg(feature = "named")]
+            segment: None,
+        })
+    }
+
+    /// Whether it is a named segment.
+    pub fn is_segment(&self) -> bool {
+        #[cfg(feature = "named")]
+        return self.segment.is_some();
+        #[cfg(not(feature = "named"))]
+        false
+    }
+
+    /// Whether it holds an array, and not a picture: a named segment, or a file that begins as .npy files do. What is read next is
+    /// the first byte.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    #[cfg(feature = "npy")]
+    pub fn is_array(&self) -> Result<bool> {
+        Ok(self.is_segment() || self.head(6)? == super::npy::MAGIC)
+    }
+
+    #[cfg(feature = "named")]
+    pub(super) fn segment(&self) -> Option<&Opened> {
+        self.segment.as_ref()
+    }
+
+    /// Fills `bytes` with the elements of a segment, taken while nobody writes it, or from where a file is being read.
+    #[cfg(feature = "npy")]
+    pub(super) fn payload(mut self, bytes: &mut [u8]) -> Result<()> {
+        #[cfg(feature = "named")]
+        if let Some(segment) = self.segment.take() {
+            return segment.copy_to(bytes);
+        }
+        self.fill(bytes)
     }
 
     /// The path, as it was given.
@@ -118,16 +201,6 @@ impl InputFile {
         Ok(head)
     }
 
-    /// How many bytes come before what is read next.
-    ///
-    /// # Errors
-    /// If the file cannot be asked.
-    pub fn position(&mut self) -> Result<usize> {
-        let position = self.file.stream_position().map_err(|error| self.failed(&error))?;
-        usize::try_from(position)
-            .map_err(|_| self.wrong(format!("it is {} bytes long", self.len), "use a 64-bit system"))
-    }
-
     /// What is read next is the first byte.
     ///
     /// # Errors
@@ -156,9 +229,20 @@ impl InputFile {
     }
 }
 
-/// The name of the named segment that a path means: `shm:NAME`, where a file is meant by `./shm:NAME`.
-pub fn segment(path: &Path) -> Option<&str> {
-    path.to_str()?.strip_prefix("shm:")
+/// All that comes through a pipe.
+fn through(path: &Path, file: File, patience: Duration) -> Result<File> {
+    read_to_end(file, patience).map_err(|unread| match unread {
+        Unread::Failed(error) => unreadable(path, &error),
+        Unread::NoWriter => {
+            let what = format!("it is a pipe that nobody has opened to write within {patience:?}");
+            wrong(path, what, "start what writes to it first")
+        }
+        Unread::NoRoom(need, Room { bytes: room, by }) => {
+            let what = format!("what comes through {}", path.display());
+            Error::Memory { what, need, room, by, fits: None }
+        }
+        Unread::Stopped(signal) => Error::Stopped { signal: Some(signal), done: 0, slices: 0 },
+    })
 }
 
 /// [`Error::File`] in one line.
@@ -197,10 +281,17 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_without_a_writer_keeps_nobody_waiting() {
+    fn a_pipe_without_a_writer_is_refused_and_what_comes_through_one_is_read_as_a_file() {
         let folder = tempfile::tempdir().unwrap();
-        let pipe = folder.path().join("pipe");
-        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert!(refusal(&pipe).contains("pipe"));
+        let path = folder.path().join("pipe");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let text = through(&path, open_to_read(&path).unwrap(), Duration::ZERO).unwrap_err().to_string();
+        assert!(text.contains("nobody has opened to write"), "{text}");
+        let late = path.clone();
+        let writing = std::thread::spawn(move || std::fs::write(late, b"late").unwrap());
+        let input = InputFile::open(&path).unwrap();
+        writing.join().unwrap();
+        assert_eq!((input.len(), input.head(9).unwrap().as_slice()), (4, &b"late"[..]));
+        assert!(input.file().set_len(5).is_err(), "nobody can change it");
     }
 }

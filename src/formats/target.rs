@@ -6,7 +6,7 @@
 //! those are off, and by root.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -16,7 +16,9 @@ use nix::sys::stat::{FileStat, SFlag};
 
 use super::input::wrong;
 use crate::error::{Error, Result};
-use crate::sys::file::{Entry, Folder, user};
+use crate::sys::file::{Entry, Folder, reserve, user};
+use crate::sys::limits::memory_room;
+use crate::sys::memory::growing;
 
 /// How many links the kernel follows.
 const MOST_LINKS: usize = 40;
@@ -66,7 +68,7 @@ impl Target {
                 return Err(wrong(path, what, "name a file in a folder of your own"));
             }
             if !found.is_symlink() {
-                check(path, &folder, &name, found)?;
+                check(path, &folder, &name, &entry)?;
                 return Ok(Self { folder, name, old: Some(entry) });
             }
             if let Some(behind) = entry.behind_proc(&folder, &name).map_err(unusable(parent))?
@@ -101,17 +103,55 @@ fn is_named_file(found: &FileStat) -> bool {
     found.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits() && found.st_nlink > 0
 }
 
-/// Whether what is there can be replaced.
-fn check(path: &Path, folder: &Folder, name: &OsStr, found: &Metadata) -> Result<()> {
-    if found.is_dir() {
+/// Whether what is there can be replaced, or, where it is mounted, written.
+fn check(path: &Path, folder: &Folder, name: &OsStr, found: &Entry) -> Result<()> {
+    if found.metadata.is_dir() {
         return Err(is_a_folder(path));
     }
-    if !found.is_file() {
+    if !found.metadata.is_file() {
         return Err(no_file(path));
     }
     folder.may_write(name).map_err(|error| {
         wrong(path, format!("it is there and write-protected ({error})"), "name another file, or allow it (chmod u+w)")
-    })
+    })?;
+    if found.is_mounted_on(folder) || folder.may_replace(name) {
+        return Ok(());
+    }
+    let owner = found.metadata.uid();
+    let what = format!(
+        "it is there, belongs to user {owner}, and this user may not replace it: the folder has the sticky bit, or the file cannot be \
+         changed (chattr -i)"
+    );
+    Err(wrong(path, what, "name another file"))
+}
+
+/// A file that is there and is mounted by itself: no other can take its name, so that it is written. What goes there is kept aside
+/// until it is whole.
+#[derive(Debug)]
+pub(super) struct Mounted {
+    there: Entry,
+    /// Whether it is kept in memory: whoever mounts a file may have given no other place to write.
+    in_memory: bool,
+}
+
+impl Mounted {
+    /// With the file to keep it in.
+    pub(super) fn new(there: Entry, folder: &Folder) -> io::Result<(Self, File)> {
+        match folder.nameless(0o600) {
+            Ok(Some(file)) => Ok((Self { there, in_memory: false }, file)),
+            _ => Ok((Self { there, in_memory: true }, growing(c"parfork-output")?)),
+        }
+    }
+
+    /// Whether there is room for an output of `bytes`.
+    ///
+    /// # Errors
+    /// If not.
+    pub(super) fn reserve(&self, aside: &File, bytes: u64) -> io::Result<()> {
+        let room = self.there.room()?.saturating_add(self.there.metadata.len());
+        let memory = if self.in_memory { memory_room().map_or(u64::MAX, |room| room.bytes) } else { u64::MAX };
+        if room.min(memory) < bytes { Err(io::ErrorKind::StorageFull.into()) } else { reserve(aside, bytes) }
+    }
 }
 
 fn is_a_folder(path: &Path) -> Error {
@@ -143,7 +183,7 @@ pub(super) fn unusable_folder(path: &Path, folder: &Path, error: &io::Error) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::{self, File};
+    use std::fs;
     use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 
     fn refusal(path: &Path) -> String {

@@ -4,7 +4,7 @@ use std::ffi::{CString, OsStr, OsString};
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Deref;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -52,6 +52,17 @@ impl Entry {
         length > 0
     }
 
+    /// Whether it is mounted by itself (`mount --bind FILE NAME`), so that nothing else can take its name in this folder.
+    pub(crate) fn is_mounted_on(&self, folder: &Folder) -> bool {
+        let mount = |fd: &OwnedFd| mount_id(fd.as_raw_fd());
+        matches!((mount(&self.itself), mount(&folder.0)), (Some(own), Some(around)) if own != around)
+    }
+
+    /// Bytes that can still be written on its file system.
+    pub(crate) fn room(&self) -> io::Result<u64> {
+        room(&self.itself)
+    }
+
     /// What a link of /proc leads to, which its path does not always name (`pipe:[7]`); `None` for links elsewhere.
     pub(crate) fn behind_proc(&self, folder: &Folder, name: &OsStr) -> io::Result<Option<FileStat>> {
         match fstatfs(&self.itself)?.filesystem_type() {
@@ -86,6 +97,13 @@ impl Folder {
     /// Whether this process may write to an existing file.
     pub(crate) fn may_write(&self, name: &OsStr) -> io::Result<()> {
         Ok(faccessat(&self.0, name, AccessFlags::W_OK, AtFlags::AT_EACCESS | AtFlags::AT_SYMLINK_NOFOLLOW)?)
+    }
+
+    /// Whether this process may take a name of a file away, as far as the kernel says so before it is done: not in a folder with the
+    /// sticky bit if the file is another's, nor one that was made unchangeable. What is asked is to remove a folder of this name,
+    /// which a file is not; that it may not be removed is said first.
+    pub(crate) fn may_replace(&self, name: &OsStr) -> bool {
+        !matches!(unlinkat(&self.0, name, UnlinkatFlags::RemoveDir), Err(Errno::EPERM))
     }
 
     /// A new file without a name, on the file system of this folder, with what the umask leaves of `mode`; gone with its last
@@ -161,8 +179,7 @@ impl Folder {
 
     /// Bytes that this user can still write on its file system.
     pub(crate) fn room(&self) -> io::Result<u64> {
-        let system = nix::sys::statvfs::fstatvfs(&self.0)?;
-        Ok(system.blocks_available() as u64 * system.fragment_size() as u64)
+        room(&self.0)
     }
 
     /// Shares it with a group.
@@ -189,6 +206,18 @@ impl Folder {
             }
         }
     }
+}
+
+/// Bytes that this user can still write on the file system of a file.
+fn room(fd: &OwnedFd) -> io::Result<u64> {
+    let system = nix::sys::statvfs::fstatvfs(fd)?;
+    Ok(system.blocks_available() as u64 * system.fragment_size() as u64)
+}
+
+/// The number of the mount that an open file is in.
+fn mount_id(fd: RawFd) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()
 }
 
 /// See [`Folder::lock`].

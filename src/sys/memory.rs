@@ -93,13 +93,23 @@ fn seals(fd: impl AsFd) -> i32 {
 /// An anonymous file with these bytes, that nobody can change any more; what is read first is its first byte.
 pub(crate) fn document(name: &CStr, bytes: &[u8]) -> io::Result<OwnedFd> {
     super::limits::check_file_length(bytes.len() as u64)?;
-    let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
-    let mut file = std::fs::File::from(fd);
+    let mut file = growing(name)?;
     std::io::Write::write_all(&mut file, bytes)?;
+    finish(&file)?;
+    Ok(file.into())
+}
+
+/// An anonymous file that grows as it is written to.
+pub(crate) fn growing(name: &CStr) -> io::Result<std::fs::File> {
+    Ok(memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?.into())
+}
+
+/// From now on nobody can change an anonymous file any more; what is read next is its first byte.
+pub(crate) fn finish(mut file: &std::fs::File) -> io::Result<()> {
     std::io::Seek::rewind(&mut file)?;
     let all = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SEAL;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(all))?;
-    Ok(file.into())
+    fcntl(file, FcntlArg::F_ADD_SEALS(all))?;
+    Ok(())
 }
 
 /// Reads bytes of a file from `offset` on, as many as there is room for.

@@ -19,6 +19,7 @@ pub(crate) mod memory;
 pub(crate) mod oom;
 pub(crate) mod page;
 pub(crate) mod pidfd;
+pub(crate) mod pipe;
 pub(crate) mod pools;
 pub(crate) mod proc;
 #[cfg(feature = "exec")]

@@ -44,6 +44,12 @@ pub(crate) fn note_in(word: &'static AtomicU32) -> io::Result<()> {
     Ok(())
 }
 
+/// The signal that has asked this process to end, if one has and was only noted.
+pub(crate) fn noted() -> Option<i32> {
+    let word = NOTED.get()?.load(Ordering::Acquire);
+    word.checked_sub(FIRST).map(|signal| signal as i32)
+}
+
 extern "C" fn note(signal: i32) {
     let status = 128 + signal;
     match NOTED.get() {

@@ -1,19 +1,23 @@
 //! `parfork exec`: copies of any program as workers.
 
 pub mod args;
+mod names;
 
 use std::path::Path;
 use std::time::Instant;
 
-use args::{Client, Exec, Output};
+use args::{Client, Exec};
+use names::{Input, Output};
 use parfork::exec::{self, Array, Dtype, Program};
-use parfork::formats::AtomicFile;
+use parfork::formats::InputFile;
+use parfork::formats::npy::{self, ArrayFile};
 use parfork::{Job, Report};
 use parfork_workers::kernel::difference;
 use parfork_workers::picture::{self, Picture};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
+use crate::files::{self, Uses};
 use crate::job::{SAME_BITS, Summary, differs};
 use crate::output;
 use crate::views::Views;
@@ -29,29 +33,30 @@ pub fn run(args: Exec) -> Result<(), Failure> {
     let began = Instant::now();
     let formats = args.outputs.iter().map(|output| Format::of(output).map_err(Failure::usage));
     let formats = formats.collect::<Result<Vec<_>, _>>()?;
+    let common = &args.common;
+    let results = args.outputs.iter().map(|output| output.path.as_path()).collect();
+    Uses { inputs: args.inputs.iter().map(|input| input.path.as_path()).collect(), results, ..common.uses() }
+        .keep_apart()?;
     let mut landings = Vec::new();
     for output in &args.outputs {
-        landings.push(AtomicFile::at(&output.path).map_err(Failure::job)?);
+        landings.push(files::open(&output.path, common.quiet)?);
     }
     let views = args.common.views("exec")?;
     let inputs = read(&args, &views)?;
     let outputs = plan(&args, &inputs, &formats)?;
     for ((target_file, format), (dtype, shape)) in landings.iter_mut().zip(&formats).zip(&outputs) {
-        let bytes = shape.iter().try_fold(dtype.size(), |bytes, &axis| bytes.checked_mul(axis));
-        // Too many are refused in a moment, with the shape.
-        if let (Format::Npy, Some(bytes)) = (format, bytes) {
-            target_file.reserve(bytes as u64).map_err(Failure::job)?;
+        if let Format::Npy = format {
+            npy::prepare(target_file, &dtype.numpy(), dtype.size(), shape).map_err(not_prepared)?;
         }
     }
     let program = program(&args);
     let title = Path::new(&args.program[0]).file_name().unwrap_or_default().to_string_lossy().into_owned();
     let facts = facts(&args, &inputs, &outputs);
-    let inputs_of_verification = args.common.verify.then(|| read(&args, &views)).transpose()?;
-    let (report, results) = run_job(args.common.job("exec", &views), &program, inputs, &args, &outputs)?;
-    if let Some(inputs) = inputs_of_verification {
+    let (report, inputs, results) = run_job(args.common.job("exec", &views), &program, inputs, &args, &outputs)?;
+    if args.common.verify {
         let mut alone = Job::default().workers(1);
         (alone.spec_mut().split, alone.spec_mut().only_slice) = (args.common.split, args.common.only_slice);
-        let (_, serial) = run_job(alone, &program, inputs, &args, &outputs)?;
+        let (_, _, serial) = run_job(alone, &program, inputs, &args, &outputs)?;
         for (ours, serial) in results.iter().zip(&serial) {
             if let Some(difference) = difference(ours.as_bytes(), serial.as_bytes(), 1) {
                 return Err(differs(&difference));
@@ -64,7 +69,7 @@ pub fn run(args: Exec) -> Result<(), Failure> {
     for ((array, mut target_file), format) in results.into_iter().zip(landings).zip(formats) {
         match format {
             Format::Npy if args.common.only_slice.is_none() => {
-                array.write_npy(&mut target_file).map_err(Failure::job)?
+                array.write_npy(&mut target_file).map_err(Failure::filing)?
             }
             Format::Npy => {}
             Format::Picture(format) => {
@@ -77,7 +82,7 @@ pub fn run(args: Exec) -> Result<(), Failure> {
             }
         }
         if args.common.only_slice.is_none() {
-            target_file.commit().map_err(Failure::job)?;
+            target_file.commit().map_err(Failure::filing)?;
         }
     }
     Summary {
@@ -102,7 +107,7 @@ enum Format {
 
 impl Format {
     fn of(output: &Output) -> parfork::Result<Self> {
-        match is_npy(&output.path) {
+        match files::is_array(&output.path) {
             true => Ok(Self::Npy),
             false => picture::Format::for_target(&output.path).map(Self::Picture),
         }
@@ -111,24 +116,29 @@ impl Format {
 
 fn read(args: &Exec, views: &Views) -> Result<Vec<Array>, Failure> {
     let job = || args.common.job("reading", views);
-    args.inputs.iter().map(|input| Ok(open(job(), &input.name, &input.path)?)).collect()
+    args.inputs.iter().map(|input| Ok(open(job(), input)?)).collect()
 }
 
-/// A .npy file or a picture, which is decoded in a sandbox.
-fn open(job: Job<'_>, name: &str, path: &Path) -> parfork::Result<Array> {
-    if is_npy(path) {
-        return Array::input(name, path);
+/// An array or a picture, which is decoded in a sandbox.
+fn open(job: Job<'_>, Input { name, path }: &Input) -> parfork::Result<Array> {
+    let input = InputFile::open(path)?;
+    // What is called .npy and is none is told so.
+    if files::is_npy(path) || input.is_array()? {
+        return Array::input_file(name, ArrayFile::of(input)?);
     }
     let (spec, _, hooks) = job.into_parts();
-    match picture::read_with(&spec, hooks, path)? {
+    match picture::read_from(&spec, hooks, input)? {
         Picture::U8(samples) => Array::input_of(name, samples),
         Picture::U16(samples) => Array::input_of(name, samples),
     }
 }
 
-/// Whether a path is that of an array and not of a picture, by its ending.
-fn is_npy(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"))
+/// An output that an array does not fit into: exit code 2 if its shape is at fault, as for a picture.
+fn not_prepared(error: parfork::Error) -> Failure {
+    match error {
+        parfork::Error::Shape(_) => Failure::usage(error),
+        other => Failure::job(other),
+    }
 }
 
 /// An array as a picture: 8 or 16 bits, and rows, columns and perhaps channels.
@@ -180,37 +190,40 @@ fn program(args: &Exec) -> Program {
         program = program.allow_read(path);
     }
     for variable in &args.env {
-        let inherited = || Some((variable.as_str(), std::env::var_os(variable)?));
-        let given = variable.split_once('=').map(|(name, value)| (name, value.into()));
-        if let Some((name, value)) = given.or_else(inherited) {
+        let (name, value) = names::variable(variable);
+        if let Some(value) = value.or_else(|| std::env::var_os(&name)) {
             program = program.env(name, value);
         }
     }
     program
 }
 
-/// One job; its report, and the outputs.
+/// One job; its report, the inputs as they were, and the outputs.
 fn run_job(
     job: Job<'_>,
     program: &Program,
     mut arrays: Vec<Array>,
     args: &Exec,
     outputs: &[(Dtype, Vec<usize>)],
-) -> Result<(Report, Vec<Array>), Failure> {
+) -> Result<(Report, Vec<Array>, Vec<Array>), Failure> {
     for (output, (dtype, shape)) in args.outputs.iter().zip(outputs) {
         arrays.push(Array::output(&output.name, *dtype, shape)?);
     }
     let (done, arrays) = exec::run(job, program, arrays)?;
-    Ok((done.report().clone(), arrays.into_iter().filter(Array::is_output).collect()))
+    let (results, inputs) = arrays.into_iter().partition(Array::is_output);
+    Ok((done.report().clone(), inputs, results))
 }
 
 fn facts(args: &Exec, inputs: &[Array], outputs: &[(Dtype, Vec<usize>)]) -> Map<String, Value> {
-    let command: Vec<_> = args.program.iter().map(|word| word.to_string_lossy()).collect();
-    let input = |(typed, array): (&args::Input, &Array)| json!({ "name": typed.name, "file": typed.path, "dtype": array.dtype().numpy(), "shape": array.shape() });
-    let output = |(typed, (dtype, shape)): (&Output, &(Dtype, Vec<usize>))| json!({ "name": typed.name, "file": typed.path, "dtype": dtype.numpy(), "shape": shape });
+    let command: Vec<_> = args.program.iter().map(files::name).collect();
+    let paths = args.inputs.iter().map(|input| &input.path).chain(args.outputs.iter().map(|output| &output.path));
+    let names = paths.map(|path| path.as_os_str()).chain(args.program.iter().map(|word| word.as_os_str()));
+    let input = |(typed, array): (&Input, &Array)| json!({ "name": typed.name, "file": files::name(&typed.path), "dtype": array.dtype().numpy(), "shape": array.shape() });
+    let output = |(typed, (dtype, shape)): (&Output, &(Dtype, Vec<usize>))| json!({ "name": typed.name, "file": files::name(&typed.path), "dtype": dtype.numpy(), "shape": shape });
     let mut facts = Map::new();
     facts.insert("program".into(), json!(command));
     facts.insert("each".into(), json!(args.each));
+    facts.insert("lossy".into(), files::lossy(names));
     facts.insert("inputs".into(), args.inputs.iter().zip(inputs).map(input).collect());
     facts.insert("outputs".into(), args.outputs.iter().zip(outputs).map(output).collect());
     facts

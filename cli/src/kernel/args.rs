@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueHint, value_parser};
 use parfork_workers::KERNELS;
 use parfork_workers::kernel::{self, Arg, Given, InScale, Kind};
+use parfork_workers::picture::Format;
 
 use crate::args::Common;
 
@@ -17,12 +18,17 @@ pub struct Typed {
     pub kernel: &'static dyn kernel::Kernel,
     /// What it is given; of a chain no more than `--until` allows.
     pub given: Given,
+    /// As what a picture is to be written, if not as its name says.
+    pub format: Option<Format>,
     /// The flags that every job takes.
     pub common: Common,
 }
 
 /// The flag that ends a chain early.
 const UNTIL: &str = "until";
+
+/// The flag that says as what a picture is written.
+const FORMAT: &str = "format";
 
 impl Subcommand for Typed {
     fn augment_subcommands(command: Command) -> Command {
@@ -31,7 +37,11 @@ impl Subcommand for Typed {
             let args = kernel.args().iter().filter(|arg| arg.in_scale != InScale::Only);
             let command = args.fold(command, |command, arg| {
                 let command = command.arg(clap_arg(arg, arg.default).required(arg.default.is_none()));
-                if matches!(arg.kind, Kind::Chain(_)) { command.arg(until(arg)) } else { command }
+                match arg.kind {
+                    Kind::Chain(_) => command.arg(until(arg)),
+                    Kind::OutputPicture => command.arg(format()),
+                    _ => command,
+                }
             });
             Common::augment_args(command).about(kernel.summary()).after_help(kernel.notes())
         }))
@@ -56,7 +66,9 @@ impl FromArgMatches for Typed {
             let links = given.all(chain.name);
             given.enter(chain.name, links[..links.len().min(until.into())].to_vec());
         }
-        Ok(Self { kernel, given, common: Common::from_arg_matches(matches)? })
+        let has_format = kernel.args().iter().any(|arg| matches!(arg.kind, Kind::OutputPicture));
+        let format = if has_format { matches.get_one(FORMAT).copied() } else { None };
+        Ok(Self { kernel, given, format, common: Common::from_arg_matches(matches)? })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -166,6 +178,16 @@ fn until(chain: &Arg) -> clap::Arg {
         .help(format!("Stop after the first N {}s", chain.name))
         .overrides_with(UNTIL)
         .value_parser(value_parser!(u16).range(1..))
+}
+
+fn format() -> clap::Arg {
+    let names = PossibleValuesParser::new(Format::names());
+    clap::Arg::new(FORMAT)
+        .long(FORMAT)
+        .value_name("FORMAT")
+        .help("Write this format, whatever the name says [default: that of the ending; PNG for - and pipes]")
+        .overrides_with(FORMAT)
+        .value_parser(names.try_map(|name| name.parse::<Format>()))
 }
 
 /// What was typed for arguments, or is their default.

@@ -3,9 +3,10 @@
 pub mod args;
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::time::Instant;
 
-use parfork::formats::{AtomicFile, npy};
+use parfork::formats::{OutputFile, npy};
 use parfork::{Engine, Error, Job, Order, Report};
 use parfork_workers::kernel::{Arg, Fact, Files, Form, Given, Kernel, KernelError, Kind, Number, Output, Step, Task};
 use parfork_workers::picture::{self, Format};
@@ -13,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::args::Common;
 use crate::failure::Failure;
+use crate::files::{self, Uses};
 use crate::job::{SAME_BITS, Summary, differs};
 use crate::output;
 use crate::views::Views;
@@ -20,9 +22,14 @@ use crate::views::Views;
 use args::Typed;
 
 /// Does what was typed.
-pub fn run(Typed { kernel, given, common }: Typed) -> Result<(), Failure> {
+pub fn run(Typed { kernel, given, format, common }: Typed) -> Result<(), Failure> {
     let began = Instant::now();
-    let format = picture_format(kernel, &given)?;
+    let format = picture_format(kernel, &given, format)?;
+    let output = output_path(kernel, &given);
+    let Uses { others, prints, .. } = common.uses();
+    let prints = if output.is_none() { Some("the number that comes out") } else { prints };
+    Uses { inputs: inputs(kernel, &given).collect(), results: output.into_iter().collect(), others, prints }
+        .keep_apart()?;
     let views = common.views(kernel.name())?;
     // What only worker processes look at can stay in its file.
     let maps = common.engine == Engine::Processes && !common.verify;
@@ -31,7 +38,7 @@ pub fn run(Typed { kernel, given, common }: Typed) -> Result<(), Failure> {
         format.holds(shape, bits).map_err(Failure::usage)?;
     }
     let mut result = task.output()?;
-    let target = Target::open(kernel, &given, format, &result)?;
+    let target = output.map(|path| Target::open(path, format, &task.form(), common.quiet)).transpose()?;
     let (names, reports) = jobs(task.as_ref(), &given, kernel, &common, &views, &mut result)?;
     let verified = if common.verify { Some(verify(task.as_ref(), &common, &result)?) } else { None };
     Failure::if_stopped()?;
@@ -105,25 +112,22 @@ fn verify(task: &dyn Task, common: &Common, result: &Output) -> Result<String, F
 
 /// The file that a result is written to.
 struct Target {
-    file: AtomicFile,
+    file: OutputFile,
     /// Of a picture.
     format: Option<Format>,
 }
 
 impl Target {
-    /// Opens it, if there is one, before the work: what stands in its way is found then.
-    fn open(
-        kernel: &dyn Kernel,
-        given: &Given,
-        format: Option<Format>,
-        result: &Output,
-    ) -> Result<Option<Self>, Failure> {
-        let Some(arg) = kernel.args().iter().find(|arg| arg.is_output()) else { return Ok(None) };
-        let mut file = AtomicFile::at(given.path(arg.name)).map_err(Failure::job)?;
-        if let Output::Array(cells) = result {
-            file.reserve(cells.bytes().len() as u64).map_err(Failure::job)?;
-        }
-        Ok(Some(Self { file, format }))
+    /// Opens it before the work: what stands in its way is found then.
+    fn open(path: &Path, format: Option<Format>, form: &Form, quiet: bool) -> Result<Self, Failure> {
+        let mut file = files::open(path, quiet)?;
+        let prepared = match (form, format) {
+            (Form::Array { dtype, shape, item_size }, _) => npy::prepare(&mut file, dtype, *item_size, shape),
+            (Form::Picture { shape, bits }, Some(format)) => picture::prepare(&mut file, format, *shape, *bits),
+            _ => Ok(()),
+        };
+        prepared.map_err(Failure::job)?;
+        Ok(Self { file, format })
     }
 
     /// Writes the result, all of it or none; the report of the job that coded it, if there was one.
@@ -137,22 +141,28 @@ impl Target {
             (Output::Array(cells), Form::Array { dtype, shape, item_size }, _) => {
                 npy::write_bytes(&mut self.file, dtype, *item_size, shape, Order::C, cells.bytes())
                     .map(|()| None)
-                    .map_err(Failure::job)?
+                    .map_err(Failure::filing)?
             }
             (Output::Picture(picture), _, Some(format)) => {
                 picture::write_with(job(), &mut self.file, picture, format).map_err(Failure::filing)?
             }
             _ => unreachable!("a result has the form that its task says, and a picture a format"),
         };
-        self.file.commit().map_err(Failure::job)?;
+        self.file.commit().map_err(Failure::filing)?;
         Ok(filing)
     }
 }
 
-/// The format of a picture that is to be written.
-fn picture_format(kernel: &dyn Kernel, given: &Given) -> Result<Option<Format>, Failure> {
+/// The format of a picture that is to be written: as asked, or what its name says.
+fn picture_format(kernel: &dyn Kernel, given: &Given, asked: Option<Format>) -> Result<Option<Format>, Failure> {
     let arg = kernel.args().iter().find(|arg| matches!(arg.kind, Kind::OutputPicture));
-    arg.map(|arg| Format::for_target(given.path(arg.name))).transpose().map_err(Failure::usage)
+    let format = arg.map(|arg| asked.map_or_else(|| Format::for_target(given.path(arg.name)), Ok));
+    format.transpose().map_err(Failure::usage)
+}
+
+/// Where the result of a kernel goes, if to a file.
+fn output_path<'g>(kernel: &dyn Kernel, given: &'g Given) -> Option<&'g Path> {
+    kernel.args().iter().find(|arg| arg.is_output()).map(|arg| given.path(arg.name))
 }
 
 /// The argument that is a chain.
@@ -167,12 +177,12 @@ fn facts(kernel: &dyn Kernel, given: &Given, task: &dyn Task, number: Option<Opt
     let inputs: Vec<_> = inputs(kernel, given).collect();
     match &inputs[..] {
         [] => {}
-        [input] => drop(facts.insert("input".into(), json!(input))),
-        inputs => drop(facts.insert("inputs".into(), json!(inputs))),
+        [input] => drop(facts.insert("input".into(), files::name(input))),
+        inputs => drop(facts.insert("inputs".into(), inputs.iter().map(files::name).collect())),
     }
-    if let Some(arg) = kernel.args().iter().find(|arg| arg.is_output()) {
-        facts.insert("output".into(), json!(given.path(arg.name)));
-    }
+    let output = output_path(kernel, given);
+    facts.extend(output.map(|output| ("output".into(), files::name(output))));
+    facts.insert("lossy".into(), files::lossy(inputs.into_iter().chain(output)));
     if let Some(number) = number {
         // JSON has no NaN, no infinities, and readers that round integers beyond 2^53: so also as text.
         facts.insert("answer".into(), json!(number.map(Number::to_f64)));
@@ -182,9 +192,9 @@ fn facts(kernel: &dyn Kernel, given: &Given, task: &dyn Task, number: Option<Opt
 }
 
 /// The files that a kernel reads.
-pub fn inputs<'g>(kernel: &dyn Kernel, given: &'g Given) -> impl Iterator<Item = &'g std::path::Path> {
+pub fn inputs<'g>(kernel: &dyn Kernel, given: &'g Given) -> impl Iterator<Item = &'g Path> {
     let inputs = kernel.args().iter().filter(|arg| arg.is_input());
-    inputs.flat_map(|arg| given.all(arg.name)).map(std::path::Path::new)
+    inputs.flat_map(|arg| given.all(arg.name)).map(Path::new)
 }
 
 fn fact_json(fact: Fact) -> Value {

@@ -1,16 +1,16 @@
 //! What slices cost in a plan: the same for each cell, more and more, as a kernel takes, or as a file says.
 
-use std::path::PathBuf;
-use std::str::FromStr;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
-use parfork::Shared;
-use parfork::formats::npy;
+use parfork::formats::npy::{ArrayFile, Element};
 use parfork::slices::{Grid, Region};
 use parfork_workers::KERNELS;
 use parfork_workers::kernel::{self, Kernel};
 
 use crate::failure::Failure;
+use crate::files;
 
 /// What work there is for each cell.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,18 +25,31 @@ pub enum Cost {
     File(PathBuf),
 }
 
-impl FromStr for Cost {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "uniform" => Ok(Self::Uniform),
-            "linear" => Ok(Self::Linear),
-            file if file.ends_with(".npy") => Ok(Self::File(file.into())),
-            name => parfork_workers::kernel(name).map(Self::Of).ok_or_else(|| {
-                format!("`{text}` is no cost. Write uniform, linear, {} or a file that ends in .npy.", kernels())
-            }),
+impl Cost {
+    /// What was typed: a word, or the name of a file. A name that is a word has its folder before it.
+    pub fn parse(text: &OsStr) -> Result<Self, String> {
+        match text.to_str() {
+            Some("uniform") => return Ok(Self::Uniform),
+            Some("linear") => return Ok(Self::Linear),
+            _ => {}
         }
+        if let Some(kernel) = text.to_str().and_then(parfork_workers::kernel) {
+            return Ok(Self::Of(kernel));
+        }
+        let path = PathBuf::from(text);
+        match files::is_array(&path) || path.parent().is_some_and(|folder| !folder.as_os_str().is_empty()) {
+            true => Ok(Self::File(path)),
+            false => Err(format!(
+                "`{}` is no cost. Write uniform, linear, {}, shm:NAME, - or a file that ends in .npy.",
+                text.display(),
+                kernels()
+            )),
+        }
+    }
+
+    /// The file that it is in.
+    pub fn file(&self) -> Option<&Path> {
+        if let Self::File(path) = self { Some(path) } else { None }
     }
 }
 
@@ -106,7 +119,7 @@ fn linear(grid: &Grid, region: &Region) -> f64 {
 }
 
 /// What a file says of each cell, summed over each slice, or of each slice: by its shape.
-fn from_file(path: &std::path::Path, grid: &Grid) -> Result<Vec<f64>, Failure> {
+fn from_file(path: &Path, grid: &Grid) -> Result<Vec<f64>, Failure> {
     let costs = read(path)?;
     if let Some((at, cost)) = costs.indexed_iter().find(|(_, cost)| !(cost.is_finite() && **cost >= 0.0)) {
         let at = ndarray::Dimension::slice(&at);
@@ -136,26 +149,26 @@ fn from_file(path: &std::path::Path, grid: &Grid) -> Result<Vec<f64>, Failure> {
 }
 
 /// The numbers of a file, whatever type they are of.
-fn read(path: &std::path::Path) -> Result<ArrayD<f64>, Failure> {
-    fn load<T: npy::Element>(path: &std::path::Path, number: fn(T) -> f64) -> Result<ArrayD<f64>, Failure> {
-        Ok(Shared::<T, IxDyn>::load(path)?.view().mapv(number))
+fn read(path: &Path) -> Result<ArrayD<f64>, Failure> {
+    fn load<T: Element>(file: ArrayFile, number: fn(T) -> f64) -> Result<ArrayD<f64>, Failure> {
+        Ok(file.load::<T, IxDyn>()?.view().mapv(number))
     }
-    let header = npy::Header::read(path)?;
-    match (header.kind(), header.item_size()) {
-        ('f', 8) => load::<f64>(path, f64::from),
-        ('f', 4) => load::<f32>(path, f64::from),
-        ('u', 1) => load::<u8>(path, f64::from),
-        ('u', 2) => load::<u16>(path, f64::from),
-        ('u', 4) => load::<u32>(path, f64::from),
-        ('u', 8) => load::<u64>(path, |number| number as f64),
-        ('i', 1) => load::<i8>(path, f64::from),
-        ('i', 2) => load::<i16>(path, f64::from),
-        ('i', 4) => load::<i32>(path, f64::from),
-        ('i', 8) => load::<i64>(path, |number| number as f64),
+    let file = ArrayFile::open(path)?;
+    match (file.header().kind(), file.header().item_size()) {
+        ('f', 8) => load::<f64>(file, f64::from),
+        ('f', 4) => load::<f32>(file, f64::from),
+        ('u', 1) => load::<u8>(file, f64::from),
+        ('u', 2) => load::<u16>(file, f64::from),
+        ('u', 4) => load::<u32>(file, f64::from),
+        ('u', 8) => load::<u64>(file, |number| number as f64),
+        ('i', 1) => load::<i8>(file, f64::from),
+        ('i', 2) => load::<i16>(file, f64::from),
+        ('i', 4) => load::<i32>(file, f64::from),
+        ('i', 8) => load::<i64>(file, |number| number as f64),
         _ => Err(Failure::input(format!(
             "{} has elements of type {}, and costs are integers or floats of 4 or 8 bytes. Convert it with NumPy: a.astype('f8').",
             path.display(),
-            header.dtype
+            file.header().dtype
         ))),
     }
 }
@@ -175,7 +188,7 @@ mod tests {
     #[test]
     fn the_whole_costs_the_same_however_it_is_cut() {
         for cost in ["uniform", "linear"].into_iter().chain(KERNELS.iter().map(|kernel| kernel.name())) {
-            let cost: Cost = cost.parse().unwrap();
+            let cost = Cost::parse(cost.as_ref()).unwrap();
             for shape in [vec![60, 80], vec![7, 900], vec![2000, 30], vec![1, 1]] {
                 let whole: f64 = costs(&cost, "rows/1", &shape).iter().sum();
                 for split in ["rows=1", "cols=3", "tiles=7x11", "rows/4"] {

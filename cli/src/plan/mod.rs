@@ -5,7 +5,9 @@ mod compare;
 mod cost;
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
+use parfork::formats::Address;
 use parfork::slices::{Grid, Turn, plan};
 use parfork::{MOST_WORKERS, Schedule, cpus};
 use serde_json::{Value, json};
@@ -16,6 +18,7 @@ pub use cost::{Cost, help as cost_help};
 use crate::args::Plan;
 use crate::drawing::Drawing;
 use crate::failure::Failure;
+use crate::files::{self, Uses};
 use crate::job::SCHEMA;
 use crate::output;
 
@@ -25,6 +28,12 @@ const MOST_SLICES: usize = 1 << 20;
 /// Works out the plan and shows it.
 pub fn run(args: Plan) -> Result<(), Failure> {
     let shape = &args.shape.0;
+    // A drawing on standard output is all there is.
+    let drawing_alone = args.output.as_deref().is_some_and(|path| Address::of(path) == Address::Standard);
+    let prints = args.json.then_some("the report of --json");
+    let inputs = args.cost.as_ref().and_then(Cost::file).into_iter().collect();
+    Uses { inputs, others: args.output.iter().map(PathBuf::as_path).collect(), prints, ..Uses::default() }
+        .keep_apart()?;
     let cells = shape.iter().try_fold(1_usize, |cells, &axis| cells.checked_mul(axis));
     let cells = cells
         .ok_or_else(|| Failure::usage(format!("shape {shape:?} has more than 2^64 cells. Give a smaller one.")))?;
@@ -45,7 +54,10 @@ pub fn run(args: Plan) -> Result<(), Failure> {
     let costs = cost.of(&grid)?;
     let turns = plan(args.schedule, &costs, workers);
     if let Some(path) = &args.output {
-        write_svg(path, &Drawing::of(&grid, &turns).svg(workers))?;
+        files::write(files::open(path, false)?, &Drawing::of(&grid, &turns).svg(workers))?;
+        if drawing_alone {
+            return Ok(());
+        }
     }
     if simulates {
         let what = what_is_dealt(&args, &grid, cost, workers);
@@ -162,11 +174,4 @@ fn to_json(args: &Plan, grid: &Grid, turns: &[Turn]) -> Value {
         "halo": args.halo,
         "slices": slices,
     })
-}
-
-fn write_svg(path: &std::path::Path, svg: &str) -> Result<(), Failure> {
-    let mut target_file = parfork::formats::AtomicFile::at(path).map_err(Failure::job)?;
-    std::io::Write::write_all(&mut target_file, svg.as_bytes())
-        .map_err(|error| Failure::job(target_file.failed(&error)))?;
-    target_file.commit().map_err(Failure::job)
 }

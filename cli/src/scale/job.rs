@@ -1,14 +1,19 @@
 //! What is measured, as data: the job, its sizes, and how it grows.
 
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use parfork::formats::Address;
+use parfork::named;
 use parfork_workers::kernel::{Given, InScale, Kernel};
 use serde_json::{Map, Value, json};
 
 use super::args::{self, Size};
 use crate::failure::Failure;
+use crate::files::{self, is_stream};
 use crate::kernel::args::Measured;
 use crate::kernel::inputs;
 
@@ -18,7 +23,7 @@ pub enum Job {
     /// A kernel on inputs that are given, or made up.
     Kernel { kernel: &'static dyn Kernel, given: Given },
     /// A command and its arguments.
-    Exec { command: Vec<String> },
+    Exec { command: Vec<OsString> },
 }
 
 impl From<args::Job> for Job {
@@ -43,7 +48,9 @@ impl Job {
     pub fn title(&self) -> String {
         let (kernel, given) = match self {
             Self::Kernel { kernel, given } => (kernel, given),
-            Self::Exec { command } => return command.join(" "),
+            Self::Exec { command } => {
+                return command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+            }
         };
         let files: Vec<String> = self.inputs().iter().map(|path| path.display().to_string()).collect();
         let of = if files.is_empty() { String::new() } else { format!(" of {}", files.join(" and ")) };
@@ -109,31 +116,34 @@ impl Job {
     pub fn to_json(&self) -> Value {
         match self {
             Self::Kernel { kernel, given } => {
-                let texts = |name| given.all(name).iter().map(|text| text.to_string_lossy().into_owned());
-                let given: Map<String, Value> =
-                    kernel.args().iter().map(|arg| (arg.name.to_owned(), texts(arg.name).collect())).collect();
+                let given: Map<String, Value> = kernel
+                    .args()
+                    .iter()
+                    .map(|arg| (arg.name.to_owned(), given.all(arg.name).iter().map(whole_name).collect()))
+                    .collect();
                 json!({ "name": kernel.name(), "given": given })
             }
-            Self::Exec { command } => json!({ "name": self.name(), "command": command }),
+            Self::Exec { command } => {
+                let command: Value = command.iter().map(whole_name).collect();
+                json!({ "name": self.name(), "command": command })
+            }
         }
     }
 
     /// What another process of this program wrote.
     pub fn of_json(json: &Value) -> Option<Self> {
-        let texts = |list: &Value| {
-            let text = |text: &Value| text.as_str().map(str::to_owned);
-            list.as_array()?.iter().map(text).collect::<Option<Vec<String>>>()
-        };
+        let names = |list: &Value| list.as_array()?.iter().map(of_whole_name).collect::<Option<Vec<OsString>>>();
         let name = json["name"].as_str()?;
         if name == "exec" {
-            return Some(Self::Exec { command: texts(&json["command"])? });
+            return Some(Self::Exec { command: names(&json["command"])? });
         }
         let kernel = parfork_workers::kernel(name)?;
         let mut given = Given::default();
         for arg in kernel.args() {
-            let values = texts(&json["given"][arg.name])?;
-            values.iter().all(|value| arg.check(value).is_ok()).then_some(())?;
-            given.enter(arg.name, values.into_iter().map(Into::into).collect());
+            let values = names(&json["given"][arg.name])?;
+            let fits = |value: &OsString| arg.is_file() || value.to_str().is_some_and(|text| arg.check(text).is_ok());
+            values.iter().all(fits).then_some(())?;
+            given.enter(arg.name, values);
         }
         Some(Self::Kernel { kernel, given })
     }
@@ -141,11 +151,23 @@ impl Job {
     /// What tells it from others whose times must not be mixed with its own: also which files lie under the names of its inputs.
     pub fn identity(&self) -> Result<Value, Failure> {
         let stamp = |path: &&Path| {
+            if let Address::Segment(name) = Address::of(path) {
+                let info = named::info(&name.to_string_lossy())?;
+                let made = info.created.duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs());
+                return Ok(json!([info.bytes, made, info.generation]));
+            }
+            if is_stream(path) {
+                return Err(Failure::usage(format!(
+                    "{} can be read but once, and every run reads it. Save what comes through it to a file, and name that.",
+                    path.display()
+                )));
+            }
             let found = fs::metadata(path).map_err(|error| {
                 Failure::input(format!("{} cannot be read ({error}). Look at its name.", path.display()))
             })?;
             let changed = found.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-            Ok(json!([found.len(), changed.map(|time| time.as_secs_f64())]))
+            // Whole numbers, which come back from JSON as they went in.
+            Ok(json!([found.len(), changed.map(|time| time.as_secs()), changed.map(|time| time.subsec_nanos())]))
         };
         let mut identity = self.to_json();
         identity["files"] = self.inputs().iter().map(stamp).collect::<Result<Vec<_>, Failure>>()?.into();
@@ -153,8 +175,24 @@ impl Job {
     }
 }
 
-fn exec_sizes(command: &[String], asked: &[Size], weak: bool) -> Result<Vec<Option<Size>>, Failure> {
-    let takes = |what: &str| command.iter().any(|word| word.contains(what));
+/// A name as it is: a text, or its bytes with the text that they come nearest to.
+fn whole_name(name: &OsString) -> Value {
+    match name.to_str() {
+        Some(text) => json!(text),
+        None => json!({ "lossy": files::name(name), "bytes": name.as_bytes() }),
+    }
+}
+
+fn of_whole_name(json: &Value) -> Option<OsString> {
+    if let Some(text) = json.as_str() {
+        return Some(text.into());
+    }
+    let byte = |byte: &Value| byte.as_u64().and_then(|byte| byte.try_into().ok());
+    json["bytes"].as_array()?.iter().map(byte).collect::<Option<Vec<u8>>>().map(OsString::from_vec)
+}
+
+fn exec_sizes(command: &[OsString], asked: &[Size], weak: bool) -> Result<Vec<Option<Size>>, Failure> {
+    let takes = |what: &str| command.iter().any(|word| word.to_string_lossy().contains(what));
     match (asked.is_empty(), takes("{size}")) {
         (true, true) => Err(Failure::usage("the command has a {size}, and no size is given. Add --sizes.")),
         (false, false) => {

@@ -4,9 +4,10 @@
 //! happen to lie in memory is then drawn anew for each run, instead of favouring one engine for all of them.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::{CommandExt, parent_id};
 use std::process::Command;
 use std::time::Duration;
@@ -142,11 +143,18 @@ pub fn now() -> f64 {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0.0, |time| time.tv_sec() as f64 + time.tv_nsec() as f64 / 1e9)
 }
 
+/// A word with the numbers in it.
+fn filled_in(word: &OsStr, workers: &str, size: &str) -> OsString {
+    // A letter for each byte, so that it need not be UTF-8.
+    let text: String = word.as_bytes().iter().map(|&byte| char::from(byte)).collect();
+    let text = text.replace("{workers}", workers).replace("{size}", size);
+    OsString::from_vec(text.chars().map(|letter| letter as u8).collect())
+}
+
 /// Says when it begins, and becomes the command; the failure if it cannot.
-fn exec(order: &Order, command: &[String]) -> Failure {
+fn exec(order: &Order, command: &[OsString]) -> Failure {
     let (workers, size) = (order.workers.to_string(), order.size.as_ref().map(ToString::to_string).unwrap_or_default());
-    let words: Vec<String> =
-        command.iter().map(|word| word.replace("{workers}", &workers).replace("{size}", &size)).collect();
+    let words: Vec<OsString> = command.iter().map(|word| filled_in(word, &workers, &size)).collect();
     let nowhere = match File::options().write(true).open("/dev/null") {
         Ok(file) => file,
         Err(error) => return Failure::job(format!("/dev/null cannot be opened ({error}).")),
@@ -162,7 +170,7 @@ fn exec(order: &Order, command: &[String]) -> Failure {
     };
     Failure::input(format!(
         "{} cannot be run in {} ({error}). Look at its name.",
-        words[0],
+        words[0].display(),
         env::current_dir().unwrap_or_default().display()
     ))
 }

@@ -34,10 +34,9 @@ pub fn run(args: Create) -> Result<(), Failure> {
 
 fn from(args: &Create, file: &Path) -> Result<(), Failure> {
     match Contents::of(file)? {
-        Contents::Array(header) => {
-            with_dtype!(dtype_of(&header.dtype, file.display())?, T => {
-                let array = Shared::<T, IxDyn>::load(file)?;
-                done(args, settings(args).copy_of(&array)?)
+        Contents::Array(array) => {
+            with_dtype!(dtype_of(&array.header().dtype, file.display())?, T => {
+                done(args, settings(args).copy_of(&array.load::<T, IxDyn>()?)?)
             })
         }
         Contents::Picture(Picture::U8(samples)) => done(args, settings::<u8, Ix3>(args).copy_of(&samples)?),

@@ -1,12 +1,11 @@
 //! `parfork shm put`, `get`, `cp`: elements to and from files.
 
 use std::fmt::Display;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use ndarray::{Dimension, Ix3, IxDyn};
-use parfork::formats::npy::{self, Element};
+use parfork::formats::InputFile;
+use parfork::formats::npy::{self, ArrayFile, Element};
 use parfork::named;
 use parfork::{Error, Hooks, JobSpec, Shared};
 use parfork_workers::picture::{self, Picture};
@@ -14,11 +13,12 @@ use parfork_workers::picture::{self, Picture};
 use super::args::{Cp, Get, Put, Turn};
 use super::dtype::{Dtype, with_dtype};
 use crate::failure::Failure;
+use crate::files;
 
 /// What is in a file.
 pub enum Contents {
-    /// An array, of which this is the header.
-    Array(npy::Header),
+    /// An array, of which nothing but the header was read.
+    Array(ArrayFile),
     /// A picture.
     Picture(Picture),
 }
@@ -26,12 +26,10 @@ pub enum Contents {
 impl Contents {
     /// Looks at its first bytes, and reads it if it is a picture.
     pub fn of(path: &Path) -> Result<Self, Failure> {
-        let mut magic = [0; 6];
-        let found = File::open(path).and_then(|file| file.take(6).read_exact(&mut magic));
-        // What cannot be read is told of by who reads pictures.
-        match found {
-            Ok(()) if magic == *b"\x93NUMPY" => Ok(Self::Array(npy::Header::read(path)?)),
-            _ => Ok(Self::Picture(picture::read_with(&JobSpec::default(), Hooks::default(), path)?)),
+        let input = InputFile::open(path)?;
+        match input.is_array()? {
+            true => Ok(Self::Array(ArrayFile::of(input)?)),
+            false => Ok(Self::Picture(picture::read_from(&JobSpec::default(), Hooks::default(), input)?)),
         }
     }
 }
@@ -47,9 +45,9 @@ pub fn dtype_of(dtype: &str, of: impl Display) -> Result<Dtype, Failure> {
 /// The elements of a file take the place of those that are there.
 pub fn put(args: &Put) -> Result<(), Failure> {
     match Contents::of(&args.file)? {
-        Contents::Array(header) => {
-            with_dtype!(dtype_of(&header.dtype, args.file.display())?, T => {
-                fill(args, &Shared::<T, IxDyn>::load(&args.file)?)
+        Contents::Array(file) => {
+            with_dtype!(dtype_of(&file.header().dtype, args.file.display())?, T => {
+                fill(args, &file.load::<T, IxDyn>()?)
             })
         }
         Contents::Picture(Picture::U8(samples)) => fill::<u8, Ix3>(args, &samples),
@@ -68,7 +66,7 @@ fn fill<T: Element, D: Dimension>(args: &Put, from: &Shared<T, D>) -> Result<(),
 /// The elements, to a file.
 pub fn get(args: &Get) -> Result<(), Failure> {
     let info = named::info(&args.name)?;
-    let is_array = args.output.extension().is_some_and(|ending| ending == "npy");
+    let is_array = files::is_array(&args.output);
     match (info.dtype.as_str(), info.shape.len()) {
         _ if is_array => with_dtype!(dtype_of(&info.dtype, &args.name)?, T => {
             let copy = copy::<T, IxDyn>(&args.name, args.unfinished, &args.turn)?;

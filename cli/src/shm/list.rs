@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::args::{Gc, Info, Ls, Rm};
 use crate::columns::{left, lines, right};
 use crate::failure::Failure;
+use crate::files;
 use crate::output;
 
 /// One line each.
@@ -143,7 +144,8 @@ fn report(info: &named::Info) -> Value {
     };
     json!({
         "name": info.name,
-        "path": info.path,
+        "path": files::name(&info.path),
+        "lossy": files::lossy([&info.path]),
         "dtype": info.dtype,
         "shape": info.shape,
         "order": order(info.order),

@@ -65,6 +65,32 @@ impl Desk {
         assert_eq!(self.everything(), before, "parfork {line} left something");
     }
 
+    /// Runs lines of `sh`, where `$P` is the command and segments are in a folder of this desk; exit code, stdout, stderr.
+    pub(crate) fn shell(&self, lines: &str) -> (Option<i32>, Vec<u8>, String) {
+        let segments = self.path("segments");
+        fs::create_dir_all(&segments).unwrap();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", lines]).current_dir(self.0.path()).stdin(Stdio::null());
+        shell.env("P", env!("CARGO_BIN_EXE_parfork")).env("PARFORK_SHM", segments);
+        let output = watched(lines, shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+        (output.status.code(), output.stdout, String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// Lines of `sh` that must succeed; what they print on stdout.
+    pub(crate) fn shell_ok(&self, lines: &str) -> Vec<u8> {
+        let (code, stdout, stderr) = self.shell(lines);
+        assert_eq!(code, Some(0), "{lines}: {stderr}");
+        stdout
+    }
+
+    /// Lines of `sh` that must end with this code and these words on stderr.
+    pub(crate) fn shell_fails(&self, lines: &str, expected: i32, words: &[&str]) {
+        let (code, _, stderr) = self.shell(lines);
+        assert_eq!(code, Some(expected), "{lines}: {stderr}");
+        assert!(words.iter().all(|word| stderr.contains(word)), "{lines}: {stderr} lacks one of {words:?}");
+        assert!(!stderr.contains("panicked"), "{lines}: {stderr}");
+    }
+
     pub(crate) fn everything(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let files = fs::read_dir(self.0.path()).unwrap().map(|entry| entry.unwrap().path());
         let mut files: Vec<_> = files.map(|path| (path.clone(), fs::read(&path).unwrap_or_default())).collect();

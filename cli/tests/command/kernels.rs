@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::desk::{Desk, noise};
 
 /// Bytes of a .npy file, by the description of the format.
-fn npy(descr: &str, fortran: bool, shape: [usize; 2], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn npy(descr: &str, fortran: bool, shape: [usize; 2], payload: &[u8]) -> Vec<u8> {
     let fortran = if fortran { "True" } else { "False" };
     let [m, n] = shape;
     let mut header = format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': ({m}, {n}), }}");

@@ -1,13 +1,16 @@
 //! The command as a user types it: results, reports, and what it says and leaves when something is wrong.
 
 mod browser;
+mod clashes;
 mod confined;
 mod desk;
+mod doors;
 mod ends;
 mod exec;
 mod explain;
 mod kernels;
 mod levels;
+mod names;
 mod plans;
 mod refusals;
 mod replay;

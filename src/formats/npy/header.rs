@@ -1,15 +1,9 @@
 //! What a .npy file holds, and whether it can be true: checked against the length of the file before anything is made.
 
-use std::path::Path;
-
 use super::super::input::InputFile;
-#[cfg(feature = "named")]
-use super::super::input::segment;
 use super::literal::{self, Descr};
 use crate::error::{Error, Result};
 use crate::shared::Order;
-#[cfg(feature = "named")]
-use crate::shared::named;
 
 /// The longest header that is looked at. NumPy's own are below 200 bytes unless there are many fields.
 const LONGEST: u64 = 1 << 20;
@@ -29,25 +23,8 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads the header of a file, and nothing else of it.
-    ///
-    /// Format versions 1, 2 and 3, from NumPy of Python 2 or 3. Bytes after the payload are left alone, as NumPy does: a
-    /// file may hold several arrays, and this is the first.
-    ///
-    /// # Errors
-    /// [`Error::File`] if the file cannot be read, is no .npy file, is shorter than its header says (with both numbers), or
-    /// holds objects, fields, text, bytes or dates, with the NumPy call that converts them.
-    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        #[cfg(feature = "named")]
-        if let Some(name) = segment(path.as_ref()) {
-            let named::Info { dtype, order, shape, data_at, .. } = named::info(name)?;
-            return Ok(Self { dtype, order, shape, data_at });
-        }
-        Self::of(&mut InputFile::open(path.as_ref())?)
-    }
-
-    /// As [`read`](Self::read); what is read from the source next is the payload.
-    pub(crate) fn of(source: &mut InputFile) -> Result<Self> {
+    /// Reads the header of a file; what is read next is the payload.
+    pub(super) fn of(source: &mut InputFile) -> Result<Self> {
         let (header, data_at) = text(source)?;
         let found = literal::parse(&header)
             .map_err(|reason| source.wrong(format!("its .npy header is damaged: {reason}"), AGAIN))?;
@@ -98,6 +75,9 @@ impl Header {
     }
 }
 
+/// What files begin with.
+pub(crate) const MAGIC: &[u8] = b"\x93NUMPY";
+
 const AGAIN: &str = "fetch or save the file again";
 
 /// The text of the header and where the payload begins.
@@ -105,7 +85,7 @@ fn text(source: &mut InputFile) -> Result<(String, u64)> {
     let mut start = [0; 8];
     let most = start.len().min(usize::try_from(source.len()).unwrap_or(usize::MAX));
     source.fill(&mut start[..most])?;
-    if !start.starts_with(b"\x93NUMPY") {
+    if !start.starts_with(MAGIC) {
         let begin = start[..most].escape_ascii();
         let what = format!("it is not a .npy file: it begins with \"{begin}\" instead of \"\\x93NUMPY\"");
         return Err(source.wrong(what, "save it with numpy.save(file, array)"));

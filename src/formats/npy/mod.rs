@@ -15,11 +15,12 @@
 //! # Ok::<(), parfork::Error>(())
 //! ```
 //!
-//! `shm:NAME` in place of a path is a copy of a [named segment](crate::named), taken while nobody writes it.
+//! In place of a path there can be any [`Address`](super::Address): `-`, or `shm:NAME`.
 //!
 //! The parser of headers is our own, 100 lines: the crates that read .npy bring 15 more (a grammar compiler among them)
 //! and do not take what NumPy under Python 2 wrote.
 
+mod array_file;
 mod header;
 mod literal;
 
@@ -30,15 +31,14 @@ use bytemuck::cast_slice;
 use ndarray::{ArrayView, Dimension, Ix1, IxDyn};
 
 pub use crate::shared::Element;
+pub use array_file::ArrayFile;
 pub use header::Header;
+pub(super) use header::MAGIC;
 
-use super::AtomicFile;
-use super::input::InputFile;
-#[cfg(feature = "named")]
-use super::input::segment;
+use super::OutputFile;
 use crate::error::Result;
 #[cfg(feature = "named")]
-use crate::shared::named;
+use crate::shared::named::Elements;
 use crate::shared::{Mapped, Order, Shared, dtype};
 
 /// Reads an array of any number of axes.
@@ -46,127 +46,78 @@ use crate::shared::{Mapped, Order, Shared, dtype};
 /// The elements must be of type `T` exactly, in either byte order; the array keeps the order (C or Fortran) of the file.
 ///
 /// # Errors
-/// As [`Header::read`]; also if the elements are of another type (naming both), or there is too little memory.
+/// As [`Shared::load`].
 pub fn read<T: Element>(path: impl AsRef<Path>) -> Result<Shared<T, IxDyn>> {
     Shared::load(path)
 }
 
-/// Reads the payload of an array as bytes, whatever numbers they are: `header.len()` elements of `header.item_size()` bytes
-/// each, in the order of the file and, if `header.swapped()`, with their bytes the other way round.
+/// Reads the payload of an array as [bytes](ArrayFile::load_bytes).
 ///
 /// # Errors
-/// As [`Header::read`], or if there is too little memory.
+/// As [`ArrayFile::open`], or if there is too little memory.
 pub fn read_bytes(path: impl AsRef<Path>) -> Result<(Header, Shared<u8, Ix1>)> {
-    #[cfg(feature = "named")]
-    if let Some(name) = segment(path.as_ref()) {
-        let (named::header::Header { dtype, order, shape, data_at, .. }, bytes) = named::bytes(name)?;
-        return Ok((Header { dtype, order, shape, data_at }, bytes));
-    }
-    let mut source = InputFile::open(path.as_ref())?;
-    let header = Header::of(&mut source)?;
-    let mut bytes = Shared::zeros(header.byte_len())?;
-    source.fill(bytes.as_mut_slice())?;
-    Ok((header, bytes))
+    ArrayFile::open(path)?.load_bytes()
 }
 
 impl<T: Element, D: Dimension> Shared<T, D> {
-    /// Reads a .npy file into shared memory.
-    ///
-    /// The elements must be of type `T` exactly, in either byte order, and the axes as many as `D` has (any number for
-    /// `IxDyn`); the array keeps the order (C or Fortran) of the file.
+    /// [Reads](ArrayFile::load) a .npy file, or a named segment, into shared memory.
     ///
     /// # Errors
-    /// As [`Header::read`]; also if the elements are of another type or the axes of another number (naming both), or there
-    /// is too little memory.
+    /// As [`ArrayFile::open`] and [`ArrayFile::load`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        #[cfg(feature = "named")]
-        if let Some(name) = segment(path.as_ref()) {
-            return Self::attach(name)?.read()?.copy();
-        }
-        let (mut source, header, dim) = open::<T, D>(path.as_ref())?;
-        let mut array = Self::zeros_in(dim, header.order)?;
-        source.fill(bytemuck::cast_slice_mut(array.as_mut_slice()))?;
-        if header.swapped() {
-            array.as_mut_slice().iter_mut().for_each(|element| *element = element.swapped());
-        }
-        Ok(array)
+        ArrayFile::open(path)?.load()
     }
-}
-
-/// Opens a file whose elements are of type `T`, and whose axes are as many as `D` has.
-fn open<T: Element, D: Dimension>(path: &Path) -> Result<(InputFile, Header, D)> {
-    let mut source = InputFile::open(path)?;
-    let header = Header::of(&mut source)?;
-    if (header.kind(), header.item_size()) != (T::KIND, size_of::<T>()) {
-        return Err(header::other_dtype(&source, &header, &dtype::<T>()));
-    }
-    let axes = D::NDIM.unwrap_or(header.shape.len());
-    if axes != header.shape.len() {
-        let what = format!("it has {} axes (shape {:?}), where {axes} are asked for", header.shape.len(), header.shape);
-        let lengths = vec!["n"; axes].join(", ");
-        return Err(source.wrong(what, format!("reshape it with numpy.save('new.npy', array.reshape({lengths}))")));
-    }
-    let mut dim = D::zeros(axes);
-    dim.slice_mut().copy_from_slice(&header.shape);
-    Ok((source, header, dim))
 }
 
 impl<T: Element, D: Dimension> Mapped<T, D> {
-    /// The array of a .npy file, where it lies; `None` if it cannot be used as it is and has to be [read](Shared::load): its bytes
-    /// come in the other order or are not aligned, it has none, somebody has it open to write, it is another user's, or its file
-    /// system has no leases; or it is a named segment.
+    /// The array of a .npy file, [where it lies](ArrayFile::map).
     ///
     /// # Errors
-    /// As [`Shared::load`], but for want of memory.
+    /// As [`ArrayFile::open`] and [`ArrayFile::map`].
     pub fn open(path: impl AsRef<Path>) -> Result<Option<Self>> {
-        #[cfg(feature = "named")]
-        if segment(path.as_ref()).is_some() {
-            return Ok(None);
-        }
-        let (mut source, header, dim) = open::<T, D>(path.as_ref())?;
-        let at = source.position()?;
-        Ok(if header.swapped() { None } else { Self::of(source.path(), source.file(), at, dim, header.order) })
+        ArrayFile::open(path)?.map()
     }
 }
 
-impl Mapped<u8, Ix1> {
-    /// The payload of a .npy file as bytes, as [`read_bytes`] describes it, but where it lies; `None` as in [`open`](Self::open).
-    ///
-    /// # Errors
-    /// As [`Header::read`].
-    pub fn open_bytes(path: impl AsRef<Path>) -> Result<(Header, Option<Self>)> {
-        #[cfg(feature = "named")]
-        if segment(path.as_ref()).is_some() {
-            return Ok((Header::read(path)?, None));
-        }
-        let mut source = InputFile::open(path.as_ref())?;
-        let header = Header::of(&mut source)?;
-        let (at, dim) = (source.position()?, Ix1(header.byte_len()));
-        let mapped = Self::of(source.path(), source.file(), at, dim, Order::C);
-        Ok((header, mapped))
-    }
-}
-
-/// Writes an array to an [`AtomicFile`] that the caller then [`commit`](AtomicFile::commit)s.
+/// Writes an array to an [`OutputFile`] that the caller then [`commit`](OutputFile::commit)s.
 ///
 /// The bytes are those of `numpy.save`: version 1.0, payload at a multiple of 64 bytes, little endian on little-endian
-/// machines. An array that is contiguous in C or Fortran order keeps that order and is not copied; another becomes C.
+/// machines. An array that is contiguous in C or Fortran order keeps that order and is not copied; another becomes C. A segment gets
+/// the array itself.
 ///
 /// # Errors
-/// If the disk is full or fails.
-pub fn write<T: Element, D: Dimension>(out: &mut AtomicFile, array: ArrayView<'_, T, D>) -> Result<()> {
-    encode(out, array).map_err(|error| out.failed(&error))
+/// If the disk is full or fails, or a segment is of another type or shape.
+pub fn write<T: Element, D: Dimension>(out: &mut OutputFile, array: ArrayView<'_, T, D>) -> Result<()> {
+    if !out.is_segment() {
+        return encode(out, array).map_err(|error| out.failed(&error));
+    }
+    let copy = Shared::from_array(&array)?;
+    write_bytes(out, &dtype::<T>(), size_of::<T>(), array.shape(), copy.order(), cast_slice(copy.as_slice()))
+}
+
+/// Makes sure that there is room for an array with elements of `item_size` bytes of the type that NumPy calls `dtype`; and if the
+/// output is a segment, that it can hold such an array.
+///
+/// # Errors
+/// If not.
+pub fn prepare(out: &mut OutputFile, dtype: &str, item_size: usize, shape: &[usize]) -> Result<()> {
+    #[cfg(feature = "named")]
+    if let Some(segment) = out.segment() {
+        return segment.takes(Elements { dtype, size: item_size, shape, order: Order::C });
+    }
+    let header = header_text(dtype, shape, Order::C).len();
+    out.reserve((header + crate::shared::byte_length(shape, item_size)?) as u64)
 }
 
 /// As [`write()`], of bytes that are numbers of the type that NumPy calls `dtype`, an array of this shape in this order.
 ///
 /// # Errors
-/// If the disk is full or fails.
+/// If the disk is full or fails, or a segment is of another type or shape.
 ///
 /// # Panics
 /// If they are not as many as `item_size` bytes an element make.
 pub fn write_bytes(
-    out: &mut AtomicFile,
+    out: &mut OutputFile,
     dtype: &str,
     item_size: usize,
     shape: &[usize],
@@ -174,17 +125,21 @@ pub fn write_bytes(
     bytes: &[u8],
 ) -> Result<()> {
     assert_eq!(bytes.len(), shape.iter().product::<usize>() * item_size);
+    #[cfg(feature = "named")]
+    if out.is_segment() {
+        return out.fill(Elements { dtype, size: item_size, shape, order }, bytes);
+    }
     let written = out.write_all(&header_text(dtype, shape, order)).and_then(|()| out.write_all(bytes));
     written.map_err(|error| out.failed(&error))
 }
 
-/// Writes an array to a file that appears when it is whole.
+/// Writes an array to an output, where it appears when it is whole.
 ///
 /// # Errors
-/// As [`AtomicFile::at`] and [`write()`].
+/// As [`OutputFile::open`] and [`write()`].
 pub fn save<T: Element, D: Dimension>(path: impl AsRef<Path>, array: ArrayView<'_, T, D>) -> Result<()> {
-    let mut out = AtomicFile::at(path)?;
-    out.reserve((header_text(&dtype::<T>(), array.shape(), Order::C).len() + array.len() * size_of::<T>()) as u64)?;
+    let mut out = OutputFile::open(path)?;
+    prepare(&mut out, &dtype::<T>(), size_of::<T>(), array.shape())?;
     write(&mut out, array)?;
     out.commit()
 }
@@ -228,7 +183,7 @@ fn header_text(dtype: &str, shape: &[usize], order: Order) -> Vec<u8> {
     let (version, start) = versions[usize::from(text.len() + 128 > usize::from(u16::MAX))];
     text.push_str(&" ".repeat(64 - (start + text.len() + 1) % 64));
     text.push('\n');
-    let mut header = b"\x93NUMPY".to_vec();
+    let mut header = MAGIC.to_vec();
     header.extend([version, 0]);
     header.extend(&(text.len() as u32).to_le_bytes()[..start - 8]);
     header.extend(text.as_bytes());

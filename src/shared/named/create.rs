@@ -96,44 +96,72 @@ impl<T: Element, D: Dimension> CreateOptions<T, D> {
             let what = "segments are made in the folder of the user who makes them. Leave out the user";
             return Err(name.trouble(SegmentErrorKind::Forbidden(what.to_owned())));
         }
-        byte_length(shape, size_of::<T>())?;
-        let header = Header::new(dtype::<T>(), size_of::<T>(), shape, self.order, Owner::this()?);
-        let mut header = header.ok_or_else(|| {
-            Error::Shape(format!("a segment has {MOST_AXES} axes at most, and shape {shape:?} has {}.", shape.len()))
-        })?;
+        let mut header = header(dtype::<T>(), size_of::<T>(), shape, self.order, Owner::this()?)?;
         header.kept = self.kept;
-        header.group = name.group;
-        header.created = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
-        let mode = match (name.group, self.group_writes) {
-            (None, _) => 0o600,
-            (Some(_), false) => 0o640,
-            (Some(_), true) => 0o660,
-        };
-        let what = || format!("segment {name}, an array of shape {shape:?} with elements of {} bytes,", size_of::<T>());
-        let fill = |place: &Place, file: &File| {
-            fill(place, file, &header, from.map(|array| bytemuck::cast_slice(array.as_slice())), &what)
-                .map_err(|error| with_what_fits(error, shape, size_of::<T>()))
-        };
-        let (place, file) = Place::put(&name, mode, fill)?;
+        let payload = from.map(|array| bytemuck::cast_slice(array.as_slice()));
+        let what = || what(&name, shape, size_of::<T>());
+        let made = put(&name, self.group_writes, header, payload, &what);
+        let (place, file, header) = made.map_err(|error| with_what_fits(error, shape, size_of::<T>()))?;
         let mut named = Named::map(name, header, file, true)?;
         named.creator = (!self.kept).then_some(place);
         Ok(named)
     }
 }
 
+/// The header of a new segment.
+pub(super) fn header(dtype: String, size: usize, shape: &[usize], order: Order, owner: Owner) -> Result<Header> {
+    byte_length(shape, size)?;
+    Header::new(dtype, size, shape, order, owner).ok_or_else(|| {
+        Error::Shape(format!("a segment has {MOST_AXES} axes at most, and shape {shape:?} has {}.", shape.len()))
+    })
+}
+
+/// What errors call a segment.
+pub(super) fn what(name: &Name, shape: &[usize], size: usize) -> String {
+    format!("segment {name}, an array of shape {shape:?} with elements of {size} bytes,")
+}
+
+/// Makes a file that is a segment: one of zeros, or of a payload.
+pub(super) fn put(
+    name: &Name,
+    group_writes: bool,
+    mut header: Header,
+    payload: Option<&[u8]>,
+    what: &dyn Fn() -> String,
+) -> Result<(Place, File, Header)> {
+    header.group = name.group;
+    header.created = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+    let mode = match (name.group, group_writes) {
+        (None, _) => 0o600,
+        (Some(_), false) => 0o640,
+        (Some(_), true) => 0o660,
+    };
+    let (place, file) = Place::put(name, mode, |place, file| fill(place, file, &header, payload, what))?;
+    Ok((place, file, header))
+}
+
+/// Whether there is memory for a segment, in a folder whose file system has room for so many bytes if that is known.
+pub(super) fn check_room(here: Option<u64>, header: &Header, what: &dyn Fn() -> String) -> Result<()> {
+    let need = header.bytes.max(1).next_multiple_of(page_size() as u64) + page_size() as u64;
+    let here = here.map(|bytes| limits::Room { bytes, by: FILE_SYSTEM });
+    let rooms = here.into_iter().chain(limits::memory_room()).chain(limits::file_room());
+    match rooms.min_by_key(|room| room.bytes).filter(|room| room.bytes < need) {
+        Some(room) => Err(too_little(room, header, what)),
+        None => Ok(()),
+    }
+}
+
+const FILE_SYSTEM: &str = "the file system of segments (/dev/shm)";
+
+fn too_little(limits::Room { bytes, by }: limits::Room, header: &Header, what: &dyn Fn() -> String) -> Error {
+    // What fits is payload, beside the page that the header takes.
+    let room = bytes.saturating_sub(page_size() as u64);
+    Error::Memory { what: what(), need: header.bytes, room, by, fits: None }
+}
+
 /// Gives a new file its memory, its payload and its header.
 fn fill(place: &Place, file: &File, header: &Header, payload: Option<&[u8]>, what: &dyn Fn() -> String) -> Result<()> {
-    let need = header.bytes.max(1).next_multiple_of(page_size() as u64) + page_size() as u64;
-    let here = place.room().map(|bytes| limits::Room { bytes, by: "the file system of segments (/dev/shm)" });
-    let rooms = here.into_iter().chain(limits::memory_room()).chain(limits::file_room());
-    let too_little = |limits::Room { bytes, by }| {
-        // What fits is payload, beside the page that the header takes.
-        let room = bytes.saturating_sub(page_size() as u64);
-        Error::Memory { what: what(), need: header.bytes, room, by, fits: None }
-    };
-    if let Some(room) = rooms.min_by_key(|room| room.bytes).filter(|room| room.bytes < need) {
-        return Err(too_little(room));
-    }
+    check_room(place.room(), header, what)?;
     let made = || {
         file.set_len(header.file_len())?;
         file.write_all_at(&header.to_bytes(), 0)?;
@@ -146,7 +174,7 @@ fn fill(place: &Place, file: &File, header: &Header, payload: Option<&[u8]>, wha
     made().map_err(|error: std::io::Error| match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::OutOfMemory => {
             let bytes = place.room().unwrap_or(0);
-            too_little(limits::Room { bytes, by: "the file system of segments (/dev/shm)" })
+            too_little(limits::Room { bytes, by: FILE_SYSTEM }, header, what)
         }
         _ => Error::system("make a segment")(error),
     })

@@ -1,5 +1,6 @@
 //! What one has of a segment while one holds its lock: views, which nobody else writes under.
 
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 
@@ -241,14 +242,38 @@ impl<T, D> Named<T, D> {
     }
 }
 
-/// What a segment says of itself, and a copy of all of its bytes, whatever its elements are, taken while nobody writes it.
-pub(crate) fn bytes(name: &str) -> Result<(Header, Shared<u8, Ix1>)> {
-    let name = Name::read(name)?;
-    let (file, header) = super::open(&Place::of(&name)?, &name, false)?;
-    let mut copy = Shared::empty(header.bytes as usize)?;
-    // Its elements are not looked at: the type says nothing of them.
-    let named = Named::<u8, Ix1>::map(name, header, file, false)?;
-    named.acquire(Lock::Shared, Wait::new())?;
-    named.copy_to(copy.as_mut_slice())?;
-    Ok((named.header.clone(), copy))
+/// A segment that was found and looked at: what it says of itself, and its bytes, whatever its elements are.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    name: Name,
+    header: Header,
+    file: File,
+}
+
+impl Opened {
+    /// Opens it by its name.
+    ///
+    /// # Errors
+    /// As [`Shared::attach`].
+    pub(crate) fn find(name: &str) -> Result<Self> {
+        let name = Name::read(name)?;
+        let (file, header) = super::open(&Place::of(&name)?, &name, false)?;
+        Ok(Self { name, header, file })
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Copies the first bytes of the payload while nobody writes it.
+    pub(crate) fn copy_to(self, bytes: &mut [u8]) -> Result<()> {
+        // Its elements are not looked at: the type says nothing of them.
+        let named = Named::<u8, Ix1>::map(self.name, self.header, self.file, false)?;
+        named.acquire(Lock::Shared, Wait::new())?;
+        named.copy_to(bytes)
+    }
 }

@@ -283,6 +283,15 @@ fn dtype(field: [u8; 8]) -> Result<(String, usize), Flaw> {
     Ok((text.iter().map(|&byte| char::from(byte)).collect(), element))
 }
 
+/// Whether there are segments with elements of this type.
+pub(super) fn is_dtype(text: &str) -> bool {
+    let mut field = [0; 8];
+    text.len() < field.len() && {
+        field[..text.len()].copy_from_slice(text.as_bytes());
+        dtype(field).is_ok()
+    }
+}
+
 /// How the array lies: its shape, and its order, which the strides say.
 fn lie(fields: &Fields<'_>, element: usize) -> Result<(Vec<usize>, Order), Flaw> {
     let axes = fields.word(AT_AXES) as usize;

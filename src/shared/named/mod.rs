@@ -23,6 +23,7 @@
 //! ```
 
 mod create;
+mod destination;
 mod guard;
 pub(crate) mod header;
 mod list;
@@ -39,7 +40,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use ndarray::Dimension;
 
 pub use create::CreateOptions;
-pub(crate) use guard::bytes;
+pub(crate) use destination::{Destination, Elements};
+pub(crate) use guard::Opened;
 pub use guard::{ReadGuard, WriteGuard};
 pub use header::Owner;
 pub use list::{Found, GcEntry, Holder, Info, gc, info, list, remove};

@@ -137,6 +137,11 @@ impl Arg {
         matches!(self.kind, Kind::OutputArray | Kind::OutputPicture)
     }
 
+    /// Whether it is the name of a file, which need not be UTF-8.
+    pub fn is_file(&self) -> bool {
+        self.is_input() || self.is_output()
+    }
+
     /// Looks at one value of it.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ndarray::{ArrayView, Dimension, Ix1};
-use parfork::formats::npy::{self, Element, Header};
+use parfork::formats::npy::{ArrayFile, Element, Header};
 use parfork::{Input, Job, Mapped, Result, Shared};
 
 use crate::picture::{self, Picture};
@@ -21,28 +21,29 @@ impl<'f> Files<'f> {
         Self { maps, job }
     }
 
-    /// Opens an array of elements of a type.
+    /// An array of elements of a type, from an input that is open.
     ///
     /// # Errors
-    /// As [`Shared::load`].
-    pub fn array<T: Element, D: Dimension>(&self, path: &Path) -> Result<Source<T, D>> {
-        match if self.maps { Mapped::open(path)? } else { None } {
+    /// As [`ArrayFile::load`].
+    pub fn array<T: Element, D: Dimension>(&self, file: ArrayFile) -> Result<Source<T, D>> {
+        match if self.maps { file.map()? } else { None } {
             Some(mapped) => Ok(Source::Mapped(mapped)),
-            None => Shared::load(path).map(Source::Read),
+            None => file.load().map(Source::Read),
         }
     }
 
     /// Opens an array as bytes, whatever their type.
     ///
     /// # Errors
-    /// As [`npy::read_bytes`].
+    /// As [`ArrayFile::open`] and [`ArrayFile::load_bytes`].
     pub fn bytes(&self, path: &Path) -> Result<(Header, Source<u8, Ix1>)> {
+        let file = ArrayFile::open(path)?;
         if self.maps
-            && let (header, Some(mapped)) = Mapped::open_bytes(path)?
+            && let Some(mapped) = file.map_bytes()
         {
-            return Ok((header, Source::Mapped(mapped)));
+            return Ok((file.header().clone(), Source::Mapped(mapped)));
         }
-        let (header, bytes) = npy::read_bytes(path)?;
+        let (header, bytes) = file.load_bytes()?;
         Ok((header, Source::Read(bytes)))
     }
 

@@ -6,7 +6,7 @@ use super::{Element, run};
 use crate::kernel::{
     Arg, Fact, Files, Form, Given, InScale, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task,
 };
-use parfork::formats::npy::Header;
+use parfork::formats::npy::ArrayFile;
 use parfork::{Error, Report, Shared};
 
 /// `matmul`.
@@ -53,24 +53,24 @@ f32 and f64, C or Fortran order, any sizes. The product is written in C order. s
     }
 
     fn open(&self, given: &Given, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
-        let (a, b) = (Header::read(given.path("a"))?, Header::read(given.path("b"))?);
-        let kind = |header: &Header| header.dtype.trim_start_matches(['<', '>', '=', '|']).to_owned();
+        let (a, b) = (ArrayFile::open(given.path("a"))?, ArrayFile::open(given.path("b"))?);
+        let kind = |file: &ArrayFile| file.header().dtype.trim_start_matches(['<', '>', '=', '|']).to_owned();
         match (kind(&a).as_str(), kind(&b).as_str()) {
-            ("f4", "f4") => Product::<f32>::open(given, files),
-            ("f8", "f8") => Product::<f64>::open(given, files),
+            ("f4", "f4") => Product::<f32>::open(a, b, files),
+            ("f8", "f8") => Product::<f64>::open(a, b, files),
             ("f4" | "f8", "f4" | "f8") => Err(KernelError::Input(format!(
                 "{} is {} and {} is {}, and a product has one type. Convert one with NumPy: a.astype('f8').",
-                given.path("a").display(),
-                a.dtype,
-                given.path("b").display(),
-                b.dtype
+                a.path().display(),
+                a.header().dtype,
+                b.path().display(),
+                b.header().dtype
             ))),
             (one, other) => {
-                let (name, dtype) = if matches!(one, "f4" | "f8") { ("b", other) } else { ("a", one) };
+                let (wrong, dtype) = if matches!(one, "f4" | "f8") { (&b, other) } else { (&a, one) };
                 Err(KernelError::Input(format!(
                     "{} has elements of type {dtype}, and matrices are multiplied in f4 or f8. Convert it with NumPy: \
                      a.astype('f8').",
-                    given.path(name).display()
+                    wrong.path().display()
                 )))
             }
         }
@@ -104,8 +104,9 @@ struct Product<T> {
 }
 
 impl<T: Element> Product<T> {
-    fn open(given: &Given, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
-        let (a, b) = (files.array::<T, Ix2>(given.path("a"))?, files.array::<T, Ix2>(given.path("b"))?);
+    fn open(a: ArrayFile, b: ArrayFile, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
+        let names = [&a, &b].map(|file| file.path().display().to_string());
+        let (a, b) = (files.array::<T, Ix2>(a)?, files.array::<T, Ix2>(b)?);
         let shape = |matrix: &Source<T, Ix2>| matrix.input().shape().to_vec();
         let (left, right) = (shape(&a), shape(&b));
         let ([m, k], [rows, n]) = (&left[..], &right[..]) else { unreachable!("matrices have two axes") };
@@ -113,8 +114,7 @@ impl<T: Element> Product<T> {
             return Err(KernelError::Input(format!(
                 "the shapes {m}x{k} of {} and {rows}x{n} of {} do not multiply. The first must have as many columns as the \
                  second has rows.",
-                given.path("a").display(),
-                given.path("b").display()
+                names[0], names[1]
             )));
         }
         Ok(Box::new(Self { a, b, m: *m, k: *k, n: *n }))

@@ -6,11 +6,12 @@
 use std::path::Path;
 
 use parfork::formats::InputFile;
+use parfork::formats::npy::ArrayFile;
 use parfork::isolated::{self, Task};
 use parfork::{ExecError, Hooks, JobSpec, Result};
 
 use super::Picture;
-use super::decode::{Header, blank, of_segment};
+use super::decode::{Header, blank, of_array};
 use super::decoder::{DECODE, LOOK, in_numbers};
 
 /// Reads a picture as [`read`](super::read()) does, in a process that is kept in a [`Sandbox`](parfork::Sandbox) and has nothing of this one's
@@ -24,10 +25,17 @@ use super::decoder::{DECODE, LOOK, in_numbers};
 /// # Errors
 /// As [`read`](super::read()), and as [`Job::run`](parfork::Job::run) if there can be no worker; [`Error::Exec`] if `main` does not begin so.
 pub fn read_with(spec: &JobSpec, hooks: Hooks<'_>, path: impl AsRef<Path>) -> Result<Picture> {
-    if let Some(picture) = of_segment(path.as_ref()) {
-        return picture;
+    read_from(spec, hooks, InputFile::open(path)?)
+}
+
+/// As [`read_with`], of an input that is open.
+///
+/// # Errors
+/// As [`read_with`].
+pub fn read_from(spec: &JobSpec, hooks: Hooks<'_>, source: InputFile) -> Result<Picture> {
+    if source.is_segment() {
+        return of_array(ArrayFile::of(source)?);
     }
-    let source = InputFile::open(path.as_ref())?;
     if !isolated::serves(DECODE) {
         let what = "pictures are decoded".to_owned();
         let remedy = "Call picture::serve_decoder() first in main, or read with picture::read".to_owned();

@@ -14,8 +14,9 @@ use ndarray::{ArrayView3, ArrayViewMut3, Axis, ShapeError, s};
 use super::Picture;
 use super::gray_alpha::GrayAlpha;
 use super::plausible::{Claim, least_file};
-use parfork::formats::{InputFile, segment};
-use parfork::{Error, Result, Shared, named};
+use parfork::formats::InputFile;
+use parfork::formats::npy::ArrayFile;
+use parfork::{Error, Result, Shared};
 
 const AGAIN: &str = "fetch or export it again";
 const CONVERT: &str = "convert it to PNG with 8 or 16 bits a sample";
@@ -26,7 +27,7 @@ const CONVERT: &str = "convert it to PNG with 8 or 16 bits a sample";
 /// or 65535 is scaled to the full range; CMYK becomes RGB. A picture that says which way up it is (EXIF, TIFF orientation)
 /// is turned that way, as OpenCV's `imread` does. Of several pages or frames, the first is read.
 ///
-/// `shm:NAME` in place of a path is a copy of a [named segment](parfork::named): rows, columns, channels.
+/// Inputs are named as [`InputFile::open`] has it; a segment is rows, columns, channels.
 ///
 /// JPEG has no checksum: damage inside the coded data that leaves its structure whole is not noticed.
 ///
@@ -35,21 +36,16 @@ const CONVERT: &str = "convert it to PNG with 8 or 16 bits a sample";
 /// too short for the size it claims (with both numbers), or has samples of another kind (float, 32 bits);
 /// [`Error::Memory`] if there is too little.
 pub fn read(path: impl AsRef<Path>) -> Result<Picture> {
-    match of_segment(path.as_ref()) {
-        Some(picture) => picture,
-        None => decoded(&InputFile::open(path.as_ref())?),
-    }
+    let source = InputFile::open(path)?;
+    if source.is_segment() { of_array(ArrayFile::of(source)?) } else { decoded(&source) }
 }
 
-/// A copy of the named segment that a path means, if it means one.
-pub(super) fn of_segment(path: &Path) -> Option<Result<Picture>> {
-    let name = segment(path)?;
-    // Whatever is no picture is told as an array of another type.
-    let copy = || match named::info(name)?.dtype.as_str() {
-        "<u2" | ">u2" => Ok(Picture::U16(Shared::attach(name)?.read()?.copy()?)),
-        _ => Ok(Picture::U8(Shared::attach(name)?.read()?.copy()?)),
-    };
-    Some(copy())
+/// An array as a picture: rows, columns, channels. Whatever is no picture is told as an array of another type.
+pub(super) fn of_array(file: ArrayFile) -> Result<Picture> {
+    match (file.header().kind(), file.header().item_size()) {
+        ('u', 2) => file.load().map(Picture::U16),
+        _ => file.load().map(Picture::U8),
+    }
 }
 
 fn decoded(source: &InputFile) -> Result<Picture> {

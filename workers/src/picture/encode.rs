@@ -13,10 +13,11 @@ use parfork::Engine;
 use parfork::Job;
 use parfork::Report;
 use parfork::Result;
-use parfork::formats::AtomicFile;
+use parfork::formats::{OutputFile, npy};
 use parfork::{Order, Shared};
 
-/// Writes a picture to an [`AtomicFile`] that the caller then [`commit`](AtomicFile::commit)s, by this process alone.
+/// Writes a picture to an [`OutputFile`] that the caller then [`commit`](OutputFile::commit)s, by this process alone. A segment gets the
+/// samples, whatever the format.
 ///
 /// PNG is compressed for speed: photographs come out within a few percent of zlib's default level in a tenth of its time or
 /// less, larger by a quarter where a picture is very smooth; of a flat one 1 byte stands for 1000. JPEG has quality 95 and
@@ -24,7 +25,7 @@ use parfork::{Order, Shared};
 ///
 /// # Errors
 /// As [`Format::holds`]; [`Error::File`](parfork::Error::File) if the disk is full or fails.
-pub fn write(out: &mut AtomicFile, picture: &Picture, format: Format) -> Result<()> {
+pub fn write(out: &mut OutputFile, picture: &Picture, format: Format) -> Result<()> {
     write_with(Job::default().runner(Engine::Serial), out, picture, format).map(drop)
 }
 
@@ -35,13 +36,17 @@ pub fn write(out: &mut AtomicFile, picture: &Picture, format: Format) -> Result<
 /// # Errors
 /// As [`write()`] and [`Job::run`](parfork::Job::run), and if there is too little memory for what the workers write: as much as
 /// the picture has, for JPEG twice as much.
-pub fn write_with(job: Job<'_>, out: &mut AtomicFile, picture: &Picture, format: Format) -> Result<Option<Report>> {
+pub fn write_with(job: Job<'_>, out: &mut OutputFile, picture: &Picture, format: Format) -> Result<Option<Report>> {
     format.holds(picture.shape(), picture.bits())?;
     let copy = match picture {
         Picture::U8(samples) => in_c_order(samples)?.map(Picture::U8),
         Picture::U16(samples) => in_c_order(samples)?.map(Picture::U16),
     };
     let picture = copy.as_ref().unwrap_or(picture);
+    if out.is_segment() {
+        let (dtype, size) = samples(picture.bits());
+        return npy::write_bytes(out, dtype, size, &picture.shape(), Order::C, bytes(picture)).map(|()| None);
+    }
     let coded = match (format, picture) {
         (Format::Png, Picture::U8(samples)) => Some(png::code(job, samples)?),
         (Format::Png, Picture::U16(samples)) => Some(png::code(job, samples)?),
@@ -59,13 +64,43 @@ pub fn write_with(job: Job<'_>, out: &mut AtomicFile, picture: &Picture, format:
 /// Writes a picture to a file that appears when it is whole, in the format of its extension.
 ///
 /// # Errors
-/// As [`Format::for_target`], [`AtomicFile::at`] and [`write()`]; nothing is written then.
+/// As [`Format::for_target`], [`OutputFile::open`] and [`write()`]; nothing is written then.
 pub fn save(path: impl AsRef<Path>, picture: &Picture) -> Result<()> {
     let format = Format::for_target(&path)?;
+    // Before an older file is looked at.
     format.holds(picture.shape(), picture.bits())?;
-    let mut out = AtomicFile::at(path)?;
+    let mut out = OutputFile::open(path)?;
+    prepare(&mut out, format, picture.shape(), picture.bits())?;
     write(&mut out, picture, format)?;
     out.commit()
+}
+
+/// Makes sure that an output can hold a picture of this height, width and channels, and of so many bits a sample: as
+/// [`Format::holds`], and for a segment that it can hold such an array.
+///
+/// # Errors
+/// If not.
+pub fn prepare(out: &mut OutputFile, format: Format, shape: [usize; 3], bits: u32) -> Result<()> {
+    format.holds(shape, bits)?;
+    let (dtype, size) = samples(bits);
+    if out.is_segment() { npy::prepare(out, dtype, size, &shape) } else { Ok(()) }
+}
+
+/// NumPy's name of the type of samples, and bytes of each.
+fn samples(bits: u32) -> (&'static str, usize) {
+    match bits {
+        8 => ("|u1", 1),
+        _ if cfg!(target_endian = "little") => ("<u2", 2),
+        _ => (">u2", 2),
+    }
+}
+
+/// The bytes of all samples.
+fn bytes(picture: &Picture) -> &[u8] {
+    match picture {
+        Picture::U8(samples) => samples.as_slice(),
+        Picture::U16(samples) => cast_slice(samples.as_slice()),
+    }
 }
 
 /// A copy row by row of samples that are in memory column by column.
@@ -80,10 +115,7 @@ fn encode(out: &mut impl Write, picture: &Picture, format: Format) -> io::Result
     let [height, width, channels] = picture.shape();
     // `holds` saw to it that the axes are below 2^31.
     let (high, wide) = (height as u32, width as u32);
-    let bytes = match picture {
-        Picture::U8(samples) => samples.as_slice(),
-        Picture::U16(samples) => cast_slice(samples.as_slice()),
-    };
+    let bytes = bytes(picture);
     let color = color(channels, picture.bits());
     match format {
         // Those are written in bands, and JPEG has no 16 bits.

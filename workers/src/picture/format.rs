@@ -1,8 +1,12 @@
 //! The formats that pictures are written in, and what each can hold.
 
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::str::FromStr;
 
 use crate::picture::wrong;
+use parfork::formats::Address;
 use parfork::{Error, Result};
 
 /// A format to write; the extension of the target says which.
@@ -41,22 +45,33 @@ const EXTENSIONS: [(&str, Format); 10] = [
 ];
 
 impl Format {
-    /// The format for a target, by its extension in any case of letters. Nothing is opened.
+    /// The format for a target, by its extension in any case of letters; PNG for standard output, a pipe and a segment, whose names
+    /// say none. Nothing is opened.
     ///
     /// # Errors
     /// [`Error::File`] if the extension is missing or unknown.
     pub fn for_target(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        let is_pipe = |path: &Path| fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
+        match Address::of(path) {
+            Address::Standard | Address::Segment(_) => return Ok(Self::Png),
+            Address::File(path) if path.extension().is_none() && is_pipe(path) => return Ok(Self::Png),
+            Address::File(_) => {}
+        }
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-        let found = EXTENSIONS.iter().find(|(known, _)| Some(*known) == extension.as_deref());
-        found.map(|(_, format)| *format).ok_or_else(|| {
-            let what = match extension {
+        extension.as_deref().and_then(of_extension).ok_or_else(|| {
+            let what = match &extension {
                 Some(extension) => format!("no format of pictures is known for the extension .{extension}"),
                 None => "its name has no extension that says which format to write".to_owned(),
             };
             let known = EXTENSIONS.map(|(known, _)| format!(".{known}")).join(", ");
             wrong(path, what, format!("name a file that ends in one of {known}"))
         })
+    }
+
+    /// What [`from_str`](FromStr::from_str) knows.
+    pub fn names() -> [&'static str; 10] {
+        EXTENSIONS.map(|(extension, _)| extension)
     }
 
     /// Whether pictures of so many channels (1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha) and bits a sample (8 or 16)
@@ -142,6 +157,20 @@ impl Format {
             Self::Pnm => "PNM",
             Self::Pam => "PAM",
         }
+    }
+}
+
+fn of_extension(extension: &str) -> Option<Format> {
+    EXTENSIONS.iter().find(|(known, _)| *known == extension).map(|(_, format)| *format)
+}
+
+/// By an extension: `jpg`.
+impl FromStr for Format {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        of_extension(text)
+            .ok_or_else(|| Error::Shape(format!("{text} is no format. Use {}.", Self::names().join(", "))))
     }
 }
 

@@ -34,12 +34,12 @@ use std::path::Path;
 
 use ndarray::Ix3;
 
-pub use apart::read_with;
+pub use apart::{read_from, read_with};
 pub use decode::read;
 #[cfg(any(test, fuzzing))]
 pub(crate) use decode::{Header as PictureHeader, Target, decode};
 pub use decoder::serve_decoder;
-pub use encode::{save, write, write_with};
+pub use encode::{prepare, save, write, write_with};
 pub use format::Format;
 pub use thumbnail::thumbnail;
 

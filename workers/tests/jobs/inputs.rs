@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Ix2};
-use parfork::formats::npy;
+use parfork::formats::npy::{self, ArrayFile};
 use parfork::{Input, Job, Mapped, Shared};
 use parfork_workers::{matmul, reduce};
 
@@ -39,7 +39,8 @@ pub(crate) fn kernels_read_files_as_they_read_memory() {
             matmul::run(job(), &read(&one), &read(&other), &mut expected).unwrap();
             matmul::run(job(), &mapped(&one), &mapped(&other), &mut found).unwrap();
             assert_eq!(expected.as_slice(), found.as_slice());
-            let (header, bytes) = Mapped::open_bytes(&one).unwrap();
+            let file = ArrayFile::open(&one).unwrap();
+            let (header, bytes) = (file.header().clone(), file.map_bytes());
             let dtype = header.dtype.parse().unwrap();
             let (sum, _) = reduce::run(job(), reduce::Op::Sum, dtype, &bytes.unwrap()).unwrap();
             let (_, bytes) = npy::read_bytes(&one).unwrap();

@@ -1,0 +1,156 @@
+//! A segment that an array is to go to as a whole: made if there is none of the name, filled if there is.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use ndarray::{ArrayView, Ix1, IxDyn, ShapeBuilder};
+
+use super::guard::WriteGuard;
+use super::header::{self, Header, Owner};
+use super::name::Name;
+use super::place::Place;
+use super::wait::Wait;
+use super::{Named, create, open};
+use crate::error::{Error, Result, SegmentErrorKind};
+use crate::shared::{Order, Shared};
+use crate::sys::file::user;
+use crate::sys::lock::Lock;
+
+/// An array as bytes: what its elements are, and how they lie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Elements<'a> {
+    /// NumPy's name of the type, as `<f4`.
+    pub(crate) dtype: &'a str,
+    /// Bytes of each.
+    pub(crate) size: usize,
+    pub(crate) shape: &'a [usize],
+    pub(crate) order: Order,
+}
+
+/// Where an array is to go.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    name: Name,
+    /// The segment that is there.
+    there: Option<(File, Header)>,
+}
+
+impl Destination {
+    /// Looks whether there is a segment of this name, and whether this user may fill it, or make it.
+    ///
+    /// # Errors
+    /// If not, with the reason.
+    pub(crate) fn find(name: &str) -> Result<Self> {
+        let name = Name::read(name)?;
+        let found = Place::find(name.user, name.group)?.map(|place| open(&place, &name, true)).transpose();
+        let there = match found {
+            Err(Error::Segment { trouble: SegmentErrorKind::Absent, .. }) => None,
+            other => other?,
+        };
+        if there.is_none() && name.user != user() {
+            return Err(name.trouble(SegmentErrorKind::Absent));
+        }
+        Ok(Self { name, there })
+    }
+
+    /// The file of the segment that is there.
+    pub(crate) fn file(&self) -> Option<&File> {
+        self.there.as_ref().map(|(file, _)| file)
+    }
+
+    /// Whose it is, shared with whom, called what.
+    pub(crate) fn key(&self) -> String {
+        let Name { user, group, .. } = &self.name;
+        format!("{user}:{}/{}", group.map_or(String::new(), |group| group.to_string()), self.name.file().display())
+    }
+
+    /// Whether such an array can go there, and there is room for it.
+    ///
+    /// # Errors
+    /// If not, with what is there.
+    pub(crate) fn takes(&self, elements: Elements<'_>) -> Result<()> {
+        let Elements { size, shape, .. } = elements;
+        let dtype = &native(elements.dtype);
+        if let Some((_, header)) = &self.there {
+            if (&header.dtype, &header.shape[..]) != (dtype, shape) {
+                return Err(Error::Shape(format!(
+                    "segment {} holds {} of shape {:?}, and the result is {dtype} of shape {shape:?}. Remove the segment (parfork shm \
+                     rm), or name another.",
+                    self.name, header.dtype, header.shape
+                )));
+            }
+            return Ok(());
+        }
+        if !header::is_dtype(dtype) {
+            return Err(Error::Shape(format!(
+                "segments hold u8 to u64, i8 to i64, f32 and f64, not elements of type {dtype}. Write the result to a .npy file."
+            )));
+        }
+        let header = new_header(elements)?;
+        let place = Place::find(self.name.user, self.name.group)?;
+        create::check_room(place.and_then(|place| place.room()), &header, &|| what(&self.name, shape, size))
+    }
+
+    /// Puts the array there: whole, or not at all if a segment has to be made for it.
+    ///
+    /// # Errors
+    /// As [`takes`](Self::takes); and if there is too little room, or the file was cut off.
+    pub(crate) fn fill(self, elements: Elements<'_>, bytes: &[u8]) -> Result<()> {
+        self.takes(elements)?;
+        let Elements { dtype, size, shape, order } = elements;
+        let swapped = if native(dtype) == dtype { None } else { Some(swapped(bytes, size)?) };
+        let bytes = swapped.as_ref().map_or(bytes, Shared::as_slice);
+        let Some((file, header)) = self.there else {
+            let mut header = new_header(elements)?;
+            header.kept = true;
+            return create::put(&self.name, false, header, Some(bytes), &|| what(&self.name, shape, size)).map(drop);
+        };
+        let turned = if header.order == order { None } else { Some(turned(bytes, size, shape, order)?) };
+        let bytes = turned.as_ref().map_or(bytes, Shared::as_slice);
+        let data_at = header.data_at;
+        // The elements are not looked at: the type says nothing of them.
+        let named = Named::<u8, Ix1>::map(self.name, header, file, true)?;
+        named.acquire(Lock::Alone, Wait::new().accept_torn())?;
+        let guard = WriteGuard::new(&named);
+        guard.begin();
+        named.file.write_all_at(bytes, data_at).map_err(Error::system("write to a segment"))?;
+        guard.publish().map(drop)
+    }
+}
+
+fn new_header(Elements { dtype, size, shape, order }: Elements<'_>) -> Result<Header> {
+    create::header(native(dtype), size, shape, order, Owner::this()?)
+}
+
+fn what(name: &Name, shape: &[usize], size: usize) -> String {
+    create::what(name, shape, size)
+}
+
+/// The name of the type in this machine's byte order, which all elements of segments are in.
+fn native(dtype: &str) -> String {
+    let (native, other) = if cfg!(target_endian = "little") { ('<', '>') } else { ('>', '<') };
+    dtype.strip_prefix(other).map_or(dtype.to_owned(), |rest| format!("{native}{rest}"))
+}
+
+/// The same elements, each with its bytes the other way round.
+fn swapped(bytes: &[u8], size: usize) -> Result<Shared<u8, Ix1>> {
+    let mut swapped = Shared::<u8, Ix1>::zeros(bytes.len())?;
+    swapped.as_mut_slice().copy_from_slice(bytes);
+    swapped.as_mut_slice().chunks_exact_mut(size).for_each(<[u8]>::reverse);
+    Ok(swapped)
+}
+
+/// The same array with its elements in the other order.
+fn turned(bytes: &[u8], size: usize, shape: &[usize], order: Order) -> Result<Shared<u8, Ix1>> {
+    let mut turned = Shared::<u8, Ix1>::zeros(bytes.len())?;
+    let numbers: Vec<usize> = (0..bytes.len() / size).collect();
+    let fortran = order == Order::F;
+    let from = ArrayView::from_shape(IxDyn(shape).set_f(fortran), &numbers);
+    let from = from.map_err(|error| Error::Shape(error.to_string()))?;
+    let all = turned.as_mut_slice().chunks_exact_mut(size);
+    // The elements of an array come in C order; those of its transpose, in Fortran's.
+    let in_order: Box<dyn Iterator<Item = &usize>> =
+        if fortran { Box::new(from.iter()) } else { Box::new(from.t().into_iter()) };
+    all.zip(in_order).for_each(|(to, &number)| to.copy_from_slice(&bytes[number * size..][..size]));
+    Ok(turned)
+}
