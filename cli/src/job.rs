@@ -7,7 +7,7 @@ use parfork::{CancelToken, Engine, Hooks, Job, JobSpec, Report};
 use parfork_workers::simd::Level;
 use serde_json::{Map, Value, json};
 
-use crate::args::{Common, Confinement};
+use crate::args::common::{Common, Confinement};
 use crate::failure::Failure;
 use crate::output;
 use crate::views::{self, Views};

@@ -9,7 +9,7 @@ use parfork::formats::OutputFile;
 use parfork::{OnFailure, Report};
 use parfork_workers::picture::{self, Picture};
 
-use crate::args::Common;
+use crate::args::common::Common;
 use crate::failure::Failure;
 use crate::files::{self, Uses};
 use crate::record::{Page, Record, trace};

@@ -7,7 +7,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::names::{Input, Output, RULE};
-use crate::args::Common;
+use crate::args::common::Common;
 
 #[derive(Debug, Args)]
 #[command(after_help = format!("Examples:

@@ -9,7 +9,7 @@ use parfork_workers::KERNELS;
 use parfork_workers::kernel::{self, Arg, Given, InScale, Kind};
 use parfork_workers::picture::Format;
 
-use crate::args::Common;
+use crate::args::common::Common;
 
 /// A kernel to run, as typed.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use parfork_workers::kernel::{Arg, Fact, Files, Form, Given, Kernel, KernelError
 use parfork_workers::picture::{self, Format};
 use serde_json::{Map, Value, json};
 
-use crate::args::Common;
+use crate::args::common::Common;
 use crate::failure::Failure;
 use crate::files::{self, Uses};
 use crate::job::{SAME_BITS, Summary, differs};

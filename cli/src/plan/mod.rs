@@ -1,5 +1,7 @@
 //! `parfork plan`: who would get which slice, as a table, as characters, as SVG; and how long it would take under each schedule.
 
+pub mod args;
+
 mod animate;
 mod compare;
 mod cost;
@@ -12,10 +14,10 @@ use parfork::slices::{Grid, Turn, plan};
 use parfork::{MOST_WORKERS, Schedule, cpus};
 use serde_json::{Value, json};
 
+use args::Plan;
 use compare::Comparison;
-pub use cost::{Cost, help as cost_help};
+use cost::Cost;
 
-use crate::args::Plan;
 use crate::drawing::Drawing;
 use crate::failure::Failure;
 use crate::files::{self, Uses};

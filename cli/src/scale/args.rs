@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueHint};
 use parfork::{Engine, Schedule, Split};
 
-use super::gate::Rule;
-use crate::args::number_of_workers;
+use super::rule::Rule;
+use crate::args::common::number_of_workers;
 use crate::kernel::args::{Measured, sizes_help};
 use crate::quantity;
 

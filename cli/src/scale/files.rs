@@ -1,8 +1,6 @@
 //! What is left in the folder.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::Write;
 use std::path::Path;
 
 use crate::scaling::{Basis, Estimate, Fit};
@@ -109,10 +107,4 @@ fn fitted(fit: &Fit) -> Value {
 /// JSON has no infinity: it is null.
 fn estimate(Estimate { value, low, high }: Estimate) -> Value {
     json!({ "value": value, "low": low, "high": high })
-}
-
-/// Opens a file of the folder of runs: through no link, which may lead to a file of others, and without waiting for a FIFO's other end.
-pub fn open(how: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    let file = how.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
 }

@@ -14,10 +14,10 @@ use nix::unistd::Pid;
 use parfork::CancelToken;
 use serde_json::Value;
 
-use super::files;
 use super::job::Job;
 use super::lost::Lost;
 use super::measure::{cpu_seconds, now};
+use super::open::open;
 use super::plan::{Plan, Setup};
 use super::runs::{Outcome, Run, Runs};
 use crate::failure::Failure;
@@ -206,7 +206,7 @@ impl Errors {
     }
 
     fn file(&self) -> Result<File, Failure> {
-        files::open(File::options().write(true).create(true).truncate(true), &self.0)
+        open(File::options().write(true).create(true).truncate(true), &self.0)
             .map_err(|error| Failure::job(format!("{} cannot be written ({error}).", self.0.display())))
     }
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::files;
 use super::lost::Lost;
+use super::open::open;
 use super::plan::{Plan, Setup};
 use crate::failure::Failure;
 
@@ -86,7 +86,7 @@ impl Runs {
         let wrong = |error: std::io::Error| {
             Failure::job(format!("{} cannot be opened ({error}). Give another folder with -o.", path.display()))
         };
-        let mut file = files::open(File::options().read(true).append(true).create(true), &path).map_err(wrong)?;
+        let mut file = open(File::options().read(true).append(true).create(true), &path).map_err(wrong)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueHint};
 
 use super::dtype::Dtype;
-use crate::args::{Shape, shape};
+use crate::args::common::{Shape, shape};
 use crate::quantity;
 
 #[derive(Debug, Args)]

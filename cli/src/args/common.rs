@@ -1,0 +1,102 @@
+//! What several subcommands are told: the flags of every job, numbers of workers, shapes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum, ValueHint};
+use parfork::{Engine, MOST_WORKERS, Sandbox, Schedule, Split};
+
+use crate::quantity;
+
+/// How much of a sandbox it must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Confinement {
+    /// What the kernel has of it
+    #[value(hide = true)]
+    Available,
+    /// All of it, or none of the job
+    Strict,
+}
+
+impl Confinement {
+    /// As the library has it.
+    pub fn sandbox<'k>(self) -> Sandbox<'k> {
+        Sandbox::new().strict(self == Self::Strict)
+    }
+}
+
+/// Flags that every job takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Job")]
+pub struct Common {
+    /// How many workers [default: CPUs available to this process]
+    #[arg(short = 'n', long, value_name = "N", value_parser = number_of_workers)]
+    pub workers: Option<usize>,
+    /// Who works: processes, threads or serial
+    #[arg(long, value_name = "ENGINE", default_value_t)]
+    pub engine: Engine,
+    /// How the output is cut: rows, rows=64, cols, cols=64, tiles=HxW [default: what suits the job]
+    #[arg(long, value_name = "SPLIT")]
+    pub split: Option<Split>,
+    /// How slices are given out: static, dynamic, dynamic=CHUNK, guided
+    #[arg(long, value_name = "SCHEDULE", default_value_t)]
+    pub schedule: Schedule,
+    /// How often a slice is tried again after a worker process died on it
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub retries: u32,
+    /// Time for the whole job, as in 90s or 1.5h; for a chain of filters, for each pass over the picture
+    #[arg(long, value_name = "TIME", value_parser = quantity::time)]
+    pub deadline: Option<Duration>,
+    /// Time for one slice; a worker that takes longer is killed and counts as dead
+    #[arg(long, value_name = "TIME", value_parser = quantity::time)]
+    pub slice_deadline: Option<Duration>,
+    /// Memory of its own that a worker may use beyond what it starts with, as in 512M
+    #[arg(long, value_name = "BYTES", value_parser = quantity::bytes)]
+    pub mem_limit: Option<u64>,
+    /// Let workers write to nothing but the slice they work on
+    #[arg(long)]
+    pub guard: bool,
+    /// Keep workers from files, sockets, programs and other processes; strict: or refuse to run where the kernel cannot
+    #[arg(long, value_name = "strict", num_args = 0..=1, require_equals = true, default_missing_value = "available")]
+    pub sandbox: Option<Confinement>,
+    /// Run this slice alone and write no result: to look again at one on which a job failed. Of several filters it is the
+    /// last one's, after all of those before
+    #[arg(long, value_name = "K", overrides_with = "only_slice")]
+    pub only_slice: Option<usize>,
+    /// To how many threads BLAS, OpenMP and rayon are held in each worker process; 0 leaves them alone
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub threads_per_worker: usize,
+    /// Bind each worker process to a CPU, neighbours far from each other
+    #[arg(long)]
+    pub pin: bool,
+    /// Also run serially and compare every bit, and where there is a naive program for it with what that computes; exit 1 on a
+    /// difference
+    #[arg(long)]
+    pub verify: bool,
+    /// Write a page on the run to this HTML file: who did what when, and where the time went
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub report: Option<PathBuf>,
+    /// Write a trace of the run to this JSON file, for ui.perfetto.dev or chrome://tracing
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub trace: Option<PathBuf>,
+    /// Print one machine-readable report on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing but results and errors
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+pub fn number_of_workers(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=MOST_WORKERS).contains(number));
+    number.ok_or_else(|| format!("a job takes 1 to {MOST_WORKERS} workers. Give a number in between."))
+}
+
+/// A shape as one argument.
+#[derive(Debug, Clone)]
+pub struct Shape(pub Vec<usize>);
+
+pub fn shape(text: &str) -> Result<Shape, String> {
+    let lengths: Result<Vec<usize>, _> = text.split(['x', ',']).map(|part| part.trim().parse()).collect();
+    lengths.map(Shape).map_err(|_| "a shape is lengths with x between them. Write it as in 1080x1920.".to_owned())
+}
