@@ -91,9 +91,12 @@ pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
         #[cfg(target_arch = "x86_64")]
         Arch::V4(v4) => match x86::Later::try_new() {
             Some(later) => later.vectorize(work),
-            None => Arch::V4(v4).dispatch(work),
+            None => v4.vectorize(work),
         },
-        arch => arch.dispatch(work),
+        #[cfg(target_arch = "x86_64")]
+        Arch::V3(v3) => v3.vectorize(work),
+        // Those of every CPU of this kind; NEON is among them.
+        _ => work(),
     }
 }
 
@@ -211,7 +214,7 @@ impl Vectors for Scalar {
 
     #[inline(always)]
     fn have<W: Work>(self, work: W) -> W::Output {
-        simd::arch().dispatch(Known(work, self))
+        work.with(self)
     }
 }
 
