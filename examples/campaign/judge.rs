@@ -108,10 +108,12 @@ impl Case<'_> {
                     && victims.into_iter().any(|victim| victim.rank == Some(refusal.rank))
             }),
             Error::Stopped { signal: Some(libc::SIGTERM), done, slices } => {
-                let asked =
-                    |fault: &Fault| matches!(fault.place, Place::Coordinator { .. }) && fault.deed == Deed::Terminate;
+                let asked = |number, fault: &Fault| {
+                    let is_request = matches!(fault.place, Place::Coordinator { .. }) && fault.deed == Deed::Terminate;
+                    is_request && self.words.at(number) > 0
+                };
                 let exact = self.plan.graceful && *slices == self.grid.slices() && done <= slices;
-                return match self.faults().find(|(_, fault)| exact && asked(fault)) {
+                return match self.faults().find(|&(number, fault)| exact && asked(number, fault)) {
                     Some((number, _)) => Verdict::Failed { after: Some(span(self.words.at(number), ended)) },
                     None => wrong("nobody has asked it to stop"),
                 };

@@ -136,7 +136,7 @@ impl AtomicFile {
     ///
     /// # Errors
     /// If not everything can be written, or the folder is no longer what it was, or this is a fork of the process that opened it; the
-    /// target stays as it was.
+    /// target stays as it was, but for one that [is written in place](Self::is_in_place), of which the error says so.
     pub fn commit(mut self) -> Result<()> {
         if self.is_copy() {
             let what = format!("this process, {}, was forked from the one that opened it", std::process::id());
@@ -151,8 +151,8 @@ impl AtomicFile {
         if self.reserved {
             file.set_len(file.metadata()?.len())?;
         }
-        if self.mounted.is_some() {
-            return self.write_in_place();
+        if let Some(mounted) = &mut self.mounted {
+            return mounted.write(file, self.folder.file(&self.name, true)?);
         }
         if self.replaces || self.hidden.is_some() {
             file.sync_data()?;
@@ -175,17 +175,6 @@ impl AtomicFile {
         Ok(())
     }
 
-    /// Copies what was written into the file that is mounted.
-    fn write_in_place(&mut self) -> io::Result<()> {
-        let mut target = Bounded(self.folder.file(&self.name, true)?);
-        let _not_halfway = SignalGuard::new();
-        target.set_len(0)?;
-        let mut whole = self.file.get_ref().try_clone()?;
-        whole.rewind()?;
-        io::copy(&mut whole, &mut target)?;
-        target.sync_data()
-    }
-
     /// Whether this is a fork of the process that it belongs to.
     fn is_copy(&self) -> bool {
         !self.by.is_current()
@@ -197,6 +186,14 @@ impl AtomicFile {
         self.no_room(error, format!("more than {written} of its bytes"))
     }
 
+    /// What an error says of what was there before.
+    fn what_is_there(&self) -> &'static str {
+        match self.mounted.as_ref().is_some_and(Mounted::is_begun) {
+            true => "it is mounted and was being written in place: what was there before is lost",
+            false => "what was there before is unchanged",
+        }
+    }
+
     fn no_room(&self, error: &io::Error, wanted: String) -> Error {
         let (what, remedy) = match self.trouble.unwrap_or(error.kind()) {
             io::ErrorKind::StorageFull => ("the disk has no room for", "free some space or name another disk"),
@@ -206,10 +203,10 @@ impl AtomicFile {
             }
             _ => {
                 let what = format!("it cannot be written ({error})");
-                return wrong(&self.path, what, "check its folder and the disk; what was there before is unchanged");
+                return wrong(&self.path, what, format!("check its folder and the disk; {}", self.what_is_there()));
             }
         };
-        wrong(&self.path, format!("{what} {wanted} ({error})"), remedy)
+        wrong(&self.path, format!("{what} {wanted} ({error})"), format!("{remedy}; {}", self.what_is_there()))
     }
 }
 
@@ -368,6 +365,21 @@ mod tests {
         assert!(error.contains("4611686018427387904 bytes"), "{error}");
         let error = out.failed(&io::ErrorKind::StorageFull.into()).to_string();
         assert!(error.contains("no room for more than 0 of its bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_target_that_was_begun_to_be_written_in_place_is_not_told_as_unchanged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        fs::write(&path, "old").unwrap();
+        let mut out = AtomicFile::at(&path).unwrap();
+        let told = |out: &AtomicFile| out.failed(&io::Error::other("it burns")).to_string();
+        assert!(told(&out).contains("is unchanged"));
+        // As a mounted one, whose disk fails: it can only be read.
+        let (mut mounted, aside) = Mounted::new(Target::find(&path).unwrap().old.unwrap(), &out.folder).unwrap();
+        mounted.write(&aside, fs::File::open(&path).unwrap()).unwrap_err();
+        out.mounted = Some(mounted);
+        assert!(told(&out).contains("what was there before is lost"), "{}", told(&out));
     }
 
     #[test]

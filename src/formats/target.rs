@@ -7,7 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
-use std::io;
+use std::io::{self, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -16,9 +16,10 @@ use nix::sys::stat::{FileStat, SFlag};
 
 use super::input::wrong;
 use crate::error::{Error, Result};
-use crate::sys::file::{Entry, Folder, reserve, user};
+use crate::sys::file::{Bounded, Entry, Folder, reserve, user};
 use crate::sys::limits::memory_room;
 use crate::sys::memory::growing;
+use crate::sys::signals::SignalGuard;
 
 /// How many links the kernel follows.
 const MOST_LINKS: usize = 40;
@@ -132,14 +133,16 @@ pub(super) struct Mounted {
     there: Entry,
     /// Whether it is kept in memory: whoever mounts a file may have given no other place to write.
     in_memory: bool,
+    /// Whether what was there has been begun to be written over.
+    begun: bool,
 }
 
 impl Mounted {
     /// With the file to keep it in.
     pub(super) fn new(there: Entry, folder: &Folder) -> io::Result<(Self, File)> {
         match folder.nameless(0o600) {
-            Ok(Some(file)) => Ok((Self { there, in_memory: false }, file)),
-            _ => Ok((Self { there, in_memory: true }, growing(c"parfork-output")?)),
+            Ok(Some(file)) => Ok((Self { there, in_memory: false, begun: false }, file)),
+            _ => Ok((Self { there, in_memory: true, begun: false }, growing(c"parfork-output")?)),
         }
     }
 
@@ -151,6 +154,22 @@ impl Mounted {
         let room = self.there.room()?.saturating_add(self.there.metadata.len());
         let memory = if self.in_memory { memory_room().map_or(u64::MAX, |room| room.bytes) } else { u64::MAX };
         if room.min(memory) < bytes { Err(io::ErrorKind::StorageFull.into()) } else { reserve(aside, bytes) }
+    }
+
+    /// Copies what is kept `aside` into the file, which is open as `target`.
+    pub(super) fn write(&mut self, mut aside: &File, target: File) -> io::Result<()> {
+        let mut target = Bounded(target);
+        let _not_halfway = SignalGuard::new();
+        self.begun = true;
+        target.set_len(0)?;
+        aside.rewind()?;
+        io::copy(&mut aside, &mut target)?;
+        target.sync_data()
+    }
+
+    /// Whether that was begun, so that what was there is lost.
+    pub(super) fn is_begun(&self) -> bool {
+        self.begun
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct ForkServer {
     page: ControlPage,
     child: Child,
     orders: u32,
+    /// What it has said of the last one.
+    answered: u32,
 }
 
 /// The order by which a worker is forked: number `order` of this page's job.
@@ -93,7 +95,7 @@ impl ForkServer {
         let life = || serve(page, coordinator, bear);
         // SAFETY: passed on to the caller.
         let child = unsafe { child::spawn(life) }?;
-        Ok(Self { page: page.clone(), child, orders: 0 })
+        Ok(Self { page: page.clone(), child, orders: 0, answered: 0 })
     }
 
     /// Lets it fork the workers of a round, and waits for that until it is `late`, a little longer.
@@ -131,7 +133,8 @@ impl ForkServer {
     /// and have forked whoever was not asked for.
     pub(crate) fn is_intact(&self) -> bool {
         let post = &self.page.head().fork_server.0;
-        [&post.ordered, &post.done].into_iter().all(|word| word.load(Ordering::Acquire) & !TOO_FEW == self.orders)
+        let words = [(&post.ordered, self.orders), (&post.done, self.answered)];
+        words.into_iter().all(|(word, known)| word.load(Ordering::Acquire) == known)
     }
 
     /// Gives the next order and waits until it is carried out; whether it could be.
@@ -149,9 +152,10 @@ impl ForkServer {
             self.child.resume();
             let done = post.done.load(Ordering::Acquire);
             if done & !TOO_FEW == self.orders {
+                self.answered = done;
                 return Ok(done & TOO_FEW == 0);
             }
-            if post.ordered.load(Ordering::Acquire) != self.orders || done & !TOO_FEW != self.orders - 1 {
+            if post.ordered.load(Ordering::Acquire) != self.orders || done != self.answered {
                 return Err(written_over());
             }
             let end = post.lock.word().load(Ordering::Acquire);
@@ -237,6 +241,8 @@ fn serve(page: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut WorkerS
             served = ordered;
             said = served;
             if served % 2 == 1 {
+                // None is left, unless somebody has lied to the coordinator of how many there were.
+                worker_set.kill();
                 leaving.push(std::mem::replace(&mut worker_set, WorkerSet::new(page)));
                 // The end of one before may have been noted just after the coordinator had made the slots new.
                 page.slots().iter().for_each(WorkerSlot::forget_exit);

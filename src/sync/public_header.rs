@@ -35,7 +35,7 @@ pub(crate) struct PublicHeader {
     pub(super) layout: [AtomicU64; 6],
     /// The first slice that is to be run, and the one after the last.
     pub(super) run: [AtomicU64; 2],
-    /// Its place in [`Engine::ALL`].
+    /// Its place in [`Engine::ALL`](crate::Engine::ALL).
     pub(super) engine: AtomicU64,
     pub(super) schedule: AtomicU64,
     /// Bytes of all arrays lent.

@@ -4,22 +4,11 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use ndarray::Array2;
-use parfork_workers::picture;
-
-use crate::desk::{Desk, photo};
-
-fn desk() -> Desk {
-    let desk = Desk::new();
-    desk.save("a.npy", &Array2::from_shape_fn((20, 2), |(i, j)| (2 * i + j) as f64));
-    desk.save("b.npy", &Array2::ones((2, 3)));
-    picture::save(desk.path("photo.png"), &photo(3)).unwrap();
-    desk
-}
+use crate::desk::Desk;
 
 #[test]
 fn two_outputs_are_not_one_file_under_whatever_names() {
-    let desk = desk();
+    let desk = Desk::with_inputs();
     fs::create_dir(desk.path("below")).unwrap();
     symlink("..", desk.path("below/up")).unwrap();
     symlink("new.npy", desk.path("soft.npy")).unwrap();
@@ -65,7 +54,7 @@ fn two_outputs_are_not_one_file_under_whatever_names() {
 
 #[test]
 fn what_is_written_besides_a_result_is_no_input() {
-    let desk = desk();
+    let desk = Desk::with_inputs();
     symlink("a.npy", desk.path("soft.npy")).unwrap();
     fs::hard_link(desk.path("a.npy"), desk.path("hard.npy")).unwrap();
     for other in ["a.npy", "./a.npy", "soft.npy", "hard.npy"] {
@@ -89,7 +78,7 @@ fn what_is_written_besides_a_result_is_no_input() {
 /// As `docker -v host.npy:/out.npy` makes them.
 #[test]
 fn a_file_that_is_mounted_is_written_in_place() {
-    let desk = desk();
+    let desk = Desk::with_inputs();
     if desk.shell("unshare -rm true").0 != Some(0) {
         return println!("skipped: no namespaces of mounts here");
     }
@@ -125,7 +114,7 @@ fn a_file_that_is_mounted_is_written_in_place() {
 
 #[test]
 fn what_may_not_be_replaced_is_found_before_the_work() {
-    let desk = desk();
+    let desk = Desk::with_inputs();
     if !nix::unistd::geteuid().is_root() || desk.shell("setpriv --version").0 != Some(0) {
         return println!("skipped: only root can play another user");
     }

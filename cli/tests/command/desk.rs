@@ -11,7 +11,7 @@ use std::time::Duration;
 use ndarray::{Array2, Array3};
 use parfork::Shared;
 use parfork::formats::npy;
-use parfork_workers::picture::Picture;
+use parfork_workers::picture::{self, Picture};
 
 /// A folder of its own for a test, and the command run in it.
 pub(crate) struct Desk(pub(crate) tempfile::TempDir);
@@ -19,6 +19,15 @@ pub(crate) struct Desk(pub(crate) tempfile::TempDir);
 impl Desk {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
+    }
+
+    /// With two matrices to multiply, a.npy and b.npy, and photo.png.
+    pub(crate) fn with_inputs() -> Self {
+        let desk = Self::new();
+        desk.save("a.npy", &Array2::from_shape_fn((20, 2), |(i, j)| (2 * i + j) as f64));
+        desk.save("b.npy", &Array2::ones((2, 3)));
+        picture::save(desk.path("photo.png"), &photo(3)).unwrap();
+        desk
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -2,23 +2,15 @@
 
 use std::fs;
 
-use ndarray::{Array2, Ix2, array};
+use ndarray::{Ix2, array};
 use parfork::Shared;
 use parfork::formats::npy;
 use parfork_workers::picture;
 
-use crate::desk::{Desk, noise, photo};
+use crate::desk::{Desk, noise};
 
 /// A program for exec that leaves zeros.
 const NOTHING: &str = "sh -c 'while read word start end; do echo done; done'";
-
-fn desk() -> Desk {
-    let desk = Desk::new();
-    desk.save("a.npy", &Array2::from_shape_fn((20, 2), |(i, j)| (2 * i + j) as f64));
-    desk.save("b.npy", &Array2::ones((2, 3)));
-    picture::save(desk.path("photo.png"), &photo(3)).unwrap();
-    desk
-}
 
 fn same(desk: &Desk, one: &str, other: &str) {
     assert!(fs::read(desk.path(one)).unwrap() == fs::read(desk.path(other)).unwrap(), "{one} {other}");
@@ -26,7 +18,7 @@ fn same(desk: &Desk, one: &str, other: &str) {
 
 #[test]
 fn arrays_come_and_go_through_standard_streams_and_pipes() {
-    let desk = desk();
+    let desk = Desk::with_inputs();
     desk.ok("matmul a.npy b.npy -o c.npy -q");
     for line in [
         "cat a.npy | $P sum - -q",
@@ -68,7 +60,7 @@ fn arrays_come_and_go_through_standard_streams_and_pipes() {
 
 #[test]
 fn pictures_come_and_go_through_standard_streams_in_a_format_that_is_asked_for() {
-    let desk = desk();
+    let desk = Desk::with_inputs();
     for (format, begins) in
         [("png", &b"\x89PNG"[..]), ("jpeg", b"\xff\xd8"), ("ppm", b"P6"), ("pam", b"P7"), ("tiff", b"II")]
     {
@@ -94,7 +86,7 @@ fn pictures_come_and_go_through_standard_streams_in_a_format_that_is_asked_for()
 
 #[test]
 fn every_verb_reads_and_writes_segments() {
-    let desk = desk();
+    let desk = Desk::with_inputs();
     desk.ok("matmul a.npy b.npy -o c.npy -q");
     desk.shell_ok("$P matmul a.npy b.npy -o shm:product -q; $P shm get product -o found.npy");
     same(&desk, "c.npy", "found.npy");
@@ -143,7 +135,7 @@ fn every_verb_reads_and_writes_segments() {
 
 #[test]
 fn endings_are_read_in_any_case() {
-    let desk = desk();
+    let desk = Desk::with_inputs();
     desk.save("COSTS.NPY", &noise((20, 1), 1).mapv(f64::abs));
     desk.ok("plan 20x1 --split rows=1 --cost COSTS.NPY");
     desk.shell_ok(&format!("$P exec --in photo.png --out Zeros.Npy --out p=ZEROS.PNG -n 1 -q -- {NOTHING}"));
