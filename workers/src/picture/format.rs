@@ -98,9 +98,9 @@ impl Format {
             }
         };
         if !most_channels.contains(&channels) {
-            let instead = if channels == 3 { "Name a .png, .tiff or .ppm" } else { "Name a .png, .tiff or .pam" };
+            let other = ["pgm", "pam", "ppm", "pam"][channels - 1];
             return Err(Error::Shape(format!(
-                "{} does not hold {what} ({channels} channels). {instead}.",
+                "{} does not hold {what} ({channels} channels). Name a .png, .tiff or .{other}.",
                 self.name()
             )));
         }
@@ -192,6 +192,7 @@ mod tests {
     #[test]
     fn what_a_format_cannot_hold_is_told_with_what_can() {
         for (format, shape, bits, reason) in [
+            (Format::Ppm, [1, 1, 1], 8, "does not hold gray (1 channels). Name a .png, .tiff or .pgm"),
             (Format::Jpeg, [1, 1, 4], 8, "does not hold RGB with alpha (4 channels). Name"),
             (Format::Jpeg, [1, 1, 3], 16, "8 bits a sample, not 16"),
             (Format::Bmp, [1, 1, 2], 8, "gray with alpha"),
