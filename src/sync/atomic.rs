@@ -5,8 +5,8 @@
 
 pub(super) use std::hint::spin_loop;
 pub(super) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-pub(super) use std::thread::yield_now;
 
+pub(super) use crate::sys::cpu::give_way;
 pub(super) use crate::sys::futex;
 
 /// How often to look at a word before sleeping on it while every participant has a CPU: about 25 us, as long as a sleep and

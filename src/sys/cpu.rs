@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
@@ -36,6 +38,45 @@ pub(crate) fn move_from(taken: &[usize]) -> io::Result<()> {
         sched_setaffinity(Pid::from_raw(0), &mine)?;
     }
     Ok(())
+}
+
+/// What others may take of a CPU that is given to them for a moment, before it is known that they want it for long: less than a
+/// time slice.
+const MOMENT: Duration = Duration::from_micros(500);
+
+/// What each of many who share a CPU may take longer: several times what it takes to look at a word and to give way again.
+const TURN: Duration = Duration::from_micros(20);
+
+/// How much longer than it took nothing is given away again, so that it costs a twentieth of the time at most.
+const ABSTINENCE: u32 = 20;
+
+/// The longest time for which nothing is given away: who wanted the CPU may have ended.
+const LONGEST_ABSTINENCE: Duration = Duration::from_millis(100);
+
+/// Lets others use the CPU for a moment (`sched_yield`), `sharers` of whom do no more with it than this. False if somebody wants it
+/// for longer than that, which is found out by trying: it then had better be given up until there is something to do, for who
+/// wakes up is served before those who go on computing, and who gives way after them.
+pub(crate) fn give_way(sharers: u32) -> bool {
+    static SINCE: OnceLock<Instant> = OnceLock::new();
+    /// Until when nothing is given away, in nanoseconds since then.
+    static UNTIL: AtomicU64 = AtomicU64::new(0);
+    let since = *SINCE.get_or_init(Instant::now);
+    let before = since.elapsed();
+    if nanoseconds(before) < UNTIL.load(Ordering::Relaxed) {
+        return false;
+    }
+    std::thread::yield_now();
+    let after = since.elapsed();
+    let lost = after - before;
+    let long = lost > MOMENT + sharers * TURN;
+    if long {
+        UNTIL.store(nanoseconds(after + (lost * ABSTINENCE).min(LONGEST_ABSTINENCE)), Ordering::Relaxed);
+    }
+    !long
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    time.as_nanos() as u64
 }
 
 /// The CPUs that this process may use, in the order in which workers are to have them: neighbours in rank are as far from each

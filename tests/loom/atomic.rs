@@ -8,7 +8,6 @@ use std::sync::Arc;
 pub use loom::hint::spin_loop;
 use loom::sync::atomic;
 pub use loom::sync::atomic::Ordering;
-pub use loom::thread::yield_now;
 
 use crate::{Model, explore, models};
 
@@ -18,6 +17,12 @@ pub const MODELS: &[Model] = models![nothing_comes_into_the_middle_of_an_additio
 pub const PAUSES: u32 = 0;
 pub const PAUSES_IN_A_ROW: u32 = 1;
 pub const YIELDS: u32 = 0;
+
+/// Lets other threads go on.
+pub fn give_way(_: u32) -> bool {
+    loom::thread::yield_now();
+    true
+}
 
 loom::thread_local! {
     /// How many steps this process still has to live; for ever if `None`.
