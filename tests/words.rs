@@ -48,6 +48,7 @@ const GIVEN_UP: &[(&str, &str)] = &[
     ("Vigil", "Watchdog"),
     ("Ward", "ForeignProcess"),
     ("Wire", "ShmSafe"),
+    ("attach_to_write", "open_mut"),
     ("be_alone", "ensure_single_threaded"),
     ("berth", "slot"),
     ("blockade", "reserve_no_access"),

@@ -10,13 +10,13 @@ pub enum SegmentErrorKind {
     #[error("there is no such segment. `parfork shm ls` lists those that there are")]
     Absent,
     /// One has this name already.
-    #[error("there is a segment of this name already. Attach it, take another name, or remove it (parfork shm rm)")]
+    #[error("there is a segment of this name already. Open it, take another name, or remove it (parfork shm rm)")]
     Exists,
     /// This process may not use what belongs to somebody else, or may not share with that group.
     #[error("{0}")]
     Forbidden(String),
-    /// It was attached to be read.
-    #[error("it was attached to be read. Attach it with attach_to_write")]
+    /// It was opened to be read.
+    #[error("it was opened to be read. Open it with open_mut")]
     ReadOnly,
     /// Whoever wrote it last died, panicked or gave up in the middle.
     #[error(

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use ndarray::{Dimension, IntoDimension, Ix3, IxDyn};
 use parfork::formats::npy::Element;
-use parfork::named::{self, Named};
-use parfork::{Shared, named::CreateOptions as Settings};
+use parfork::named::{self, CreateOptions, Named};
 use parfork_workers::picture::Picture;
 
 use super::args::Create;
@@ -44,8 +43,8 @@ fn from(args: &Create, file: &Path) -> Result<(), Failure> {
     }
 }
 
-fn settings<T: Element, D: Dimension>(args: &Create) -> Settings<T, D> {
-    let settings = Shared::<T, D>::create(&args.name).keep(args.keep).group_writes(args.group_writes);
+fn settings<T: Element, D: Dimension>(args: &Create) -> CreateOptions<T, D> {
+    let settings = Named::<T, D>::create(&args.name).keep(args.keep).group_writes(args.group_writes);
     match &args.group {
         Some(group) => settings.group(group),
         None => settings,

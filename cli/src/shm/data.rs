@@ -6,7 +6,7 @@ use std::path::Path;
 use ndarray::{Dimension, Ix3, IxDyn};
 use parfork::formats::InputFile;
 use parfork::formats::npy::{self, ArrayFile, Element};
-use parfork::named;
+use parfork::named::{self, Named};
 use parfork::{Error, Hooks, JobSpec, Shared};
 use parfork_workers::picture::{self, Picture};
 
@@ -56,7 +56,7 @@ pub fn put(args: &Put) -> Result<(), Failure> {
 }
 
 fn fill<T: Element, D: Dimension>(args: &Put, from: &Shared<T, D>) -> Result<(), Failure> {
-    let mut segment = Shared::<T, D>::attach_to_write(&args.name)?;
+    let mut segment = Named::<T, D>::open_mut(&args.name)?;
     let mut held = segment.write_within(args.turn.wait(true))?;
     held.copy_from(from)?;
     held.publish()?;
@@ -90,7 +90,7 @@ where
 }
 
 fn copy<T: Element, D: Dimension>(name: &str, unfinished: bool, turn: &Turn) -> Result<Shared<T, D>, Error> {
-    Shared::<T, D>::attach(name)?.read_within(turn.wait(unfinished))?.copy()
+    Named::<T, D>::open(name)?.read_within(turn.wait(unfinished))?.copy()
 }
 
 /// A copy under another name.
@@ -98,7 +98,7 @@ pub fn cp(args: &Cp) -> Result<(), Failure> {
     let info = named::info(&args.from)?;
     with_dtype!(dtype_of(&info.dtype, &args.from)?, T => {
         let copy = copy::<T, IxDyn>(&args.from, args.unfinished, &args.turn)?;
-        drop(Shared::create(&args.to).keep(true).copy_of(&copy)?);
+        drop(Named::create(&args.to).keep(true).copy_of(&copy)?);
         Ok(())
     })
 }

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use ndarray::IxDyn;
 use parfork::formats::npy::Element;
-use parfork::named::{self, Wait};
-use parfork::{Error, SegmentErrorKind, Shared};
+use parfork::named::{self, Named, Wait};
+use parfork::{Error, SegmentErrorKind};
 
 use super::args::Watch;
 use super::data::dtype_of;
@@ -21,7 +21,7 @@ pub fn run(args: &Watch) -> Result<(), Failure> {
 
 fn watch<T: Element>(args: &Watch) -> Result<(), Failure> {
     let began = Instant::now();
-    let segment = Shared::<T, IxDyn>::attach(&args.name)?;
+    let segment = Named::<T, IxDyn>::open(&args.name)?;
     let mut last = args.past.unwrap_or(segment.generation());
     let end = args.count.map_or(u64::MAX, |count| last.saturating_add(count));
     while last < end {

@@ -17,19 +17,19 @@ use crate::shared::{Element, Order, Shared, byte_length, dtype};
 use crate::sys::page::page_size;
 use crate::sys::{file, limits};
 
-/// A segment that is to be made; made by [`Shared::create`].
+/// A segment that is to be made; made by [`Named::create`].
 ///
 /// It is in this user's folder of /dev/shm, for this user alone, and gone with what [`zeros`](Self::zeros) or
 /// [`copy_of`](Self::copy_of) return, unless it is [kept](Self::keep). (A process that is killed, or leaves by `exit`, does not come
 /// to that; [`gc`](super::gc) removes what it left.)
 ///
 /// ```
-/// use parfork::{Shared, named};
+/// use parfork::{Shared, named::{self, Named}};
 /// # let name = format!("doc-keep-{}", std::process::id());
 /// # let name = name.as_str();
 /// let table = Shared::from_array(&ndarray::array![[1.0, 2.0], [3.0, 4.0]])?;
-/// drop(Shared::create(name).keep(true).copy_of(&table)?);
-/// let mut again = Shared::<f64, ndarray::Ix2>::attach(name)?;
+/// drop(Named::create(name).keep(true).copy_of(&table)?);
+/// let mut again = Named::<f64, ndarray::Ix2>::open(name)?;
 /// assert_eq!(again.read()?.view(), table.view());
 /// named::remove(name)?;
 /// # Ok::<(), parfork::Error>(())

@@ -10,7 +10,7 @@ use super::header::{self, Header, Owner};
 use super::name::Name;
 use super::place::Place;
 use super::wait::Wait;
-use super::{Named, create, open};
+use super::{Named, create, open_file};
 use crate::error::{Error, Result, SegmentErrorKind};
 use crate::shared::{Order, Shared};
 use crate::sys::file::user;
@@ -42,7 +42,7 @@ impl Destination {
     /// If not, with the reason.
     pub(crate) fn find(name: &str) -> Result<Self> {
         let name = Name::read(name)?;
-        let found = Place::find(name.user, name.group)?.map(|place| open(&place, &name, true)).transpose();
+        let found = Place::find(name.user, name.group)?.map(|place| open_file(&place, &name, true)).transpose();
         let there = match found {
             Err(Error::Segment { trouble: SegmentErrorKind::Absent, .. }) => None,
             other => other?,

@@ -254,10 +254,10 @@ impl Opened {
     /// Opens it by its name.
     ///
     /// # Errors
-    /// As [`Shared::attach`].
+    /// As [`Named::open`].
     pub(crate) fn find(name: &str) -> Result<Self> {
         let name = Name::read(name)?;
-        let (file, header) = super::open(&Place::of(&name)?, &name, false)?;
+        let (file, header) = super::open_file(&Place::of(&name)?, &name, false)?;
         Ok(Self { name, header, file })
     }
 

@@ -10,7 +10,7 @@ use super::live::Live;
 use super::name::Name;
 use super::owner::Liveness;
 use super::place::Place;
-use super::{Order, open};
+use super::{Order, open_file};
 use crate::error::{Error, Result, SegmentErrorKind};
 use crate::sys::holders;
 use crate::sys::lock::{self, Lock};
@@ -80,7 +80,7 @@ pub struct Holder {
 
 impl Info {
     fn of(place: &Place, name: &Name) -> Result<Self> {
-        let (file, header) = open(place, name, false)?;
+        let (file, header) = open_file(place, name, false)?;
         let inode = file.metadata().map_err(Error::system("look at a segment"))?;
         let (generation, writer) = live(&file)?;
         let locked = locked(lock::of_others(&file, 0..1).map_err(Error::system("look at the lock of a segment"))?);
@@ -158,7 +158,7 @@ pub fn list() -> Result<Vec<Found>> {
 /// What is known of one segment.
 ///
 /// # Errors
-/// As [`Shared::attach`](crate::Shared::attach).
+/// As [`Named::open`](super::Named::open).
 pub fn info(name: &str) -> Result<Info> {
     let name = Name::read(name)?;
     Info::of(&Place::of(&name)?, &name)
@@ -177,7 +177,7 @@ pub fn remove(name: &str) -> Result<()> {
     }
     let inode = place.inode(name.file()).ok_or_else(|| name.trouble(SegmentErrorKind::Absent))?;
     // Who waits for it is told at once, if it is one.
-    let live = open(&place, &name, true).and_then(|(file, _)| Live::of(&file, true, false)).ok();
+    let live = open_file(&place, &name, true).and_then(|(file, _)| Live::of(&file, true, false)).ok();
     if !place.remove(name.file(), inode)? {
         return Err(name.trouble(SegmentErrorKind::Absent));
     }

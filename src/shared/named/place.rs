@@ -180,7 +180,7 @@ impl Place {
                     && error.kind() == io::ErrorKind::PermissionDenied
                     && self.folder.file(name.file(), false).is_ok() =>
             {
-                return refuse("this user may read it and not write to it", "attach it to be read");
+                return refuse("this user may read it and not write to it", "open it to be read");
             }
             Err(error) => return Err(unusable(&path, &error)),
         };
