@@ -50,6 +50,7 @@ compile_error!("parfork needs Linux: memfd, futex_waitv and pidfd have no counte
 mod answer;
 mod cancel;
 mod crew;
+mod dtype;
 mod engine;
 mod engines;
 mod error;
@@ -90,6 +91,7 @@ mod worker;
 pub use answer::{Answer, Answers};
 pub use cancel::{CancelToken, SignalGuard};
 pub use crew::{Crew, CrewSettings};
+pub use dtype::{Dtype, DtypeError, DtypeKind};
 pub use engine::{Engine, EngineError, MOST_WORKERS};
 pub use error::{
     AccessKind, ArrayName, BarrierError, BodyFailure, Cause, CellOwner, CrewError, Death, Error, ExecError, Fault,
@@ -108,7 +110,7 @@ pub use sandbox::Sandbox;
 pub use shared::Mapped;
 #[cfg(feature = "named")]
 pub use shared::named;
-pub use shared::{Order, Shared, set_segment_cache};
+pub use shared::{Element, Order, Shared, set_segment_cache};
 pub use slices::{Schedule, ScheduleError, Split, SplitError};
 pub use spec::{JobSpec, RetryPolicy};
 pub use worker::Worker;

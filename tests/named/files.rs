@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ndarray::{Array2, Ix1, Ix2, IxDyn};
 use parfork::named::{self, Liveness, Named};
-use parfork::{Error, Order, SegmentErrorKind, Shared};
+use parfork::{Element, Error, Order, SegmentErrorKind, Shared};
 
 use crate::{Actor, folder, name, own_place, say_and_wait, support, told};
 
@@ -357,7 +357,7 @@ pub(crate) fn what_is_there_can_be_listed_with_its_holders() {
     let mut held = mine.write().unwrap();
     held.view_mut()[[0, 0]] = 7;
     let info = named::info("b").unwrap();
-    assert_eq!((info.dtype.as_str(), &info.shape[..], info.order), ("<i2", &[300, 20][..], Order::F));
+    assert_eq!((info.dtype, &info.shape[..], info.order), (i16::DTYPE, &[300, 20][..], Order::F));
     assert_eq!((info.bytes, info.kept, &info.liveness, info.mode), (12000, false, &Liveness::Alive, 0o600));
     assert_eq!((info.locked, info.unfinished, info.generation), (Some(true), false, 0));
     assert_eq!((info.owner.pid, info.owner.uid), (std::process::id(), nix::unistd::geteuid().as_raw()));

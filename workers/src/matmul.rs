@@ -16,7 +16,7 @@ pub use kernel::Matmul;
 use parfork::{Answers, Error, Input, Job, Shared, Slice, Split};
 
 /// The element types of a product: `f32` and `f64`. Sealed.
-pub trait Element: gemm::Scalar + parfork::formats::npy::Element + Into<f64> + Send + Sync {
+pub trait Element: gemm::Scalar + parfork::Element + Into<f64> + Send + Sync {
     /// The distance of 1 to the next number.
     const EPSILON: f64;
 }

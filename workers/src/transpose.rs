@@ -10,7 +10,7 @@ use bytemuck::Pod;
 use ndarray::{ArrayView2, ArrayViewMut2, Ix1, Ix2, ShapeBuilder, s};
 
 use crate::kernel::{Arg, Fact, Files, Form, Given, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task};
-use parfork::{Answers, Error, Input, Job, Order, Report, Shared, Slice, Split};
+use parfork::{Answers, Dtype, Element, Error, Input, Job, Order, Report, Shared, Slice, Split};
 
 /// Computes B\[`rows`, `cols`\] of the transpose B of `a` into `out`.
 ///
@@ -145,7 +145,7 @@ Every type of numbers that .npy has, C or Fortran order. The transpose has the s
                 "{path} has {axes} axes (shape {shape:?}), and a matrix has 2. Reshape it with NumPy: a.reshape(m, n)."
             )));
         };
-        task(header.item_size(), header.dtype, [m, n], header.order, bytes)
+        task(header.dtype, [m, n], header.order, bytes)
     }
 
     fn made_up(
@@ -157,19 +157,13 @@ Every type of numbers that .npy has, C or Fortran order. The transpose has the s
         let (m, n) = (size[0], size[1]);
         let mut elements = Shared::<u8, _>::zeros((m, n, 8))?.into_shape(m * n * 8)?;
         elements.as_mut_slice().as_chunks_mut().0.iter_mut().for_each(|cell| *cell = noise().to_le_bytes());
-        task(8, "<f8".to_owned(), [m, n], Order::C, Source::Read(elements))
+        task(f64::DTYPE, [m, n], Order::C, Source::Read(elements))
     }
 }
 
-fn task(
-    item_size: usize,
-    dtype: String,
-    shape: [usize; 2],
-    order: Order,
-    bytes: Source<u8, Ix1>,
-) -> Result<Box<dyn Task>, KernelError> {
+fn task(dtype: Dtype, shape: [usize; 2], order: Order, bytes: Source<u8, Ix1>) -> Result<Box<dyn Task>, KernelError> {
     let matrix = Matrix { dtype, shape, order, bytes };
-    Ok(match item_size {
+    Ok(match dtype.size() {
         1 => Box::new(Of::<1>(matrix)),
         2 => Box::new(Of::<2>(matrix)),
         4 => Box::new(Of::<4>(matrix)),
@@ -185,7 +179,7 @@ fn task(
 }
 
 struct Matrix {
-    dtype: String,
+    dtype: Dtype,
     shape: [usize; 2],
     order: Order,
     bytes: Source<u8, Ix1>,
@@ -204,12 +198,12 @@ where
     }
 
     fn facts(&self) -> Vec<(&'static str, Fact)> {
-        vec![("dtype", self.0.dtype.as_str().into()), ("shape", self.0.shape[..].into())]
+        vec![("dtype", self.0.dtype.to_string().into()), ("shape", self.0.shape[..].into())]
     }
 
     fn form(&self) -> Form {
         let [m, n] = self.0.shape;
-        Form::Array { dtype: self.0.dtype.clone(), shape: vec![n, m], item_size: S }
+        Form::Array { dtype: self.0.dtype, shape: vec![n, m] }
     }
 
     fn output(&self) -> Result<Output, Error> {

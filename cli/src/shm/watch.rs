@@ -3,12 +3,10 @@
 use std::time::Instant;
 
 use ndarray::IxDyn;
-use parfork::formats::npy::Element;
 use parfork::named::{self, Named, Wait};
-use parfork::{Error, SegmentErrorKind};
+use parfork::{Element, Error, SegmentErrorKind};
 
 use super::args::Watch;
-use super::data::dtype_of;
 use super::dtype::with_dtype;
 use crate::failure::Failure;
 use crate::output;
@@ -16,7 +14,7 @@ use crate::output;
 /// Until the segment is removed, or all was seen that was asked for.
 pub fn run(args: &Watch) -> Result<(), Failure> {
     let info = named::info(&args.name)?;
-    with_dtype!(dtype_of(&info.dtype, &args.name)?, T => watch::<T>(args))
+    with_dtype!(info.dtype, &args.name, T => watch::<T>(args))
 }
 
 fn watch<T: Element>(args: &Watch) -> Result<(), Failure> {

@@ -11,9 +11,10 @@ use super::header::{Header, MOST_AXES, Owner};
 use super::name::Name;
 use super::place::Place;
 use super::{Backing, MapMode, Named};
+use crate::dtype::Dtype;
 use crate::error::{Error, Result, SegmentErrorKind};
 use crate::shared::array::with_what_fits;
-use crate::shared::{Element, Order, Shared, byte_length, dtype};
+use crate::shared::{Element, Order, Shared, byte_length};
 use crate::sys::page::page_size;
 use crate::sys::{file, limits};
 
@@ -96,7 +97,7 @@ impl<T: Element, D: Dimension> CreateOptions<T, D> {
             let what = "segments are made in the folder of the user who makes them. Leave out the user";
             return Err(name.trouble(SegmentErrorKind::Forbidden(what.to_owned())));
         }
-        let mut header = header(dtype::<T>(), size_of::<T>(), shape, self.order, Owner::this()?)?;
+        let mut header = header(T::DTYPE, shape, self.order, Owner::this()?)?;
         header.kept = self.kept;
         let payload = from.map(|array| bytemuck::cast_slice(array.as_slice()));
         let what = || what(&name, shape, size_of::<T>());
@@ -109,9 +110,9 @@ impl<T: Element, D: Dimension> CreateOptions<T, D> {
 }
 
 /// The header of a new segment.
-pub(super) fn header(dtype: String, size: usize, shape: &[usize], order: Order, owner: Owner) -> Result<Header> {
-    byte_length(shape, size)?;
-    Header::new(dtype, size, shape, order, owner).ok_or_else(|| {
+pub(super) fn header(dtype: Dtype, shape: &[usize], order: Order, owner: Owner) -> Result<Header> {
+    byte_length(shape, dtype.size())?;
+    Header::new(dtype, shape, order, owner).ok_or_else(|| {
         Error::Shape(format!("a segment has {MOST_AXES} axes at most, and shape {shape:?} has {}.", shape.len()))
     })
 }

@@ -6,23 +6,21 @@ use std::os::unix::fs::FileExt;
 use ndarray::{ArrayView, Ix1, IxDyn, ShapeBuilder};
 
 use super::guard::WriteGuard;
-use super::header::{self, Header, Owner};
+use super::header::{Header, Owner};
 use super::name::Name;
 use super::place::Place;
 use super::wait::Wait;
 use super::{Named, create, open_file};
+use crate::dtype::Dtype;
 use crate::error::{Error, Result, SegmentErrorKind};
-use crate::shared::{Order, Shared};
+use crate::shared::{Order, Shared, is_element};
 use crate::sys::file::user;
 use crate::sys::lock::Lock;
 
 /// An array as bytes: what its elements are, and how they lie.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Elements<'a> {
-    /// NumPy's name of the type, as `<f4`.
-    pub(crate) dtype: &'a str,
-    /// Bytes of each.
-    pub(crate) size: usize,
+    pub(crate) dtype: Dtype,
     pub(crate) shape: &'a [usize],
     pub(crate) order: Order,
 }
@@ -69,10 +67,9 @@ impl Destination {
     /// # Errors
     /// If not, with what is there.
     pub(crate) fn takes(&self, elements: Elements<'_>) -> Result<()> {
-        let Elements { size, shape, .. } = elements;
-        let dtype = &native(elements.dtype);
+        let (dtype, shape) = (elements.dtype.to_native(), elements.shape);
         if let Some((_, header)) = &self.there {
-            if (&header.dtype, &header.shape[..]) != (dtype, shape) {
+            if (header.dtype, &header.shape[..]) != (dtype, shape) {
                 return Err(Error::Shape(format!(
                     "segment {} holds {} of shape {:?}, and the result is {dtype} of shape {shape:?}. Remove the segment (parfork shm \
                      rm), or name another.",
@@ -81,14 +78,16 @@ impl Destination {
             }
             return Ok(());
         }
-        if !header::is_dtype(dtype) {
+        if !is_element(dtype) {
             return Err(Error::Shape(format!(
                 "segments hold u8 to u64, i8 to i64, f32 and f64, not elements of type {dtype}. Write the result to a .npy file."
             )));
         }
         let header = new_header(elements)?;
         let place = Place::find(self.name.user, self.name.group)?;
-        create::check_room(place.and_then(|place| place.room()), &header, &|| what(&self.name, shape, size))
+        create::check_room(place.and_then(|place| place.room()), &header, &|| {
+            create::what(&self.name, shape, dtype.size())
+        })
     }
 
     /// Puts the array there: whole, or not at all if a segment has to be made for it.
@@ -97,13 +96,15 @@ impl Destination {
     /// As [`takes`](Self::takes); and if there is too little room, or the file was cut off.
     pub(crate) fn fill(self, elements: Elements<'_>, bytes: &[u8]) -> Result<()> {
         self.takes(elements)?;
-        let Elements { dtype, size, shape, order } = elements;
-        let swapped = if native(dtype) == dtype { None } else { Some(swapped(bytes, size)?) };
+        let Elements { dtype, shape, order } = elements;
+        let size = dtype.size();
+        let swapped = if dtype.is_swapped() { Some(swapped(bytes, size)?) } else { None };
         let bytes = swapped.as_ref().map_or(bytes, Shared::as_slice);
         let Some((file, header)) = self.there else {
             let mut header = new_header(elements)?;
             header.kept = true;
-            return create::put(&self.name, false, header, Some(bytes), &|| what(&self.name, shape, size)).map(drop);
+            return create::put(&self.name, false, header, Some(bytes), &|| create::what(&self.name, shape, size))
+                .map(drop);
         };
         let turned = if header.order == order { None } else { Some(turned(bytes, size, shape, order)?) };
         let bytes = turned.as_ref().map_or(bytes, Shared::as_slice);
@@ -118,18 +119,8 @@ impl Destination {
     }
 }
 
-fn new_header(Elements { dtype, size, shape, order }: Elements<'_>) -> Result<Header> {
-    create::header(native(dtype), size, shape, order, Owner::this()?)
-}
-
-fn what(name: &Name, shape: &[usize], size: usize) -> String {
-    create::what(name, shape, size)
-}
-
-/// The name of the type in this machine's byte order, which all elements of segments are in.
-fn native(dtype: &str) -> String {
-    let (native, other) = if cfg!(target_endian = "little") { ('<', '>') } else { ('>', '<') };
-    dtype.strip_prefix(other).map_or(dtype.to_owned(), |rest| format!("{native}{rest}"))
+fn new_header(Elements { dtype, shape, order }: Elements<'_>) -> Result<Header> {
+    create::header(dtype.to_native(), shape, order, Owner::this()?)
 }
 
 /// The same elements, each with its bytes the other way round.

@@ -11,6 +11,7 @@ use super::name::Name;
 use super::owner::Liveness;
 use super::place::Place;
 use super::{Order, open_file};
+use crate::dtype::Dtype;
 use crate::error::{Error, Result, SegmentErrorKind};
 use crate::sys::holders;
 use crate::sys::lock::{self, Lock};
@@ -32,8 +33,8 @@ pub struct Info {
     pub name: String,
     /// Its file.
     pub path: PathBuf,
-    /// NumPy's name of the type of its elements, as `<f4`.
-    pub dtype: String,
+    /// The type of its elements.
+    pub dtype: Dtype,
     /// The lengths of its axes.
     pub shape: Vec<usize>,
     /// The order of its elements in memory.

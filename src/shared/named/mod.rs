@@ -50,7 +50,7 @@ pub use wait::Wait;
 
 use super::attached::Attached;
 use super::segment::Backing;
-use super::{Element, Order, Shared, dtype};
+use super::{Element, Order, Shared};
 use crate::error::{Error, Result};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::lock::Lock;
@@ -135,9 +135,9 @@ impl<T: Element, D: Dimension> Named<T, D> {
         let name = Name::read(name)?;
         let place = Place::of(&name)?;
         let (file, header) = open_file(&place, &name, write)?;
-        let (found, wanted) = (&header.dtype, dtype::<T>());
+        let (found, wanted) = (header.dtype, T::DTYPE);
         let axes = D::NDIM.unwrap_or(header.shape.len());
-        if *found != wanted || axes != header.shape.len() {
+        if found != wanted || axes != header.shape.len() {
             return Err(Error::Shape(format!(
                 "segment {name} is an array of {found} of shape {:?}, where one of {wanted} with {axes} axes is asked for. Open it \
                  as what it is.",

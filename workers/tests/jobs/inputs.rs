@@ -42,10 +42,9 @@ pub(crate) fn kernels_read_files_as_they_read_memory() {
             assert_eq!(expected.as_slice(), found.as_slice());
             let file = ArrayFile::open(&one).unwrap();
             let (header, bytes) = (file.header().clone(), file.map_bytes());
-            let dtype = header.dtype.parse().unwrap();
-            let (sum, _) = reduce::run(job(), reduce::Op::Sum, dtype, &bytes.unwrap()).unwrap();
+            let (sum, _) = reduce::run(job(), reduce::Op::Sum, header.dtype, &bytes.unwrap()).unwrap();
             let (_, bytes) = npy::read_bytes(&one).unwrap();
-            assert_eq!(sum, reduce::run(job(), reduce::Op::Sum, dtype, &bytes).unwrap().0);
+            assert_eq!(sum, reduce::run(job(), reduce::Op::Sum, header.dtype, &bytes).unwrap().0);
         }
     });
 }
