@@ -5,10 +5,10 @@ use std::path::Path;
 use ndarray::{Dimension, IntoDimension, Ix1};
 
 use crate::dtype::Dtype;
-use crate::error::{Error, Result};
+use crate::error::{Error, ExecError, Result};
 use crate::formats::npy::ArrayFile;
 use crate::formats::{OutputFile, npy};
-use crate::shared::{Element, Order, Shared};
+use crate::shared::{Element, Order, Shared, byte_length};
 use crate::slices::Extent;
 
 /// An array of numbers of any type: an input that was read from a file, or an output.
@@ -86,16 +86,9 @@ impl Array {
     /// If there is too little memory, or such elements cannot be handed to programs.
     pub fn output(name: impl Into<String>, dtype: Dtype, shape: &[usize]) -> Result<Self> {
         if dtype.is_swapped() || dtype.is_long_double() {
-            return Err(Error::Shape(format!(
-                "programs cannot be handed elements of type {dtype}. Use one of at most 64 bits in this machine's byte order."
-            )));
+            return Err(ExecError::Elements { dtype }.into());
         }
-        let bytes = shape.iter().try_fold(dtype.size(), |bytes, &axis| bytes.checked_mul(axis)).ok_or_else(|| {
-            Error::Shape(format!(
-                "shape {shape:?} of {} has more bytes than can be addressed. Use a smaller shape.",
-                dtype.name()
-            ))
-        })?;
+        let bytes = byte_length(shape, dtype.size())?;
         let bytes = Shared::zeros(bytes)?;
         Ok(Self { name: name.into(), output: true, dtype, shape: shape.to_vec(), order: Order::C, bytes })
     }
@@ -139,8 +132,8 @@ impl Array {
     /// If its elements are of another type, or there are more or fewer.
     pub fn into_shared<T: Element, D: Dimension>(self, shape: impl IntoDimension<Dim = D>) -> Result<Shared<T, D>> {
         if self.dtype != T::DTYPE {
-            let what = format!("an array of {} cannot become one of {}", self.dtype.name(), std::any::type_name::<T>());
-            return Err(Error::Shape(what + ". Ask for its own type."));
+            let (found, wanted) = (self.dtype, T::DTYPE);
+            return Err(ExecError::OtherElements { found, wanted }.into());
         }
         self.bytes.into_elements(shape)
     }

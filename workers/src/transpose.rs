@@ -63,6 +63,24 @@ fn squares<T: Pod, const SIDE: usize>(from: &[&[T]], to: &mut [&mut [T]]) {
     }
 }
 
+/// Bytes, or a result, that are not of the shape of the matrix.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{bytes} bytes as a {m}x{n} matrix of elements of {element} bytes cannot be transposed to one of shape {to:?}. Give {} bytes and a \
+     result of {n}x{m}.",
+    .shape[0] * .shape[1] * .element, m = .shape[0], n = .shape[1]
+)]
+pub struct TransposeError {
+    /// The bytes there are.
+    pub bytes: usize,
+    /// Rows and columns of the matrix.
+    pub shape: [usize; 2],
+    /// Bytes of an element.
+    pub element: usize,
+    /// The shape of the result.
+    pub to: Vec<usize>,
+}
+
 /// Tiles unless the job says otherwise: some megabytes to read and as many to write.
 const TILE: usize = 512;
 
@@ -82,12 +100,8 @@ where
 {
     let (bytes, [m, n]) = (bytes.into(), shape);
     if bytes.shape()[0] != m * n * S || result.shape() != [n, m] {
-        let (len, to) = (bytes.shape()[0], result.shape());
-        return Err(Error::Shape(format!(
-            "{len} bytes as a {m}x{n} matrix of elements of {S} bytes cannot be transposed to one of shape {to:?}. Give {} \
-             bytes and a result of {n}x{m}.",
-            m * n * S
-        )));
+        let (bytes, to) = (bytes.shape()[0], result.shape().to_vec());
+        return Err(Error::kernel(TransposeError { bytes, shape, element: S, to }));
     }
     let told = [m as u64, n as u64, u64::from(order == Order::F)];
     job.default_split(Split::tiles(TILE, TILE)).body_overwrites().lend((bytes, result)).run_with(

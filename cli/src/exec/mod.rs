@@ -11,9 +11,9 @@ use names::{Input, Output};
 use parfork::exec::{self, Array, Program};
 use parfork::formats::InputFile;
 use parfork::formats::npy::{self, ArrayFile};
-use parfork::{Dtype, Element, Job, Report};
+use parfork::{Dtype, Element, Job, Report, SegmentErrorKind};
 use parfork_workers::kernel::difference;
-use parfork_workers::picture::{self, Picture};
+use parfork_workers::picture::{self, Picture, PictureError};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
@@ -136,7 +136,13 @@ fn open(job: Job<'_>, Input { name, path }: &Input) -> parfork::Result<Array> {
 /// An output that an array does not fit into: exit code 2 if its shape is at fault, as for a picture.
 fn not_prepared(error: parfork::Error) -> Failure {
     match error {
-        parfork::Error::Shape(_) => Failure::usage(error),
+        parfork::Error::Shape(_)
+        | parfork::Error::Kernel(_)
+        | parfork::Error::Segment {
+            trouble:
+                SegmentErrorKind::DoesNotFit { .. } | SegmentErrorKind::Elements { .. } | SegmentErrorKind::Axes { .. },
+            ..
+        } => Failure::usage(error),
         other => Failure::job(other),
     }
 }
@@ -155,11 +161,7 @@ fn picture_shape(dtype: Dtype, shape: &[usize]) -> parfork::Result<[usize; 3]> {
     match (dtype, shape) {
         (u8::DTYPE | u16::DTYPE, &[rows, cols]) => Ok([rows, cols, 1]),
         (u8::DTYPE | u16::DTYPE, &[rows, cols, channels @ 1..=4]) => Ok([rows, cols, channels]),
-        _ => Err(parfork::Error::Shape(format!(
-            "an array of shape {shape:?} of {} is no picture. Pictures are rows x columns x 1 to 4 channels of u8 or u16; \
-             everything else goes to .npy.",
-            dtype.name()
-        ))),
+        _ => Err(parfork::Error::kernel(PictureError::OtherArray { dtype, shape: shape.to_vec() })),
     }
 }
 

@@ -94,10 +94,9 @@ impl<T: Element, D: Dimension> CreateOptions<T, D> {
             None => Name::read(&self.name)?,
         };
         if name.user != file::user() {
-            let what = "segments are made in the folder of the user who makes them. Leave out the user";
-            return Err(name.trouble(SegmentErrorKind::Forbidden(what.to_owned())));
+            return Err(name.trouble(SegmentErrorKind::OthersFolder));
         }
-        let mut header = header(T::DTYPE, shape, self.order, Owner::this()?)?;
+        let mut header = header(&name, T::DTYPE, shape, self.order, Owner::this()?)?;
         header.kept = self.kept;
         let payload = from.map(|array| bytemuck::cast_slice(array.as_slice()));
         let what = || what(&name, shape, size_of::<T>());
@@ -110,11 +109,10 @@ impl<T: Element, D: Dimension> CreateOptions<T, D> {
 }
 
 /// The header of a new segment.
-pub(super) fn header(dtype: Dtype, shape: &[usize], order: Order, owner: Owner) -> Result<Header> {
+pub(super) fn header(name: &Name, dtype: Dtype, shape: &[usize], order: Order, owner: Owner) -> Result<Header> {
     byte_length(shape, dtype.size())?;
-    Header::new(dtype, shape, order, owner).ok_or_else(|| {
-        Error::Shape(format!("a segment has {MOST_AXES} axes at most, and shape {shape:?} has {}.", shape.len()))
-    })
+    Header::new(dtype, shape, order, owner)
+        .ok_or_else(|| name.trouble(SegmentErrorKind::Axes { most: MOST_AXES, shape: shape.to_vec() }))
 }
 
 /// What errors call a segment.

@@ -70,24 +70,23 @@ impl Destination {
         let (dtype, shape) = (elements.dtype.to_native(), elements.shape);
         if let Some((_, header)) = &self.there {
             if (header.dtype, &header.shape[..]) != (dtype, shape) {
-                return Err(Error::Shape(format!(
-                    "segment {} holds {} of shape {:?}, and the result is {dtype} of shape {shape:?}. Remove the segment (parfork shm \
-                     rm), or name another.",
-                    self.name, header.dtype, header.shape
-                )));
+                let (found, shape, new_shape) = (header.dtype, header.shape.clone(), shape.to_vec());
+                return Err(self.name.trouble(SegmentErrorKind::DoesNotFit { found, shape, new: dtype, new_shape }));
             }
             return Ok(());
         }
         if !is_element(dtype) {
-            return Err(Error::Shape(format!(
-                "segments hold u8 to u64, i8 to i64, f32 and f64, not elements of type {dtype}. Write the result to a .npy file."
-            )));
+            return Err(self.name.trouble(SegmentErrorKind::Elements { dtype }));
         }
-        let header = new_header(elements)?;
+        let header = self.new_header(elements)?;
         let place = Place::find(self.name.user, self.name.group)?;
         create::check_room(place.and_then(|place| place.room()), &header, &|| {
             create::what(&self.name, shape, dtype.size())
         })
+    }
+
+    fn new_header(&self, Elements { dtype, shape, order }: Elements<'_>) -> Result<Header> {
+        create::header(&self.name, dtype.to_native(), shape, order, Owner::this()?)
     }
 
     /// Puts the array there: whole, or not at all if a segment has to be made for it.
@@ -101,7 +100,7 @@ impl Destination {
         let swapped = if dtype.is_swapped() { Some(swapped(bytes, size)?) } else { None };
         let bytes = swapped.as_ref().map_or(bytes, Shared::as_slice);
         let Some((file, header)) = self.there else {
-            let mut header = new_header(elements)?;
+            let mut header = self.new_header(elements)?;
             header.kept = true;
             return create::put(&self.name, false, header, Some(bytes), &|| create::what(&self.name, shape, size))
                 .map(drop);
@@ -119,10 +118,6 @@ impl Destination {
     }
 }
 
-fn new_header(Elements { dtype, shape, order }: Elements<'_>) -> Result<Header> {
-    create::header(dtype.to_native(), shape, order, Owner::this()?)
-}
-
 /// The same elements, each with its bytes the other way round.
 fn swapped(bytes: &[u8], size: usize) -> Result<Shared<u8, Ix1>> {
     let mut swapped = Shared::<u8, Ix1>::zeros(bytes.len())?;
@@ -137,7 +132,7 @@ fn turned(bytes: &[u8], size: usize, shape: &[usize], order: Order) -> Result<Sh
     let numbers: Vec<usize> = (0..bytes.len() / size).collect();
     let fortran = order == Order::F;
     let from = ArrayView::from_shape(IxDyn(shape).set_f(fortran), &numbers);
-    let from = from.map_err(|error| Error::Shape(error.to_string()))?;
+    let from = from.expect("as many bytes as the shape has");
     let all = turned.as_mut_slice().chunks_exact_mut(size);
     // The elements of an array come in C order; those of its transpose, in Fortran's.
     let in_order: Box<dyn Iterator<Item = &usize>> =

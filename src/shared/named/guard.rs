@@ -130,11 +130,9 @@ impl<'n, T: Element, D: Dimension> WriteGuard<'n, T, D> {
     pub fn copy_from(&mut self, other: &Shared<T, D>) -> Result<()> {
         let named = self.named;
         if other.shape() != named.shape() {
-            let (from, to) = (other.shape(), named.shape());
-            return Err(Error::Shape(format!(
-                "an array of shape {from:?} does not fit segment {} of shape {to:?}. Remove the segment and make it anew.",
-                named.name
-            )));
+            let (shape, new_shape) = (named.shape().to_vec(), other.shape().to_vec());
+            let (found, new) = (T::DTYPE, T::DTYPE);
+            return Err(named.name.trouble(SegmentErrorKind::DoesNotFit { found, shape, new, new_shape }));
         }
         if other.order() != named.order() {
             let mut turned = Shared::zeros_in(other.raw_dim(), named.order())?;

@@ -173,8 +173,7 @@ pub fn remove(name: &str) -> Result<()> {
     let name = Name::read(name)?;
     let place = Place::of(&name)?;
     if !place.is_own() {
-        let what = "only its owner can remove it. Ask there";
-        return Err(name.trouble(SegmentErrorKind::Forbidden(what.to_owned())));
+        return Err(name.trouble(SegmentErrorKind::NotOwner));
     }
     let inode = place.inode(name.file()).ok_or_else(|| name.trouble(SegmentErrorKind::Absent))?;
     // Who waits for it is told at once, if it is one.

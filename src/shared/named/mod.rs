@@ -51,7 +51,7 @@ pub use wait::Wait;
 use super::attached::Attached;
 use super::segment::Backing;
 use super::{Element, Order, Shared};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, SegmentErrorKind};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::lock::Lock;
 use crate::sys::memory::MapMode;
@@ -138,11 +138,8 @@ impl<T: Element, D: Dimension> Named<T, D> {
         let (found, wanted) = (header.dtype, T::DTYPE);
         let axes = D::NDIM.unwrap_or(header.shape.len());
         if found != wanted || axes != header.shape.len() {
-            return Err(Error::Shape(format!(
-                "segment {name} is an array of {found} of shape {:?}, where one of {wanted} with {axes} axes is asked for. Open it \
-                 as what it is.",
-                header.shape
-            )));
+            let shape = header.shape;
+            return Err(name.trouble(SegmentErrorKind::OtherArray { found, shape, wanted, axes }));
         }
         Self::map(name, header, file, write)
     }

@@ -101,9 +101,7 @@ impl Place {
             let shared = (found.mode() & 0o777, found.gid()) == (SHARED, group);
             if !shared && let Err(error) = place.folder.share(group, SHARED) {
                 let _ = place.base.remove_folder(&own);
-                let what =
-                    format!("this user may not share with group {group} ({error}). Share with a group of yours (id)");
-                return Err(name.trouble(SegmentErrorKind::Forbidden(what)));
+                return Err(name.trouble(SegmentErrorKind::Group { group, why: error.to_string() }));
             }
         }
         Ok(place)
@@ -158,8 +156,7 @@ impl Place {
                 Err(error) => return Err(unusable(&place.path, &error)),
             }
         }
-        Err(name
-            .trouble(SegmentErrorKind::Forbidden(format!("its folder was removed {TRIES} times while it was made"))))
+        Err(name.trouble(SegmentErrorKind::FolderRemoved { times: TRIES }))
     }
 
     /// Opens a file, if it is one that only its owner, and the group that it is shared with, can get at.

@@ -223,8 +223,8 @@ fn turned_into<T: Pod>(
 ) -> Result<()> {
     let mut samples = private::<T>(source, stored.iter().product())?;
     decoder.read_image(cast_slice_mut(&mut samples)).map_err(failed)?;
-    let shape_error = |error: ShapeError| Error::Shape(error.to_string());
-    let (mut to, seen) = (to.map_err(shape_error)?, ArrayView3::from_shape(stored, &samples).map_err(shape_error)?);
+    let mut to = to.map_err(Error::kernel)?;
+    let seen = ArrayView3::from_shape(stored, &samples).map_err(Error::kernel)?;
     let seen = turned(seen, orientation);
     let seen = seen.slice(s![.., .., ..to.dim().2]);
     // In tiles, so that rows that become columns stay in the cache.

@@ -31,19 +31,16 @@ pub fn run<'a>(
     dtype: Dtype,
     bytes: impl Into<Input<'a, u8, Ix1>>,
 ) -> Result<(Number, Answers<()>), Error> {
-    reducible(dtype).map_err(|error| Error::Shape(error.to_string()))?;
+    reducible(dtype).map_err(Error::kernel)?;
     let bytes = bytes.into();
     let len = bytes.shape()[0];
     if !len.is_multiple_of(dtype.size()) {
-        let size = dtype.size();
-        return Err(Error::Shape(format!(
-            "{len} bytes are not whole elements of {size} bytes. Give a multiple of {size}."
-        )));
+        return Err(Error::kernel(ReduceError::Bytes { len, size: dtype.size() }));
     }
     let count = len / dtype.size();
     let blocks = count.div_ceil(BLOCK);
     if blocks == 0 && op.needs_elements() {
-        return Err(Error::Shape(ReduceError::Empty(op).to_string()));
+        return Err(Error::kernel(ReduceError::Empty(op)));
     }
     let mut table = Shared::<Partial, Ix2>::zeros((blocks.div_ceil(ACROSS), ACROSS.min(blocks)))?;
     let told = [TextArg::of(&op), TextArg::of(&dtype)];
@@ -62,5 +59,5 @@ pub fn run<'a>(
             }
         })?;
     let answer = fold(op, dtype, count as u64, &table.as_slice()[..blocks]);
-    Ok((answer.map_err(|error| Error::Shape(error.to_string()))?, done))
+    Ok((answer.map_err(Error::kernel)?, done))
 }

@@ -145,6 +145,14 @@ pub enum ReduceError {
     /// Mean, min or max of nothing.
     #[error("the {0} of 0 elements is not defined. Give an array with at least one element.")]
     Empty(Op),
+    /// Bytes that do not come out even.
+    #[error("{len} bytes are not whole elements of {size} bytes. Give a multiple of {size}.")]
+    Bytes {
+        /// How many there are.
+        len: usize,
+        /// How many an element has.
+        size: usize,
+    },
     /// Elements that are no real numbers of at most 8 bytes.
     #[error(
         "arrays of dtype '{0}' ({what}) cannot be reduced. Save real numbers of at most 8 bytes, in NumPy for example {remedy}.",
