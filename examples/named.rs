@@ -28,7 +28,7 @@ fn main() -> parfork::Result<()> {
     held.view_mut()[[0, 0]] = 7.0;
     drop(held);
     let refused = seen.read().map(drop).unwrap_err();
-    assert!(matches!(refused, parfork::Error::Segment { trouble: SegmentErrorKind::Unfinished { generation: 1 }, .. }));
+    assert!(matches!(refused, parfork::Error::Segment { kind: SegmentErrorKind::Unfinished { generation: 1 }, .. }));
     println!("{refused}");
 
     drop(plate);

@@ -242,12 +242,12 @@ pub enum Error {
     Barrier(#[from] BarrierError),
 
     /// A named segment that cannot be had, or not now.
-    #[error("segment {name}: {trouble}.")]
+    #[error("segment {name}: {kind}.")]
     Segment {
         /// Its name.
         name: String,
         /// What is the matter.
-        trouble: SegmentErrorKind,
+        kind: SegmentErrorKind,
     },
 
     /// A file that is not what it should be.

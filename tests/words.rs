@@ -72,6 +72,7 @@ const GIVEN_UP: &[(&str, &str)] = &[
     ("swear_in", "install"),
     ("take_unfinished", "accept_torn"),
     ("touch_cost", "page_fault_cost"),
+    ("trouble", "kind"),
     ("undo_copies", "restore_outputs"),
     ("unfilled", "empty"),
     ("upbringing", "spec"),

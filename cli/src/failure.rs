@@ -105,7 +105,7 @@ impl From<Error> for Failure {
             ) => Self::input(error),
             Error::NoSuchSlice { .. } => Self::usage(error),
             Error::Segment {
-                trouble:
+                kind:
                     SegmentErrorKind::Absent
                     | SegmentErrorKind::Exists
                     | SegmentErrorKind::Name { .. }

@@ -10,9 +10,9 @@ use parfork::{Element, Error, Order, SegmentErrorKind, Shared};
 
 use crate::{Actor, folder, name, own_place, say_and_wait, support, told};
 
-fn trouble<T>(result: parfork::Result<T>) -> SegmentErrorKind {
+fn kind<T>(result: parfork::Result<T>) -> SegmentErrorKind {
     match result {
-        Err(Error::Segment { trouble, .. }) => trouble,
+        Err(Error::Segment { kind, .. }) => kind,
         Err(other) => panic!("another error: {other}"),
         Ok(_) => panic!("no error"),
     }
@@ -34,7 +34,7 @@ pub(crate) fn what_is_not_kept_goes_with_its_creator_and_the_folder_with_the_las
     assert_eq!((found.mode() & 0o7777, found.nlink()), (0o600, 1));
     assert_eq!(fs::metadata(folder()).unwrap().mode() & 0o7777, 0o700);
     drop(one);
-    assert!(matches!(trouble(Named::<f32, Ix2>::open("one")), SegmentErrorKind::Absent));
+    assert!(matches!(kind(Named::<f32, Ix2>::open("one")), SegmentErrorKind::Absent));
     // What is attached stays.
     assert!(seen.is_removed());
     assert_eq!(seen.read().unwrap().view().sum(), 0.0);
@@ -58,14 +58,14 @@ pub(crate) fn what_is_kept_stays_until_it_is_removed() {
     assert_eq!(again.read().unwrap().view(), table.view());
     assert_eq!((again.generation(), again.shape()), (0, &[50, 70][..]));
     named::remove("table").unwrap();
-    assert!(matches!(trouble(named::remove("table")), SegmentErrorKind::Absent) && !folder().exists());
+    assert!(matches!(kind(named::remove("table")), SegmentErrorKind::Absent) && !folder().exists());
     assert_eq!(again.read().unwrap().copy().unwrap().view(), table.view());
 }
 
 pub(crate) fn a_name_is_given_once() {
     let name = name("once");
     let first = Named::<u8, _>::create(&name).zeros(10).unwrap();
-    assert_eq!(trouble(Named::<u8, _>::create(&name).zeros(10)), SegmentErrorKind::Exists);
+    assert_eq!(kind(Named::<u8, _>::create(&name).zeros(10)), SegmentErrorKind::Exists);
     drop(first);
     drop(Named::<u8, _>::create(&name).zeros(10).unwrap());
     for wrong in ["", "..", "a/b/c", "a b", "x\n"] {
@@ -93,7 +93,7 @@ pub(crate) fn only_what_is_a_segment_is_attached() {
     let error = Named::<f32, Ix2>::open("good").unwrap_err().to_string();
     assert!(error.contains("[1000]") && error.contains("2 axes"), "{error}");
     assert_eq!(Named::<f32, IxDyn>::open("good").unwrap().shape(), [1000]);
-    assert_eq!(trouble(Named::<f32, Ix1>::open("good").unwrap().write()), SegmentErrorKind::ReadOnly);
+    assert_eq!(kind(Named::<f32, Ix1>::open("good").unwrap().write()), SegmentErrorKind::ReadOnly);
 
     symlink(&path, folder.join("link")).unwrap();
     assert!(refusal("link").contains("it is a link"));
@@ -370,7 +370,7 @@ pub(crate) fn what_is_there_can_be_listed_with_its_holders() {
     held.publish().unwrap();
     let info = named::info("b").unwrap();
     assert_eq!((info.locked, info.unfinished, info.generation), (None, false, 1));
-    assert!(matches!(trouble(named::info("c")), SegmentErrorKind::Absent));
+    assert!(matches!(kind(named::info("c")), SegmentErrorKind::Absent));
     named::remove("a").unwrap();
 }
 

@@ -46,7 +46,7 @@ pub(crate) fn guards_are_lent_like_arrays() {
         Ok(())
     })();
     assert!(matches!(failed, Err(Error::WorkerDied(_))));
-    assert!(matches!(target.read(), Err(Error::Segment { trouble: SegmentErrorKind::Unfinished { .. }, .. })));
+    assert!(matches!(target.read(), Err(Error::Segment { kind: SegmentErrorKind::Unfinished { .. }, .. })));
 }
 
 pub(crate) fn crews_attach_what_was_made_after_them() {
@@ -88,7 +88,7 @@ pub(crate) fn a_segment_cut_off_under_a_reader_is_an_error() {
     let Err(Error::WorkerDied(death)) = failed else { panic!("{failed:?}") };
     assert!(matches!(&death.cause, Cause::Faulted(fault) if fault.signal == libc::SIGBUS), "{death}");
     let cut = |result: parfork::Result<()>| match result {
-        Err(Error::Segment { trouble: SegmentErrorKind::CutOff { found, expected }, .. }) => {
+        Err(Error::Segment { kind: SegmentErrorKind::CutOff { found, expected }, .. }) => {
             assert_eq!((found, expected), (whole - (4 << 20), whole));
         }
         other => panic!("{other:?}"),

@@ -12,9 +12,9 @@ use crate::{Actor, name, say, say_and_wait, told};
 /// Longer than anything takes.
 const LONG: Duration = Duration::from_secs(50);
 
-fn trouble<T>(result: parfork::Result<T>) -> SegmentErrorKind {
+fn kind<T>(result: parfork::Result<T>) -> SegmentErrorKind {
     match result {
-        Err(Error::Segment { trouble, .. }) => trouble,
+        Err(Error::Segment { kind, .. }) => kind,
         Err(other) => panic!("another error: {other}"),
         Ok(_) => panic!("no error"),
     }
@@ -32,14 +32,14 @@ pub(crate) fn readers_share_and_a_writer_is_alone() {
     let short = Wait::new().deadline(Duration::from_millis(30));
     let first = one.read().unwrap();
     let second = two.read().unwrap();
-    assert!(matches!(trouble(three.write_within(short)), SegmentErrorKind::Deadline(_)));
+    assert!(matches!(kind(three.write_within(short)), SegmentErrorKind::Deadline(_)));
     // Who gave up waiting keeps nobody out.
     drop(second);
     drop(two.read().unwrap());
     drop(first);
     let held = three.write().unwrap();
-    assert!(matches!(trouble(one.read_within(short)), SegmentErrorKind::Deadline(_)));
-    assert!(matches!(trouble(one.write_within(short)), SegmentErrorKind::Deadline(_)));
+    assert!(matches!(kind(one.read_within(short)), SegmentErrorKind::Deadline(_)));
+    assert!(matches!(kind(one.write_within(short)), SegmentErrorKind::Deadline(_)));
     drop(held);
     assert_eq!(one.read().unwrap().generation(), 0);
 }
@@ -56,12 +56,12 @@ pub(crate) fn what_is_not_published_does_not_count() {
         panic!("on purpose");
     }));
     assert!(failed.is_err());
-    assert_eq!(trouble(mine.read()), SegmentErrorKind::Unfinished { generation: 0 });
-    assert_eq!(trouble(mine.write()), SegmentErrorKind::Unfinished { generation: 0 });
+    assert_eq!(kind(mine.read()), SegmentErrorKind::Unfinished { generation: 0 });
+    assert_eq!(kind(mine.write()), SegmentErrorKind::Unfinished { generation: 0 });
     assert!(named::info(&name).unwrap().unfinished);
     let mut reader = Named::<u64, Ix1>::open(&name).unwrap();
     assert_eq!(reader.read_within(Wait::new().accept_torn()).unwrap().view()[0], 1);
-    assert_eq!(trouble(reader.wait_past(0, Wait::new())), SegmentErrorKind::Unfinished { generation: 0 });
+    assert_eq!(kind(reader.wait_past(0, Wait::new())), SegmentErrorKind::Unfinished { generation: 0 });
     let mut held = mine.write_within(Wait::new().accept_torn()).unwrap();
     held.copy_from(&Shared::from_array(&ndarray::Array1::from_elem(100, 5)).unwrap()).unwrap();
     assert_eq!(held.publish().unwrap(), 1);
@@ -111,9 +111,9 @@ pub(crate) fn a_dead_writer_keeps_nobody_waiting_and_is_known() {
         let writer = Actor::ready("locks::part_writer", &name);
         let wait = Wait::new().deadline(LONG);
         let seen = match round % 3 {
-            0 => trouble(killed_meanwhile(writer, || mine.read_within(wait))),
-            1 => trouble(killed_meanwhile(writer, || mine.write_within(wait))),
-            _ => trouble(killed_meanwhile(writer, || mine.wait_past(round, wait))),
+            0 => kind(killed_meanwhile(writer, || mine.read_within(wait))),
+            1 => kind(killed_meanwhile(writer, || mine.write_within(wait))),
+            _ => kind(killed_meanwhile(writer, || mine.wait_past(round, wait))),
         };
         assert_eq!(seen, SegmentErrorKind::Unfinished { generation: round });
         let mut held = mine.write_within(wait.accept_torn()).unwrap();
@@ -193,20 +193,17 @@ pub(crate) fn nobody_waits_for_those_who_are_gone() {
     let deserted = SegmentErrorKind::Deserted { generation: 0 };
     // Killed while one waits.
     let visitor = Actor::ready("locks::part_visitor", &name);
-    assert_eq!(trouble(killed_meanwhile(visitor, || mine.wait_past(0, Wait::new().deadline(LONG)))), deserted);
+    assert_eq!(kind(killed_meanwhile(visitor, || mine.wait_past(0, Wait::new().deadline(LONG)))), deserted);
     // Gone before one waits.
     let seen = Named::<u64, Ix1>::open(&name).unwrap();
     Actor::ready("locks::part_visitor", &name).end();
-    assert_eq!(trouble(mine.wait_past(0, Wait::new().deadline(LONG))), deserted);
+    assert_eq!(kind(mine.wait_past(0, Wait::new().deadline(LONG))), deserted);
     let short = Wait::new().deadline(Duration::from_millis(30));
-    assert!(matches!(trouble(mine.wait_past(0, short.wait_for_new_writers())), SegmentErrorKind::Deadline(_)));
+    assert!(matches!(kind(mine.wait_past(0, short.wait_for_new_writers())), SegmentErrorKind::Deadline(_)));
     // Who is attached and writes nothing is waited for.
-    assert!(matches!(trouble(seen.wait_past(0, short)), SegmentErrorKind::Deadline(_)));
+    assert!(matches!(kind(seen.wait_past(0, short)), SegmentErrorKind::Deadline(_)));
     let remover = Actor::new("locks::part_remover", &name);
-    assert_eq!(
-        trouble(seen.wait_past(0, Wait::new().deadline(LONG).wait_for_new_writers())),
-        SegmentErrorKind::Removed
-    );
+    assert_eq!(kind(seen.wait_past(0, Wait::new().deadline(LONG).wait_for_new_writers())), SegmentErrorKind::Removed);
     remover.end();
 }
 
@@ -252,9 +249,6 @@ pub(crate) fn a_request_to_stop_ends_a_wait() {
             STOP.cancel();
         });
         BEGUN.store(true, Ordering::Release);
-        assert_eq!(
-            trouble(mine.wait_past(0, Wait::new().deadline(LONG).cancel_token(&STOP))),
-            SegmentErrorKind::Stopped
-        );
+        assert_eq!(kind(mine.wait_past(0, Wait::new().deadline(LONG).cancel_token(&STOP))), SegmentErrorKind::Stopped);
     });
 }

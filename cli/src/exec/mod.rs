@@ -139,7 +139,7 @@ fn not_prepared(error: parfork::Error) -> Failure {
         parfork::Error::Shape(_)
         | parfork::Error::Kernel(_)
         | parfork::Error::Segment {
-            trouble:
+            kind:
                 SegmentErrorKind::DoesNotFit { .. } | SegmentErrorKind::Elements { .. } | SegmentErrorKind::Axes { .. },
             ..
         } => Failure::usage(error),

@@ -29,10 +29,10 @@ fn watch<T: Element>(args: &Watch) -> Result<(), Failure> {
             wait = wait.deadline(deadline.saturating_sub(began.elapsed()));
         }
         let now = match segment.wait_past(last, wait) {
-            Err(Error::Segment { trouble: SegmentErrorKind::Removed, .. }) => return output::print("removed\n"),
-            Err(Error::Segment { trouble: SegmentErrorKind::Deadline(_), name }) => {
-                let trouble = SegmentErrorKind::Deadline(args.deadline.unwrap_or_default());
-                return Err(Error::Segment { name, trouble }.into());
+            Err(Error::Segment { kind: SegmentErrorKind::Removed, .. }) => return output::print("removed\n"),
+            Err(Error::Segment { kind: SegmentErrorKind::Deadline(_), name }) => {
+                let kind = SegmentErrorKind::Deadline(args.deadline.unwrap_or_default());
+                return Err(Error::Segment { name, kind }.into());
             }
             now => now?,
         };

@@ -94,7 +94,7 @@ impl<T: Element, D: Dimension> CreateOptions<T, D> {
             None => Name::read(&self.name)?,
         };
         if name.user != file::user() {
-            return Err(name.trouble(SegmentErrorKind::OthersFolder));
+            return Err(name.error(SegmentErrorKind::OthersFolder));
         }
         let mut header = header(&name, T::DTYPE, shape, self.order, Owner::this()?)?;
         header.kept = self.kept;
@@ -112,7 +112,7 @@ impl<T: Element, D: Dimension> CreateOptions<T, D> {
 pub(super) fn header(name: &Name, dtype: Dtype, shape: &[usize], order: Order, owner: Owner) -> Result<Header> {
     byte_length(shape, dtype.size())?;
     Header::new(dtype, shape, order, owner)
-        .ok_or_else(|| name.trouble(SegmentErrorKind::Axes { most: MOST_AXES, shape: shape.to_vec() }))
+        .ok_or_else(|| name.error(SegmentErrorKind::Axes { most: MOST_AXES, shape: shape.to_vec() }))
 }
 
 /// What errors call a segment.

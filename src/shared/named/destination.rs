@@ -42,11 +42,11 @@ impl Destination {
         let name = Name::read(name)?;
         let found = Place::find(name.user, name.group)?.map(|place| open_file(&place, &name, true)).transpose();
         let there = match found {
-            Err(Error::Segment { trouble: SegmentErrorKind::Absent, .. }) => None,
+            Err(Error::Segment { kind: SegmentErrorKind::Absent, .. }) => None,
             other => other?,
         };
         if there.is_none() && name.user != user() {
-            return Err(name.trouble(SegmentErrorKind::Absent));
+            return Err(name.error(SegmentErrorKind::Absent));
         }
         Ok(Self { name, there })
     }
@@ -71,12 +71,12 @@ impl Destination {
         if let Some((_, header)) = &self.there {
             if (header.dtype, &header.shape[..]) != (dtype, shape) {
                 let (found, shape, new_shape) = (header.dtype, header.shape.clone(), shape.to_vec());
-                return Err(self.name.trouble(SegmentErrorKind::DoesNotFit { found, shape, new: dtype, new_shape }));
+                return Err(self.name.error(SegmentErrorKind::DoesNotFit { found, shape, new: dtype, new_shape }));
             }
             return Ok(());
         }
         if !is_element(dtype) {
-            return Err(self.name.trouble(SegmentErrorKind::Elements { dtype }));
+            return Err(self.name.error(SegmentErrorKind::Elements { dtype }));
         }
         let header = self.new_header(elements)?;
         let place = Place::find(self.name.user, self.name.group)?;

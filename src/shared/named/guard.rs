@@ -132,7 +132,7 @@ impl<'n, T: Element, D: Dimension> WriteGuard<'n, T, D> {
         if other.shape() != named.shape() {
             let (shape, new_shape) = (named.shape().to_vec(), other.shape().to_vec());
             let (found, new) = (T::DTYPE, T::DTYPE);
-            return Err(named.name.trouble(SegmentErrorKind::DoesNotFit { found, shape, new, new_shape }));
+            return Err(named.name.error(SegmentErrorKind::DoesNotFit { found, shape, new, new_shape }));
         }
         if other.order() != named.order() {
             let mut turned = Shared::zeros_in(other.raw_dim(), named.order())?;
@@ -233,7 +233,7 @@ impl<T, D> Named<T, D> {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 let (found, expected) = (self.file.metadata().map_or(0, |found| found.len()), self.header.file_len());
-                Err(self.name.trouble(SegmentErrorKind::CutOff { found, expected }))
+                Err(self.name.error(SegmentErrorKind::CutOff { found, expected }))
             }
             Err(error) => Err(Error::system("read a segment")(error)),
         }

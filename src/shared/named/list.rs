@@ -152,7 +152,7 @@ pub fn list() -> Result<Vec<Found>> {
         }));
     }
     // One that went between the two looks.
-    all.retain(|found| !matches!(found.what, Err(Error::Segment { trouble: SegmentErrorKind::Absent, .. })));
+    all.retain(|found| !matches!(found.what, Err(Error::Segment { kind: SegmentErrorKind::Absent, .. })));
     Ok(all)
 }
 
@@ -173,13 +173,13 @@ pub fn remove(name: &str) -> Result<()> {
     let name = Name::read(name)?;
     let place = Place::of(&name)?;
     if !place.is_own() {
-        return Err(name.trouble(SegmentErrorKind::NotOwner));
+        return Err(name.error(SegmentErrorKind::NotOwner));
     }
-    let inode = place.inode(name.file()).ok_or_else(|| name.trouble(SegmentErrorKind::Absent))?;
+    let inode = place.inode(name.file()).ok_or_else(|| name.error(SegmentErrorKind::Absent))?;
     // Who waits for it is told at once, if it is one.
     let live = open_file(&place, &name, true).and_then(|(file, _)| Live::of(&file, true, false)).ok();
     if !place.remove(name.file(), inode)? {
-        return Err(name.trouble(SegmentErrorKind::Absent));
+        return Err(name.error(SegmentErrorKind::Absent));
     }
     live.iter().for_each(Live::ring);
     Ok(())
@@ -209,7 +209,7 @@ pub fn gc(dry_run: bool) -> Result<Vec<GcEntry>> {
         let (names, others) = place.names()?;
         for name in &names {
             match sweep(&place, name, dry_run) {
-                Err(Error::Segment { trouble: SegmentErrorKind::Absent, .. }) => {}
+                Err(Error::Segment { kind: SegmentErrorKind::Absent, .. }) => {}
                 swept => all.push(swept?),
             }
         }

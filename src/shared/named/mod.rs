@@ -139,7 +139,7 @@ impl<T: Element, D: Dimension> Named<T, D> {
         let axes = D::NDIM.unwrap_or(header.shape.len());
         if found != wanted || axes != header.shape.len() {
             let shape = header.shape;
-            return Err(name.trouble(SegmentErrorKind::OtherArray { found, shape, wanted, axes }));
+            return Err(name.error(SegmentErrorKind::OtherArray { found, shape, wanted, axes }));
         }
         Self::map(name, header, file, write)
     }
