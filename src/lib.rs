@@ -90,7 +90,7 @@ mod worker;
 
 pub use answer::{Answer, Answers};
 pub use cancel::{CancelToken, SignalGuard};
-pub use crew::{Crew, CrewSettings};
+pub use crew::{Crew, CrewBuilder};
 pub use dtype::{Dtype, DtypeError, DtypeKind};
 pub use engine::{Engine, EngineError, MOST_WORKERS};
 pub use error::{

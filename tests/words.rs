@@ -10,6 +10,7 @@ const GIVEN_UP: &[(&str, &str)] = &[
     ("Bill", "JobDescriptor"),
     ("BillAt", "DescriptorSlot"),
     ("Board", "ControlPage"),
+    ("CrewSettings", "CrewBuilder"),
     ("Crowd", "WorkerSet"),
     ("Doing", "Activity"),
     ("Ears", "JobWaiter"),
