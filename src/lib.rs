@@ -18,7 +18,7 @@
 //! |-----------|:----------:|-----------------------------------------------------------------------------------|
 //! | `threads` | yes        | the engine of threads, [`Engine`]`::Threads`                                      |
 //! | `npy`     | yes        | arrays in NumPy's files: [`formats`]`::npy`, `Mapped`                             |
-//! | `record`  |            | who did what when in a job: `record`, `Job::record`                               |
+//! | `record`  |            | who did what when in a job, by serde: `record`, `Job::record`                     |
 //! | `exec`    |            | workers that are other programs: `exec`                                           |
 //! | `named`   |            | segments with names, which stay until they are removed: `named`                   |
 //! | `sandbox` |            | workers that can do nothing but compute: `Sandbox`, `Job::sandbox`; with `exec`: `isolated` |
@@ -66,8 +66,6 @@ mod hooks;
 #[cfg(all(feature = "exec", feature = "sandbox"))]
 pub mod isolated;
 mod job;
-#[cfg(any(feature = "exec", feature = "record"))]
-mod json;
 mod lend;
 mod process;
 #[cfg(feature = "record")]

@@ -188,7 +188,12 @@ fn event_logs(bytes: &[u8]) {
         }
         let report = crate::record::of_any(page);
         let record = report.record().unwrap_or_else(|| unreachable!("it has a trace"));
-        assert!(record.timelines().len() + record.json().len() + record.summary(80).len() > 0);
+        assert!(
+            record.timelines().len()
+                + serde_json::to_string(&record).expect("keys are text").len()
+                + record.summary(80).len()
+                > 0
+        );
     });
 }
 

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::json::{member, read};
+use super::value::{Json, object};
 use crate::dtype::Dtype;
-use crate::json::{Json, object};
 use crate::slices::{Grid, Split};
 
 /// What manifests are. What breaks their readers changes the number.

@@ -27,6 +27,7 @@ mod program;
 mod run;
 mod sandbox_paths;
 mod supervisor;
+mod value;
 
 pub use array::Array;
 pub use client::{GivenSlice, Input, Output, ProgramWorker};
