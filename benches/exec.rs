@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ndarray::Ix1;
 use parfork::exec::{self, Array, Program, ProgramWorker};
-use parfork::{Job, Shared, Split};
+use parfork::{Element, Job, Shared, Split};
 
 /// Runs of each; they take turns.
 const ROUNDS: usize = 7;
@@ -104,7 +104,7 @@ fn closure(slices: usize, workers: usize) -> Result<Duration, Box<dyn Error>> {
 
 fn program<'w>(program: Program, guard: bool) -> Way<'w> {
     Box::new(move |slices, workers| {
-        let cells = Array::output("cells", "u8".parse()?, &[slices])?;
+        let cells = Array::output("cells", u8::DTYPE, &[slices])?;
         let job = Job::default().workers(workers).split(Split::rows().of(1)).guard(guard);
         Ok(exec::run(job, &program, vec![cells])?.0.report().wall)
     })

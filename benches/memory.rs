@@ -7,6 +7,7 @@
 use std::time::Instant;
 
 use ndarray::Ix1;
+use parfork::named::Named;
 use parfork::{Crew, Job, Schedule, Shared, Split};
 
 const GIB: usize = 1 << 30;
@@ -52,7 +53,7 @@ fn fill_a_fresh_gibibyte(crew: &mut Crew) -> parfork::Result<()> {
         (
             "a fresh named segment, a crew fills it",
             Box::new(|| {
-                let mut segment = Shared::<u8, _>::create(&format!("bench-{}", std::process::id())).zeros(GIB)?;
+                let mut segment = Named::<u8, _>::create(&format!("bench-{}", std::process::id())).zeros(GIB)?;
                 let mut held = segment.write()?;
                 let job = Job::new(&mut held).split(Split::rows().into_pieces(2)).schedule(Schedule::Static);
                 job.crew(&mut crew.borrow_mut()).run_with((), |_, (), mut slice| slice.fill(1))?;

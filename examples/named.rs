@@ -1,15 +1,15 @@
 //! Named segments: an array that other programs find by name, under a lock that the death of its holder gives back.
 use ndarray::Ix2;
-use parfork::named::{self, Wait};
-use parfork::{SegmentErrorKind, Shared};
+use parfork::SegmentErrorKind;
+use parfork::named::{self, Named, Wait};
 
 fn main() -> parfork::Result<()> {
     let name = format!("example-{}", std::process::id());
     // Gone when it is dropped, unless it is kept: `.keep(true)`.
-    let mut plate = Shared::<f32, _>::create(&name).zeros((480, 640))?;
+    let mut plate = Named::<f32, _>::create(&name).zeros((480, 640))?;
 
-    // Anybody of this user may attach it, in any program; read-only unless asked.
-    let mut seen = Shared::<f32, Ix2>::attach(&name)?;
+    // Anybody of this user may open it, in any program; read-only with `open`.
+    let mut seen = Named::<f32, Ix2>::open(&name)?;
     assert_eq!(seen.read()?.view().sum(), 0.0);
 
     // A guard is lent to a job like an array. What was written counts when it is published.
@@ -28,7 +28,7 @@ fn main() -> parfork::Result<()> {
     held.view_mut()[[0, 0]] = 7.0;
     drop(held);
     let refused = seen.read().map(drop).unwrap_err();
-    assert!(matches!(refused, parfork::Error::Segment { trouble: SegmentErrorKind::Unfinished { generation: 1 }, .. }));
+    assert!(matches!(refused, parfork::Error::Segment { kind: SegmentErrorKind::Unfinished { generation: 1 }, .. }));
     println!("{refused}");
 
     drop(plate);

@@ -10,23 +10,75 @@ use crate::spec::JobSpec;
 use crate::sys::cpu;
 
 /// What is decided when a crew starts.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CrewSettings {
-    /// How many workers; as many as there are [`cpus`](crate::cpus) if not given.
-    pub workers: Option<usize>,
-    /// To how many threads libraries are held in each: 1 if not given, 0 leaves them alone; see
-    /// [`Job::threads_per_worker`](crate::Job::threads_per_worker).
-    pub threads_per_worker: Option<usize>,
-    /// Whether each is bound to a CPU; see [`Job::pin`](crate::Job::pin).
-    pub pin: bool,
+///
+/// ```
+/// let mut crew = parfork::CrewBuilder::new().workers(2).pin(true).start()?;
+/// let mut cells = parfork::Shared::<u8, _>::zeros(2)?;
+/// crew.run(&mut cells, 7, |_, value: u8, mut slice| slice.fill(value))?;
+/// assert_eq!(cells.as_slice(), [7, 7]);
+/// # Ok::<(), parfork::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct CrewBuilder {
+    workers: Option<usize>,
+    spec: JobSpec,
 }
 
-impl CrewSettings {
-    fn read(self) -> Result<(usize, JobSpec)> {
+impl CrewBuilder {
+    /// As many workers as there are [`cpus`](crate::cpus), each free to move, with libraries held to one thread.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// So many workers.
+    pub fn workers(self, workers: usize) -> Self {
+        Self { workers: Some(workers), ..self }
+    }
+
+    /// To how many threads libraries are held in each; 0 leaves them alone. See
+    /// [`Job::threads_per_worker`](crate::Job::threads_per_worker).
+    pub fn threads_per_worker(self, threads: usize) -> Self {
+        Self { spec: JobSpec { threads_per_worker: Some(threads), ..self.spec }, ..self }
+    }
+
+    /// Whether each is bound to a CPU; see [`Job::pin`](crate::Job::pin).
+    pub fn pin(self, pin: bool) -> Self {
+        Self { spec: JobSpec { pin, ..self.spec }, ..self }
+    }
+
+    /// Forks the workers.
+    ///
+    /// # Errors
+    /// If this process has other threads; if there are to be none or more than [`MOST_WORKERS`]; if the system makes fewer.
+    pub fn start(self) -> Result<Crew> {
+        let workers = self.number()?;
+        // SAFETY: each fork is made by the only thread there is, so no other holds anything that a worker could wait for.
+        #[allow(unsafe_code)]
+        let pool = unsafe {
+            WorkerPool::start(workers, MOST_WORKERS, self.spec, cpu::count(), process::ensure_single_threaded)
+        };
+        pool.map(Crew)
+    }
+
+    /// Forks the workers even if this process has other threads.
+    ///
+    /// # Errors
+    /// If there are to be none or more than [`MOST_WORKERS`]; if the system makes fewer.
+    ///
+    /// # Safety
+    /// As for [`Job::run_in_threaded_process`](crate::Job::run_in_threaded_process), for every body that the crew will ever run.
+    #[allow(unsafe_code)]
+    pub unsafe fn start_in_threaded_process(self) -> Result<Crew> {
+        let workers = self.number()?;
+        // SAFETY: passed on to the caller.
+        unsafe { WorkerPool::start(workers, MOST_WORKERS, self.spec, cpu::count(), || Ok(())) }.map(Crew)
+    }
+
+    fn number(&self) -> Result<usize> {
         let workers = self.workers.unwrap_or_else(cpu::count);
         check(workers)?;
-        let Self { threads_per_worker, pin, .. } = self;
-        Ok((workers, JobSpec { threads_per_worker, pin, ..JobSpec::default() }))
+        Ok(workers)
     }
 }
 
@@ -63,34 +115,7 @@ impl Crew {
     /// # Errors
     /// If this process has other threads; if there are to be none or more than [`MOST_WORKERS`]; if the system makes fewer.
     pub fn start(workers: usize) -> Result<Self> {
-        Self::with(CrewSettings { workers: Some(workers), ..CrewSettings::default() })
-    }
-
-    /// Forks workers as these settings say.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start).
-    pub fn with(settings: CrewSettings) -> Result<Self> {
-        let (workers, spec) = settings.read()?;
-        // SAFETY: each fork is made by the only thread there is, so no other holds anything that a worker could wait for.
-        #[allow(unsafe_code)]
-        let pool =
-            unsafe { WorkerPool::start(workers, MOST_WORKERS, spec, cpu::count(), process::ensure_single_threaded) };
-        pool.map(Self)
-    }
-
-    /// Forks workers even if this process has other threads.
-    ///
-    /// # Errors
-    /// If there are to be none or more than [`MOST_WORKERS`]; if the system makes fewer.
-    ///
-    /// # Safety
-    /// As for [`Job::run_in_threaded_process`](crate::Job::run_in_threaded_process), for every body that the crew will ever run.
-    #[allow(unsafe_code)]
-    pub unsafe fn start_in_threaded_process(settings: CrewSettings) -> Result<Self> {
-        let (workers, spec) = settings.read()?;
-        // SAFETY: passed on to the caller.
-        unsafe { WorkerPool::start(workers, MOST_WORKERS, spec, cpu::count(), || Ok(())) }.map(Self)
+        CrewBuilder::new().workers(workers).start()
     }
 
     /// How many workers there are; this process is not counted.

@@ -7,6 +7,7 @@ mod crew;
 mod exec;
 mod fault;
 mod segment;
+mod shape;
 mod signal;
 
 use std::fmt;
@@ -27,6 +28,7 @@ pub use crew::CrewError;
 pub use exec::ExecError;
 pub use fault::{AccessKind, ArrayName, CellOwner, Fault, FaultLocation};
 pub use segment::SegmentErrorKind;
+pub use shape::ShapeError;
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -107,8 +109,31 @@ pub enum Error {
     },
 
     /// A shape that cannot be, or shapes that do not go together.
-    #[error("{0}")]
-    Shape(String),
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+
+    /// What a kernel, of this project's or a user's, has against its input: an error of its own, to be downcast.
+    #[error(transparent)]
+    Kernel(Box<dyn std::error::Error + Send + Sync>),
+
+    /// More slices, answers and workers than the page of control words has room for.
+    #[error(
+        "the journal of {slices} slices with answers of {answer} bytes each, worked on by {workers} workers, does not fit the {room} \
+         bytes that a control page has{}. Cut into fewer slices, or write results to an array instead of returning them.",
+        if *.limited { " under this process's limit of file sizes (ulimit -f)" } else { "" }
+    )]
+    TooManySlices {
+        /// How many slices there are.
+        slices: usize,
+        /// Bytes of each answer.
+        answer: usize,
+        /// How many workers there are.
+        workers: usize,
+        /// Bytes that there are.
+        room: usize,
+        /// Whether that is for a limit of this process.
+        limited: bool,
+    },
 
     /// A worker ended before its work was done.
     #[error(transparent)]
@@ -217,12 +242,12 @@ pub enum Error {
     Barrier(#[from] BarrierError),
 
     /// A named segment that cannot be had, or not now.
-    #[error("segment {name}: {trouble}.")]
+    #[error("segment {name}: {kind}.")]
     Segment {
         /// Its name.
         name: String,
         /// What is the matter.
-        trouble: SegmentErrorKind,
+        kind: SegmentErrorKind,
     },
 
     /// A file that is not what it should be.
@@ -260,6 +285,11 @@ fn sentence(text: &str) -> String {
 }
 
 impl Error {
+    /// A kernel's own error.
+    pub fn kernel(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Kernel(error.into())
+    }
+
     /// The system made only `started` of `asked` processes, by default for want of more.
     pub(crate) fn too_few_processes(started: usize, asked: usize, source: Option<io::Error>) -> Self {
         let source = source.unwrap_or_else(|| io::Error::from_raw_os_error(libc::EAGAIN));

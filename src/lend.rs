@@ -15,7 +15,7 @@ use ndarray::{ArrayView, Axis, Dimension, RawArrayViewMut};
 
 pub use slice::Slice;
 
-use crate::error::{Error, Result};
+use crate::error::{Result, ShapeError};
 #[cfg(feature = "npy")]
 use crate::shared::Mapped;
 #[cfg(feature = "named")]
@@ -307,10 +307,8 @@ pub(crate) fn cut(split: Split, loans: &[Loan<'_>]) -> Result<Grid> {
     for other in written() {
         let other = other.extent.shape;
         if let Some(axis) = grid.cut_axes().find(|&axis| other.get(axis) != first.get(axis)) {
-            return Err(Error::Shape(format!(
-                "two outputs of shapes {first:?} and {other:?} differ on axis {axis}, which the split `{split}` cuts. Make \
-                 them equally long there, or cut another axis."
-            )));
+            let (first, other) = (first.to_vec(), other.to_vec());
+            return Err(ShapeError::Outputs { first, other, axis, split }.into());
         }
     }
     Ok(grid)

@@ -18,7 +18,7 @@
 //! |-----------|:----------:|-----------------------------------------------------------------------------------|
 //! | `threads` | yes        | the engine of threads, [`Engine`]`::Threads`                                      |
 //! | `npy`     | yes        | arrays in NumPy's files: [`formats`]`::npy`, `Mapped`                             |
-//! | `record`  |            | who did what when in a job: `record`, `Job::record`                               |
+//! | `record`  |            | who did what when in a job, by serde: `record`, `Job::record`                     |
 //! | `exec`    |            | workers that are other programs: `exec`                                           |
 //! | `named`   |            | segments with names, which stay until they are removed: `named`                   |
 //! | `sandbox` |            | workers that can do nothing but compute: `Sandbox`, `Job::sandbox`; with `exec`: `isolated` |
@@ -50,6 +50,7 @@ compile_error!("parfork needs Linux: memfd, futex_waitv and pidfd have no counte
 mod answer;
 mod cancel;
 mod crew;
+mod dtype;
 mod engine;
 mod engines;
 mod error;
@@ -65,8 +66,6 @@ mod hooks;
 #[cfg(all(feature = "exec", feature = "sandbox"))]
 pub mod isolated;
 mod job;
-#[cfg(any(feature = "exec", feature = "record"))]
-mod json;
 mod lend;
 mod process;
 #[cfg(feature = "record")]
@@ -89,11 +88,12 @@ mod worker;
 
 pub use answer::{Answer, Answers};
 pub use cancel::{CancelToken, SignalGuard};
-pub use crew::{Crew, CrewSettings};
+pub use crew::{Crew, CrewBuilder};
+pub use dtype::{Dtype, DtypeError, DtypeKind};
 pub use engine::{Engine, EngineError, MOST_WORKERS};
 pub use error::{
     AccessKind, ArrayName, BarrierError, BodyFailure, Cause, CellOwner, CrewError, Death, Error, ExecError, Fault,
-    FaultLocation, Obstacle, Remaining, Result, SegmentErrorKind, SliceName,
+    FaultLocation, Obstacle, Remaining, Result, SegmentErrorKind, ShapeError, SliceName,
 };
 pub use fork::fork;
 #[cfg(feature = "record")]
@@ -108,7 +108,7 @@ pub use sandbox::Sandbox;
 pub use shared::Mapped;
 #[cfg(feature = "named")]
 pub use shared::named;
-pub use shared::{Order, Shared, set_segment_cache};
+pub use shared::{Element, Order, Shared, set_segment_cache};
 pub use slices::{Schedule, ScheduleError, Split, SplitError};
 pub use spec::{JobSpec, RetryPolicy};
 pub use worker::Worker;

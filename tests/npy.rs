@@ -5,8 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use ndarray::{Array, ArrayD, Ix2, IxDyn, ShapeBuilder, array};
-use parfork::formats::npy::{self, ArrayFile, Element};
-use parfork::{Error, Order, Shared};
+use parfork::formats::npy::{self, ArrayFile};
+use parfork::{Element, Error, Order, Shared};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -101,7 +101,7 @@ fn big_endian_old_and_new_headers_are_read() {
     let array = Shared::<i32, Ix2>::load(&path).unwrap();
     assert_eq!((array.view(), array.order()), (array![[1, 256], [2, -1]].view(), Order::F));
     let (header, bytes) = npy::read_bytes(&path).unwrap();
-    assert!(header.swapped() && header.kind() == 'i' && header.item_size() == 4 && header.len() == 4);
+    assert!(header.dtype.is_swapped() && header.dtype == ">i4".parse().unwrap() && header.len() == 4);
     assert_eq!(bytes.as_slice()[..4], [0, 0, 0, 1]);
 
     for (version, name) in [

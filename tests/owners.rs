@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 
 use ndarray::Ix1;
-use parfork::named::{self, Wait};
+use parfork::named::{self, Named, Wait};
 use parfork::{Crew, Engine, Error, Job, Mapped, Schedule, Shared, Split, formats::npy};
 use support::nothing_left;
 
@@ -139,14 +139,14 @@ fn name(of: &str) -> String {
 fn a_captured_segment_cannot_be_locked() {
     nothing_left(|| {
         let name = name("lock");
-        let handle = Mutex::new(Shared::<u64, _>::create(&name).zeros(512).unwrap());
+        let handle = Mutex::new(Named::<u64, _>::create(&name).zeros(512).unwrap());
         in_workers(|| {
             let mut handle = handle.lock().unwrap();
             refused(handle.read().map(drop))?;
             refused(handle.write().map(drop))?;
             refused(handle.write_within(Wait::new().accept_torn()).map(drop))?;
             // One that it attaches is its own, and its lock too.
-            let mut own = Shared::<u64, Ix1>::attach_to_write(&name).map_err(|error| error.to_string())?;
+            let mut own = Named::<u64, Ix1>::open_mut(&name).map_err(|error| error.to_string())?;
             let mut guard = own.write().map_err(|error| error.to_string())?;
             guard.view_mut()[0] += 1;
             guard.publish().map(drop).map_err(|error| error.to_string())
@@ -161,7 +161,7 @@ fn a_captured_segment_cannot_be_locked() {
 fn nor_a_captured_guard_be_used() {
     nothing_left(|| {
         let name = name("guard");
-        let mut handle = Shared::<u64, _>::create(&name).zeros(512).unwrap();
+        let mut handle = Named::<u64, _>::create(&name).zeros(512).unwrap();
         let before = handle.generation();
         let guard = Mutex::new(Some(handle.write().unwrap()));
         in_workers(|| {
@@ -179,7 +179,7 @@ fn nor_a_captured_guard_be_used() {
         let guard = guard.into_inner().unwrap().unwrap();
         assert!(guard.view().iter().all(|&cell| cell == 0) && guard.generation() == before);
         // Not given back by the workers' copies.
-        let mut other = Shared::<u64, Ix1>::attach_to_write(&name).unwrap();
+        let mut other = Named::<u64, Ix1>::open_mut(&name).unwrap();
         assert!(other.write_within(Wait::new().deadline(std::time::Duration::ZERO)).is_err());
         drop(guard);
         // Nobody has begun to write, so that nothing is unfinished.
@@ -266,7 +266,7 @@ fn tries_all(fork: fn() -> i32) {
     nothing_left(|| {
         let mut owner = Some(Shared::from_array(&ndarray::Array1::<u64>::from_elem(512, 7)).unwrap());
         let name = name("fork");
-        let mut handle = Some(Shared::<u64, _>::create(&name).zeros(512).unwrap());
+        let mut handle = Some(Named::<u64, _>::create(&name).zeros(512).unwrap());
         let mut crew = Some(Crew::start(1).unwrap());
         let status = in_child(fork, || {
             panics(|| _ = owner.as_ref().unwrap().view().sum())?;
@@ -283,7 +283,7 @@ fn tries_all(fork: fn() -> i32) {
         assert_eq!(status, 0);
         let mut owner = owner.unwrap();
         assert!(owner.as_slice().iter().all(|&cell| cell == 7));
-        let mut other = Shared::<u64, Ix1>::attach_to_write(&name).unwrap();
+        let mut other = Named::<u64, Ix1>::open_mut(&name).unwrap();
         drop(other.write().unwrap());
         Job::new(&mut owner).run(|_, mut slice| *slice += 1).unwrap();
         assert!(owner.as_slice().iter().all(|&cell| cell == 8));

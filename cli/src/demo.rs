@@ -83,7 +83,7 @@ impl Stage {
         self.three_ways(&title, &["source", "result"], |job| {
             let runs = filter::Run::split(&filters);
             let shape = runs.iter().try_fold(picture.view().dim().into(), |shape, run| run.output_shape(shape));
-            let mut result = Shared::zeros(shape.map_err(|error| parfork::Error::Shape(error.to_string()))?)?;
+            let mut result = Shared::zeros(shape.map_err(parfork::Error::kernel)?)?;
             let reports = filter::chain(&mut |_| job(), &runs, Border::default(), picture, &mut result)?;
             Ok((result, reports))
         })

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use parfork::{CancelToken, Death, Error, SegmentErrorKind};
+use parfork::{CancelToken, Death, Error, ExecError, SegmentErrorKind};
 
 use crate::replay;
 
@@ -96,10 +96,27 @@ impl From<Error> for Failure {
         match error {
             Error::Split(_) | Error::Workers { .. } | Error::Engine { .. } => Self::usage(error),
             Error::Stopped { signal: Some(signal), .. } => Self::Stopped { signal, text: error.to_string() },
-            Error::File { .. } | Error::Shape(_) => Self::input(error),
+            Error::File { .. } | Error::Shape(_) | Error::Kernel(_) | Error::TooManySlices { .. } => Self::input(error),
+            Error::Exec(
+                ExecError::NoArrays
+                | ExecError::SameVariable { .. }
+                | ExecError::Elements { .. }
+                | ExecError::OtherElements { .. },
+            ) => Self::input(error),
             Error::NoSuchSlice { .. } => Self::usage(error),
             Error::Segment {
-                trouble: SegmentErrorKind::Absent | SegmentErrorKind::Exists | SegmentErrorKind::Forbidden(_),
+                kind:
+                    SegmentErrorKind::Absent
+                    | SegmentErrorKind::Exists
+                    | SegmentErrorKind::Name { .. }
+                    | SegmentErrorKind::OthersFolder
+                    | SegmentErrorKind::NotOwner
+                    | SegmentErrorKind::Group { .. }
+                    | SegmentErrorKind::FolderRemoved { .. }
+                    | SegmentErrorKind::OtherArray { .. }
+                    | SegmentErrorKind::DoesNotFit { .. }
+                    | SegmentErrorKind::Elements { .. }
+                    | SegmentErrorKind::Axes { .. },
                 ..
             } => Self::input(error),
             Error::WorkerDied(death) => Self::died(&death, None),

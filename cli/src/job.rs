@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use parfork::record::Record;
 use parfork::{CancelToken, Engine, Hooks, Job, JobSpec, Report};
 use parfork_workers::simd::Level;
 use serde_json::{Map, Value, json};
@@ -138,11 +137,6 @@ impl Summary {
     }
 }
 
-/// The library writes JSON as text; here it becomes part of a larger one.
-fn record_json(record: Record<'_>) -> Value {
-    serde_json::from_str(&record.json()).expect("the library writes JSON")
-}
-
 fn job_json(report: &Report) -> Value {
     let workers: Vec<Value> = report
         .workers
@@ -159,6 +153,6 @@ fn job_json(report: &Report) -> Value {
         "wall_seconds": report.wall.as_secs_f64(),
         "workers": workers,
         "deaths": report.deaths.iter().map(|death| format!("{death:#}")).collect::<Vec<_>>(),
-        "record": report.record().map(record_json),
+        "record": report.record(),
     })
 }

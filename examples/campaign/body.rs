@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use bytemuck::Pod;
 use ndarray::{ArrayViewD, ArrayViewMutD};
-use parfork::formats::npy;
 use parfork::slices::Region;
 
 use crate::chance::mix;
@@ -15,7 +14,7 @@ use crate::plan::{Body, Fault, Place, Plan};
 use crate::scribble::{self, After};
 
 /// What cells are made of.
-pub(crate) trait Cell: Pod + npy::Element + PartialEq + Send + Sync {
+pub(crate) trait Cell: Pod + parfork::Element + PartialEq + Send + Sync {
     fn of(bits: u64) -> Self;
     fn bits(self) -> u64;
 }

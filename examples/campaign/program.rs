@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use ndarray::{ArrayD, IxDyn};
-use parfork::exec::{self, Array, Dtype, Program, ProgramWorker};
+use parfork::exec::{self, Array, Program, ProgramWorker};
 use parfork::formats::npy;
 
 use crate::body::{Cell, Context, given, value};
@@ -21,8 +21,7 @@ pub(crate) fn arrays<T: Cell>(plan: &Plan) -> Vec<Array> {
     npy::save(&path, inputs::<T>(plan).view()).expect("a small file");
     let input = Array::input("input", &path).expect("a small array");
     std::fs::remove_file(&path).expect("the file just made");
-    let dtype = Dtype::of(T::KIND, size_of::<T>()).expect("numbers that programs know");
-    vec![input, Array::output("output", dtype, &plan.shape).expect("a small array")]
+    vec![input, Array::output("output", T::DTYPE, &plan.shape).expect("a small array")]
 }
 
 fn inputs<T: Cell>(plan: &Plan) -> ArrayD<T> {

@@ -10,8 +10,8 @@ use crate::engine::Engine;
 use crate::engines;
 use crate::exec::{Manifest, line};
 use crate::formats::{InputFile, npy};
-use crate::shared::Order;
 use crate::shared::named::header::{Header, Owner, resum};
+use crate::shared::{Element, Order};
 use crate::slices::{Schedule, Split};
 use crate::sync::{Bytes, ControlPage, JobInfo, Layout, snapshot};
 
@@ -41,7 +41,7 @@ fn npy(bytes: &[u8]) {
     if let Ok(file) = npy::ArrayFile::of(file(bytes)) {
         let header = file.header();
         // What it promises is there.
-        assert!(header.byte_len() <= bytes.len() && header.len() * header.item_size() == header.byte_len());
+        assert!(header.byte_len() <= bytes.len() && header.len() * header.dtype.size() == header.byte_len());
     }
 }
 
@@ -117,7 +117,7 @@ fn segment(bytes: &[u8]) {
 fn segment_seeds() -> Vec<Vec<u8>> {
     let owner = Owner { uid: 1, pid: 2, start: 3, boot: [4; 16], pid_space: 5, time_space: 6 };
     let of = |shape: &[usize], order| {
-        let header = Header::new("<f8".to_owned(), 8, shape, order, owner).expect("a shape that can be");
+        let header = Header::new(f64::DTYPE, shape, order, owner).expect("a shape that can be");
         [&header.file_len().to_ne_bytes()[..], &header.to_bytes()].concat()
     };
     vec![of(&[], Order::C), of(&[7], Order::C), of(&[300, 20, 1000], Order::F), of(&[0, 3], Order::C)]
@@ -188,7 +188,12 @@ fn event_logs(bytes: &[u8]) {
         }
         let report = crate::record::of_any(page);
         let record = report.record().unwrap_or_else(|| unreachable!("it has a trace"));
-        assert!(record.timelines().len() + record.json().len() + record.summary(80).len() > 0);
+        assert!(
+            record.timelines().len()
+                + serde_json::to_string(&record).expect("keys are text").len()
+                + record.summary(80).len()
+                > 0
+        );
     });
 }
 

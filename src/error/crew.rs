@@ -15,7 +15,7 @@ pub enum CrewError {
     /// Threads of libraries or binding to CPUs, which are decided when a crew starts.
     #[error(
         "to how many threads libraries are held in a crew's workers, and whether these are bound to CPUs, is decided when it starts. Use \
-         Crew::with, and leave it out here."
+         CrewBuilder, and leave it out here."
     )]
     DecidedAtStart,
     /// A sandbox, in which workers could not open what later jobs lend.

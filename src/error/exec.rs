@@ -1,5 +1,7 @@
 //! What can be wrong between a program and those who start it.
 
+use crate::dtype::Dtype;
+
 /// Why a program cannot work, or cannot be started to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -52,6 +54,38 @@ pub enum ExecError {
         wanted: &'static str,
         /// How many axes were asked for.
         wanted_axes: usize,
+    },
+    /// A job of no arrays.
+    #[error("a program without arrays has nothing to do. Give it an input or an output.")]
+    NoArrays,
+    /// Two arrays whose names are the same in the environment of a program.
+    #[error(
+        "the arrays `{other}` and `{one}` would both be PARFORK_..._{variable} in a program's environment. Name one of them otherwise."
+    )]
+    SameVariable {
+        /// The name of one.
+        one: String,
+        /// The name of another, that comes before.
+        other: String,
+        /// What both names become.
+        variable: String,
+    },
+    /// Elements that not every language has.
+    #[error(
+        "programs cannot be handed elements of type {dtype}. Use one of at most 64 bits, or complex numbers of two such, in this \
+         machine's byte order."
+    )]
+    Elements {
+        /// Their type.
+        dtype: Dtype,
+    },
+    /// An array that is taken as one of another type.
+    #[error("an array of {} cannot become one of {}. Ask for its own type.", .found.name(), .wanted.name())]
+    OtherElements {
+        /// The type of its elements.
+        found: Dtype,
+        /// The one asked for.
+        wanted: Dtype,
     },
     /// What the program's own body returned.
     #[error("{why}")]

@@ -4,18 +4,18 @@ use std::path::Path;
 
 use ndarray::{Dimension, IntoDimension, Ix1};
 
-use super::dtype::Dtype;
-use crate::error::{Error, Result};
+use crate::dtype::Dtype;
+use crate::error::{Error, ExecError, Result};
 use crate::formats::npy::ArrayFile;
 use crate::formats::{OutputFile, npy};
-use crate::shared::{Element, Order, Shared};
+use crate::shared::{Element, Order, Shared, byte_length};
 use crate::slices::Extent;
 
 /// An array of numbers of any type: an input that was read from a file, or an output.
 ///
 /// ```
-/// use parfork::exec::Array;
-/// let squares = Array::output("squares", "u32".parse().unwrap(), &[3])?;
+/// use parfork::{Element, exec::Array};
+/// let squares = Array::output("squares", u32::DTYPE, &[3])?;
 /// assert_eq!(squares.as_bytes(), [0; 12]);
 /// # Ok::<(), parfork::Error>(())
 /// ```
@@ -51,8 +51,8 @@ impl Array {
     /// # Errors
     /// If the system refuses to seal it.
     pub fn input_of<T: Element, D: Dimension>(name: impl Into<String>, array: Shared<T, D>) -> Result<Self> {
-        let Some(dtype) = Dtype::of(T::KIND, size_of::<T>()) else { unreachable!("elements are numbers") };
-        let (shape, length, order) = (array.shape().to_vec(), array.len() * dtype.size(), array.order());
+        let (dtype, shape, order) = (T::DTYPE, array.shape().to_vec(), array.order());
+        let length = array.len() * dtype.size();
         let bytes = array.into_elements(length)?;
         Self { name: String::new(), output: false, dtype, shape, order, bytes }.sealed(name.into())
     }
@@ -64,29 +64,31 @@ impl Array {
     }
 
     fn of_file(file: ArrayFile) -> Result<Self> {
-        let header = file.header();
-        let dtype = Dtype::of(header.kind(), header.item_size()).ok_or_else(|| Error::File {
-            path: file.path().to_owned(),
-            what: format!("its elements are {}, which programs cannot be handed", header.dtype),
-            remedy: "convert it with numpy.save('new.npy', array.astype('float64'))".to_owned(),
-        })?;
-        let (header, mut bytes) = file.load_bytes()?;
-        if header.swapped() {
-            bytes.as_mut_slice().chunks_exact_mut(dtype.swapped_bytes()).for_each(<[u8]>::reverse);
+        let dtype = file.header().dtype;
+        if dtype.is_long_double() {
+            return Err(Error::File {
+                path: file.path().to_owned(),
+                what: format!("its elements are {dtype}, which programs cannot be handed"),
+                remedy: "convert it with numpy.save('new.npy', array.astype('float64'))".to_owned(),
+            });
         }
+        let (header, mut bytes) = file.load_bytes()?;
+        if dtype.is_swapped() {
+            bytes.as_mut_slice().chunks_exact_mut(dtype.part_size()).for_each(<[u8]>::reverse);
+        }
+        let dtype = dtype.to_native();
         Ok(Self { name: String::new(), output: false, dtype, shape: header.shape, order: header.order, bytes })
     }
 
     /// An output, of zeros at first, in C order.
     ///
     /// # Errors
-    /// If there is too little memory.
+    /// If there is too little memory, or such elements cannot be handed to programs.
     pub fn output(name: impl Into<String>, dtype: Dtype, shape: &[usize]) -> Result<Self> {
-        let bytes = shape.iter().try_fold(dtype.size(), |bytes, &axis| bytes.checked_mul(axis)).ok_or_else(|| {
-            Error::Shape(format!(
-                "shape {shape:?} of {dtype} has more bytes than can be addressed. Use a smaller shape."
-            ))
-        })?;
+        if dtype.is_swapped() || dtype.is_long_double() {
+            return Err(ExecError::Elements { dtype }.into());
+        }
+        let bytes = byte_length(shape, dtype.size())?;
         let bytes = Shared::zeros(bytes)?;
         Ok(Self { name: name.into(), output: true, dtype, shape: shape.to_vec(), order: Order::C, bytes })
     }
@@ -121,7 +123,7 @@ impl Array {
     /// # Errors
     /// As [`npy::write_bytes`].
     pub fn write_npy(&self, out: &mut OutputFile) -> Result<()> {
-        npy::write_bytes(out, &self.dtype.numpy(), self.dtype.size(), &self.shape, self.order, self.as_bytes())
+        npy::write_bytes(out, self.dtype, &self.shape, self.order, self.as_bytes())
     }
 
     /// The array, typed, with any axes that have as many elements.
@@ -129,9 +131,9 @@ impl Array {
     /// # Errors
     /// If its elements are of another type, or there are more or fewer.
     pub fn into_shared<T: Element, D: Dimension>(self, shape: impl IntoDimension<Dim = D>) -> Result<Shared<T, D>> {
-        if Dtype::of(T::KIND, size_of::<T>()) != Some(self.dtype) {
-            let what = format!("an array of {} cannot become one of {}", self.dtype, std::any::type_name::<T>());
-            return Err(Error::Shape(what + ". Ask for its own type."));
+        if self.dtype != T::DTYPE {
+            let (found, wanted) = (self.dtype, T::DTYPE);
+            return Err(ExecError::OtherElements { found, wanted }.into());
         }
         self.bytes.into_elements(shape)
     }

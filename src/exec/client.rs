@@ -12,12 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::{ArrayView, ArrayViewMut, Dimension};
 
-use super::dtype::Dtype;
 use super::line::{self, Cells};
 use super::manifest::{Entry, Manifest};
 use crate::error::{Error, ExecError, Result};
-use crate::formats::npy::Element;
 use crate::lend::narrow;
+use crate::shared::Element;
 use crate::shared::raw_view;
 use crate::slices::{Extent, Grid, Region};
 use crate::sys::fork_stamp::{self, Stamp};
@@ -138,12 +137,12 @@ impl ProgramWorker {
         let kind = if output { "output" } else { "input" };
         let entry = self.manifest.arrays.iter().find(|entry| entry.name == name && entry.output == output);
         let entry = entry.ok_or_else(|| ExecError::NoSuchArray { kind, name: name.to_owned() })?;
-        let (wanted, axes) = (Dtype::of(T::KIND, size_of::<T>()), D::NDIM.unwrap_or(entry.shape.len()));
-        if wanted != Some(entry.dtype) || axes != entry.shape.len() {
+        let (wanted, axes) = (T::DTYPE, D::NDIM.unwrap_or(entry.shape.len()));
+        if wanted != entry.dtype || axes != entry.shape.len() {
             return Err(ExecError::OtherType {
                 kind,
                 name: name.to_owned(),
-                found: entry.dtype.to_string(),
+                found: entry.dtype.name().to_owned(),
                 found_axes: entry.shape.len(),
                 wanted: std::any::type_name::<T>(),
                 wanted_axes: axes,

@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 use std::str::CharIndices;
 
-use crate::json::Json;
+use super::value::Json;
 
 /// No manifest nests as deeply.
 const DEEPEST: usize = 16;

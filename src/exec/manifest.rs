@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::dtype::Dtype;
 use super::json::{member, read};
-use crate::json::{Json, object};
+use super::value::{Json, object};
+use crate::dtype::Dtype;
 use crate::slices::{Grid, Split};
 
 /// What manifests are. What breaks their readers changes the number.
@@ -78,7 +78,7 @@ impl Entry {
             "name": self.name.as_str(),
             "fd": self.fd,
             "access": if self.output { "write" } else { "read" },
-            "dtype": self.dtype.numpy(),
+            "dtype": self.dtype.to_string(),
             "type": self.dtype.name(),
             "itemsize": self.dtype.size(),
             "shape": self.shape.iter().copied().collect::<Json>(),
@@ -91,7 +91,7 @@ impl Entry {
 
     fn of_json(json: &Json) -> Result<Self, String> {
         let shape = lengths(json, "shape")?;
-        let dtype: Dtype = text(json, "type")?.parse().map_err(|error: super::DtypeError| error.to_string())?;
+        let dtype = Dtype::from_name(text(json, "type")?).map_err(|error| error.to_string())?;
         let order = text(json, "order")?;
         let access = text(json, "access")?;
         let fits =
@@ -228,7 +228,7 @@ mod tests {
             name: name.to_owned(),
             fd: 7,
             output,
-            dtype: dtype.parse().unwrap(),
+            dtype: Dtype::from_name(dtype).unwrap(),
             shape: shape.to_vec(),
             first_is_fastest: !output,
         };

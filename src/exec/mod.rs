@@ -6,8 +6,8 @@
 //! [`ProgramWorker`] is the program's side for programs in Rust.
 //!
 //! ```
-//! use parfork::{Job, exec::{self, Array, Program}};
-//! let squares = Array::output("squares", "u8".parse().unwrap(), &[10])?;
+//! use parfork::{Element, Job, exec::{self, Array, Program}};
+//! let squares = Array::output("squares", u8::DTYPE, &[10])?;
 //! // A program that knows nothing of us, once for each slice.
 //! let script = "printf \"\\\\$(printf %03o $(({start} * {start})))\" | dd of=$PARFORK_OUT_SQUARES bs=1 seek={start} conv=notrunc status=none";
 //! let program = Program::new("sh").args(["-c", script]).each(true);
@@ -20,7 +20,6 @@
 mod array;
 mod array_list;
 mod client;
-mod dtype;
 mod json;
 pub mod line;
 mod manifest;
@@ -28,10 +27,10 @@ mod program;
 mod run;
 mod sandbox_paths;
 mod supervisor;
+mod value;
 
 pub use array::Array;
 pub use client::{GivenSlice, Input, Output, ProgramWorker};
-pub use dtype::{Dtype, DtypeError};
 pub use manifest::{Entry, Manifest, PROTOCOL, SCHEMA};
 pub use program::Program;
 pub use run::run;

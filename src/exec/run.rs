@@ -8,7 +8,7 @@ use super::supervisor::{MARK, Supervisor, variable};
 use crate::answer::Answers;
 use crate::engine::Engine;
 use crate::engines::Programs;
-use crate::error::{CrewError, Error, Result};
+use crate::error::{CrewError, Error, ExecError, Result};
 use crate::job::Job;
 use crate::sys::subreaper::Subreaper;
 
@@ -30,18 +30,12 @@ pub fn run(job: Job<'_>, program: &Program, arrays: Vec<Array>) -> Result<(Answe
         return Err(CrewError::Program.into());
     }
     if arrays.is_empty() {
-        return Err(Error::Shape(
-            "a program without arrays has nothing to do. Give it an input or an output.".to_owned(),
-        ));
+        return Err(ExecError::NoArrays.into());
     }
     for (number, array) in arrays.iter().enumerate() {
         if let Some(other) = arrays[..number].iter().find(|other| variable(other.name()) == variable(array.name())) {
-            return Err(Error::Shape(format!(
-                "the arrays `{}` and `{}` would both be PARFORK_..._{} in a program's environment. Name one of them otherwise.",
-                other.name(),
-                array.name(),
-                variable(array.name())
-            )));
+            let (one, other) = (array.name().to_owned(), other.name().to_owned());
+            return Err(ExecError::SameVariable { variable: variable(&one), one, other }.into());
         }
     }
     let confine = match hooks.sandbox() {

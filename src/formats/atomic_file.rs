@@ -50,7 +50,7 @@ pub struct AtomicFile {
     mounted: Option<Mounted>,
     reserved: bool,
     /// Why writing failed; encoders wrap the error until nobody can tell.
-    trouble: Option<io::ErrorKind>,
+    failure: Option<io::ErrorKind>,
     /// The process that opened it; forks have the descriptor and a copy of the buffer.
     by: Stamp,
 }
@@ -97,7 +97,7 @@ impl AtomicFile {
         let _hold = hidden.as_ref().map(|_| SignalGuard::new());
         let (path, by) = (path.to_owned(), fork_stamp::current());
         let target_file =
-            Self { path, folder, name, file, hidden, _hold, replaces, mounted, reserved: false, trouble: None, by };
+            Self { path, folder, name, file, hidden, _hold, replaces, mounted, reserved: false, failure: None, by };
         if let Some(old) = old.filter(|old| old.metadata.uid() == user()) {
             permit_like(target_file.file.get_ref(), &old).map_err(|error| target_file.failed(&error))?;
         }
@@ -195,7 +195,7 @@ impl AtomicFile {
     }
 
     fn no_room(&self, error: &io::Error, wanted: String) -> Error {
-        let (what, remedy) = match self.trouble.unwrap_or(error.kind()) {
+        let (what, remedy) = match self.failure.unwrap_or(error.kind()) {
             io::ErrorKind::StorageFull => ("the disk has no room for", "free some space or name another disk"),
             io::ErrorKind::QuotaExceeded => ("this user's disk quota has no room for", "free some space"),
             io::ErrorKind::FileTooLarge => {
@@ -212,17 +212,17 @@ impl AtomicFile {
 
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes).inspect_err(|error| self.trouble = Some(error.kind()))
+        self.file.write(bytes).inspect_err(|error| self.failure = Some(error.kind()))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush().inspect_err(|error| self.trouble = Some(error.kind()))
+        self.file.flush().inspect_err(|error| self.failure = Some(error.kind()))
     }
 }
 
 impl Seek for AtomicFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.file.seek(to).inspect_err(|error| self.trouble = Some(error.kind()))
+        self.file.seek(to).inspect_err(|error| self.failure = Some(error.kind()))
     }
 }
 

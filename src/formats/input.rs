@@ -50,7 +50,7 @@ impl InputFile {
     ///
     /// # Errors
     /// [`Error::File`] if there is none, it may not be read, or it is empty, a device or a folder; [`Error::Memory`] if more comes
-    /// through a pipe than there is memory for; of a segment as [`Shared::attach`](crate::Shared).
+    /// through a pipe than there is memory for; of a segment as `named::Named::open`.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         match Address::of(path) {

@@ -17,12 +17,12 @@ use crate::sys::pipe::open_to_write;
 /// it comes; or a named segment, which is made or filled.
 ///
 /// ```
-/// use parfork::{Order, formats::{OutputFile, npy}};
+/// use parfork::{Element, Order, formats::{OutputFile, npy}};
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("two.npy");
 /// let mut out = OutputFile::open(&path)?; // a missing folder is found here
-/// npy::prepare(&mut out, "|u1", 1, &[2])?; // and here that there is no room for the array
-/// npy::write_bytes(&mut out, "|u1", 1, &[2], Order::C, &[7, 8])?; // hours later
+/// npy::prepare(&mut out, u8::DTYPE, &[2])?; // and here that there is no room for the array
+/// npy::write_bytes(&mut out, u8::DTYPE, &[2], Order::C, &[7, 8])?; // hours later
 /// out.commit()?;
 /// assert_eq!(npy::read::<u8>(&path)?.as_slice(), [7, 8]);
 /// # Ok::<(), parfork::Error>(())

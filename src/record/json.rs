@@ -1,182 +1,177 @@
-//! A record for programs. docs/json.md says what each field means; what is changed there so that readers break changes the
+//! A record for programs, by serde. docs/json.md says what each field means; what is changed there so that readers break changes the
 //! schema's number.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+use serde::{Serialize, Serializer};
 
 use super::{
-    Attempt, CoordinatorInterval, DeathRecord, Machine, Memory, Part, Record, Span, Usage, Waterfall, WorkerLifetime,
+    ArrayRecord, Attempt, CoordinatorInterval, DeathRecord, Machine, Memory, Part, Record, Waterfall, WorkerLifetime,
 };
-use crate::json::{Json, object};
 use crate::report::Report;
+use crate::slices::Region;
+use crate::trace::seconds;
 
-impl Record<'_> {
-    /// As the text of JSON, times in seconds: the object `record` of the schema `parfork/1`, which docs/json.md describes.
-    pub fn json(&self) -> String {
-        self.value().to_string()
-    }
-
-    fn value(&self) -> Json {
-        let shares = self.shares();
-        let since_1970 = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let workers: Json = shares.iter().enumerate().map(|(rank, share)| self.worker(rank, share)).collect();
-        object! {
-            "options": options(self.report),
-            "machine": machine(&self.machine),
-            "started_unix_seconds": since_1970,
-            "wall_seconds": self.report.wall,
-            "preparing_seconds": self.preparing,
-            "gathering_seconds": self.gathering,
-            "arrays": self.arrays.iter().enumerate().map(|(number, array)| object! {
-                "output": array.output,
-                "dtype": array.dtype,
-                "shape": array.shape.iter().copied().collect::<Json>(),
-                "bytes": array.bytes,
-                "segment_inode": array.segment,
-                "address_in_coordinator": address(self.report.addresses[number]),
-                "address_in_workers": self.report.workers.iter().map(|worker| address(worker.addresses[number])).collect::<Json>(),
-            }).collect::<Json>(),
-            "attempts": self.attempts.iter().map(|attempt| self.attempt(attempt)).collect::<Json>(),
-            "workers": workers,
-            "coordinator": object! {
-                "pid": self.coordinator_pid,
-                "memory": memory(self.coordinator_memory),
-                "stretches": self.coordinator.iter().map(stretch).collect::<Json>(),
+/// The object `record` of the schema `parfork/1`, which docs/json.md describes; times in seconds.
+impl Serialize for Record<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self { report, trace } = self;
+        let arrays = trace.arrays.iter().enumerate().map(|(number, array)| ArrayFields {
+            array,
+            address_in_coordinator: address(report.addresses[number]),
+            address_in_workers: report.workers.iter().map(|worker| address(worker.addresses[number])).collect(),
+        });
+        let attempts = trace.attempts.iter();
+        let attempts =
+            attempts.map(|attempt| AttemptFields { attempt, region: ranges(&report.grid.region(attempt.slice)) });
+        let workers = self.shares().into_iter().enumerate().map(|(rank, share)| WorkerFields {
+            rank,
+            lives: &trace.workers[rank].lives,
+            memory: report.workers[rank].memory,
+            waterfall: share,
+        });
+        Fields {
+            options: Options::of(report),
+            machine: &trace.machine,
+            started_unix_seconds: trace.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+            wall_seconds: report.wall,
+            preparing_seconds: trace.preparing,
+            gathering_seconds: trace.gathering,
+            arrays: arrays.collect(),
+            attempts: attempts.collect(),
+            workers: workers.collect(),
+            coordinator: CoordinatorFields {
+                pid: trace.coordinator_pid,
+                memory: trace.coordinator_memory,
+                stretches: &trace.coordinator,
             },
-            "failure": self.report.failure.as_deref(),
-            "deaths": self.deaths.iter().map(death).collect::<Json>(),
-            "waterfall": waterfall(&self.waterfall()),
-            "fault_cost_seconds": self.fault_cost,
-            "lost_marks": self.lost_marks,
+            failure: report.failure.as_deref(),
+            deaths: &trace.deaths,
+            waterfall: self.waterfall(),
+            fault_cost_seconds: trace.fault_cost,
+            lost_marks: trace.lost_marks,
+        }
+        .serialize(to)
+    }
+}
+
+#[derive(Serialize)]
+struct Fields<'r> {
+    options: Options,
+    machine: &'r Machine,
+    #[serde(serialize_with = "seconds")]
+    started_unix_seconds: Duration,
+    #[serde(serialize_with = "seconds")]
+    wall_seconds: Duration,
+    #[serde(serialize_with = "seconds")]
+    preparing_seconds: Duration,
+    #[serde(serialize_with = "seconds")]
+    gathering_seconds: Duration,
+    arrays: Vec<ArrayFields<'r>>,
+    attempts: Vec<AttemptFields<'r>>,
+    workers: Vec<WorkerFields<'r>>,
+    coordinator: CoordinatorFields<'r>,
+    failure: Option<&'r str>,
+    deaths: &'r [DeathRecord],
+    waterfall: Waterfall,
+    #[serde(serialize_with = "seconds")]
+    fault_cost_seconds: Duration,
+    lost_marks: u64,
+}
+
+#[derive(Serialize)]
+struct ArrayFields<'r> {
+    #[serde(flatten)]
+    array: &'r ArrayRecord,
+    address_in_coordinator: Option<String>,
+    address_in_workers: Vec<Option<String>>,
+}
+
+#[derive(Serialize)]
+struct AttemptFields<'r> {
+    #[serde(flatten)]
+    attempt: &'r Attempt,
+    region: Vec<AxisRange>,
+}
+
+#[derive(Serialize)]
+struct AxisRange {
+    axis: usize,
+    start: usize,
+    end: usize,
+}
+
+fn ranges(region: &Region) -> Vec<AxisRange> {
+    region.ranges().map(|(axis, range)| AxisRange { axis, start: range.start, end: range.end }).collect()
+}
+
+#[derive(Serialize)]
+struct WorkerFields<'r> {
+    rank: usize,
+    lives: &'r [WorkerLifetime],
+    memory: Option<Memory>,
+    waterfall: Waterfall,
+}
+
+#[derive(Serialize)]
+struct CoordinatorFields<'r> {
+    pid: u32,
+    memory: Option<Memory>,
+    stretches: &'r [CoordinatorInterval],
+}
+
+#[derive(Serialize)]
+struct Options {
+    engine: String,
+    crew: bool,
+    workers: Option<usize>,
+    split: String,
+    schedule: String,
+    retries: u32,
+    guard: bool,
+    pin: bool,
+    threads_per_worker: usize,
+    #[serde(serialize_with = "seconds")]
+    deadline_seconds: Option<Duration>,
+    #[serde(serialize_with = "seconds")]
+    slice_deadline_seconds: Option<Duration>,
+    memory_limit_bytes: Option<u64>,
+    only_slice: Option<usize>,
+}
+
+impl Options {
+    fn of(Report { spec, engine, crew, .. }: &Report) -> Self {
+        Self {
+            engine: engine.to_string(),
+            crew: *crew,
+            workers: spec.workers,
+            split: spec.split.unwrap_or_default().to_string(),
+            schedule: spec.schedule.to_string(),
+            retries: spec.retries,
+            guard: spec.guard,
+            pin: spec.pin,
+            threads_per_worker: spec.threads_per_worker.unwrap_or(1),
+            deadline_seconds: spec.deadline,
+            slice_deadline_seconds: spec.slice_deadline,
+            memory_limit_bytes: spec.memory_limit,
+            only_slice: spec.only_slice,
         }
     }
+}
 
-    fn worker(&self, rank: usize, share: &Waterfall) -> Json {
-        let worker = &self.workers[rank];
-        object! {
-            "rank": rank,
-            "lives": worker.lives.iter().map(life).collect::<Json>(),
-            "memory": memory(self.report.workers[rank].memory),
-            "waterfall": waterfall(share),
-        }
-    }
-
-    fn attempt(&self, attempt: &Attempt) -> Json {
-        let region: Json = self
-            .report
-            .grid
-            .region(attempt.slice)
-            .ranges()
-            .map(|(axis, range)| object! { "axis": axis, "start": range.start, "end": range.end })
-            .collect();
-        object! {
-            "slice": attempt.slice,
-            "region": region,
-            "worker": attempt.worker,
-            "attempt": attempt.number,
-            "begin_seconds": attempt.begin,
-            "end_seconds": attempt.end,
-            "done": attempt.done,
-            "minor_faults": attempt.faults,
-            "meetings": attempt.meetings.iter().map(span).collect::<Json>(),
-        }
+/// A part's name is a key: `page_faults_seconds`.
+impl Serialize for Waterfall {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let key = |part: Part| format!("{}_seconds", part.to_string().replace([' ', '-'], "_").to_lowercase());
+        let parts = self.parts().map(|(part, time)| (key(part), time));
+        let all = parts.chain([("total_seconds".to_owned(), self.total)]);
+        to.collect_map(all.map(|(key, time)| (key, time.as_secs_f64())))
     }
 }
 
-fn options(Report { spec, engine, crew, .. }: &Report) -> Json {
-    object! {
-        "engine": engine.to_string(),
-        "crew": *crew,
-        "workers": spec.workers,
-        "split": spec.split.unwrap_or_default().to_string(),
-        "schedule": spec.schedule.to_string(),
-        "retries": spec.retries,
-        "guard": spec.guard,
-        "pin": spec.pin,
-        "threads_per_worker": spec.threads_per_worker.unwrap_or(1),
-        "deadline_seconds": spec.deadline,
-        "slice_deadline_seconds": spec.slice_deadline,
-        "memory_limit_bytes": spec.memory_limit,
-        "only_slice": spec.only_slice,
-    }
-}
-
-fn machine(machine: &Machine) -> Json {
-    object! {
-        "cpu": machine.cpu.as_str(),
-        "cpus": machine.cpus,
-        "memory_bytes": machine.memory,
-        "page_bytes": machine.page,
-        "kernel": machine.kernel.as_str(),
-    }
-}
-
-fn life(life: &WorkerLifetime) -> Json {
-    object! {
-        "pid": life.pid,
-        "born_seconds": life.born,
-        "began_seconds": life.began,
-        "left_seconds": life.left,
-        "measured": life.measured.as_ref().map(span),
-        "died_seconds": life.died,
-        "usage": life.usage.map(usage),
-    }
-}
-
-fn usage(usage: Usage) -> Json {
-    object! {
-        "user_seconds": usage.user,
-        "system_seconds": usage.system,
-        "minor_faults": usage.minor_faults,
-        "major_faults": usage.major_faults,
-        "voluntary_switches": usage.voluntary_switches,
-        "involuntary_switches": usage.involuntary_switches,
-        "peak_resident_bytes": usage.peak_resident,
-    }
-}
-
-fn memory(memory: Option<Memory>) -> Json {
-    memory.map_or(Json::Null, |memory| {
-        object! {
-            "private_bytes": memory.private,
-            "shared_bytes": memory.shared,
-            "proportional_bytes": memory.proportional,
-        }
-    })
-}
-
-fn span(span: &Span) -> Json {
-    object! { "begin_seconds": span.begin, "end_seconds": span.end }
-}
-
-fn stretch(stretch: &CoordinatorInterval) -> Json {
-    object! { "what": stretch.what.words(), "begin_seconds": stretch.begin, "end_seconds": stretch.end }
-}
-
-fn death(death: &DeathRecord) -> Json {
-    object! {
-        "at_seconds": death.at,
-        "worker": death.worker,
-        "pid": death.pid,
-        "slice": death.slice,
-        "cause": death.cause.as_str(),
-    }
-}
-
-fn waterfall(waterfall: &Waterfall) -> Json {
-    let parts = waterfall.parts().map(|(part, time)| (key(part), Json::from(time)));
-    let mut object: Vec<(String, Json)> = parts.collect();
-    object.push(("total_seconds".to_owned(), waterfall.total.into()));
-    Json::Object(object)
-}
-
-/// A part's name as a key: `page_faults_seconds`.
-fn key(part: Part) -> String {
-    format!("{}_seconds", part.to_string().replace([' ', '-'], "_").to_lowercase())
-}
-
-/// As text: numbers that large are not exact in every reader. Null for none.
-fn address(address: usize) -> Json {
-    if address == 0 { Json::Null } else { Json::from(format!("{address:#x}")) }
+/// As text: numbers that large are not exact in every reader. `None` for none.
+fn address(address: usize) -> Option<String> {
+    (address != 0).then(|| format!("{address:#x}"))
 }
 
 #[cfg(test)]
@@ -199,7 +194,7 @@ mod tests {
     }
 
     fn parsed() -> Value {
-        serde_json::from_str(&with_death().record().unwrap().json()).unwrap()
+        serde_json::to_value(with_death().record().unwrap()).unwrap()
     }
 
     #[test]

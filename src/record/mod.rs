@@ -5,7 +5,7 @@
 //! | [`Record::waterfall`]             | where the time of all workers went                                  |
 //! | [`Record::summary`]               | a terminal, after a run                                             |
 //! | [`Record::timelines`]                 | drawings: what each worker was at when                              |
-//! | [`Record::json`]                  | programs; docs/json.md has the schema                               |
+//! | serde's `Serialize`               | programs; docs/json.md has the schema                               |
 //!
 //! The command `parfork` makes pages for browsers and traces for Perfetto of it.
 //!

@@ -13,7 +13,7 @@ use ndarray::{ArrayBase, ArrayView, ArrayViewMut, Data, Dimension, IntoDimension
 
 use super::Segment;
 use super::segment_cache::CachedSegment;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ShapeError};
 use crate::slices::Extent;
 
 /// The least page of all machines.
@@ -91,11 +91,7 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
         let bytes = byte_length(dim.slice(), size_of::<T>())?;
         if align_of::<T>() > PAGE {
             let element = std::any::type_name::<T>();
-            return Err(Error::Shape(format!(
-                "an element of type {element} has to be aligned to {} bytes, and arrays start on a page of {PAGE}. Use a \
-                 type with a smaller alignment.",
-                align_of::<T>()
-            )));
+            return Err(ShapeError::Alignment { element, align: align_of::<T>(), page: PAGE }.into());
         }
         let what = || format!("an array of shape {:?} with elements of {} bytes", dim.slice(), size_of::<T>());
         let segment = segment(bytes, &what).map_err(|error| with_what_fits(error, dim.slice(), size_of::<T>()))?;
@@ -202,10 +198,7 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
     pub fn into_shape<E: Dimension>(self, shape: impl IntoDimension<Dim = E>) -> Result<Shared<T, E>> {
         let dim = shape.into_dimension();
         if byte_length(dim.slice(), size_of::<T>())? != self.len() * size_of::<T>() {
-            let (from, to) = (self.shape(), dim.slice());
-            return Err(Error::Shape(format!(
-                "an array of shape {from:?} cannot take the shape {to:?}. Both must have as many elements."
-            )));
+            return Err(ShapeError::Elements { from: self.shape().to_vec(), to: dim.slice().to_vec() }.into());
         }
         Ok(Shared { segment: self.segment, dim, order: self.order, cells: PhantomData })
     }
@@ -221,10 +214,7 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
         let dim = shape.into_dimension();
         let (from, to) = (self.len() * size_of::<T>(), byte_length(dim.slice(), size_of::<U>())?);
         if from != to || align_of::<U>() > PAGE {
-            return Err(Error::Shape(format!(
-                "an array of {from} bytes cannot become one of shape {:?}, which takes {to}. Use another shape.",
-                dim.slice()
-            )));
+            return Err(ShapeError::Bytes { from, to, shape: dim.slice().to_vec() }.into());
         }
         Ok(Shared { segment: self.segment, dim, order: Order::C, cells: PhantomData })
     }
@@ -292,9 +282,7 @@ pub(crate) fn byte_length(shape: &[usize], element: usize) -> Result<usize> {
     let product = |size: usize, axis: usize| size.checked_mul(axis).filter(|&bytes| isize::try_from(bytes).is_ok());
     let nonzero = shape.iter().filter(|&&axis| axis != 0).copied().try_fold(element.max(1), product);
     match nonzero {
-        None => Err(Error::Shape(format!(
-            "shape {shape:?} with elements of {element} bytes has more bytes than can be addressed (2^63). Use a smaller shape."
-        ))),
+        None => Err(ShapeError::TooLarge { shape: shape.to_vec(), element }.into()),
         Some(_) if shape.contains(&0) => Ok(0),
         Some(_) => Ok(shape.iter().product::<usize>() * element),
     }

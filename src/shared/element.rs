@@ -2,24 +2,26 @@
 
 use bytemuck::Pod;
 
+use crate::dtype::{Dtype, DtypeKind};
+
 mod sealed {
     pub trait Sealed {}
 }
 
 /// A number that .npy files and named segments hold: `u8` to `u64`, `i8` to `i64`, `f32`, `f64`.
 pub trait Element: Pod + sealed::Sealed {
-    /// NumPy's letter for the kind: `u` unsigned, `i` signed, `f` float.
-    const KIND: char;
+    /// The type, in this machine's byte order.
+    const DTYPE: Dtype;
 
     /// The same bytes in opposite order.
     fn swapped(self) -> Self;
 }
 
 macro_rules! elements {
-    ($kind:literal: $($integer:ty),*) => {$(
+    ($kind:ident: $($integer:ty),*) => {$(
         impl sealed::Sealed for $integer {}
         impl Element for $integer {
-            const KIND: char = $kind;
+            const DTYPE: Dtype = Dtype::native(DtypeKind::$kind, size_of::<Self>());
             fn swapped(self) -> Self {
                 self.swap_bytes()
             }
@@ -28,7 +30,7 @@ macro_rules! elements {
     ($($float:ty),*) => {$(
         impl sealed::Sealed for $float {}
         impl Element for $float {
-            const KIND: char = 'f';
+            const DTYPE: Dtype = Dtype::native(DtypeKind::Float, size_of::<Self>());
             fn swapped(self) -> Self {
                 Self::from_bits(self.to_bits().swap_bytes())
             }
@@ -36,16 +38,11 @@ macro_rules! elements {
     )*};
 }
 
-elements!('u': u8, u16, u32, u64);
-elements!('i': i8, i16, i32, i64);
+elements!(Uint: u8, u16, u32, u64);
+elements!(Int: i8, i16, i32, i64);
 elements!(f32, f64);
 
-/// NumPy's name for `T` on this machine, as `<f8`.
-pub(crate) fn dtype<T: Element>() -> String {
-    let order = match size_of::<T>() {
-        1 => '|',
-        _ if cfg!(target_endian = "little") => '<',
-        _ => '>',
-    };
-    format!("{order}{}{}", T::KIND, size_of::<T>())
+/// Whether there is an [`Element`] of this type, in either byte order.
+pub(crate) const fn is_element(dtype: Dtype) -> bool {
+    matches!((dtype.kind(), dtype.size()), (DtypeKind::Int | DtypeKind::Uint, _) | (DtypeKind::Float, 4 | 8))
 }

@@ -20,7 +20,7 @@ pub use array::{Order, Shared};
 pub(crate) use array::{byte_length, raw_view};
 pub(crate) use attached::Attached;
 pub use element::Element;
-pub(crate) use element::dtype;
+pub(crate) use element::is_element;
 #[cfg(feature = "npy")]
 pub use mapped::Mapped;
 pub(crate) use page_fault::page_fault_cost;

@@ -369,11 +369,7 @@ const ROOM: usize = 1 << 30;
 
 fn too_large(layout: Layout, room: usize) -> Error {
     let Layout { workers, slices, answer, .. } = layout;
-    let limit = if room < ROOM { " under this process's limit of file sizes (ulimit -f)" } else { "" };
-    Error::Shape(format!(
-        "the journal of {slices} slices with answers of {answer} bytes each, worked on by {workers} workers, does not fit the \
-         {room} bytes that a control page has{limit}. Cut into fewer slices, or write results to an array instead of returning them."
-    ))
+    Error::TooManySlices { slices, answer, workers, room, limited: room < ROOM }
 }
 
 #[cfg(test)]

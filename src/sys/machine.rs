@@ -8,14 +8,17 @@ use super::{cpu, limits};
 
 /// The machine that a job ran on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize))]
 pub struct Machine {
     /// The model of its CPUs; empty where the system does not say.
     pub cpu: String,
     /// How many of them the job could use.
     pub cpus: usize,
     /// Its memory in bytes.
+    #[cfg_attr(feature = "record", serde(rename = "memory_bytes"))]
     pub memory: u64,
     /// The size of a page in bytes.
+    #[cfg_attr(feature = "record", serde(rename = "page_bytes"))]
     pub page: usize,
     /// The release of its kernel.
     pub kernel: String,

@@ -181,13 +181,17 @@ fn pages(number: usize) -> io::Result<u64> {
 
 /// Memory of a process, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize))]
 pub struct Memory {
     /// Pages that only this process maps.
+    #[cfg_attr(feature = "record", serde(rename = "private_bytes"))]
     pub private: u64,
     /// Pages that others map as well.
+    #[cfg_attr(feature = "record", serde(rename = "shared_bytes"))]
     pub shared: u64,
     /// Private pages, plus each shared page divided by how many share it. Summed over all processes of a job it is
     /// what the job uses.
+    #[cfg_attr(feature = "record", serde(rename = "proportional_bytes"))]
     pub proportional: u64,
 }
 

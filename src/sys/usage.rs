@@ -11,11 +11,14 @@ use super::limits::counter;
 
 /// What a worker has cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize))]
 pub struct Usage {
     /// CPU time outside of the kernel. Together with the kernel's it is exact; how the two share it is, on most kernels,
     /// estimated from samples some milliseconds apart.
+    #[cfg_attr(feature = "record", serde(rename = "user_seconds", serialize_with = "seconds"))]
     pub user: Duration,
     /// CPU time in the kernel.
+    #[cfg_attr(feature = "record", serde(rename = "system_seconds", serialize_with = "seconds"))]
     pub system: Duration,
     /// Pages that had to be mapped, or copied, before they could be used; nothing was read from a disk for them.
     pub minor_faults: u64,
@@ -26,7 +29,17 @@ pub struct Usage {
     /// How often others were given its CPU.
     pub involuntary_switches: u64,
     /// The most memory that it ever had in RAM at once, shared pages included, in bytes; 0 if unknown.
+    #[cfg_attr(feature = "record", serde(rename = "peak_resident_bytes"))]
     pub peak_resident: u64,
+}
+
+/// How long, if it is known.
+#[cfg(feature = "record")]
+pub(crate) fn seconds<S: serde::Serializer>(
+    time: &(impl Copy + Into<Option<Duration>>),
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    serde::Serialize::serialize(&(*time).into().map(|time| time.as_secs_f64()), to)
 }
 
 /// Whose cost.

@@ -4,9 +4,12 @@ mod read;
 
 use std::time::{Duration, SystemTime};
 
+use serde::{Serialize, Serializer};
+
 pub use crate::sys::machine::Machine;
 pub use crate::sys::proc::Memory;
 pub use crate::sys::usage::Usage;
+pub(crate) use crate::sys::usage::seconds;
 pub(crate) use read::Facts;
 
 /// What a job's event logs say, and what else is known only of a job that was recorded. Moments are times since the job began.
@@ -41,7 +44,7 @@ pub struct Trace {
 }
 
 /// An array that was lent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ArrayRecord {
     /// Whether workers could write to it.
     pub output: bool,
@@ -52,37 +55,44 @@ pub struct ArrayRecord {
     /// Its bytes: those of the segment that it is in.
     pub bytes: usize,
     /// The segment's inode: the same in every process that has it mapped.
+    #[serde(rename = "segment_inode")]
     pub segment: u64,
 }
 
 /// One time that a worker was at a slice.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Attempt {
     /// The slice's number.
     pub slice: usize,
     /// The worker's rank.
     pub worker: usize,
     /// 1 if nobody had tried it before.
+    #[serde(rename = "attempt")]
     pub number: u32,
     /// When it began.
+    #[serde(rename = "begin_seconds", serialize_with = "seconds")]
     pub begin: Duration,
     /// When it had finished, or its end was known.
+    #[serde(rename = "end_seconds", serialize_with = "seconds")]
     pub end: Duration,
     /// Whether it finished; else it died on it.
     pub done: bool,
     /// Minor page faults that were counted at its end: its own, and those of slices just before it that were too short for a
     /// count of their own.
+    #[serde(rename = "minor_faults")]
     pub faults: u64,
     /// Whether it waited for others in its body, and when.
     pub meetings: Vec<Span>,
 }
 
 /// From when to when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Span {
     /// The beginning.
+    #[serde(rename = "begin_seconds", serialize_with = "seconds")]
     pub begin: Duration,
     /// The end, not before the beginning.
+    #[serde(rename = "end_seconds", serialize_with = "seconds")]
     pub end: Duration,
 }
 
@@ -94,19 +104,23 @@ pub struct WorkerRecord {
 }
 
 /// One worker's life in a job.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct WorkerLifetime {
     /// Its process, the coordinator's own if it was a thread there.
     pub pid: u32,
     /// Its first instruction; of one who stays, the call.
+    #[serde(rename = "born_seconds", serialize_with = "seconds")]
     pub born: Duration,
     /// When it had attached what was lent and asked for slices.
+    #[serde(rename = "began_seconds", serialize_with = "seconds")]
     pub began: Option<Duration>,
     /// When there were no more.
+    #[serde(rename = "left_seconds", serialize_with = "seconds")]
     pub left: Option<Duration>,
     /// When it measured what it was to measure: the record's own cost.
     pub measured: Option<Span>,
     /// When the coordinator heard of its death.
+    #[serde(rename = "died_seconds", serialize_with = "seconds")]
     pub died: Option<Duration>,
     /// What it has cost: from `began` to `left` as it says itself, to the end if it died, as the kernel says, in steps of some
     /// milliseconds.
@@ -114,13 +128,16 @@ pub struct WorkerLifetime {
 }
 
 /// Something that the coordinator did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct CoordinatorInterval {
     /// What.
+    #[serde(serialize_with = "words")]
     pub what: Activity,
     /// The beginning.
+    #[serde(rename = "begin_seconds", serialize_with = "seconds")]
     pub begin: Duration,
     /// The end: the beginning of the next.
+    #[serde(rename = "end_seconds", serialize_with = "seconds")]
     pub end: Duration,
 }
 
@@ -147,9 +164,10 @@ pub enum Activity {
 }
 
 /// The death of a worker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeathRecord {
     /// When the coordinator heard of it.
+    #[serde(rename = "at_seconds", serialize_with = "seconds")]
     pub at: Duration,
     /// Its rank.
     pub worker: usize,
@@ -159,6 +177,10 @@ pub struct DeathRecord {
     pub slice: Option<usize>,
     /// What ended it; of a job that failed only that of the death that it failed for.
     pub cause: String,
+}
+
+fn words<S: Serializer>(what: &Activity, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&what.words())
 }
 
 impl Activity {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use parfork::{Cause, Crew, CrewSettings, Engine, Error, Job, Schedule, Shared, Split};
+use parfork::{Cause, CrewBuilder, Engine, Error, Job, Schedule, Shared, Split};
 
 use crate::LONG;
 use crate::support::{Page, nothing_left};
@@ -28,7 +28,7 @@ pub(crate) fn pinned_workers_have_a_cpu_each() {
     let job = || Job::new(&line).workers(5).split(Split::rows().into_pieces(5)).schedule(Schedule::Static);
     one_each(&job().pin(true).run(|_, _| my_cpus()).unwrap());
     assert!(job().run(|_, _| my_cpus()).unwrap().iter().all(|&cpus| cpus == all));
-    let mut crew = Crew::with(CrewSettings { workers: Some(5), pin: true, ..CrewSettings::default() }).unwrap();
+    let mut crew = CrewBuilder::new().workers(5).pin(true).start().unwrap();
     one_each(&job().crew(&mut crew).run_with((), |_, (), _| my_cpus()).unwrap());
     assert_eq!(my_cpus(), all);
     let refused = job().runner(Engine::Threads).pin(true).run(|_, _| ()).unwrap_err();

@@ -340,8 +340,9 @@ pub(crate) fn what_a_crew_cannot_do_is_refused() {
         assert!(matches!(refused, Err(Error::Crew(CrewError::BodyCaptures))), "{refused:?}");
         #[cfg(feature = "exec")]
         {
+            use parfork::Element;
             use parfork::exec::{self, Array, Program};
-            let array = Array::output("c", "u8".parse().unwrap(), &[10]).unwrap();
+            let array = Array::output("c", u8::DTYPE, &[10]).unwrap();
             let refused = exec::run(Job::default().crew(crew), &Program::new("true"), vec![array]).map(drop);
             assert!(matches!(refused, Err(Error::Crew(CrewError::Program))), "{refused:?}");
         }

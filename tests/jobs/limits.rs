@@ -1,6 +1,6 @@
 //! What cannot be cut or has too many workers is refused, and what the system's limits allow is told.
 
-use parfork::{Engine, Error, Job, Schedule, Shared, Split};
+use parfork::{Engine, Error, Job, Schedule, ShapeError, Shared, Split};
 
 use crate::die_at;
 use crate::support::nothing_left;
@@ -22,6 +22,19 @@ pub(crate) fn outputs_that_cannot_be_cut_alike_are_refused() {
     let mut line = Shared::<u8, _>::zeros(9).unwrap();
     let refused = Job::new((&mut a, &mut line)).split(Split::tiles(2, 2)).run(|_, _| ()).unwrap_err();
     assert!(refused.to_string().contains("[9, 4] and [9] differ on axis 1"), "{refused}");
+    let Error::Shape(ShapeError::Outputs { first, other, axis: 1, .. }) = refused else { panic!("{refused}") };
+    assert_eq!((first, other), (vec![9, 4], vec![9]));
+}
+
+pub(crate) fn what_is_wrong_with_a_shape_can_be_matched_on() {
+    let array = || Shared::<u32, _>::zeros((4, 6)).unwrap();
+    let Err(Error::Shape(ShapeError::Elements { from, to })) = array().into_shape((5, 5)) else { panic!("25 cells") };
+    assert_eq!((from, to), (vec![4, 6], vec![5, 5]));
+    let Err(Error::Shape(ShapeError::TooLarge { shape, element: 4 })) = Shared::<u32, _>::zeros((1 << 40, 1 << 40))
+    else {
+        panic!("2^82 bytes")
+    };
+    assert_eq!(shape, [1 << 40, 1 << 40]);
 }
 
 pub(crate) fn what_cannot_be_cut_is_refused() {

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
             results::several_arrays_are_lent_as_a_tuple,
             limits::outputs_that_cannot_be_cut_alike_are_refused,
             limits::what_cannot_be_cut_is_refused,
+            limits::what_is_wrong_with_a_shape_can_be_matched_on,
             results::a_halo_shows_the_neighbours_cells,
             deadlines::progress_rises_to_all,
             deadlines::a_deadline_ends_processes_in_the_middle_of_a_slice,

@@ -6,20 +6,20 @@ use std::path::Path;
 
 use ndarray::{Array2, Ix1, Ix2, IxDyn};
 use parfork::named::{self, Liveness, Named};
-use parfork::{Error, Order, SegmentErrorKind, Shared};
+use parfork::{Element, Error, Order, SegmentErrorKind, Shared};
 
 use crate::{Actor, folder, name, own_place, say_and_wait, support, told};
 
-fn trouble<T>(result: parfork::Result<T>) -> SegmentErrorKind {
+fn kind<T>(result: parfork::Result<T>) -> SegmentErrorKind {
     match result {
-        Err(Error::Segment { trouble, .. }) => trouble,
+        Err(Error::Segment { kind, .. }) => kind,
         Err(other) => panic!("another error: {other}"),
         Ok(_) => panic!("no error"),
     }
 }
 
 fn refusal(name: &str) -> String {
-    match Shared::<f32, Ix1>::attach(name) {
+    match Named::<f32, Ix1>::open(name) {
         Err(error) => error.to_string(),
         Ok(_) => panic!("{name} was attached"),
     }
@@ -27,14 +27,14 @@ fn refusal(name: &str) -> String {
 
 pub(crate) fn what_is_not_kept_goes_with_its_creator_and_the_folder_with_the_last() {
     let place = own_place();
-    let one = Shared::<f32, _>::create("one").zeros((3, 4)).unwrap();
-    let two = Shared::<u8, _>::create("two").zeros(5).unwrap();
-    let mut seen = Shared::<f32, Ix2>::attach("one").unwrap();
+    let one = Named::<f32, _>::create("one").zeros((3, 4)).unwrap();
+    let two = Named::<u8, _>::create("two").zeros(5).unwrap();
+    let mut seen = Named::<f32, Ix2>::open("one").unwrap();
     let found = fs::metadata(folder().join("one")).unwrap();
     assert_eq!((found.mode() & 0o7777, found.nlink()), (0o600, 1));
     assert_eq!(fs::metadata(folder()).unwrap().mode() & 0o7777, 0o700);
     drop(one);
-    assert!(matches!(trouble(Shared::<f32, Ix2>::attach("one")), SegmentErrorKind::Absent));
+    assert!(matches!(kind(Named::<f32, Ix2>::open("one")), SegmentErrorKind::Absent));
     // What is attached stays.
     assert!(seen.is_removed());
     assert_eq!(seen.read().unwrap().view().sum(), 0.0);
@@ -43,7 +43,7 @@ pub(crate) fn what_is_not_kept_goes_with_its_creator_and_the_folder_with_the_las
     assert!(!folder().exists());
     // A panic is an end like any other.
     let ended = std::panic::catch_unwind(|| {
-        let _mine = Shared::<f32, _>::create("one").zeros(1).unwrap();
+        let _mine = Named::<f32, _>::create("one").zeros(1).unwrap();
         panic!("on purpose");
     });
     assert!(ended.is_err() && !folder().exists());
@@ -53,23 +53,23 @@ pub(crate) fn what_is_not_kept_goes_with_its_creator_and_the_folder_with_the_las
 pub(crate) fn what_is_kept_stays_until_it_is_removed() {
     let _place = own_place();
     let table = Shared::from_array(&Array2::from_shape_fn((50, 70), |(i, j)| (i * j) as i64)).unwrap();
-    drop(Shared::create("table").keep(true).copy_of(&table).unwrap());
-    let mut again = Shared::<i64, Ix2>::attach("table").unwrap();
+    drop(Named::create("table").keep(true).copy_of(&table).unwrap());
+    let mut again = Named::<i64, Ix2>::open("table").unwrap();
     assert_eq!(again.read().unwrap().view(), table.view());
     assert_eq!((again.generation(), again.shape()), (0, &[50, 70][..]));
     named::remove("table").unwrap();
-    assert!(matches!(trouble(named::remove("table")), SegmentErrorKind::Absent) && !folder().exists());
+    assert!(matches!(kind(named::remove("table")), SegmentErrorKind::Absent) && !folder().exists());
     assert_eq!(again.read().unwrap().copy().unwrap().view(), table.view());
 }
 
 pub(crate) fn a_name_is_given_once() {
     let name = name("once");
-    let first = Shared::<u8, _>::create(&name).zeros(10).unwrap();
-    assert_eq!(trouble(Shared::<u8, _>::create(&name).zeros(10)), SegmentErrorKind::Exists);
+    let first = Named::<u8, _>::create(&name).zeros(10).unwrap();
+    assert_eq!(kind(Named::<u8, _>::create(&name).zeros(10)), SegmentErrorKind::Exists);
     drop(first);
-    drop(Shared::<u8, _>::create(&name).zeros(10).unwrap());
+    drop(Named::<u8, _>::create(&name).zeros(10).unwrap());
     for wrong in ["", "..", "a/b/c", "a b", "x\n"] {
-        assert!(Shared::<u8, _>::create(wrong).zeros(1).is_err(), "{wrong:?}");
+        assert!(Named::<u8, _>::create(wrong).zeros(1).is_err(), "{wrong:?}");
     }
 }
 
@@ -86,14 +86,14 @@ fn rewrite(path: &Path, at: usize, field: &[u8]) {
 
 pub(crate) fn only_what_is_a_segment_is_attached() {
     let place = own_place();
-    let made = Shared::<f32, _>::create("good").zeros(1000).unwrap();
+    let made = Named::<f32, _>::create("good").zeros(1000).unwrap();
     let (path, folder) = (folder().join("good"), folder());
-    let error = Shared::<f64, Ix1>::attach("good").unwrap_err().to_string();
+    let error = Named::<f64, Ix1>::open("good").unwrap_err().to_string();
     assert!(error.contains("<f4") && error.contains("<f8"), "{error}");
-    let error = Shared::<f32, Ix2>::attach("good").unwrap_err().to_string();
+    let error = Named::<f32, Ix2>::open("good").unwrap_err().to_string();
     assert!(error.contains("[1000]") && error.contains("2 axes"), "{error}");
-    assert_eq!(Shared::<f32, IxDyn>::attach("good").unwrap().shape(), [1000]);
-    assert_eq!(trouble(Shared::<f32, Ix1>::attach("good").unwrap().write()), SegmentErrorKind::ReadOnly);
+    assert_eq!(Named::<f32, IxDyn>::open("good").unwrap().shape(), [1000]);
+    assert_eq!(kind(Named::<f32, Ix1>::open("good").unwrap().write()), SegmentErrorKind::ReadOnly);
 
     symlink(&path, folder.join("link")).unwrap();
     assert!(refusal("link").contains("it is a link"));
@@ -114,7 +114,7 @@ pub(crate) fn only_what_is_a_segment_is_attached() {
         assert!(refusal("good").contains("600 is the most"), "{mode:o}");
     }
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    Shared::<f32, Ix1>::attach("good").unwrap();
+    Named::<f32, Ix1>::open("good").unwrap();
 
     rewrite(&path, 12, &2_u32.to_ne_bytes());
     assert!(refusal("good").contains("version 2"));
@@ -125,7 +125,7 @@ pub(crate) fn only_what_is_a_segment_is_attached() {
     rewrite(&path, 128, &u64::MAX.to_ne_bytes());
     assert!(refusal("good").contains("overflows"));
     rewrite(&path, 128, &1000_u64.to_ne_bytes());
-    Shared::<f32, Ix1>::attach("good").unwrap();
+    Named::<f32, Ix1>::open("good").unwrap();
     File::options().write(true).open(&path).unwrap().set_len(65536 + 3999).unwrap();
     assert!(refusal("good").contains("69535 long"));
     // What is refused can be seen and taken away all the same.
@@ -145,7 +145,7 @@ pub(crate) fn only_what_is_a_segment_is_attached() {
 pub(crate) fn a_folder_that_is_not_ones_own_is_not_used() {
     let place = own_place();
     let refused = |words: &str| {
-        let error = Shared::<u8, _>::create("x").zeros(1).unwrap_err().to_string();
+        let error = Named::<u8, _>::create("x").zeros(1).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
         assert!(named::list().is_err());
     };
@@ -172,10 +172,10 @@ pub(crate) fn a_folder_that_is_not_ones_own_is_not_used() {
 
 pub(crate) fn too_little_room_is_an_error_with_both_numbers() {
     let _place = own_place();
-    let error = Shared::<f32, _>::create("vast").zeros((1 << 30, 1 << 10)).unwrap_err();
+    let error = Named::<f32, _>::create("vast").zeros((1 << 30, 1 << 10)).unwrap_err();
     let Error::Memory { need, room, fits: Some(fits), .. } = &error else { panic!("{error}") };
     assert_eq!((*need, &fits[..]), (1 << 42, &[*room as usize >> 12, 1 << 10][..]));
-    assert!(Shared::<f64, _>::create("vast").zeros((1 << 40, 1 << 40)).is_err());
+    assert!(Named::<f64, _>::create("vast").zeros((1 << 40, 1 << 40)).is_err());
     // Nothing was made of it, not even the folder.
     assert!(!folder().exists());
 }
@@ -188,7 +188,7 @@ pub(crate) fn part_member() {
     let member = nix::unistd::Uid::from_raw(65534);
     nix::unistd::setresuid(member, member, member).unwrap();
     let folder = shared_folder();
-    assert_eq!(Shared::<u8, Ix1>::attach(&format!("0:{GROUP}/open")).unwrap().read().unwrap().view().sum(), 0);
+    assert_eq!(Named::<u8, Ix1>::open(&format!("0:{GROUP}/open")).unwrap().read().unwrap().view().sum(), 0);
     let opened: Vec<File> =
         [folder.clone(), folder.join("open")].iter().filter_map(|path| File::open(path).ok()).collect();
     for file in &opened {
@@ -216,7 +216,7 @@ pub(crate) fn who_may_only_read_cannot_keep_the_owner_from_making_and_removing()
     for folder in [Path::new(&outer), place.path()] {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let make = |name: &str| Shared::<u8, _>::create(name).group(&GROUP.to_string()).keep(true).zeros(10);
+    let make = |name: &str| Named::<u8, _>::create(name).group(&GROUP.to_string()).keep(true).zeros(10);
     drop(make("open").unwrap());
     let member = Actor::ready("files::part_member", "");
     drop(make("other").unwrap());
@@ -231,7 +231,7 @@ pub(crate) fn who_may_only_read_cannot_keep_the_owner_from_making_and_removing()
 pub(crate) fn part_step_creator() {
     let told = told();
     let (plain, kept) = (told.contains("plain"), told.contains("kept"));
-    let mut create = Shared::<u32, _>::create("x").keep(kept);
+    let mut create = Named::<u32, _>::create("x").keep(kept);
     if !plain {
         create = create.group(&group());
     }
@@ -267,11 +267,11 @@ pub(crate) fn who_is_killed_at_any_step_of_making_one_leaves_nothing_that_stays(
             named::gc(false).unwrap();
             if told == "plain kept" && !list.is_empty() {
                 // Made whole, and kept, whenever its creator was killed.
-                assert_eq!(Shared::<u32, Ix1>::attach(&name).unwrap().shape(), [100]);
+                assert_eq!(Named::<u32, Ix1>::open(&name).unwrap().shape(), [100]);
                 named::remove(&name).unwrap();
             }
             assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "{told}, step {step}");
-            let create = Shared::<u32, _>::create("x");
+            let create = Named::<u32, _>::create("x");
             let create = if told == "shared" { create.group(&group()) } else { create };
             drop(create.zeros(1).unwrap());
         });
@@ -296,7 +296,7 @@ pub(crate) fn a_folder_that_was_never_shared_is_no_obstacle() {
     assert!(named::list().unwrap().is_empty() && named::gc(false).unwrap().is_empty());
     assert!(!shared_folder().exists());
     leave();
-    let made = Shared::<u8, _>::create("x").group(&GROUP.to_string()).zeros(1).unwrap();
+    let made = Named::<u8, _>::create("x").group(&GROUP.to_string()).zeros(1).unwrap();
     let found = fs::metadata(shared_folder()).unwrap();
     assert_eq!((found.mode() & 0o7777, found.gid()), (0o710, GROUP));
     drop(made);
@@ -306,7 +306,7 @@ pub(crate) fn a_folder_that_was_never_shared_is_no_obstacle() {
 
 /// Makes a segment and is killed.
 pub(crate) fn part_creator() {
-    let _mine = Shared::<f32, _>::create(&told()).zeros(1000).unwrap();
+    let _mine = Named::<f32, _>::create(&told()).zeros(1000).unwrap();
     say_and_wait("ready");
 }
 
@@ -350,14 +350,14 @@ pub(crate) fn gc_removes_what_provably_belongs_to_the_dead() {
 
 pub(crate) fn what_is_there_can_be_listed_with_its_holders() {
     let _place = own_place();
-    let mut mine: Named<i16, _> = Shared::create("b").order(Order::F).zeros((300, 20)).unwrap();
-    let _other = Shared::<f64, _>::create("a").keep(true).zeros(()).unwrap();
+    let mut mine: Named<i16, _> = Named::create("b").order(Order::F).zeros((300, 20)).unwrap();
+    let _other = Named::<f64, _>::create("a").keep(true).zeros(()).unwrap();
     let list = named::list().unwrap();
     assert_eq!(list.iter().map(|found| found.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     let mut held = mine.write().unwrap();
     held.view_mut()[[0, 0]] = 7;
     let info = named::info("b").unwrap();
-    assert_eq!((info.dtype.as_str(), &info.shape[..], info.order), ("<i2", &[300, 20][..], Order::F));
+    assert_eq!((info.dtype, &info.shape[..], info.order), (i16::DTYPE, &[300, 20][..], Order::F));
     assert_eq!((info.bytes, info.kept, &info.liveness, info.mode), (12000, false, &Liveness::Alive, 0o600));
     assert_eq!((info.locked, info.unfinished, info.generation), (Some(true), false, 0));
     assert_eq!((info.owner.pid, info.owner.uid), (std::process::id(), nix::unistd::geteuid().as_raw()));
@@ -370,7 +370,7 @@ pub(crate) fn what_is_there_can_be_listed_with_its_holders() {
     held.publish().unwrap();
     let info = named::info("b").unwrap();
     assert_eq!((info.locked, info.unfinished, info.generation), (None, false, 1));
-    assert!(matches!(trouble(named::info("c")), SegmentErrorKind::Absent));
+    assert!(matches!(kind(named::info("c")), SegmentErrorKind::Absent));
     named::remove("a").unwrap();
 }
 
@@ -386,12 +386,12 @@ pub(crate) fn whatever_order_and_shape_an_array_has_it_comes_back() {
     ] {
         let mut array = Shared::<f64, IxDyn>::zeros_in(shape.as_slice(), order).unwrap();
         array.as_mut_slice().iter_mut().enumerate().for_each(|(at, cell)| *cell = at as f64);
-        let kept = Shared::create(&name).copy_of(&array).unwrap();
-        let mut again = Shared::<f64, IxDyn>::attach(&name).unwrap();
+        let kept = Named::create(&name).copy_of(&array).unwrap();
+        let mut again = Named::<f64, IxDyn>::open(&name).unwrap();
         let held = again.read().unwrap();
         assert_eq!((held.view(), held.copy().unwrap().view()), (array.view(), array.view()));
         drop(kept);
     }
-    let error = Shared::<u8, IxDyn>::create(&name).zeros(&[1; 33][..]).unwrap_err().to_string();
+    let error = Named::<u8, IxDyn>::create(&name).zeros(&[1; 33][..]).unwrap_err().to_string();
     assert!(error.contains("32 axes"), "{error}");
 }

@@ -3,6 +3,7 @@
 use std::fs::File;
 
 use ndarray::{Array2, Ix2};
+use parfork::named::Named;
 use parfork::{Cause, Crew, Engine, Error, Job, SegmentErrorKind, Shared, Split};
 
 use crate::support::nothing_left;
@@ -11,8 +12,8 @@ use crate::{folder, name};
 pub(crate) fn guards_are_lent_like_arrays() {
     let (input, output) = (name("in"), name("out"));
     let table = Array2::from_shape_fn((700, 513), |(i, j)| (i * 513 + j) as f64);
-    let mut source = Shared::create(&input).copy_of(&Shared::from_array(&table).unwrap()).unwrap();
-    let mut target = Shared::<f64, _>::create(&output).zeros((700, 513)).unwrap();
+    let mut source = Named::create(&input).copy_of(&Shared::from_array(&table).unwrap()).unwrap();
+    let mut target = Named::<f64, _>::create(&output).zeros((700, 513)).unwrap();
     let mut generation = 0;
     for engine in [Engine::Serial, Engine::Threads, Engine::Processes] {
         for split in [Split::rows(), Split::tiles(64, 100)] {
@@ -32,7 +33,7 @@ pub(crate) fn guards_are_lent_like_arrays() {
                     .unwrap();
                     generation = write.publish().unwrap();
                 });
-                let mut seen = Shared::<f64, Ix2>::attach(&output).unwrap();
+                let mut seen = Named::<f64, Ix2>::open(&output).unwrap();
                 assert_eq!(seen.read().unwrap().view(), &table * factor, "{engine} {split} {guard}");
             }
         }
@@ -45,7 +46,7 @@ pub(crate) fn guards_are_lent_like_arrays() {
         Ok(())
     })();
     assert!(matches!(failed, Err(Error::WorkerDied(_))));
-    assert!(matches!(target.read(), Err(Error::Segment { trouble: SegmentErrorKind::Unfinished { .. }, .. })));
+    assert!(matches!(target.read(), Err(Error::Segment { kind: SegmentErrorKind::Unfinished { .. }, .. })));
 }
 
 pub(crate) fn crews_attach_what_was_made_after_them() {
@@ -53,7 +54,7 @@ pub(crate) fn crews_attach_what_was_made_after_them() {
     let mut crew = Crew::start(2).unwrap();
     // Twice: a name is not a segment.
     for round in 1..=2 {
-        let mut cells = Shared::<u32, _>::create(&name).zeros((2000, 600)).unwrap();
+        let mut cells = Named::<u32, _>::create(&name).zeros((2000, 600)).unwrap();
         let mut held = cells.write().unwrap();
         for _ in 0..3 {
             crew.run(&mut held, round, |_, round, mut slice| slice.mapv_inplace(|cell| cell + round)).unwrap();
@@ -67,7 +68,7 @@ pub(crate) fn crews_attach_what_was_made_after_them() {
         assert_eq!(sum, 2000 * 600 * 3 * u64::from(round));
         drop(held);
         // What others have attached keeps its bytes when it is let go here.
-        let mut other = Shared::<u32, Ix2>::attach(&name).unwrap();
+        let mut other = Named::<u32, Ix2>::open(&name).unwrap();
         drop(cells);
         assert!(other.read().unwrap().view().iter().all(|&cell| cell == 3 * round));
     }
@@ -75,7 +76,7 @@ pub(crate) fn crews_attach_what_was_made_after_them() {
 
 pub(crate) fn a_segment_cut_off_under_a_reader_is_an_error() {
     let name = name("cut");
-    let mut mine = Shared::<u64, _>::create(&name).zeros((1 << 10, 1 << 10)).unwrap();
+    let mut mine = Named::<u64, _>::create(&name).zeros((1 << 10, 1 << 10)).unwrap();
     let held = mine.read().unwrap();
     let file = File::options().write(true).open(folder().join(&name)).unwrap();
     let whole = file.metadata().unwrap().len();
@@ -87,7 +88,7 @@ pub(crate) fn a_segment_cut_off_under_a_reader_is_an_error() {
     let Err(Error::WorkerDied(death)) = failed else { panic!("{failed:?}") };
     assert!(matches!(&death.cause, Cause::Faulted(fault) if fault.signal == libc::SIGBUS), "{death}");
     let cut = |result: parfork::Result<()>| match result {
-        Err(Error::Segment { trouble: SegmentErrorKind::CutOff { found, expected }, .. }) => {
+        Err(Error::Segment { kind: SegmentErrorKind::CutOff { found, expected }, .. }) => {
             assert_eq!((found, expected), (whole - (4 << 20), whole));
         }
         other => panic!("{other:?}"),

@@ -12,41 +12,41 @@ use crate::{Actor, name, say, say_and_wait, told};
 /// Longer than anything takes.
 const LONG: Duration = Duration::from_secs(50);
 
-fn trouble<T>(result: parfork::Result<T>) -> SegmentErrorKind {
+fn kind<T>(result: parfork::Result<T>) -> SegmentErrorKind {
     match result {
-        Err(Error::Segment { trouble, .. }) => trouble,
+        Err(Error::Segment { kind, .. }) => kind,
         Err(other) => panic!("another error: {other}"),
         Ok(_) => panic!("no error"),
     }
 }
 
-fn attach() -> Named<u64, Ix1> {
-    Shared::attach_to_write(&told()).unwrap()
+fn open() -> Named<u64, Ix1> {
+    Named::open_mut(&told()).unwrap()
 }
 
 pub(crate) fn readers_share_and_a_writer_is_alone() {
     let name = name("shared");
-    let mut one = Shared::<u64, _>::create(&name).zeros(100).unwrap();
-    let mut two = Shared::<u64, Ix1>::attach(&name).unwrap();
-    let mut three = Shared::<u64, Ix1>::attach_to_write(&name).unwrap();
+    let mut one = Named::<u64, _>::create(&name).zeros(100).unwrap();
+    let mut two = Named::<u64, Ix1>::open(&name).unwrap();
+    let mut three = Named::<u64, Ix1>::open_mut(&name).unwrap();
     let short = Wait::new().deadline(Duration::from_millis(30));
     let first = one.read().unwrap();
     let second = two.read().unwrap();
-    assert!(matches!(trouble(three.write_within(short)), SegmentErrorKind::Deadline(_)));
+    assert!(matches!(kind(three.write_within(short)), SegmentErrorKind::Deadline(_)));
     // Who gave up waiting keeps nobody out.
     drop(second);
     drop(two.read().unwrap());
     drop(first);
     let held = three.write().unwrap();
-    assert!(matches!(trouble(one.read_within(short)), SegmentErrorKind::Deadline(_)));
-    assert!(matches!(trouble(one.write_within(short)), SegmentErrorKind::Deadline(_)));
+    assert!(matches!(kind(one.read_within(short)), SegmentErrorKind::Deadline(_)));
+    assert!(matches!(kind(one.write_within(short)), SegmentErrorKind::Deadline(_)));
     drop(held);
     assert_eq!(one.read().unwrap().generation(), 0);
 }
 
 pub(crate) fn what_is_not_published_does_not_count() {
     let name = name("unpublished");
-    let mut mine = Shared::<u64, _>::create(&name).zeros(100).unwrap();
+    let mut mine = Named::<u64, _>::create(&name).zeros(100).unwrap();
     // Nothing was written through this one.
     drop(mine.write().unwrap());
     drop(mine.read().unwrap());
@@ -56,12 +56,12 @@ pub(crate) fn what_is_not_published_does_not_count() {
         panic!("on purpose");
     }));
     assert!(failed.is_err());
-    assert_eq!(trouble(mine.read()), SegmentErrorKind::Unfinished { generation: 0 });
-    assert_eq!(trouble(mine.write()), SegmentErrorKind::Unfinished { generation: 0 });
+    assert_eq!(kind(mine.read()), SegmentErrorKind::Unfinished { generation: 0 });
+    assert_eq!(kind(mine.write()), SegmentErrorKind::Unfinished { generation: 0 });
     assert!(named::info(&name).unwrap().unfinished);
-    let mut reader = Shared::<u64, Ix1>::attach(&name).unwrap();
+    let mut reader = Named::<u64, Ix1>::open(&name).unwrap();
     assert_eq!(reader.read_within(Wait::new().accept_torn()).unwrap().view()[0], 1);
-    assert_eq!(trouble(reader.wait_past(0, Wait::new())), SegmentErrorKind::Unfinished { generation: 0 });
+    assert_eq!(kind(reader.wait_past(0, Wait::new())), SegmentErrorKind::Unfinished { generation: 0 });
     let mut held = mine.write_within(Wait::new().accept_torn()).unwrap();
     held.copy_from(&Shared::from_array(&ndarray::Array1::from_elem(100, 5)).unwrap()).unwrap();
     assert_eq!(held.publish().unwrap(), 1);
@@ -70,7 +70,7 @@ pub(crate) fn what_is_not_published_does_not_count() {
 }
 
 pub(crate) fn part_reader() {
-    let mut segment = attach();
+    let mut segment = open();
     let _held = segment.read().unwrap();
     say_and_wait("ready");
 }
@@ -88,7 +88,7 @@ fn killed_meanwhile<T>(actor: Actor, wait: impl FnOnce() -> T) -> T {
 
 pub(crate) fn a_dead_reader_keeps_nobody_waiting() {
     let name = name("reader");
-    let mut mine = Shared::<u64, _>::create(&name).zeros(100).unwrap();
+    let mut mine = Named::<u64, _>::create(&name).zeros(100).unwrap();
     for _ in 0..5 {
         let reader = Actor::ready("locks::part_reader", &name);
         let held = killed_meanwhile(reader, || mine.write_within(Wait::new().deadline(LONG)).unwrap());
@@ -98,7 +98,7 @@ pub(crate) fn a_dead_reader_keeps_nobody_waiting() {
 }
 
 pub(crate) fn part_writer() {
-    let mut segment = attach();
+    let mut segment = open();
     let mut held = segment.write().unwrap();
     held.view_mut()[0] = 1;
     say_and_wait("ready");
@@ -106,14 +106,14 @@ pub(crate) fn part_writer() {
 
 pub(crate) fn a_dead_writer_keeps_nobody_waiting_and_is_known() {
     let name = name("writer");
-    let mut mine = Shared::<u64, _>::create(&name).zeros(100).unwrap();
+    let mut mine = Named::<u64, _>::create(&name).zeros(100).unwrap();
     for round in 0..5 {
         let writer = Actor::ready("locks::part_writer", &name);
         let wait = Wait::new().deadline(LONG);
         let seen = match round % 3 {
-            0 => trouble(killed_meanwhile(writer, || mine.read_within(wait))),
-            1 => trouble(killed_meanwhile(writer, || mine.write_within(wait))),
-            _ => trouble(killed_meanwhile(writer, || mine.wait_past(round, wait))),
+            0 => kind(killed_meanwhile(writer, || mine.read_within(wait))),
+            1 => kind(killed_meanwhile(writer, || mine.write_within(wait))),
+            _ => kind(killed_meanwhile(writer, || mine.wait_past(round, wait))),
         };
         assert_eq!(seen, SegmentErrorKind::Unfinished { generation: round });
         let mut held = mine.write_within(wait.accept_torn()).unwrap();
@@ -123,7 +123,7 @@ pub(crate) fn a_dead_writer_keeps_nobody_waiting_and_is_known() {
 }
 
 pub(crate) fn part_coordinator() {
-    let mut segment = attach();
+    let mut segment = open();
     let mut held = segment.write().unwrap();
     parfork::fork(2, &mut held, |w, mut slice| -> () {
         slice.fill(1);
@@ -139,7 +139,7 @@ pub(crate) fn part_coordinator() {
 
 pub(crate) fn workers_do_not_keep_the_lock_of_a_dead_coordinator() {
     let name = name("coordinator");
-    let mut mine = Shared::<u64, _>::create(&name).zeros(2).unwrap();
+    let mut mine = Named::<u64, _>::create(&name).zeros(2).unwrap();
     let coordinator = Actor::ready("locks::part_coordinator", &name);
     let wait = Wait::new().deadline(LONG).accept_torn();
     let held = killed_meanwhile(coordinator, || mine.write_within(wait).unwrap());
@@ -151,7 +151,7 @@ const TURNS: u64 = 300;
 
 /// Waits for odd generations and makes the next ones.
 pub(crate) fn part_partner() {
-    let mut segment = attach();
+    let mut segment = open();
     say("ready");
     play_turns(&mut segment, 1);
 }
@@ -170,7 +170,7 @@ fn play_turns(segment: &mut Named<u64, Ix1>, first: u64) {
 
 pub(crate) fn two_processes_take_turns() {
     let name = name("turns");
-    let mut mine = Shared::<u64, _>::create(&name).zeros(1000).unwrap();
+    let mut mine = Named::<u64, _>::create(&name).zeros(1000).unwrap();
     let partner = Actor::ready("locks::part_partner", &name);
     play_turns(&mut mine, 0);
     assert_eq!(mine.wait_past(2 * TURNS - 1, Wait::new().deadline(LONG).wait_for_new_writers()).unwrap(), 2 * TURNS);
@@ -179,7 +179,7 @@ pub(crate) fn two_processes_take_turns() {
 
 /// Attaches to write, and leaves.
 pub(crate) fn part_visitor() {
-    let _segment = attach();
+    let _segment = open();
     say_and_wait("ready");
 }
 
@@ -189,30 +189,27 @@ pub(crate) fn part_remover() {
 
 pub(crate) fn nobody_waits_for_those_who_are_gone() {
     let name = name("gone");
-    let mine = Shared::<u64, _>::create(&name).keep(true).zeros(10).unwrap();
+    let mine = Named::<u64, _>::create(&name).keep(true).zeros(10).unwrap();
     let deserted = SegmentErrorKind::Deserted { generation: 0 };
     // Killed while one waits.
     let visitor = Actor::ready("locks::part_visitor", &name);
-    assert_eq!(trouble(killed_meanwhile(visitor, || mine.wait_past(0, Wait::new().deadline(LONG)))), deserted);
+    assert_eq!(kind(killed_meanwhile(visitor, || mine.wait_past(0, Wait::new().deadline(LONG)))), deserted);
     // Gone before one waits.
-    let seen = Shared::<u64, Ix1>::attach(&name).unwrap();
+    let seen = Named::<u64, Ix1>::open(&name).unwrap();
     Actor::ready("locks::part_visitor", &name).end();
-    assert_eq!(trouble(mine.wait_past(0, Wait::new().deadline(LONG))), deserted);
+    assert_eq!(kind(mine.wait_past(0, Wait::new().deadline(LONG))), deserted);
     let short = Wait::new().deadline(Duration::from_millis(30));
-    assert!(matches!(trouble(mine.wait_past(0, short.wait_for_new_writers())), SegmentErrorKind::Deadline(_)));
+    assert!(matches!(kind(mine.wait_past(0, short.wait_for_new_writers())), SegmentErrorKind::Deadline(_)));
     // Who is attached and writes nothing is waited for.
-    assert!(matches!(trouble(seen.wait_past(0, short)), SegmentErrorKind::Deadline(_)));
+    assert!(matches!(kind(seen.wait_past(0, short)), SegmentErrorKind::Deadline(_)));
     let remover = Actor::new("locks::part_remover", &name);
-    assert_eq!(
-        trouble(seen.wait_past(0, Wait::new().deadline(LONG).wait_for_new_writers())),
-        SegmentErrorKind::Removed
-    );
+    assert_eq!(kind(seen.wait_past(0, Wait::new().deadline(LONG).wait_for_new_writers())), SegmentErrorKind::Removed);
     remover.end();
 }
 
 /// Asks for the lock to write, which others have to read.
 pub(crate) fn part_waiting_writer() {
-    let mut segment = attach();
+    let mut segment = open();
     say("ready");
     segment.write_within(Wait::new().deadline(LONG)).unwrap().publish().unwrap();
     say_and_wait("written");
@@ -220,9 +217,9 @@ pub(crate) fn part_waiting_writer() {
 
 pub(crate) fn a_waiting_writer_is_not_overtaken() {
     let name = name("queue");
-    let mut one = Shared::<u64, _>::create(&name).zeros(10).unwrap();
-    let mut two = Shared::<u64, Ix1>::attach(&name).unwrap();
-    let seen = Shared::<u64, Ix1>::attach(&name).unwrap();
+    let mut one = Named::<u64, _>::create(&name).zeros(10).unwrap();
+    let mut two = Named::<u64, Ix1>::open(&name).unwrap();
+    let seen = Named::<u64, Ix1>::open(&name).unwrap();
     let mut writer = Actor::new("locks::part_waiting_writer", &name);
     assert_eq!(writer.says(), "ready");
     // Two readers who always overlap would keep it out for ever, did they not queue behind it: then they are refused for a while.
@@ -243,7 +240,7 @@ pub(crate) fn a_request_to_stop_ends_a_wait() {
     static STOP: CancelToken = CancelToken::new();
     static BEGUN: AtomicBool = AtomicBool::new(false);
     let name = name("stop");
-    let mine = Shared::<u64, _>::create(&name).zeros(10).unwrap();
+    let mine = Named::<u64, _>::create(&name).zeros(10).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !BEGUN.load(Ordering::Acquire) {
@@ -252,9 +249,6 @@ pub(crate) fn a_request_to_stop_ends_a_wait() {
             STOP.cancel();
         });
         BEGUN.store(true, Ordering::Release);
-        assert_eq!(
-            trouble(mine.wait_past(0, Wait::new().deadline(LONG).cancel_token(&STOP))),
-            SegmentErrorKind::Stopped
-        );
+        assert_eq!(kind(mine.wait_past(0, Wait::new().deadline(LONG).cancel_token(&STOP))), SegmentErrorKind::Stopped);
     });
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead, Write};
 use std::os::unix::fs::FileExt;
 
 use parfork::exec::{Array, Program, run};
-use parfork::{Job, Split};
+use parfork::{Element, Job, Split};
 
 use crate::support::no_children;
 
@@ -39,7 +39,7 @@ pub(crate) fn write_on() {
 
 fn run_it(program: Program) {
     let job = Job::default().workers(1).retries(2).split(Split::rows().into_pieces(1));
-    let output = Array::output("c", "u8".parse().unwrap(), &[1000]).unwrap();
+    let output = Array::output("c", u8::DTYPE, &[1000]).unwrap();
     let (done, arrays) = run(job, &program, vec![output]).unwrap();
     assert_eq!(done.report().deaths.len(), 1);
     let others = arrays[0].as_bytes().iter().filter(|&&byte| byte != b'o').count();

@@ -15,8 +15,24 @@ use crate::sys::gemm;
 pub use kernel::Matmul;
 use parfork::{Answers, Error, Input, Job, Shared, Slice, Split};
 
+/// Matrices that do not go together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a {}x{} matrix times a {}x{} matrix does not give one of shape {c:?}. Let the first have as many columns as the second has rows, and \
+     C the rows of the first and the columns of the second.",
+    .a[0], .a[1], .b[0], .b[1]
+)]
+pub struct MatmulError {
+    /// Rows and columns of the first.
+    pub a: [usize; 2],
+    /// Of the second.
+    pub b: [usize; 2],
+    /// The shape of the result.
+    pub c: Vec<usize>,
+}
+
 /// The element types of a product: `f32` and `f64`. Sealed.
-pub trait Element: gemm::Scalar + parfork::formats::npy::Element + Into<f64> + Send + Sync {
+pub trait Element: gemm::Scalar + parfork::Element + Into<f64> + Send + Sync {
     /// The distance of 1 to the next number.
     const EPSILON: f64;
 }
@@ -135,11 +151,7 @@ pub fn run<'a, T: Element>(
     let (a, b) = (a.into(), b.into());
     let ((m, k), (rows, n)) = ((a.shape()[0], a.shape()[1]), (b.shape()[0], b.shape()[1]));
     if k != rows || c.shape() != [m, n] {
-        let shape = c.shape();
-        return Err(Error::Shape(format!(
-            "a {m}x{k} matrix times a {rows}x{n} matrix does not give one of shape {shape:?}. Let the first have as many \
-             columns as the second has rows, and C the rows of the first and the columns of the second."
-        )));
+        return Err(Error::kernel(MatmulError { a: [m, k], b: [rows, n], c: c.shape().to_vec() }));
     }
     let (rows, cols) = grid(m, n, k);
     job.default_split(Split::tiles(rows, cols)).body_overwrites().lend((a, b, c)).run_with(

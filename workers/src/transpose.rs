@@ -10,7 +10,7 @@ use bytemuck::Pod;
 use ndarray::{ArrayView2, ArrayViewMut2, Ix1, Ix2, ShapeBuilder, s};
 
 use crate::kernel::{Arg, Fact, Files, Form, Given, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task};
-use parfork::{Answers, Error, Input, Job, Order, Report, Shared, Slice, Split};
+use parfork::{Answers, Dtype, Element, Error, Input, Job, Order, Report, Shared, Slice, Split};
 
 /// Computes B\[`rows`, `cols`\] of the transpose B of `a` into `out`.
 ///
@@ -63,6 +63,24 @@ fn squares<T: Pod, const SIDE: usize>(from: &[&[T]], to: &mut [&mut [T]]) {
     }
 }
 
+/// Bytes, or a result, that are not of the shape of the matrix.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{bytes} bytes as a {m}x{n} matrix of elements of {element} bytes cannot be transposed to one of shape {to:?}. Give {} bytes and a \
+     result of {n}x{m}.",
+    .shape[0] * .shape[1] * .element, m = .shape[0], n = .shape[1]
+)]
+pub struct TransposeError {
+    /// The bytes there are.
+    pub bytes: usize,
+    /// Rows and columns of the matrix.
+    pub shape: [usize; 2],
+    /// Bytes of an element.
+    pub element: usize,
+    /// The shape of the result.
+    pub to: Vec<usize>,
+}
+
 /// Tiles unless the job says otherwise: some megabytes to read and as many to write.
 const TILE: usize = 512;
 
@@ -82,12 +100,8 @@ where
 {
     let (bytes, [m, n]) = (bytes.into(), shape);
     if bytes.shape()[0] != m * n * S || result.shape() != [n, m] {
-        let (len, to) = (bytes.shape()[0], result.shape());
-        return Err(Error::Shape(format!(
-            "{len} bytes as a {m}x{n} matrix of elements of {S} bytes cannot be transposed to one of shape {to:?}. Give {} \
-             bytes and a result of {n}x{m}.",
-            m * n * S
-        )));
+        let (bytes, to) = (bytes.shape()[0], result.shape().to_vec());
+        return Err(Error::kernel(TransposeError { bytes, shape, element: S, to }));
     }
     let told = [m as u64, n as u64, u64::from(order == Order::F)];
     job.default_split(Split::tiles(TILE, TILE)).body_overwrites().lend((bytes, result)).run_with(
@@ -145,7 +159,7 @@ Every type of numbers that .npy has, C or Fortran order. The transpose has the s
                 "{path} has {axes} axes (shape {shape:?}), and a matrix has 2. Reshape it with NumPy: a.reshape(m, n)."
             )));
         };
-        task(header.item_size(), header.dtype, [m, n], header.order, bytes)
+        task(header.dtype, [m, n], header.order, bytes)
     }
 
     fn made_up(
@@ -157,19 +171,13 @@ Every type of numbers that .npy has, C or Fortran order. The transpose has the s
         let (m, n) = (size[0], size[1]);
         let mut elements = Shared::<u8, _>::zeros((m, n, 8))?.into_shape(m * n * 8)?;
         elements.as_mut_slice().as_chunks_mut().0.iter_mut().for_each(|cell| *cell = noise().to_le_bytes());
-        task(8, "<f8".to_owned(), [m, n], Order::C, Source::Read(elements))
+        task(f64::DTYPE, [m, n], Order::C, Source::Read(elements))
     }
 }
 
-fn task(
-    item_size: usize,
-    dtype: String,
-    shape: [usize; 2],
-    order: Order,
-    bytes: Source<u8, Ix1>,
-) -> Result<Box<dyn Task>, KernelError> {
+fn task(dtype: Dtype, shape: [usize; 2], order: Order, bytes: Source<u8, Ix1>) -> Result<Box<dyn Task>, KernelError> {
     let matrix = Matrix { dtype, shape, order, bytes };
-    Ok(match item_size {
+    Ok(match dtype.size() {
         1 => Box::new(Of::<1>(matrix)),
         2 => Box::new(Of::<2>(matrix)),
         4 => Box::new(Of::<4>(matrix)),
@@ -185,7 +193,7 @@ fn task(
 }
 
 struct Matrix {
-    dtype: String,
+    dtype: Dtype,
     shape: [usize; 2],
     order: Order,
     bytes: Source<u8, Ix1>,
@@ -204,12 +212,12 @@ where
     }
 
     fn facts(&self) -> Vec<(&'static str, Fact)> {
-        vec![("dtype", self.0.dtype.as_str().into()), ("shape", self.0.shape[..].into())]
+        vec![("dtype", self.0.dtype.to_string().into()), ("shape", self.0.shape[..].into())]
     }
 
     fn form(&self) -> Form {
         let [m, n] = self.0.shape;
-        Form::Array { dtype: self.0.dtype.clone(), shape: vec![n, m], item_size: S }
+        Form::Array { dtype: self.0.dtype, shape: vec![n, m] }
     }
 
     fn output(&self) -> Result<Output, Error> {

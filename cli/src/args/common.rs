@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
-use parfork::{Engine, MOST_WORKERS, Sandbox, Schedule, Split};
+use parfork::{Dtype, Engine, MOST_WORKERS, Sandbox, Schedule, Split};
 
 use crate::quantity;
 
@@ -90,6 +90,16 @@ pub struct Common {
 pub fn number_of_workers(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=MOST_WORKERS).contains(number));
     number.ok_or_else(|| format!("a job takes 1 to {MOST_WORKERS} workers. Give a number in between."))
+}
+
+/// A type of elements: Rust's name, which counts bits, NumPy's that does, or one with a byte order. Not `f8`, which would be 8 bits to
+/// one and 8 bytes to others.
+pub fn dtype(text: &str) -> Result<Dtype, String> {
+    let found = Dtype::from_name(text).or_else(|_| text.parse::<Dtype>()).ok();
+    let found = found.filter(|dtype| [dtype.name(), dtype.numpy_name(), &dtype.to_string()].contains(&text));
+    found.ok_or_else(|| {
+        format!("`{text}` is not a type of elements. Write bool, u8 to u64, i8 to i64, f16 to f64, c64 or c128.")
+    })
 }
 
 /// A shape as one argument.

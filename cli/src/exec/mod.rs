@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use args::{Client, Exec};
 use names::{Input, Output};
-use parfork::exec::{self, Array, Dtype, Program};
+use parfork::exec::{self, Array, Program};
 use parfork::formats::InputFile;
 use parfork::formats::npy::{self, ArrayFile};
-use parfork::{Job, Report};
+use parfork::{Dtype, Element, Job, Report, SegmentErrorKind};
 use parfork_workers::kernel::difference;
-use parfork_workers::picture::{self, Picture};
+use parfork_workers::picture::{self, Picture, PictureError};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
@@ -46,7 +46,7 @@ pub fn run(args: Exec) -> Result<(), Failure> {
     let outputs = plan(&args, &inputs, &formats)?;
     for ((target_file, format), (dtype, shape)) in landings.iter_mut().zip(&formats).zip(&outputs) {
         if let Format::Npy = format {
-            npy::prepare(target_file, &dtype.numpy(), dtype.size(), shape).map_err(not_prepared)?;
+            npy::prepare(target_file, *dtype, shape).map_err(not_prepared)?;
         }
     }
     let program = program(&args);
@@ -136,7 +136,13 @@ fn open(job: Job<'_>, Input { name, path }: &Input) -> parfork::Result<Array> {
 /// An output that an array does not fit into: exit code 2 if its shape is at fault, as for a picture.
 fn not_prepared(error: parfork::Error) -> Failure {
     match error {
-        parfork::Error::Shape(_) => Failure::usage(error),
+        parfork::Error::Shape(_)
+        | parfork::Error::Kernel(_)
+        | parfork::Error::Segment {
+            kind:
+                SegmentErrorKind::DoesNotFit { .. } | SegmentErrorKind::Elements { .. } | SegmentErrorKind::Axes { .. },
+            ..
+        } => Failure::usage(error),
         other => Failure::job(other),
     }
 }
@@ -145,7 +151,7 @@ fn not_prepared(error: parfork::Error) -> Failure {
 fn picture_of(array: Array) -> parfork::Result<Picture> {
     let shape = picture_shape(array.dtype(), array.shape())?;
     match array.dtype() {
-        Dtype::U8 => array.into_shared(shape).map(Picture::U8),
+        u8::DTYPE => array.into_shared(shape).map(Picture::U8),
         _ => array.into_shared(shape).map(Picture::U16),
     }
 }
@@ -153,12 +159,9 @@ fn picture_of(array: Array) -> parfork::Result<Picture> {
 /// Rows, columns and channels of an array of such elements, if it can be a picture.
 fn picture_shape(dtype: Dtype, shape: &[usize]) -> parfork::Result<[usize; 3]> {
     match (dtype, shape) {
-        (Dtype::U8 | Dtype::U16, &[rows, cols]) => Ok([rows, cols, 1]),
-        (Dtype::U8 | Dtype::U16, &[rows, cols, channels @ 1..=4]) => Ok([rows, cols, channels]),
-        _ => Err(parfork::Error::Shape(format!(
-            "an array of shape {shape:?} of {dtype} is no picture. Pictures are rows x columns x 1 to 4 channels of u8 or u16; \
-             everything else goes to .npy."
-        ))),
+        (u8::DTYPE | u16::DTYPE, &[rows, cols]) => Ok([rows, cols, 1]),
+        (u8::DTYPE | u16::DTYPE, &[rows, cols, channels @ 1..=4]) => Ok([rows, cols, channels]),
+        _ => Err(parfork::Error::kernel(PictureError::OtherArray { dtype, shape: shape.to_vec() })),
     }
 }
 
@@ -218,8 +221,8 @@ fn facts(args: &Exec, inputs: &[Array], outputs: &[(Dtype, Vec<usize>)]) -> Map<
     let command: Vec<_> = args.program.iter().map(files::name).collect();
     let paths = args.inputs.iter().map(|input| &input.path).chain(args.outputs.iter().map(|output| &output.path));
     let names = paths.map(|path| path.as_os_str()).chain(args.program.iter().map(|word| word.as_os_str()));
-    let input = |(typed, array): (&Input, &Array)| json!({ "name": typed.name, "file": files::name(&typed.path), "dtype": array.dtype().numpy(), "shape": array.shape() });
-    let output = |(typed, (dtype, shape)): (&Output, &(Dtype, Vec<usize>))| json!({ "name": typed.name, "file": files::name(&typed.path), "dtype": dtype.numpy(), "shape": shape });
+    let input = |(typed, array): (&Input, &Array)| json!({ "name": typed.name, "file": files::name(&typed.path), "dtype": array.dtype().to_string(), "shape": array.shape() });
+    let output = |(typed, (dtype, shape)): (&Output, &(Dtype, Vec<usize>))| json!({ "name": typed.name, "file": files::name(&typed.path), "dtype": dtype.to_string(), "shape": shape });
     let mut facts = Map::new();
     facts.insert("program".into(), json!(command));
     facts.insert("each".into(), json!(args.each));

@@ -5,9 +5,11 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use parfork::exec::Dtype;
+use parfork::Dtype;
 use parfork::formats::Address;
 use parfork_workers::picture::Format;
+
+use crate::args::common::dtype;
 
 /// The rule, for help.
 pub const RULE: &str = "\
@@ -123,7 +125,7 @@ fn has_ending(path: &[u8]) -> bool {
 /// TYPE, or TYPE:SHAPE.
 fn typed(text: &str) -> Result<(Dtype, Option<Vec<usize>>), String> {
     let mut parts = text.split(':');
-    let dtype = parts.next().unwrap_or_default().parse::<Dtype>().map_err(|error| error.to_string())?;
+    let dtype = dtype(parts.next().unwrap_or_default())?;
     let length = |length: &str| {
         length.parse().map_err(|_| "a shape is lengths with x between them. Write it as in 1000x1000.".to_owned())
     };
@@ -154,7 +156,7 @@ mod tests {
 
     fn output(text: &str) -> (String, String, Option<String>, Option<Vec<usize>>) {
         let Output { name, path, dtype, shape } = Output::parse(text.as_ref()).unwrap();
-        (name, path.display().to_string(), dtype.map(|dtype| dtype.to_string()), shape)
+        (name, path.display().to_string(), dtype.map(|dtype| dtype.name().to_owned()), shape)
     }
 
     #[test]

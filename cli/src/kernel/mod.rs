@@ -122,7 +122,7 @@ impl Target {
     fn open(path: &Path, format: Option<Format>, form: &Form, quiet: bool) -> Result<Self, Failure> {
         let mut file = files::open(path, quiet)?;
         let prepared = match (form, format) {
-            (Form::Array { dtype, shape, item_size }, _) => npy::prepare(&mut file, dtype, *item_size, shape),
+            (Form::Array { dtype, shape }, _) => npy::prepare(&mut file, *dtype, shape),
             (Form::Picture { shape, bits }, Some(format)) => picture::prepare(&mut file, format, *shape, *bits),
             _ => Ok(()),
         };
@@ -138,8 +138,8 @@ impl Target {
         job: impl FnOnce() -> Job<'static>,
     ) -> Result<Option<Report>, Failure> {
         let filing = match (result, form, self.format) {
-            (Output::Array(cells), Form::Array { dtype, shape, item_size }, _) => {
-                npy::write_bytes(&mut self.file, dtype, *item_size, shape, Order::C, cells.bytes())
+            (Output::Array(cells), Form::Array { dtype, shape }, _) => {
+                npy::write_bytes(&mut self.file, *dtype, shape, Order::C, cells.bytes())
                     .map(|()| None)
                     .map_err(Failure::filing)?
             }

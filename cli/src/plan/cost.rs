@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
-use parfork::formats::npy::{ArrayFile, Element};
+use parfork::Element;
+use parfork::formats::npy::ArrayFile;
 use parfork::slices::{Grid, Region};
 use parfork_workers::KERNELS;
 use parfork_workers::kernel::{self, Kernel};
@@ -154,17 +155,17 @@ fn read(path: &Path) -> Result<ArrayD<f64>, Failure> {
         Ok(file.load::<T, IxDyn>()?.view().mapv(number))
     }
     let file = ArrayFile::open(path)?;
-    match (file.header().kind(), file.header().item_size()) {
-        ('f', 8) => load::<f64>(file, f64::from),
-        ('f', 4) => load::<f32>(file, f64::from),
-        ('u', 1) => load::<u8>(file, f64::from),
-        ('u', 2) => load::<u16>(file, f64::from),
-        ('u', 4) => load::<u32>(file, f64::from),
-        ('u', 8) => load::<u64>(file, |number| number as f64),
-        ('i', 1) => load::<i8>(file, f64::from),
-        ('i', 2) => load::<i16>(file, f64::from),
-        ('i', 4) => load::<i32>(file, f64::from),
-        ('i', 8) => load::<i64>(file, |number| number as f64),
+    match file.header().dtype.to_native() {
+        f64::DTYPE => load::<f64>(file, f64::from),
+        f32::DTYPE => load::<f32>(file, f64::from),
+        u8::DTYPE => load::<u8>(file, f64::from),
+        u16::DTYPE => load::<u16>(file, f64::from),
+        u32::DTYPE => load::<u32>(file, f64::from),
+        u64::DTYPE => load::<u64>(file, |number| number as f64),
+        i8::DTYPE => load::<i8>(file, f64::from),
+        i16::DTYPE => load::<i16>(file, f64::from),
+        i32::DTYPE => load::<i32>(file, f64::from),
+        i64::DTYPE => load::<i64>(file, |number| number as f64),
         _ => Err(Failure::input(format!(
             "{} has elements of type {}, and costs are integers or floats of 4 or 8 bytes. Convert it with NumPy: a.astype('f8').",
             path.display(),

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::dtype::Dtype;
+use super::dtype::element;
 use crate::args::common::{Shape, shape};
 use crate::quantity;
+use parfork::Dtype;
 
 #[derive(Debug, Args)]
 #[command(
@@ -57,7 +58,7 @@ pub struct Create {
     #[arg(long, value_name = "SHAPE", value_parser = shape, required_unless_present = "from", conflicts_with = "from")]
     pub shape: Option<Shape>,
     /// Type of its elements: u8 to u64, i8 to i64, f32, f64
-    #[arg(long, value_name = "DTYPE", default_value = "f64", conflicts_with = "from")]
+    #[arg(long, value_name = "DTYPE", default_value = "f64", conflicts_with = "from", value_parser = element)]
     pub dtype: Dtype,
     /// Make it of this file, .npy or a picture
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]

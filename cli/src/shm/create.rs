@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use ndarray::{Dimension, IntoDimension, Ix3, IxDyn};
-use parfork::formats::npy::Element;
-use parfork::named::{self, Named};
-use parfork::{Shared, named::CreateOptions as Settings};
+use parfork::Element;
+use parfork::named::{self, CreateOptions, Named};
 use parfork_workers::picture::Picture;
 
 use super::args::Create;
-use super::data::{Contents, dtype_of};
+use super::data::Contents;
 use super::dtype::with_dtype;
 use super::program;
 use crate::failure::Failure;
@@ -26,7 +25,7 @@ pub fn run(args: Create) -> Result<(), Failure> {
     match &args.from {
         None => {
             let shape = args.shape.as_ref().map(|shape| shape.0.clone()).unwrap_or_default();
-            with_dtype!(args.dtype, T => done(&args, settings::<T, IxDyn>(&args).zeros(shape.into_dimension())?))
+            with_dtype!(args.dtype, "--dtype", T => done(&args, settings::<T, IxDyn>(&args).zeros(shape.into_dimension())?))
         }
         Some(file) => from(&args, file),
     }
@@ -35,7 +34,7 @@ pub fn run(args: Create) -> Result<(), Failure> {
 fn from(args: &Create, file: &Path) -> Result<(), Failure> {
     match Contents::of(file)? {
         Contents::Array(array) => {
-            with_dtype!(dtype_of(&array.header().dtype, file.display())?, T => {
+            with_dtype!(array.header().dtype, file.display(), T => {
                 done(args, settings(args).copy_of(&array.load::<T, IxDyn>()?)?)
             })
         }
@@ -44,8 +43,8 @@ fn from(args: &Create, file: &Path) -> Result<(), Failure> {
     }
 }
 
-fn settings<T: Element, D: Dimension>(args: &Create) -> Settings<T, D> {
-    let settings = Shared::<T, D>::create(&args.name).keep(args.keep).group_writes(args.group_writes);
+fn settings<T: Element, D: Dimension>(args: &Create) -> CreateOptions<T, D> {
+    let settings = Named::<T, D>::create(&args.name).keep(args.keep).group_writes(args.group_writes);
     match &args.group {
         Some(group) => settings.group(group),
         None => settings,

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use ndarray::{Dimension, Ix3, IxDyn};
 use parfork::formats::InputFile;
-use parfork::formats::npy::{self, ArrayFile, Element};
-use parfork::named;
-use parfork::{Error, Hooks, JobSpec, Shared};
+use parfork::formats::npy::{self, ArrayFile};
+use parfork::named::{self, Named};
+use parfork::{Dtype, Element, Error, Hooks, JobSpec, Shared};
 use parfork_workers::picture::{self, Picture};
 
 use super::args::{Cp, Get, Put, Turn};
-use super::dtype::{Dtype, with_dtype};
+use super::dtype::with_dtype;
 use crate::failure::Failure;
 use crate::files;
 
@@ -34,19 +34,17 @@ impl Contents {
     }
 }
 
-/// The type of elements that a file or segment has, if segments can.
-pub fn dtype_of(dtype: &str, of: impl Display) -> Result<Dtype, Failure> {
-    Dtype::of(dtype).ok_or_else(|| {
-        let what = "and segments have u8 to u64, i8 to i64, f32 or f64. Convert it with NumPy: a.astype('f8').";
-        Failure::input(format!("{of} has elements of type {dtype}, {what}"))
-    })
+/// What to tell of elements that segments cannot have.
+pub fn refused(dtype: Dtype, of: impl Display) -> Failure {
+    let what = "and segments have u8 to u64, i8 to i64, f32 or f64. Convert it with NumPy: a.astype('f8').";
+    Failure::input(format!("{of} has elements of type {dtype}, {what}"))
 }
 
 /// The elements of a file take the place of those that are there.
 pub fn put(args: &Put) -> Result<(), Failure> {
     match Contents::of(&args.file)? {
         Contents::Array(file) => {
-            with_dtype!(dtype_of(&file.header().dtype, args.file.display())?, T => {
+            with_dtype!(file.header().dtype, args.file.display(), T => {
                 fill(args, &file.load::<T, IxDyn>()?)
             })
         }
@@ -56,7 +54,7 @@ pub fn put(args: &Put) -> Result<(), Failure> {
 }
 
 fn fill<T: Element, D: Dimension>(args: &Put, from: &Shared<T, D>) -> Result<(), Failure> {
-    let mut segment = Shared::<T, D>::attach_to_write(&args.name)?;
+    let mut segment = Named::<T, D>::open_mut(&args.name)?;
     let mut held = segment.write_within(args.turn.wait(true))?;
     held.copy_from(from)?;
     held.publish()?;
@@ -67,13 +65,13 @@ fn fill<T: Element, D: Dimension>(args: &Put, from: &Shared<T, D>) -> Result<(),
 pub fn get(args: &Get) -> Result<(), Failure> {
     let info = named::info(&args.name)?;
     let is_array = files::is_array(&args.output);
-    match (info.dtype.as_str(), info.shape.len()) {
-        _ if is_array => with_dtype!(dtype_of(&info.dtype, &args.name)?, T => {
+    match (info.dtype, info.shape.len()) {
+        _ if is_array => with_dtype!(info.dtype, &args.name, T => {
             let copy = copy::<T, IxDyn>(&args.name, args.unfinished, &args.turn)?;
             npy::save(&args.output, copy.view()).map_err(Failure::filing)
         }),
-        ("|u1", 3) => save::<u8>(args),
-        ("<u2" | ">u2", 3) => save::<u16>(args),
+        (u8::DTYPE, 3) => save::<u8>(args),
+        (u16::DTYPE, 3) => save::<u16>(args),
         (dtype, _) => Err(Failure::usage(format!(
             "{} is {dtype} of shape {:?}, and pictures are rows, columns and channels of 8 or 16 bits. Write it to a .npy file.",
             args.name, info.shape
@@ -90,15 +88,15 @@ where
 }
 
 fn copy<T: Element, D: Dimension>(name: &str, unfinished: bool, turn: &Turn) -> Result<Shared<T, D>, Error> {
-    Shared::<T, D>::attach(name)?.read_within(turn.wait(unfinished))?.copy()
+    Named::<T, D>::open(name)?.read_within(turn.wait(unfinished))?.copy()
 }
 
 /// A copy under another name.
 pub fn cp(args: &Cp) -> Result<(), Failure> {
     let info = named::info(&args.from)?;
-    with_dtype!(dtype_of(&info.dtype, &args.from)?, T => {
+    with_dtype!(info.dtype, &args.from, T => {
         let copy = copy::<T, IxDyn>(&args.from, args.unfinished, &args.turn)?;
-        drop(Shared::create(&args.to).keep(true).copy_of(&copy)?);
+        drop(Named::create(&args.to).keep(true).copy_of(&copy)?);
         Ok(())
     })
 }

@@ -27,7 +27,7 @@ pub fn ls(args: &Ls) -> Result<(), Failure> {
     }
     let columns = vec![
         left("NAME", 0, |info: &&named::Info| info.name.clone()),
-        left("DTYPE", 0, |info: &&named::Info| info.dtype.clone()),
+        left("DTYPE", 0, |info: &&named::Info| info.dtype.to_string()),
         left("SHAPE", 0, |info: &&named::Info| shape(&info.shape)),
         right("SIZE", 1, |info: &&named::Info| output::bytes(info.bytes)),
         right("GENERATION", 2, |info: &&named::Info| info.generation.to_string()),
@@ -146,7 +146,7 @@ fn report(info: &named::Info) -> Value {
         "name": info.name,
         "path": files::name(&info.path),
         "lossy": files::lossy([&info.path]),
-        "dtype": info.dtype,
+        "dtype": info.dtype.to_string(),
         "shape": info.shape,
         "order": order(info.order),
         "bytes": info.bytes,

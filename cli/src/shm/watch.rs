@@ -3,12 +3,10 @@
 use std::time::Instant;
 
 use ndarray::IxDyn;
-use parfork::formats::npy::Element;
-use parfork::named::{self, Wait};
-use parfork::{Error, SegmentErrorKind, Shared};
+use parfork::named::{self, Named, Wait};
+use parfork::{Element, Error, SegmentErrorKind};
 
 use super::args::Watch;
-use super::data::dtype_of;
 use super::dtype::with_dtype;
 use crate::failure::Failure;
 use crate::output;
@@ -16,12 +14,12 @@ use crate::output;
 /// Until the segment is removed, or all was seen that was asked for.
 pub fn run(args: &Watch) -> Result<(), Failure> {
     let info = named::info(&args.name)?;
-    with_dtype!(dtype_of(&info.dtype, &args.name)?, T => watch::<T>(args))
+    with_dtype!(info.dtype, &args.name, T => watch::<T>(args))
 }
 
 fn watch<T: Element>(args: &Watch) -> Result<(), Failure> {
     let began = Instant::now();
-    let segment = Shared::<T, IxDyn>::attach(&args.name)?;
+    let segment = Named::<T, IxDyn>::open(&args.name)?;
     let mut last = args.past.unwrap_or(segment.generation());
     let end = args.count.map_or(u64::MAX, |count| last.saturating_add(count));
     while last < end {
@@ -31,10 +29,10 @@ fn watch<T: Element>(args: &Watch) -> Result<(), Failure> {
             wait = wait.deadline(deadline.saturating_sub(began.elapsed()));
         }
         let now = match segment.wait_past(last, wait) {
-            Err(Error::Segment { trouble: SegmentErrorKind::Removed, .. }) => return output::print("removed\n"),
-            Err(Error::Segment { trouble: SegmentErrorKind::Deadline(_), name }) => {
-                let trouble = SegmentErrorKind::Deadline(args.deadline.unwrap_or_default());
-                return Err(Error::Segment { name, trouble }.into());
+            Err(Error::Segment { kind: SegmentErrorKind::Removed, .. }) => return output::print("removed\n"),
+            Err(Error::Segment { kind: SegmentErrorKind::Deadline(_), name }) => {
+                let kind = SegmentErrorKind::Deadline(args.deadline.unwrap_or_default());
+                return Err(Error::Segment { name, kind }.into());
             }
             now => now?,
         };

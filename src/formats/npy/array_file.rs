@@ -7,18 +7,18 @@ use ndarray::{Dimension, Ix1};
 use super::super::input::InputFile;
 use super::header::{self, Header};
 use crate::error::Result;
-use crate::shared::{Element, Mapped, Order, Shared, dtype};
+use crate::shared::{Element, Mapped, Order, Shared};
 
 /// An input that holds an array: a .npy file, what comes through a pipe, or a named segment. It was opened and its header was read
 /// and checked, once; its elements come next.
 ///
 /// ```
-/// use parfork::formats::npy::{self, ArrayFile};
+/// use parfork::{Element, formats::npy::{self, ArrayFile}};
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("grid.npy");
 /// npy::save(&path, ndarray::array![[1.0, 2.0], [3.0, 4.0]].view())?;
 /// let file = ArrayFile::open(&path)?;
-/// assert_eq!((file.header().dtype.as_str(), &file.header().shape[..]), ("<f8", &[2, 2][..]));
+/// assert_eq!((file.header().dtype, &file.header().shape[..]), (f64::DTYPE, &[2, 2][..]));
 /// let array = file.load::<f64, ndarray::Ix2>()?;
 /// assert_eq!(array.view().sum(), 10.0);
 /// # Ok::<(), parfork::Error>(())
@@ -74,7 +74,7 @@ impl ArrayFile {
     /// # Errors
     /// If the elements are of another type or the axes of another number (naming both), or there is too little memory.
     pub fn load<T: Element, D: Dimension>(self) -> Result<Shared<T, D>> {
-        let (dim, order, swapped) = (self.dim::<T, D>()?, self.header.order, self.header.swapped());
+        let (dim, order, swapped) = (self.dim::<T, D>()?, self.header.order, self.header.dtype.is_swapped());
         let mut array = Shared::zeros_in(dim, order)?;
         self.source.payload(bytemuck::cast_slice_mut(array.as_mut_slice()))?;
         if swapped {
@@ -83,8 +83,8 @@ impl ArrayFile {
         Ok(array)
     }
 
-    /// Reads the payload as bytes, whatever numbers they are: `header.len()` elements of `header.item_size()` bytes each, in the
-    /// order of the file and, if `header.swapped()`, with their bytes the other way round.
+    /// Reads the payload as bytes, whatever numbers they are: `header.len()` elements of `header.dtype.size()` bytes each, in the
+    /// order of the file and, if `header.dtype.is_swapped()`, with their bytes the other way round.
     ///
     /// # Errors
     /// If there is too little memory, or it cannot be read.
@@ -102,7 +102,7 @@ impl ArrayFile {
     /// As [`load`](Self::load), but for want of memory.
     pub fn map<T: Element, D: Dimension>(&self) -> Result<Option<Mapped<T, D>>> {
         let dim = self.dim::<T, D>()?;
-        Ok(if self.header.swapped() { None } else { self.mapped(dim, self.header.order) })
+        Ok(if self.header.dtype.is_swapped() { None } else { self.mapped(dim, self.header.order) })
     }
 
     /// As [`map`](Self::map), of the payload as [`load_bytes`](Self::load_bytes) has it.
@@ -118,8 +118,8 @@ impl ArrayFile {
     /// The shape, if the elements are of type `T` and the axes as many as `D` has.
     fn dim<T: Element, D: Dimension>(&self) -> Result<D> {
         let header = &self.header;
-        if (header.kind(), header.item_size()) != (T::KIND, size_of::<T>()) {
-            return Err(header::other_dtype(&self.source, header, &dtype::<T>()));
+        if header.dtype.to_native() != T::DTYPE {
+            return Err(header::other_dtype(&self.source, header, T::DTYPE));
         }
         let axes = D::NDIM.unwrap_or(header.shape.len());
         if axes != header.shape.len() {

@@ -2,6 +2,7 @@
 
 use super::super::input::InputFile;
 use super::literal::{self, Descr};
+use crate::dtype::{Dtype, DtypeError};
 use crate::error::{Error, Result};
 use crate::shared::Order;
 
@@ -11,9 +12,8 @@ const LONGEST: u64 = 1 << 20;
 /// The header of a .npy file, checked: the file is at least as long as it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// The type of the elements as NumPy writes it: byte order (`<` little, `>` big, `|` none, `=` this machine's), kind
-    /// (`b` bool, `i` signed, `u` unsigned, `f` float, `c` complex) and bytes per element, as in `<f8`.
-    pub dtype: String,
+    /// The type of the elements.
+    pub dtype: Dtype,
     /// The order in which the elements follow each other.
     pub order: Order,
     /// The lengths of the axes; none for a single element.
@@ -30,7 +30,7 @@ impl Header {
             .map_err(|reason| source.wrong(format!("its .npy header is damaged: {reason}"), AGAIN))?;
         let dtype = numeric(source, found.descr)?;
         let order = if found.fortran_order { Order::F } else { Order::C };
-        let size = item_size(&dtype) as u64;
+        let size = dtype.size() as u64;
         let there = source.len() - data_at;
         if payload(&found.shape, size).is_none_or(|promised| promised > u128::from(there)) {
             let promised = payload(&found.shape, size).map_or("more than 2^128".to_owned(), |bytes| bytes.to_string());
@@ -42,21 +42,6 @@ impl Header {
         }
         let length = |&axis: &u64| usize::try_from(axis).unwrap_or(usize::MAX);
         Ok(Self { dtype, order, shape: found.shape.iter().map(length).collect(), data_at })
-    }
-
-    /// Bytes per element.
-    pub fn item_size(&self) -> usize {
-        item_size(&self.dtype)
-    }
-
-    /// `b` bool, `i` signed, `u` unsigned, `f` float, `c` complex.
-    pub fn kind(&self) -> char {
-        kind(&self.dtype)
-    }
-
-    /// Whether the bytes of each element are in the order opposite to this machine's.
-    pub fn swapped(&self) -> bool {
-        self.dtype.starts_with(if cfg!(target_endian = "little") { '>' } else { '<' }) && self.item_size() > 1
     }
 
     /// How many elements there are.
@@ -71,7 +56,7 @@ impl Header {
 
     /// Bytes of all elements.
     pub fn byte_len(&self) -> usize {
-        self.len() * self.item_size()
+        self.len() * self.dtype.size()
     }
 }
 
@@ -119,39 +104,17 @@ fn text(source: &mut InputFile) -> Result<(String, u64)> {
 }
 
 /// The dtype if its elements are numbers.
-fn numeric(source: &InputFile, descr: Descr) -> Result<String> {
+fn numeric(source: &InputFile, descr: Descr) -> Result<Dtype> {
     let Descr::Plain(dtype) = descr else {
         let remedy = "save one field: numpy.save('new.npy', array['name'])";
         return Err(source.wrong("its elements are records with fields (a structured dtype)", remedy));
     };
-    let (what, remedy) = match (kind(&dtype), item_size(&dtype)) {
-        ('b', 1) | ('i' | 'u', 1 | 2 | 4 | 8) | ('f', 2 | 4 | 8 | 12 | 16) | ('c', 8 | 16 | 24 | 32) => {
-            return Ok(dtype);
-        }
-        ('O', _) => ("Python objects", "numpy.save('new.npy', array.astype('float64')), if all of them are numbers"),
-        ('U' | 'S' | 'a', _) => ("text", "numpy.save('new.npy', array.astype('float64')), if it is numbers"),
-        ('M' | 'm', _) => ("dates or durations", "numpy.save('new.npy', array.astype('int64'))"),
-        ('V', _) => ("raw bytes", "numpy.save('new.npy', array.view('uint8'))"),
-        _ => ("of a type unknown here", "numpy.save('new.npy', array.astype('float64'))"),
-    };
-    Err(source.wrong(
-        format!("its elements are {what} (dtype '{}'), not numbers", dtype.escape_debug()),
-        format!("convert it with {remedy}"),
-    ))
-}
-
-/// The dtype without its byte order.
-fn without_order(dtype: &str) -> &str {
-    dtype.strip_prefix(['<', '>', '|', '=']).unwrap_or(dtype)
-}
-
-fn kind(dtype: &str) -> char {
-    without_order(dtype).chars().next().unwrap_or('?')
-}
-
-/// Bytes per element; 0 if it is not there or no number.
-fn item_size(dtype: &str) -> usize {
-    without_order(dtype).get(1..).and_then(|size| size.parse().ok()).unwrap_or(0)
+    dtype.parse().map_err(|error: DtypeError| {
+        source.wrong(
+            format!("its elements are {} (dtype '{}'), not numbers", error.what(), dtype.escape_debug()),
+            format!("convert it with numpy.save('new.npy', {})", error.remedy()),
+        )
+    })
 }
 
 /// Bytes of the payload; `None` if they are more than 2^128.
@@ -163,16 +126,9 @@ fn payload(shape: &[u64], size: u64) -> Option<u128> {
 }
 
 /// The error when an array has other elements than were asked for.
-pub(super) fn other_dtype(source: &InputFile, header: &Header, wanted: &str) -> Error {
-    let name = match wanted.split_at(2) {
-        ("<f" | ">f", size) => format!("float{}", 8 * size.parse().unwrap_or(0)),
-        (order_and_kind, size) => {
-            let signed = if order_and_kind.ends_with('u') { "uint" } else { "int" };
-            format!("{signed}{}", 8 * size.parse().unwrap_or(0))
-        }
-    };
+pub(super) fn other_dtype(source: &InputFile, header: &Header, wanted: Dtype) -> Error {
     source.wrong(
         format!("its elements are {}, where {wanted} is asked for", header.dtype),
-        format!("convert it with numpy.save('new.npy', array.astype('{name}'))"),
+        format!("convert it with numpy.save('new.npy', array.astype('{}'))", wanted.numpy_name()),
     )
 }

@@ -30,16 +30,16 @@ use std::path::Path;
 use bytemuck::cast_slice;
 use ndarray::{ArrayView, Dimension, Ix1, IxDyn};
 
-pub use crate::shared::Element;
 pub use array_file::ArrayFile;
 pub use header::Header;
 pub(super) use header::MAGIC;
 
 use super::OutputFile;
+use crate::dtype::Dtype;
 use crate::error::Result;
 #[cfg(feature = "named")]
 use crate::shared::named::Elements;
-use crate::shared::{Mapped, Order, Shared, dtype};
+use crate::shared::{Element, Mapped, Order, Shared};
 
 /// Reads an array of any number of axes.
 ///
@@ -92,42 +92,34 @@ pub fn write<T: Element, D: Dimension>(out: &mut OutputFile, array: ArrayView<'_
         return encode(out, array).map_err(|error| out.failed(&error));
     }
     let copy = Shared::from_array(&array)?;
-    write_bytes(out, &dtype::<T>(), size_of::<T>(), array.shape(), copy.order(), cast_slice(copy.as_slice()))
+    write_bytes(out, T::DTYPE, array.shape(), copy.order(), cast_slice(copy.as_slice()))
 }
 
-/// Makes sure that there is room for an array with elements of `item_size` bytes of the type that NumPy calls `dtype`; and if the
-/// output is a segment, that it can hold such an array.
+/// Makes sure that there is room for an array of this type and shape; and if the output is a segment, that it can hold such an array.
 ///
 /// # Errors
 /// If not.
-pub fn prepare(out: &mut OutputFile, dtype: &str, item_size: usize, shape: &[usize]) -> Result<()> {
+pub fn prepare(out: &mut OutputFile, dtype: Dtype, shape: &[usize]) -> Result<()> {
     #[cfg(feature = "named")]
     if let Some(segment) = out.segment() {
-        return segment.takes(Elements { dtype, size: item_size, shape, order: Order::C });
+        return segment.takes(Elements { dtype, shape, order: Order::C });
     }
     let header = header_text(dtype, shape, Order::C).len();
-    out.reserve((header + crate::shared::byte_length(shape, item_size)?) as u64)
+    out.reserve((header + crate::shared::byte_length(shape, dtype.size())?) as u64)
 }
 
-/// As [`write()`], of bytes that are numbers of the type that NumPy calls `dtype`, an array of this shape in this order.
+/// As [`write()`], of the bytes of an array of this type, shape and order.
 ///
 /// # Errors
 /// If the disk is full or fails, or a segment is of another type or shape.
 ///
 /// # Panics
-/// If they are not as many as `item_size` bytes an element make.
-pub fn write_bytes(
-    out: &mut OutputFile,
-    dtype: &str,
-    item_size: usize,
-    shape: &[usize],
-    order: Order,
-    bytes: &[u8],
-) -> Result<()> {
-    assert_eq!(bytes.len(), shape.iter().product::<usize>() * item_size);
+/// If they are more or fewer.
+pub fn write_bytes(out: &mut OutputFile, dtype: Dtype, shape: &[usize], order: Order, bytes: &[u8]) -> Result<()> {
+    assert_eq!(bytes.len(), shape.iter().product::<usize>() * dtype.size());
     #[cfg(feature = "named")]
     if out.is_segment() {
-        return out.fill(Elements { dtype, size: item_size, shape, order }, bytes);
+        return out.fill(Elements { dtype, shape, order }, bytes);
     }
     let written = out.write_all(&header_text(dtype, shape, order)).and_then(|()| out.write_all(bytes));
     written.map_err(|error| out.failed(&error))
@@ -139,7 +131,7 @@ pub fn write_bytes(
 /// As [`OutputFile::open`] and [`write()`].
 pub fn save<T: Element, D: Dimension>(path: impl AsRef<Path>, array: ArrayView<'_, T, D>) -> Result<()> {
     let mut out = OutputFile::open(path)?;
-    prepare(&mut out, &dtype::<T>(), size_of::<T>(), array.shape())?;
+    prepare(&mut out, T::DTYPE, array.shape())?;
     write(&mut out, array)?;
     out.commit()
 }
@@ -151,7 +143,7 @@ fn encode<T: Element, D: Dimension>(out: &mut impl Write, array: ArrayView<'_, T
         (None, Some(slice)) => (Order::F, Some(slice)),
         (None, None) => (Order::C, None),
     };
-    out.write_all(&header_text(&dtype::<T>(), array.shape(), order))?;
+    out.write_all(&header_text(T::DTYPE, array.shape(), order))?;
     if let Some(slice) = whole {
         return out.write_all(cast_slice(slice));
     }
@@ -167,7 +159,7 @@ fn encode<T: Element, D: Dimension>(out: &mut impl Write, array: ArrayView<'_, T
 }
 
 /// Everything before the payload, byte for byte as NumPy 2 writes it, room for the longest axis to grow included.
-fn header_text(dtype: &str, shape: &[usize], order: Order) -> Vec<u8> {
+fn header_text(dtype: Dtype, shape: &[usize], order: Order) -> Vec<u8> {
     let lengths = match shape {
         [length] => format!("({length},)"),
         _ => format!("({})", shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),

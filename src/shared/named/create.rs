@@ -11,25 +11,26 @@ use super::header::{Header, MOST_AXES, Owner};
 use super::name::Name;
 use super::place::Place;
 use super::{Backing, MapMode, Named};
+use crate::dtype::Dtype;
 use crate::error::{Error, Result, SegmentErrorKind};
 use crate::shared::array::with_what_fits;
-use crate::shared::{Element, Order, Shared, byte_length, dtype};
+use crate::shared::{Element, Order, Shared, byte_length};
 use crate::sys::page::page_size;
 use crate::sys::{file, limits};
 
-/// A segment that is to be made; made by [`Shared::create`].
+/// A segment that is to be made; made by [`Named::create`].
 ///
 /// It is in this user's folder of /dev/shm, for this user alone, and gone with what [`zeros`](Self::zeros) or
 /// [`copy_of`](Self::copy_of) return, unless it is [kept](Self::keep). (A process that is killed, or leaves by `exit`, does not come
 /// to that; [`gc`](super::gc) removes what it left.)
 ///
 /// ```
-/// use parfork::{Shared, named};
+/// use parfork::{Shared, named::{self, Named}};
 /// # let name = format!("doc-keep-{}", std::process::id());
 /// # let name = name.as_str();
 /// let table = Shared::from_array(&ndarray::array![[1.0, 2.0], [3.0, 4.0]])?;
-/// drop(Shared::create(name).keep(true).copy_of(&table)?);
-/// let mut again = Shared::<f64, ndarray::Ix2>::attach(name)?;
+/// drop(Named::create(name).keep(true).copy_of(&table)?);
+/// let mut again = Named::<f64, ndarray::Ix2>::open(name)?;
 /// assert_eq!(again.read()?.view(), table.view());
 /// named::remove(name)?;
 /// # Ok::<(), parfork::Error>(())
@@ -93,10 +94,9 @@ impl<T: Element, D: Dimension> CreateOptions<T, D> {
             None => Name::read(&self.name)?,
         };
         if name.user != file::user() {
-            let what = "segments are made in the folder of the user who makes them. Leave out the user";
-            return Err(name.trouble(SegmentErrorKind::Forbidden(what.to_owned())));
+            return Err(name.error(SegmentErrorKind::OthersFolder));
         }
-        let mut header = header(dtype::<T>(), size_of::<T>(), shape, self.order, Owner::this()?)?;
+        let mut header = header(&name, T::DTYPE, shape, self.order, Owner::this()?)?;
         header.kept = self.kept;
         let payload = from.map(|array| bytemuck::cast_slice(array.as_slice()));
         let what = || what(&name, shape, size_of::<T>());
@@ -109,11 +109,10 @@ impl<T: Element, D: Dimension> CreateOptions<T, D> {
 }
 
 /// The header of a new segment.
-pub(super) fn header(dtype: String, size: usize, shape: &[usize], order: Order, owner: Owner) -> Result<Header> {
-    byte_length(shape, size)?;
-    Header::new(dtype, size, shape, order, owner).ok_or_else(|| {
-        Error::Shape(format!("a segment has {MOST_AXES} axes at most, and shape {shape:?} has {}.", shape.len()))
-    })
+pub(super) fn header(name: &Name, dtype: Dtype, shape: &[usize], order: Order, owner: Owner) -> Result<Header> {
+    byte_length(shape, dtype.size())?;
+    Header::new(dtype, shape, order, owner)
+        .ok_or_else(|| name.error(SegmentErrorKind::Axes { most: MOST_AXES, shape: shape.to_vec() }))
 }
 
 /// What errors call a segment.

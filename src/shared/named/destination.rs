@@ -6,23 +6,21 @@ use std::os::unix::fs::FileExt;
 use ndarray::{ArrayView, Ix1, IxDyn, ShapeBuilder};
 
 use super::guard::WriteGuard;
-use super::header::{self, Header, Owner};
+use super::header::{Header, Owner};
 use super::name::Name;
 use super::place::Place;
 use super::wait::Wait;
-use super::{Named, create, open};
+use super::{Named, create, open_file};
+use crate::dtype::Dtype;
 use crate::error::{Error, Result, SegmentErrorKind};
-use crate::shared::{Order, Shared};
+use crate::shared::{Order, Shared, is_element};
 use crate::sys::file::user;
 use crate::sys::lock::Lock;
 
 /// An array as bytes: what its elements are, and how they lie.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Elements<'a> {
-    /// NumPy's name of the type, as `<f4`.
-    pub(crate) dtype: &'a str,
-    /// Bytes of each.
-    pub(crate) size: usize,
+    pub(crate) dtype: Dtype,
     pub(crate) shape: &'a [usize],
     pub(crate) order: Order,
 }
@@ -42,13 +40,13 @@ impl Destination {
     /// If not, with the reason.
     pub(crate) fn find(name: &str) -> Result<Self> {
         let name = Name::read(name)?;
-        let found = Place::find(name.user, name.group)?.map(|place| open(&place, &name, true)).transpose();
+        let found = Place::find(name.user, name.group)?.map(|place| open_file(&place, &name, true)).transpose();
         let there = match found {
-            Err(Error::Segment { trouble: SegmentErrorKind::Absent, .. }) => None,
+            Err(Error::Segment { kind: SegmentErrorKind::Absent, .. }) => None,
             other => other?,
         };
         if there.is_none() && name.user != user() {
-            return Err(name.trouble(SegmentErrorKind::Absent));
+            return Err(name.error(SegmentErrorKind::Absent));
         }
         Ok(Self { name, there })
     }
@@ -69,26 +67,26 @@ impl Destination {
     /// # Errors
     /// If not, with what is there.
     pub(crate) fn takes(&self, elements: Elements<'_>) -> Result<()> {
-        let Elements { size, shape, .. } = elements;
-        let dtype = &native(elements.dtype);
+        let (dtype, shape) = (elements.dtype.to_native(), elements.shape);
         if let Some((_, header)) = &self.there {
-            if (&header.dtype, &header.shape[..]) != (dtype, shape) {
-                return Err(Error::Shape(format!(
-                    "segment {} holds {} of shape {:?}, and the result is {dtype} of shape {shape:?}. Remove the segment (parfork shm \
-                     rm), or name another.",
-                    self.name, header.dtype, header.shape
-                )));
+            if (header.dtype, &header.shape[..]) != (dtype, shape) {
+                let (found, shape, new_shape) = (header.dtype, header.shape.clone(), shape.to_vec());
+                return Err(self.name.error(SegmentErrorKind::DoesNotFit { found, shape, new: dtype, new_shape }));
             }
             return Ok(());
         }
-        if !header::is_dtype(dtype) {
-            return Err(Error::Shape(format!(
-                "segments hold u8 to u64, i8 to i64, f32 and f64, not elements of type {dtype}. Write the result to a .npy file."
-            )));
+        if !is_element(dtype) {
+            return Err(self.name.error(SegmentErrorKind::Elements { dtype }));
         }
-        let header = new_header(elements)?;
+        let header = self.new_header(elements)?;
         let place = Place::find(self.name.user, self.name.group)?;
-        create::check_room(place.and_then(|place| place.room()), &header, &|| what(&self.name, shape, size))
+        create::check_room(place.and_then(|place| place.room()), &header, &|| {
+            create::what(&self.name, shape, dtype.size())
+        })
+    }
+
+    fn new_header(&self, Elements { dtype, shape, order }: Elements<'_>) -> Result<Header> {
+        create::header(&self.name, dtype.to_native(), shape, order, Owner::this()?)
     }
 
     /// Puts the array there: whole, or not at all if a segment has to be made for it.
@@ -97,13 +95,15 @@ impl Destination {
     /// As [`takes`](Self::takes); and if there is too little room, or the file was cut off.
     pub(crate) fn fill(self, elements: Elements<'_>, bytes: &[u8]) -> Result<()> {
         self.takes(elements)?;
-        let Elements { dtype, size, shape, order } = elements;
-        let swapped = if native(dtype) == dtype { None } else { Some(swapped(bytes, size)?) };
+        let Elements { dtype, shape, order } = elements;
+        let size = dtype.size();
+        let swapped = if dtype.is_swapped() { Some(swapped(bytes, size)?) } else { None };
         let bytes = swapped.as_ref().map_or(bytes, Shared::as_slice);
         let Some((file, header)) = self.there else {
-            let mut header = new_header(elements)?;
+            let mut header = self.new_header(elements)?;
             header.kept = true;
-            return create::put(&self.name, false, header, Some(bytes), &|| what(&self.name, shape, size)).map(drop);
+            return create::put(&self.name, false, header, Some(bytes), &|| create::what(&self.name, shape, size))
+                .map(drop);
         };
         let turned = if header.order == order { None } else { Some(turned(bytes, size, shape, order)?) };
         let bytes = turned.as_ref().map_or(bytes, Shared::as_slice);
@@ -116,20 +116,6 @@ impl Destination {
         named.file.write_all_at(bytes, data_at).map_err(Error::system("write to a segment"))?;
         guard.publish().map(drop)
     }
-}
-
-fn new_header(Elements { dtype, size, shape, order }: Elements<'_>) -> Result<Header> {
-    create::header(native(dtype), size, shape, order, Owner::this()?)
-}
-
-fn what(name: &Name, shape: &[usize], size: usize) -> String {
-    create::what(name, shape, size)
-}
-
-/// The name of the type in this machine's byte order, which all elements of segments are in.
-fn native(dtype: &str) -> String {
-    let (native, other) = if cfg!(target_endian = "little") { ('<', '>') } else { ('>', '<') };
-    dtype.strip_prefix(other).map_or(dtype.to_owned(), |rest| format!("{native}{rest}"))
 }
 
 /// The same elements, each with its bytes the other way round.
@@ -146,7 +132,7 @@ fn turned(bytes: &[u8], size: usize, shape: &[usize], order: Order) -> Result<Sh
     let numbers: Vec<usize> = (0..bytes.len() / size).collect();
     let fortran = order == Order::F;
     let from = ArrayView::from_shape(IxDyn(shape).set_f(fortran), &numbers);
-    let from = from.map_err(|error| Error::Shape(error.to_string()))?;
+    let from = from.expect("as many bytes as the shape has");
     let all = turned.as_mut_slice().chunks_exact_mut(size);
     // The elements of an array come in C order; those of its transpose, in Fortran's.
     let in_order: Box<dyn Iterator<Item = &usize>> =

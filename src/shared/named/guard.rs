@@ -130,11 +130,9 @@ impl<'n, T: Element, D: Dimension> WriteGuard<'n, T, D> {
     pub fn copy_from(&mut self, other: &Shared<T, D>) -> Result<()> {
         let named = self.named;
         if other.shape() != named.shape() {
-            let (from, to) = (other.shape(), named.shape());
-            return Err(Error::Shape(format!(
-                "an array of shape {from:?} does not fit segment {} of shape {to:?}. Remove the segment and make it anew.",
-                named.name
-            )));
+            let (shape, new_shape) = (named.shape().to_vec(), other.shape().to_vec());
+            let (found, new) = (T::DTYPE, T::DTYPE);
+            return Err(named.name.error(SegmentErrorKind::DoesNotFit { found, shape, new, new_shape }));
         }
         if other.order() != named.order() {
             let mut turned = Shared::zeros_in(other.raw_dim(), named.order())?;
@@ -235,7 +233,7 @@ impl<T, D> Named<T, D> {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 let (found, expected) = (self.file.metadata().map_or(0, |found| found.len()), self.header.file_len());
-                Err(self.name.trouble(SegmentErrorKind::CutOff { found, expected }))
+                Err(self.name.error(SegmentErrorKind::CutOff { found, expected }))
             }
             Err(error) => Err(Error::system("read a segment")(error)),
         }
@@ -254,10 +252,10 @@ impl Opened {
     /// Opens it by its name.
     ///
     /// # Errors
-    /// As [`Shared::attach`].
+    /// As [`Named::open`].
     pub(crate) fn find(name: &str) -> Result<Self> {
         let name = Name::read(name)?;
-        let (file, header) = super::open(&Place::of(&name)?, &name, false)?;
+        let (file, header) = super::open_file(&Place::of(&name)?, &name, false)?;
         Ok(Self { name, header, file })
     }
 

@@ -5,7 +5,8 @@
 
 use std::fmt::{self, Display};
 
-use crate::shared::{Order, byte_length};
+use crate::dtype::Dtype;
+use crate::shared::{Order, byte_length, is_element};
 
 /// Bytes that do not change as long as the segment lives; the words that do follow.
 pub(crate) const HEADER: usize = 1024;
@@ -68,9 +69,8 @@ pub(crate) struct Header {
     /// Where the payload begins, and its length in bytes.
     pub(crate) data_at: u64,
     pub(crate) bytes: u64,
-    /// NumPy's name of the elements, as `<f4`, and bytes of each.
-    pub(crate) dtype: String,
-    pub(crate) element: usize,
+    /// In the byte order of this machine.
+    pub(crate) dtype: Dtype,
     pub(crate) shape: Vec<usize>,
     pub(crate) order: Order,
     pub(crate) owner: Owner,
@@ -113,11 +113,11 @@ fn flaw<T>(what: impl Into<String>) -> Result<T, Flaw> {
 
 impl Header {
     /// The header of a new segment; `None` if the shape has too many axes. The lengths were found possible before.
-    pub(crate) fn new(dtype: String, element: usize, shape: &[usize], order: Order, owner: Owner) -> Option<Self> {
-        let bytes = byte_length(shape, element).ok()? as u64;
+    pub(crate) fn new(dtype: Dtype, shape: &[usize], order: Order, owner: Owner) -> Option<Self> {
+        let bytes = byte_length(shape, dtype.size()).ok()? as u64;
         let data_at = if bytes < HUGE { SMALL } else { HUGE };
         let (shape, order) = (shape.to_vec(), only_order(shape, order));
-        let new = Self { kept: false, data_at, bytes, dtype, element, shape, order, owner, group: None, created: 0 };
+        let new = Self { kept: false, data_at, bytes, dtype, shape, order, owner, group: None, created: 0 };
         (new.shape.len() <= MOST_AXES).then_some(new)
     }
 
@@ -161,7 +161,8 @@ impl Header {
         if flags & !KEPT != 0 {
             return flaw(format!("its flags are {flags:#x}, of which this version knows only {KEPT:#x}"));
         }
-        let (dtype, element) = dtype(fields.bytes(AT_DTYPE))?;
+        let dtype = dtype(fields.bytes(AT_DTYPE))?;
+        let element = dtype.size();
         if fields.word(AT_ELEMENT) as usize != element {
             let noted = fields.word(AT_ELEMENT);
             return flaw(format!("its elements are {dtype}, which takes {element} bytes and not {noted}"));
@@ -183,7 +184,7 @@ impl Header {
         }
         let group = Some(fields.word(AT_GROUP)).filter(|&group| group != NOBODY);
         let (kept, created) = (flags & KEPT != 0, fields.long(AT_CREATED));
-        Ok(Self { kept, data_at, bytes: length, dtype, element, shape, order, owner: fields.owner(), group, created })
+        Ok(Self { kept, data_at, bytes: length, dtype, shape, order, owner: fields.owner(), group, created })
     }
 
     /// As [`parse`](Self::parse) reads it.
@@ -196,7 +197,7 @@ impl Header {
             (AT_VERSION, VERSION),
             (AT_LENGTH, HEADER as u32),
             (AT_FLAGS, if self.kept { KEPT } else { 0 }),
-            (AT_ELEMENT, self.element as u32),
+            (AT_ELEMENT, self.dtype.size() as u32),
             (AT_AXES, self.shape.len() as u32),
             (AT_UID, self.owner.uid),
             (AT_GROUP, self.group.unwrap_or(NOBODY)),
@@ -212,9 +213,9 @@ impl Header {
             (AT_TIME_SPACE, self.owner.time_space),
         ];
         longs.iter().for_each(|(at, long)| put(*at, &long.to_ne_bytes()));
-        put(AT_DTYPE, self.dtype.as_bytes());
+        put(AT_DTYPE, self.dtype.to_string().as_bytes());
         put(AT_BOOT, &self.owner.boot);
-        let strides = strides(&self.shape, self.element, self.order);
+        let strides = strides(&self.shape, self.dtype.size(), self.order);
         for (axis, (&length, stride)) in self.shape.iter().zip(strides).enumerate() {
             put(AT_SHAPE + 8 * axis, &(length as u64).to_ne_bytes());
             put(AT_STRIDES + 8 * axis, &stride.to_ne_bytes());
@@ -262,34 +263,23 @@ impl Fields<'_> {
     }
 }
 
-/// The type of the elements, as text and in bytes, if it is one that arrays here have, in this machine's byte order.
-fn dtype(field: [u8; 8]) -> Result<(String, usize), Flaw> {
+/// The type of the elements, if it is one that arrays here have, in this machine's byte order.
+fn dtype(field: [u8; 8]) -> Result<Dtype, Flaw> {
     let length = field.iter().position(|&byte| byte == 0).unwrap_or(field.len());
     let (text, padding) = field.split_at(length);
-    let (native, other) = if cfg!(target_endian = "little") { (b'<', b'>') } else { (b'>', b'<') };
-    let element = match text {
-        [b'|', b'i' | b'u', b'1'] => 1,
-        [order, b'i' | b'u', size @ (b'2' | b'4' | b'8')] | [order, b'f', size @ (b'4' | b'8')] if *order == native => {
-            usize::from(size - b'0')
+    let dtype = std::str::from_utf8(text).ok().and_then(|text| text.parse::<Dtype>().ok());
+    // In the one way of writing it that there is.
+    let dtype = match dtype.filter(|&dtype| is_element(dtype) && dtype.to_string().as_bytes() == text) {
+        Some(dtype) if dtype.is_swapped() => {
+            return flaw(format!("its elements are \"{dtype}\", of the other byte order"));
         }
-        [order, ..] if *order == other => {
-            return flaw(format!("its elements are \"{}\", of the other byte order", text.escape_ascii()));
-        }
-        _ => return flaw(format!("its elements are \"{}\", which is no dtype known here", text.escape_ascii())),
+        Some(dtype) => dtype,
+        None => return flaw(format!("its elements are \"{}\", which is no dtype known here", text.escape_ascii())),
     };
     if padding.iter().any(|&byte| byte != 0) {
         return flaw("its dtype is followed by bytes that are not zero");
     }
-    Ok((text.iter().map(|&byte| char::from(byte)).collect(), element))
-}
-
-/// Whether there are segments with elements of this type.
-pub(super) fn is_dtype(text: &str) -> bool {
-    let mut field = [0; 8];
-    text.len() < field.len() && {
-        field[..text.len()].copy_from_slice(text.as_bytes());
-        dtype(field).is_ok()
-    }
+    Ok(dtype)
 }
 
 /// How the array lies: its shape, and its order, which the strides say.

@@ -10,7 +10,8 @@ use super::live::Live;
 use super::name::Name;
 use super::owner::Liveness;
 use super::place::Place;
-use super::{Order, open};
+use super::{Order, open_file};
+use crate::dtype::Dtype;
 use crate::error::{Error, Result, SegmentErrorKind};
 use crate::sys::holders;
 use crate::sys::lock::{self, Lock};
@@ -32,8 +33,8 @@ pub struct Info {
     pub name: String,
     /// Its file.
     pub path: PathBuf,
-    /// NumPy's name of the type of its elements, as `<f4`.
-    pub dtype: String,
+    /// The type of its elements.
+    pub dtype: Dtype,
     /// The lengths of its axes.
     pub shape: Vec<usize>,
     /// The order of its elements in memory.
@@ -80,7 +81,7 @@ pub struct Holder {
 
 impl Info {
     fn of(place: &Place, name: &Name) -> Result<Self> {
-        let (file, header) = open(place, name, false)?;
+        let (file, header) = open_file(place, name, false)?;
         let inode = file.metadata().map_err(Error::system("look at a segment"))?;
         let (generation, writer) = live(&file)?;
         let locked = locked(lock::of_others(&file, 0..1).map_err(Error::system("look at the lock of a segment"))?);
@@ -151,14 +152,14 @@ pub fn list() -> Result<Vec<Found>> {
         }));
     }
     // One that went between the two looks.
-    all.retain(|found| !matches!(found.what, Err(Error::Segment { trouble: SegmentErrorKind::Absent, .. })));
+    all.retain(|found| !matches!(found.what, Err(Error::Segment { kind: SegmentErrorKind::Absent, .. })));
     Ok(all)
 }
 
 /// What is known of one segment.
 ///
 /// # Errors
-/// As [`Shared::attach`](crate::Shared::attach).
+/// As [`Named::open`](super::Named::open).
 pub fn info(name: &str) -> Result<Info> {
     let name = Name::read(name)?;
     Info::of(&Place::of(&name)?, &name)
@@ -172,14 +173,13 @@ pub fn remove(name: &str) -> Result<()> {
     let name = Name::read(name)?;
     let place = Place::of(&name)?;
     if !place.is_own() {
-        let what = "only its owner can remove it. Ask there";
-        return Err(name.trouble(SegmentErrorKind::Forbidden(what.to_owned())));
+        return Err(name.error(SegmentErrorKind::NotOwner));
     }
-    let inode = place.inode(name.file()).ok_or_else(|| name.trouble(SegmentErrorKind::Absent))?;
+    let inode = place.inode(name.file()).ok_or_else(|| name.error(SegmentErrorKind::Absent))?;
     // Who waits for it is told at once, if it is one.
-    let live = open(&place, &name, true).and_then(|(file, _)| Live::of(&file, true, false)).ok();
+    let live = open_file(&place, &name, true).and_then(|(file, _)| Live::of(&file, true, false)).ok();
     if !place.remove(name.file(), inode)? {
-        return Err(name.trouble(SegmentErrorKind::Absent));
+        return Err(name.error(SegmentErrorKind::Absent));
     }
     live.iter().for_each(Live::ring);
     Ok(())
@@ -209,7 +209,7 @@ pub fn gc(dry_run: bool) -> Result<Vec<GcEntry>> {
         let (names, others) = place.names()?;
         for name in &names {
             match sweep(&place, name, dry_run) {
-                Err(Error::Segment { trouble: SegmentErrorKind::Absent, .. }) => {}
+                Err(Error::Segment { kind: SegmentErrorKind::Absent, .. }) => {}
                 swept => all.push(swept?),
             }
         }

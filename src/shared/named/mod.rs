@@ -1,21 +1,21 @@
 //! Named segments: arrays in shared memory that other programs find by name, and that stay if they are told to.
 //!
-//! One process creates a segment and others attach it; they come to its elements through a lock for many readers or one writer,
+//! One process creates a segment and others open it; they come to its elements through a lock for many readers or one writer,
 //! which the kernel gives back when its holder dies. A count of generations says how often it was written whole, and can be waited
 //! on. `docs/segments.md` has the layout, for other languages, and who can do what.
 //!
 //! ```
-//! use parfork::{Shared, named::{self, Wait}};
+//! use parfork::named::{Named, Wait};
 //! # let name = format!("doc-{}", std::process::id());
 //! # let name = name.as_str();
-//! // In one program: gone when `plate` is dropped, unless it is kept.
-//! let mut header = Shared::<f32, _>::create(name).zeros((480, 640))?;
+//! // In one program: gone when `header` is dropped, unless it is kept.
+//! let mut header = Named::<f32, _>::create(name).zeros((480, 640))?;
 //! let mut held = header.write()?;
 //! parfork::fork(2, &mut held, |_, mut slice| slice.fill(1.5))?;
 //! held.publish()?;
 //!
 //! // In another: read-only, by whoever may.
-//! let mut header = Shared::<f32, ndarray::Ix2>::attach(name)?;
+//! let mut header = Named::<f32, ndarray::Ix2>::open(name)?;
 //! header.wait_past(0, Wait::new())?;
 //! let held = header.read()?;
 //! assert_eq!(held.view().sum(), 480.0 * 640.0 * 1.5);
@@ -50,8 +50,8 @@ pub use wait::Wait;
 
 use super::attached::Attached;
 use super::segment::Backing;
-use super::{Element, Order, Shared, dtype};
-use crate::error::{Error, Result};
+use super::{Element, Order, Shared};
+use crate::error::{Error, Result, SegmentErrorKind};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::lock::Lock;
 use crate::sys::memory::MapMode;
@@ -61,10 +61,10 @@ use live::Live;
 use name::Name;
 use place::Place;
 
-/// A named segment, attached: an array of `T` with the axes of `D`.
+/// A named segment that this process has open: an array of `T` with the axes of `D`.
 ///
 /// Its elements are there for as long as a lock is held: [`read`](Self::read), [`write`](Self::write). One lock at a time, hence
-/// `&mut self`; a process that wants more attaches it again.
+/// `&mut self`; a process that wants more opens it again.
 #[derive(Debug)]
 pub struct Named<T, D> {
     name: Name,
@@ -86,32 +86,8 @@ pub struct Named<T, D> {
     axes: PhantomData<(T, D)>,
 }
 
-impl<T: Element, D: Dimension> Shared<T, D> {
-    /// Makes a named segment: see [`CreateOptions`].
-    pub fn create(name: &str) -> CreateOptions<T, D> {
-        CreateOptions::new(name)
-    }
-
-    /// Attaches a named segment, to read: what it says of itself is checked first. `name` is one's own, `group/name` one that is
-    /// shared with a group, `user:group/name` another user's.
-    ///
-    /// # Errors
-    /// If there is none, or it is not what it should be, with the reason: see docs/segments.md for all that is checked.
-    pub fn attach(name: &str) -> Result<Named<T, D>> {
-        Named::open(name, false)
-    }
-
-    /// As [`attach`](Self::attach), to read and write.
-    ///
-    /// # Errors
-    /// Also if this user may only read it.
-    pub fn attach_to_write(name: &str) -> Result<Named<T, D>> {
-        Named::open(name, true)
-    }
-}
-
 /// A file that is a segment, and what it says of itself.
-fn open(place: &Place, name: &Name, write: bool) -> Result<(File, Header)> {
+fn open_file(place: &Place, name: &Name, write: bool) -> Result<(File, Header)> {
     let (file, found) = place.open(name, write)?;
     let mut bytes = [0; HEADER];
     let mut length = 0;
@@ -133,18 +109,37 @@ fn open(place: &Place, name: &Name, write: bool) -> Result<(File, Header)> {
 }
 
 impl<T: Element, D: Dimension> Named<T, D> {
-    fn open(name: &str, write: bool) -> Result<Self> {
+    /// Makes a named segment: see [`CreateOptions`].
+    pub fn create(name: &str) -> CreateOptions<T, D> {
+        CreateOptions::new(name)
+    }
+
+    /// Opens a named segment, to read: what it says of itself is checked first. `name` is one's own, `group/name` one that is
+    /// shared with a group, `user:group/name` another user's.
+    ///
+    /// # Errors
+    /// If there is none, or it is not what it should be, with the reason: see docs/segments.md for all that is checked.
+    pub fn open(name: &str) -> Result<Self> {
+        Self::attach(name, false)
+    }
+
+    /// As [`open`](Self::open), to read and write.
+    ///
+    /// # Errors
+    /// Also if this user may only read it.
+    pub fn open_mut(name: &str) -> Result<Self> {
+        Self::attach(name, true)
+    }
+
+    fn attach(name: &str, write: bool) -> Result<Self> {
         let name = Name::read(name)?;
         let place = Place::of(&name)?;
-        let (file, header) = open(&place, &name, write)?;
-        let (found, wanted) = (&header.dtype, dtype::<T>());
+        let (file, header) = open_file(&place, &name, write)?;
+        let (found, wanted) = (header.dtype, T::DTYPE);
         let axes = D::NDIM.unwrap_or(header.shape.len());
-        if *found != wanted || axes != header.shape.len() {
-            return Err(Error::Shape(format!(
-                "segment {name} is an array of {found} of shape {:?}, where one of {wanted} with {axes} axes is asked for. Attach it \
-                 as what it is.",
-                header.shape
-            )));
+        if found != wanted || axes != header.shape.len() {
+            let shape = header.shape;
+            return Err(name.error(SegmentErrorKind::OtherArray { found, shape, wanted, axes }));
         }
         Self::map(name, header, file, write)
     }
@@ -199,7 +194,7 @@ impl<T: Element, D: Dimension> Named<T, D> {
     /// Locks it for writing: alone. Waits for readers and writers; not for dead ones.
     ///
     /// # Errors
-    /// As [`read`](Self::read); also if it was attached to be read.
+    /// As [`read`](Self::read); also if it was opened to be read.
     pub fn write(&mut self) -> Result<WriteGuard<'_, T, D>> {
         self.write_within(Wait::new())
     }

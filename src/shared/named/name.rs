@@ -25,9 +25,9 @@ impl Name {
     /// # Errors
     /// If it is none, with what may be in one; if there is no such user or group.
     pub(super) fn read(text: &str) -> Result<Self> {
-        let wrong = |what: String| Error::Segment {
+        let wrong = |why: String| Error::Segment {
             name: format!("`{}`", text.escape_debug()),
-            trouble: SegmentErrorKind::Forbidden(what),
+            kind: SegmentErrorKind::Name { why },
         };
         let (place, plain) = text.rsplit_once('/').map_or((None, text), |(place, plain)| (Some(place), plain));
         if let Some(why) = unfit(plain) {
@@ -70,8 +70,8 @@ impl Name {
     }
 
     /// For `map_err`, and for errors made here.
-    pub(super) fn trouble(&self, trouble: SegmentErrorKind) -> Error {
-        Error::Segment { name: self.to_string(), trouble }
+    pub(super) fn error(&self, kind: SegmentErrorKind) -> Error {
+        Error::Segment { name: self.to_string(), kind }
     }
 }
 

@@ -52,7 +52,7 @@ impl Place {
     /// # Errors
     /// `Absent` if it is not; [`Error::File`] if something else has its name, or it is not only its owner's to change.
     pub(super) fn of(name: &Name) -> Result<Self> {
-        Self::find(name.user, name.group)?.ok_or_else(|| name.trouble(SegmentErrorKind::Absent))
+        Self::find(name.user, name.group)?.ok_or_else(|| name.error(SegmentErrorKind::Absent))
     }
 
     /// The folder of a user, if it is there.
@@ -101,9 +101,7 @@ impl Place {
             let shared = (found.mode() & 0o777, found.gid()) == (SHARED, group);
             if !shared && let Err(error) = place.folder.share(group, SHARED) {
                 let _ = place.base.remove_folder(&own);
-                let what =
-                    format!("this user may not share with group {group} ({error}). Share with a group of yours (id)");
-                return Err(name.trouble(SegmentErrorKind::Forbidden(what)));
+                return Err(name.error(SegmentErrorKind::Group { group, why: error.to_string() }));
             }
         }
         Ok(place)
@@ -126,11 +124,11 @@ impl Place {
         let mut made: Option<File> = None;
         for _ in 0..TRIES {
             let place = match Self::make(name) {
-                Err(Error::Segment { trouble: SegmentErrorKind::Absent, .. }) => continue,
+                Err(Error::Segment { kind: SegmentErrorKind::Absent, .. }) => continue,
                 place => place?,
             };
             if place.folder.inode(name.file()).is_ok() {
-                return Err(name.trouble(SegmentErrorKind::Exists));
+                return Err(name.error(SegmentErrorKind::Exists));
             }
             let file = match made.take() {
                 Some(file) => file,
@@ -152,14 +150,13 @@ impl Place {
             match place.folder.link(&file, name.file()) {
                 Ok(()) => return Ok((place, file)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    return Err(name.trouble(SegmentErrorKind::Exists));
+                    return Err(name.error(SegmentErrorKind::Exists));
                 }
                 Err(error) if is_gone(&error) => made = Some(file),
                 Err(error) => return Err(unusable(&place.path, &error)),
             }
         }
-        Err(name
-            .trouble(SegmentErrorKind::Forbidden(format!("its folder was removed {TRIES} times while it was made"))))
+        Err(name.error(SegmentErrorKind::FolderRemoved { times: TRIES }))
     }
 
     /// Opens a file, if it is one that only its owner, and the group that it is shared with, can get at.
@@ -171,7 +168,7 @@ impl Place {
         let opened = self.folder.file(name.file(), write).and_then(|file| Ok((file.metadata()?, file)));
         let (found, file) = match opened {
             Ok(opened) => opened,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(name.trouble(SegmentErrorKind::Absent)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(name.error(SegmentErrorKind::Absent)),
             Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
                 return refuse("it is a link, in place of a segment", "remove it; segments are files and nothing else");
             }
@@ -180,7 +177,7 @@ impl Place {
                     && error.kind() == io::ErrorKind::PermissionDenied
                     && self.folder.file(name.file(), false).is_ok() =>
             {
-                return refuse("this user may read it and not write to it", "attach it to be read");
+                return refuse("this user may read it and not write to it", "open it to be read");
             }
             Err(error) => return Err(unusable(&path, &error)),
         };

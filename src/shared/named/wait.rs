@@ -103,7 +103,7 @@ impl<T, D> Named<T, D> {
     pub(super) fn acquire(&self, kind: Lock, wait: Wait<'_>) -> Result<()> {
         self.own()?;
         if kind == Lock::Alone && !self.writable {
-            return Err(self.name.trouble(SegmentErrorKind::ReadOnly));
+            return Err(self.name.error(SegmentErrorKind::ReadOnly));
         }
         let watch = Watch::new(wait);
         let taken = self.queue(GATE, kind, &watch).and_then(|()| {
@@ -121,7 +121,7 @@ impl<T, D> Named<T, D> {
             if lock::take(&self.file, bytes.clone(), kind).map_err(crate::error::Error::system("lock a segment"))? {
                 return Ok(());
             }
-            watch.sleep(self, seen).map_err(|trouble| self.name.trouble(trouble))?;
+            watch.sleep(self, seen).map_err(|kind| self.name.error(kind))?;
         }
     }
 
@@ -131,7 +131,7 @@ impl<T, D> Named<T, D> {
         match self.live.seen() {
             Seen { writer: 0, .. } => Ok(()),
             _ if wait.unfinished => Ok(()),
-            Seen { generation, .. } => Err(self.name.trouble(SegmentErrorKind::Unfinished { generation })),
+            Seen { generation, .. } => Err(self.name.error(SegmentErrorKind::Unfinished { generation })),
         }
     }
 
@@ -139,7 +139,7 @@ impl<T, D> Named<T, D> {
     pub(super) fn whole(&self) -> Result<()> {
         let found = self.file.metadata().map_err(crate::error::Error::system("look at a segment"))?.len();
         match self.header.file_len() {
-            expected if found < expected => Err(self.name.trouble(SegmentErrorKind::CutOff { found, expected })),
+            expected if found < expected => Err(self.name.error(SegmentErrorKind::CutOff { found, expected })),
             _ => Ok(()),
         }
     }
@@ -188,10 +188,10 @@ impl<T, D> Named<T, D> {
                 return Ok(now);
             }
             let end = self.hopeless(now, wait).map_or_else(|| watch.sleep(self, seen), Err);
-            if let Err(trouble) = end {
+            if let Err(kind) = end {
                 // It may have come to its end well in the meantime.
                 let last = self.generation();
-                return if last > generation { Ok(last) } else { Err(self.name.trouble(trouble)) };
+                return if last > generation { Ok(last) } else { Err(self.name.error(kind)) };
             }
         }
     }

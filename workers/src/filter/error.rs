@@ -49,6 +49,16 @@ pub enum FilterError {
         /// What to do about it.
         remedy: String,
     },
+    /// An array that the result does not go into.
+    #[error("`{filters}` gives shape {needed:?}, but the result has {shape:?}. Make it {needed:?}.")]
+    Result {
+        /// The filters.
+        filters: String,
+        /// The shape that they give.
+        needed: [usize; 3],
+        /// The shape of the array.
+        shape: Vec<usize>,
+    },
 }
 
 fn names() -> String {

@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayView3, Ix3};
 
-use super::{Border, Filter, Run, Sample};
+use super::{Border, Filter, FilterError, Run, Sample};
 use crate::kernel::{Step, Steps};
 use crate::text_arg::TextArg;
 use parfork::{Answers, Error, Job, Report, Shared, Split};
@@ -40,12 +40,10 @@ pub fn run_together<S: Sample>(
     result: &mut Shared<S, Ix3>,
 ) -> Result<Answers<()>, Error> {
     let (height, width, channels) = picture.view().dim();
-    let needed = together.output_shape([height, width, channels]).map_err(|error| Error::Shape(error.to_string()))?;
+    let needed = together.output_shape([height, width, channels]).map_err(Error::kernel)?;
     if result.shape() != needed {
-        let shape = result.shape();
-        return Err(Error::Shape(format!(
-            "`{together}` gives shape {needed:?}, but the result has {shape:?}. Make it {needed:?}."
-        )));
+        let (filters, shape) = (together.to_string(), result.shape().to_vec());
+        return Err(Error::kernel(FilterError::Result { filters, needed, shape }));
     }
     let band = if together.halo() > 1 { HIGH_BAND } else { BAND };
     let told = [TextArg::of(together), TextArg::of(&border)];
@@ -85,7 +83,7 @@ pub fn chain<S: Sample>(
             run_together(job, together, border, source, result)?
         } else {
             let shape = together.output_shape(source.view().dim().into());
-            let mut next = Shared::zeros(shape.map_err(|error| Error::Shape(error.to_string()))?)?;
+            let mut next = Shared::zeros(shape.map_err(Error::kernel)?)?;
             let done = run_together(job, together, border, source, &mut next)?;
             between = Some(next);
             done

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use ndarray::{ArrayView, Dimension, Ix1};
-use parfork::formats::npy::{ArrayFile, Element, Header};
-use parfork::{Input, Job, Mapped, Result, Shared};
+use parfork::formats::npy::{ArrayFile, Header};
+use parfork::{Element, Input, Job, Mapped, Result, Shared};
 
 use crate::picture::{self, Picture};
 

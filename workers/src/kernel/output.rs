@@ -5,8 +5,7 @@ use std::fmt;
 
 use bytemuck::Pod;
 use ndarray::{Dimension, IntoDimension, Ix3};
-use parfork::formats::npy::Element;
-use parfork::{Error, Shared};
+use parfork::{Dtype, Element, Error, Shared};
 
 use crate::picture::Picture;
 
@@ -15,12 +14,10 @@ use crate::picture::Picture;
 pub enum Form {
     /// An array, in C order.
     Array {
-        /// The type of its elements, as NumPy writes it.
-        dtype: String,
+        /// The type of its elements.
+        dtype: Dtype,
         /// The lengths of its axes.
         shape: Vec<usize>,
-        /// Bytes of an element.
-        item_size: usize,
     },
     /// A picture.
     Picture {
@@ -36,13 +33,7 @@ pub enum Form {
 impl Form {
     /// An array of elements `T`.
     pub fn array<T: Element>(shape: &[usize]) -> Self {
-        let order = match size_of::<T>() {
-            1 => '|',
-            _ if cfg!(target_endian = "little") => '<',
-            _ => '>',
-        };
-        let item_size = size_of::<T>();
-        Self::Array { dtype: format!("{order}{}{item_size}", T::KIND), shape: shape.to_vec(), item_size }
+        Self::Array { dtype: T::DTYPE, shape: shape.to_vec() }
     }
 }
 

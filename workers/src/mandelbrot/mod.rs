@@ -52,6 +52,18 @@ pub enum ViewError {
     /// Zero iterations or too many.
     #[error("{0} iterations are out of range. Give 1 to {MOST_ITERATIONS}, 256 is enough for the whole set.")]
     Iterations(u32),
+    /// An array that the picture does not go into.
+    #[error(
+        "a view of {width}x{height} pixels needs a picture of shape [{height}, {width}, 3], not {shape:?}. Make it so."
+    )]
+    Picture {
+        /// Rows of the view.
+        height: usize,
+        /// Its columns.
+        width: usize,
+        /// The shape of the array.
+        shape: Vec<usize>,
+    },
 }
 
 /// The most iterations a [`View`] may ask for.
@@ -194,10 +206,8 @@ const BAND: usize = 8;
 pub fn run(job: Job<'_>, view: &View, picture: &mut Shared<u8, Ix3>) -> Result<Answers<()>, Error> {
     let (height, width) = view.shape();
     if picture.shape() != [height, width, 3] {
-        let shape = picture.shape();
-        return Err(Error::Shape(format!(
-            "a view of {width}x{height} pixels needs a picture of shape [{height}, {width}, 3], not {shape:?}. Make it so."
-        )));
+        let shape = picture.shape().to_vec();
+        return Err(Error::kernel(ViewError::Picture { height, width, shape }));
     }
     let told = RawParams::of(view);
     job.default_split(Split::rows().of(BAND))

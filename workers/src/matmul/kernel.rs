@@ -7,7 +7,7 @@ use crate::kernel::{
     Arg, Fact, Files, Form, Given, InScale, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task,
 };
 use parfork::formats::npy::ArrayFile;
-use parfork::{Error, Report, Shared};
+use parfork::{Element as _, Error, Report, Shared};
 
 /// `matmul`.
 pub struct Matmul;
@@ -54,23 +54,24 @@ f32 and f64, C or Fortran order, any sizes. The product is written in C order. s
 
     fn open(&self, given: &Given, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
         let (a, b) = (ArrayFile::open(given.path("a"))?, ArrayFile::open(given.path("b"))?);
-        let kind = |file: &ArrayFile| file.header().dtype.trim_start_matches(['<', '>', '=', '|']).to_owned();
-        match (kind(&a).as_str(), kind(&b).as_str()) {
-            ("f4", "f4") => Product::<f32>::open(a, b, files),
-            ("f8", "f8") => Product::<f64>::open(a, b, files),
-            ("f4" | "f8", "f4" | "f8") => Err(KernelError::Input(format!(
+        let (one, other) = (a.header().dtype.to_native(), b.header().dtype.to_native());
+        match (one, other) {
+            (f32::DTYPE, f32::DTYPE) => Product::<f32>::open(a, b, files),
+            (f64::DTYPE, f64::DTYPE) => Product::<f64>::open(a, b, files),
+            (f32::DTYPE | f64::DTYPE, f32::DTYPE | f64::DTYPE) => Err(KernelError::Input(format!(
                 "{} is {} and {} is {}, and a product has one type. Convert one with NumPy: a.astype('f8').",
                 a.path().display(),
                 a.header().dtype,
                 b.path().display(),
                 b.header().dtype
             ))),
-            (one, other) => {
-                let (wrong, dtype) = if matches!(one, "f4" | "f8") { (&b, other) } else { (&a, one) };
+            _ => {
+                let wrong = if matches!(one, f32::DTYPE | f64::DTYPE) { &b } else { &a };
                 Err(KernelError::Input(format!(
-                    "{} has elements of type {dtype}, and matrices are multiplied in f4 or f8. Convert it with NumPy: \
+                    "{} has elements of type {}, and matrices are multiplied in f4 or f8. Convert it with NumPy: \
                      a.astype('f8').",
-                    wrong.path().display()
+                    wrong.path().display(),
+                    wrong.header().dtype
                 )))
             }
         }

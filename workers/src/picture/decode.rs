@@ -16,7 +16,7 @@ use super::gray_alpha::GrayAlpha;
 use super::plausible::{Claim, least_file};
 use parfork::formats::InputFile;
 use parfork::formats::npy::ArrayFile;
-use parfork::{Error, Result, Shared};
+use parfork::{Element, Error, Result, Shared};
 
 const AGAIN: &str = "fetch or export it again";
 const CONVERT: &str = "convert it to PNG with 8 or 16 bits a sample";
@@ -42,8 +42,8 @@ pub fn read(path: impl AsRef<Path>) -> Result<Picture> {
 
 /// An array as a picture: rows, columns, channels. Whatever is no picture is told as an array of another type.
 pub(super) fn of_array(file: ArrayFile) -> Result<Picture> {
-    match (file.header().kind(), file.header().item_size()) {
-        ('u', 2) => file.load().map(Picture::U16),
+    match file.header().dtype.to_native() {
+        u16::DTYPE => file.load().map(Picture::U16),
         _ => file.load().map(Picture::U8),
     }
 }
@@ -223,8 +223,8 @@ fn turned_into<T: Pod>(
 ) -> Result<()> {
     let mut samples = private::<T>(source, stored.iter().product())?;
     decoder.read_image(cast_slice_mut(&mut samples)).map_err(failed)?;
-    let shape_error = |error: ShapeError| Error::Shape(error.to_string());
-    let (mut to, seen) = (to.map_err(shape_error)?, ArrayView3::from_shape(stored, &samples).map_err(shape_error)?);
+    let mut to = to.map_err(Error::kernel)?;
+    let seen = ArrayView3::from_shape(stored, &samples).map_err(Error::kernel)?;
     let seen = turned(seen, orientation);
     let seen = seen.slice(s![.., .., ..to.dim().2]);
     // In tiles, so that rows that become columns stay in the cache.

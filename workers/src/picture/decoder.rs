@@ -3,6 +3,7 @@
 use parfork::formats::InputFile;
 use parfork::{Error, Result, isolated};
 
+use super::PictureError;
 use super::decode::{Header, Target, decode};
 
 /// The task of telling of what kind a picture is.
@@ -56,7 +57,7 @@ struct Room<'s> {
 impl Target for Room<'_> {
     fn room(&mut self, header: Header) -> Result<Option<&mut [u8]>> {
         if header != self.header {
-            return Err(Error::Shape("the file has changed while it was read. Read it again.".to_owned()));
+            return Err(Error::kernel(PictureError::Changed));
         }
         Ok(self.room.as_deref_mut())
     }

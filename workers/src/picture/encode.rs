@@ -14,7 +14,7 @@ use parfork::Job;
 use parfork::Report;
 use parfork::Result;
 use parfork::formats::{OutputFile, npy};
-use parfork::{Order, Shared};
+use parfork::{Dtype, Element, Order, Shared};
 
 /// Writes a picture to an [`OutputFile`] that the caller then [`commit`](OutputFile::commit)s, by this process alone. A segment gets the
 /// samples, whatever the format.
@@ -44,8 +44,8 @@ pub fn write_with(job: Job<'_>, out: &mut OutputFile, picture: &Picture, format:
     };
     let picture = copy.as_ref().unwrap_or(picture);
     if out.is_segment() {
-        let (dtype, size) = samples(picture.bits());
-        return npy::write_bytes(out, dtype, size, &picture.shape(), Order::C, bytes(picture)).map(|()| None);
+        return npy::write_bytes(out, samples(picture.bits()), &picture.shape(), Order::C, bytes(picture))
+            .map(|()| None);
     }
     let coded = match (format, picture) {
         (Format::Png, Picture::U8(samples)) => Some(png::code(job, samples)?),
@@ -82,17 +82,12 @@ pub fn save(path: impl AsRef<Path>, picture: &Picture) -> Result<()> {
 /// If not.
 pub fn prepare(out: &mut OutputFile, format: Format, shape: [usize; 3], bits: u32) -> Result<()> {
     format.holds(shape, bits)?;
-    let (dtype, size) = samples(bits);
-    if out.is_segment() { npy::prepare(out, dtype, size, &shape) } else { Ok(()) }
+    if out.is_segment() { npy::prepare(out, samples(bits), &shape) } else { Ok(()) }
 }
 
-/// NumPy's name of the type of samples, and bytes of each.
-fn samples(bits: u32) -> (&'static str, usize) {
-    match bits {
-        8 => ("|u1", 1),
-        _ if cfg!(target_endian = "little") => ("<u2", 2),
-        _ => (">u2", 2),
-    }
+/// The type of samples.
+fn samples(bits: u32) -> Dtype {
+    if bits == 8 { u8::DTYPE } else { u16::DTYPE }
 }
 
 /// The bytes of all samples.

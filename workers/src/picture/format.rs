@@ -5,6 +5,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::str::FromStr;
 
+use super::PictureError;
 use crate::picture::wrong;
 use parfork::formats::Address;
 use parfork::{Error, Result};
@@ -78,7 +79,7 @@ impl Format {
     /// can be written in this format.
     ///
     /// # Errors
-    /// [`Error::Shape`] with the formats to use instead.
+    /// [`PictureError`] with the formats to use instead.
     pub fn accepts(self, channels: usize, bits: u32) -> Result<()> {
         let (most_channels, most_bits) = match self {
             Self::Png | Self::Tiff | Self::Pam => (&[1, 2, 3, 4][..], 16),
@@ -93,22 +94,14 @@ impl Format {
             2 => "gray with alpha",
             3 => "RGB",
             4 => "RGB with alpha",
-            _ => {
-                return Err(Error::Shape(format!("{channels} channels are no picture. Use 1 to 4, as the last axis.")));
-            }
+            _ => return Err(Error::kernel(PictureError::NoPicture { channels })),
         };
         if !most_channels.contains(&channels) {
             let other = ["pgm", "pam", "ppm", "pam"][channels - 1];
-            return Err(Error::Shape(format!(
-                "{} does not hold {what} ({channels} channels). Name a .png, .tiff or .{other}.",
-                self.name()
-            )));
+            return Err(Error::kernel(PictureError::Channels { format: self.name(), what, channels, other }));
         }
         if bits > most_bits {
-            return Err(Error::Shape(format!(
-                "{} holds {most_bits} bits a sample, not {bits}. Name a .png, .tiff or .pam.",
-                self.name()
-            )));
+            return Err(Error::kernel(PictureError::Bits { format: self.name(), most: most_bits, bits }));
         }
         Ok(())
     }
@@ -116,11 +109,11 @@ impl Format {
     /// Whether a picture of this height, width and channels can be written: as [`accepts`](Self::accepts), and its size.
     ///
     /// # Errors
-    /// [`Error::Shape`], with the numbers.
+    /// [`PictureError`], with the numbers.
     pub fn holds(self, [height, width, channels]: [usize; 3], bits: u32) -> Result<()> {
         self.accepts(channels, bits)?;
         if height == 0 || width == 0 {
-            return Err(Error::Shape(format!("{width} x {height} pixels are no picture. Use one pixel at least.")));
+            return Err(Error::kernel(PictureError::Empty { height, width }));
         }
         let most = match self {
             Self::Jpeg | Self::Bmp => usize::from(u16::MAX),
@@ -128,10 +121,7 @@ impl Format {
             _ => i32::MAX as usize,
         };
         if height > most || width > most {
-            let name = self.name();
-            return Err(Error::Shape(format!(
-                "{name} holds {most} pixels a side, not {width} x {height}. Name a .png, or make it smaller."
-            )));
+            return Err(Error::kernel(PictureError::Side { format: self.name(), most, height, width }));
         }
         let bytes = (height * width).saturating_mul(channels * bits as usize / 8);
         let most = match self {
@@ -140,8 +130,7 @@ impl Format {
             _ => usize::MAX,
         };
         if bytes > most {
-            let name = self.name();
-            return Err(Error::Shape(format!("{name} holds {most} bytes, not {bytes}. Name a .png or .pam.")));
+            return Err(Error::kernel(PictureError::Bytes { format: self.name(), most, bytes }));
         }
         Ok(())
     }
@@ -169,8 +158,7 @@ impl FromStr for Format {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        of_extension(text)
-            .ok_or_else(|| Error::Shape(format!("{text} is no format. Use {}.", Self::names().join(", "))))
+        of_extension(text).ok_or_else(|| Error::kernel(PictureError::UnknownFormat { name: text.to_owned() }))
     }
 }
 

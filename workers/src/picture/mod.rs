@@ -21,6 +21,7 @@ mod bands;
 mod decode;
 mod decoder;
 mod encode;
+mod error;
 mod format;
 mod gray_alpha;
 mod jpeg;
@@ -40,6 +41,7 @@ pub use decode::read;
 pub(crate) use decode::{Header as PictureHeader, Target, decode};
 pub use decoder::serve_decoder;
 pub use encode::{prepare, save, write, write_with};
+pub use error::PictureError;
 pub use format::Format;
 pub use thumbnail::thumbnail;
 

@@ -2,9 +2,9 @@
 
 use ndarray::{Ix1, Ix2};
 
-use super::{BLOCK, Dtype, Number, Op, Partial, ReduceError, block, fold};
+use super::{BLOCK, Number, Op, Partial, ReduceError, block, fold, reducible};
 use crate::text_arg::TextArg;
-use parfork::{Answers, Error, Input, Job, Shared};
+use parfork::{Answers, Dtype, Error, Input, Job, Shared};
 
 /// Blocks in a row of the table of partial results.
 const ACROSS: usize = 16;
@@ -24,42 +24,40 @@ const ACROSS: usize = 16;
 /// ```
 ///
 /// # Errors
-/// For mean, min and max of no elements; for bytes that are not whole elements; and as [`Job::run`].
+/// For mean, min and max of no elements; for complex numbers and long doubles; for bytes that are not whole elements; and as [`Job::run`].
 pub fn run<'a>(
     job: Job<'_>,
     op: Op,
     dtype: Dtype,
     bytes: impl Into<Input<'a, u8, Ix1>>,
 ) -> Result<(Number, Answers<()>), Error> {
+    reducible(dtype).map_err(Error::kernel)?;
     let bytes = bytes.into();
     let len = bytes.shape()[0];
-    if !len.is_multiple_of(dtype.size) {
-        let size = dtype.size;
-        return Err(Error::Shape(format!(
-            "{len} bytes are not whole elements of {size} bytes. Give a multiple of {size}."
-        )));
+    if !len.is_multiple_of(dtype.size()) {
+        return Err(Error::kernel(ReduceError::Bytes { len, size: dtype.size() }));
     }
-    let count = len / dtype.size;
+    let count = len / dtype.size();
     let blocks = count.div_ceil(BLOCK);
     if blocks == 0 && op.needs_elements() {
-        return Err(Error::Shape(ReduceError::Empty(op).to_string()));
+        return Err(Error::kernel(ReduceError::Empty(op)));
     }
     let mut table = Shared::<Partial, Ix2>::zeros((blocks.div_ceil(ACROSS), ACROSS.min(blocks)))?;
     let told = [TextArg::of(&op), TextArg::of(&dtype)];
     let done =
         job.body_overwrites().lend((bytes, &mut table)).run_with(told, |_, [op, dtype], (bytes, mut slice)| {
             let (op, dtype): (Op, Dtype) = (op.read(), dtype.read());
-            let blocks = (bytes.len() / dtype.size).div_ceil(BLOCK);
+            let blocks = (bytes.len() / dtype.size()).div_ceil(BLOCK);
             let bytes = bytes.to_slice().expect("a flat array is in one piece");
             let (first_row, first_col) = (slice.rows().start, slice.cols().start);
             for ((row, col), partial) in slice.indexed_iter_mut() {
                 let number = (first_row + row) * ACROSS + first_col + col;
                 if number < blocks {
-                    let start = number * BLOCK * dtype.size;
-                    *partial = block(op, dtype, &bytes[start..bytes.len().min(start + BLOCK * dtype.size)]);
+                    let start = number * BLOCK * dtype.size();
+                    *partial = block(op, dtype, &bytes[start..bytes.len().min(start + BLOCK * dtype.size())]);
                 }
             }
         })?;
     let answer = fold(op, dtype, count as u64, &table.as_slice()[..blocks]);
-    Ok((answer.map_err(|error| Error::Shape(error.to_string()))?, done))
+    Ok((answer.map_err(Error::kernel)?, done))
 }

@@ -2,9 +2,9 @@
 
 use ndarray::Ix1;
 
-use super::{Dtype, Op, run};
+use super::{Op, reducible, run};
 use crate::kernel::{Arg, Fact, Files, Form, Given, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task};
-use parfork::{Error, Report, Shared};
+use parfork::{Dtype, Element, Error, Report, Shared};
 
 /// `sum`, `mean`, `min`, `max` and `norm`.
 pub struct Reduction(pub Op);
@@ -44,8 +44,8 @@ memory; --split cuts the table of blocks, 16 to a row, so the answer has the sam
     fn open(&self, given: &Given, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
         let path = given.path("input");
         let (header, bytes) = files.bytes(path)?;
-        let dtype = header.dtype.parse().map_err(|error| KernelError::Input(format!("{}: {error}", path.display())))?;
-        Ok(Box::new(Folding { op: self.0, dtype, descr: header.dtype, shape: header.shape, bytes }))
+        reducible(header.dtype).map_err(|error| KernelError::Input(format!("{}: {error}", path.display())))?;
+        Ok(Box::new(Folding { op: self.0, dtype: header.dtype, shape: header.shape, bytes }))
     }
 
     fn made_up(
@@ -58,17 +58,13 @@ memory; --split cuts the table of blocks, 16 to a row, so the answer has the sam
         let bytes = bytes.ok_or_else(|| KernelError::Arguments(format!("{} elements are too many.", size[0])))?;
         let mut array = Shared::<u8, Ix1>::zeros(bytes)?;
         array.as_mut_slice().as_chunks_mut().0.iter_mut().for_each(|cell| *cell = noise().to_le_bytes());
-        let descr = "<f8".to_owned();
-        let dtype = descr.parse().expect("a type of NumPy's");
-        Ok(Box::new(Folding { op: self.0, dtype, descr, shape: size.to_vec(), bytes: Source::Read(array) }))
+        Ok(Box::new(Folding { op: self.0, dtype: f64::DTYPE, shape: size.to_vec(), bytes: Source::Read(array) }))
     }
 }
 
 struct Folding {
     op: Op,
     dtype: Dtype,
-    /// The type as the file has it.
-    descr: String,
     shape: Vec<usize>,
     bytes: Source<u8, Ix1>,
 }
@@ -79,7 +75,7 @@ impl Task for Folding {
     }
 
     fn facts(&self) -> Vec<(&'static str, Fact)> {
-        vec![("dtype", self.descr.as_str().into()), ("shape", self.shape[..].into())]
+        vec![("dtype", self.dtype.to_string().into()), ("shape", self.shape[..].into())]
     }
 
     fn form(&self) -> Form {

@@ -16,7 +16,6 @@
 //! NaN and infinities pass through as in NumPy. A sum that overflows `f64` on the way is infinite, as there. Answers over
 //! `f2` and `f4` are `f64`: they are not rounded back.
 
-mod dtype;
 mod extremum;
 mod job;
 mod kernel;
@@ -28,8 +27,9 @@ mod twofold;
 use std::fmt;
 use std::str::FromStr;
 
+use parfork::{Dtype, DtypeKind};
+
 pub use crate::kernel::Number;
-pub use dtype::{Dtype, DtypeError, Endian, Kind};
 use extremum::{Ordered, extremum};
 pub use job::run;
 pub use kernel::Reduction;
@@ -145,41 +145,65 @@ pub enum ReduceError {
     /// Mean, min or max of nothing.
     #[error("the {0} of 0 elements is not defined. Give an array with at least one element.")]
     Empty(Op),
+    /// Bytes that do not come out even.
+    #[error("{len} bytes are not whole elements of {size} bytes. Give a multiple of {size}.")]
+    Bytes {
+        /// How many there are.
+        len: usize,
+        /// How many an element has.
+        size: usize,
+    },
+    /// Elements that are no real numbers of at most 8 bytes.
+    #[error(
+        "arrays of dtype '{0}' ({what}) cannot be reduced. Save real numbers of at most 8 bytes, in NumPy for example {remedy}.",
+        what = if .0.kind() == DtypeKind::Complex { "complex numbers" } else { "long doubles" },
+        remedy = if .0.kind() == DtypeKind::Complex { "abs(a) or a.real" } else { "a.astype('f8')" }
+    )]
+    Dtype(Dtype),
+}
+
+/// Whether such elements can be reduced.
+fn reducible(dtype: Dtype) -> Result<(), ReduceError> {
+    match dtype.kind() {
+        DtypeKind::Complex => Err(ReduceError::Dtype(dtype)),
+        _ if dtype.is_long_double() => Err(ReduceError::Dtype(dtype)),
+        _ => Ok(()),
+    }
 }
 
 /// Reduces one block: `bytes` are at most [`BLOCK`] elements of `dtype`, at any alignment.
 ///
 /// # Panics
 ///
-/// When the bytes are not whole elements, or more than a block, or the dtype is not one that parsing gives.
+/// When the bytes are not whole elements, or more than a block, or the dtype is complex or a long double.
 pub fn block(op: Op, dtype: Dtype, bytes: &[u8]) -> Partial {
     assert!(
-        dtype.size > 0 && bytes.len().is_multiple_of(dtype.size) && bytes.len() / dtype.size <= BLOCK,
+        bytes.len().is_multiple_of(dtype.size()) && bytes.len() / dtype.size() <= BLOCK,
         "{} bytes are not a block of {dtype}",
         bytes.len()
     );
-    match (dtype.kind, dtype.size, dtype.endian) {
-        (Kind::Bool, 1, _) => of_integers::<bool>(op, bytes),
-        (Kind::Int, 1, _) => of_integers::<Little<i8>>(op, bytes),
-        (Kind::Int, 2, Endian::Little) => of_integers::<Little<i16>>(op, bytes),
-        (Kind::Int, 2, Endian::Big) => of_integers::<Big<i16>>(op, bytes),
-        (Kind::Int, 4, Endian::Little) => of_integers::<Little<i32>>(op, bytes),
-        (Kind::Int, 4, Endian::Big) => of_integers::<Big<i32>>(op, bytes),
-        (Kind::Int, 8, Endian::Little) => of_integers::<Little<i64>>(op, bytes),
-        (Kind::Int, 8, Endian::Big) => of_integers::<Big<i64>>(op, bytes),
-        (Kind::Uint, 1, _) => of_integers::<Little<u8>>(op, bytes),
-        (Kind::Uint, 2, Endian::Little) => of_integers::<Little<u16>>(op, bytes),
-        (Kind::Uint, 2, Endian::Big) => of_integers::<Big<u16>>(op, bytes),
-        (Kind::Uint, 4, Endian::Little) => of_integers::<Little<u32>>(op, bytes),
-        (Kind::Uint, 4, Endian::Big) => of_integers::<Big<u32>>(op, bytes),
-        (Kind::Uint, 8, Endian::Little) => of_integers::<Little<u64>>(op, bytes),
-        (Kind::Uint, 8, Endian::Big) => of_integers::<Big<u64>>(op, bytes),
-        (Kind::Float, 2, Endian::Little) => of_floats::<Little<half::f16>>(op, bytes),
-        (Kind::Float, 2, Endian::Big) => of_floats::<Big<half::f16>>(op, bytes),
-        (Kind::Float, 4, Endian::Little) => of_floats::<Little<f32>>(op, bytes),
-        (Kind::Float, 4, Endian::Big) => of_floats::<Big<f32>>(op, bytes),
-        (Kind::Float, 8, Endian::Little) => of_floats::<Little<f64>>(op, bytes),
-        (Kind::Float, 8, Endian::Big) => of_floats::<Big<f64>>(op, bytes),
+    match (dtype.kind(), dtype.size(), dtype.is_big_endian()) {
+        (DtypeKind::Bool, 1, _) => of_integers::<bool>(op, bytes),
+        (DtypeKind::Int, 1, _) => of_integers::<Little<i8>>(op, bytes),
+        (DtypeKind::Int, 2, false) => of_integers::<Little<i16>>(op, bytes),
+        (DtypeKind::Int, 2, true) => of_integers::<Big<i16>>(op, bytes),
+        (DtypeKind::Int, 4, false) => of_integers::<Little<i32>>(op, bytes),
+        (DtypeKind::Int, 4, true) => of_integers::<Big<i32>>(op, bytes),
+        (DtypeKind::Int, 8, false) => of_integers::<Little<i64>>(op, bytes),
+        (DtypeKind::Int, 8, true) => of_integers::<Big<i64>>(op, bytes),
+        (DtypeKind::Uint, 1, _) => of_integers::<Little<u8>>(op, bytes),
+        (DtypeKind::Uint, 2, false) => of_integers::<Little<u16>>(op, bytes),
+        (DtypeKind::Uint, 2, true) => of_integers::<Big<u16>>(op, bytes),
+        (DtypeKind::Uint, 4, false) => of_integers::<Little<u32>>(op, bytes),
+        (DtypeKind::Uint, 4, true) => of_integers::<Big<u32>>(op, bytes),
+        (DtypeKind::Uint, 8, false) => of_integers::<Little<u64>>(op, bytes),
+        (DtypeKind::Uint, 8, true) => of_integers::<Big<u64>>(op, bytes),
+        (DtypeKind::Float, 2, false) => of_floats::<Little<half::f16>>(op, bytes),
+        (DtypeKind::Float, 2, true) => of_floats::<Big<half::f16>>(op, bytes),
+        (DtypeKind::Float, 4, false) => of_floats::<Little<f32>>(op, bytes),
+        (DtypeKind::Float, 4, true) => of_floats::<Big<f32>>(op, bytes),
+        (DtypeKind::Float, 8, false) => of_floats::<Little<f64>>(op, bytes),
+        (DtypeKind::Float, 8, true) => of_floats::<Big<f64>>(op, bytes),
         _ => panic!("no numbers are of dtype {dtype}"),
     }
 }
@@ -233,15 +257,15 @@ pub fn fold<'a>(
     }
     let mut blocks = 0;
     let partials = partials.into_iter().inspect(|_| blocks += 1);
-    let answer = match (dtype.kind, op) {
-        (Kind::Float, Op::Sum) => Number::Float(total(partials).value()),
-        (Kind::Float, Op::Mean) => Number::Float(total(partials).over(count as f64)),
-        (Kind::Float, Op::Norm) => {
+    let answer = match (dtype.kind(), op) {
+        (DtypeKind::Float, Op::Sum) => Number::Float(total(partials).value()),
+        (DtypeKind::Float, Op::Mean) => Number::Float(total(partials).over(count as f64)),
+        (DtypeKind::Float, Op::Norm) => {
             let mut total = norm::Total::default();
             partials.map(Partial::twofold).for_each(|(squares, scale)| total.add(squares, scale));
             Number::Float(total.root())
         }
-        (Kind::Float, Op::Min | Op::Max) => {
+        (DtypeKind::Float, Op::Min | Op::Max) => {
             let pick = |one: f64, other: f64| match op {
                 _ if one.is_nan() => one,
                 Op::Min if one <= other => one,

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 fn reduce(op: Op, descr: &str, bytes: &[u8]) -> Result<Number, ReduceError> {
     let dtype: Dtype = descr.parse().unwrap();
-    let partials: Vec<Partial> = bytes.chunks(BLOCK * dtype.size).map(|bytes| block(op, dtype, bytes)).collect();
-    fold(op, dtype, (bytes.len() / dtype.size) as u64, &partials)
+    let partials: Vec<Partial> = bytes.chunks(BLOCK * dtype.size()).map(|bytes| block(op, dtype, bytes)).collect();
+    fold(op, dtype, (bytes.len() / dtype.size()) as u64, &partials)
 }
 
 fn float(op: Op, data: &[f64]) -> f64 {

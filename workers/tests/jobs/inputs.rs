@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Ix2};
 use parfork::formats::npy::{self, ArrayFile};
+use parfork::named::Named;
 use parfork::{Input, Job, Mapped, Shared};
 use parfork_workers::{matmul, reduce};
 
@@ -41,10 +42,9 @@ pub(crate) fn kernels_read_files_as_they_read_memory() {
             assert_eq!(expected.as_slice(), found.as_slice());
             let file = ArrayFile::open(&one).unwrap();
             let (header, bytes) = (file.header().clone(), file.map_bytes());
-            let dtype = header.dtype.parse().unwrap();
-            let (sum, _) = reduce::run(job(), reduce::Op::Sum, dtype, &bytes.unwrap()).unwrap();
+            let (sum, _) = reduce::run(job(), reduce::Op::Sum, header.dtype, &bytes.unwrap()).unwrap();
             let (_, bytes) = npy::read_bytes(&one).unwrap();
-            assert_eq!(sum, reduce::run(job(), reduce::Op::Sum, dtype, &bytes).unwrap().0);
+            assert_eq!(sum, reduce::run(job(), reduce::Op::Sum, header.dtype, &bytes).unwrap().0);
         }
     });
 }
@@ -52,7 +52,7 @@ pub(crate) fn kernels_read_files_as_they_read_memory() {
 pub(crate) fn named_segments_are_inputs() {
     let name = format!("mapped-{}", std::process::id());
     let (a, b) = (noise((20, 30), 6), noise((30, 10), 7));
-    let mut segment = Shared::<f64, _>::create(&name).zeros((20, 30)).unwrap();
+    let mut segment = Named::<f64, _>::create(&name).zeros((20, 30)).unwrap();
     let mut held = segment.write().unwrap();
     held.view_mut().assign(&a);
     held.publish().unwrap();

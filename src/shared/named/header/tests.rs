@@ -1,4 +1,5 @@
 use super::*;
+use crate::shared::Element;
 use proptest::prelude::*;
 
 fn owner() -> Owner {
@@ -6,7 +7,7 @@ fn owner() -> Owner {
 }
 
 fn header(shape: &[usize]) -> Header {
-    Header::new("<f4".to_owned(), 4, shape, Order::C, owner()).unwrap()
+    Header::new(f32::DTYPE, shape, Order::C, owner()).unwrap()
 }
 
 /// Puts a field in, and the checksum right.
@@ -26,11 +27,11 @@ fn what_was_written_is_read() {
     for (shape, order) in
         [(&[3, 5][..], Order::C), (&[3, 5], Order::F), (&[], Order::C), (&[0, 7], Order::C), (&[9], Order::C)]
     {
-        let mut header = Header::new("<f4".to_owned(), 4, shape, order, owner()).unwrap();
+        let mut header = Header::new(f32::DTYPE, shape, order, owner()).unwrap();
         (header.kept, header.group, header.created) = (true, Some(100), 1_700_000_000);
         assert_eq!(Header::parse(&header.to_bytes(), header.file_len()), Ok(header.clone()), "{shape:?}");
     }
-    assert!(Header::new("|u1".to_owned(), 1, &[1; 33], Order::C, owner()).is_none());
+    assert!(Header::new(u8::DTYPE, &[1; 33], Order::C, owner()).is_none());
     assert_eq!(header(&[1 << 20]).data_at, 2 << 20);
 }
 
@@ -81,9 +82,10 @@ fn whatever_is_off_is_refused_with_a_reason() {
 fn is_possible(header: &Header, file_len: u64) {
     assert!(header.shape.len() <= MOST_AXES && header.data_at >= HEADER as u64);
     assert!(header.data_at + header.bytes.max(1) <= file_len);
-    let exact = header.shape.iter().fold(header.element as u128, |bytes, &axis| bytes.saturating_mul(axis as u128));
+    let exact =
+        header.shape.iter().fold(header.dtype.size() as u128, |bytes, &axis| bytes.saturating_mul(axis as u128));
     assert_eq!(exact, u128::from(header.bytes));
-    assert!(isize::try_from(header.bytes).is_ok() && [1, 2, 4, 8].contains(&header.element));
+    assert!(isize::try_from(header.bytes).is_ok() && [1, 2, 4, 8].contains(&header.dtype.size()));
 }
 
 #[test]
@@ -141,7 +143,7 @@ proptest! {
         short in 0..3_u64,
     ) {
         let order = if fortran { Order::F } else { Order::C };
-        let Some(header) = Header::new("<f4".to_owned(), 4, &shape, order, owner()) else {
+        let Some(header) = Header::new(f32::DTYPE, &shape, order, owner()) else {
             prop_assert!(byte_length(&shape, 4).is_err());
             return Ok(());
         };

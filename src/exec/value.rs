@@ -1,8 +1,7 @@
-//! JSON as it is written here. Not by serde_json: whoever links that has comparisons of all numbers with its values, and code
+//! The JSON of manifests, as it is written. Not by serde_json: whoever links that has comparisons of all numbers with its values, and code
 //! of theirs that compiles without it (`assert_eq!(sum, numbers.sum())`) would no longer know which is meant.
 
 use std::fmt::{self, Write as _};
-use std::time::Duration;
 
 /// A value.
 #[derive(Clone, Debug)]
@@ -19,7 +18,7 @@ pub(crate) enum Json {
 /// An object of names and of what can become a value.
 macro_rules! object {
     ($($name:literal: $value:expr),* $(,)?) => {
-        $crate::json::Json::Object(vec![$(($name.to_owned(), $crate::json::Json::from($value))),*])
+        $crate::exec::value::Json::Object(vec![$(($name.to_owned(), $crate::exec::value::Json::from($value))),*])
     };
 }
 pub(crate) use object;
@@ -90,19 +89,6 @@ impl From<usize> for Json {
     }
 }
 
-impl From<f64> for Json {
-    fn from(number: f64) -> Self {
-        Self::Decimal(number)
-    }
-}
-
-/// In seconds.
-impl From<Duration> for Json {
-    fn from(time: Duration) -> Self {
-        Self::Decimal(time.as_secs_f64())
-    }
-}
-
 impl From<&str> for Json {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
@@ -112,12 +98,6 @@ impl From<&str> for Json {
 impl From<String> for Json {
     fn from(text: String) -> Self {
         Self::Text(text)
-    }
-}
-
-impl<V: Into<Self>> From<Option<V>> for Json {
-    fn from(value: Option<V>) -> Self {
-        value.map_or(Self::Null, Into::into)
     }
 }
 
@@ -135,18 +115,15 @@ mod tests {
     fn what_is_written_is_json() {
         let value = object! {
             "text \"x\"": "a \\ \"b\"\n\u{1}ü",
-            "none": None::<u64>,
-            "numbers": [0.1, 1e-9, f64::NAN, 1e300].into_iter().collect::<Json>(),
+            "numbers": [0.1, 1e-9, f64::NAN, 1e300].into_iter().map(Json::Decimal).collect::<Json>(),
             "large": u64::MAX,
-            "time": Duration::from_nanos(1),
             "object": object! { "is": true },
             "empty": Json::List(Vec::new()),
         };
         let read: serde_json::Value = serde_json::from_str(&value.to_string()).unwrap();
         assert_eq!(read["text \"x\""], "a \\ \"b\"\n\u{1}ü");
-        assert_eq!((&read["none"], &read["large"]), (&serde_json::Value::Null, &u64::MAX.into()));
+        assert_eq!((&read["large"], &read["object"]["is"]), (&u64::MAX.into(), &true.into()));
         assert_eq!(read["numbers"], serde_json::json!([0.1, 1e-9, null, 1e300]));
-        assert_eq!((&read["time"], &read["object"]["is"]), (&1e-9.into(), &true.into()));
         assert!(read["empty"].as_array().unwrap().is_empty());
     }
 }
