@@ -10,8 +10,16 @@ use parfork::{Answers, Error, Job, Report, Shared, Split};
 /// Rows of a band unless the job says otherwise: with the neighbours it reads it stays in a core's own cache.
 const BAND: usize = 64;
 
-/// The same for filters that look further: what neighbouring bands both read is then a small part.
+/// The least for filters that look further: what neighbouring bands both read is then a small part.
 const HIGH_BAND: usize = 128;
+
+/// Bands that a picture is cut into at least, unless they would be lower than that, so that there are some to share out.
+const FEWEST: usize = 4;
+
+/// Rows of a band of a picture for a filter that looks so far.
+fn band(halo: usize, height: usize) -> usize {
+    if halo <= 1 { BAND } else { halo.min(height.div_ceil(FEWEST)).max(HIGH_BAND) }
+}
 
 /// Filters `picture` into `result`, whose shape is what [`Filter::output_shape`] says.
 ///
@@ -47,7 +55,7 @@ pub fn run_together<S: Sample>(
             "`{together}` gives shape {needed:?}, but the result has {shape:?}. Make it {needed:?}."
         )));
     }
-    let band = if together.halo() > 1 { HIGH_BAND } else { BAND };
+    let band = band(together.halo(), needed[0]);
     let told = [TextArg::of(together), TextArg::of(&border)];
     job.default_split(Split::rows().of(band)).body_overwrites().lend((picture, result)).run_with(
         told,
