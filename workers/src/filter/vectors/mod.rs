@@ -14,6 +14,9 @@ pub(super) const SUMS: usize = 16;
 
 /// A set of vector instructions that this CPU has.
 pub(super) trait Vectors: Copy {
+    /// Whether registers hold eight [`Sums`](Self::Sums) and what is added to them.
+    const MANY: bool;
+
     /// [`SUMS`] integers of 32 bits.
     type Sums: Copy;
 
@@ -136,6 +139,7 @@ impl<W: Work, V: Vectors> NullaryFnOnce for Known<W, V> {
 }
 
 impl Vectors for Scalar {
+    const MANY: bool = false;
     type Sums = [i32; SUMS];
     type Words = [u16; 2 * SUMS];
 

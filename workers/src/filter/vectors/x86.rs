@@ -74,6 +74,7 @@ fn find(cpu: V4, [a, b, c, d]: [__m512i; 4], words: __m512i) -> __m512i {
 }
 
 impl Vectors for V4 {
+    const MANY: bool = true;
     type Sums = __m512i;
     type Words = __m512i;
 
@@ -188,6 +189,7 @@ impl Vectors for V4 {
 }
 
 impl Vectors for V3 {
+    const MANY: bool = false;
     type Sums = [__m256i; 2];
     type Words = [__m256i; 2];
 
