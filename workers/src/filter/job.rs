@@ -103,3 +103,16 @@ pub fn chain<S: Sample>(
     assert!(!reports.is_empty(), "a chain has a filter");
     Ok(reports)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BAND, HIGH_BAND, band};
+
+    #[test]
+    fn bands_grow_with_what_is_seen_and_leave_some_to_share_out() {
+        assert_eq!([0, 1].map(|halo| band(halo, 4000)), [BAND; 2]);
+        assert_eq!([2, 128].map(|halo| band(halo, 4000)), [HIGH_BAND; 2]);
+        assert_eq!([500, 1400, 16_383].map(|halo| band(halo, 4000)), [500, 1000, 1000]);
+        assert_eq!(band(500, 100), HIGH_BAND);
+    }
+}
