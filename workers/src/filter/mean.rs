@@ -41,7 +41,7 @@ fn blur<S: Sample, T: Copy + AddAssign + From<i32> + Into<f64>, const C: usize>(
     let first_window = first * C..last * C;
     let mut entering = vec![[0; C]; TOGETHER];
     let mut leaving = entering.clone();
-    let mut totals = vec![[T::from(0); C]; TOGETHER];
+    let mut totals = [[T::from(0); C]; TOGETHER];
     for y in rows.clone() {
         if y > rows.start {
             columns.move_down(source, y as isize - reach - 1, y as isize + reach);
