@@ -1,22 +1,24 @@
-"""Picture filters of 4096 x 4096 RGB 8-bit, in memory, beside OpenCV, libvips and fast_image_resize on two threads.
+"""Picture filters in memory, at each level of vector instructions, beside OpenCV, libvips and fast_image_resize on two threads,
+each at the best that this CPU has.
 
-Usage: filters.py PARFORK FOLDER [ROUNDS]; benches/peers/run filters makes both.
+Usage: filters.py [ROUNDS [KIND]...]; a kind as in KINDS. benches/peers/run filters makes what it needs.
 """
 
 import json
+import math
 import os
+import platform
 import statistics
 import subprocess
 import sys
 import time
 
 os.environ["VIPS_CONCURRENCY"] = "2"
-rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 15
 root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 try:
-    import cv2
     import numpy as np
+    import cv2
 
     cv2.setNumThreads(2)
 except ImportError:
@@ -27,62 +29,104 @@ try:
 except ImportError:
     pyvips = None
 
+# Columns, rows, channels, bits.
+KINDS = {
+    "RGB8": (4096, 4096, 3, 8),
+    "gray8": (4096, 4096, 1, 8),
+    "RGBA8": (4096, 4096, 4, 8),
+    "odd8": (4093, 3001, 3, 8),
+    "gray16": (4096, 4096, 1, 16),
+    "RGB16": (4096, 4096, 3, 16),
+    "RGBA16": (4096, 4096, 4, 16),
+}
+
+FILTERS = ["gaussian:3", "sobel", "sharpen", "box:4", "box:500", "contrast:1.5", "gamma:2.2", "invert", "brightness:20", "threshold:128", "gray", "rotate:90", "flip:horizontal", "resize"]
+
+# The most that the project allows itself of OpenCV's time, unless it is the usual: as much.
+GOALS = {"gaussian:3": 0.7, "sobel": 0.7, "box:500": 2.0}
+
+
+def levels():
+    """Those that this CPU has, without that of every CPU."""
+    if platform.machine() == "aarch64":
+        return ["neon"]
+    with open("/proc/cpuinfo") as file:
+        flags = next((line.split() for line in file if line.startswith("flags")), [])
+    return [level for level, needed in [("v3", "avx2"), ("v4", "avx512vl")] if needed in flags]
+
 
 class Ours:
     """The bench, waiting for lines."""
 
-    def __init__(self):
-        built = subprocess.run(
-            ["cargo", "bench", "--bench", "filters", "--features", "peers", "--no-run", "--message-format", "json"],
-            cwd=root, check=True, capture_output=True, text=True,
-        ).stdout
-        messages = map(json.loads, filter(None, built.splitlines()))
-        path = [m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == "filters"][-1]
-        self.process = subprocess.Popen([path, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, path, level):
+        environment = {**os.environ, "PARFORK_SIMD": level} if level else None
+        self.process = subprocess.Popen([path, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
-    def __call__(self, who, name):
-        print(who, name, file=self.process.stdin, flush=True)
+    def __call__(self, who, kind, name):
+        print(who, "x".join(map(str, kind)), name, file=self.process.stdin, flush=True)
         return float(self.process.stdout.readline())
 
 
-def opencv(picture):
+def bench():
+    built = subprocess.run(
+        ["cargo", "bench", "-p", "parfork-workers", "--bench", "filters", "--features", "peers", "--no-run", "--message-format", "json"],
+        cwd=root, check=True, capture_output=True, text=True,
+    ).stdout
+    messages = map(json.loads, filter(None, built.splitlines()))
+    return [m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == "filters"][-1]
+
+
+def opencv(picture, half):
     """By our name: a call that writes to an array made before."""
-    out, half, gray = np.empty_like(picture), np.empty((2048, 2048, 3), np.uint8), np.empty((4096, 4096), np.uint8)
+    height, width = picture.shape[:2]
+    deep, channels = picture.dtype == np.uint16, 1 if picture.ndim == 2 else picture.shape[2]
+    top = 65535 if deep else 255
+    out, small = np.empty_like(picture), np.empty((half[1], half[0], *picture.shape[2:]), picture.dtype)
+    turned, gray = np.empty((width, height, *picture.shape[2:]), picture.dtype), np.empty((height, width), picture.dtype)
     cross = np.float32([[0, -1, 0], [-1, 5, -1], [0, -1, 0]])
-    table = np.rint(255 * (np.arange(256) / 255) ** (1 / 2.2)).astype(np.uint8)
+    table = np.rint(top * (np.arange(top + 1) / top) ** (1 / 2.2)).astype(picture.dtype)
     x, y, length = (np.empty(gray.shape, np.float32) for _ in range(3))
+    to_gray = {3: cv2.COLOR_RGB2GRAY, 4: cv2.COLOR_RGBA2GRAY}.get(channels)
+
+    def luma():
+        return picture if to_gray is None else cv2.cvtColor(picture, to_gray, dst=gray)
 
     def sobel():
-        cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY, dst=gray)
-        cv2.Sobel(gray, cv2.CV_32F, 1, 0, dst=x)
-        cv2.Sobel(gray, cv2.CV_32F, 0, 1, dst=y)
+        one = luma()
+        cv2.Sobel(one, cv2.CV_32F, 1, 0, dst=x)
+        cv2.Sobel(one, cv2.CV_32F, 0, 1, dst=y)
         cv2.magnitude(x, y, magnitude=length)
-        return cv2.convertScaleAbs(length)
+        return length.astype(np.uint16) if deep else cv2.convertScaleAbs(length)
 
-    return {
+    calls = {
         "gaussian:3": lambda: cv2.GaussianBlur(picture, (19, 19), 3, dst=out),
         "sobel": sobel,
         "sharpen": lambda: cv2.filter2D(picture, -1, cross, dst=out),
-        "resize:2048x2048": lambda: cv2.resize(picture, (2048, 2048), dst=half, interpolation=cv2.INTER_LANCZOS4),
-        "gray": lambda: cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY, dst=gray),
-        "contrast:1.5": lambda: cv2.convertScaleAbs(picture, dst=out, alpha=1.5, beta=-63.75),
+        "resize": lambda: cv2.resize(picture, half, dst=small, interpolation=cv2.INTER_LANCZOS4),
         "gamma:2.2": lambda: cv2.LUT(picture, table, dst=out),
         "invert": lambda: cv2.bitwise_not(picture, dst=out),
-        "threshold:128": lambda: cv2.threshold(picture, 127, 255, cv2.THRESH_BINARY, dst=out),
+        "threshold:128": lambda: cv2.threshold(picture, 128 * top // 255 - 1, top, cv2.THRESH_BINARY, dst=out),
         "box:4": lambda: cv2.blur(picture, (9, 9), dst=out),
-        "rotate:90": lambda: cv2.rotate(picture, cv2.ROTATE_90_CLOCKWISE, dst=out),
+        "box:500": lambda: cv2.blur(picture, (1001, 1001), dst=out),
+        "rotate:90": lambda: cv2.rotate(picture, cv2.ROTATE_90_CLOCKWISE, dst=turned),
         "flip:horizontal": lambda: cv2.flip(picture, 1, dst=out),
     }
+    if to_gray is not None:
+        calls["gray"] = luma
+    if not deep:
+        calls["contrast:1.5"] = lambda: cv2.convertScaleAbs(picture, dst=out, alpha=1.5, beta=-63.75)
+    return calls
 
 
 def libvips(picture):
-    image = pyvips.Image.new_from_memory(picture.tobytes(), 4096, 4096, 3, "uchar").copy(interpretation="srgb")
+    height, width, channels = picture.shape
+    image = pyvips.Image.new_from_memory(picture.tobytes(), width, height, channels, "uchar").copy(interpretation="srgb")
     cross = pyvips.Image.new_from_array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]])
     calls = {
         "gaussian:3": lambda: image.gaussblur(3, min_ampl=0.011),
         "sobel": lambda: image.colourspace("b-w").sobel(),
         "sharpen": lambda: image.conv(cross, precision="integer"),
-        "resize:2048x2048": lambda: image.resize(0.5, kernel="lanczos3"),
+        "resize": lambda: image.resize(0.5, kernel="lanczos3"),
         "gray": lambda: image.colourspace("b-w"),
         "contrast:1.5": lambda: image.linear(1.5, -63.75, uchar=True),
         "gamma:2.2": lambda: image.gamma(exponent=1 / 2.2),
@@ -101,40 +145,53 @@ def timed(call):
     return (time.perf_counter() - began) * 1e3
 
 
-# The most that the project allows itself of OpenCV's time, or of fast_image_resize's.
-LIMITS = {"gaussian:3": 0.6, "sobel": 0.3, "sharpen": 0.55, "gray": 1.0, "resize:2048x2048": 1.0}
-POINTS = ["contrast:1.5", "gamma:2.2", "invert", "threshold:128"]
-LIMITS |= {name: 0.55 for name in POINTS}
+def works(call):
+    """Whether a peer does this with such a picture."""
+    try:
+        call()
+        return True
+    except Exception:
+        return False
 
 
 def main():
-    ours, threads = Ours(), Ours()
-    peers = {}
-    if cv2 or pyvips:
-        picture = np.random.default_rng(0).integers(0, 256, (4096, 4096, 3), dtype=np.uint8)
-    if cv2:
-        peers["OpenCV"] = opencv(picture)
-    if pyvips:
-        peers["libvips"] = libvips(picture)
-    print(f"4096 x 4096 RGB 8-bit, 2 workers against 2 threads; medians of {rounds} interleaved runs, ms (in brackets the ratio of minima)\n")
-    print("| filter | ours | peer | theirs | ours/theirs | limit |\n|---|---:|---|---:|---:|---:|")
-    names = sorted({name for calls in peers.values() for name in calls} | {"resize:2048x2048"}, key=list(LIMITS).__contains__)
-    for name in reversed(names):
-        calls = {peer: (lambda call=calls[name]: timed(call)) for peer, calls in peers.items() if name in calls}
-        if name.startswith("resize"):
-            calls["fast_image_resize"] = lambda: threads("fast_image_resize", name)
-        times = {"ours": [], **{peer: [] for peer in calls}}
-        for n in range(rounds + 1):
-            for peer, call in [("ours", lambda: ours("crew", name)), *calls.items()]:
-                passed = call()
-                if n:
-                    times[peer].append(passed)
-        own = times.pop("ours")
-        for peer, theirs in times.items():
-            mine, median, best = statistics.median(own), statistics.median(theirs), min(own) / min(theirs)
-            against = "fast_image_resize" if name.startswith("resize") else "OpenCV"
-            limit = LIMITS.get(name) if peer == against else 1.0 if peer == "libvips" else None
-            print(f"| {name} | {mine:.1f} | {peer} | {median:.1f} | {mine / median:.2f} ({best:.2f}) | {limit or ''} |", flush=True)
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
+    path = bench()
+    ours, threads = {level: Ours(path, level) for level in levels()}, Ours(path, None)
+    print(f"2 workers against 2 threads; ms: least of {rounds} runs in turns; ratios: of the least, and the median of those of each turn\n")
+    for called in sys.argv[2:] or KINDS:
+        kind = width, height, channels, bits = KINDS[called]
+        half = (width // 2, height // 2)
+        peers = {}
+        if cv2 or pyvips:
+            shape = (height, width) if channels == 1 else (height, width, channels)
+            picture = np.random.default_rng(0).integers(0, 1 << bits, shape, dtype=np.uint8 if bits == 8 else np.uint16)
+        if cv2:
+            peers["OpenCV"] = opencv(picture, half)
+        if pyvips and called == "RGB8":
+            peers["libvips"] = libvips(picture)
+        columns = "".join(f" {level} | {level}/theirs |" for level in ours)
+        print(f"\n{called}, {width} x {height}\n\n| filter | peer | theirs |{columns} goal |\n|---|---|---:|{'---:|---:|' * len(ours)}---:|")
+        for name in FILTERS:
+            calls = {peer: (lambda call=calls[name]: timed(call)) for peer, calls in peers.items() if name in calls and works(calls[name])}
+            asked = "resize:%dx%d" % half if name == "resize" else name
+            if name == "resize" and channels != 2 and (bits == 8 or channels == 3):
+                calls["fast_image_resize"] = lambda: threads("fast_image_resize", kind, asked)
+            calls |= {level: (lambda level=level: ours[level]("crew", kind, asked)) for level in ours}
+            times = {who: [] for who in calls}
+            for n in range(rounds + 1):
+                for who, call in calls.items():
+                    passed = call()
+                    if n:
+                        times[who].append(passed)
+            for peer in [who for who in times if who not in ours] or ["nobody"]:
+                theirs = times.get(peer, [math.nan])
+                cells = ""
+                for level in ours:
+                    median = statistics.median(one / other for one, other in zip(times[level], theirs))
+                    cells += f" {min(times[level]):.1f} | {min(times[level]) / min(theirs):.2f}, {median:.2f} |"
+                goal = 1.05 if peer == "fast_image_resize" else 1.0 if peer == "libvips" else GOALS.get(name, 1.0) if peer == "OpenCV" else ""
+                print(f"| {name} | {peer} | {min(theirs):.1f} |{cells} {goal} |", flush=True)
 
 
 main()

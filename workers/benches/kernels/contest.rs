@@ -6,6 +6,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use parfork_workers::simd::Level;
+
 use super::Run;
 
 /// The life of a contestant: one run for each line that comes, answered with its milliseconds.
@@ -15,6 +17,12 @@ pub fn answer(mut run: Run) -> Result<(), Box<dyn Error>> {
         println!("{}", run()?.as_secs_f64() * 1e3);
     }
     Ok(())
+}
+
+/// A name for `who` at each level of vector instructions that this CPU has beyond those of every CPU.
+pub fn at_levels(who: &str) -> Vec<String> {
+    let levels = Level::ALL.iter().filter(|&&level| level > Level::Baseline && level <= Level::of_cpu());
+    levels.map(|level| format!("{who}@{level}")).collect()
 }
 
 /// Times `work`.
@@ -68,12 +76,13 @@ pub struct Outcome(Vec<(String, Vec<f64>)>);
 /// Lets contestants of this program, and those that `PARFORK_BENCH_PEERS` tells, take turns `rounds` times, after one that
 /// does not count.
 ///
-/// That variable holds a line for each further peer: name, tab, a shell command, to which the section and the case are added.
+/// A name that ends in `@` and a level of vector instructions is held to that level. That variable holds a line for each further peer: name, tab, a shell command, to which the section and the case are added.
 pub fn contest(section: &str, case: &[&str], who: &[&str], rounds: usize) -> Result<Outcome, Box<dyn Error>> {
     let mut all = Vec::new();
     for name in who {
+        let (who, level) = name.split_once('@').map_or((*name, None), |(who, level)| (who, Some(level)));
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["contestant", section]).args(case).arg(name);
+        command.args(["contestant", section]).args(case).arg(who).envs(level.map(|level| ("PARFORK_SIMD", level)));
         all.push(Contestant::start(name, command)?);
     }
     let peers = std::env::var("PARFORK_BENCH_PEERS").unwrap_or_default();
@@ -118,6 +127,17 @@ impl Outcome {
         ratios.sort_by(f64::total_cmp);
         let least = self.times(one)?.least / self.times(other)?.least;
         Some(Times { least, median: *ratios.get(ratios.len() / 2)? })
+    }
+
+    /// A line for each of ours: its time over that of the fastest of `peers`, and the most that it is to be.
+    pub fn judge(&self, ours: &[String], peers: impl Fn(&str) -> bool, goal: f64) {
+        let least = |name: &&str| self.times(name).map_or(f64::INFINITY, |times| times.least);
+        let best = self.names().filter(|name| peers(name)).min_by(|one, other| least(one).total_cmp(&least(other)));
+        for (ours, best) in ours.iter().filter_map(|ours| Some((ours, best?))) {
+            if let Some(ratio) = self.ratio(ours, best) {
+                println!("    {ours} takes {:.3} / {:.3} x {best}; goal {goal}", ratio.least, ratio.median);
+            }
+        }
     }
 
     /// A line for each contestant: its times, and ours over its: above 1 we take longer.

@@ -7,7 +7,7 @@ use parfork::{Schedule, Shared, Slice, Split};
 use parfork_workers::mandelbrot::{self, View};
 use rayon::prelude::*;
 
-use super::contest::{contest, timed};
+use super::contest::{at_levels, contest, timed};
 use super::{Hands, Run, WORKERS};
 
 /// The part of the plane, both from -2 to 0.5 on the real axis: symmetric around it, or from -1.25 i to 0.25 i, where nearly all
@@ -61,12 +61,15 @@ impl Window {
 
 pub fn section() -> Result<(), Box<dyn Error>> {
     for window in ["symmetric", "skewed"] {
-        let counts = ["processes", "threads", "serial", "processes-static", "rayon-plain-loop"];
+        let ours = at_levels("processes");
+        let others = ["processes", "threads", "serial", "processes-static", "rayon-plain-loop"];
+        let counts: Vec<&str> = ours.iter().map(String::as_str).chain(others).collect();
         let picture = ["processes", "threads", "serial", "crew"];
         for (what, who, rounds) in [("counts", &counts[..], 7), ("picture", &picture[..], 15)] {
             let outcome = contest("mandelbrot", &[what, window], who, rounds)?;
             let size = format!("{WIDTH}x{}", Window::named(window).height);
             outcome.print(&format!("mandelbrot, {what}, {window}, {size}"), "processes", |_| String::new());
+            outcome.judge(&ours, |name| name == "rayon-plain-loop", 0.1);
             for who in ["processes", "threads", "processes-static", "crew"] {
                 if let Some(share) = outcome.ratio("serial", who) {
                     let ideal = WORKERS as f64;

@@ -89,33 +89,55 @@ pub(super) fn sum_rows<V: Vectors, const C: usize>(
     }
 }
 
-/// The pass down the columns: the weighted sums of lines, of which `line` gives the samples from a place on.
+/// Two rows of a ring, by where they start, and their weights.
+type Rows = ([usize; 2], Pair);
+
+/// The pass down the columns: the weighted sums of rows of `ring`, each of which starts where `start` says.
 #[inline(always)]
-pub(super) fn sum_columns<'l, V: Vectors>(
+pub(super) fn sum_columns<V: Vectors>(
     vectors: V,
     weights: &[i32],
-    line: impl Fn(usize, usize) -> &'l [u8; LANES],
+    ring: &[u8],
+    start: impl Fn(usize) -> usize,
     out: &mut [u8],
 ) {
+    let rows = |tap: usize| {
+        let next = weights.get(tap + 1);
+        let starts = [start(tap), start(tap + usize::from(next.is_some()))];
+        (starts, apart([weights[tap], next.map_or(0, |&weight| weight)]))
+    };
+    let rows: Vec<Rows> = (0..weights.len()).step_by(2).map(rows).collect();
     fill(
         [out],
         #[inline(always)]
         |n| {
-            let mut sums = [[vectors.sums_of(0); 4], [vectors.sums_of(HALF); 4]];
-            for tap in (0..weights.len()).step_by(2) {
-                let next = weights.get(tap + 1);
-                let weights = apart([weights[tap], next.map_or(0, |&weight| weight)]);
-                let (one, other) = (line(tap, n * LANES), line(tap + usize::from(next.is_some()), n * LANES));
-                for (i, pairs) in vectors.beside(one, other).iter().enumerate() {
-                    sums[0][i] = vectors.add_pairs(sums[0][i], pairs, weights[0]);
-                    sums[1][i] = vectors.add_pairs(sums[1][i], pairs, weights[1]);
-                }
-            }
-            let [coarse, mut whole] = sums;
-            for (sums, coarse) in whole.iter_mut().zip(coarse) {
-                *sums = vectors.add_256_times(*sums, coarse);
-            }
-            [vectors.settle::<{ FRACTION_BITS }>(whole)]
+            let sums = if V::MANY {
+                parts::<V, 4>(vectors, ring, &rows, n * LANES, 0)
+            } else {
+                let [a, b] = parts::<V, 2>(vectors, ring, &rows, n * LANES, 0);
+                let [c, d] = parts::<V, 2>(vectors, ring, &rows, n * LANES, 2);
+                [a, b, c, d]
+            };
+            [vectors.settle::<{ FRACTION_BITS }>(sums)]
         },
     );
+}
+
+/// So many parts, from one on, of the sums of the samples that stand [`beside`](Vectors::beside) each other.
+#[inline(always)]
+fn parts<V: Vectors, const N: usize>(vectors: V, ring: &[u8], rows: &[Rows], at: usize, first: usize) -> [V::Sums; N] {
+    let mut sums = [[vectors.sums_of(0); N], [vectors.sums_of(HALF); N]];
+    for &(starts, weights) in rows {
+        let samples = |start: usize| ring[start + at..].first_chunk().expect("rows are padded to whole chunks");
+        let pairs = vectors.beside(samples(starts[0]), samples(starts[1]));
+        for i in 0..N {
+            sums[0][i] = vectors.add_pairs(sums[0][i], &pairs[first + i], weights[0]);
+            sums[1][i] = vectors.add_pairs(sums[1][i], &pairs[first + i], weights[1]);
+        }
+    }
+    let [coarse, mut whole] = sums;
+    for i in 0..N {
+        whole[i] = vectors.add_256_times(whole[i], coarse[i]);
+    }
+    whole
 }

@@ -10,8 +10,16 @@ use parfork::{Answers, Error, Job, Report, Shared, Split};
 /// Rows of a band unless the job says otherwise: with the neighbours it reads it stays in a core's own cache.
 const BAND: usize = 64;
 
-/// The same for filters that look further: what neighbouring bands both read is then a small part.
+/// The least for filters that look further: what neighbouring bands both read is then a small part.
 const HIGH_BAND: usize = 128;
+
+/// Bands that a picture is cut into at least, unless they would be lower than that, so that there are some to share out.
+const FEWEST: usize = 4;
+
+/// Rows of a band of a picture for a filter that looks so far.
+fn band(halo: usize, height: usize) -> usize {
+    if halo <= 1 { BAND } else { halo.min(height.div_ceil(FEWEST)).max(HIGH_BAND) }
+}
 
 /// Filters `picture` into `result`, whose shape is what [`Filter::output_shape`] says.
 ///
@@ -45,7 +53,7 @@ pub fn run_together<S: Sample>(
         let (filters, shape) = (together.to_string(), result.shape().to_vec());
         return Err(Error::kernel(FilterError::Result { filters, needed, shape }));
     }
-    let band = if together.halo() > 1 { HIGH_BAND } else { BAND };
+    let band = band(together.halo(), needed[0]);
     let told = [TextArg::of(together), TextArg::of(&border)];
     job.default_split(Split::rows().of(band)).body_overwrites().lend((picture, result)).run_with(
         told,
@@ -92,4 +100,17 @@ pub fn chain<S: Sample>(
     }
     assert!(!reports.is_empty(), "a chain has a filter");
     Ok(reports)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BAND, HIGH_BAND, band};
+
+    #[test]
+    fn bands_grow_with_what_is_seen_and_leave_some_to_share_out() {
+        assert_eq!([0, 1].map(|halo| band(halo, 4000)), [BAND; 2]);
+        assert_eq!([2, 128].map(|halo| band(halo, 4000)), [HIGH_BAND; 2]);
+        assert_eq!([500, 1400, 16_383].map(|halo| band(halo, 4000)), [500, 1000, 1000]);
+        assert_eq!(band(500, 100), HIGH_BAND);
+    }
 }

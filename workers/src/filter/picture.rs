@@ -49,6 +49,15 @@ impl<'a, S: Sample> Source<'a, S> {
         self.pixels.dim().2
     }
 
+    pub(super) fn border(&self) -> Border {
+        self.border
+    }
+
+    /// What each sample beyond a constant border is.
+    pub(super) fn constant(&self) -> S {
+        self.constant
+    }
+
     /// The samples of a stretch of row `y`; copied only where they do not lie side by side.
     pub(super) fn line(&self, y: usize, cols: Range<usize>) -> Cow<'a, [S]> {
         let [y, left] = [y - self.first[0], self.first[1]];

@@ -322,19 +322,19 @@ impl<S: Sample> Work for SumColumns<'_, S> {
     #[inline(always)]
     fn with<V: Vectors>(self, vectors: V) {
         let SumColumns { weights, slot, ring, out } = self;
-        let samples = |tap: usize, from: usize| {
+        let start = |tap: usize| {
             let beyond = if slot + tap < ring.count { 0 } else { ring.count };
-            let start = (slot + tap - beyond) * ring.len + from;
-            ring.samples[start..].first_chunk::<LANES>().expect("lines are padded to whole chunks")
+            (slot + tap - beyond) * ring.len
         };
         if size_of::<S>() == 1 {
-            let bytes = |tap, from| bytemuck::cast_ref::<_, [u8; LANES]>(samples(tap, from));
-            return bytes::sum_columns(vectors, bytemuck::cast_slice(weights), bytes, bytemuck::cast_slice_mut(out));
+            let (weights, ring) = (bytemuck::cast_slice(weights), bytemuck::cast_slice(&ring.samples));
+            return bytes::sum_columns(vectors, weights, ring, start, bytemuck::cast_slice_mut(out));
         }
         for (n, out) in out.chunks_mut(LANES).enumerate() {
             let mut sums = [0.0; LANES];
             for (tap, &weight) in bytemuck::cast_slice::<_, f32>(weights).iter().enumerate() {
-                let samples = samples(tap, n * LANES);
+                let samples = &ring.samples[start(tap) + n * LANES..];
+                let samples = samples.first_chunk::<LANES>().expect("lines are padded to whole chunks");
                 for i in 0..LANES {
                     sums[i] += samples[i].to_f32() * weight;
                 }

@@ -5,12 +5,14 @@ use ndarray::{Array3, ArrayView3, Axis, s};
 use proptest::prelude::*;
 use std::{f64::consts::PI, ops::Range};
 
-const FILTERS: [&str; 22] = [
+const FILTERS: [&str; 24] = [
     "gaussian:0.1",
     "gaussian:0.8",
     "gaussian:3",
     "box:1",
     "box:4",
+    "box:91",
+    "box:1600",
     "sharpen",
     "sobel",
     "gray",

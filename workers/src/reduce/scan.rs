@@ -25,6 +25,9 @@ const BURST: usize = 512;
 /// bursts of 256 or more than 1024 bytes, give 12 to 14.
 const AHEAD: usize = 2048;
 
+/// Rounds that a lane goes through at once where registers do not hold all lanes.
+const DEEP: usize = 8;
+
 /// An element type as stored: how its bytes become a number.
 pub(super) trait Stored {
     /// The bytes of one element, without alignment.
@@ -132,6 +135,20 @@ impl<S: Stored, T: Take<S::Value>> WithSimd for Scan<'_, S, T> {
     fn with_simd<V: Simd>(self, _: V) -> T {
         let mut taker = self.taker;
         let (rounds, rest) = self.elements.as_chunks::<LANES>();
+        // Half of the registers at most: numbers on their way need some as well.
+        let fit = size_of::<T>() <= V::REGISTER_COUNT / 2 * size_of::<V::f64s>();
+        let (deep, rounds) =
+            if fit || size_of::<S::Bytes>() < 8 { (&[][..], rounds) } else { rounds.as_chunks::<DEEP>() };
+        for rounds in deep {
+            for line in (0..size_of_val(rounds)).step_by(LINE) {
+                prefetch(rounds, AHEAD + line);
+            }
+            for lane in 0..LANES {
+                for round in rounds {
+                    taker.take(lane, S::read(round[lane]));
+                }
+            }
+        }
         let bursts = rounds.chunks_exact(BURST / (LANES * size_of::<S::Bytes>()));
         let after = bursts.remainder();
         for burst in bursts {

@@ -2,7 +2,7 @@
 //!
 //! Each operation is exact, so that every CPU gives the same bits; the plain loops of [`Scalar`] say what it computes.
 
-use pulp::{Arch, NullaryFnOnce, Scalar};
+use pulp::Scalar;
 
 use crate::simd;
 
@@ -14,6 +14,9 @@ pub(super) const SUMS: usize = 16;
 
 /// A set of vector instructions that this CPU has.
 pub(super) trait Vectors: Copy {
+    /// Whether registers hold eight [`Sums`](Self::Sums) and what is added to them.
+    const MANY: bool;
+
     /// [`SUMS`] integers of 32 bits.
     type Sums: Copy;
 
@@ -74,12 +77,12 @@ pub(super) trait Work {
 pub(super) fn vectors<W: Work>(work: W) -> W::Output {
     match simd::arch() {
         #[cfg(target_arch = "x86_64")]
-        Arch::V4(v4) => match x86::Later::try_new() {
-            Some(later) => later.vectorize(Known(work, v4)),
+        pulp::Arch::V4(v4) => match x86::Later::try_new() {
+            Some(later) => later.vectorize(x86::Known(work, v4)),
             None => v4.have(work),
         },
         #[cfg(target_arch = "x86_64")]
-        Arch::V3(v3) => v3.have(work),
+        pulp::Arch::V3(v3) => v3.have(work),
         _ => Scalar.have(work),
     }
 }
@@ -89,12 +92,12 @@ pub(super) fn vectors<W: Work>(work: W) -> W::Output {
 pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     match simd::arch() {
         #[cfg(target_arch = "x86_64")]
-        Arch::V4(v4) => match x86::Later::try_new() {
+        pulp::Arch::V4(v4) => match x86::Later::try_new() {
             Some(later) => later.vectorize(work),
             None => v4.vectorize(work),
         },
         #[cfg(target_arch = "x86_64")]
-        Arch::V3(v3) => v3.vectorize(work),
+        pulp::Arch::V3(v3) => v3.vectorize(work),
         // Those of every CPU of this kind; NEON is among them.
         _ => work(),
     }
@@ -123,19 +126,8 @@ pub(super) fn fill<S: Copy, const LANES: usize, const ROWS: usize>(
     }
 }
 
-/// A [`Work`] that knows its vectors.
-struct Known<W, V>(W, V);
-
-impl<W: Work, V: Vectors> NullaryFnOnce for Known<W, V> {
-    type Output = W::Output;
-
-    #[inline(always)]
-    fn call(self) -> W::Output {
-        self.0.with(self.1)
-    }
-}
-
 impl Vectors for Scalar {
+    const MANY: bool = false;
     type Sums = [i32; SUMS];
     type Words = [u16; 2 * SUMS];
 

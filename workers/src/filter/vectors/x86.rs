@@ -1,8 +1,8 @@
 //! The vectors of x86-64: AVX2 with its kin, and AVX-512.
 
-use super::{Known, SUMS, Vectors, Work};
-use pulp::cast;
+use super::{SUMS, Vectors, Work};
 use pulp::x86::{V3, V4};
+use pulp::{NullaryFnOnce, cast};
 use std::arch::x86_64::{__m128i, __m256i, __m512i};
 
 pulp::simd_type! {
@@ -23,6 +23,18 @@ pulp::simd_type! {
         fma: "fma",
         lzcnt: "lzcnt",
         popcnt: "popcnt",
+    }
+}
+
+/// A [`Work`] that knows its vectors.
+pub(super) struct Known<W, V>(pub(super) W, pub(super) V);
+
+impl<W: Work, V: Vectors> NullaryFnOnce for Known<W, V> {
+    type Output = W::Output;
+
+    #[inline(always)]
+    fn call(self) -> W::Output {
+        self.0.with(self.1)
     }
 }
 
@@ -74,6 +86,7 @@ fn find(cpu: V4, [a, b, c, d]: [__m512i; 4], words: __m512i) -> __m512i {
 }
 
 impl Vectors for V4 {
+    const MANY: bool = true;
     type Sums = __m512i;
     type Words = __m512i;
 
@@ -188,6 +201,7 @@ impl Vectors for V4 {
 }
 
 impl Vectors for V3 {
+    const MANY: bool = false;
     type Sums = [__m256i; 2];
     type Words = [__m256i; 2];
 
