@@ -22,20 +22,20 @@ mod decode;
 mod decoder;
 mod encode;
 mod format;
-mod gray_alpha;
 mod jpeg;
 mod plausible;
 mod png;
 mod pnm;
 mod thumbnail;
 mod tiff;
+mod ycbcr;
 
 use std::path::Path;
 
 use ndarray::Ix3;
 
 pub use apart::{read_from, read_with};
-pub use decode::read;
+pub use decode::{Remark, read};
 #[cfg(any(test, fuzzing))]
 pub(crate) use decode::{Header as PictureHeader, Target, decode};
 pub use decoder::serve_decoder;
