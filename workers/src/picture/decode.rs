@@ -15,6 +15,7 @@ use ndarray::{ArrayView3, ArrayViewMut3, Axis, ShapeError, s};
 
 use super::Picture;
 use super::jpeg::Jpeg;
+use super::png;
 use super::plausible::{Claim, least_file};
 use super::tiff::TiffDecoder;
 use parfork::formats::InputFile;
@@ -214,7 +215,11 @@ fn decode_by(
 ) -> Result<()> {
     let failed = |error| failure(source, format, error);
     let mut decoder = decoder.map_err(failed)?;
-    let orientation = decoder.orientation().map_err(failed)?;
+    let orientation = match decoder.orientation().map_err(failed)? {
+        Orientation::NoTransforms if format == ImageFormat::Png => png::orientation(source.file()),
+        other => Some(other),
+    };
+    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
     let color = decoder.color_type();
     let (width, height) = decoder.dimensions();
     let (channels, bits) = match color {

@@ -64,6 +64,14 @@ impl Jpeg {
     }
 }
 
+/// The marker of the restart that comes next in the last scan.
+fn next_restart(jpeg: &[u8]) -> u8 {
+    let segments = Segments::of(jpeg);
+    let data = segments.all.last().map_or(&[][..], |segment| segment.data);
+    let restarts = data.windows(2).filter(|pair| matches!(pair, [0xFF, 0xD0..=0xD7])).count();
+    0xD0 + (restarts % 8) as u8
+}
+
 /// Whether each scan gives all of its components: baseline and extended, by Huffman codes.
 fn is_sequential(frame: &Frame) -> bool {
     matches!(frame.marker, 0xC0 | 0xC1)
@@ -115,8 +123,8 @@ impl ImageDecoder for Jpeg {
         self.decoder.set_limits(limits)
     }
 
-    /// Of a file that does not end, nobody says where its coded data are cut off: if something else behind them makes
-    /// another picture, they are not all there.
+    /// Of a file that does not end, nobody says where its coded data are cut off: if anything else behind them makes another
+    /// picture, they are not all there.
     fn read_image(self, samples: &mut [u8]) -> ImageResult<()> {
         let Some(length) = self.unended else {
             return match &self.apart {
@@ -124,11 +132,18 @@ impl ImageDecoder for Jpeg {
                 None => self.decoder.read_image(samples),
             };
         };
-        let other: Vec<u8> = (0..64_u8).map(|number| number.wrapping_mul(37) & 0x7F).chain(END).collect();
-        Self::decode(&[&self.whole[..length], &other].concat(), self.apart.as_ref(), samples)?;
+        let apart = self.apart.as_ref();
+        Self::decode(&self.whole, apart, samples)?;
         let seen = crc32fast::hash(samples);
-        Self::decode(&self.whole, self.apart.as_ref(), samples)?;
-        if crc32fast::hash(samples) == seen { Ok(()) } else { Err(ImageError::IoError(io::ErrorKind::UnexpectedEof.into())) }
+        let restart = [0xFF, next_restart(&self.whole[..length])];
+        // Bits that are codes in any table; where restarts are marked, also behind the next mark.
+        for (mark, byte) in [&[][..], &restart].into_iter().flat_map(|mark| [(mark, 0x00), (mark, 0x55), (mark, 0x33)]) {
+            let other = [&self.whole[..length], mark, &[byte; 64], &END].concat();
+            if Self::decode(&other, apart, samples).is_err() || crc32fast::hash(samples) != seen {
+                return Err(ImageError::IoError(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+        Self::decode(&self.whole, apart, samples)
     }
 
     fn read_image_boxed(self: Box<Self>, samples: &mut [u8]) -> ImageResult<()> {
