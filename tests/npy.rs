@@ -200,8 +200,14 @@ fn zip(files: &[(&str, &[u8])], stored: bool, large: bool) -> Vec<u8> {
         let method: &[u8] = if stored { &[0, 0] } else { &[8, 0] };
         let at = bytes.len();
         let sizes = if large { [[0xFF; 4]; 2] } else { [long(data.len()); 2] };
-        let extra = if large { [&[1, 0, 16, 0][..], &[(data.len() as u64).to_le_bytes(); 2].concat()].concat() } else { vec![] };
-        let both = [&[0; 4], method, &[0; 8], &sizes.concat(), &(name.len() as u16).to_le_bytes(), &[extra.len() as u8, 0]].concat();
+        let extra = if large {
+            [&[1, 0, 16, 0][..], &[(data.len() as u64).to_le_bytes(); 2].concat()].concat()
+        } else {
+            vec![]
+        };
+        let both =
+            [&[0; 4], method, &[0; 8], &sizes.concat(), &(name.len() as u16).to_le_bytes(), &[extra.len() as u8, 0]]
+                .concat();
         bytes.extend([b"PK\x03\x04", &both[..]].concat());
         bytes.extend([name.as_bytes(), &extra, data].concat());
         directory.extend([b"PK\x01\x02\x2d\0", &both[..], &[0; 10], &long(at)].concat());
@@ -218,7 +224,8 @@ fn arrays_of_archives_are_found_by_name() {
     let head = |shape: &str| format!("{{'descr': '<u2', 'fortran_order': False, 'shape': {shape}, }}\n");
     let (one, two) = (npy_bytes(&head("(2,)"), &[1, 0, 2, 0]), npy_bytes(&head("()"), &[3, 0]));
     for large in [false, true] {
-        let (_folder, path) = file("two.npz", &zip(&[("x.npy", &one), ("y/z.npy", &two), ("text", b"no array")], true, large));
+        let (_folder, path) =
+            file("two.npz", &zip(&[("x.npy", &one), ("y/z.npy", &two), ("text", b"no array")], true, large));
         let named = |name: &str| PathBuf::from(format!("{}:{name}", path.display()));
         assert_eq!(Shared::<u16, IxDyn>::load(named("x")).unwrap().as_slice(), [1, 2]);
         assert_eq!(Shared::<u16, IxDyn>::load(named("y/z")).unwrap().as_slice(), [3]);

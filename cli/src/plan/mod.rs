@@ -59,7 +59,9 @@ pub fn run(args: Plan) -> Result<(), Failure> {
         let ending = path.extension().filter(|_| Address::of(path) != Address::Standard);
         if ending.is_some_and(|ending| !ending.eq_ignore_ascii_case("svg")) {
             let path = path.display();
-            return Err(Failure::usage(format!("plans are drawn as SVG, and {path} is called otherwise. Name a .svg.")));
+            return Err(Failure::usage(format!(
+                "plans are drawn as SVG, and {path} is called otherwise. Name a .svg."
+            )));
         }
         files::write(files::open(path, false)?, &Drawing::of(&grid, &turns).svg(workers))?;
         if drawing_alone {

@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{IsTerminal, Read, Write};
-use std::path::Path;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::UsageWho;
 use nix::sys::prctl::set_child_subreaper;
+use nix::sys::resource::UsageWho;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;

@@ -61,7 +61,11 @@ const COMMANDS: [&str; 12] = [
 /// Refuses one call in this process and all that it becomes and starts.
 fn deny(call: libc::c_long, errno: i32) -> std::io::Result<()> {
     let statement = |code: u32, k: u32, jt, jf| libc::sock_filter { code: code as u16, jt, jf, k };
-    let (load, equal, answer) = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::BPF_RET | libc::BPF_K);
+    let (load, equal, answer) = (
+        libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
+        libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+        libc::BPF_RET | libc::BPF_K,
+    );
     let mut program = [
         statement(load, 0, 0, 0),
         statement(equal, call as u32, 0, 1),
@@ -93,7 +97,8 @@ fn whatever_is_refused_a_command_ends_and_says_why() {
             assert!(!text.contains("chmod"), "{line} without {name}: {text}");
             assert!(code == 0 || text.contains("parfork: "), "{line} without {name}: {code} {text}");
             // What there is another way for.
-            let has_another_way = ["close_range", "pidfd_open", "pidfd_send_signal", "futex_waitv", "clone3", "statx", "copy_file_range"];
+            let has_another_way =
+                ["close_range", "pidfd_open", "pidfd_send_signal", "futex_waitv", "clone3", "statx", "copy_file_range"];
             let is_served = !line.contains("cat /dev/null") && !line.contains("--sandbox");
             assert!(code == 0 || !is_served || !has_another_way.contains(&name), "{line} without {name}: {text}");
         }

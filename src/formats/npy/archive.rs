@@ -46,7 +46,8 @@ pub(super) fn array(source: &InputFile) -> Result<Range<u64>> {
     };
     if !entry.stored {
         let name = &entry.name;
-        let remedy = format!("save it with numpy.savez, or alone: numpy.save('{name}.npy', numpy.load(file)['{name}'])");
+        let remedy =
+            format!("save it with numpy.savez, or alone: numpy.save('{name}.npy', numpy.load(file)['{name}'])");
         return Err(source.wrong(format!("its array {name} is compressed"), remedy));
     }
     // Its own header has another length than what the directory says of it.

@@ -32,9 +32,9 @@ use bytemuck::cast_slice;
 use ndarray::{ArrayView, Dimension, Ix1, IxDyn};
 
 pub use crate::shared::Element;
+pub(super) use archive::MAGIC as ARCHIVE_MAGIC;
 pub use array_file::ArrayFile;
 pub use header::Header;
-pub(super) use archive::MAGIC as ARCHIVE_MAGIC;
 pub(super) use header::MAGIC;
 
 use super::OutputFile;

@@ -15,8 +15,8 @@ use ndarray::{ArrayView3, ArrayViewMut3, Axis, ShapeError, s};
 
 use super::Picture;
 use super::jpeg::Jpeg;
-use super::png;
 use super::plausible::{Claim, least_file};
+use super::png;
 use super::tiff::TiffDecoder;
 use parfork::formats::InputFile;
 use parfork::formats::npy::ArrayFile;
@@ -128,7 +128,8 @@ pub(crate) fn decode(source: &InputFile, target: &mut dyn Target) -> Result<Opti
     let decoded = catch_unwind(AssertUnwindSafe(|| decode_by_format(source, target)));
     decoded.unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        let why = said.map_or(String::new(), |said| format!(" ({})", said.split_whitespace().collect::<Vec<_>>().join(" ")));
+        let why =
+            said.map_or(String::new(), |said| format!(" ({})", said.split_whitespace().collect::<Vec<_>>().join(" ")));
         Err(source.wrong(format!("this kind of picture is not read here: its decoder gives up on it{why}"), CONVERT))
     })
 }

@@ -35,9 +35,9 @@ use std::path::Path;
 use ndarray::Ix3;
 
 pub use apart::{read_from, read_with};
-pub use decode::{Remark, read};
 #[cfg(any(test, fuzzing))]
 pub(crate) use decode::{Header as PictureHeader, Target, decode};
+pub use decode::{Remark, read};
 pub use decoder::serve_decoder;
 pub use encode::{prepare, save, write, write_with};
 pub use format::Format;

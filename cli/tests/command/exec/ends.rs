@@ -212,7 +212,7 @@ fn a_program_has_no_terminal_and_one_that_is_stopped_is_told() {
     let desk = Desk::new();
     desk.bytes("a.npy", 40);
     let line = "--in a.npy --out b.npy -n 1 --split rows=40";
-    desk.exec_ok(line, "while read l; do if : < /dev/tty; then echo failed; else echo done; fi; done");
+    desk.exec_ok(line, "while read l; do if (: < /dev/tty) 2>/dev/null; then echo failed; else echo done; fi; done");
     let mut child = desk.exec(line, "while read l; do kill -STOP $$; echo done; done").spawn().unwrap();
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
     let stop = said.by_ref().map(Result::unwrap).find(|line| line.contains("is stopped")).expect("it is told");

@@ -77,7 +77,11 @@ fn a_run_that_takes_too_long_leaves_no_process() {
     // One in the run's group, one in a session of its own, which its parent does not wait for.
     let script = "sleep 1000 & echo $! >> pids\nsetsid sh -c 'echo $$ >> pids; exec sleep 1000' &\nwait\n";
     fs::write(desk.path("late.sh"), script).unwrap();
-    desk.refuses("scale --workers 1 --warm-up 0 -q --deadline 1s -o late exec -- sh late.sh", 1, "did not end within 1s");
+    desk.refuses(
+        "scale --workers 1 --warm-up 0 -q --deadline 1s -o late exec -- sh late.sh",
+        1,
+        "did not end within 1s",
+    );
     let pids = fs::read_to_string(desk.path("pids")).unwrap_or_default();
     for pid in pids.lines() {
         assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{pid} of {pids} is there");

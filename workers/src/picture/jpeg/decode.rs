@@ -137,7 +137,8 @@ impl ImageDecoder for Jpeg {
         let seen = crc32fast::hash(samples);
         let restart = [0xFF, next_restart(&self.whole[..length])];
         // Bits that are codes in any table; where restarts are marked, also behind the next mark.
-        for (mark, byte) in [&[][..], &restart].into_iter().flat_map(|mark| [(mark, 0x00), (mark, 0x55), (mark, 0x33)]) {
+        for (mark, byte) in [&[][..], &restart].into_iter().flat_map(|mark| [(mark, 0x00), (mark, 0x55), (mark, 0x33)])
+        {
             let other = [&self.whole[..length], mark, &[byte; 64], &END].concat();
             if Self::decode(&other, apart, samples).is_err() || crc32fast::hash(samples) != seen {
                 return Err(ImageError::IoError(io::ErrorKind::UnexpectedEof.into()));

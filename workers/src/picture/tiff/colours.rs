@@ -108,7 +108,9 @@ impl Colours {
                         to.iter_mut().for_each(|sample| *sample = T::of((*sample).into() as u16 * scale));
                     }
                     if *white_is_zero {
-                        to[..*colours].iter_mut().for_each(|sample| *sample = T::of((T::MOST - (*sample).into()) as u16));
+                        to[..*colours]
+                            .iter_mut()
+                            .for_each(|sample| *sample = T::of((T::MOST - (*sample).into()) as u16));
                     }
                     if *multiplied {
                         straighten(to);
@@ -121,7 +123,8 @@ impl Colours {
             }),
             Self::Cmyk => pixels.for_each(|(from, to)| {
                 let paper = u64::from(T::MOST - from[3].into());
-                let light = |ink: T| (u64::from(T::MOST - ink.into()) * paper + u64::from(T::MOST) / 2) / u64::from(T::MOST);
+                let light =
+                    |ink: T| (u64::from(T::MOST - ink.into()) * paper + u64::from(T::MOST) / 2) / u64::from(T::MOST);
                 to.iter_mut().zip(from).for_each(|(to, &ink)| *to = T::of(light(ink) as u16));
             }),
             Self::Luma => pixels.for_each(|(from, to)| {

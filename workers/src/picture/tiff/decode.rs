@@ -44,9 +44,8 @@ impl<'f> TiffDecoder<'f> {
     pub(in crate::picture) fn new(source: &'f InputFile, head: &[u8]) -> ImageResult<Self> {
         let mut seen = Decoder::new(source.buffered()).map_err(failed)?;
         let mut numbers = |tag| seen.find_tag_unsigned_vec::<u16>(Tag::from_u16_exhaustive(tag)).map_err(failed);
-        let mut number = |tag, default| {
-            Ok::<_, ImageError>(numbers(tag)?.and_then(|all| all.first().copied()).unwrap_or(default))
-        };
+        let mut number =
+            |tag, default| Ok::<_, ImageError>(numbers(tag)?.and_then(|all| all.first().copied()).unwrap_or(default));
         let (bits, samples, compression) = (number(258, 1)?, number(277, 1)?, number(259, 1)?);
         let (planar, orientation, reversed) = (number(284, 1)? == 2, number(274, 1)?, number(FILL_ORDER, 1)? == 2);
         let photometric = number(PHOTOMETRIC, 0)?;
@@ -185,8 +184,7 @@ impl ImageDecoder for TiffDecoder<'_> {
 fn gray_entry<R: Read + Seek>(tiff: &mut Decoder<R>, big: bool) -> TiffResult<(u64, Vec<u8>)> {
     let directory = tiff.ifd_pointer().map_or(0, |at| at.0);
     tiff.goto_offset_u64(directory)?;
-    let (count, head, entry) =
-        if big { (tiff.read_long8()?, 8, 20) } else { (u64::from(tiff.read_short()?), 2, 12) };
+    let (count, head, entry) = if big { (tiff.read_long8()?, 8, 20) } else { (u64::from(tiff.read_short()?), 2, 12) };
     let mut at = directory.saturating_add(head);
     for _ in 0..count {
         tiff.goto_offset_u64(at)?;
