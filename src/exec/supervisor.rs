@@ -375,7 +375,9 @@ fn cannot_start(program: &OsStr, error: &std::io::Error) -> String {
         std::io::ErrorKind::NotFound => {
             "there is no such program, or not the interpreter that its first line names".to_owned()
         }
-        std::io::ErrorKind::PermissionDenied => "it may not be executed; chmod +x allows it".to_owned(),
+        std::io::ErrorKind::PermissionDenied if error.raw_os_error() == Some(libc::EACCES) => {
+            "it may not be executed; chmod +x allows it".to_owned()
+        }
         _ => error.to_string(),
     };
     format!("the program `{}` cannot be started: {why}", program.display())

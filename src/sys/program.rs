@@ -14,7 +14,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, killpg, sigaction};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::{Pid, getpid, getppid, setsid};
+use nix::unistd::{Pid, getpid, getppid, setpgid, setsid};
 
 use super::descriptors;
 use super::exit::{self, Exit};
@@ -103,7 +103,8 @@ impl Program {
                 // Nobody is there to be told.
                 exit::leave(exit::ORPHANED);
             }
-            setsid()?;
+            // A group of its own at least, where the system refuses a session.
+            setsid().map(drop).or_else(|_| setpgid(Pid::from_raw(0), Pid::from_raw(0)))?;
             close_all_but(&keep)?;
             if let Some(bytes) = memory {
                 let (_, hard) = getrlimit(Resource::RLIMIT_DATA)?;
