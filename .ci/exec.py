@@ -79,6 +79,33 @@ def python_errors():
     print("ok    parfork.py: exceptions are told with type, message and place")
 
 
+def python_slices_that_are_collected():
+    a = np.arange(40.0).reshape(20, 2)
+    np.save("a.npy", a)
+    head = "import multiprocessing as m, concurrent.futures as c\nimport parfork\na, o = parfork.inputs['a'], parfork.outputs['o']\n"
+    head += "def f(part): o[part] = a[part] * 2\ndef g(row): return row * 2\n"
+
+    def job(body, **how):
+        write("slices.py", head + "if __name__ == '__main__':\n    " + body + "\n")
+        run("--in", "a.npy", "--out", "o.npy", "-n", "2", "--split", "rows=5", "--guard", "--", "python", "slices.py", **how)
+
+    right = [f"for p in parfork.slices():\n        with m.get_context('{start}').Pool(2) as q: o[p] = q.map(g, list(a[p]))" for start in ("fork", "spawn", "forkserver")]
+    right += ["[f(p) for p in parfork.slices()]", "list(map(f, parfork.slices()))", "for _, p in enumerate(parfork.slices()): f(p)"]
+    for body in right:
+        job(body)
+        assert (np.load("o.npy") == 2 * a).all(), body
+        os.remove("o.npy")
+    pool = [f"with m.get_context('{start}').Pool(2) as q: list(q.{call}(f, parfork.slices()))" for start in ("fork", "spawn") for call in ("map", "imap", "imap_unordered")]
+    threads = ["with c.ThreadPoolExecutor(2) as q: list(q.map(f, parfork.slices()))"]
+    collected = [f"for p in {call}(parfork.slices()): f(p)" for call in ("list", "tuple", "sorted")] + ["for p in [*parfork.slices()]: f(p)"]
+    for body in pool + threads + collected:
+        job(body, fails=["a slice is done when the next is asked for"])
+        assert not os.path.exists("o.npy"), body
+    job("for p in parfork.slices(): f(p)\n    for p in parfork.slices(): f(p)", fails=["loop over them once", "exited with status 1"])
+    job("for p in parfork.slices(): f(p)\n    o[0] = 1", fails=["read-only", "exited with status 1"])
+    print(f"ok    parfork.py: {len(right)} loops over slices and pools, {len(pool + threads + collected)} that collect them are errors")
+
+
 def c_against_numpy():
     for compiler in ("gcc", "clang"):
         strict = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
@@ -191,6 +218,7 @@ for part in parfork.slices():
 
 python_against_numpy()
 python_errors()
+python_slices_that_are_collected()
 c_against_numpy()
 examples()
 sys.exit(not a_gigabyte_without_a_copy_though_one_is_killed())

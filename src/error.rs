@@ -69,6 +69,13 @@ pub enum Error {
         slices: usize,
     },
 
+    /// Children of this process would be in another PID namespace than it is.
+    #[error(
+        "workers would be born into a PID namespace that this process is not in (unshare --pid), where the end of the first ends all \
+         others. Start it in that namespace: unshare --pid --fork."
+    )]
+    ChildrenApart,
+
     /// The system made fewer processes than asked for.
     #[error(
         "the system made only {started} of {asked} worker processes ({source}{}). {}.",

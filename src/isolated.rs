@@ -171,8 +171,12 @@ fn answer(start: &Start<'_>, memory: Option<u64>) -> std::result::Result<[u64; 4
     let mut program = Program::start(start).map_err(lost)?;
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
-    while let Heard::Bytes(count) = program.listen(&mut piece).map_err(lost)? {
-        answer.extend(&piece[..count]);
+    loop {
+        match program.listen(&mut piece).map_err(lost)? {
+            Heard::Bytes(count) => answer.extend(&piece[..count]),
+            Heard::Stopped => {}
+            Heard::Ended | Heard::Closed => break,
+        }
         if answer.len() > LONGEST {
             return Err(format!("the process that reads it does not stop talking\0{HARMFUL}"));
         }

@@ -191,3 +191,55 @@ proptest! {
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(200)
 }
+
+/// A zip as `numpy.savez` writes it, but for its checksums, which nobody asks for: files stored or not, the directory behind them.
+fn zip(files: &[(&str, &[u8])], stored: bool, large: bool) -> Vec<u8> {
+    let long = |number: usize| (number as u32).to_le_bytes();
+    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+    for (name, data) in files {
+        let method: &[u8] = if stored { &[0, 0] } else { &[8, 0] };
+        let at = bytes.len();
+        let sizes = if large { [[0xFF; 4]; 2] } else { [long(data.len()); 2] };
+        let extra = if large {
+            [&[1, 0, 16, 0][..], &[(data.len() as u64).to_le_bytes(); 2].concat()].concat()
+        } else {
+            vec![]
+        };
+        let both =
+            [&[0; 4], method, &[0; 8], &sizes.concat(), &(name.len() as u16).to_le_bytes(), &[extra.len() as u8, 0]]
+                .concat();
+        bytes.extend([b"PK\x03\x04", &both[..]].concat());
+        bytes.extend([name.as_bytes(), &extra, data].concat());
+        directory.extend([b"PK\x01\x02\x2d\0", &both[..], &[0; 10], &long(at)].concat());
+        directory.extend([name.as_bytes(), &extra].concat());
+    }
+    let (at, count) = (bytes.len(), (files.len() as u16).to_le_bytes());
+    bytes.extend(&directory);
+    bytes.extend([b"PK\x05\x06\0\0\0\0", &count[..], &count, &long(directory.len()), &long(at), &[0; 2]].concat());
+    bytes
+}
+
+#[test]
+fn arrays_of_archives_are_found_by_name() {
+    let head = |shape: &str| format!("{{'descr': '<u2', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let (one, two) = (npy_bytes(&head("(2,)"), &[1, 0, 2, 0]), npy_bytes(&head("()"), &[3, 0]));
+    for large in [false, true] {
+        let (_folder, path) =
+            file("two.npz", &zip(&[("x.npy", &one), ("y/z.npy", &two), ("text", b"no array")], true, large));
+        let named = |name: &str| PathBuf::from(format!("{}:{name}", path.display()));
+        assert_eq!(Shared::<u16, IxDyn>::load(named("x")).unwrap().as_slice(), [1, 2]);
+        assert_eq!(Shared::<u16, IxDyn>::load(named("y/z")).unwrap().as_slice(), [3]);
+        let text = refusal(Shared::<u16, IxDyn>::load(&path));
+        assert!(text.contains("an archive of 2 arrays (x, y/z)") && text.contains("two.npz:x"), "{text}");
+        assert!(refusal(Shared::<u16, IxDyn>::load(named("q"))).contains("none of which is q"));
+    }
+    let (_folder, path) = file("one.NPZ", &zip(&[("arr_0.npy", &one)], true, true));
+    assert_eq!(Shared::<u16, IxDyn>::load(&path).unwrap().as_slice(), [1, 2]);
+    let (_folder, path) = file("packed.npz", &zip(&[("arr_0.npy", &one)], false, false));
+    assert!(refusal(Shared::<u16, IxDyn>::load(&path)).contains("its array arr_0 is compressed"));
+    let whole = zip(&[("x.npy", &one)], true, false);
+    for length in 4..whole.len() {
+        let (_folder, path) = file("cut.npz", &whole[..length]);
+        refusal(Shared::<u16, IxDyn>::load(&path));
+    }
+}

@@ -8,8 +8,9 @@
 
     $ parfork exec --in a.npy --out c.npy -n 4 -- python3 double.py
 
-The arrays are shared memory, nothing is copied. What is printed goes to standard error, for standard output belongs to the
-protocol. An exception that nobody catches becomes `failed TYPE: message (file:line)`, which ends the job with that text.
+The arrays are shared memory, nothing is copied. Going on to the next slice says that the last is done: so slices are looped over and not
+collected, and outputs cannot be written once there are no more. Processes that the program starts (multiprocessing) have the arrays too;
+slices are given to the program itself. What is printed goes to standard error, for standard output belongs to the protocol. An exception that nobody catches becomes `failed TYPE: message (file:line)`, which ends the job with that text.
 docs/protocol.md of parfork has what happens beneath.
 """
 
@@ -17,6 +18,7 @@ import json
 import mmap
 import os
 import sys
+import threading
 import traceback
 
 import numpy
@@ -24,6 +26,17 @@ import numpy
 __all__ = ["inputs", "outputs", "slices", "rank", "size", "manifest"]
 
 _SCHEMA = "parfork-manifest/1"
+
+# Who has been started by parfork, said to those that this process starts: they have its environment, and not its descriptors.
+_job = os.environ.get("PARFORK_COORDINATOR", "") + ":" + os.environ.get("PARFORK_RANK", "")
+_told = os.environ.get("PARFORK_PROGRAM", "").rpartition(":")
+_program = int(_told[2]) if _told[0] == _job and _told[2].isdigit() else os.getpid()
+os.environ["PARFORK_PROGRAM"] = f"{_job}:{_program}"
+
+
+def _path(descriptor):
+    """The file behind a descriptor of the process that parfork has started."""
+    return f"/proc/{_program}/fd/{descriptor}"
 
 
 def _read_manifest():
@@ -33,7 +46,7 @@ def _read_manifest():
             "parfork.py: this program is a worker and was started by itself. "
             "Run it with: parfork exec --in FILE --out FILE -- python3 " + (sys.argv[0] or "PROGRAM")
         )
-    with open("/proc/self/fd/" + descriptor, "rb") as file:
+    with open(_path(descriptor), "rb") as file:
         told = json.load(file)
     if told.get("schema") != _SCHEMA:
         raise SystemExit(
@@ -50,7 +63,9 @@ def _attach(entry):
     if entry["bytes"] == 0:
         return numpy.empty(shape, dtype)
     protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
-    memory = mmap.mmap(entry["fd"], entry["bytes"], flags=mmap.MAP_SHARED, prot=protection)
+    descriptor = os.open(_path(entry["fd"]), os.O_RDWR if writable else os.O_RDONLY)
+    memory = mmap.mmap(descriptor, entry["bytes"], flags=mmap.MAP_SHARED, prot=protection)
+    os.close(descriptor)
     return numpy.ndarray(shape, dtype, memory, entry["offset"], tuple(entry["strides"]))
 
 
@@ -65,10 +80,11 @@ inputs = {entry["name"]: _attach(entry) for entry in manifest["arrays"] if entry
 outputs = {entry["name"]: _attach(entry) for entry in manifest["arrays"] if entry["access"] == "write"}
 
 _stays = manifest["protocol"] == "lines/1"
+_is_program = _program == os.getpid()
 #: Whether an answer is owed. From the start, for the first order comes with the program.
-_owed = _stays
+_owed = _stays and _is_program
 
-if _stays:
+if _stays and _is_program:
     # The pipes are ours alone: what this program and others that it starts print or read has nothing to do with them.
     _orders, _answers = os.fdopen(os.dup(0), "r", encoding="ascii"), os.dup(1)
     os.dup2(2, 1)
@@ -92,23 +108,68 @@ def _part(ranges):
     return parts[0] if len(parts) == 1 else tuple(parts)
 
 
-def slices():
-    """Slice after slice, each to index arrays with, until there are no more. Asking for the next says that the last is done."""
-    global _owed
-    if not _stays:
-        ends = [("PARFORK_START", "PARFORK_END"), ("PARFORK_START1", "PARFORK_END1")]
-        yield _part([(int(os.environ[start]), int(os.environ[end])) for start, end in ends if start in os.environ])
-        return
-    for line in _orders:
+class _Slices:
+    """The slices, one after the other. Each is done when the next is asked for."""
+
+    _begun = False
+
+    def __init__(self):
+        if _program != os.getpid():
+            raise RuntimeError("parfork.py: slices are given to the program that parfork has started, and not to processes that it starts")
+        if _Slices._begun:
+            raise RuntimeError("parfork.py: all slices were given by the first slices(); loop over them once")
+        _Slices._begun = True
+        self._thread, self._order, self._ended = threading.get_ident(), None, False
+
+    def __iter__(self):
+        return self
+
+    def __length_hint__(self):
+        # What collects things asks how many there will be.
+        raise RuntimeError("parfork.py: a slice is done when the next is asked for, so they cannot be collected; write: for part in parfork.slices()")
+
+    def __next__(self):
+        global _owed
+        asker = sys._getframe(1).f_globals.get("__name__", "").partition(".")[0]
+        if threading.get_ident() != self._thread or os.getpid() != _program or asker in ("concurrent", "multiprocessing"):
+            raise RuntimeError("parfork.py: a slice is done when the next is asked for, so no pool can ask; loop over slices() and give the pool parts of each")
+        if self._ended:
+            raise StopIteration
+        order = self._next()
+        if order is None:
+            # Whatever is written from here on would be lost.
+            self._ended, _owed = True, False
+            for array in outputs.values():
+                array.flags.writeable = False
+            raise StopIteration
+        return order
+
+    def _next(self):
+        global _owed
+        if not _stays:
+            if self._order:
+                return None
+            ends = [("PARFORK_START", "PARFORK_END"), ("PARFORK_START1", "PARFORK_END1")]
+            self._order = [(int(os.environ[start]), int(os.environ[end])) for start, end in ends if start in os.environ]
+            return _part(self._order)
+        if self._order:
+            _owed = False
+            _say("done " + self._order)
+            self._order = None
+        line = _orders.readline()
+        if not line:
+            return None
         words = line.split()
         if words[:1] != ["slice"] or len(words) != 1 + 2 * len(manifest["slices"]["axes"]):
             raise ValueError(f"parfork.py: the order {line!r} where `slice START END` was expected")
+        self._order, _owed = " ".join(words[1:]), True
         numbers = [int(word) for word in words[1:]]
-        _owed = True
-        yield _part(list(zip(numbers[::2], numbers[1::2])))
-        _owed = False
-        _say("done " + " ".join(words[1:]))
-    _owed = False
+        return _part(list(zip(numbers[::2], numbers[1::2])))
+
+
+def slices():
+    """Slice after slice, each to index arrays with, until there are no more. Asking for the next says that the last is done."""
+    return _Slices()
 
 
 def _failed(kind, error, trace):

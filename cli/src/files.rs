@@ -7,6 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use parfork::formats::{Address, Location, OutputFile};
+use parfork_workers::picture::Remark;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -103,6 +104,13 @@ pub fn open(path: &Path, quiet: bool) -> Result<OutputFile, Failure> {
         );
     }
     Ok(out)
+}
+
+/// Says what there is to say of a picture that was read.
+pub fn remark(path: &Path, remark: Remark, quiet: bool) {
+    if !quiet {
+        let _ = writeln!(std::io::stderr(), "parfork: {}: {remark}", path.display());
+    }
 }
 
 /// Writes a text, all of the output.

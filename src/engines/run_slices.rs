@@ -56,7 +56,10 @@ pub(crate) trait RunSlices {
 /// Programs that workers hand their slices on to, each worker to its own.
 pub(crate) trait Programs: Sync {
     /// In a worker that takes no more slices: lets its program leave. Memory that counts as the worker's.
-    fn dismiss(&self) -> Memory;
+    ///
+    /// # Errors
+    /// If it does not leave as one does that has done its work.
+    fn dismiss(&self) -> Result<Memory, String>;
 
     /// In the coordinator, when all workers of a round are gone: ends what those that died have left, for it may still write to
     /// their slices. What cannot be ended.
@@ -192,7 +195,14 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
         child::flush_own_buffers();
         // Whoever still waits for this worker at a meeting would wait for ever.
         page.head().meeting.0.leave(rank);
-        let more = self.programs.map_or_else(Memory::default, Programs::dismiss);
+        let more = match self.programs.map_or_else(|| Ok(Memory::default()), Programs::dismiss) {
+            Ok(memory) => memory,
+            Err(reason) => {
+                page.slots()[rank].send_exit_message(&ExitMessage::BodyFailed { reason });
+                page.give_up(Some(rank));
+                return Err(Stopped);
+            }
+        };
         notes.measures();
         if context.spec.measure_memory {
             page.slots()[rank].note_memory(worker_memory.memory().and(&more));

@@ -12,6 +12,7 @@ use super::manifest::{Entry, Manifest};
 use super::program::Program;
 use crate::engines::Programs;
 use crate::error::Remaining;
+use crate::process::cause_of;
 use crate::report::Memory;
 use crate::shared::scratch;
 use crate::spec::JobSpec;
@@ -52,6 +53,8 @@ struct Running {
     program: program::Program,
     /// What it wrote and nobody has read.
     unread: Vec<u8>,
+    /// Whether the user was told that it was stopped.
+    stopped: bool,
 }
 
 /// The variable that says which process's job a program, and all that it starts, belongs to.
@@ -180,7 +183,14 @@ impl<'s> Supervisor<'s> {
             |(name, value): &(&str, String)| (format!("PARFORK_{}", name.to_uppercase()).into(), value.into());
         let more: Vec<_> = words.iter().filter(|(name, _)| !["rank", "size"].contains(name)).map(variable).collect();
         let mut program = self.start(programs, &arguments, &more)?;
-        match program.wait().map_err(|error| format!("the end of the program cannot be waited for ({error})"))? {
+        let lost = |error| format!("the end of the program cannot be waited for ({error})");
+        let mut stopped = false;
+        while !program.has_ended_within(program::Program::LOOK).map_err(lost)? {
+            if program::is_stopped(program.pid()) {
+                self.tell_of_stop(worker, program.pid(), &mut stopped);
+            }
+        }
+        match program.wait().map_err(lost)? {
             Exit::Status(0) => Ok(()),
             exit => self.end_as(worker, program.pid(), exit),
         }
@@ -191,7 +201,7 @@ impl<'s> Supervisor<'s> {
         let new = programs.running.is_none();
         if new {
             let program = self.start(programs, &self.program.arguments, &[])?;
-            programs.running = Some(Running { program, unread: Vec::new() });
+            programs.running = Some(Running { program, unread: Vec::new(), stopped: false });
         }
         let Some(running) = &mut programs.running else { unreachable!("started just now") };
         let order = line::order(cells);
@@ -256,6 +266,7 @@ impl<'s> Supervisor<'s> {
                 .listen(room)
                 .map_err(|error| format!("the program cannot be listened to ({error})"))?
             {
+                Heard::Stopped => self.tell_of_stop(worker, running.program.pid(), &mut running.stopped),
                 Heard::Bytes(count) => running.unread.extend(&room[..count]),
                 Heard::Closed if running.unread.is_empty() => return Ok(None),
                 Heard::Closed => {
@@ -271,6 +282,16 @@ impl<'s> Supervisor<'s> {
                     self.end_as(worker, running.program.pid(), exit);
                 }
             }
+        }
+    }
+
+    /// Tells the user of a program that somebody has stopped, once: the job waits for it, and does not know for how long.
+    fn tell_of_stop(&self, worker: &Worker<'_>, pid: u32, told: &mut bool) {
+        if !std::mem::replace(told, true) {
+            let (rank, title) = (worker.rank(), self.program.title());
+            eprintln!(
+                "parfork: the program `{title}` (pid {pid}) of worker {rank} is stopped, and the job waits for it. To let it go on: kill -CONT {pid}"
+            );
         }
     }
 
@@ -299,17 +320,24 @@ impl<'s> Supervisor<'s> {
 impl Programs for Supervisor<'_> {
     /// Tells the program, if it stays, that there is nothing more to do, and waits for its end. How much memory it had, if that is
     /// to be measured.
-    fn dismiss(&self) -> Memory {
+    fn dismiss(&self) -> Result<Memory, String> {
         let mut memory = Memory::default();
         let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mut running) = programs.as_mut().and_then(|programs| programs.running.take()) {
             if self.spec.measure_memory {
                 memory = Memory::of(running.program.pid()).unwrap_or_default();
             }
-            // All slices that it was given are done, and how it takes its leave is its own affair.
-            let _ = running.program.dismiss(LEAVING);
+            // What it does after its last answer may be a part of what it was to do; but not for ever.
+            let left = running.program.dismiss(LEAVING).ok().flatten();
+            if let Some(exit @ (Exit::Status(1..) | Exit::Signal(_))) = left {
+                let (title, pid) = (self.program.title(), running.program.pid());
+                return Err(format!(
+                    "the program `{title}` (pid {pid}) {} after it had said that all of its slices were done",
+                    cause_of(exit)
+                ));
+            }
         }
-        memory
+        Ok(memory)
     }
 
     fn end_left(&self) -> Vec<Remaining> {
@@ -347,7 +375,9 @@ fn cannot_start(program: &OsStr, error: &std::io::Error) -> String {
         std::io::ErrorKind::NotFound => {
             "there is no such program, or not the interpreter that its first line names".to_owned()
         }
-        std::io::ErrorKind::PermissionDenied => "it may not be executed; chmod +x allows it".to_owned(),
+        std::io::ErrorKind::PermissionDenied if error.raw_os_error() == Some(libc::EACCES) => {
+            "it may not be executed; chmod +x allows it".to_owned()
+        }
         _ => error.to_string(),
     };
     format!("the program `{}` cannot be started: {why}", program.display())

@@ -13,6 +13,8 @@ use std::path::Path;
 /// // A file of such a name is meant with its folder.
 /// assert_eq!(Address::of("./shm:plate".as_ref()), Address::File("./shm:plate".as_ref()));
 /// ```
+///
+/// Of an input, `FILE.npz:NAME` is the array of that name in an archive, where there is no file of the whole name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Address<'p> {
     /// `-`: standard input, or standard output.
@@ -31,6 +33,18 @@ impl<'p> Address<'p> {
             bytes => {
                 bytes.strip_prefix(b"shm:").map_or(Self::File(name), |name| Self::Segment(OsStr::from_bytes(name)))
             }
+        }
+    }
+
+    /// The file that is to be opened for an input, and which array of that archive is meant.
+    pub(super) fn member(path: &'p Path) -> (&'p Path, Option<&'p OsStr>) {
+        let bytes = path.as_os_str().as_bytes();
+        let colon = bytes.windows(5).rposition(|five| five.eq_ignore_ascii_case(b".npz:")).map(|at| at + 4);
+        match colon {
+            Some(colon) if !path.exists() => {
+                (Path::new(OsStr::from_bytes(&bytes[..colon])), Some(OsStr::from_bytes(&bytes[colon + 1..])))
+            }
+            _ => (path, None),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The one door of inputs: opened once, the length known; every failure in words.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, BufReader, IsTerminal, Read, Seek};
+use std::io::{self, BufReader, IsTerminal, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ use crate::sys::pipe::{PATIENCE, Unread, read_to_end};
 #[derive(Debug)]
 pub struct InputFile {
     path: PathBuf,
+    /// Which array of an archive is meant.
+    member: Option<OsString>,
     file: File,
     len: u64,
     /// How much memory there was when it was opened: who reads it may not be able to ask.
@@ -68,10 +71,11 @@ impl InputFile {
                 "build it with parfork's feature `named`, or write ./ before a file's name",
             )),
             Address::File(path) => {
+                let (path, member) = Address::member(path);
                 let file = open_to_read(path).map_err(|error| unreadable(path, &error))?;
                 match file.metadata().is_ok_and(|found| found.file_type().is_fifo()) {
                     true => Self::of(path, through(path, file, PATIENCE)?),
-                    false => Self::of(path, file),
+                    false => Ok(Self { member: member.map(OsStr::to_owned), ..Self::of(path, file)? }),
                 }
             }
         }
@@ -110,6 +114,7 @@ impl InputFile {
         let (path, len, room) = (path.to_owned(), metadata.len(), limits::memory_room());
         Ok(Self {
             path,
+            member: None,
             file,
             len,
             room,
@@ -126,14 +131,27 @@ impl InputFile {
         false
     }
 
-    /// Whether it holds an array, and not a picture: a named segment, or a file that begins as .npy files do. What is read next is
-    /// the first byte.
+    /// Whether it holds an array, and not a picture: a named segment, or a file that begins as .npy or .npz files do. What is read
+    /// next is the first byte.
     ///
     /// # Errors
     /// If it cannot be read.
     #[cfg(feature = "npy")]
     pub fn is_array(&self) -> Result<bool> {
-        Ok(self.is_segment() || self.head(6)? == super::npy::MAGIC)
+        let head = self.head(6)?;
+        Ok(self.is_segment() || head == super::npy::MAGIC || head.starts_with(super::npy::ARCHIVE_MAGIC))
+    }
+
+    /// Which array of an archive is meant, if that was said.
+    #[cfg(feature = "npy")]
+    pub(super) fn member(&self) -> Option<&OsStr> {
+        self.member.as_deref()
+    }
+
+    /// What is read next is the byte at this place.
+    #[cfg(feature = "npy")]
+    pub(super) fn go_to(&self, at: u64) -> Result<()> {
+        (&self.file).seek(SeekFrom::Start(at)).map(drop).map_err(|error| self.failed(&error))
     }
 
     #[cfg(feature = "named")]

@@ -225,7 +225,8 @@ impl WorkerSet {
     pub(crate) fn end(&mut self) {
         self.kill();
         let until = Instant::now() + ENDING;
-        for handle in &mut self.members {
+        // The last first: where the first is the init of a namespace, its end waits until all others of it are reaped.
+        for handle in self.members.iter_mut().rev() {
             if !handle.ended {
                 self.remaining.extend(handle.process.end_by(until));
             }
@@ -258,7 +259,7 @@ impl WorkerSet {
         let until = Instant::now() + ENDING;
         let members = std::mem::take(&mut self.members);
         let mut leaving = Vec::new();
-        for (handle, slot) in members.into_iter().zip(self.page.slots()).filter(|(handle, _)| !handle.ended) {
+        for (handle, slot) in members.into_iter().zip(self.page.slots()).rev().filter(|(handle, _)| !handle.ended) {
             match handle.process.past(slot, until) {
                 Some(_) => leaving.push(Exiting(Some(handle.process))),
                 None => self.remaining.extend(handle.process.end_by(until)),

@@ -5,6 +5,7 @@
 
 pub(crate) mod child;
 pub(crate) mod cpu;
+mod descriptors;
 pub(crate) mod file;
 pub(crate) mod fork_stamp;
 pub(crate) mod futex;

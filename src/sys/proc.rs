@@ -122,6 +122,17 @@ pub(crate) fn namespace(kind: &str) -> u64 {
     fs::metadata(format!("/proc/self/ns/{kind}")).map_or(0, |namespace| namespace.ino())
 }
 
+/// Whether children of this process would be in another PID namespace than it is.
+pub(crate) fn children_live_apart() -> bool {
+    let namespace = |name| fs::metadata(format!("/proc/self/ns/{name}")).map(|namespace| namespace.ino());
+    match (namespace("pid"), namespace("pid_for_children")) {
+        (Ok(own), Ok(childrens)) => own != childrens,
+        // Theirs has no process yet.
+        (Ok(_), Err(error)) => error.kind() == io::ErrorKind::NotFound,
+        (Err(_), _) => false,
+    }
+}
+
 /// A process's own number for itself; another than ours where it lives in a namespace of its own.
 pub(crate) fn own_number(pid: u32) -> io::Result<u32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;

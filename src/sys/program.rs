@@ -7,15 +7,19 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, killpg, sigaction};
-use nix::unistd::{Pid, getpid, getppid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::{Pid, getpid, getppid, setpgid, setsid};
 
+use super::descriptors;
 use super::exit::{self, Exit};
 use super::pidfd::Pidfd;
+use super::proc;
 use super::sandbox::{Support, enter_as_program};
 
 /// How a program is started.
@@ -40,7 +44,8 @@ pub(crate) struct Start<'s> {
 #[derive(Debug)]
 pub(crate) struct Program {
     child: Child,
-    pidfd: Pidfd,
+    /// Where the system has them.
+    pidfd: Option<Pidfd>,
     orders: Option<ChildStdin>,
     answers: Option<ChildStdout>,
 }
@@ -54,6 +59,8 @@ pub(crate) enum Heard {
     Ended,
     /// It has closed its end of the pipe, and goes on.
     Closed,
+    /// Nothing: somebody has stopped it.
+    Stopped,
 }
 
 impl Program {
@@ -61,14 +68,20 @@ impl Program {
     /// memory was taken apart and before its parent is told.
     const ENDING: u16 = 4000;
 
-    /// Starts it, in a process group of its own, so that the terminal's Ctrl-C is for the coordinator alone to act on. It is
-    /// killed when this process ends.
+    /// How often, where the system has no descriptors of processes.
+    const GLANCE: u16 = 5;
+
+    /// How often one that says nothing is looked at.
+    pub(crate) const LOOK: u16 = 1000;
+
+    /// Starts it, in a session of its own: the terminal's Ctrl-C is for the coordinator alone to act on, and a program that opens the
+    /// terminal is refused instead of being stopped. It is killed when this process ends.
     ///
     /// # Errors
     /// If there is no such program, or it cannot be executed.
     pub(crate) fn start(start: &Start<'_>) -> io::Result<Self> {
         let mut command = Command::new(start.program);
-        command.args(start.arguments).process_group(0);
+        command.args(start.arguments);
         if start.clear {
             command.env_clear();
         }
@@ -90,6 +103,8 @@ impl Program {
                 // Nobody is there to be told.
                 exit::leave(exit::ORPHANED);
             }
+            // A group of its own at least, where the system refuses a session.
+            setsid().map(drop).or_else(|_| setpgid(Pid::from_raw(0), Pid::from_raw(0)))?;
             close_all_but(&keep)?;
             if let Some(bytes) = memory {
                 let (_, hard) = getrlimit(Resource::RLIMIT_DATA)?;
@@ -102,13 +117,7 @@ impl Program {
         // SAFETY: the child of a process with one thread, which may do anything.
         unsafe { command.pre_exec(prepare) };
         let mut child = command.spawn()?;
-        let pidfd = match Pidfd::open(child.id()) {
-            Ok(pidfd) => pidfd,
-            Err(error) => {
-                let _ = child.kill().and_then(|()| child.wait());
-                return Err(error);
-            }
-        };
+        let pidfd = Pidfd::open(child.id()).ok();
         let (orders, answers) = (child.stdin.take(), child.stdout.take());
         Ok(Self { child, pidfd, orders, answers })
     }
@@ -134,12 +143,20 @@ impl Program {
     /// its own has ended all the same.
     pub(crate) fn listen(&mut self, room: &mut [u8]) -> io::Result<Heard> {
         let Some(answers) = &mut self.answers else { return Ok(Heard::Closed) };
-        let mut both =
-            [PollFd::new(answers.as_fd(), PollFlags::POLLIN), PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
-        patiently(&mut both, PollTimeout::NONE)?;
-        let spoke = both[0].revents().is_some_and(|events| !events.is_empty());
-        if !spoke {
-            return Ok(Heard::Ended);
+        let patience = if self.pidfd.is_some() { Self::LOOK } else { Self::GLANCE };
+        loop {
+            let mut both = vec![PollFd::new(answers.as_fd(), PollFlags::POLLIN)];
+            both.extend(self.pidfd.as_ref().map(|pidfd| PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)));
+            let events = patiently(&mut both, patience.into())?;
+            if both[0].revents().is_some_and(|events| !events.is_empty()) {
+                break;
+            }
+            if events > 0 || self.child.try_wait()?.is_some() {
+                return Ok(Heard::Ended);
+            }
+            if is_stopped(self.child.id()) {
+                return Ok(Heard::Stopped);
+            }
         }
         match answers.read(room)? {
             0 => self.is_ending().map(|ending| if ending { Heard::Ended } else { Heard::Closed }),
@@ -153,26 +170,39 @@ impl Program {
     }
 
     /// Waits so many milliseconds at most for its end; whether that came.
-    fn has_ended_within(&self, patience: u16) -> io::Result<bool> {
-        let mut end = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
-        Ok(patiently(&mut end, patience.into())? > 0)
+    pub(crate) fn has_ended_within(&self, patience: u16) -> io::Result<bool> {
+        if let Some(pidfd) = &self.pidfd {
+            return Ok(patiently(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], patience.into())? > 0);
+        }
+        let until = Instant::now() + Duration::from_millis(patience.into());
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        while waitid(Id::Pid(Pid::from_raw(self.child.id() as i32)), flags)? == WaitStatus::StillAlive {
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+            std::thread::sleep(Duration::from_millis(Self::GLANCE.into()));
+        }
+        Ok(true)
     }
 
     /// Waits for its end, however long that takes; how it ended. Whoever it has left behind in its process group is ended.
     pub(crate) fn wait(&mut self) -> io::Result<Exit> {
-        patiently(&mut [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
+        while !self.has_ended_within(Self::LOOK)? {}
         self.end_group();
         let status = self.child.wait()?;
         Ok(status.code().map(Exit::Status).or(status.signal().map(Exit::Signal)).unwrap_or(Exit::Unknown))
     }
 
-    /// Tells it that there is nothing more to do, and waits so many milliseconds at most for it to leave before it is killed.
-    pub(crate) fn dismiss(&mut self, patience: u16) -> io::Result<Exit> {
+    /// Tells it that there is nothing more to do, and waits so many milliseconds at most for it to leave before it is killed; how it
+    /// left by itself, if it did.
+    pub(crate) fn dismiss(&mut self, patience: u16) -> io::Result<Option<Exit>> {
         drop(self.orders.take());
-        if !self.has_ended_within(patience)? {
+        let leaves = self.has_ended_within(patience)?;
+        if !leaves {
             self.end_group();
         }
-        self.wait()
+        let exit = self.wait()?;
+        Ok(leaves.then_some(exit))
     }
 
     /// Sends SIGKILL to it and all in its process group, whose number is its own until it is reaped.
@@ -189,6 +219,11 @@ impl Drop for Program {
             let _ = self.child.wait();
         }
     }
+}
+
+/// Whether somebody has stopped a process, which does not end then.
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    proc::state(pid).is_ok_and(|state| state == proc::STOPPED)
 }
 
 /// As `poll`, also if signals come.
@@ -210,7 +245,11 @@ fn close_all_but(keep: &[RawFd]) -> io::Result<()> {
         libc::syscall(libc::SYS_close_range, STREAMS + 1, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_uint)
     };
     if marked != 0 {
-        return Err(io::Error::last_os_error());
+        // Older kernels and the profiles of some containers do not know the call.
+        for fd in descriptors::all().into_iter().filter(|&fd| fd > STREAMS as RawFd) {
+            // SAFETY: three integers; one that was closed meanwhile is none of those that stay open.
+            unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
     }
     for &fd in keep {
         // SAFETY: two integers and no flags.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::prctl::{get_child_subreaper, set_child_subreaper};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -50,7 +50,13 @@ impl Subreaper {
             if here.is_empty() {
                 break;
             }
-            remaining.extend(here.into_iter().filter_map(|pid| end(pid, until)));
+            // Those that tidy up do so when all others are gone.
+            let (tidying, others): (Vec<u32>, Vec<u32>) = here.into_iter().partition(|&pid| tidies_up(pid));
+            remaining.extend(others.into_iter().filter_map(|pid| end(pid, until)));
+            if tidying.iter().all(|&pid| has_left(pid)) {
+                continue;
+            }
+            remaining.extend(tidying.into_iter().filter_map(|pid| end(pid, until)));
         }
         remaining
     }
@@ -66,6 +72,22 @@ impl Subreaper {
         read("environ").split(|&byte| byte == 0).any(|variable| variable == self.mark.as_bytes())
             || proc::threads().is_ok_and(|threads| threads == 1) && (is_apart() || is_unborn())
     }
+}
+
+/// How long one that tidies up is given for it.
+const TIDYING: Duration = Duration::from_secs(2);
+
+/// Whether a process is one of Python's that remove shared memory when those are gone who have made it (multiprocessing).
+fn tidies_up(pid: u32) -> bool {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.windows(16).any(|part| part == b"resource_tracker")
+}
+
+/// Waits for a child that leaves by itself, and reaps it; whether it has left.
+fn has_left(pid: u32) -> bool {
+    let Ok(pidfd) = Pidfd::open(pid) else { return false };
+    let left = pidfd.ends_by(Instant::now() + TIDYING);
+    left && waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG).is_ok()
 }
 
 /// Ends and reaps a child; what is still there then.

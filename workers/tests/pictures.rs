@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use ndarray::Array3;
+use ndarray::{Array3, IxDyn};
 use parfork::{Error, Shared};
 use parfork_workers::picture::{self, Format, Picture};
 use proptest::prelude::*;
@@ -126,6 +126,57 @@ fn text_bits_and_odd_ranges_of_pnm() {
     }
 }
 
+fn files(ending: &str) -> Vec<(PathBuf, PathBuf)> {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files"));
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let pair = |told: PathBuf| Some((PathBuf::from(told.to_str()?.strip_suffix(ending)?), told));
+    entries.filter_map(pair).collect()
+}
+
+/// Files of others, each with what is in it: `files/make.py` says how both were made.
+#[test]
+fn what_others_write_is_read_as_they_mean_it() {
+    let wanted = files(".want.npy");
+    assert!(wanted.len() > 45, "{} files", wanted.len());
+    for (path, want) in wanted {
+        let whole = |want: &[u64], picture: &Picture| {
+            let samples: Vec<u64> = match picture {
+                Picture::U8(samples) => samples.as_slice().iter().map(|&sample| sample.into()).collect(),
+                Picture::U16(samples) => samples.as_slice().iter().map(|&sample| sample.into()).collect(),
+            };
+            assert_eq!(samples.len(), want.len(), "{}", path.display());
+            samples.iter().zip(want).map(|(one, other)| one.abs_diff(*other)).max().unwrap()
+        };
+        let picture = picture::read(&path).unwrap_or_else(|error| panic!("{error}"));
+        let (shape, want): (Vec<usize>, Vec<u64>) = match picture.bits() {
+            8 => {
+                let want = Shared::<u8, IxDyn>::load(&want).unwrap();
+                (want.shape().to_vec(), want.view().iter().map(|&sample| sample.into()).collect())
+            }
+            _ => {
+                let want = Shared::<u16, IxDyn>::load(&want).unwrap();
+                (want.shape().to_vec(), want.view().iter().map(|&sample| sample.into()).collect())
+            }
+        };
+        assert_eq!(picture.shape()[..2], shape[..2], "{}", path.display());
+        let ending = path.extension().unwrap();
+        // Decoders of JPEG round each in their own way; others divide as exactly.
+        let most = if ending == "jpg" || path.ends_with("luma-jpeg.tif") { 12 } else { 1 };
+        let worst = whole(&want, &picture);
+        assert!(worst <= most, "{}: {worst} levels off", path.display());
+    }
+}
+
+#[test]
+fn what_is_not_read_is_refused_by_name() {
+    let refused = files(".refused.txt");
+    assert!(refused.len() > 9, "{} files", refused.len());
+    for (path, why) in refused {
+        let (text, why) = (refusal(picture::read(&path)), fs::read_to_string(why).unwrap());
+        assert!(text.contains(&why), "{text}");
+    }
+}
+
 /// A PNG that claims a size, with its checksums right.
 fn claiming_png(side: u32, depth: u8) -> Vec<u8> {
     let crc = |bytes: &[u8]| {
@@ -186,7 +237,10 @@ static SAMPLES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
 fn a_picture_cut_anywhere_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cut");
-    for whole in SAMPLES.iter() {
+    let others = files(".want.npy").into_iter().map(|(path, _)| path);
+    let others = others.filter(|path| path.extension().is_some_and(|ending| ending == "jpg" || ending == "tif"));
+    let others: Vec<_> = others.map(|path| fs::read(path).unwrap()).collect();
+    for whole in SAMPLES.iter().chain(&others) {
         for length in (0..whole.len() - 16).step_by(whole.len() / 40) {
             fs::write(&path, &whole[..length]).unwrap();
             refusal(picture::read(&path));

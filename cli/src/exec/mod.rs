@@ -116,18 +116,20 @@ impl Format {
 
 fn read(args: &Exec, views: &Views) -> Result<Vec<Array>, Failure> {
     let job = || args.common.job("reading", views);
-    args.inputs.iter().map(|input| Ok(open(job(), input)?)).collect()
+    args.inputs.iter().map(|input| Ok(open(job(), input, args.common.quiet)?)).collect()
 }
 
 /// An array or a picture, which is decoded in a sandbox.
-fn open(job: Job<'_>, Input { name, path }: &Input) -> parfork::Result<Array> {
+fn open(job: Job<'_>, Input { name, path }: &Input, quiet: bool) -> parfork::Result<Array> {
     let input = InputFile::open(path)?;
     // What is called .npy and is none is told so.
     if files::is_npy(path) || input.is_array()? {
         return Array::input_file(name, ArrayFile::of(input)?);
     }
     let (spec, _, hooks) = job.into_parts();
-    match picture::read_from(&spec, hooks, input)? {
+    let (picture, remark) = picture::read_from(&spec, hooks, input)?;
+    remark.into_iter().for_each(|remark| files::remark(path, remark, quiet));
+    match picture {
         Picture::U8(samples) => Array::input_of(name, samples),
         Picture::U16(samples) => Array::input_of(name, samples),
     }

@@ -33,7 +33,10 @@ pub fn run(Typed { kernel, given, format, common }: Typed) -> Result<(), Failure
     let views = common.views(kernel.name())?;
     // What only worker processes look at can stay in its file.
     let maps = common.engine == Engine::Processes && !common.verify;
-    let task = kernel.open(&given, &Files::new(maps, &|| common.job("reading", &views)))?;
+    let reading = || common.job("reading", &views);
+    let inputs = Files::new(maps, &reading);
+    let task = kernel.open(&given, &inputs)?;
+    inputs.into_remarks().into_iter().for_each(|(path, remark)| files::remark(&path, remark, common.quiet));
     if let (Some(format), Form::Picture { shape, bits }) = (format, task.form()) {
         format.holds(shape, bits).map_err(Failure::usage)?;
     }

@@ -56,6 +56,13 @@ pub fn run(args: Plan) -> Result<(), Failure> {
     let costs = cost.of(&grid)?;
     let turns = plan(args.schedule, &costs, workers);
     if let Some(path) = &args.output {
+        let ending = path.extension().filter(|_| Address::of(path) != Address::Standard);
+        if ending.is_some_and(|ending| !ending.eq_ignore_ascii_case("svg")) {
+            let path = path.display();
+            return Err(Failure::usage(format!(
+                "plans are drawn as SVG, and {path} is called otherwise. Name a .svg."
+            )));
+        }
         files::write(files::open(path, false)?, &Drawing::of(&grid, &turns).svg(workers))?;
         if drawing_alone {
             return Ok(());

@@ -3,13 +3,16 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{IsTerminal, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use nix::sys::prctl::set_child_subreaper;
 use nix::sys::resource::UsageWho;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use parfork::CancelToken;
 use serde_json::Value;
@@ -29,6 +32,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Makes them.
 pub fn run(plan: &Plan, runs: &mut Runs) -> Result<(), Failure> {
     CancelToken::at_signals()?;
+    // What a run leaves behind becomes a child of this process, and can be ended.
+    let _ = set_child_subreaper(true);
     let _hold = CancelToken::hold();
     let rounds = plan.flags.repeat;
     let made: HashSet<(u32, Setup)> = runs.made.iter().map(|run| (run.round, run.setup.clone())).collect();
@@ -83,6 +88,7 @@ fn once(plan: &Plan, setup: &Setup) -> Result<Option<Outcome>, Failure> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(errors.file()?)
+        .process_group(0)
         .spawn()
         .map_err(|error| Failure::job(format!("a process cannot be started for a run ({error}).")))?;
     let Some((told, status, ended)) = attend(plan, setup, child)? else { return Ok(None) };
@@ -124,6 +130,9 @@ fn attend(plan: &Plan, setup: &Setup, mut child: Child) -> Result<Option<(String
                 Ok(ended) => {
                     let ended =
                         ended.map_err(|error| Failure::job(format!("a run cannot be waited for ({error}).")))?;
+                    if late || CancelToken::at_signals()?.is_cancelled() {
+                        end_left();
+                    }
                     let limit = plan.flags.deadline.unwrap_or_default();
                     return match late {
                         true => Err(Failure::job(format!(
@@ -140,12 +149,34 @@ fn attend(plan: &Plan, setup: &Setup, mut child: Child) -> Result<Option<(String
                 Err(RecvTimeoutError::Timeout) => {
                     late |= plan.flags.deadline.is_some_and(|limit| began.elapsed() > limit);
                     if late || CancelToken::at_signals()?.is_cancelled() {
-                        let _ = kill(pid, Signal::SIGKILL);
+                        let _ = killpg(pid, Signal::SIGKILL);
                     }
                 }
             }
         }
     })
+}
+
+/// Ends and reaps all children of this process, in any order, and theirs, which come next: a run that was killed has left them.
+fn end_left() {
+    let children = || {
+        let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+        let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+        lists.flat_map(|list| list.split(' ').filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()).collect()
+    };
+    // No tree of processes is so deep that more rounds are needed.
+    for _ in 0..100 {
+        let here: Vec<i32> = children();
+        if here.is_empty() {
+            return;
+        }
+        for &pid in &here {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        for &pid in here.iter().rev() {
+            let _ = waitpid(Pid::from_raw(pid), None);
+        }
+    }
 }
 
 fn failed(setup: &Setup, status: ExitStatus, errors: &str) -> Failure {

@@ -29,7 +29,11 @@ impl Contents {
         let input = InputFile::open(path)?;
         match input.is_array()? {
             true => Ok(Self::Array(ArrayFile::of(input)?)),
-            false => Ok(Self::Picture(picture::read_from(&JobSpec::default(), Hooks::default(), input)?)),
+            false => {
+                let (picture, remark) = picture::read_from(&JobSpec::default(), Hooks::default(), input)?;
+                remark.into_iter().for_each(|remark| files::remark(path, remark, false));
+                Ok(Self::Picture(picture))
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 mod browser;
 mod clashes;
 mod confined;
+mod denied;
 mod desk;
 mod doors;
 mod ends;

@@ -30,7 +30,7 @@ pub struct ArrayFile {
 }
 
 impl ArrayFile {
-    /// Opens an [`InputFile`] and reads its header.
+    /// Opens an [`InputFile`] and reads its header. Of an .npz archive the only array, or `FILE.npz:NAME`; not if it is compressed.
     ///
     /// Format versions 1, 2 and 3, from NumPy of Python 2 or 3. Bytes after the payload are left alone, as NumPy does: a
     /// file may hold several arrays, and this is the first.

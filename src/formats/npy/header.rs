@@ -1,6 +1,7 @@
 //! What a .npy file holds, and whether it can be true: checked against the length of the file before anything is made.
 
 use super::super::input::InputFile;
+use super::archive;
 use super::literal::{self, Descr};
 use crate::dtype::{Dtype, DtypeError};
 use crate::error::{Error, Result};
@@ -25,13 +26,13 @@ pub struct Header {
 impl Header {
     /// Reads the header of a file; what is read next is the payload.
     pub(super) fn of(source: &mut InputFile) -> Result<Self> {
-        let (header, data_at) = text(source)?;
+        let (header, data_at, end) = text(source)?;
         let found = literal::parse(&header)
             .map_err(|reason| source.wrong(format!("its .npy header is damaged: {reason}"), AGAIN))?;
         let dtype = numeric(source, found.descr)?;
         let order = if found.fortran_order { Order::F } else { Order::C };
         let size = dtype.size() as u64;
-        let there = source.len() - data_at;
+        let there = end - data_at;
         if payload(&found.shape, size).is_none_or(|promised| promised > u128::from(there)) {
             let promised = payload(&found.shape, size).map_or("more than 2^128".to_owned(), |bytes| bytes.to_string());
             let shape = &found.shape;
@@ -65,11 +66,17 @@ pub(crate) const MAGIC: &[u8] = b"\x93NUMPY";
 
 const AGAIN: &str = "fetch or save the file again";
 
-/// The text of the header and where the payload begins.
-fn text(source: &mut InputFile) -> Result<(String, u64)> {
+/// The text of the header, where the payload begins, and where the file ends: in an archive, the file that is meant.
+fn text(source: &mut InputFile) -> Result<(String, u64, u64)> {
+    let mut within = 0..source.len();
     let mut start = [0; 8];
     let most = start.len().min(usize::try_from(source.len()).unwrap_or(usize::MAX));
     source.fill(&mut start[..most])?;
+    if start.starts_with(archive::MAGIC) {
+        within = archive::array(source)?;
+        source.go_to(within.start)?;
+        source.fill(&mut start)?;
+    }
     if !start.starts_with(MAGIC) {
         let begin = start[..most].escape_ascii();
         let what = format!("it is not a .npy file: it begins with \"{begin}\" instead of \"\\x93NUMPY\"");
@@ -87,9 +94,9 @@ fn text(source: &mut InputFile) -> Result<(String, u64)> {
     };
     let mut length = [0; 4];
     source.fill(&mut length[..field])?;
-    let (length, at) = (u64::from(u32::from_le_bytes(length)), 8 + field as u64);
-    if length > LONGEST || at + length > source.len() {
-        let rest = source.len().saturating_sub(at).min(LONGEST);
+    let (length, at) = (u64::from(u32::from_le_bytes(length)), within.start + 8 + field as u64);
+    if length > LONGEST || at + length > within.end {
+        let rest = within.end.saturating_sub(at).min(LONGEST);
         let what = format!("its header claims to be {length} bytes long, where at most {rest} can be");
         return Err(source.wrong(what, AGAIN));
     }
@@ -100,7 +107,7 @@ fn text(source: &mut InputFile) -> Result<(String, u64)> {
     } else {
         bytes.into_iter().map(char::from).collect()
     };
-    Ok((text, at + length))
+    Ok((text, at + length, within.end))
 }
 
 /// The dtype if its elements are numbers.

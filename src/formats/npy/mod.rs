@@ -20,6 +20,7 @@
 //! The parser of headers is our own, 100 lines: the crates that read .npy bring 15 more (a grammar compiler among them)
 //! and do not take what NumPy under Python 2 wrote.
 
+mod archive;
 mod array_file;
 mod header;
 mod literal;
@@ -30,6 +31,7 @@ use std::path::Path;
 use bytemuck::cast_slice;
 use ndarray::{ArrayView, Dimension, Ix1, IxDyn};
 
+pub(super) use archive::MAGIC as ARCHIVE_MAGIC;
 pub use array_file::ArrayFile;
 pub use header::Header;
 pub(super) use header::MAGIC;

@@ -25,9 +25,10 @@ use std::os::fd::RawFd;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreated, Scope,
 };
-use nix::errno::Errno;
 use nix::sys::resource::{Resource, setrlimit};
 use seccompiler::SeccompAction;
+
+use super::descriptors;
 
 pub(crate) use calls::name as call_name;
 pub(crate) use outputs::Outputs;
@@ -161,7 +162,14 @@ fn close_all_but(keep: &[RawFd]) -> io::Result<()> {
         if fd > next {
             let last = if fd == u32::MAX { fd } else { fd - 1 };
             // SAFETY: three integers; no memory is touched.
-            Errno::result(unsafe { libc::syscall(libc::SYS_close_range, next, last, 0) })?;
+            if unsafe { libc::syscall(libc::SYS_close_range, next, last, 0) } != 0 {
+                // Older kernels and the profiles of some containers do not know the call.
+                let within = |fd: &RawFd| u32::try_from(*fd).is_ok_and(|fd| (next..=last).contains(&fd));
+                for fd in descriptors::all().into_iter().filter(within) {
+                    // SAFETY: an integer; nobody uses what owns the descriptor any more.
+                    unsafe { libc::close(fd) };
+                }
+            }
         }
         next = fd.saturating_add(1);
     }

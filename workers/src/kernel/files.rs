@@ -1,24 +1,27 @@
 //! Inputs: in memory, or in the file where they lie.
 
-use std::path::Path;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayView, Dimension, Ix1};
+use parfork::formats::InputFile;
 use parfork::formats::npy::{ArrayFile, Header};
 use parfork::{Element, Input, Job, Mapped, Result, Shared};
 
-use crate::picture::{self, Picture};
+use crate::picture::{self, Picture, Remark};
 
 /// How inputs are opened.
 pub struct Files<'f> {
     maps: bool,
     job: &'f dyn Fn() -> Job<'static>,
+    remarks: RefCell<Vec<(PathBuf, Remark)>>,
 }
 
 impl<'f> Files<'f> {
     /// Arrays stay where they lie if they can and `maps` says so: then worker processes alone can look at them. Pictures are
     /// decoded as `job` says.
     pub fn new(maps: bool, job: &'f dyn Fn() -> Job<'static>) -> Self {
-        Self { maps, job }
+        Self { maps, job, remarks: RefCell::default() }
     }
 
     /// An array of elements of a type, from an input that is open.
@@ -53,7 +56,14 @@ impl<'f> Files<'f> {
     /// As [`picture::read_with`].
     pub fn picture(&self, path: &Path) -> Result<Picture> {
         let (spec, _, hooks) = (self.job)().into_parts();
-        picture::read_with(&spec, hooks, path)
+        let (picture, remark) = picture::read_from(&spec, hooks, InputFile::open(path)?)?;
+        self.remarks.borrow_mut().extend(remark.map(|remark| (path.to_owned(), remark)));
+        Ok(picture)
+    }
+
+    /// What there is to say of the files that were read.
+    pub fn into_remarks(self) -> Vec<(PathBuf, Remark)> {
+        self.remarks.into_inner()
     }
 }
 

@@ -11,8 +11,8 @@ use parfork::isolated::{self, Task};
 use parfork::{ExecError, Hooks, JobSpec, Result};
 
 use super::Picture;
-use super::decode::{Header, blank, of_array};
-use super::decoder::{DECODE, LOOK, in_numbers};
+use super::decode::{Header, Remark, blank, of_array};
+use super::decoder::{DECODE, LOOK, in_numbers, remark_of};
 
 /// Reads a picture as [`read`](super::read()) does, in a process that is kept in a [`Sandbox`](parfork::Sandbox) and has nothing of this one's
 /// memory or environment: for files that strangers sent. A decoder that crashes, or wants more memory than the picture explains, ends
@@ -25,16 +25,16 @@ use super::decoder::{DECODE, LOOK, in_numbers};
 /// # Errors
 /// As [`read`](super::read()), and as [`Job::run`](parfork::Job::run) if there can be no worker; [`Error::Exec`](parfork::Error::Exec) if `main` does not begin so.
 pub fn read_with(spec: &JobSpec, hooks: Hooks<'_>, path: impl AsRef<Path>) -> Result<Picture> {
-    read_from(spec, hooks, InputFile::open(path)?)
+    read_from(spec, hooks, InputFile::open(path)?).map(|(picture, _)| picture)
 }
 
-/// As [`read_with`], of an input that is open.
+/// As [`read_with`], of an input that is open; what there is to say of it too.
 ///
 /// # Errors
 /// As [`read_with`].
-pub fn read_from(spec: &JobSpec, hooks: Hooks<'_>, source: InputFile) -> Result<Picture> {
+pub fn read_from(spec: &JobSpec, hooks: Hooks<'_>, source: InputFile) -> Result<(Picture, Option<Remark>)> {
     if source.is_segment() {
-        return of_array(ArrayFile::of(source)?);
+        return Ok((of_array(ArrayFile::of(source)?)?, None));
     }
     if !isolated::serves(DECODE) {
         let what = "pictures are decoded".to_owned();
@@ -49,11 +49,11 @@ pub fn read_from(spec: &JobSpec, hooks: Hooks<'_>, source: InputFile) -> Result<
     let header = believed(&source, Task::new(LOOK, &source).run(&spec(0), hooks())?)?;
     let mut picture = blank(header)?;
     let task = Task::new(DECODE, &source).numbers(in_numbers(header));
-    match &mut picture {
+    let told = match &mut picture {
         Picture::U8(samples) => task.run_into(&spec(header.bytes()), hooks(), samples)?,
         Picture::U16(samples) => task.run_into(&spec(header.bytes()), hooks(), samples)?,
     };
-    Ok(picture)
+    Ok((picture, remark_of(told)))
 }
 
 /// What a process has said of a picture, if there can be such a one.

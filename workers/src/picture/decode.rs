@@ -1,7 +1,9 @@
 //! From a file to a picture: the decoder, what it may do, and where its bytes go.
 
 use std::error::Error as _;
-use std::io::{self, BufReader, Cursor};
+use std::fmt;
+use std::io::{self, Cursor};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use bytemuck::{Pod, cast_slice_mut};
@@ -12,8 +14,10 @@ use image::{ColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limit
 use ndarray::{ArrayView3, ArrayViewMut3, Axis, ShapeError, s};
 
 use super::Picture;
-use super::gray_alpha::GrayAlpha;
+use super::jpeg::Jpeg;
 use super::plausible::{Claim, least_file};
+use super::png;
+use super::tiff::TiffDecoder;
 use parfork::formats::InputFile;
 use parfork::formats::npy::ArrayFile;
 use parfork::{Element, Error, Result, Shared};
@@ -52,6 +56,21 @@ fn decoded(source: &InputFile) -> Result<Picture> {
     let mut made = Made(None);
     decode(source, &mut made)?;
     made.0.ok_or_else(|| unreachable!("room is asked for before anything is decoded"))
+}
+
+/// What there is to say of a file from which a picture was read nevertheless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// The marker that ends a JPEG is not there; the picture is.
+    Unended,
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unended => f.write_str("the file lacks the marker that ends a JPEG; its picture is whole"),
+        }
+    }
 }
 
 /// What a file says of its picture, the right way up.
@@ -104,36 +123,63 @@ fn samples_of(picture: &mut Picture) -> &mut [u8] {
     }
 }
 
-/// Decodes a picture to where `target` wants it.
-pub(crate) fn decode(source: &InputFile, target: &mut dyn Target) -> Result<()> {
+/// Decodes a picture to where `target` wants it; what there is to say of the file.
+pub(crate) fn decode(source: &InputFile, target: &mut dyn Target) -> Result<Option<Remark>> {
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode_by_format(source, target)));
+    decoded.unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        let why =
+            said.map_or(String::new(), |said| format!(" ({})", said.split_whitespace().collect::<Vec<_>>().join(" ")));
+        Err(source.wrong(format!("this kind of picture is not read here: its decoder gives up on it{why}"), CONVERT))
+    })
+}
+
+fn decode_by_format(source: &InputFile, target: &mut dyn Target) -> Result<Option<Remark>> {
     source.rewind()?;
     let head = source.head(64)?;
-    match known_format(source, &head)? {
-        // The decoder fills what is missing with gray and says nothing, so somebody else must look.
+    let format = known_format(source, &head)?;
+    match format {
         ImageFormat::Jpeg => {
-            let whole = whole_file(source)?;
-            if !ends(&whole) {
-                return Err(ends_early(source));
-            }
-            let reader = ImageReader::with_format(Cursor::new(whole), ImageFormat::Jpeg);
-            decode_by(reader.into_decoder(), source, &head, ImageFormat::Jpeg, false, target)
+            let decoder = Jpeg::new(whole_file(source)?);
+            let remark = decoder.as_ref().is_ok_and(Jpeg::is_unended).then_some(Remark::Unended);
+            decode_by(decoder, source, &head, format, false, target)?;
+            return Ok(remark);
         }
-        ImageFormat::Bmp => bitmap(source, &head, target),
-        format => {
-            if let Some(decoder) = GrayAlpha::of(format, source.buffered()) {
-                return decode_by(Ok(decoder), source, &head, format, false, target);
-            }
-            source.rewind()?;
+        ImageFormat::Bmp => bitmap(source, &head, target)?,
+        ImageFormat::Tiff => decode_by(TiffDecoder::new(source, &head), source, &head, format, false, target)?,
+        ImageFormat::Pnm if matches!(head.get(1), Some(b'1'..=b'3')) => {
+            let text = without_comments(whole_file(source)?);
+            let decoder = ImageReader::with_format(Cursor::new(text), format).into_decoder();
+            decode_by(decoder, source, &head, format, false, target)?;
+        }
+        _ => {
             let mut reader = ImageReader::with_format(source.buffered(), format);
             reader.limits(allowance(0));
-            decode_by(reader.into_decoder(), source, &head, format, false, target)
+            decode_by(reader.into_decoder(), source, &head, format, false, target)?;
         }
     }
+    Ok(None)
+}
+
+/// Text with spaces for comments, which the decoder expects before the samples and not among them.
+fn without_comments(mut text: Vec<u8>) -> Vec<u8> {
+    let mut within = false;
+    for byte in &mut text {
+        within = (within || *byte == b'#') && !matches!(*byte, b'\n' | b'\r');
+        if within {
+            *byte = b' ';
+        }
+    }
+    text
 }
 
 fn known_format(source: &InputFile, head: &[u8]) -> Result<ImageFormat> {
     use ImageFormat::{Bmp, Jpeg, Png, Pnm, Tiff};
     const REMEDY: &str = "convert it to PNG, JPEG, TIFF, BMP or PNM";
+    // A TIFF with offsets of 64 bits.
+    if head.starts_with(b"II+\0") || head.starts_with(b"MM\0+") {
+        return Ok(Tiff);
+    }
     match image::guess_format(head) {
         Ok(format @ (Bmp | Jpeg | Png | Pnm | Tiff)) => Ok(format),
         Ok(other) => Err(source.wrong(format!("it is a {} picture, which is not read here", name(other)), REMEDY)),
@@ -151,7 +197,7 @@ fn name(format: ImageFormat) -> String {
 /// BMP has no gray but by a palette of grays: such a picture gets one channel.
 fn bitmap(source: &InputFile, head: &[u8], target: &mut dyn Target) -> Result<()> {
     let decoder = BmpDecoder::new(source.buffered());
-    let gray_palette = |decoder: &BmpDecoder<BufReader<_>>| {
+    let gray_palette = |decoder: &BmpDecoder<_>| {
         let palette = decoder.get_palette();
         palette.is_some_and(|palette| palette.iter().all(|[red, green, blue]| red == green && green == blue))
     };
@@ -170,7 +216,11 @@ fn decode_by(
 ) -> Result<()> {
     let failed = |error| failure(source, format, error);
     let mut decoder = decoder.map_err(failed)?;
-    let orientation = decoder.orientation().map_err(failed)?;
+    let orientation = match decoder.orientation().map_err(failed)? {
+        Orientation::NoTransforms if format == ImageFormat::Png => png::orientation(source.file()),
+        other => Some(other),
+    };
+    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
     let color = decoder.color_type();
     let (width, height) = decoder.dimensions();
     let (channels, bits) = match color {
@@ -294,26 +344,6 @@ fn whole_file(source: &InputFile) -> Result<Vec<u8>> {
     source.head(source.len())
 }
 
-/// Whether a JPEG goes on to the marker that ends it (a thumbnail's does not count). Bytes behind it do not matter.
-fn ends(jpeg: &[u8]) -> bool {
-    let mut at = 2;
-    while let Some(skip) = jpeg.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xFF)) {
-        at += skip + 1;
-        match jpeg.get(at) {
-            // A byte 255 of coded data, a restart, filling: go on with what follows.
-            Some(0x00 | 0x01 | 0xD0..=0xD8) => at += 1,
-            Some(0xFF) => {}
-            Some(0xD9) => return true,
-            Some(_) => match jpeg.get(at + 1..at + 3) {
-                Some(&[high, low]) => at += 1 + usize::from(u16::from_be_bytes([high, low])),
-                _ => return false,
-            },
-            None => return false,
-        }
-    }
-    false
-}
-
 fn ends_early(source: &InputFile) -> Error {
     source.wrong(format!("the file ends before its picture does, after {} bytes", source.len()), AGAIN)
 }
@@ -327,6 +357,7 @@ fn failure(source: &InputFile, format: ImageFormat, error: ImageError) -> Error 
         ImageError::Unsupported(error) => {
             let kind = match error.kind() {
                 UnsupportedErrorKind::Color(color) => format!("{} bits a pixel", color.bits_per_pixel()),
+                UnsupportedErrorKind::GenericFeature(what) => what,
                 _ => plain(&error),
             };
             source.wrong(format!("this kind of {format} picture is not read here ({kind})"), CONVERT)

@@ -23,22 +23,22 @@ mod decoder;
 mod encode;
 mod error;
 mod format;
-mod gray_alpha;
 mod jpeg;
 mod plausible;
 mod png;
 mod pnm;
 mod thumbnail;
 mod tiff;
+mod ycbcr;
 
 use std::path::Path;
 
 use ndarray::Ix3;
 
 pub use apart::{read_from, read_with};
-pub use decode::read;
 #[cfg(any(test, fuzzing))]
 pub(crate) use decode::{Header as PictureHeader, Target, decode};
+pub use decode::{Remark, read};
 pub use decoder::serve_decoder;
 pub use encode::{prepare, save, write, write_with};
 pub use error::PictureError;

@@ -25,7 +25,7 @@ pub(super) fn least_file(format: ImageFormat, head: &[u8], original: ExtendedCol
         ImageFormat::Jpeg => pixels / 2048,
         // A blank row of fax costs one bit, whatever its length; the best of the other compressions reaches 1 : 2730.
         ImageFormat::Tiff if original == ExtendedColorType::L1 => pixels >> 20,
-        ImageFormat::Tiff => of.bytes() / 4096,
+        ImageFormat::Tiff => pixels.saturating_mul(u64::from(original.bits_per_pixel())) / (8 * 4096),
         // Rows are packed and padded to 4 bytes, unless run-length coded: two bytes end a row of up to 65535 pixels.
         ImageFormat::Bmp => {
             let field = |at: usize| head.get(at).map_or(0, |&byte| u64::from(byte));

@@ -1,6 +1,7 @@
 //! Programs that end, are killed or take too long; and jobs that are stopped, which leave none.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
@@ -190,4 +191,32 @@ fn a_killed_program_is_replaced_and_told() {
     kill(Pid::from_raw(worker as i32), Signal::SIGKILL).unwrap();
     goes_on(child, &format!("(pid {worker}) was ended by signal 9"));
     until(|| running.iter().all(|&pid| gone(pid)));
+}
+
+/// All slices are done, or so it has said: whether they are, its end tells.
+#[test]
+fn programs_that_end_badly_after_their_last_slice_are_no_success() {
+    let desk = Desk::new();
+    desk.bytes("a.npy", 40);
+    let line = "--in a.npy --out b.npy -n 2 --split rows=10";
+    let told = "after it had said that all of its slices were done";
+    for (end, words) in [("kill -9 $$", "signal 9 (SIGKILL"), ("exit 3", "exited with status 3")] {
+        let script = format!("while read l; do echo done; done; {end}");
+        desk.exec_fails(line, &script, 1, &["gave up", words, told]);
+    }
+    desk.exec_ok(line, "while read l; do echo done; done; sleep 0.1; exit 0");
+}
+
+#[test]
+fn a_program_has_no_terminal_and_one_that_is_stopped_is_told() {
+    let desk = Desk::new();
+    desk.bytes("a.npy", 40);
+    let line = "--in a.npy --out b.npy -n 1 --split rows=40";
+    desk.exec_ok(line, "while read l; do if (: < /dev/tty) 2>/dev/null; then echo failed; else echo done; fi; done");
+    let mut child = desk.exec(line, "while read l; do kill -STOP $$; echo done; done").spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let stop = said.by_ref().map(Result::unwrap).find(|line| line.contains("is stopped")).expect("it is told");
+    let pid = stop.rsplit_once("kill -CONT ").unwrap().1.parse().unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGCONT).unwrap();
+    assert!(watched("stopped for a while", child).status.success());
 }

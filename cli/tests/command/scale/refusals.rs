@@ -1,5 +1,8 @@
 //! What is refused, and rules that are broken.
 
+use std::fs;
+use std::path::Path;
+
 use nix::sys::stat::Mode;
 
 use super::SMALL;
@@ -66,4 +69,21 @@ fn what_cannot_be_run_is_refused() {
     desk.refuses(line, 1, "did not end within 50ms and was killed");
     // No run was made there, so nothing keeps another job out.
     desk.ok("scale sum --sizes 10 --workers 1 --repeat 1 -q -o late");
+}
+
+#[test]
+fn a_run_that_takes_too_long_leaves_no_process() {
+    let desk = Desk::new();
+    // One in the run's group, one in a session of its own, which its parent does not wait for.
+    let script = "sleep 1000 & echo $! >> pids\nsetsid sh -c 'echo $$ >> pids; exec sleep 1000' &\nwait\n";
+    fs::write(desk.path("late.sh"), script).unwrap();
+    desk.refuses(
+        "scale --workers 1 --warm-up 0 -q --deadline 1s -o late exec -- sh late.sh",
+        1,
+        "did not end within 1s",
+    );
+    let pids = fs::read_to_string(desk.path("pids")).unwrap_or_default();
+    for pid in pids.lines() {
+        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{pid} of {pids} is there");
+    }
 }

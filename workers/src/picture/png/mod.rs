@@ -4,6 +4,7 @@
 //! others' and end at a byte. So bands in their order are one stream, a chunk of the file each.
 
 mod deflate;
+mod exif;
 mod filter;
 mod huffman;
 
@@ -15,6 +16,7 @@ use ndarray::Ix3;
 use simd_adler32::Adler32;
 
 use super::bands::Bands;
+pub(super) use exif::orientation;
 use parfork::{Job, Report, Result, Shared};
 
 /// The most bytes of a chunk, well below what the format allows.

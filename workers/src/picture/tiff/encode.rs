@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use super::Picture;
+use crate::picture::Picture;
 
 const HEADER: usize = 8;
 const SHORT: u16 = 3;
@@ -12,7 +12,7 @@ const LONG: u16 = 4;
 
 /// Writes `bytes`, the samples of `picture` in this machine's byte order, which the file names in its first two bytes.
 /// The directory comes first, so that nothing has to be sought.
-pub(super) fn encode(out: &mut impl Write, picture: &Picture, bytes: &[u8]) -> io::Result<()> {
+pub(in crate::picture) fn encode(out: &mut impl Write, picture: &Picture, bytes: &[u8]) -> io::Result<()> {
     let [height, width, channels] = picture.shape();
     let alpha = channels % 2 == 0;
     let number = |value: usize| u32::try_from(value).map_err(io::Error::other);

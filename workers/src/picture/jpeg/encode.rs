@@ -9,7 +9,7 @@ use std::ops::Range;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use ndarray::Ix3;
 
-use super::bands::Bands;
+use crate::picture::bands::Bands;
 use parfork::Job;
 use parfork::Report;
 use parfork::Result;
@@ -29,7 +29,7 @@ const SCAN: u8 = 0xDA;
 const INTERVAL: u8 = 0xDD;
 
 /// Codes a picture, gray or RGB.
-pub(super) fn code(job: Job<'_>, picture: &Shared<u8, Ix3>) -> Result<(Bands, Report)> {
+pub(in crate::picture) fn code(job: Job<'_>, picture: &Shared<u8, Ix3>) -> Result<(Bands, Report)> {
     let row = row(picture);
     // Noise takes a byte a sample. The format could take seven, which is no reason to set memory aside for it.
     let most = |rows| 2 * rows * row + (1 << 14);
@@ -60,7 +60,7 @@ fn band_alone(samples: &[u8], row: usize, channels: usize, band: Range<usize>) -
 
 /// Writes the file: the head of the first band, with the height of the whole and the length of intervals, and what is coded
 /// of all of them. A band that had no room is coded again here.
-pub(super) fn encode(out: &mut impl Write, bands: &Bands, picture: &Shared<u8, Ix3>) -> io::Result<()> {
+pub(in crate::picture) fn encode(out: &mut impl Write, bands: &Bands, picture: &Shared<u8, Ix3>) -> io::Result<()> {
     let &[height, width, channels] = picture.shape() else { return Err(io::ErrorKind::InvalidInput.into()) };
     let blocks = bands.rows().div_ceil(BLOCK) * width.div_ceil(BLOCK);
     for (at, (rows, bytes, _)) in bands.iter().enumerate() {

@@ -1,0 +1,128 @@
+//! System calls that a container's profile, a limit or an older kernel refuses: whatever is refused, a command ends, with its result or
+//! with an error that is no panic.
+#![allow(unsafe_code)]
+
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+
+use crate::desk::{Desk, watched};
+
+/// Calls, and how they are refused.
+const CALLS: [(&str, libc::c_long, i32); 32] = [
+    ("close_range", libc::SYS_close_range, libc::ENOSYS),
+    ("pidfd_open", libc::SYS_pidfd_open, libc::ENOSYS),
+    ("pidfd_send_signal", libc::SYS_pidfd_send_signal, libc::ENOSYS),
+    ("memfd_create", libc::SYS_memfd_create, libc::ENOSYS),
+    ("fallocate", libc::SYS_fallocate, libc::EOPNOTSUPP),
+    ("futex_waitv", libc::SYS_futex_waitv, libc::ENOSYS),
+    ("statx", libc::SYS_statx, libc::ENOSYS),
+    ("clone3", libc::SYS_clone3, libc::ENOSYS),
+    ("getrandom", libc::SYS_getrandom, libc::ENOSYS),
+    ("membarrier", libc::SYS_membarrier, libc::ENOSYS),
+    ("landlock_create_ruleset", libc::SYS_landlock_create_ruleset, libc::ENOSYS),
+    ("seccomp", libc::SYS_seccomp, libc::ENOSYS),
+    ("sched_setaffinity", libc::SYS_sched_setaffinity, libc::EPERM),
+    ("sched_getaffinity", libc::SYS_sched_getaffinity, libc::EPERM),
+    ("prlimit64", libc::SYS_prlimit64, libc::EPERM),
+    ("prctl", libc::SYS_prctl, libc::EPERM),
+    ("ftruncate", libc::SYS_ftruncate, libc::EPERM),
+    ("fchmod", libc::SYS_fchmod, libc::EPERM),
+    ("fchown", libc::SYS_fchown, libc::EPERM),
+    ("linkat", libc::SYS_linkat, libc::EPERM),
+    ("fsync", libc::SYS_fsync, libc::EINVAL),
+    ("madvise", libc::SYS_madvise, libc::EINVAL),
+    ("kill", libc::SYS_kill, libc::EPERM),
+    ("waitid", libc::SYS_waitid, libc::ENOSYS),
+    ("pipe2", libc::SYS_pipe2, libc::EMFILE),
+    ("eventfd2", libc::SYS_eventfd2, libc::EMFILE),
+    ("set_robust_list", libc::SYS_set_robust_list, libc::ENOSYS),
+    ("sigaltstack", libc::SYS_sigaltstack, libc::EPERM),
+    ("fcntl", libc::SYS_fcntl, libc::EPERM),
+    ("copy_file_range", libc::SYS_copy_file_range, libc::ENOSYS),
+    ("setsid", libc::SYS_setsid, libc::EPERM),
+    ("fadvise64", libc::SYS_fadvise64, libc::EINVAL),
+];
+
+const COMMANDS: [&str; 12] = [
+    "sum a.npy -q",
+    "matmul a.npy b.npy -o c.npy -n 2 -q",
+    "matmul a.npy b.npy -o c.npy -n 2 --retries 2 --split rows=5 -q",
+    "matmul a.npy b.npy -o c.npy -n 2 --guard -q",
+    "matmul a.npy b.npy -o c.npy -n 2 --sandbox -q",
+    "matmul a.npy b.npy -o c.npy -n 2 --report r.json -q",
+    "transpose a.npy -o t.npy -n 2 -q",
+    "image photo.png -o o.png --filter invert -n 2 -q",
+    "mandelbrot -o m.png --size 40x30 -n 2 -q",
+    "exec --in a.npy --out o.npy -n 2 -q -- cat /dev/null",
+    "exec --in a.npy --out o.npy -n 2 -q --each -- true",
+    "plan 100x100 --split rows=10",
+];
+
+/// Refuses one call in this process and all that it becomes and starts.
+fn deny(call: libc::c_long, errno: i32) -> std::io::Result<()> {
+    let statement = |code: u32, k: u32, jt, jf| libc::sock_filter { code: code as u16, jt, jf, k };
+    let (load, equal, answer) = (
+        libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
+        libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+        libc::BPF_RET | libc::BPF_K,
+    );
+    let mut program = [
+        statement(load, 0, 0, 0),
+        statement(equal, call as u32, 0, 1),
+        statement(answer, libc::SECCOMP_RET_ERRNO | errno as u32, 0, 0),
+        statement(answer, libc::SECCOMP_RET_ALLOW, 0, 0),
+    ];
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: integers, and a program that lives through the call, which copies it.
+    let refused = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
+            || libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter) != 0
+    };
+    if refused { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[test]
+fn whatever_is_refused_a_command_ends_and_says_why() {
+    let desk = Desk::with_inputs();
+    for (name, call, errno) in CALLS {
+        for line in COMMANDS {
+            let mut command = desk.command(line);
+            // SAFETY: it makes system calls only.
+            unsafe { command.pre_exec(move || deny(call, errno)) };
+            let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let output = watched(&format!("{line} without {name}"), child);
+            let text = String::from_utf8_lossy(&output.stderr);
+            let code = output.status.code().unwrap_or_else(|| panic!("{line} without {name}: {}", output.status));
+            assert!((0..=3).contains(&code) && !text.contains("panicked"), "{line} without {name}: {code} {text}");
+            assert!(!text.contains("chmod"), "{line} without {name}: {text}");
+            assert!(code == 0 || text.contains("parfork: "), "{line} without {name}: {code} {text}");
+            // What there is another way for.
+            let has_another_way =
+                ["close_range", "pidfd_open", "pidfd_send_signal", "futex_waitv", "clone3", "statx", "copy_file_range"];
+            let is_served = !line.contains("cat /dev/null") && !line.contains("--sandbox");
+            assert!(code == 0 || !is_served || !has_another_way.contains(&name), "{line} without {name}: {text}");
+        }
+    }
+}
+
+/// The first child of such a process ends all others with it.
+#[test]
+fn children_in_another_namespace_are_refused() {
+    let desk = Desk::with_inputs();
+    let mut command = desk.command("matmul a.npy b.npy -o c.npy -n 2 -q");
+    let enter = || {
+        // SAFETY: flags.
+        match unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWPID) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: it makes a system call only.
+    let Ok(child) = unsafe { command.pre_exec(enter) }.stderr(Stdio::piped()).spawn() else {
+        eprintln!("not tested: this system makes no namespaces");
+        return;
+    };
+    let output = watched("in another namespace", child);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && text.contains("unshare --pid --fork"), "{text}");
+}

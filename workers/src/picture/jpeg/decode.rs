@@ -1,0 +1,153 @@
+//! JPEG, read: by `image`, but for what that reads wrongly or does not notice.
+
+use std::io::{self, Cursor};
+
+use image::codecs::jpeg::JpegDecoder;
+use image::error::{UnsupportedError, UnsupportedErrorKind};
+use image::metadata::Orientation;
+use image::{ColorType, ImageDecoder, ImageError, ImageFormat, ImageResult, Limits};
+
+use super::scans;
+use super::segments::{Frame, Segments};
+
+/// What a file without its last marker is read as if it ended with.
+const END: [u8; 2] = [0xFF, 0xD9];
+
+/// A decoder of JPEG files.
+pub(in crate::picture) struct Jpeg {
+    /// The file with its end, where `decoder` is not all that reads it.
+    whole: Vec<u8>,
+    decoder: JpegDecoder<Cursor<Vec<u8>>>,
+    /// The frame of a picture whose components come in scans of their own.
+    apart: Option<Frame>,
+    /// Bytes that the file has, if the marker that ends it is not among them.
+    unended: Option<usize>,
+}
+
+impl Jpeg {
+    /// Reads the headers.
+    ///
+    /// # Errors
+    /// If it is damaged, ends early, or is of a kind that is not read here.
+    pub(in crate::picture) fn new(mut whole: Vec<u8>) -> ImageResult<Self> {
+        let segments = Segments::of(&whole);
+        let frame = segments.frame();
+        let count = segments.scans().count();
+        let ended = segments.ended;
+        if !ended && !(count > 0 && frame.as_ref().is_some_and(|frame| segments.is_complete(frame))) {
+            return Err(ImageError::IoError(io::ErrorKind::UnexpectedEof.into()));
+        }
+        let apart = match frame {
+            Some(frame) if is_sequential(&frame) && parts_of_first(&segments) < frame.components.len() => {
+                Some(one_by_one(&segments, frame)?)
+            }
+            _ => None,
+        };
+        let unended = (!ended).then_some(whole.len());
+        if !ended {
+            whole.extend(END);
+        }
+        let again = if apart.is_some() || !ended { whole.clone() } else { Vec::new() };
+        Ok(Self { whole: again, decoder: JpegDecoder::new(Cursor::new(whole))?, apart, unended })
+    }
+
+    /// Whether the marker that ends it is missing.
+    pub(in crate::picture) fn is_unended(&self) -> bool {
+        self.unended.is_some()
+    }
+
+    fn decode(whole: &[u8], apart: Option<&Frame>, to: &mut [u8]) -> ImageResult<()> {
+        match apart {
+            Some(frame) => scans::decode(&Segments::of(whole), frame, to),
+            None => JpegDecoder::new(Cursor::new(whole))?.read_image(to),
+        }
+    }
+}
+
+/// The marker of the restart that comes next in the last scan.
+fn next_restart(jpeg: &[u8]) -> u8 {
+    let segments = Segments::of(jpeg);
+    let data = segments.all.last().map_or(&[][..], |segment| segment.data);
+    let restarts = data.windows(2).filter(|pair| matches!(pair, [0xFF, 0xD0..=0xD7])).count();
+    0xD0 + (restarts % 8) as u8
+}
+
+/// Whether each scan gives all of its components: baseline and extended, by Huffman codes.
+fn is_sequential(frame: &Frame) -> bool {
+    matches!(frame.marker, 0xC0 | 0xC1)
+}
+
+fn parts_of_first(segments: &Segments<'_>) -> usize {
+    segments.scans().next().map_or(0, |(_, parts)| parts.len())
+}
+
+/// The frame, if each of three components has a scan of its own, and as many samples or a whole fraction of them.
+fn one_by_one(segments: &Segments<'_>, frame: Frame) -> ImageResult<Frame> {
+    let refused = |what: String| {
+        let kind = UnsupportedErrorKind::GenericFeature(what);
+        Err(ImageError::Unsupported(UnsupportedError::from_format_and_kind(ImageFormat::Jpeg.into(), kind)))
+    };
+    let count = frame.components.len();
+    let ids = segments.scans().map(|(_, parts)| if let [(id, _)] = parts[..] { Some(id) } else { None });
+    let mut ids: Vec<_> = ids.collect();
+    ids.sort_unstable();
+    let mut all: Vec<_> = frame.components.iter().map(|component| Some(component.id)).collect();
+    all.sort_unstable();
+    if ids != all || count != 3 {
+        return refused(format!("{count} components in {} scans", ids.len()));
+    }
+    let divides = |of: fn(&super::segments::Component) -> usize| {
+        let most = frame.components.iter().map(of).max().unwrap_or(1);
+        frame.components.iter().all(|component| most.is_multiple_of(of(component)))
+    };
+    if !divides(|component| component.across) || !divides(|component| component.down) {
+        return refused("components whose sizes do not divide each other".to_owned());
+    }
+    Ok(frame)
+}
+
+impl ImageDecoder for Jpeg {
+    fn dimensions(&self) -> (u32, u32) {
+        self.decoder.dimensions()
+    }
+
+    fn color_type(&self) -> ColorType {
+        self.decoder.color_type()
+    }
+
+    fn orientation(&mut self) -> ImageResult<Orientation> {
+        self.decoder.orientation()
+    }
+
+    fn set_limits(&mut self, limits: Limits) -> ImageResult<()> {
+        self.decoder.set_limits(limits)
+    }
+
+    /// Of a file that does not end, nobody says where its coded data are cut off: if anything else behind them makes another
+    /// picture, they are not all there.
+    fn read_image(self, samples: &mut [u8]) -> ImageResult<()> {
+        let Some(length) = self.unended else {
+            return match &self.apart {
+                Some(frame) => Self::decode(&self.whole, Some(frame), samples),
+                None => self.decoder.read_image(samples),
+            };
+        };
+        let apart = self.apart.as_ref();
+        Self::decode(&self.whole, apart, samples)?;
+        let seen = crc32fast::hash(samples);
+        let restart = [0xFF, next_restart(&self.whole[..length])];
+        // Bits that are codes in any table; where restarts are marked, also behind the next mark.
+        for (mark, byte) in [&[][..], &restart].into_iter().flat_map(|mark| [(mark, 0x00), (mark, 0x55), (mark, 0x33)])
+        {
+            let other = [&self.whole[..length], mark, &[byte; 64], &END].concat();
+            if Self::decode(&other, apart, samples).is_err() || crc32fast::hash(samples) != seen {
+                return Err(ImageError::IoError(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+        Self::decode(&self.whole, apart, samples)
+    }
+
+    fn read_image_boxed(self: Box<Self>, samples: &mut [u8]) -> ImageResult<()> {
+        self.read_image(samples)
+    }
+}

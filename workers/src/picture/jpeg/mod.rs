@@ -1,0 +1,9 @@
+//! JPEG: written by workers, read through `image`, and beside it where that goes wrong.
+
+mod decode;
+mod encode;
+mod scans;
+mod segments;
+
+pub(in crate::picture) use decode::Jpeg;
+pub(in crate::picture) use encode::{code, encode};

@@ -1,0 +1,132 @@
+//! What a JPEG consists of, as its markers say it.
+
+const END: u8 = 0xD9;
+/// The first segment of coded data.
+pub(super) const SCAN: u8 = 0xDA;
+/// Of Adobe's: which colours.
+pub(super) const ADOBE: u8 = 0xEE;
+pub(super) const JFIF: u8 = 0xE0;
+
+/// A marker with what belongs to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Segment<'j> {
+    /// The byte behind 0xFF.
+    pub(super) marker: u8,
+    /// What follows the length.
+    pub(super) body: &'j [u8],
+    /// Of a scan, the coded data behind it.
+    pub(super) data: &'j [u8],
+}
+
+/// A JPEG in pieces.
+pub(super) struct Segments<'j> {
+    pub(super) all: Vec<Segment<'j>>,
+    /// Whether it goes on to the marker that ends it. Bytes behind that do not matter.
+    pub(super) ended: bool,
+}
+
+/// A component of the frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Component {
+    pub(super) id: u8,
+    /// Columns and rows of blocks for each unit of the picture.
+    pub(super) across: usize,
+    pub(super) down: usize,
+    pub(super) table: u8,
+}
+
+/// What the frame header says.
+#[derive(Clone, Debug)]
+pub(super) struct Frame {
+    /// Baseline, progressive, ...
+    pub(super) marker: u8,
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) components: Vec<Component>,
+}
+
+impl<'j> Segments<'j> {
+    /// Takes it to pieces, as far as it goes. A thumbnail within a segment is a part of that.
+    pub(super) fn of(jpeg: &'j [u8]) -> Self {
+        let mut all: Vec<Segment<'_>> = Vec::new();
+        let (mut at, mut behind) = (2, 2);
+        let mut ended = false;
+        while let Some(skip) = jpeg.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xFF)) {
+            at += skip + 1;
+            let marker = match jpeg.get(at) {
+                // A byte 255 of coded data, a restart, filling: go on with what follows.
+                Some(0x00 | 0x01 | 0xD0..=0xD8) => {
+                    at += 1;
+                    continue;
+                }
+                Some(0xFF) => continue,
+                Some(&marker) => marker,
+                None => break,
+            };
+            if let Some(last) = all.last_mut().filter(|last| last.marker == SCAN) {
+                last.data = &jpeg[behind..at - 1];
+            }
+            behind = jpeg.len();
+            ended = marker == END;
+            let Some(&[high, low]) = jpeg.get(at + 1..at + 3).filter(|_| !ended) else { break };
+            let end = at + 1 + usize::from(u16::from_be_bytes([high, low]));
+            let Some(body) = jpeg.get(at + 3..end) else { break };
+            all.push(Segment { marker, body, data: &[] });
+            (at, behind) = (end, end);
+        }
+        if let Some(last) = all.last_mut().filter(|last| last.marker == SCAN && !ended) {
+            last.data = &jpeg[behind..];
+        }
+        Self { all, ended }
+    }
+
+    pub(super) fn frame(&self) -> Option<Frame> {
+        // All of this row are frames but those for tables (C4, CC) and an extension (C8).
+        let is_frame = |marker| matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC);
+        let Segment { marker, body, .. } = *self.all.iter().find(|segment| is_frame(segment.marker))?;
+        let &[8, high, low, wide, narrow, count, ref rest @ ..] = body else { return None };
+        let component = |bytes: &[u8]| Component {
+            id: bytes[0],
+            across: usize::from(bytes[1] >> 4),
+            down: usize::from(bytes[1] & 15),
+            table: bytes[2],
+        };
+        let components: Vec<_> = rest.chunks_exact(3).map(component).collect();
+        let sound = components.len() == usize::from(count) && components.iter().all(|c| c.across * c.down > 0);
+        let (height, width) = (u16::from_be_bytes([high, low]).into(), u16::from_be_bytes([wide, narrow]).into());
+        sound.then_some(Frame { marker, height, width, components })
+    }
+
+    /// Of each scan, where it stands and the components it has: their numbers, and which tables.
+    pub(super) fn scans(&self) -> impl Iterator<Item = (usize, Vec<(u8, u8)>)> {
+        self.all.iter().enumerate().filter(|(_, segment)| segment.marker == SCAN).map(|(at, segment)| {
+            let count = usize::from(segment.body.first().copied().unwrap_or(0));
+            let pairs = segment.body.get(1..).unwrap_or_default().chunks_exact(2).take(count);
+            (at, pairs.map(|pair| (pair[0], pair[1])).collect())
+        })
+    }
+
+    /// Whether scans have given every bit of all coefficients of all components: of a progressive picture, to the last refinement.
+    pub(super) fn is_complete(&self, frame: &Frame) -> bool {
+        frame.components.iter().all(|component| {
+            let mut given = 0_u64;
+            for (at, _) in self.scans().filter(|(_, parts)| parts.iter().any(|(id, _)| *id == component.id)) {
+                if let [.., first, last, bits] = *self.all[at].body
+                    && bits & 15 == 0
+                {
+                    given |= (first..=last.min(63)).fold(0, |given, number| given | 1 << number);
+                }
+            }
+            given == u64::MAX
+        })
+    }
+
+    /// Whether three components are red, green and blue, and not brightness and differences of colours.
+    pub(super) fn is_rgb(&self, frame: &Frame) -> bool {
+        let has = |marker, name: &[u8]| self.all.iter().find(|s| s.marker == marker && s.body.starts_with(name));
+        match has(ADOBE, b"Adobe") {
+            Some(adobe) => adobe.body.get(11) == Some(&0),
+            None => has(JFIF, b"JFIF\0").is_none() && frame.components.iter().map(|c| c.id).eq(*b"RGB"),
+        }
+    }
+}
