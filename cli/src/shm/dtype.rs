@@ -23,7 +23,7 @@ pub fn element(text: &str) -> Result<Dtype, String> {
         .ok_or_else(|| format!("segments do not have elements of type `{text}`. Use u8 to u64, i8 to i64, f32 or f64."))
 }
 
-/// Runs code with `$t` as the type that a [`Dtype`](parfork::Dtype) says, in this machine's byte order; `$of` is what has such elements.
+/// Runs code with `$t` as the type that a [`Dtype`] says, in this machine's byte order; `$of` is what has such elements.
 macro_rules! with_dtype {
     ($dtype:expr, $of:expr, $t:ident => $code:expr) => {
         with_dtype!(@ $dtype, $of, $t => $code, u8 u16 u32 u64 i8 i16 i32 i64 f32 f64)

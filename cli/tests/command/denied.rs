@@ -73,12 +73,10 @@ fn deny(call: libc::c_long, errno: i32) -> std::io::Result<()> {
         statement(answer, libc::SECCOMP_RET_ALLOW, 0, 0),
     ];
     let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
-    // SAFETY: integers, and a program that lives through the call, which copies it.
-    let refused = unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
-            || libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter) != 0
-    };
-    if refused { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+    nix::sys::prctl::set_no_new_privs()?;
+    // SAFETY: a program that lives through the call, which copies it.
+    let refused = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter) };
+    if refused == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
 #[test]

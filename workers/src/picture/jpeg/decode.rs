@@ -34,7 +34,8 @@ impl Jpeg {
         let frame = segments.frame();
         let count = segments.scans().count();
         let ended = segments.ended;
-        if !ended && !(count > 0 && frame.as_ref().is_some_and(|frame| segments.is_complete(frame))) {
+        let is_whole = count > 0 && frame.as_ref().is_some_and(|frame| segments.is_complete(frame));
+        if !ended && !is_whole {
             return Err(ImageError::IoError(io::ErrorKind::UnexpectedEof.into()));
         }
         let apart = match frame {
