@@ -4,7 +4,7 @@
 //! which the tag for that is replaced: then it hands out all samples as they are stored.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufReader, ErrorKind, Read, Seek};
 
 use bytemuck::{cast_slice_mut, pod_read_unaligned};
 use image::error::{DecodingError, LimitError, LimitErrorKind, UnsupportedError, UnsupportedErrorKind};
@@ -131,7 +131,11 @@ impl<'f> TiffDecoder<'f> {
         let too_large = |_| ImageError::Limits(LimitError::from_kind(LimitErrorKind::InsufficientMemory));
         bytes.try_reserve_exact(all).map_err(too_large)?;
         bytes.resize(all, 0);
-        self.tiff.read_chunk_bytes(number, bytes).map_err(failed)?;
+        self.tiff.read_chunk_bytes(number, bytes).map_err(|error| match error {
+            // It is longer than the file.
+            TiffError::LimitsExceeded => ImageError::IoError(ErrorKind::UnexpectedEof.into()),
+            error => failed(error),
+        })?;
         Ok(stride)
     }
 }
