@@ -9,6 +9,9 @@ use crate::deed::{Deed, REASON, WORDS};
 use crate::page::{Words, span};
 use crate::plan::{Engine, Fault, Place, Plan};
 
+/// What is said of a program that ended badly when nothing was left for it to do.
+const AFTER_ALL: &str = "after it had said that all of its slices were done";
+
 /// What a trial's coordinator has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -88,11 +91,22 @@ impl Case<'_> {
             }
             Error::WorkerDied(death) => {
                 // All may be done: a worker that died before it had said what it did is an error, unless others make up for it.
-                let most = if self.plan.retries > 0 { death.slices - 1 } else { death.slices };
+                let most = if self.plan.lives() > 0 { death.slices - 1 } else { death.slices };
                 if death.slices != self.grid.slices() || death.done > most {
                     return wrong("not so many slices");
                 }
                 self.explanation(death)
+            }
+            // With retries too: what a program does after its last answer may be a part of what it was to do.
+            Error::BodyFailed(refusal) if refusal.reason.contains(AFTER_ALL) => {
+                let ended = self.faults().find(|(number, fault)| {
+                    let named = |pid: u32| refusal.reason.contains(&format!("(pid {pid})"));
+                    fault.deed.is_lethal() && self.words.victims(*number).any(|victim| named(victim.pid))
+                });
+                return match ended {
+                    Some(_) if refusal.slice.is_none() => Verdict::Failed { after: None },
+                    _ => wrong("nothing has ended that program"),
+                };
             }
             Error::BodyFailed(refusal) => self.faults().find(|(number, fault)| {
                 let victims = self.words.victims(*number);
