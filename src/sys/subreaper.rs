@@ -36,6 +36,11 @@ impl Subreaper {
     /// Ends and reaps those that are here; those that cannot be ended. Not for while there are workers that have to do with
     /// programs: it knows none of those that still have a parent.
     pub(crate) fn end(&self) -> Vec<Remaining> {
+        self.end_those(b"parfork-w")
+    }
+
+    /// Ends and reaps those that are here, among them processes of this one's own group whose name begins so.
+    fn end_those(&self, unborn: &[u8]) -> Vec<Remaining> {
         let until = Instant::now() + ENDING;
         let mut remaining: Vec<Remaining> = Vec::new();
         // The children of those that were ended come next.
@@ -45,7 +50,7 @@ impl Subreaper {
             let here: Vec<u32> = proc::children(std::process::id())
                 .into_iter()
                 .filter(news)
-                .filter(|&pid| self.is_orphan(pid))
+                .filter(|&pid| self.is_orphan(pid, unborn))
                 .collect();
             if here.is_empty() {
                 break;
@@ -62,13 +67,13 @@ impl Subreaper {
     }
 
     /// Whether a child of this process is what a program has left. Workers and the fork server are in this process's own group, where
-    /// no program ever is; but for one that its worker has just forked, and that was orphaned before it had a group, a mark and a name
-    /// of its own: it has its worker's. The workers themselves were reaped. Where there are other threads, those may have started
+    /// no program ever is; but for one that has just been forked, and that was orphaned before it had a group, a mark and a name
+    /// of its own: it has its worker's, or a worker the fork server's. The workers themselves were reaped. Where there are other threads, those may have started
     /// processes that are none of ours: what has the mark is, which a program can take out of the environment of what it starts.
-    fn is_orphan(&self, pid: u32) -> bool {
+    fn is_orphan(&self, pid: u32, unborn: &[u8]) -> bool {
         let read = |file: &str| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
         let is_apart = || getpgid(Some(Pid::from_raw(pid as i32))).is_ok_and(|group| group != getpgrp());
-        let is_unborn = || read("comm").starts_with(b"parfork-w");
+        let is_unborn = || read("comm").starts_with(unborn);
         read("environ").split(|&byte| byte == 0).any(|variable| variable == self.mark.as_bytes())
             || proc::threads().is_ok_and(|threads| threads == 1) && (is_apart() || is_unborn())
     }
@@ -105,7 +110,8 @@ fn end(pid: u32, until: Instant) -> Option<Remaining> {
 
 impl Drop for Subreaper {
     fn drop(&mut self) {
-        self.end().iter().for_each(|remaining| eprintln!("parfork: {remaining}"));
+        // The fork server is gone by now: what has its name was forked by it when it was killed.
+        self.end_those(b"parfork-").iter().for_each(|remaining| eprintln!("parfork: {remaining}"));
         let _ = set_child_subreaper(self.before);
     }
 }
