@@ -133,7 +133,7 @@ impl Case<'_> {
                 };
             }
             // The fork server itself, or all that it made, before there was a job.
-            Error::Fork { .. } | Error::System { doing: "have workers forked", .. } if self.plan.crew().is_some() => {
+            Error::Fork { .. } if self.plan.crew().is_some() => {
                 return match self
                     .faults()
                     .any(|(number, fault)| fault.befalls_births(self.words.victims(number).count()))

@@ -216,7 +216,10 @@ impl<'o> OneShot<'o> {
             // Orphans are left to die and be counted: they may have taken slices.
             Some(Ok(Spawned::All(worker_set) | Spawned::Orphans(worker_set))) => return Ok(worker_set),
             Some(Ok(Spawned::TooFew(started))) => return Err(Error::too_few_processes(started, round.processes, None)),
-            Some(Err(error)) if late() => return Err(Error::system("have replacements forked")(error)),
+            // Whatever it was that took so long.
+            Some(Err(_)) if late() => {
+                return Err(Error::system("have replacements forked")(io::ErrorKind::TimedOut.into()));
+            }
             Some(Err(_)) | None => {}
         }
         self.fork_server = None;

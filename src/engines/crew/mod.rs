@@ -230,7 +230,8 @@ impl WorkerPool {
             // Somebody has killed it, and its workers with it.
             self.fork_server = None;
             match late() {
-                true => return Err(Error::system("have workers forked")(source)),
+                // Whatever it was that took so long.
+                true => return Err(Error::system("have workers forked")(io::ErrorKind::TimedOut.into())),
                 false if is_new => return Err(Error::too_few_processes(0, self.workers, Some(source))),
                 false => {}
             }

@@ -1,7 +1,8 @@
 //! TIFF, read: the crate `tiff` unpacks strips and tiles; what their samples mean, and where they go, is decided here.
 //!
 //! It knows some kinds of colours and refuses or misreads the others. So it is shown every picture as gray, by a directory in
-//! which the tag for that is replaced: then it hands out all samples as they are stored.
+//! which the tag for that is replaced: then it hands out all samples as they are stored. And it loses its place in tiles packed by
+//! LZW that reach over the picture's edges, whose rows it reads in part: of these it is shown a picture that ends with its tiles.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read, Seek};
@@ -11,7 +12,7 @@ use image::error::{DecodingError, LimitError, LimitErrorKind, UnsupportedError, 
 use image::metadata::Orientation;
 use image::{ColorType, ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageResult};
 use parfork::formats::InputFile;
-use tiff::decoder::{Decoder, Limits};
+use tiff::decoder::{ChunkType, Decoder, Limits};
 use tiff::tags::{ByteOrder, Tag};
 use tiff::{TiffError, TiffResult};
 
@@ -20,7 +21,13 @@ use super::rewritten::Rewritten;
 
 const PHOTOMETRIC: u16 = 262;
 const FILL_ORDER: u16 = 266;
+const WIDTH: u16 = 256;
+const HEIGHT: u16 = 257;
 const JPEG: u16 = 7;
+const LZW: u16 = 5;
+
+/// The longest side of tiles that are read whole where they reach over the edge; a file could say that they are endless.
+const LARGE_TILE: u32 = 4096;
 
 /// A decoder of TIFF files of 1, 2, 4, 8 or 16 bits a sample.
 pub(in crate::picture) struct TiffDecoder<'f> {
@@ -65,18 +72,26 @@ impl<'f> TiffDecoder<'f> {
         let stored = Stored { photometric, samples, extra: extra.as_deref(), bits, jpeg: compression == JPEG };
         let colours = Colours::of(&stored, map).map_err(unsupported)?;
         let big = head.get(2..4).is_some_and(|version| version.contains(&43));
-        let (at, entry) = gray_entry(&mut seen, big).map_err(failed)?;
+        let dimensions = seen.dimensions().map_err(failed)?;
+        const BLACK_IS_ZERO: u32 = 1;
+        let mut replaced = vec![(PHOTOMETRIC, BLACK_IS_ZERO)];
+        let tile = seen.chunk_dimensions();
+        if compression == LZW && seen.get_chunk_type() == ChunkType::Tile && tile.0.max(tile.1) <= LARGE_TILE {
+            let whole = |side: u32, tile: u32| side.checked_next_multiple_of(tile).unwrap_or(side);
+            replaced.extend([(WIDTH, whole(dimensions.0, tile.0)), (HEIGHT, whole(dimensions.1, tile.1))]);
+        }
+        let entries = entries(&mut seen, big, &replaced).map_err(failed)?;
         source.rewind().map_err(|error| ImageError::IoError(std::io::Error::other(error)))?;
         let mut limits = Limits::default();
         // No strip is longer than the file, whatever it says.
         limits.intermediate_buffer_size = usize::try_from(source.len()).unwrap_or(usize::MAX);
-        let tiff = Decoder::new(Rewritten::new(source.buffered(), at, entry)?).map_err(failed)?;
+        let tiff = Decoder::new(Rewritten::new(source.buffered(), entries)?).map_err(failed)?;
         let mut tiff = tiff.with_limits(limits);
         // All that is read from here on are strips and tiles. A JPEG stream has its bits in one order.
         tiff.inner().reverse_bits(reversed && compression != JPEG);
         let orientation = u8::try_from(orientation).ok().and_then(Orientation::from_exif);
         Ok(Self {
-            dimensions: tiff.dimensions().map_err(failed)?,
+            dimensions,
             tiff,
             colours,
             samples: usize::from(samples),
@@ -184,31 +199,44 @@ impl ImageDecoder for TiffDecoder<'_> {
     }
 }
 
-/// Where the entry of the tag for colours goes on behind its number, and what stands there in a gray picture.
-fn gray_entry<R: Read + Seek>(tiff: &mut Decoder<R>, big: bool) -> TiffResult<(u64, Vec<u8>)> {
+/// Where the entries of these tags go on behind their numbers, and what stands there if each has this number.
+fn entries<R: Read + Seek>(
+    tiff: &mut Decoder<R>,
+    big: bool,
+    replaced: &[(u16, u32)],
+) -> TiffResult<Vec<(u64, Vec<u8>)>> {
     let directory = tiff.ifd_pointer().map_or(0, |at| at.0);
     tiff.goto_offset_u64(directory)?;
-    let (count, head, entry) = if big { (tiff.read_long8()?, 8, 20) } else { (u64::from(tiff.read_short()?), 2, 12) };
-    let mut at = directory.saturating_add(head);
+    let (count, head, length) = if big { (tiff.read_long8()?, 8, 20) } else { (u64::from(tiff.read_short()?), 2, 12) };
+    let little = matches!(tiff.byte_order(), ByteOrder::LittleEndian);
+    let (mut at, mut entries) = (directory.saturating_add(head), Vec::new());
     for _ in 0..count {
         tiff.goto_offset_u64(at)?;
-        if tiff.read_short()? == PHOTOMETRIC {
+        let tag = tiff.read_short()?;
+        if let Some((_, number)) = replaced.iter().find(|(of, _)| *of == tag) {
+            entries.push((at.saturating_add(2), entry(*number, big, little)));
+        }
+        if entries.len() == replaced.len() {
             break;
         }
-        at = at.saturating_add(entry);
+        at = at.saturating_add(length);
     }
-    const SHORT: u16 = 3;
-    const BLACK_IS_ZERO: u16 = 1;
-    let little = matches!(tiff.byte_order(), ByteOrder::LittleEndian);
-    let short = |number: u16| if little { number.to_le_bytes() } else { number.to_be_bytes() };
-    let mut bytes = short(SHORT).to_vec();
-    // One of them: a number of 4 or 8 bytes; it stands at the left end of as many.
-    let one = if big { 8 } else { 4 };
-    bytes.resize(2 + one, 0);
-    bytes[if little { 2 } else { 1 + one }] = 1;
-    bytes.extend(short(BLACK_IS_ZERO));
-    bytes.resize(2 + 2 * one, 0);
-    Ok((at.saturating_add(2), bytes))
+    Ok(entries)
+}
+
+/// An entry of one number, behind its tag.
+fn entry(number: u32, big: bool, little: bool) -> Vec<u8> {
+    const LONG: u16 = 4;
+    let (short, long) =
+        if little { (LONG.to_le_bytes(), number.to_le_bytes()) } else { (LONG.to_be_bytes(), number.to_be_bytes()) };
+    let mut bytes = short.to_vec();
+    // How many there are: 4 or 8 bytes; the number itself stands at the left end of as many.
+    let width = if big { 8 } else { 4 };
+    bytes.resize(2 + width, 0);
+    bytes[if little { 2 } else { 1 + width }] = 1;
+    bytes.extend(long);
+    bytes.resize(2 + 2 * width, 0);
+    bytes
 }
 
 /// Samples of so many bits from a row, as many as there is room for.
