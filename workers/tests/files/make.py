@@ -102,7 +102,8 @@ case("planar-strips.tif", tiff(planes, rowsperstrip=4, **separate), rgb, by_pill
 case("planar-tiles-deflate.tif", tiff(planes, tile=(16, 16), compression="zlib", predictor=True, **separate), rgb)
 case("planar-tiles-16.tif", tiff(deep.transpose(2, 0, 1).copy(), tile=(16, 16), byteorder=">", **separate), deep)
 case("tiles-lzw.tif", tiff(deep, photometric="rgb", tile=(16, 16), compression="lzw", predictor=True), deep, tifffile.imread)
-case("tiles-lzw-gray.tif", tiff(gray, tile=(16, 16), compression="lzw"), gray, tifffile.imread)
+narrow = np.concatenate([gray, gray])[:18, :18].copy()
+case("tiles-lzw-gray.tif", tiff(narrow, tile=(16, 16), compression="lzw"), narrow, tifffile.imread)
 case("big-planar-tiles.tif", tiff(planes, bigtiff=True, byteorder=">", tile=(16, 16), **separate), rgb)
 case("big-packbits.tif", tiff(gray, bigtiff=True, compression="packbits", rowsperstrip=3), gray, by_pillow)
 # TIFF: what they mean
