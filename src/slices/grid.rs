@@ -256,6 +256,7 @@ mod tests {
             error.to_string(),
             "the split `cols` cuts axis 1, but the array has 1 (shape [5]). Cut an axis below 1."
         );
+        assert!(Grid::new(Split::rows(), &[]).unwrap_err().to_string().ends_with("reshape(1) does."));
         assert!(matches!(Grid::new(Split::tiles(0, 5), &[5, 5]), Err(SplitError::Empty { .. })));
         assert!(matches!(Grid::new(Split::tiles(1, 1), &[1 << 20, 1 << 20]), Err(SplitError::TooMany { .. })));
         assert!(matches!(Grid::new(Split::tiles(1, 1), &[usize::MAX, 2]), Err(SplitError::TooMany { .. })));

@@ -163,6 +163,13 @@ impl FromStr for Split {
     }
 }
 
+fn where_to_cut(ndim: &usize) -> String {
+    match ndim {
+        0 => "Give it an axis, as NumPy's reshape(1) does.".to_owned(),
+        ndim => format!("Cut an axis below {ndim}."),
+    }
+}
+
 /// A split that cannot be, or not for this array.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -181,7 +188,8 @@ pub enum SplitError {
     },
     /// The axis to cut is not there.
     #[error(
-        "the split `{split}` cuts axis {axis}, but the array has {ndim} (shape {shape:?}). Cut an axis below {ndim}."
+        "the split `{split}` cuts axis {axis}, but the array has {ndim} (shape {shape:?}). {}",
+        where_to_cut(.ndim)
     )]
     NoSuchAxis {
         /// The split.
