@@ -15,8 +15,9 @@ use support::{cases, play};
 
 fn main() -> ExitCode {
     // A place of our own, which the cases inherit: nobody's real segments are touched.
-    let place = tempfile::tempdir_in("/dev/shm").unwrap();
-    if std::env::var_os("PARFORK_SHM").is_none() {
+    let inherited = std::env::var_os("PARFORK_SHM").is_some();
+    let place = (!inherited).then(|| tempfile::tempdir_in("/dev/shm").unwrap());
+    if let Some(place) = &place {
         // SAFETY: this process has one thread yet.
         unsafe { std::env::set_var("PARFORK_SHM", place.path()) };
     }
