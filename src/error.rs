@@ -125,7 +125,7 @@ pub enum Error {
 
     /// More slices, answers and workers than the page of control words has room for.
     #[error(
-        "the journal of {slices} slices with answers of {answer} bytes each, worked on by {workers} workers, does not fit the {room} \
+        "the table of {slices} slices with answers of {answer} bytes each, worked on by {workers} workers, does not fit the {room} \
          bytes that a control page has{}. Cut into fewer slices, or write results to an array instead of returning them.",
         if *.limited { " under this process's limit of file sizes (ulimit -f)" } else { "" }
     )]

@@ -5,10 +5,12 @@ use std::fs;
 use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
+
+use super::futex;
 
 /// How many CPUs this process may use, by affinity and cgroup.
 pub(crate) fn count() -> usize {
@@ -57,17 +59,16 @@ const LONGEST_ABSTINENCE: Duration = Duration::from_millis(100);
 /// for longer than that, which is found out by trying: it then had better be given up until there is something to do, for who
 /// wakes up is served before those who go on computing, and who gives way after them.
 pub(crate) fn give_way(sharers: u32) -> bool {
-    static SINCE: OnceLock<Instant> = OnceLock::new();
-    /// Until when nothing is given away, in nanoseconds since then.
+    /// Until when nothing is given away, in nanoseconds of the clock. No lock is behind it: a process may have been forked while another
+    /// thread was in here.
     static UNTIL: AtomicU64 = AtomicU64::new(0);
-    let since = *SINCE.get_or_init(Instant::now);
-    let before = since.elapsed();
+    let before = futex::monotonic();
     if nanoseconds(before) < UNTIL.load(Ordering::Relaxed) {
         return false;
     }
     std::thread::yield_now();
-    let after = since.elapsed();
-    let lost = after - before;
+    let after = futex::monotonic();
+    let lost = after.saturating_sub(before);
     let long = lost > MOMENT + sharers * TURN;
     if long {
         UNTIL.store(nanoseconds(after + (lost * ABSTINENCE).min(LONGEST_ABSTINENCE)), Ordering::Relaxed);

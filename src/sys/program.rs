@@ -193,16 +193,12 @@ impl Program {
         Ok(status.code().map(Exit::Status).or(status.signal().map(Exit::Signal)).unwrap_or(Exit::Unknown))
     }
 
-    /// Tells it that there is nothing more to do, and waits so many milliseconds at most for it to leave before it is killed; how it
-    /// left by itself, if it did.
+    /// Tells it that there is nothing more to do, and waits so many milliseconds at most for it to leave; how it did, if so. Dropping
+    /// this kills it otherwise; one that cannot be killed (it has become another user's) is left for the coordinator to tell of.
     pub(crate) fn dismiss(&mut self, patience: u16) -> io::Result<Option<Exit>> {
         drop(self.orders.take());
         let leaves = self.has_ended_within(patience)?;
-        if !leaves {
-            self.end_group();
-        }
-        let exit = self.wait()?;
-        Ok(leaves.then_some(exit))
+        if leaves { self.wait().map(Some) } else { Ok(None) }
     }
 
     /// Sends SIGKILL to it and all in its process group, whose number is its own until it is reaped.
@@ -216,7 +212,10 @@ impl Drop for Program {
         if matches!(self.child.try_wait(), Ok(None)) {
             self.end_group();
             let _ = self.child.kill();
-            let _ = self.child.wait();
+            // Or else it cannot be ended from here, and is no reason to wait for ever.
+            if self.is_ending().unwrap_or(false) {
+                let _ = self.child.wait();
+            }
         }
     }
 }
