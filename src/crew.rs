@@ -72,7 +72,10 @@ impl CrewBuilder {
     pub unsafe fn start_in_threaded_process(self) -> Result<Crew> {
         let workers = self.number()?;
         // SAFETY: passed on to the caller.
-        unsafe { WorkerPool::start(workers, MOST_WORKERS, self.spec, cpu::count(), || Ok(())) }.map(Crew)
+        let pool = unsafe {
+            WorkerPool::start(workers, MOST_WORKERS, self.spec, cpu::count(), process::ensure_children_live_here)
+        };
+        pool.map(Crew)
     }
 
     fn number(&self) -> Result<usize> {

@@ -43,7 +43,7 @@ pub(crate) unsafe fn run_in_threaded_process(
     supervision: &mut Supervision<'_>,
 ) -> Result<Vec<Death>> {
     // SAFETY: passed on to the caller.
-    let mut source = unsafe { OneShot::new(&|| Ok(())) };
+    let mut source = unsafe { OneShot::new(&process::ensure_children_live_here) };
     run_rounds(context, runner, supervision, &mut source)
 }
 

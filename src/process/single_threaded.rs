@@ -13,12 +13,15 @@ use crate::sys::proc;
 /// Threads that have been joined may take the kernel a moment to clear away.
 const CLEARING: Duration = Duration::from_millis(100);
 
-/// Makes sure that this process has one thread, and children that live where it does: after `unshare --pid` without `--fork` the first
-/// child is the init of a namespace, with whose end all others are killed and no more can be made.
+/// Makes sure that children of this process live where it does: after `unshare --pid` without `--fork` the first child is the init of a
+/// namespace, with whose end all others are killed and no more can be made.
+pub(crate) fn ensure_children_live_here() -> Result<()> {
+    if proc::children_live_apart() { Err(Error::ChildrenApart) } else { Ok(()) }
+}
+
+/// Makes sure that this process has one thread, and children that live where it does.
 pub(crate) fn ensure_single_threaded() -> Result<()> {
-    if proc::children_live_apart() {
-        return Err(Error::ChildrenApart);
-    }
+    ensure_children_live_here()?;
     let spin_policy = Instant::now() + CLEARING;
     loop {
         match proc::threads().map_err(Error::system("count this process's threads in /proc/self/task"))? {

@@ -225,8 +225,7 @@ impl WorkerSet {
     pub(crate) fn end(&mut self) {
         self.kill();
         let until = Instant::now() + ENDING;
-        // The last first: where the first is the init of a namespace, its end waits until all others of it are reaped.
-        for handle in self.members.iter_mut().rev() {
+        for handle in &mut self.members {
             if !handle.ended {
                 self.remaining.extend(handle.process.end_by(until));
             }
@@ -259,7 +258,7 @@ impl WorkerSet {
         let until = Instant::now() + ENDING;
         let members = std::mem::take(&mut self.members);
         let mut leaving = Vec::new();
-        for (handle, slot) in members.into_iter().zip(self.page.slots()).rev().filter(|(handle, _)| !handle.ended) {
+        for (handle, slot) in members.into_iter().zip(self.page.slots()).filter(|(handle, _)| !handle.ended) {
             match handle.process.past(slot, until) {
                 Some(_) => leaving.push(Exiting(Some(handle.process))),
                 None => self.remaining.extend(handle.process.end_by(until)),
