@@ -14,6 +14,7 @@ use parfork_workers::matmul;
 use parfork_workers::picture::{self, Picture};
 
 use crate::args::Demo;
+use crate::cpu_time::{DISTURBED, Load};
 use crate::failure::Failure;
 use crate::files::Uses;
 use crate::output;
@@ -33,10 +34,20 @@ pub fn run(args: Demo) -> Result<(), Failure> {
         Failure::job(format!("the folder {} cannot be made ({error}). Give another with -o.", args.output.display()))
     })?;
     output::print(&format!("parfork demo: {workers} workers on {} CPUs\n", cpus()))?;
+    let before = Load::now();
     let stage = Stage { workers, folder: args.output, stop: CancelToken::at_signals().ok() };
     let rendering = stage.rendering()?;
     stage.edges(given.as_ref().unwrap_or(&rendering))?;
-    stage.product()
+    stage.product()?;
+    let others = Load::now().others_since(&before);
+    if others > DISTURBED {
+        let cpus = output::count(cpus(), "CPU");
+        eprintln!(
+            "parfork: warning: other programs used {others:.1} CPUs meanwhile, on average. If they were any of the {cpus} that this program may \
+             use, these times say little of how the work divides: run it again when the machine is quiet."
+        );
+    }
+    Ok(())
 }
 
 /// What all acts share.

@@ -3,6 +3,7 @@
 mod args;
 mod calls;
 mod columns;
+mod cpu_time;
 mod demo;
 mod drawing;
 mod exec;

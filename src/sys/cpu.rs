@@ -1,8 +1,10 @@
 //! Which CPUs there are, how they share caches and memory, and being bound to one.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::io;
+use std::num::NonZero;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,10 +14,20 @@ use nix::unistd::Pid;
 
 use super::futex;
 
-/// How many CPUs this process may use, by affinity and cgroup.
+/// How many CPUs this process may use, by affinity and cgroup, and by what Slurm gave it where it binds nobody: for each task, or else on
+/// this machine.
 pub(crate) fn count() -> usize {
     static CPUS: OnceLock<usize> = OnceLock::new();
-    *CPUS.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+    *CPUS.get_or_init(|| {
+        let granted = ["SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"].into_iter().find_map(granted);
+        let here = std::thread::available_parallelism().map_or(1, NonZero::get);
+        granted.map_or(here, |granted| granted.get().min(here))
+    })
+}
+
+/// A number of CPUs in the environment, if there is one and it is one.
+fn granted(name: &str) -> Option<NonZero<usize>> {
+    env::var(name).ok()?.trim().parse().ok()
 }
 
 /// Binds the calling thread, and those that it starts from now on, to one CPU.

@@ -13,10 +13,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::scaling::Chance;
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::UsageWho;
 use nix::sys::signal::Signal;
-use nix::sys::time::TimeValLike;
-use nix::time::{ClockId, clock_gettime};
 use parfork::record::Part;
 use parfork::{Engine, JobSpec, Report};
 use parfork_workers::kernel::{Files, Given, Kernel};
@@ -26,6 +24,7 @@ use super::args::Size;
 use super::job::Job;
 use super::lost::Lost;
 use super::runs::Outcome;
+use crate::cpu_time::{cpu_seconds, now};
 use crate::failure::Failure;
 use crate::output;
 
@@ -128,19 +127,6 @@ pub fn run(text: &str) -> Result<(), Failure> {
     let cpu_seconds = cpu_seconds(UsageWho::RUSAGE_SELF) + cpu_seconds(UsageWho::RUSAGE_CHILDREN);
     let outcome = Outcome { seconds, computing: Some(computing), cpu_seconds, lost: Lost::of(&reports) };
     output::print_json(&outcome.to_json())
-}
-
-/// CPU time so far.
-pub fn cpu_seconds(who: UsageWho) -> f64 {
-    let seconds = |usage: nix::sys::resource::Usage| {
-        (usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as f64 / 1e6
-    };
-    getrusage(who).map_or(0.0, seconds)
-}
-
-/// The time on the clock that all processes share.
-pub fn now() -> f64 {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0.0, |time| time.tv_sec() as f64 + time.tv_nsec() as f64 / 1e9)
 }
 
 /// A word with the numbers in it.

@@ -6,6 +6,7 @@
 pub mod args;
 mod compare;
 mod draw;
+mod exports;
 mod files;
 mod gate;
 mod job;

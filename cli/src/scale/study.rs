@@ -2,20 +2,20 @@
 
 use std::collections::HashSet;
 
-use crate::scaling::{Chance, Choice, Estimate, Fit, FitError, FitOptions, Law, Measured, choose, fit};
+use crate::scaling::{
+    Chance, Choice, Estimate, Fit, FitError, FitOptions, Law, Measured, choose, fit, serial_fraction,
+};
 use parfork::{Engine, cpus};
 use serde_json::Value;
 
 use super::lost::Lost;
 use super::plan::{Plan, Setup};
 use super::runs::{Run, Runs};
+use crate::cpu_time::DISTURBED;
 use crate::output;
 
 /// How often repetitions are drawn again for intervals.
 const RESAMPLES: usize = 2000;
-
-/// More CPUs used by others are told of, on average.
-const DISTURBED: f64 = 0.15;
 
 /// Times that scatter more are told of.
 const NOISY: f64 = 0.05;
@@ -74,6 +74,10 @@ pub struct Point {
     pub speedup: Estimate,
     /// Speed-up for each worker.
     pub efficiency: Estimate,
+    /// The serial part of the job by Karp and Flatt; none of one worker, nor of a job that grows with them.
+    pub serial_fraction: Option<Estimate>,
+    /// The median of what the largest process of a run had resident, in bytes.
+    pub peak_memory: u64,
     /// More workers than CPUs.
     pub oversubscribed: bool,
     /// Of the run in the middle: its time, and what of it was lost.
@@ -312,11 +316,15 @@ impl Point {
             lost.slower = ((computing - least * work) / workers).max(0.0);
         }
         let (size, _) = plan.grown(setup).expect("sizes were looked at when the plan was made");
+        let mut peaks: Vec<u64> = repetitions(runs, plan, setup).map(|run| run.peak_memory).collect();
+        peaks.sort_unstable();
         Self {
             workers: setup.workers,
             seconds: measured.estimate(chance, RESAMPLES),
             speedup,
             efficiency: scale(speedup, 1.0 / workers),
+            serial_fraction: serial_fraction(speedup, setup.workers).filter(|_| !plan.weak()),
+            peak_memory: peaks[(peaks.len() - 1) / 2],
             oversubscribed: setup.workers > cpus(),
             middle: (run.outcome.seconds, lost),
             measured,

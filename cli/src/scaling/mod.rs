@@ -27,6 +27,7 @@ mod choice;
 mod curve;
 mod fit;
 mod measured;
+mod serial_fraction;
 mod solve;
 mod student;
 #[cfg(test)]
@@ -39,3 +40,4 @@ pub use curve::{Curve, Law};
 pub use fit::Scatter;
 pub use fit::{Basis, Fit, FitError, FitOptions, fit};
 pub use measured::{Estimate, Measured};
+pub use serial_fraction::serial_fraction;
