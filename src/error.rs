@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::slices::{Region, SplitError};
 use crate::sys::limits;
 pub use crate::sys::pidfd::{Obstacle, Remaining};
-use advice::advice;
+pub(crate) use advice::{advice, limit};
 use signal::name_of;
 
 pub use barrier::BarrierError;

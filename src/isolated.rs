@@ -33,7 +33,7 @@ use ndarray::Dimension;
 
 pub use serve::{serve, serves};
 
-use crate::error::{Cause, Error, ExecError, Result};
+use crate::error::{Cause, Error, ExecError, Result, advice};
 use crate::formats::InputFile;
 use crate::hooks::Hooks;
 use crate::job::Job;
@@ -158,7 +158,13 @@ impl<'f> Task<'f> {
             Ok(answers) => Ok(answers.first().copied().unwrap_or_default()),
             Err(Error::BodyFailed(refusal)) => Err(match refusal.reason.split_once('\0') {
                 Some((what, remedy)) => self.input.wrong(what, remedy),
-                None => self.input.wrong(refusal.reason, "look at what the machine has left for it"),
+                // As errors of the system are told, with what to do.
+                None => {
+                    let reason = refusal.reason.trim_end_matches('.');
+                    let (what, remedy) =
+                        reason.split_once(". ").unwrap_or((reason, "look at what the machine has left for it"));
+                    self.input.wrong(what, remedy)
+                }
             }),
             Err(other) => Err(other),
         }
@@ -167,7 +173,8 @@ impl<'f> Task<'f> {
 
 /// In a worker: starts the process, and waits for its end; the numbers that it answered.
 fn answer(start: &Start<'_>, memory: Option<u64>) -> std::result::Result<[u64; 4], String> {
-    let lost = |error| format!("the process that reads it cannot be started or listened to ({error})");
+    let lost =
+        |error| format!("the process that reads it cannot be started or listened to ({error})\0{}", advice(&error));
     let mut program = Program::start(start).map_err(lost)?;
     let mut answer = Vec::new();
     let mut piece = [0; 4096];

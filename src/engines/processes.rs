@@ -122,7 +122,7 @@ fn rounds(
         }
         let is_lost = |left: &Left| retry_tracker.is_set_aside(left.slice);
         // Slices that somebody may still write to are given to nobody else.
-        if left.iter().all(is_lost) || retry_tracker.is_hopeless() || !all_past {
+        if left.iter().all(is_lost) || retry_tracker.is_hopeless(context.page.done()) || !all_past {
             return Err(retry_tracker.error(context.page.done()));
         }
         // The kernel ends a program with its worker, but later than other workers may go on.

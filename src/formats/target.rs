@@ -15,7 +15,7 @@ use std::path::Path;
 use nix::sys::stat::{FileStat, SFlag};
 
 use super::input::wrong;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, limit};
 use crate::sys::file::{Bounded, Entry, Folder, reserve, user};
 use crate::sys::limits::memory_room;
 use crate::sys::memory::growing;
@@ -195,7 +195,10 @@ pub(super) fn unusable_folder(path: &Path, folder: &Path, error: &io::Error) -> 
         io::ErrorKind::ReadOnlyFilesystem => {
             wrong(path, format!("the folder {folder} is on a read-only file system"), "name a file in another folder")
         }
-        _ => wrong(path, format!("nothing can be written in the folder {folder} ({error})"), "name another folder"),
+        _ => {
+            let remedy = limit(error).unwrap_or_else(|| "name another folder".to_owned());
+            wrong(path, format!("nothing can be written in the folder {folder} ({error})"), remedy)
+        }
     }
 }
 

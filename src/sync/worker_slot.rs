@@ -91,7 +91,13 @@ pub(crate) enum ExitMessage {
     /// The body returned an error.
     BodyFailed { reason: String },
     /// The program that it watched over ended.
-    ProgramExited { exit: Exit, pid: u32, program: String },
+    ProgramExited {
+        exit: Exit,
+        pid: u32,
+        program: String,
+        /// Whether it had read an order by then.
+        began: bool,
+    },
     /// Words of the control page were not what they should be.
     Damaged { what: String },
 }
@@ -265,7 +271,9 @@ impl WorkerSlot {
             ExitMessage::Panicked { message, location } => (1, format!("{location}\0{message}")),
             ExitMessage::BodyFailed { reason } => (2, reason.clone()),
             ExitMessage::Damaged { what } => (4, what.clone()),
-            ExitMessage::ProgramExited { exit, pid, program } => (3, format!("{} {pid} {program}", exit.word())),
+            ExitMessage::ProgramExited { exit, pid, program, began } => {
+                (3, format!("{} {pid} {} {program}", exit.word(), u32::from(*began)))
+            }
         };
         for (word, byte) in self.exit_message.text.iter().zip(text.bytes()) {
             word.store(byte, Ordering::Relaxed);
@@ -344,11 +352,12 @@ impl WorkerSlot {
             }
             2 => Some(ExitMessage::BodyFailed { reason: text.into_owned() }),
             3 => {
-                let mut words = text.splitn(3, ' ');
+                let mut words = text.splitn(4, ' ');
                 let exit = words.next().and_then(|word| word.parse().ok()).and_then(Exit::of);
                 let pid = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+                let began = words.next() != Some("0");
                 let program = words.next().unwrap_or_default().to_owned();
-                Some(ExitMessage::ProgramExited { exit: exit.unwrap_or(Exit::Unknown), pid, program })
+                Some(ExitMessage::ProgramExited { exit: exit.unwrap_or(Exit::Unknown), pid, program, began })
             }
             4 => Some(ExitMessage::Damaged { what: text.into_owned() }),
             _ => None,

@@ -131,6 +131,15 @@ impl Program {
         self.orders.as_mut().map_or_else(|| Err(io::ErrorKind::BrokenPipe.into()), |orders| orders.write_all(text))
     }
 
+    /// Whether it has read all that it was told, as far as the system says. One that ended without that has not begun.
+    pub(crate) fn has_read(&self) -> bool {
+        let Some(orders) = &self.orders else { return true };
+        let mut left: libc::c_int = 0;
+        // SAFETY: the call writes one integer, which lives here; the descriptor is open.
+        let told = unsafe { libc::ioctl(orders.as_raw_fd(), libc::FIONREAD, &raw mut left) };
+        told != 0 || left == 0
+    }
+
     /// Whether it has written something that was not read yet.
     pub(crate) fn has_spoken(&self) -> io::Result<bool> {
         let Some(answers) = &self.answers else { return Ok(false) };
