@@ -90,14 +90,8 @@ pub(crate) enum ExitMessage {
     Panicked { message: String, location: String },
     /// The body returned an error.
     BodyFailed { reason: String },
-    /// The program that it watched over ended.
-    ProgramExited {
-        exit: Exit,
-        pid: u32,
-        program: String,
-        /// Whether it had read an order by then.
-        began: bool,
-    },
+    /// The program that it watched over ended; whether that had read an order by then.
+    ProgramExited { exit: Exit, pid: u32, began: bool, program: String },
     /// Words of the control page were not what they should be.
     Damaged { what: String },
 }
