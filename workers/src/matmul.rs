@@ -12,7 +12,7 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Ix2, s};
 
 use crate::sys::gemm;
-pub use kernel::Matmul;
+pub use kernel::{Matmul, MatmulInputError};
 use parfork::{Answers, Error, Input, Job, Shared, Slice, Split};
 
 /// Matrices that do not go together.

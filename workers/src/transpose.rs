@@ -5,6 +5,7 @@
 //! apart, the elements of a column do not fight for a few places in the cache.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use bytemuck::Pod;
 use ndarray::{ArrayView2, ArrayViewMut2, Ix1, Ix2, ShapeBuilder, s};
@@ -81,6 +82,27 @@ pub struct TransposeError {
     pub to: Vec<usize>,
 }
 
+/// A file whose array cannot be transposed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransposeInputError {
+    /// It has not two axes.
+    #[error(
+        "{} has {} axes (shape {shape:?}), and a matrix has 2. Reshape it with NumPy: a.reshape(m, n).", .path.display(), .shape.len()
+    )]
+    Axes {
+        /// The file.
+        path: PathBuf,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// Elements of a size that none has.
+    #[error("elements of {size} bytes are not known here. Use another type.")]
+    Element {
+        /// How many bytes each has.
+        size: usize,
+    },
+}
+
 /// Tiles unless the job says otherwise: some megabytes to read and as many to write.
 const TILE: usize = 512;
 
@@ -153,11 +175,8 @@ Every type of numbers that .npy has, C or Fortran order. The transpose has the s
         let path = given.path("input");
         let (header, bytes) = files.bytes(path)?;
         let &[m, n] = &header.shape[..] else {
-            let (axes, shape) = (header.shape.len(), &header.shape);
-            let path = path.display();
-            return Err(KernelError::Input(format!(
-                "{path} has {axes} axes (shape {shape:?}), and a matrix has 2. Reshape it with NumPy: a.reshape(m, n)."
-            )));
+            let (path, shape) = (path.to_owned(), header.shape);
+            return Err(KernelError::input(TransposeInputError::Axes { path, shape }));
         };
         task(header.dtype, [m, n], header.order, bytes)
     }
@@ -187,7 +206,7 @@ fn task(dtype: Dtype, shape: [usize; 2], order: Order, bytes: Source<u8, Ix1>) -
         24 => Box::new(Of::<24>(matrix)),
         32 => Box::new(Of::<32>(matrix)),
         size => {
-            return Err(KernelError::Input(format!("elements of {size} bytes are not known here. Use another type.")));
+            return Err(KernelError::input(TransposeInputError::Element { size }));
         }
     })
 }

@@ -212,8 +212,8 @@ fn fact_json(fact: Fact) -> Value {
 impl From<KernelError> for Failure {
     fn from(error: KernelError) -> Self {
         match error {
-            KernelError::Arguments(text) => Self::usage(text),
-            KernelError::Input(text) => Self::input(text),
+            KernelError::Arguments(error) => Self::usage(error),
+            KernelError::Input(error) => Self::input(error),
             KernelError::Failed(error) => error.into(),
         }
     }

@@ -103,8 +103,7 @@ impl Chain {
     fn of(given: &Given, picture: Picture) -> Result<Box<dyn Task>, KernelError> {
         let (filters, border) = (given.list::<Filter>("filter"), given.read("border"));
         let shape = filters.iter().try_fold(picture.shape(), |shape, filter| filter.output_shape(shape));
-        let shape = shape.map_err(|error| KernelError::Arguments(error.to_string()))?;
-        Ok(Box::new(Self { picture, filters, border, shape }))
+        Ok(Box::new(Self { picture, filters, border, shape: shape.map_err(KernelError::arguments)? }))
     }
 
     fn names(&self) -> Vec<String> {

@@ -149,15 +149,27 @@ pub struct Sizes {
 /// Why there is no task.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
-    /// Parameters are wrong, or do not suit the input.
-    #[error("{0}")]
-    Arguments(String),
-    /// An input is not what it should be.
-    #[error("{0}")]
-    Input(String),
+    /// Parameters are wrong, or do not suit the input: an error of the kernel's own, to be downcast.
+    #[error(transparent)]
+    Arguments(Box<dyn std::error::Error + Send + Sync>),
+    /// An input is not what it should be: an error of the kernel's own, to be downcast.
+    #[error(transparent)]
+    Input(Box<dyn std::error::Error + Send + Sync>),
     /// An input cannot be had.
     #[error(transparent)]
     Failed(#[from] Error),
+}
+
+impl KernelError {
+    /// For `map_err`: parameters are wrong.
+    pub fn arguments(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Arguments(error.into())
+    }
+
+    /// For `map_err`: an input is wrong.
+    pub fn input(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Input(error.into())
+    }
 }
 
 /// How many cells each slice has.

@@ -113,7 +113,7 @@ impl Rendering {
     fn of(given: &Given, size: (usize, usize)) -> Result<Box<dyn Task>, KernelError> {
         let Complex(re, im) = given.read("center");
         let view = View::new((re, im), given.read("zoom"), size, given.read("iterations"));
-        Ok(Box::new(Self(view.map_err(|error| KernelError::Arguments(error.to_string()))?)))
+        Ok(Box::new(Self(view.map_err(KernelError::arguments)?)))
     }
 
     fn shape(&self) -> [usize; 3] {

@@ -1,8 +1,10 @@
 //! The reductions as kernels: of a file, or of noise.
 
+use std::path::PathBuf;
+
 use ndarray::Ix1;
 
-use super::{Op, reducible, run};
+use super::{Op, ReduceError, reducible, run};
 use crate::kernel::{Arg, Fact, Files, Form, Given, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task};
 use parfork::{Dtype, Element, Error, Report, Shared};
 
@@ -44,7 +46,8 @@ memory; --split cuts the table of blocks, 16 to a row, so the answer has the sam
     fn open(&self, given: &Given, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
         let path = given.path("input");
         let (header, bytes) = files.bytes(path)?;
-        reducible(header.dtype).map_err(|error| KernelError::Input(format!("{}: {error}", path.display())))?;
+        reducible(header.dtype)
+            .map_err(|error| KernelError::input(ReduceInputError { path: path.to_owned(), error }))?;
         Ok(Box::new(Folding { op: self.0, dtype: header.dtype, shape: header.shape, bytes }))
     }
 
@@ -55,11 +58,21 @@ memory; --split cuts the table of blocks, 16 to a row, so the answer has the sam
         noise: &mut dyn FnMut() -> f64,
     ) -> Result<Box<dyn Task>, KernelError> {
         let bytes = size[0].checked_mul(8);
-        let bytes = bytes.ok_or_else(|| KernelError::Arguments(format!("{} elements are too many.", size[0])))?;
+        let bytes = bytes.ok_or_else(|| KernelError::arguments(ReduceError::TooMany(size[0])))?;
         let mut array = Shared::<u8, Ix1>::zeros(bytes)?;
         array.as_mut_slice().as_chunks_mut().0.iter_mut().for_each(|cell| *cell = noise().to_le_bytes());
         Ok(Box::new(Folding { op: self.0, dtype: f64::DTYPE, shape: size.to_vec(), bytes: Source::Read(array) }))
     }
+}
+
+/// A file that cannot be reduced.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {error}", .path.display())]
+pub struct ReduceInputError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with what it holds.
+    pub error: ReduceError,
 }
 
 struct Folding {
