@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use crate::error::{Error, Result};
+use crate::error::{ControlPageDamage, Error, Result};
 use crate::sync::{ControlPage, RoundKey, SliceState, WorkDigest};
 
 /// The ledger of a job, of which a round goes on.
@@ -153,9 +153,7 @@ impl Ledger {
         let mut all = self.digest.iter().enumerate().filter(|(rank, _)| !self.is_dead(*rank));
         match all.find(|&(rank, &digest)| !page.arrival(rank).has_done(round_key, rank, digest)) {
             None => Ok(()),
-            Some((rank, _)) => Err(Error::ControlPageDamaged {
-                what: format!("the slices of worker {rank} are not those that it says it has done"),
-            }),
+            Some((rank, _)) => Err(Error::ControlPageDamaged { what: ControlPageDamage::WorkDone { rank } }),
         }
     }
 
@@ -190,9 +188,12 @@ impl Ledger {
 
 fn damaged(slice: usize, state: SliceState) -> Error {
     let what = match state {
-        SliceState::Damaged => format!("the word of slice {slice}, or its answer, is not one that a worker writes"),
-        state => {
-            format!("slice {slice} is {state:?} at the end of the job, and no worker died that could have left it so")
+        SliceState::Damaged | SliceState::Done { .. } => ControlPageDamage::Slice { slice },
+        SliceState::Taken { rank } | SliceState::Saved { rank } => {
+            ControlPageDamage::NotDone { slice, taken_by: Some(rank) }
+        }
+        SliceState::Free | SliceState::Restore | SliceState::Aside => {
+            ControlPageDamage::NotDone { slice, taken_by: None }
         }
     };
     Error::ControlPageDamaged { what }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::ledger::Left;
-use crate::error::{Death, Error, SliceName};
+use crate::error::{ControlPageDamage, Death, Error, SliceName};
 use crate::slices::Grid;
 
 /// The deaths of a job so far.
@@ -75,7 +75,7 @@ impl RetryTracker {
         let worst = self.by_slice.into_values().max_by_key(|(tries, _)| *tries).map(|(_, death)| death);
         match worst.or(self.deaths.pop()) {
             Some(death) => Error::WorkerDied(Box::new(Death { done, ..death })),
-            None => Error::ControlPageDamaged { what: "slices are missing though nobody died".to_owned() },
+            None => Error::ControlPageDamaged { what: ControlPageDamage::Missing },
         }
     }
 }

@@ -12,7 +12,7 @@ use super::tracer::Tracer;
 use super::worker_memory::WorkerMemory;
 use crate::answer::Answer;
 use crate::cancel::CancelToken;
-use crate::error::Error;
+use crate::error::{ControlPageDamage, Error};
 use crate::lend::Lend;
 use crate::report::Memory;
 use crate::sync::{ExitMessage, WorkDigest};
@@ -131,7 +131,7 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
 
 /// What a worker says that finds a slice not to be as it left it.
 fn lost(slice: usize) -> ExitMessage {
-    ExitMessage::Damaged { what: format!("slice {slice} was dealt to a worker and was not free, or no longer its own") }
+    ExitMessage::Damaged { what: ControlPageDamage::Dealt { slice } }
 }
 
 #[allow(unsafe_code)]

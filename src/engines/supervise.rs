@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::job_context::{JobContext, Round, Supervision};
 use super::ledger::Ledger;
 use super::stall_detector::StallDetector;
-use crate::error::{Cause, Death, Error, Result};
+use crate::error::{Cause, ControlPageDamage, Death, Error, Result};
 use crate::process::{WorkerEvent, WorkerSet};
 use crate::sync::{Absence, ControlPage, EndedEarly, Event, RoundKey, SpinPolicy};
 use crate::sys::sandbox::{self, Receiver};
@@ -135,9 +135,7 @@ pub(super) fn supervise(
     Err(match culprit {
         Some((rank, pid, cause)) => context.failure(rank, pid, cause),
         None if supervision.are_to_end() => supervision.ended(context.page.done(), context.grid.slices()),
-        None => wanted(context).unwrap_or_else(|| Error::ControlPageDamaged {
-            what: "the job was ended there by nobody who could, or all wait for what will never come".to_owned(),
-        }),
+        None => wanted(context).unwrap_or(Error::ControlPageDamaged { what: ControlPageDamage::End }),
     })
 }
 

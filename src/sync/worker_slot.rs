@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::end::Arrival;
+use crate::error::ControlPageDamage;
 use crate::shared::ShmSafe;
 use crate::sys::exit::Exit;
 use crate::sys::fault_handler::FaultRecord;
@@ -72,7 +73,7 @@ struct ExitMessageBuffer {
     /// | 1     | it panicked: location NUL message |
     /// | 2     | the error that the body returned |
     /// | 3     | its program ended: the exit's word, its pid and name, with spaces between them |
-    /// | 4     | what was wrong with the control page |
+    /// | 4     | which slice of the control page was wrong; nothing: a crew's job |
     kind: AtomicU32,
     length: AtomicU32,
     text: [AtomicU8; ExitMessageBuffer::ROOM],
@@ -93,7 +94,7 @@ pub(crate) enum ExitMessage {
     /// The program that it watched over ended.
     ProgramExited { exit: Exit, pid: u32, program: String },
     /// Words of the control page were not what they should be.
-    Damaged { what: String },
+    Damaged { what: ControlPageDamage },
 }
 
 /// What another process reads of a slot.
@@ -264,7 +265,8 @@ impl WorkerSlot {
         let (kind, text) = match words {
             ExitMessage::Panicked { message, location } => (1, format!("{location}\0{message}")),
             ExitMessage::BodyFailed { reason } => (2, reason.clone()),
-            ExitMessage::Damaged { what } => (4, what.clone()),
+            ExitMessage::Damaged { what: ControlPageDamage::Dealt { slice } } => (4, slice.to_string()),
+            ExitMessage::Damaged { .. } => (4, String::new()),
             ExitMessage::ProgramExited { exit, pid, program } => (3, format!("{} {pid} {program}", exit.word())),
         };
         for (word, byte) in self.exit_message.text.iter().zip(text.bytes()) {
@@ -350,7 +352,10 @@ impl WorkerSlot {
                 let program = words.next().unwrap_or_default().to_owned();
                 Some(ExitMessage::ProgramExited { exit: exit.unwrap_or(Exit::Unknown), pid, program })
             }
-            4 => Some(ExitMessage::Damaged { what: text.into_owned() }),
+            4 => {
+                let slice = text.parse().map(|slice| ControlPageDamage::Dealt { slice });
+                Some(ExitMessage::Damaged { what: slice.unwrap_or(ControlPageDamage::Descriptor) })
+            }
             _ => None,
         }
     }
