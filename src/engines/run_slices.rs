@@ -104,9 +104,9 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
         if saves && !context.page.note_saved(rank, slice) {
             return Err(lost(slice));
         }
-        // SAFETY: the caller vouches for the seats. Each slice is dealt once a round, slices are disjoint, and all workers
+        // SAFETY: the caller vouches for the mapped loans. Each slice is dealt once a round, slices are disjoint, and all workers
         // of the round before are gone: this is the only part of it.
-        let part = unsafe { L::part(&mut worker_memory.seats().iter(), &region) };
+        let part = unsafe { L::part(&mut worker_memory.mapped_loans().iter(), &region) };
         let (in_step, spin_policy, timed) = (context.in_step(), context.spin_policy, context.is_timed());
         let sleep = worker_memory.sleep();
         let born = fork_stamp::current();
@@ -144,8 +144,8 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
         worker_memory: &WorkerMemory<'_>,
     ) -> Result<WorkDigest, Stopped> {
         let page = context.page;
-        for (word, seat) in page.addresses(rank).iter().zip(worker_memory.seats()) {
-            word.store(seat.base.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
+        for (word, mapped) in page.addresses(rank).iter().zip(worker_memory.mapped_loans()) {
+            word.store(mapped.base.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
         }
         let (mut digest, mut began) = (WorkDigest::default(), Instant::now());
         let mut notes = Tracer::begin(page, rank, worker_memory.whose(), began);
