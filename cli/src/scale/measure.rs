@@ -12,7 +12,7 @@ use std::os::unix::process::{CommandExt, parent_id};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::scaling::Chance;
+use crate::scaling::Rng;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::Signal;
 use nix::sys::time::TimeValLike;
@@ -86,8 +86,8 @@ impl Order {
     fn measure(&self, kernel: &dyn Kernel, given: &Given) -> Result<Vec<Report>, Failure> {
         let task = match &self.size {
             Some(size) => {
-                let mut chance = Chance::seeded(1);
-                kernel.made_up(given, &size.0, &mut || chance.unit())?
+                let mut rng = Rng::seeded(1);
+                kernel.made_up(given, &size.0, &mut || rng.unit())?
             }
             None => kernel.open(given, &Files::new(false, &parfork::Job::default))?,
         };

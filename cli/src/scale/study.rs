@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::scaling::{Chance, Choice, Estimate, Fit, FitError, FitOptions, Law, Measured, choose, fit};
+use crate::scaling::{Choice, Estimate, Fit, FitError, FitOptions, Law, Measured, Rng, choose, fit};
 use parfork::{Engine, cpus};
 use serde_json::Value;
 
@@ -85,7 +85,7 @@ pub struct Point {
 impl Study {
     /// Works it out.
     pub fn of(plan: &Plan, runs: &Runs) -> Self {
-        let mut chance = Chance::seeded(plan.flags.seed);
+        let mut rng = Rng::seeded(plan.flags.seed);
         let mut heads: Vec<Setup> = Vec::new();
         for setup in &plan.setups {
             if !heads.iter().any(|head| alike(head, setup)) {
@@ -93,7 +93,7 @@ impl Study {
             }
         }
         let naming = Naming::of(&plan.setups);
-        let series: Vec<Series> = heads.iter().map(|head| Series::of(plan, runs, head, &naming, &mut chance)).collect();
+        let series: Vec<Series> = heads.iter().map(|head| Series::of(plan, runs, head, &naming, &mut rng)).collect();
         let size = heads[0].size.as_ref().filter(|_| !naming.sizes);
         let mut study = Self {
             title: format!("{}{}", plan.job.title(), size.map_or(String::new(), |size| format!(", {size}"))),
@@ -207,7 +207,7 @@ fn alike(one: &Setup, other: &Setup) -> bool {
 }
 
 impl Series {
-    fn of(plan: &Plan, runs: &Runs, head: &Setup, naming: &Naming, chance: &mut Chance) -> Self {
+    fn of(plan: &Plan, runs: &Runs, head: &Setup, naming: &Naming, rng: &mut Rng) -> Self {
         // Speed-up is over serial runs of the same size, or else over one worker of the same series.
         let of_reference = |setup: &&Setup| setup.engine == Some(Engine::Serial) && setup.size == head.size;
         let serial = plan.setups.iter().find(of_reference);
@@ -219,7 +219,7 @@ impl Series {
             .setups
             .iter()
             .filter(|setup| alike(head, setup))
-            .map(|setup| Point::of(plan, runs, setup, (setup == reference, &base, base_computing), chance))
+            .map(|setup| Point::of(plan, runs, setup, (setup == reference, &base, base_computing), rng))
             .collect();
         let fitted: Vec<&Point> =
             points.iter().filter(|point| plan.flags.fit_oversubscribed || !point.oversubscribed).collect();
@@ -296,7 +296,7 @@ impl Point {
         runs: &Runs,
         setup: &Setup,
         (own, base, base_computing): (bool, &Measured, Option<f64>),
-        chance: &mut Chance,
+        rng: &mut Rng,
     ) -> Self {
         let measured = measured(plan, runs, setup);
         let (work, workers) = (measured.work / base.work, setup.workers as f64);
@@ -305,7 +305,7 @@ impl Point {
             low: estimate.low * by,
             high: estimate.high * by,
         };
-        let speedup = if own { Estimate::exact(1.0) } else { scale(base.ratio(&measured, chance, RESAMPLES), work) };
+        let speedup = if own { Estimate::exact(1.0) } else { scale(base.ratio(&measured, rng, RESAMPLES), work) };
         let run = middle(runs, plan, setup);
         let mut lost = run.outcome.lost;
         if let Some((computing, least)) = run.outcome.computing.zip(base_computing) {
@@ -314,7 +314,7 @@ impl Point {
         let (size, _) = plan.grown(setup).expect("sizes were looked at when the plan was made");
         Self {
             workers: setup.workers,
-            seconds: measured.estimate(chance, RESAMPLES),
+            seconds: measured.estimate(rng, RESAMPLES),
             speedup,
             efficiency: scale(speedup, 1.0 / workers),
             oversubscribed: setup.workers > cpus(),
