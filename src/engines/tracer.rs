@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use crate::sync::{ControlPage, Event, EventLog};
 use crate::sys::usage::{Usage, Whose};
 
-/// A worker's pencil. Every method is one branch if the job is not recorded.
-pub(super) struct Tracer<'b>(Option<At<'b>>);
+/// What writes a worker's events. Every method is one branch if the job is not recorded.
+pub(super) struct Tracer<'b>(Option<WorkerTracer<'b>>);
 
-struct At<'b> {
+struct WorkerTracer<'b> {
     page: &'b ControlPage,
     log: EventLog<'b>,
     whose: Whose,
@@ -31,7 +31,7 @@ impl<'b> Tracer<'b> {
         Self(page.log(rank).map(|log| {
             log.note(page.clock_at(now), Event::Begins);
             let before = Usage::now(whose);
-            At {
+            WorkerTracer {
                 page,
                 log,
                 whose,
@@ -85,7 +85,7 @@ impl<'b> Tracer<'b> {
     }
 }
 
-impl At<'_> {
+impl WorkerTracer<'_> {
     /// Counts faults, and notes them if there are new ones.
     fn count(&mut self, now: Instant) {
         let faults = Usage::now(self.whose).minor_faults;
