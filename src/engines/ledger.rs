@@ -30,7 +30,7 @@ pub(crate) struct Ledger {
 
 /// A slice that is not done at the end of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Left {
+pub(super) struct UnfinishedSlice {
     pub(super) slice: usize,
     /// Who died on it.
     pub(super) on: Option<usize>,
@@ -86,18 +86,24 @@ impl Ledger {
     ///
     /// # Errors
     /// If a word is not what it should be.
-    pub(super) fn close_round(&mut self, page: &ControlPage, late: impl Fn() -> bool) -> Result<Option<Vec<Left>>> {
+    pub(super) fn close_round(
+        &mut self,
+        page: &ControlPage,
+        late: impl Fn() -> bool,
+    ) -> Result<Option<Vec<UnfinishedSlice>>> {
         let (mut left, saved, dead) = (Vec::new(), self.saved.clone(), self.dead.clone());
         let mut enter = |(slice, state): (usize, SliceState)| {
             let is_saved = saved.contains(&slice);
             left.push(match state {
                 // Dealt to a dead worker that did not come to it.
-                SliceState::Free if !is_saved => Left { slice, on: None, saved: false },
-                SliceState::Restore if is_saved => Left { slice, on: None, saved: true },
+                SliceState::Free if !is_saved => UnfinishedSlice { slice, on: None, saved: false },
+                SliceState::Restore if is_saved => UnfinishedSlice { slice, on: None, saved: true },
                 SliceState::Taken { rank } if dead.contains(&rank) && !is_saved => {
-                    Left { slice, on: Some(rank), saved: false }
+                    UnfinishedSlice { slice, on: Some(rank), saved: false }
                 }
-                SliceState::Saved { rank } if dead.contains(&rank) => Left { slice, on: Some(rank), saved: true },
+                SliceState::Saved { rank } if dead.contains(&rank) => {
+                    UnfinishedSlice { slice, on: Some(rank), saved: true }
+                }
                 state => return Err(damaged(slice, state)),
             });
             Ok(())
@@ -106,7 +112,7 @@ impl Ledger {
             return Ok(None);
         }
         self.saved.extend(left.iter().filter(|left| left.saved).map(|left| left.slice));
-        self.check_deeds(page)?;
+        self.check_work_done(page)?;
         self.round_key = None;
         Ok(Some(left))
     }
@@ -120,7 +126,7 @@ impl Ledger {
         mut missing: impl FnMut((usize, SliceState)) -> Result<()>,
     ) -> Result<Option<usize>> {
         self.done.resize(self.run.len(), 0);
-        let (mut pace, mut left) = (Pace::new(page), 0);
+        let (mut pace, mut left) = (ClockPace::new(page), 0);
         for slice in self.run.clone() {
             if self.done[slice - self.run.start] != 0 || self.aside.contains(&slice) {
                 continue;
@@ -148,7 +154,7 @@ impl Ledger {
     }
 
     /// Makes sure that all who came to the end of the round did what was seen to be done, and nothing else.
-    fn check_deeds(&self, page: &ControlPage) -> Result<()> {
+    fn check_work_done(&self, page: &ControlPage) -> Result<()> {
         let Some(round_key) = self.round_key else { return Ok(()) };
         let mut all = self.digest.iter().enumerate().filter(|(rank, _)| !self.is_dead(*rank));
         match all.find(|&(rank, &digest)| !page.arrival(rank).has_done(round_key, rank, digest)) {
@@ -168,7 +174,7 @@ impl Ledger {
         late: impl Fn() -> bool,
         mut into: impl FnMut(&dyn Fn(&mut [u8]) -> (u64, SliceState)) -> (u64, SliceState),
     ) -> Result<bool> {
-        let mut pace = Pace::new(page);
+        let mut pace = ClockPace::new(page);
         for slice in self.run.clone() {
             if pace.is_due() && late() {
                 return Ok(false);
@@ -181,7 +187,7 @@ impl Ledger {
                 (_, state) => return Err(damaged(slice, state)),
             }
         }
-        self.check_deeds(page)?;
+        self.check_work_done(page)?;
         Ok(true)
     }
 }
@@ -200,12 +206,12 @@ fn damaged(slice: usize, state: SliceState) -> Error {
 }
 
 /// When to look at the clock.
-struct Pace {
+struct ClockPace {
     each: usize,
     words: usize,
 }
 
-impl Pace {
+impl ClockPace {
     fn new(page: &ControlPage) -> Self {
         Self { each: 1 + page.layout().answer / 8, words: 0 }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ledger::Left;
+use super::ledger::UnfinishedSlice;
 use crate::error::{ControlPageDamage, Death, Error, SliceName};
 use crate::slices::Grid;
 
@@ -24,7 +24,7 @@ impl RetryTracker {
 
     /// Counts the deaths of a round, after which the slices `left` were not done: each is blamed on the slice that the dead worker
     /// had.
-    pub(super) fn count(&mut self, deaths: Vec<Death>, left: &[Left], grid: &Grid, progress: bool) {
+    pub(super) fn count(&mut self, deaths: Vec<Death>, left: &[UnfinishedSlice], grid: &Grid, progress: bool) {
         let mut blamed = false;
         for death in deaths {
             let slice = left.iter().find(|left| left.on == Some(death.rank)).map(|left| left.slice);
