@@ -46,7 +46,7 @@ use crate::sys::exit::Exit;
 use crate::sys::memory::Access;
 use crate::sys::program::{Heard, Program, Start};
 use crate::sys::subreaper::Subreaper;
-use serve::Order;
+use serve::Request;
 
 #[cfg(doc)]
 use crate::sandbox::Sandbox;
@@ -123,7 +123,7 @@ impl<'f> Task<'f> {
         let sandbox = hooks.sandbox.unwrap_or_default();
         // Refused here if it cannot be as strict as it is to be.
         sandbox.support()?;
-        let order = Order {
+        let order = Request {
             numbers: self.numbers,
             memory: spec.memory_limit,
             input: self.input.file().as_raw_fd() as u64,
