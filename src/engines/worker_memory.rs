@@ -23,7 +23,7 @@ use crate::sys::memory::{Access, MapMode};
 use crate::sys::page::page_size;
 use crate::sys::proc::Memory;
 use crate::sys::reserve::Late;
-use crate::sys::usage::Whose;
+use crate::sys::usage::UsageOf;
 
 /// How outputs are looked after in a job, decided before the fork.
 pub(crate) struct OutputProtection {
@@ -112,7 +112,7 @@ pub(crate) struct WorkerMemory<'w> {
     _inputs: Vec<Rc<Attached>>,
     sleep: Option<&'w Sleep<'w>>,
     /// Whether its worker is a process of its own, or a thread of the coordinator's.
-    whose: Whose,
+    whose: UsageOf,
     /// Where its worker reads how much memory it has, if it cannot open that later.
     gauge: Option<File>,
 }
@@ -131,7 +131,7 @@ impl<'w> WorkerMemory<'w> {
     pub(super) fn of_coordinator(loans: &'w [Loan<'w>], sleep: Option<&'w Sleep<'w>>) -> Self {
         let base = |loan: &Loan<'_>| loan.base.expect("jobs with files lent have processes as workers");
         let mapped_loans = loans.iter().map(|loan| MappedLoan { base: base(loan), extent: loan.extent }).collect();
-        Self { mapped_loans, outputs: Vec::new(), _inputs: Vec::new(), sleep, whose: Whose::Thread, gauge: None }
+        Self { mapped_loans, outputs: Vec::new(), _inputs: Vec::new(), sleep, whose: UsageOf::Thread, gauge: None }
     }
 
     /// In a worker process, with what was lent mapped by `map`: the loan of a number, kept in a way.
@@ -145,7 +145,7 @@ impl<'w> WorkerMemory<'w> {
             outputs: Vec::new(),
             _inputs: Vec::new(),
             sleep: None,
-            whose: Whose::Process,
+            whose: UsageOf::Process,
             gauge: None,
         };
         let mut protection = protection.outputs.iter();
@@ -195,7 +195,7 @@ impl<'w> WorkerMemory<'w> {
     }
 
     /// Whose cost is its worker's.
-    pub(super) fn whose(&self) -> Whose {
+    pub(super) fn whose(&self) -> UsageOf {
         self.whose
     }
 
