@@ -44,7 +44,7 @@ use crate::slices::Split;
 use crate::spec::JobSpec;
 use crate::sys::exit::Exit;
 use crate::sys::memory::Access;
-use crate::sys::program::{Heard, Program, Start};
+use crate::sys::program::{Program, ReadOutcome, Start};
 use crate::sys::subreaper::Subreaper;
 use serve::Request;
 
@@ -173,9 +173,9 @@ fn answer(start: &Start<'_>, memory: Option<u64>) -> std::result::Result<[u64; 4
     let mut piece = [0; 4096];
     loop {
         match program.listen(&mut piece).map_err(lost)? {
-            Heard::Bytes(count) => answer.extend(&piece[..count]),
-            Heard::Stopped => {}
-            Heard::Ended | Heard::Closed => break,
+            ReadOutcome::Bytes(count) => answer.extend(&piece[..count]),
+            ReadOutcome::Stopped => {}
+            ReadOutcome::Ended | ReadOutcome::Closed => break,
         }
         if answer.len() > LONGEST {
             return Err(format!("the process that reads it does not stop talking\0{HARMFUL}"));
