@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use bytemuck::Pod;
 use ndarray::{ArrayView2, ArrayViewMut2, Ix1, Ix2, ShapeBuilder, s};
 
-use crate::kernel::{Arg, Fact, Files, Form, Given, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task};
+use crate::kernel::{Arg, ArgValues, Fact, Files, Form, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task};
 use parfork::{Answers, Dtype, Element, Error, Input, Job, Order, Report, Shared, Slice, Split};
 
 /// Computes B\[`rows`, `cols`\] of the transpose B of `a` into `out`.
@@ -171,7 +171,7 @@ Every type of numbers that .npy has, C or Fortran order. The transpose has the s
         Sizes { usual: &[4096, 4096], lengths: &[2], form: "MxN", example: "4096x1024" }
     }
 
-    fn open(&self, given: &Given, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
+    fn open(&self, given: &ArgValues, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
         let path = given.path("input");
         let (header, bytes) = files.bytes(path)?;
         let &[m, n] = &header.shape[..] else {
@@ -183,7 +183,7 @@ Every type of numbers that .npy has, C or Fortran order. The transpose has the s
 
     fn made_up(
         &self,
-        _given: &Given,
+        _given: &ArgValues,
         size: &[usize],
         noise: &mut dyn FnMut() -> f64,
     ) -> Result<Box<dyn Task>, KernelError> {
@@ -328,7 +328,7 @@ mod tests {
             number += 1.0;
             number
         };
-        let task = Transpose.made_up(&Given::default(), &[3, 5], &mut count).unwrap();
+        let task = Transpose.made_up(&ArgValues::default(), &[3, 5], &mut count).unwrap();
         let mut output = task.output().unwrap();
         task.run(&mut |_| Job::default().runner(parfork::Engine::Serial), &mut output).unwrap();
         assert_eq!(output.bytes().0[..8], 1.0_f64.to_le_bytes());

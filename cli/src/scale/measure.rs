@@ -19,7 +19,7 @@ use nix::sys::time::TimeValLike;
 use nix::time::{ClockId, clock_gettime};
 use parfork::record::Part;
 use parfork::{Engine, JobSpec, Report};
-use parfork_workers::kernel::{Files, Given, Kernel};
+use parfork_workers::kernel::{ArgValues, Files, Kernel};
 use serde_json::{Value, json};
 
 use super::args::Size;
@@ -83,7 +83,7 @@ impl Order {
     }
 
     /// Runs the job as often as it is to be run; the reports of the last time.
-    fn measure(&self, kernel: &dyn Kernel, given: &Given) -> Result<Vec<Report>, Failure> {
+    fn measure(&self, kernel: &dyn Kernel, given: &ArgValues) -> Result<Vec<Report>, Failure> {
         let task = match &self.size {
             Some(size) => {
                 let mut rng = Rng::seeded(1);

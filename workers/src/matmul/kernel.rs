@@ -6,7 +6,7 @@ use ndarray::{ArrayView2, Ix2};
 
 use super::{Element, run};
 use crate::kernel::{
-    Arg, Fact, Files, Form, Given, InScale, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task,
+    Arg, ArgValues, Fact, Files, Form, InScale, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task,
 };
 use parfork::formats::npy::ArrayFile;
 use parfork::{Dtype, Element as _, Error, Report, Shared};
@@ -54,7 +54,7 @@ f32 and f64, C or Fortran order, any sizes. The product is written in C order. s
         Some((vec![m.checked_mul(workers)?, k, n], workers as f64))
     }
 
-    fn open(&self, given: &Given, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
+    fn open(&self, given: &ArgValues, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
         let (a, b) = (ArrayFile::open(given.path("a"))?, ArrayFile::open(given.path("b"))?);
         let (one, other) = (a.header().dtype.to_native(), b.header().dtype.to_native());
         match (one, other) {
@@ -74,7 +74,7 @@ f32 and f64, C or Fortran order, any sizes. The product is written in C order. s
 
     fn made_up(
         &self,
-        given: &Given,
+        given: &ArgValues,
         size: &[usize],
         noise: &mut dyn FnMut() -> f64,
     ) -> Result<Box<dyn Task>, KernelError> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ndarray::Ix1;
 
 use super::{Op, ReduceError, reducible, run};
-use crate::kernel::{Arg, Fact, Files, Form, Given, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task};
+use crate::kernel::{Arg, ArgValues, Fact, Files, Form, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task};
 use parfork::{Dtype, Element, Error, Report, Shared};
 
 /// `sum`, `mean`, `min`, `max` and `norm`.
@@ -43,7 +43,7 @@ memory; --split cuts the table of blocks, 16 to a row, so the answer has the sam
         Sizes { usual: &[1 << 25], lengths: &[1], form: "a number of elements", example: "20000000" }
     }
 
-    fn open(&self, given: &Given, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
+    fn open(&self, given: &ArgValues, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
         let path = given.path("input");
         let (header, bytes) = files.bytes(path)?;
         reducible(header.dtype)
@@ -53,7 +53,7 @@ memory; --split cuts the table of blocks, 16 to a row, so the answer has the sam
 
     fn made_up(
         &self,
-        _given: &Given,
+        _given: &ArgValues,
         size: &[usize],
         noise: &mut dyn FnMut() -> f64,
     ) -> Result<Box<dyn Task>, KernelError> {
@@ -119,7 +119,7 @@ mod tests {
             chance *= 0.999;
             chance
         };
-        let task = Reduction(Op::Max).made_up(&Given::default(), &[3 * 65_536 * 16], &mut noise).unwrap();
+        let task = Reduction(Op::Max).made_up(&ArgValues::default(), &[3 * 65_536 * 16], &mut noise).unwrap();
         let number = |only_slice: Option<usize>| {
             let job = || Job::from(JobSpec { only_slice, ..JobSpec::default() }).runner(Engine::Serial);
             let mut output = task.output().unwrap();
