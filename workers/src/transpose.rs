@@ -197,14 +197,14 @@ Every type of numbers that .npy has, C or Fortran order. The transpose has the s
 fn task(dtype: Dtype, shape: [usize; 2], order: Order, bytes: Source<u8, Ix1>) -> Result<Box<dyn Task>, KernelError> {
     let matrix = Matrix { dtype, shape, order, bytes };
     Ok(match dtype.size() {
-        1 => Box::new(Of::<1>(matrix)),
-        2 => Box::new(Of::<2>(matrix)),
-        4 => Box::new(Of::<4>(matrix)),
-        8 => Box::new(Of::<8>(matrix)),
-        12 => Box::new(Of::<12>(matrix)),
-        16 => Box::new(Of::<16>(matrix)),
-        24 => Box::new(Of::<24>(matrix)),
-        32 => Box::new(Of::<32>(matrix)),
+        1 => Box::new(TransposeTask::<1>(matrix)),
+        2 => Box::new(TransposeTask::<2>(matrix)),
+        4 => Box::new(TransposeTask::<4>(matrix)),
+        8 => Box::new(TransposeTask::<8>(matrix)),
+        12 => Box::new(TransposeTask::<12>(matrix)),
+        16 => Box::new(TransposeTask::<16>(matrix)),
+        24 => Box::new(TransposeTask::<24>(matrix)),
+        32 => Box::new(TransposeTask::<32>(matrix)),
         size => {
             return Err(KernelError::input(TransposeInputError::Element { size }));
         }
@@ -219,9 +219,9 @@ struct Matrix {
 }
 
 /// One whose elements have `S` bytes.
-struct Of<const S: usize>(Matrix);
+struct TransposeTask<const S: usize>(Matrix);
 
-impl<const S: usize> Task for Of<S>
+impl<const S: usize> Task for TransposeTask<S>
 where
     [u8; S]: Pod,
 {
