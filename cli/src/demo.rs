@@ -33,14 +33,14 @@ pub fn run(args: Demo) -> Result<(), Failure> {
         Failure::job(format!("the folder {} cannot be made ({error}). Give another with -o.", args.output.display()))
     })?;
     output::print(&format!("parfork demo: {workers} workers on {} CPUs\n", cpus()))?;
-    let stage = Stage { workers, folder: args.output, stop: CancelToken::at_signals().ok() };
-    let rendering = stage.rendering()?;
-    stage.edges(given.as_ref().unwrap_or(&rendering))?;
-    stage.product()
+    let context = DemoContext { workers, folder: args.output, stop: CancelToken::at_signals().ok() };
+    let rendering = context.rendering()?;
+    context.edges(given.as_ref().unwrap_or(&rendering))?;
+    context.product()
 }
 
 /// What all acts share.
-struct Stage {
+struct DemoContext {
     workers: usize,
     folder: PathBuf,
     stop: Option<&'static CancelToken>,
@@ -49,7 +49,7 @@ struct Stage {
 /// One engine's run of an act: the result and the jobs it took.
 type Run<T, D> = (Shared<T, D>, Vec<Report>);
 
-impl Stage {
+impl DemoContext {
     /// Uneven work: points of the set take all iterations, others few.
     fn rendering(&self) -> Result<Picture, Failure> {
         let view = View::new((-0.6, 0.35), 1.6, (1800, 1200), 1500).map_err(Failure::job)?;
