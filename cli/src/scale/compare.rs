@@ -14,13 +14,13 @@ use super::table::time;
 use crate::failure::Failure;
 
 /// An older scaling.json.
-pub struct Older {
+pub struct EarlierScaling {
     name: String,
     machine: Value,
     points: Vec<(Setup, Measured)>,
 }
 
-impl Older {
+impl EarlierScaling {
     /// Reads it, and makes sure that it is of the same job.
     pub fn read(path: &Path, plan: &Plan) -> Result<Self, Failure> {
         let name = path.display().to_string();

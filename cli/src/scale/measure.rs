@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 use super::args::Size;
 use super::job::Job;
-use super::lost::Lost;
+use super::lost::LostTime;
 use super::runs::Outcome;
 use crate::failure::Failure;
 use crate::output;
@@ -126,7 +126,7 @@ pub fn run(text: &str) -> Result<(), Failure> {
     let computing = records().map(|record| record.waterfall().of(Part::Computing)).sum::<Duration>().as_secs_f64();
     let seconds = reports.iter().map(|report| report.wall).sum::<Duration>().as_secs_f64();
     let cpu_seconds = cpu_seconds(UsageWho::RUSAGE_SELF) + cpu_seconds(UsageWho::RUSAGE_CHILDREN);
-    let outcome = Outcome { seconds, computing: Some(computing), cpu_seconds, lost: Lost::of(&reports) };
+    let outcome = Outcome { seconds, computing: Some(computing), cpu_seconds, lost: LostTime::of(&reports) };
     output::print_json(&outcome.to_json())
 }
 

@@ -3,7 +3,7 @@
 use crate::scaling::{Estimate, Fit, Law};
 
 use super::draw::{Align, Axis, Canvas, Colour, Entry, Frame, Mark, Sample, Shape, WORDS};
-use super::lost::Lost;
+use super::lost::LostTime;
 use super::study::{Point, Series, Study};
 use super::table::{describes, digits, range, subtitle, time};
 use crate::output;
@@ -305,7 +305,7 @@ fn lost(study: &Study) -> Plot {
         study.series.iter().flat_map(|series| series.points.iter().map(move |point| (series, point))).collect();
     let most = bars.iter().map(|(_, point)| parts(point).iter().sum::<f64>()).fold(0.0, f64::max);
     let (unit, factor) = if most < 2.0 { ("worker-milliseconds", 1e3) } else { ("worker-seconds", 1.0) };
-    let names = std::iter::once("work").chain(Lost::CAUSES.iter().map(|(_, name)| *name));
+    let names = std::iter::once("work").chain(LostTime::CAUSES.iter().map(|(_, name)| *name));
     let is_there = |number: usize| bars.iter().any(|(_, point)| parts(point)[number] > 0.0);
     let legend: Vec<Entry> = names
         .clone()

@@ -6,7 +6,7 @@ use crate::scaling::{Choice, Estimate, Fit, FitError, FitOptions, Law, Measured,
 use parfork::{Engine, cpus};
 use serde_json::Value;
 
-use super::lost::Lost;
+use super::lost::LostTime;
 use super::plan::{Plan, Setup};
 use super::runs::{Run, Runs};
 use crate::output;
@@ -77,7 +77,7 @@ pub struct Point {
     /// More workers than CPUs.
     pub oversubscribed: bool,
     /// Of the run in the middle: its time, and what of it was lost.
-    pub middle: (f64, Lost),
+    pub middle: (f64, LostTime),
     /// Which size was run.
     pub size: Option<String>,
 }
@@ -92,7 +92,7 @@ impl Study {
                 heads.push(setup.clone());
             }
         }
-        let naming = Naming::of(&plan.setups);
+        let naming = SetupName::of(&plan.setups);
         let series: Vec<Series> = heads.iter().map(|head| Series::of(plan, runs, head, &naming, &mut rng)).collect();
         let size = heads[0].size.as_ref().filter(|_| !naming.sizes);
         let mut study = Self {
@@ -163,12 +163,12 @@ impl Study {
 }
 
 /// What has to be said of a setup to tell it from the others.
-struct Naming {
+struct SetupName {
     sizes: bool,
     schedules: bool,
 }
 
-impl Naming {
+impl SetupName {
     fn of(setups: &[Setup]) -> Self {
         let sizes: HashSet<_> = setups.iter().map(|setup| &setup.size).collect();
         let crowds = setups.iter().filter(|setup| setup.engine != Some(Engine::Serial));
@@ -207,7 +207,7 @@ fn alike(one: &Setup, other: &Setup) -> bool {
 }
 
 impl Series {
-    fn of(plan: &Plan, runs: &Runs, head: &Setup, naming: &Naming, rng: &mut Rng) -> Self {
+    fn of(plan: &Plan, runs: &Runs, head: &Setup, naming: &SetupName, rng: &mut Rng) -> Self {
         // Speed-up is over serial runs of the same size, or else over one worker of the same series.
         let of_reference = |setup: &&Setup| setup.engine == Some(Engine::Serial) && setup.size == head.size;
         let serial = plan.setups.iter().find(of_reference);
