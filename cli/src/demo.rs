@@ -15,7 +15,7 @@ use parfork_workers::picture::{self, Picture};
 
 use crate::args::Demo;
 use crate::failure::Failure;
-use crate::files::Uses;
+use crate::files::FileUses;
 use crate::output;
 
 /// Runs three jobs, each serially, on threads and in processes, and tells of each.
@@ -23,7 +23,7 @@ pub fn run(args: Demo) -> Result<(), Failure> {
     let workers = args.workers.unwrap_or_else(|| cpus().max(2));
     let made = ["mandelbrot.png", "edges.png"].map(|name| args.output.join(name));
     let others = made.iter().map(PathBuf::as_path).collect();
-    Uses { inputs: args.picture.as_deref().into_iter().collect(), others, ..Uses::default() }.keep_apart()?;
+    FileUses { inputs: args.picture.as_deref().into_iter().collect(), others, ..FileUses::default() }.keep_apart()?;
     let given = args
         .picture
         .as_deref()

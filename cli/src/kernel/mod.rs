@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::args::common::Common;
 use crate::failure::Failure;
-use crate::files::{self, Uses};
+use crate::files::{self, FileUses};
 use crate::job::{SAME_BITS, Summary, differs};
 use crate::output;
 use crate::views::Views;
@@ -28,9 +28,9 @@ pub fn run(Typed { kernel, given, format, common }: Typed) -> Result<(), Failure
     let began = Instant::now();
     let format = picture_format(kernel, &given, format)?;
     let output = output_path(kernel, &given);
-    let Uses { others, prints, .. } = common.uses();
+    let FileUses { others, prints, .. } = common.uses();
     let prints = if output.is_none() { Some("the number that comes out") } else { prints };
-    Uses { inputs: inputs(kernel, &given).collect(), results: output.into_iter().collect(), others, prints }
+    FileUses { inputs: inputs(kernel, &given).collect(), results: output.into_iter().collect(), others, prints }
         .keep_apart()?;
     let views = common.views(kernel.name())?;
     // What only worker processes look at can stay in its file.

@@ -20,7 +20,7 @@ use cost::Cost;
 
 use crate::drawing::Drawing;
 use crate::failure::Failure;
-use crate::files::{self, Uses};
+use crate::files::{self, FileUses};
 use crate::job::SCHEMA;
 use crate::output;
 
@@ -34,7 +34,7 @@ pub fn run(args: Plan) -> Result<(), Failure> {
     let drawing_alone = args.output.as_deref().is_some_and(|path| Address::of(path) == Address::Standard);
     let prints = args.json.then_some("the report of --json");
     let inputs = args.cost.as_ref().and_then(Cost::file).into_iter().collect();
-    Uses { inputs, others: args.output.iter().map(PathBuf::as_path).collect(), prints, ..Uses::default() }
+    FileUses { inputs, others: args.output.iter().map(PathBuf::as_path).collect(), prints, ..FileUses::default() }
         .keep_apart()?;
     let cells = shape.iter().try_fold(1_usize, |cells, &axis| cells.checked_mul(axis));
     let cells = cells
