@@ -367,7 +367,7 @@ mod tests {
     use crate::shared::Segment;
 
     fn slots() -> Segment {
-        Segment::for_board(2 * size_of::<WorkerSlot>(), &|| false).unwrap()
+        Segment::for_control_page(2 * size_of::<WorkerSlot>(), &|| false).unwrap()
     }
 
     #[test]
