@@ -105,7 +105,7 @@ fn one_falls_asleep_just_as_the_last_crosses() {
         for _ in 0..2 {
             let mut arrival = place.barrier.arrive(2);
             while !place.barrier.crossed(&mut arrival).unwrap() {
-                let (word, expected) = place.barrier.lie_down(&arrival);
+                let (word, expected) = place.barrier.prepare_to_sleep(&arrival);
                 futex::wait(word, expected, None);
             }
         }
