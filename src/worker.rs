@@ -28,7 +28,7 @@ pub struct Worker<'j> {
 
 /// Ends a process that a body forked and that came back from there, as its worker did: it has no part in the job, and what it said
 /// on the control page would be in that worker's name.
-pub(crate) fn leave_astray() -> ! {
+pub(crate) fn exit_stray_worker() -> ! {
     let text = format!(
         "parfork: process {} was forked by the body of a job and came back from it, where it has no part; it ends here. Let what a \
          body forks end by exec or _exit.\n",
@@ -104,7 +104,7 @@ impl Worker<'_> {
 
     fn come(&self, span: Option<Duration>) -> Result<()> {
         if !self.born.is_current() {
-            leave_astray();
+            exit_stray_worker();
         }
         let workers = self.workers();
         if !self.in_step {

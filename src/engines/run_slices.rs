@@ -18,7 +18,7 @@ use crate::report::Memory;
 use crate::sync::{ExitMessage, WorkDigest};
 use crate::sys::pidfd::Remaining;
 use crate::sys::{child, fork_stamp};
-use crate::worker::{Worker, leave_astray};
+use crate::worker::{Worker, exit_stray_worker};
 
 /// Why a worker stopped before the slices ran out; details are on the control page.
 pub(crate) struct Stopped;
@@ -113,7 +113,7 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
         let worker = Worker { rank, region, page: context.page, in_step, spin_policy, timed, sleep, born };
         let answered = catch_unwind(AssertUnwindSafe(|| (self.body)(&worker, part).into_answer()));
         if !born.is_current() {
-            leave_astray();
+            exit_stray_worker();
         }
         let answer = match answered {
             Ok(answer) => answer.map_err(|reason| ExitMessage::BodyFailed { reason })?,
