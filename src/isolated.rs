@@ -44,9 +44,9 @@ use crate::slices::Split;
 use crate::spec::JobSpec;
 use crate::sys::exit::Exit;
 use crate::sys::memory::Access;
-use crate::sys::program::{Heard, Program, Start};
+use crate::sys::program::{Program, ReadOutcome, Start};
 use crate::sys::subreaper::Subreaper;
-use serve::Order;
+use serve::Request;
 
 #[cfg(doc)]
 use crate::sandbox::Sandbox;
@@ -123,7 +123,7 @@ impl<'f> Task<'f> {
         let sandbox = hooks.sandbox.unwrap_or_default();
         // Refused here if it cannot be as strict as it is to be.
         sandbox.support()?;
-        let order = Order {
+        let order = Request {
             numbers: self.numbers,
             memory: spec.memory_limit,
             input: self.input.file().as_raw_fd() as u64,
@@ -180,9 +180,9 @@ fn answer(start: &Start<'_>, memory: Option<u64>) -> std::result::Result<[u64; 4
     let mut piece = [0; 4096];
     loop {
         match program.listen(&mut piece).map_err(lost)? {
-            Heard::Bytes(count) => answer.extend(&piece[..count]),
-            Heard::Stopped => {}
-            Heard::Ended | Heard::Closed => break,
+            ReadOutcome::Bytes(count) => answer.extend(&piece[..count]),
+            ReadOutcome::Stopped => {}
+            ReadOutcome::Ended | ReadOutcome::Closed => break,
         }
         if answer.len() > LONGEST {
             return Err(format!("the process that reads it does not stop talking\0{HARMFUL}"));

@@ -23,13 +23,13 @@ pub fn now() -> f64 {
 }
 
 /// CPU time that was used until now, by all and by us, in seconds.
-pub struct Load {
+pub struct CpuLoad {
     all: f64,
     ours: f64,
     clock: f64,
 }
 
-impl Load {
+impl CpuLoad {
     /// Until now.
     pub fn now() -> Self {
         // The first line of proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal, in hundredths of seconds.

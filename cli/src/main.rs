@@ -17,6 +17,9 @@ mod plan;
 mod quantity;
 mod record;
 mod replay;
+#[cfg(test)]
+#[path = "../../tests/support/sampled.rs"]
+mod sampled;
 mod scale;
 mod scaling;
 mod screen;

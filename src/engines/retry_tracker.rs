@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::ledger::Left;
-use crate::error::{Cause, Death, Error, SliceName};
+use super::ledger::UnfinishedSlice;
+use crate::error::{Cause, ControlPageDamage, Death, Error, SliceName};
 use crate::slices::Grid;
 
 /// So many slices that nobody survives, and none that anybody ever did: it is not the slices.
@@ -27,7 +27,7 @@ impl RetryTracker {
 
     /// Counts the deaths of a round, after which the slices `left` were not done: each is blamed on the slice that the dead worker
     /// had.
-    pub(super) fn count(&mut self, deaths: Vec<Death>, left: &[Left], grid: &Grid, progress: bool) {
+    pub(super) fn count(&mut self, deaths: Vec<Death>, left: &[UnfinishedSlice], grid: &Grid, progress: bool) {
         let mut blamed = false;
         for death in deaths {
             let could_begin = !matches!(death.cause, Cause::Program { began: false, .. });
@@ -80,7 +80,7 @@ impl RetryTracker {
         let worst = self.by_slice.into_values().max_by_key(|(tries, _)| *tries).map(|(_, death)| death);
         match worst.or(self.deaths.pop()) {
             Some(death) => Error::WorkerDied(Box::new(Death { done, ..death })),
-            None => Error::ControlPageDamaged { what: "slices are missing though nobody died".to_owned() },
+            None => Error::ControlPageDamaged { what: ControlPageDamage::Missing },
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::sys::exit;
 use crate::sys::exit::Exit;
 use crate::sys::memory::{document, get, punch};
 use crate::sys::pools::VARIABLES;
-use crate::sys::program::{self, Heard, Start};
+use crate::sys::program::{self, ReadOutcome, Start};
 use crate::sys::sandbox::Support;
 use crate::sys::subreaper::Subreaper;
 use crate::worker::Worker;
@@ -214,7 +214,7 @@ impl<'s> Supervisor<'s> {
         let spoken = || format!("the program `{title}` wrote");
         if !new && running.unread.is_empty() && running.program.has_spoken().map_err(broken)? {
             let mut room = [0; line::LONGEST];
-            if let Heard::Bytes(count) = running.program.listen(&mut room).map_err(broken)? {
+            if let ReadOutcome::Bytes(count) = running.program.listen(&mut room).map_err(broken)? {
                 running.unread.extend(&room[..count]);
             }
         }
@@ -272,15 +272,15 @@ impl<'s> Supervisor<'s> {
                 .listen(room)
                 .map_err(|error| format!("the program cannot be listened to ({error})"))?
             {
-                Heard::Stopped => self.tell_of_stop(worker, running.program.pid(), &mut running.stopped),
-                Heard::Bytes(count) => running.unread.extend(&room[..count]),
-                Heard::Closed if running.unread.is_empty() => return Ok(None),
-                Heard::Closed => {
+                ReadOutcome::Stopped => self.tell_of_stop(worker, running.program.pid(), &mut running.stopped),
+                ReadOutcome::Bytes(count) => running.unread.extend(&room[..count]),
+                ReadOutcome::Closed if running.unread.is_empty() => return Ok(None),
+                ReadOutcome::Closed => {
                     return Err(format!(
                         "the program `{title}` wrote \"{begun}\" and closed its standard output before the line's end"
                     ));
                 }
-                Heard::Ended => {
+                ReadOutcome::Ended => {
                     let exit = running.program.wait().unwrap_or(Exit::Unknown);
                     if !running.unread.is_empty() && matches!(exit, Exit::Status(_)) {
                         return Err(format!("the program `{title}` wrote \"{begun}\" and ended before the line's end"));

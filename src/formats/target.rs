@@ -129,7 +129,7 @@ fn check(path: &Path, folder: &Folder, name: &OsStr, found: &Entry) -> Result<()
 /// A file that is there and is mounted by itself: no other can take its name, so that it is written. What goes there is kept aside
 /// until it is whole.
 #[derive(Debug)]
-pub(super) struct Mounted {
+pub(super) struct MountedFile {
     there: Entry,
     /// Whether it is kept in memory: whoever mounts a file may have given no other place to write.
     in_memory: bool,
@@ -137,7 +137,7 @@ pub(super) struct Mounted {
     begun: bool,
 }
 
-impl Mounted {
+impl MountedFile {
     /// With the file to keep it in.
     pub(super) fn new(there: Entry, folder: &Folder) -> io::Result<(Self, File)> {
         match folder.nameless(0o600) {

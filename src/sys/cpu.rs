@@ -97,12 +97,12 @@ fn nanoseconds(time: Duration) -> u64 {
 pub(crate) fn spread() -> io::Result<Vec<usize>> {
     let mine = sched_getaffinity(Pid::from_raw(0))?;
     let cpus = (0..CpuSet::count()).filter(|&cpu| mine.is_set(cpu).unwrap_or(false));
-    Ok(in_order(cpus.map(Seat::of).collect()))
+    Ok(in_order(cpus.map(CpuLocation::of).collect()))
 }
 
 /// Where a CPU is. What the system does not say is the same for all.
 #[derive(Clone, Debug)]
-struct Seat {
+struct CpuLocation {
     cpu: usize,
     /// Its memory.
     node: usize,
@@ -112,7 +112,7 @@ struct Seat {
     core: (usize, usize),
 }
 
-impl Seat {
+impl CpuLocation {
     fn of(cpu: usize) -> Self {
         let folder = format!("/sys/devices/system/cpu/cpu{cpu}");
         let text = |name: &str| fs::read_to_string(format!("{folder}/{name}")).unwrap_or_default().trim().to_owned();
@@ -129,10 +129,10 @@ impl Seat {
 }
 
 /// All first threads of cores before all second ones; of those a CPU of each node in turn, and in a node one of each cache.
-fn in_order(seats: Vec<Seat>) -> Vec<usize> {
+fn in_order(cpus: Vec<CpuLocation>) -> Vec<usize> {
     let mut on_core = BTreeMap::new();
     let mut levels: Vec<BTreeMap<usize, BTreeMap<String, Vec<usize>>>> = Vec::new();
-    for Seat { cpu, node, cache, core } in seats {
+    for CpuLocation { cpu, node, cache, core } in cpus {
         let thread = on_core.entry((node, core)).or_insert(0);
         if *thread == levels.len() {
             levels.push(BTreeMap::new());
@@ -185,17 +185,17 @@ mod tests {
     /// Two nodes of two caches of two cores of two threads, numbered as Linux does: first threads of all cores first.
     #[test]
     fn neighbours_in_rank_are_far_apart() {
-        let seat = |cpu: usize| {
+        let location = |cpu: usize| {
             let core = cpu % 8;
-            Seat { cpu, node: core / 4, cache: format!("{}", core / 2), core: (core / 4, core) }
+            CpuLocation { cpu, node: core / 4, cache: format!("{}", core / 2), core: (core / 4, core) }
         };
-        let order = in_order((0..16).map(seat).collect());
+        let order = in_order((0..16).map(location).collect());
         assert_eq!(order, [0, 4, 2, 6, 1, 5, 3, 7, 8, 12, 10, 14, 9, 13, 11, 15]);
     }
 
     #[test]
     fn nodes_of_unequal_size_run_out_one_by_one() {
-        let seat = |(cpu, node)| Seat { cpu, node, cache: String::new(), core: (node, cpu) };
-        assert_eq!(in_order([(0, 0), (1, 0), (2, 0), (3, 1)].map(seat).to_vec()), [0, 3, 1, 2]);
+        let location = |(cpu, node)| CpuLocation { cpu, node, cache: String::new(), core: (node, cpu) };
+        assert_eq!(in_order([(0, 0), (1, 0), (2, 0), (3, 1)].map(location).to_vec()), [0, 3, 1, 2]);
     }
 }

@@ -52,7 +52,7 @@ pub(crate) struct Program {
 
 /// What came of listening to a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum ReadOutcome {
     /// So many bytes.
     Bytes(usize),
     /// It has ended, and will say no more.
@@ -150,8 +150,8 @@ impl Program {
 
     /// Waits until it writes something, and reads that, or until it ends. One that has left its end of the pipe to children of
     /// its own has ended all the same.
-    pub(crate) fn listen(&mut self, room: &mut [u8]) -> io::Result<Heard> {
-        let Some(answers) = &mut self.answers else { return Ok(Heard::Closed) };
+    pub(crate) fn listen(&mut self, room: &mut [u8]) -> io::Result<ReadOutcome> {
+        let Some(answers) = &mut self.answers else { return Ok(ReadOutcome::Closed) };
         let patience = if self.pidfd.is_some() { Self::LOOK } else { Self::GLANCE };
         loop {
             let mut both = vec![PollFd::new(answers.as_fd(), PollFlags::POLLIN)];
@@ -161,15 +161,15 @@ impl Program {
                 break;
             }
             if events > 0 || self.child.try_wait()?.is_some() {
-                return Ok(Heard::Ended);
+                return Ok(ReadOutcome::Ended);
             }
             if is_stopped(self.child.id()) {
-                return Ok(Heard::Stopped);
+                return Ok(ReadOutcome::Stopped);
             }
         }
         match answers.read(room)? {
-            0 => self.is_ending().map(|ending| if ending { Heard::Ended } else { Heard::Closed }),
-            bytes => Ok(Heard::Bytes(bytes)),
+            0 => self.is_ending().map(|ending| if ending { ReadOutcome::Ended } else { ReadOutcome::Closed }),
+            bytes => Ok(ReadOutcome::Bytes(bytes)),
         }
     }
 

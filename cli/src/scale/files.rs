@@ -18,7 +18,7 @@ pub const SCHEMA: u64 = 1;
 pub fn write(study: &Study, folder: &Path) -> Result<(), Failure> {
     let plots = plots::all(study);
     for plot in &plots {
-        save(folder, &format!("{}.svg", plot.name), plot.sheet.svg_file().as_bytes())?;
+        save(folder, &format!("{}.svg", plot.name), plot.canvas.svg_file().as_bytes())?;
     }
     save(folder, "table.txt", table::text(study).as_bytes())?;
     save(folder, "scaling.csv", table::csv(study).as_bytes())?;

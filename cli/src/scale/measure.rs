@@ -12,17 +12,17 @@ use std::os::unix::process::{CommandExt, parent_id};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::scaling::Chance;
+use crate::scaling::Rng;
 use nix::sys::resource::UsageWho;
 use nix::sys::signal::Signal;
 use parfork::record::Part;
 use parfork::{Engine, JobSpec, Report};
-use parfork_workers::kernel::{Files, Given, Kernel};
+use parfork_workers::kernel::{ArgValues, Files, Kernel};
 use serde_json::{Value, json};
 
 use super::args::Size;
 use super::job::Job;
-use super::lost::Lost;
+use super::lost::LostTime;
 use super::runs::Outcome;
 use crate::cpu_time::{cpu_seconds, now};
 use crate::failure::Failure;
@@ -82,11 +82,11 @@ impl Order {
     }
 
     /// Runs the job as often as it is to be run; the reports of the last time.
-    fn measure(&self, kernel: &dyn Kernel, given: &Given) -> Result<Vec<Report>, Failure> {
+    fn measure(&self, kernel: &dyn Kernel, given: &ArgValues) -> Result<Vec<Report>, Failure> {
         let task = match &self.size {
             Some(size) => {
-                let mut chance = Chance::seeded(1);
-                kernel.made_up(given, &size.0, &mut || chance.unit())?
+                let mut rng = Rng::seeded(1);
+                kernel.made_up(given, &size.0, &mut || rng.unit())?
             }
             None => kernel.open(given, &Files::new(false, &parfork::Job::default))?,
         };
@@ -125,7 +125,7 @@ pub fn run(text: &str) -> Result<(), Failure> {
     let computing = records().map(|record| record.waterfall().of(Part::Computing)).sum::<Duration>().as_secs_f64();
     let seconds = reports.iter().map(|report| report.wall).sum::<Duration>().as_secs_f64();
     let cpu_seconds = cpu_seconds(UsageWho::RUSAGE_SELF) + cpu_seconds(UsageWho::RUSAGE_CHILDREN);
-    let outcome = Outcome { seconds, computing: Some(computing), cpu_seconds, lost: Lost::of(&reports) };
+    let outcome = Outcome { seconds, computing: Some(computing), cpu_seconds, lost: LostTime::of(&reports) };
     output::print_json(&outcome.to_json())
 }
 

@@ -57,11 +57,11 @@ pub fn html(study: &Study, plots: &[Plot]) -> String {
     }
     let _ = writeln!(page, "<h2 id=\"plots\">Plots</h2>");
     for plot in plots {
-        let (name, title) = (plot.name, escape(&plot.sheet.title));
+        let (name, title) = (plot.name, escape(&plot.canvas.title));
         let _ = writeln!(
             page,
             "<figure><div class=\"scroll plot\" tabindex=\"0\" role=\"group\" aria-label=\"{title}\">{}</div>\n<figcaption>{} <a href=\"{name}.svg\">SVG</a></figcaption></figure>",
-            plot.sheet.svg(name),
+            plot.canvas.svg(name),
             escape(&plot.caption)
         );
     }

@@ -18,11 +18,11 @@ use serde_json::Value;
 use wait4::{ResUse, Wait4};
 
 use super::job::Job;
-use super::lost::Lost;
+use super::lost::LostTime;
 use super::open::open;
 use super::plan::{Plan, Setup};
 use super::runs::{Outcome, Run, Runs};
-use crate::cpu_time::{Load, now};
+use crate::cpu_time::{CpuLoad, now};
 use crate::failure::Failure;
 use crate::output;
 
@@ -48,8 +48,11 @@ pub fn run(plan: &Plan, runs: &mut Runs) -> Result<(), Failure> {
         let setups = output::count(plan.setups.len(), "setup");
         eprintln!("{}: {all} runs, {rounds} of each of {setups}{resumed}", plan.job.title());
     }
-    let mut line =
-        Line { shown: false, quiet: plan.flags.quiet || !std::io::stderr().is_terminal(), began: Instant::now() };
+    let mut line = ProgressLine {
+        shown: false,
+        quiet: plan.flags.quiet || !std::io::stderr().is_terminal(),
+        began: Instant::now(),
+    };
     if matches!(plan.job, Job::Exec { .. }) && !missing.is_empty() {
         for setup in (0..plan.flags.warm_up).flat_map(|_| &plan.setups) {
             line.show("warming up", setup, 0, missing.len());
@@ -60,9 +63,9 @@ pub fn run(plan: &Plan, runs: &mut Runs) -> Result<(), Failure> {
     for (done, (round, setup)) in missing.iter().enumerate() {
         line.show(plan.job.name(), setup, done, missing.len());
         let here = all - missing.len() + done;
-        let before = Load::now();
+        let before = CpuLoad::now();
         let (outcome, peak_memory) = once(plan, setup)?.ok_or_else(|| stopped(plan, here, all))?;
-        let others_cpus = Load::now().others_since(&before);
+        let others_cpus = CpuLoad::now().others_since(&before);
         runs.keep(Run { round: *round, setup: setup.clone(), outcome, peak_memory, others_cpus })?;
     }
     Ok(())
@@ -102,7 +105,7 @@ fn once(plan: &Plan, setup: &Setup) -> Result<Option<(Outcome, u64)>, Failure> {
             let seconds = ended - began;
             // Nobody but the command knows what its workers did; when none of them computed something was lost.
             let rest = (seconds - cpu_seconds / setup.workers as f64).max(0.0);
-            let lost = Lost { rest, ..Lost::default() };
+            let lost = LostTime { rest, ..LostTime::default() };
             Some(Outcome { seconds, computing: None, cpu_seconds: cpu_seconds.max(0.0), lost })
         }
     };
@@ -230,13 +233,13 @@ impl Drop for Errors {
 }
 
 /// How far it is, on a terminal.
-struct Line {
+struct ProgressLine {
     shown: bool,
     quiet: bool,
     began: Instant,
 }
 
-impl Line {
+impl ProgressLine {
     fn show(&mut self, what: &str, setup: &Setup, done: usize, all: usize) {
         if self.quiet {
             return;
@@ -254,7 +257,7 @@ impl Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         if self.shown {
             let _ = write!(std::io::stderr(), "\r\x1b[K");

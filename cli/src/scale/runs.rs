@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::lost::Lost;
+use super::lost::LostTime;
 use super::open::open;
 use super::plan::{Plan, Setup};
 use crate::failure::Failure;
@@ -27,7 +27,7 @@ pub struct Outcome {
     /// CPU time of the whole run, preparations included; of a command its own.
     pub cpu_seconds: f64,
     /// Where the wall time went that was no work.
-    pub lost: Lost,
+    pub lost: LostTime,
 }
 
 impl Outcome {
@@ -47,7 +47,7 @@ impl Outcome {
             seconds: json["seconds"].as_f64().filter(|&seconds| seconds > 0.0)?,
             computing: json["computing_seconds"].as_f64(),
             cpu_seconds: json["cpu_seconds"].as_f64()?,
-            lost: Lost::of_json(&json["lost_seconds"]),
+            lost: LostTime::of_json(&json["lost_seconds"]),
         })
     }
 }

@@ -3,7 +3,9 @@
 use ndarray::Ix3;
 
 use super::{Border, FILTERS, Filter, Run, chain};
-use crate::kernel::{Arg, Fact, Files, Form, Given, InScale, Kernel, KernelError, Output, Sizes, Steps, Task, parses};
+use crate::kernel::{
+    Arg, ArgValues, Fact, Files, Form, InScale, Kernel, KernelError, Output, Sizes, Steps, Task, parses,
+};
 use crate::picture::Picture;
 use parfork::{Error, Report, Shared};
 
@@ -70,14 +72,14 @@ impl Kernel for Image {
         Some((vec![size[0], size[1].checked_mul(workers)?], workers as f64))
     }
 
-    fn open(&self, given: &Given, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
+    fn open(&self, given: &ArgValues, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
         Chain::of(given, files.picture(given.path("input"))?)
     }
 
     /// Smooth shades with noise on them, as photographs have.
     fn made_up(
         &self,
-        given: &Given,
+        given: &ArgValues,
         size: &[usize],
         noise: &mut dyn FnMut() -> f64,
     ) -> Result<Box<dyn Task>, KernelError> {
@@ -100,11 +102,10 @@ struct Chain {
 }
 
 impl Chain {
-    fn of(given: &Given, picture: Picture) -> Result<Box<dyn Task>, KernelError> {
+    fn of(given: &ArgValues, picture: Picture) -> Result<Box<dyn Task>, KernelError> {
         let (filters, border) = (given.list::<Filter>("filter"), given.read("border"));
         let shape = filters.iter().try_fold(picture.shape(), |shape, filter| filter.output_shape(shape));
-        let shape = shape.map_err(|error| KernelError::Arguments(error.to_string()))?;
-        Ok(Box::new(Self { picture, filters, border, shape }))
+        Ok(Box::new(Self { picture, filters, border, shape: shape.map_err(KernelError::arguments)? }))
     }
 
     fn names(&self) -> Vec<String> {
