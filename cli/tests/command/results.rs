@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use ndarray::{Array2, ShapeBuilder};
+use ndarray::{Array2, ShapeBuilder, array};
 use parfork::formats::npy;
 use parfork::{Order, Shared};
 use parfork_workers::picture::{self, Picture};
@@ -38,6 +38,36 @@ fn products_are_right_for_any_shape_order_and_cut() {
             assert!(close, "{m}x{k}x{n} {flags}");
         }
     }
+}
+
+/// As NumPy's `@` has it: shapes and numbers of `np.array([[1., 2], [3, 4], [5, 6]], 'f4') @ np.array([1., 10])` and the like.
+#[test]
+fn vectors_have_no_axis_in_the_product_and_mixed_types_are_the_wider() {
+    let desk = Desk::new();
+    let matrix = array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]];
+    npy::save(desk.path("m.npy"), matrix.mapv(|cell: f64| cell as f32).view()).unwrap();
+    npy::save(desk.path("right.npy"), array![1.0, 10.0].view()).unwrap();
+    npy::save(desk.path("left.npy"), array![1.0_f32, 2.0, 3.0].view()).unwrap();
+    npy::save(desk.path("wide.npy"), array![[1.0, 0.5]].view()).unwrap();
+    let product = |line: &str| {
+        desk.ok(&format!("matmul {line} -o c.npy -q --verify -n 2"));
+        desk.path("c.npy")
+    };
+    let wide = |line: &str, expected: ndarray::ArrayD<f64>| {
+        assert_eq!(Shared::<f64, ndarray::IxDyn>::load(product(line)).unwrap().view(), expected.view(), "{line}");
+    };
+    wide("m.npy right.npy", array![21.0, 43.0, 65.0].into_dyn());
+    wide("right.npy right.npy", ndarray::arr0(101.0).into_dyn());
+    wide("right.npy right.npy --engine threads", ndarray::arr0(101.0).into_dyn());
+    let narrow = |line: &str, expected: ndarray::ArrayD<f32>| {
+        assert_eq!(Shared::<f32, ndarray::IxDyn>::load(product(line)).unwrap().view(), expected.view(), "{line}");
+    };
+    narrow("left.npy m.npy", array![22.0, 28.0].into_dyn());
+    narrow("left.npy left.npy --engine serial", ndarray::arr0(14.0).into_dyn());
+    desk.fails("matmul m.npy left.npy -o c.npy", 3, &["3x2", "3x1", "do not multiply"]);
+    desk.fails("matmul wide.npy m.npy -o c.npy", 3, &["1x2", "3x2", "do not multiply"]);
+    npy::save(desk.path("cube.npy"), ndarray::Array3::<f64>::zeros((2, 2, 2)).view()).unwrap();
+    desk.fails("matmul cube.npy right.npy -o c.npy", 3, &["cube.npy", "3"]);
 }
 
 #[test]

@@ -66,6 +66,28 @@ impl ArrayFile {
         self.source.path()
     }
 
+    /// The same elements with axes of other lengths: of as many elements, in the order of the file.
+    ///
+    /// ```
+    /// use parfork::formats::npy::{self, ArrayFile};
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("vector.npy");
+    /// npy::save(&path, ndarray::array![1.0, 2.0, 3.0].view())?;
+    /// let column = ArrayFile::open(&path)?.reshaped(&[3, 1]).load::<f64, ndarray::Ix2>()?;
+    /// assert_eq!(column.shape(), [3, 1]);
+    /// # Ok::<(), parfork::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If they are not as many elements.
+    #[must_use]
+    pub fn reshaped(mut self, shape: &[usize]) -> Self {
+        let (len, asked) = (self.header.len(), shape.iter().product::<usize>());
+        assert_eq!(len, asked, "an array of {len} elements cannot have the shape {shape:?}");
+        self.header.shape = shape.to_vec();
+        self
+    }
+
     /// Reads the array.
     ///
     /// The elements must be of type `T` exactly, in either byte order, and the axes as many as `D` has (any number for

@@ -20,7 +20,7 @@ impl Kernel for Matmul {
     }
 
     fn summary(&self) -> &'static str {
-        "Multiply two matrices"
+        "Multiply two matrices, or a matrix and a vector"
     }
 
     fn notes(&self) -> String {
@@ -28,15 +28,16 @@ impl Kernel for Matmul {
   parfork matmul a.npy b.npy -o c.npy
   parfork matmul a.npy b.npy -o c.npy -n 8 --split tiles=512x512 --verify
 
-f32 and f64, C or Fortran order, any sizes. The product is written in C order. shm:NAME is a named segment."
+f32 and f64, C or Fortran order, any sizes; f64 if they are mixed. An array of one axis is a vector, a row at the left and a column at
+the right, and the product has no axis for it, as with NumPy's @. The product is written in C order. shm:NAME is a named segment."
             .to_owned()
     }
 
     fn args(&self) -> &'static [Arg] {
         const {
             &[
-                Arg::input_array("a", "A", "Left matrix, m x k"),
-                Arg::input_array("b", "B", "Right matrix, k x n"),
+                Arg::input_array("a", "A", "Left matrix, m x k, or vector of k"),
+                Arg::input_array("b", "B", "Right matrix, k x n, or vector of k"),
                 Arg::output_array("Where the product goes, m x n (.npy)"),
                 Arg::choice("dtype", "TYPE", "Element type of made-up matrices", &["f32", "f64"])
                     .or("f64")
@@ -58,11 +59,12 @@ f32 and f64, C or Fortran order, any sizes. The product is written in C order. s
         let (a, b) = (ArrayFile::open(given.path("a"))?, ArrayFile::open(given.path("b"))?);
         let (one, other) = (a.header().dtype.to_native(), b.header().dtype.to_native());
         match (one, other) {
-            (f32::DTYPE, f32::DTYPE) => Product::<f32>::open(a, b, files),
-            (f64::DTYPE, f64::DTYPE) => Product::<f64>::open(a, b, files),
+            (f32::DTYPE, f32::DTYPE) => Product::<f32>::open(a, b, |file| Ok(files.array(file)?)),
             (f32::DTYPE | f64::DTYPE, f32::DTYPE | f64::DTYPE) => {
-                let [a, b] = [a, b].map(|file| (file.path().to_owned(), file.header().dtype));
-                Err(KernelError::input(MatmulInputError::Types { a, b }))
+                Product::<f64>::open(a, b, |file| match file.header().dtype.to_native() {
+                    f32::DTYPE => Ok(Source::Read(widened(&file.load::<f32, Ix2>()?)?)),
+                    _ => Ok(files.array(file)?),
+                })
             }
             _ => {
                 let wrong = if matches!(one, f32::DTYPE | f64::DTYPE) { &b } else { &a };
@@ -89,17 +91,6 @@ f32 and f64, C or Fortran order, any sizes. The product is written in C order. s
 /// Files whose matrices cannot be multiplied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MatmulInputError {
-    /// Matrices of two types.
-    #[error(
-        "{} is {} and {} is {}, and a product has one type. Convert one with NumPy: a.astype('f8').",
-        .a.0.display(), .a.1, .b.0.display(), .b.1
-    )]
-    Types {
-        /// The first file, and the type of its elements.
-        a: (PathBuf, Dtype),
-        /// The second.
-        b: (PathBuf, Dtype),
-    },
     /// Elements that products are not made of.
     #[error(
         "{} has elements of type {dtype}, and matrices are multiplied in f4 or f8. Convert it with NumPy: a.astype('f8').",
@@ -129,18 +120,35 @@ fn lengths(size: &[usize]) -> [usize; 3] {
     [0, 1, 2].map(|axis| size.get(axis).copied().unwrap_or(size[0]))
 }
 
+/// The same numbers in f64, of which each is one exactly.
+fn widened(matrix: &Shared<f32, Ix2>) -> Result<Shared<f64, Ix2>, Error> {
+    let mut wide = Shared::<f64, Ix2>::zeros_in(matrix.view().raw_dim(), matrix.order())?;
+    wide.as_mut_slice().iter_mut().zip(matrix.as_slice()).for_each(|(wide, &cell)| *wide = cell.into());
+    Ok(wide)
+}
+
 struct Product<T> {
     a: Source<T, Ix2>,
     b: Source<T, Ix2>,
     m: usize,
     k: usize,
     n: usize,
+    /// What the result is, as people have it: without the axes of what were vectors.
+    shape: Vec<usize>,
 }
 
 impl<T: Element> Product<T> {
-    fn open(a: ArrayFile, b: ArrayFile, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
+    fn open(
+        a: ArrayFile,
+        b: ArrayFile,
+        read: impl Fn(ArrayFile) -> Result<Source<T, Ix2>, KernelError>,
+    ) -> Result<Box<dyn Task>, KernelError> {
         let [left_path, right_path] = [&a, &b].map(|file| file.path().to_owned());
-        let (a, b) = (files.array::<T, Ix2>(a)?, files.array::<T, Ix2>(b)?);
+        // A row and a column.
+        let vectors = [&a, &b].map(|file| <[usize; 1]>::try_from(&file.header().shape[..]).ok());
+        let a = if let Some([k]) = vectors[0] { a.reshaped(&[1, k]) } else { a };
+        let b = if let Some([k]) = vectors[1] { b.reshaped(&[k, 1]) } else { b };
+        let (a, b) = (read(a)?, read(b)?);
         let shape = |matrix: &Source<T, Ix2>| matrix.input().shape().to_vec();
         let (left, right) = (shape(&a), shape(&b));
         let ([m, k], [rows, n]) = (&left[..], &right[..]) else { unreachable!("matrices have two axes") };
@@ -148,7 +156,8 @@ impl<T: Element> Product<T> {
             let (a, b) = ((left_path, [*m, *k]), (right_path, [*rows, *n]));
             return Err(KernelError::input(MatmulInputError::Shapes { a, b }));
         }
-        Ok(Box::new(Self { a, b, m: *m, k: *k, n: *n }))
+        let axes = [(vectors[0], m), (vectors[1], n)].into_iter().filter(|(vector, _)| vector.is_none());
+        Ok(Box::new(Self { shape: axes.map(|(_, length)| *length).collect(), a, b, m: *m, k: *k, n: *n }))
     }
 
     fn made_up(size: &[usize], mut noise: impl FnMut() -> T) -> Result<Box<dyn Task>, KernelError> {
@@ -158,7 +167,7 @@ impl<T: Element> Product<T> {
             Ok::<_, Error>(Source::Read(matrix))
         };
         let [m, k, n] = lengths(size);
-        Ok(Box::new(Self { a: matrix((m, k))?, b: matrix((k, n))?, m, k, n }))
+        Ok(Box::new(Self { a: matrix((m, k))?, b: matrix((k, n))?, m, k, n, shape: vec![m, n] }))
     }
 }
 
@@ -174,7 +183,7 @@ impl<T: Element> Task for Product<T> {
     }
 
     fn form(&self) -> Form {
-        Form::array::<T>(&[self.m, self.n])
+        Form::array::<T>(&self.shape)
     }
 
     fn output(&self) -> Result<Output, Error> {
