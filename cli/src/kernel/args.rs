@@ -36,7 +36,8 @@ impl Subcommand for Typed {
             let command = Command::new(kernel.name());
             let args = kernel.args().iter().filter(|arg| arg.in_scale != InScale::Only);
             let command = args.fold(command, |command, arg| {
-                let command = command.arg(clap_arg(arg, arg.default).required(arg.default.is_none()));
+                let command =
+                    command.arg(clap_arg(arg, arg.default).required(arg.default.is_none() && !arg.is_optional));
                 match arg.kind {
                     Kind::Chain(_) => command.arg(until(arg)),
                     Kind::OutputPicture => command.arg(format()),

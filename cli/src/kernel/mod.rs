@@ -167,7 +167,8 @@ fn picture_format(kernel: &dyn Kernel, given: &ArgValues, asked: Option<Format>)
 
 /// Where the result of a kernel goes, if to a file.
 fn output_path<'g>(kernel: &dyn Kernel, given: &'g ArgValues) -> Option<&'g Path> {
-    kernel.args().iter().find(|arg| arg.is_output()).map(|arg| given.path(arg.name))
+    let output = kernel.args().iter().find(|arg| arg.is_output())?;
+    given.all(output.name).first().map(Path::new)
 }
 
 /// The argument that is a chain.

@@ -162,13 +162,16 @@ fn without_proc_the_reason_is_told() {
         let hide = || {
             let (none, tmpfs) = (std::ptr::null(), c"tmpfs".as_ptr());
             let flags = libc::MS_REC | libc::MS_PRIVATE;
-            // SAFETY: flags, and names that live for ever.
-            let hidden = unsafe {
-                libc::unshare(libc::CLONE_NEWNS) == 0
-                    && libc::mount(none, c"/".as_ptr(), none, flags, none.cast()) == 0
-                    && libc::mount(tmpfs, c"/proc".as_ptr(), tmpfs, 0, none.cast()) == 0
-            };
-            if hidden { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+            // SAFETY: a flag.
+            let apart = || unsafe { libc::unshare(libc::CLONE_NEWNS) };
+            // SAFETY: names that live for ever, and nothing else to read.
+            let private = || unsafe { libc::mount(none, c"/".as_ptr(), none, flags, none.cast()) };
+            // SAFETY: as above.
+            let hidden = || unsafe { libc::mount(tmpfs, c"/proc".as_ptr(), tmpfs, 0, none.cast()) };
+            match apart() == 0 && private() == 0 && hidden() == 0 {
+                true => Ok(()),
+                false => Err(std::io::Error::last_os_error()),
+            }
         };
         // SAFETY: it makes system calls only.
         unsafe { command.pre_exec(hide) };

@@ -40,6 +40,42 @@ fn products_are_right_for_any_shape_order_and_cut() {
     }
 }
 
+/// `a.sum(axis=0)` and the like of `a = np.arange(24).reshape(2, 3, 4)`, as NumPy prints them.
+#[test]
+fn reductions_along_an_axis_are_numpys() {
+    let desk = Desk::new();
+    let numbers = ndarray::Array3::from_shape_fn((2, 3, 4), |(i, j, k)| (12 * i + 4 * j + k) as i32);
+    npy::save(desk.path("a.npy"), numbers.view()).unwrap();
+    let found = |line: &str| {
+        let told = desk.ok(&format!("{line} -o o.npy -n 2 --json --verify"));
+        assert!(told.contains("\"axis\":"), "{told}");
+        desk.path("o.npy")
+    };
+    let whole = |line: &str| Shared::<i64, ndarray::IxDyn>::load(found(line)).unwrap().view().to_owned();
+    assert_eq!(whole("sum a.npy --axis 0"), array![[12, 14, 16, 18], [20, 22, 24, 26], [28, 30, 32, 34]].into_dyn());
+    assert_eq!(whole("sum a.npy --axis 1"), array![[12, 15, 18, 21], [48, 51, 54, 57]].into_dyn());
+    assert_eq!(whole("sum a.npy --axis -1"), array![[6, 22, 38], [54, 70, 86]].into_dyn());
+    let mean = Shared::<f64, ndarray::Ix2>::load(found("mean a.npy --axis 2 --engine threads")).unwrap();
+    assert_eq!(mean.view(), array![[1.5, 5.5, 9.5], [13.5, 17.5, 21.5]]);
+    let most = Shared::<i32, ndarray::Ix2>::load(found("max a.npy --axis -3 --engine serial")).unwrap();
+    assert_eq!(most.view(), array![[12, 13, 14, 15], [16, 17, 18, 19], [20, 21, 22, 23]]);
+    // Fortran order: the same numbers of two axes, and a refusal of three.
+    npy::save(desk.path("f.npy"), array![[3.0, 1.0], [4.0, 1.0], [5.0, 9.0]].reversed_axes().view()).unwrap();
+    let norm = Shared::<f64, ndarray::Ix1>::load(found("norm f.npy --axis 1")).unwrap();
+    assert_eq!(norm.view(), array![50_f64.sqrt(), 83_f64.sqrt()]);
+    npy::save(desk.path("f3.npy"), numbers.view().reversed_axes()).unwrap();
+    desk.fails("sum f3.npy --axis 0 -o o2.npy", 3, &["f3.npy", "Fortran order", "np.ascontiguousarray"]);
+    desk.fails("sum a.npy --axis 3 -o o2.npy", 3, &["no axis 3 of 3", "-3 to 2"]);
+    desk.fails("sum a.npy --axis -4 -o o2.npy", 3, &["no axis -4 of 3"]);
+    desk.fails("sum a.npy --axis 0", 2, &["--axis and -o"]);
+    desk.fails("sum a.npy -o o2.npy", 2, &["--axis and -o"]);
+    desk.fails("sum a.npy --axis x -o o2.npy", 2, &["axis"]);
+    npy::save(desk.path("none.npy"), ndarray::Array2::<f32>::zeros((0, 3)).view()).unwrap();
+    desk.fails("max none.npy --axis 0 -o o2.npy", 3, &["none.npy", "of 0 elements"]);
+    let none = Shared::<f64, ndarray::Ix1>::load(found("sum none.npy --axis 0")).unwrap();
+    assert_eq!(none.view(), array![0.0, 0.0, 0.0]);
+}
+
 /// As NumPy's `@` has it: shapes and numbers of `np.array([[1., 2], [3, 4], [5, 6]], 'f4') @ np.array([1., 10])` and the like.
 #[test]
 fn vectors_have_no_axis_in_the_product_and_mixed_types_are_the_wider() {

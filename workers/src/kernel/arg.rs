@@ -22,8 +22,10 @@ pub struct Arg {
     pub help: &'static str,
     /// What may be given.
     pub kind: Kind,
-    /// What is taken if nothing is given; there must be something if this is nothing.
+    /// What is taken if nothing is given.
     pub default: Option<&'static str>,
+    /// Whether there may be nothing, if there is no default.
+    pub is_optional: bool,
     /// Whether it is the same where inputs are made up.
     pub in_scale: InScale,
 }
@@ -64,7 +66,7 @@ pub enum InScale {
 
 impl Arg {
     const fn new(name: &'static str, value: &'static str, help: &'static str, kind: Kind) -> Self {
-        Self { name, short: None, value, help, kind, default: None, in_scale: InScale::Same }
+        Self { name, short: None, value, help, kind, default: None, is_optional: false, in_scale: InScale::Same }
     }
 
     /// An array to read.
@@ -120,6 +122,11 @@ impl Arg {
     /// With a default.
     pub const fn or(self, default: &'static str) -> Self {
         Self { default: Some(default), ..self }
+    }
+
+    /// Which need not be given.
+    pub const fn optional(self) -> Self {
+        Self { is_optional: true, ..self }
     }
 
     /// Not the same everywhere.

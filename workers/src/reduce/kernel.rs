@@ -4,9 +4,13 @@ use std::path::PathBuf;
 
 use ndarray::Ix1;
 
-use super::{Op, ReduceError, reducible, run};
-use crate::kernel::{Arg, ArgValues, Fact, Files, Form, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task};
-use parfork::{Dtype, Element, Error, Report, Shared};
+use super::axis::AlongAxis;
+use super::{Lines, Op, ReduceError, answer_dtype, reducible, run};
+use crate::kernel::{
+    Arg, ArgValues, Fact, Files, Form, InScale, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task, parses,
+};
+use parfork::formats::npy::Header;
+use parfork::{Dtype, Element, Error, Order, Report, Shared};
 
 /// `sum`, `mean`, `min`, `max` and `norm`.
 pub struct Reduction(pub Op);
@@ -27,8 +31,9 @@ impl Kernel for Reduction {
     }
 
     fn notes(&self) -> String {
-        "Example:
+        "Examples:
   parfork mean data.npy -n 4
+  parfork max data.npy --axis 0 -o highest.npy
 
 Every integer and float type that .npy has, either byte order. The elements are taken in blocks of 65536 in the order of
 memory; --split cuts the table of blocks, 16 to a row, so the answer has the same bits for every split, schedule and -n."
@@ -36,7 +41,16 @@ memory; --split cuts the table of blocks, 16 to a row, so the answer has the sam
     }
 
     fn args(&self) -> &'static [Arg] {
-        const { &[Arg::input_array("input", "INPUT", "Array (.npy)")] }
+        const {
+            &[
+                Arg::input_array("input", "INPUT", "Array (.npy)"),
+                Arg::signed("axis", "AXIS", "Along this axis alone, from 0, or -1 for the last; the answers go to -o", parses::<i64>)
+                    .optional()
+                    .in_scale(InScale::Never),
+                Arg::output_array("Where the answers along an axis go (.npy): f8, of sums of integers i8 or u8, of min and max as they are")
+                    .optional(),
+            ]
+        }
     }
 
     fn sizes(&self) -> Sizes {
@@ -48,7 +62,15 @@ memory; --split cuts the table of blocks, 16 to a row, so the answer has the sam
         let (header, bytes) = files.bytes(path)?;
         reducible(header.dtype)
             .map_err(|error| KernelError::input(ReduceInputError { path: path.to_owned(), error }))?;
-        Ok(Box::new(Folding { op: self.0, dtype: header.dtype, shape: header.shape, bytes }))
+        let axis: Option<i64> = given.list("axis").pop();
+        if axis.is_some() == given.all("output").is_empty() {
+            return Err(KernelError::arguments(ReduceError::Output));
+        }
+        let Some(axis) = axis else {
+            return Ok(Box::new(Folding { op: self.0, dtype: header.dtype, shape: header.shape, bytes }));
+        };
+        let wrong = |error| KernelError::input(ReduceInputError { path: path.to_owned(), error });
+        along_axis(self.0, header, axis, bytes).map_err(wrong)
     }
 
     fn made_up(
@@ -73,6 +95,28 @@ pub struct ReduceInputError {
     pub path: PathBuf,
     /// What is wrong with what it holds.
     pub error: ReduceError,
+}
+
+/// The task along an axis, which counts from behind if it is negative.
+fn along_axis(op: Op, header: Header, axis: i64, bytes: Source<u8, Ix1>) -> Result<Box<dyn Task>, ReduceError> {
+    let (axes, dtype, shape) = (header.shape.len(), header.dtype, header.shape);
+    let found = if axis < 0 { axis + axes as i64 } else { axis };
+    let axis = usize::try_from(found).ok().filter(|&axis| axis < axes).ok_or(ReduceError::Axis { axis, axes })?;
+    let lines = match (header.order, &shape[..]) {
+        (Order::C, _) | (_, [_]) => Lines::of(&shape, axis),
+        // The bytes are those of its transpose in C order.
+        (Order::F, &[m, n]) => Lines::of(&[n, m], 1 - axis),
+        (Order::F, _) => return Err(ReduceError::Fortran { axes }),
+    };
+    if lines.len == 0 && lines.count() > 0 && op.needs_elements() {
+        return Err(ReduceError::Empty(op));
+    }
+    Ok(match answer_dtype(op, dtype).size() {
+        1 => Box::new(AlongAxis::<1> { op, dtype, shape, axis, lines, bytes }),
+        2 => Box::new(AlongAxis::<2> { op, dtype, shape, axis, lines, bytes }),
+        4 => Box::new(AlongAxis::<4> { op, dtype, shape, axis, lines, bytes }),
+        _ => Box::new(AlongAxis::<8> { op, dtype, shape, axis, lines, bytes }),
+    })
 }
 
 struct Folding {

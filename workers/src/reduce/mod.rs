@@ -16,6 +16,7 @@
 //! NaN and infinities pass through as in NumPy. A sum that overflows `f64` on the way is infinite, as there. Answers over
 //! `f2` and `f4` are `f64`: they are not rounded back.
 
+mod axis;
 mod extremum;
 mod job;
 mod kernel;
@@ -30,6 +31,7 @@ use std::str::FromStr;
 use parfork::{Dtype, DtypeKind};
 
 pub use crate::kernel::Number;
+pub use axis::{Lines, along, answer_dtype};
 use extremum::{Ordered, extremum};
 pub use job::run;
 pub use kernel::{ReduceInputError, Reduction};
@@ -160,6 +162,27 @@ pub enum ReduceError {
         remedy = if .0.kind() == DtypeKind::Complex { "abs(a) or a.real" } else { "a.astype('f8')" }
     )]
     Dtype(Dtype),
+    /// An axis that there is not.
+    #[error("there is no axis {axis} of {axes}. Give one from {} to {}.", -(*.axes as i64), *.axes as i64 - 1)]
+    Axis {
+        /// The one that was asked for.
+        axis: i64,
+        /// How many there are.
+        axes: usize,
+    },
+    /// An array of three axes or more in Fortran order, along one of them.
+    #[error(
+        "an array of {axes} axes in Fortran order cannot be reduced along one of them. Save it in C order, in NumPy with np.ascontiguousarray(a)."
+    )]
+    Fortran {
+        /// How many it has.
+        axes: usize,
+    },
+    /// Where answers go that are many.
+    #[error(
+        "with --axis there are many answers, which need a file, and without it there is one, which is printed. Give both --axis and -o, or neither."
+    )]
+    Output,
     /// More elements than memory can have bytes.
     #[error("{0} elements are too many. Give a smaller number.")]
     TooMany(usize),
