@@ -207,9 +207,30 @@ def codings():
         check(f"PNG of {name}, gray with alpha, written and read", np.array_equal(np.array(Image.open("out.png")), np.array(gray_alpha)))
 
 
+def jpegs():
+    """What we write as JPEG: the tables and the sampling of Pillow's at the same settings, and as near to the picture, read by two decoders."""
+    photo = load_sample_image("china.jpg")[:427, :635]
+    Image.fromarray(photo).save("in.png")
+    for (sampling, factors), quality in itertools.product([("4:4:4", (1, 1)), ("4:2:2", (2, 1)), ("4:2:0", (2, 2))], [1, 30, 75, 95, 100]):
+        settings = [] if (quality, sampling) == (95, "4:2:0") else ["--quality", quality, "--sampling", sampling]
+        run("image", "in.png", "-o", "out.jpg", "--filter", "flip,flip", "-n", 2, "-q", *settings)
+        Image.fromarray(photo).save("pillow.jpg", quality=quality, subsampling=sampling)
+        ours, theirs = Image.open("out.jpg"), Image.open("pillow.jpg")
+        same = ours.quantization == theirs.quantization and all(one[1:] == other[1:] for one, other in zip(ours.layer, theirs.layer)) and ours.layer[0][1:3] == factors
+        off = [np.sqrt(np.mean((np.array(image, float) - photo) ** 2)) for image in (ours, theirs)]
+        opencv = cv2.imread("out.jpg")[:, :, ::-1]
+        near = off[0] < 1.02 * off[1] + 0.1 and differ(opencv, np.array(ours)) <= 4
+        sizes = [os.path.getsize(name) for name in ("out.jpg", "pillow.jpg")]
+        check(f"JPEG {quality} {sampling}", same and near and sizes[0] < 1.05 * sizes[1] + 1000, f"root of mean square {off[0]:.2f}, Pillow {off[1]:.2f}; bytes {sizes}")
+    Image.fromarray(photo[:, :, 1]).save("in.png")
+    run("image", "in.png", "-o", "out.jpg", "--filter", "flip,flip", "-n", 2, "-q")
+    check("JPEG gray", Image.open("out.jpg").mode == "L" and differ(np.array(Image.open("out.jpg")), photo[:, :, 1]) <= 16)
+
+
 products()
 reductions()
 pictures()
 codings()
+jpegs()
 print(f"{'references agree' if failures == 0 else f'{failures} comparisons FAILED'}")
 sys.exit(failures > 0)

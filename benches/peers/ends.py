@@ -37,6 +37,42 @@ def photograph():
     Image.fromarray(np.clip(whole + noise, 0, 255).astype(np.uint8)).save("big.png")
 
 
+def jpegs():
+    """JPEG to JPEG, 24 megapixels, everybody at quality 95 and 4:2:0; the thumbnail as programs for that make it, from fewer coefficients."""
+    if not (has("numpy") and has("PIL")):
+        print("no JPEG without NumPy and Pillow")
+        return
+    import numpy as np
+    from PIL import Image
+
+    # Octaves of noise, as in nature, mostly gray, and a sensor's.
+    rng, (height, width) = np.random.default_rng(0), (4000, 6000)
+    photo = 128 + rng.normal(0, 4, (height, width, 3)).astype(np.float32)
+    for octave in range(3, 13):
+        few = rng.normal(0, 1, (2 * 2**octave // 3, 2**octave, 3)).astype(np.float32)
+        few = 0.8 * few.mean(axis=2, keepdims=True) + 0.2 * few
+        for channel in range(3):
+            enlarged = Image.fromarray(few[:, :, channel]).resize((width, height), Image.BICUBIC)
+            photo[:, :, channel] += np.asarray(enlarged) * (120 * 0.62 ** (octave - 3))
+    Image.fromarray(np.clip(photo, 0, 255).astype(np.uint8)).save("photo.jpg", quality=90, subsampling="4:2:0")
+    read, to = "cv2.imread('photo.jpg')", "out.jpg[Q=95,subsample-mode=on]"
+    draft = "from PIL import Image; i = Image.open('photo.jpg'); i.draft('RGB', (200, 200)); i.resize((200, 200)).save('out.jpg', quality=95)"
+    for name, opencv, vips in [
+        ("gaussian:1", f"cv2.GaussianBlur({read}, (0, 0), 1)", ["vips", "gaussblur", "photo.jpg", to, "1"]),
+        ("gaussian:10", f"cv2.GaussianBlur({read}, (0, 0), 10)", ["vips", "gaussblur", "photo.jpg", to, "10"]),
+        ("rotate:90", f"cv2.rotate({read}, cv2.ROTATE_90_CLOCKWISE)", ["vips", "rot", "photo.jpg", to, "d90"]),
+        ("resize:200x200", f"cv2.resize({read}, (200, 200), interpolation=cv2.INTER_AREA)", ["vipsthumbnail", "photo.jpg", "--size", "200x200!", "-o", "out.jpg[Q=95]"]),
+    ]:
+        contestants = [("parfork", [parfork, "image", "photo.jpg", "--filter", name, "-o", "out.jpg", "-q"], {})]
+        if has("cv2"):
+            contestants.append(("OpenCV, a script; at most 1.0 x", [sys.executable, "-c", f"import cv2; cv2.imwrite('out.jpg', {opencv})"], {}))
+        if shutil.which("vips"):
+            contestants.append(("vips; at most 1.15 x", vips, {}))
+        if name.startswith("resize"):
+            contestants.append(("Pillow's draft, a script", [sys.executable, "-c", draft], {}))
+        contest(f"{name} of a JPEG of 6000x4000 RGB, to JPEG", "out.jpg", contestants, rounds)
+
+
 def matrices():
     import numpy as np
 
@@ -136,5 +172,6 @@ def starts():
 
 
 pictures()
+jpegs()
 products()
 starts()

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use ndarray::{Array3, IxDyn};
+use parfork::formats::OutputFile;
 use parfork::{Error, Shared};
-use parfork_workers::picture::{self, Format, Picture};
+use parfork_workers::picture::{self, Format, JpegSettings, Picture, Sampling};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -75,6 +76,42 @@ fn jpeg_keeps_a_smooth_picture_within_a_few_levels() {
         let again = picture::read_u8(&path).unwrap();
         assert_eq!(again.shape(), smooth.shape());
         assert!(ndarray::Zip::from(again.view()).and(&smooth).all(|one, other| one.abs_diff(*other) <= 6));
+    }
+}
+
+/// The tables of quantization, by the sums of their entries, and what the frame says of the first component's sampling, as Pillow 13.0 writes
+/// them: `save(name, quality=75, subsampling="4:2:2")` of a picture of 40 x 50, RGB.
+#[test]
+fn jpeg_has_pillows_tables_and_sampling() {
+    for (quality, sampling, tables, factors) in [
+        (1, Sampling::Full, [16320, 16320], 0x11),
+        (75, Sampling::Half, [1858, 2780], 0x21),
+        (95, Sampling::Quarter, [369, 558], 0x22),
+        (100, Sampling::Quarter, [64, 64], 0x22),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("picture.jpg");
+        let smooth = Array3::from_shape_fn((40, 50, 3), |(y, x, c)| (3 * y + 2 * x + 10 * c) as u8);
+        let format = Format::Jpeg(JpegSettings { quality, sampling });
+        let mut out = OutputFile::open(&path).unwrap();
+        picture::write(&mut out, &Picture::U8(Shared::from_array(&smooth).unwrap()), format).unwrap();
+        out.commit().unwrap();
+        let jpeg = fs::read(&path).unwrap();
+        let (mut at, mut sums, mut found) = (2, Vec::new(), 0);
+        while jpeg[at + 1] != 0xDA {
+            let body = &jpeg[at + 4..at + 2 + usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]))];
+            match jpeg[at + 1] {
+                0xDB => sums.push(body[1..].iter().map(|&entry| u32::from(entry)).sum::<u32>()),
+                0xC0 => {
+                    assert_eq!((body[10], body[13]), (0x11, 0x11));
+                    found = body[7];
+                }
+                _ => {}
+            }
+            at += 4 + body.len();
+        }
+        assert_eq!((&sums[..], found), (&tables[..], factors), "{quality} {sampling}");
+        assert_eq!(picture::read(&path).unwrap().shape(), [40, 50, 3]);
     }
 }
 

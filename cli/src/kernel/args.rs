@@ -7,7 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueHint, value_parser};
 use parfork_workers::KERNELS;
 use parfork_workers::kernel::{self, Arg, ArgValues, InScale, Kind};
-use parfork_workers::picture::Format;
+use parfork_workers::picture::{Format, JpegSettings, Sampling};
 
 use crate::args::common::Common;
 
@@ -20,6 +20,8 @@ pub struct Typed {
     pub given: ArgValues,
     /// As what a picture is to be written, if not as its name says.
     pub format: Option<Format>,
+    /// How a JPEG is to be written, if not as by default.
+    pub jpeg: Jpeg,
     /// The flags that every job takes.
     pub common: Common,
 }
@@ -29,6 +31,19 @@ const UNTIL: &str = "until";
 
 /// The flag that says as what a picture is written.
 const FORMAT: &str = "format";
+
+/// What of the settings of JPEG is typed.
+#[derive(Debug, Default)]
+pub struct Jpeg {
+    /// From 1 to 100.
+    pub quality: Option<u8>,
+    /// Of colours.
+    pub sampling: Option<Sampling>,
+}
+
+const QUALITY: &str = "quality";
+
+const SAMPLING: &str = "sampling";
 
 impl Subcommand for Typed {
     fn augment_subcommands(command: Command) -> Command {
@@ -40,7 +55,7 @@ impl Subcommand for Typed {
                     command.arg(clap_arg(arg, arg.default).required(arg.default.is_none() && !arg.is_optional));
                 match arg.kind {
                     Kind::Chain(_) => command.arg(until(arg)),
-                    Kind::OutputPicture => command.arg(format()),
+                    Kind::OutputPicture => command.arg(format()).arg(quality()).arg(sampling()),
                     _ => command,
                 }
             });
@@ -68,8 +83,14 @@ impl FromArgMatches for Typed {
             given.enter(chain.name, links[..links.len().min(until.into())].to_vec());
         }
         let has_format = kernel.args().iter().any(|arg| matches!(arg.kind, Kind::OutputPicture));
-        let format = if has_format { matches.get_one(FORMAT).copied() } else { None };
-        Ok(Self { kernel, given, format, common: Common::from_arg_matches(matches)? })
+        let (format, jpeg) = match has_format {
+            true => (
+                matches.get_one(FORMAT).copied(),
+                Jpeg { quality: matches.get_one(QUALITY).copied(), sampling: matches.get_one(SAMPLING).copied() },
+            ),
+            false => (None, Jpeg::default()),
+        };
+        Ok(Self { kernel, given, format, jpeg, common: Common::from_arg_matches(matches)? })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -189,6 +210,31 @@ fn format() -> clap::Arg {
         .help("Write this format, whatever the name says [default: that of the ending; PNG for - and pipes]")
         .overrides_with(FORMAT)
         .value_parser(names.try_map(|name| name.parse::<Format>()))
+}
+
+fn quality() -> clap::Arg {
+    clap::Arg::new(QUALITY)
+        .long(QUALITY)
+        .value_name("N")
+        .help(format!(
+            "Of a JPEG: 1, the smallest file, to 100, the best picture [default: {}]",
+            JpegSettings::DEFAULT.quality
+        ))
+        .overrides_with(QUALITY)
+        .value_parser(value_parser!(u8).range(1..=100))
+}
+
+fn sampling() -> clap::Arg {
+    let names = PossibleValuesParser::new(Sampling::NAMES);
+    clap::Arg::new(SAMPLING)
+        .long(SAMPLING)
+        .value_name("SAMPLING")
+        .help(format!(
+            "Of a JPEG: a sample of colour for each pixel, for 2 or for 4 [default: {}]",
+            JpegSettings::DEFAULT.sampling
+        ))
+        .overrides_with(SAMPLING)
+        .value_parser(names.try_map(|name| name.parse::<Sampling>()))
 }
 
 /// What was typed for arguments, or is their default.

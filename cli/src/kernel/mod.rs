@@ -21,12 +21,12 @@ use crate::job::{SAME_BITS, Summary, differs};
 use crate::output;
 use crate::views::Views;
 
-use args::Typed;
+use args::{Jpeg, Typed};
 
 /// Does what was typed.
-pub fn run(Typed { kernel, given, format, common }: Typed) -> Result<(), Failure> {
+pub fn run(Typed { kernel, given, format, jpeg, common }: Typed) -> Result<(), Failure> {
     let began = Instant::now();
-    let format = picture_format(kernel, &given, format)?;
+    let format = picture_format(kernel, &given, format, &jpeg)?;
     let output = output_path(kernel, &given);
     let FileUses { others, prints, .. } = common.uses();
     let prints = if output.is_none() { Some("the number that comes out") } else { prints };
@@ -159,9 +159,15 @@ impl Target {
 }
 
 /// The format of a picture that is to be written: as asked, or what its name says.
-fn picture_format(kernel: &dyn Kernel, given: &ArgValues, asked: Option<Format>) -> Result<Option<Format>, Failure> {
+fn picture_format(
+    kernel: &dyn Kernel,
+    given: &ArgValues,
+    asked: Option<Format>,
+    jpeg: &Jpeg,
+) -> Result<Option<Format>, Failure> {
     let arg = kernel.args().iter().find(|arg| matches!(arg.kind, Kind::OutputPicture));
     let format = arg.map(|arg| asked.map_or_else(|| Format::for_target(given.path(arg.name)), Ok));
+    let format = format.map(|format| format.and_then(|format| format.with_jpeg(jpeg.quality, jpeg.sampling)));
     format.transpose().map_err(Failure::usage)
 }
 

@@ -100,6 +100,10 @@ fn bad_pictures_are_refused_in_two_sentences() {
     desk.ok("image whole.png -o blurred.png -q --filter gaussian:100");
     desk.fails("image whole.png -o out.xyz --filter gray", 2, &[".png"]);
     desk.fails("image whole.png -o out.jpg --filter gray --border none", 2, &["reflect101"]);
+    desk.fails("image whole.png -o out.png --filter gray --quality 50", 2, &["PNG has neither a quality nor"]);
+    desk.fails("image whole.png -o out.jpg --filter gray --quality 101", 2, &["1..=100"]);
+    desk.fails("image whole.png -o out.jpg --filter gray --sampling 4:1:1", 2, &["4:4:4, 4:2:2, 4:2:0"]);
+    desk.ok("image whole.png -o out.jpg -q --filter flip --quality 50 --sampling 4:4:4");
 }
 
 #[test]

@@ -20,8 +20,8 @@ use parfork::{Dtype, Element, Order, Shared};
 /// samples, whatever the format.
 ///
 /// PNG is compressed for speed: photographs come out within a few percent of zlib's default level in a tenth of its time or
-/// less, larger by a quarter where a picture is very smooth; of a flat one 1 byte stands for 1000. JPEG has quality 95 and
-/// colours in full resolution, TIFF is not compressed.
+/// less, larger by a quarter where a picture is very smooth; of a flat one 1 byte stands for 1000. JPEG is
+/// written as its [`JpegSettings`](super::JpegSettings) say, TIFF is not compressed.
 ///
 /// # Errors
 /// As [`Format::holds`]; [`Error::File`](parfork::Error::File) if the disk is full or fails.
@@ -35,7 +35,7 @@ pub fn write(out: &mut OutputFile, picture: &Picture, format: Format) -> Result<
 ///
 /// # Errors
 /// As [`write()`] and [`Job::run`](parfork::Job::run), and if there is too little memory for what the workers write: as much as
-/// the picture has, for JPEG twice as much.
+/// the picture has, for JPEG of a quality above 95 up to twice as much.
 pub fn write_with(job: Job<'_>, out: &mut OutputFile, picture: &Picture, format: Format) -> Result<Option<Report>> {
     format.holds(picture.shape(), picture.bits())?;
     let copy = match picture {
@@ -50,13 +50,13 @@ pub fn write_with(job: Job<'_>, out: &mut OutputFile, picture: &Picture, format:
     let coded = match (format, picture) {
         (Format::Png, Picture::U8(samples)) => Some(png::code(job, samples)?),
         (Format::Png, Picture::U16(samples)) => Some(png::code(job, samples)?),
-        (Format::Jpeg, Picture::U8(samples)) => Some(jpeg::code(job, samples)?),
+        (Format::Jpeg(settings), Picture::U8(samples)) => Some(jpeg::code(job, samples, settings)?),
         _ => None,
     };
-    let written = match (&coded, picture) {
-        (Some((bands, _)), Picture::U8(samples)) if format == Format::Jpeg => jpeg::encode(out, bands, samples),
-        (Some((bands, _)), _) => png::encode(out, bands, picture.shape(), picture.bits()),
-        (None, _) => encode(out, picture, format),
+    let written = match (&coded, format, picture) {
+        (Some((bands, _)), Format::Jpeg(settings), Picture::U8(samples)) => jpeg::encode(out, bands, samples, settings),
+        (Some((bands, _)), ..) => png::encode(out, bands, picture.shape(), picture.bits()),
+        (None, ..) => encode(out, picture, format),
     };
     written.map(|()| coded.map(|(_, report)| report)).map_err(|error| out.failed(&error))
 }
@@ -114,7 +114,7 @@ fn encode(out: &mut impl Write, picture: &Picture, format: Format) -> io::Result
     let color = color(channels, picture.bits());
     match format {
         // Those are written in bands, and JPEG has no 16 bits.
-        Format::Png | Format::Jpeg => Err(io::ErrorKind::Unsupported.into()),
+        Format::Png | Format::Jpeg(_) => Err(io::ErrorKind::Unsupported.into()),
         Format::Bmp => BmpEncoder::new(out).write_image(bytes, wide, high, color).map_err(as_io),
         Format::Tiff => tiff::encode(out, picture, bytes),
         Format::Pgm | Format::Ppm | Format::Pnm => pnm::encode(out, picture, pnm::Kind::Classic),

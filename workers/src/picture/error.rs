@@ -2,7 +2,7 @@
 
 use parfork::Dtype;
 
-use super::Format;
+use super::{Format, Sampling};
 
 /// Why a picture cannot be written, or read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,6 +83,18 @@ pub enum PictureError {
     UnknownFormat {
         /// The name.
         name: String,
+    },
+    /// A name that no sampling has.
+    #[error("{name} is no sampling of colours. Use {}.", Sampling::NAMES.join(", "))]
+    UnknownSampling {
+        /// The name.
+        name: String,
+    },
+    /// Settings of JPEG for another format.
+    #[error("{format} has neither a quality nor a sampling of colours. Name a .jpg, or leave them out.")]
+    NoJpeg {
+        /// The format.
+        format: &'static str,
     },
     /// A file that was another one when its header was read.
     #[error("the file has changed while it was read. Read it again.")]

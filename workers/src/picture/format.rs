@@ -5,7 +5,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::str::FromStr;
 
-use super::PictureError;
+use super::{JpegSettings, PictureError, Sampling};
 use crate::picture::wrong;
 use parfork::formats::Address;
 use parfork::{Error, Result};
@@ -15,8 +15,8 @@ use parfork::{Error, Result};
 pub enum Format {
     /// `.png`: everything, without loss.
     Png,
-    /// `.jpg`, `.jpeg`: 8 bits, gray or RGB, with loss (quality 95).
-    Jpeg,
+    /// `.jpg`, `.jpeg`: 8 bits, gray or RGB, with loss.
+    Jpeg(JpegSettings),
     /// `.tif`, `.tiff`: everything, without loss or compression, up to 4 GiB.
     Tiff,
     /// `.bmp`: 8 bits, all but gray with alpha.
@@ -34,8 +34,8 @@ pub enum Format {
 /// Extension, format.
 const EXTENSIONS: [(&str, Format); 10] = [
     ("png", Format::Png),
-    ("jpg", Format::Jpeg),
-    ("jpeg", Format::Jpeg),
+    ("jpg", Format::Jpeg(JpegSettings::DEFAULT)),
+    ("jpeg", Format::Jpeg(JpegSettings::DEFAULT)),
     ("tif", Format::Tiff),
     ("tiff", Format::Tiff),
     ("bmp", Format::Bmp),
@@ -75,6 +75,21 @@ impl Format {
         EXTENSIONS.map(|(extension, _)| extension)
     }
 
+    /// The same with another quality or sampling, of those that are given.
+    ///
+    /// # Errors
+    /// [`PictureError`] if any is and this is not JPEG.
+    pub fn with_jpeg(self, quality: Option<u8>, sampling: Option<Sampling>) -> Result<Self> {
+        match self {
+            Self::Jpeg(settings) => Ok(Self::Jpeg(JpegSettings {
+                quality: quality.unwrap_or(settings.quality),
+                sampling: sampling.unwrap_or(settings.sampling),
+            })),
+            other if quality.is_none() && sampling.is_none() => Ok(other),
+            other => Err(Error::kernel(PictureError::NoJpeg { format: other.name() })),
+        }
+    }
+
     /// Whether pictures of so many channels (1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha) and bits a sample (8 or 16)
     /// can be written in this format.
     ///
@@ -83,7 +98,7 @@ impl Format {
     pub fn accepts(self, channels: usize, bits: u32) -> Result<()> {
         let (most_channels, most_bits) = match self {
             Self::Png | Self::Tiff | Self::Pam => (&[1, 2, 3, 4][..], 16),
-            Self::Jpeg => (&[1, 3][..], 8),
+            Self::Jpeg(_) => (&[1, 3][..], 8),
             Self::Bmp => (&[1, 3, 4][..], 8),
             Self::Pgm => (&[1][..], 16),
             Self::Ppm => (&[3][..], 16),
@@ -116,7 +131,7 @@ impl Format {
             return Err(Error::kernel(PictureError::Empty { height, width }));
         }
         let most = match self {
-            Self::Jpeg | Self::Bmp => usize::from(u16::MAX),
+            Self::Jpeg(_) | Self::Bmp => usize::from(u16::MAX),
             // The decoders' limit; PNG itself ends at 2^31.
             _ => i32::MAX as usize,
         };
@@ -138,7 +153,7 @@ impl Format {
     fn name(self) -> &'static str {
         match self {
             Self::Png => "PNG",
-            Self::Jpeg => "JPEG",
+            Self::Jpeg(_) => "JPEG",
             Self::Tiff => "TIFF",
             Self::Bmp => "BMP",
             Self::Pgm => "PGM",
@@ -168,7 +183,9 @@ mod tests {
 
     #[test]
     fn the_extension_says_the_format() {
-        for (name, format) in [("a.png", Format::Png), ("B.JPG", Format::Jpeg), ("x.y/c.tiff", Format::Tiff)] {
+        for (name, format) in
+            [("a.png", Format::Png), ("B.JPG", Format::Jpeg(JpegSettings::DEFAULT)), ("x.y/c.tiff", Format::Tiff)]
+        {
             assert_eq!(Format::for_target(name).unwrap(), format);
         }
         for name in ["a.gif", "png", ".png", ""] {
@@ -179,15 +196,16 @@ mod tests {
 
     #[test]
     fn what_a_format_cannot_hold_is_told_with_what_can() {
+        let jpeg = Format::Jpeg(JpegSettings::DEFAULT);
         for (format, shape, bits, reason) in [
             (Format::Ppm, [1, 1, 1], 8, "does not hold gray (1 channels). Name a .png, .tiff or .pgm"),
-            (Format::Jpeg, [1, 1, 4], 8, "does not hold RGB with alpha (4 channels). Name"),
-            (Format::Jpeg, [1, 1, 3], 16, "8 bits a sample, not 16"),
+            (jpeg, [1, 1, 4], 8, "does not hold RGB with alpha (4 channels). Name"),
+            (jpeg, [1, 1, 3], 16, "8 bits a sample, not 16"),
             (Format::Bmp, [1, 1, 2], 8, "gray with alpha"),
             (Format::Pgm, [1, 1, 3], 8, ".ppm"),
             (Format::Png, [1, 1, 5], 8, "1 to 4"),
             (Format::Png, [0, 7, 3], 8, "7 x 0 pixels"),
-            (Format::Jpeg, [1, 65536, 3], 8, "65536 x 1"),
+            (jpeg, [1, 65536, 3], 8, "65536 x 1"),
             (Format::Tiff, [40_000, 40_000, 3], 8, "4800000000"),
         ] {
             let error = format.holds(shape, bits).unwrap_err().to_string();

@@ -43,6 +43,7 @@ pub use decoder::serve_decoder;
 pub use encode::{prepare, save, write, write_with};
 pub use error::PictureError;
 pub use format::Format;
+pub use jpeg::{JpegSettings, Sampling};
 pub use thumbnail::thumbnail;
 
 use parfork::{Error, Result, Shared};

@@ -9,16 +9,14 @@ use std::ops::Range;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use ndarray::Ix3;
 
+use super::settings::{JpegSettings, Sampling};
 use crate::picture::bands::Bands;
 use parfork::Job;
 use parfork::Report;
 use parfork::Result;
 use parfork::Shared;
 
-/// Of 100; what is lost is not seen.
-const QUALITY: u8 = 95;
-
-/// Rows and columns of a block; colours are not sampled down.
+/// Rows and columns of a block.
 const BLOCK: usize = 8;
 
 /// Markers, each after a byte 0xFF.
@@ -28,13 +26,33 @@ const END: [u8; 2] = [0xFF, 0xD9];
 const SCAN: u8 = 0xDA;
 const INTERVAL: u8 = 0xDD;
 
+/// Columns and rows of what is coded together: a block of each colour that is sampled down, and all that it stands for.
+fn unit(settings: JpegSettings, channels: usize) -> [usize; 2] {
+    if channels == 1 { [BLOCK; 2] } else { settings.sampling.factors().map(|factor| factor * BLOCK) }
+}
+
+/// Room for a band, which a picture of noise needs. The format could take seven bytes a sample, which is no reason to set memory
+/// aside for it.
+fn room(rows: usize, width: usize, channels: usize, settings: JpegSettings) -> usize {
+    let [across, down] = unit(settings, channels);
+    let pixels = rows.next_multiple_of(down) * width.next_multiple_of(across);
+    let colours = (channels - 1) * pixels * BLOCK * BLOCK / (across * down);
+    let samples = pixels + colours;
+    let head = 1 << 10;
+    head + if settings.quality > 95 { 2 * samples } else { samples }
+}
+
 /// Codes a picture, gray or RGB.
-pub(in crate::picture) fn code(job: Job<'_>, picture: &Shared<u8, Ix3>) -> Result<(Bands, Report)> {
+pub(in crate::picture) fn code(
+    job: Job<'_>,
+    picture: &Shared<u8, Ix3>,
+    settings: JpegSettings,
+) -> Result<(Bands, Report)> {
     let row = row(picture);
-    // Noise takes a byte a sample. The format could take seven, which is no reason to set memory aside for it.
-    let most = |rows| 2 * rows * row + (1 << 14);
-    Bands::of(job, picture, BLOCK, most, |samples, band, out| {
-        let coded = band_alone(samples, row, picture.shape()[2], band).map_err(|_| "a band cannot be coded")?;
+    let (_, width, channels) = picture.view().dim();
+    let most = |rows| room(rows, width, channels, settings);
+    Bands::of(job, picture, unit(settings, channels)[1], most, |samples, band, out| {
+        let coded = band_alone(samples, row, channels, band, settings).map_err(|_| "a band cannot be coded")?;
         if let Some(out) = out.get_mut(..coded.len()) {
             out.copy_from_slice(&coded);
         }
@@ -47,11 +65,21 @@ fn row(picture: &Shared<u8, Ix3>) -> usize {
 }
 
 /// Some rows as a picture.
-fn band_alone(samples: &[u8], row: usize, channels: usize, band: Range<usize>) -> io::Result<Vec<u8>> {
+fn band_alone(
+    samples: &[u8],
+    row: usize,
+    channels: usize,
+    band: Range<usize>,
+    settings: JpegSettings,
+) -> io::Result<Vec<u8>> {
     let (color, width) = (if channels == 1 { ColorType::Luma } else { ColorType::Rgb }, row / channels);
     let mut coded = Vec::new();
-    let mut encoder = Encoder::new(&mut coded, QUALITY);
-    encoder.set_sampling_factor(SamplingFactor::F_1_1);
+    let mut encoder = Encoder::new(&mut coded, settings.quality);
+    encoder.set_sampling_factor(match settings.sampling {
+        Sampling::Full => SamplingFactor::F_1_1,
+        Sampling::Half => SamplingFactor::F_2_1,
+        Sampling::Quarter => SamplingFactor::F_2_2,
+    });
     // The format ends at 65535 pixels a side, which has been looked at.
     let (width, height) = (width as u16, band.len() as u16);
     encoder.encode(&samples[band.start * row..band.end * row], width, height, color).map_err(io::Error::other)?;
@@ -60,17 +88,23 @@ fn band_alone(samples: &[u8], row: usize, channels: usize, band: Range<usize>) -
 
 /// Writes the file: the head of the first band, with the height of the whole and the length of intervals, and what is coded
 /// of all of them. A band that had no room is coded again here.
-pub(in crate::picture) fn encode(out: &mut impl Write, bands: &Bands, picture: &Shared<u8, Ix3>) -> io::Result<()> {
+pub(in crate::picture) fn encode(
+    out: &mut impl Write,
+    bands: &Bands,
+    picture: &Shared<u8, Ix3>,
+    settings: JpegSettings,
+) -> io::Result<()> {
     let &[height, width, channels] = picture.shape() else { return Err(io::ErrorKind::InvalidInput.into()) };
-    let blocks = bands.rows().div_ceil(BLOCK) * width.div_ceil(BLOCK);
+    let [across, down] = unit(settings, channels);
+    let units = bands.rows().div_ceil(down) * width.div_ceil(across);
     for (at, (rows, bytes, _)) in bands.iter().enumerate() {
         let again = match bytes {
             Some(_) => Vec::new(),
-            None => band_alone(picture.as_slice(), row(picture), channels, rows)?,
+            None => band_alone(picture.as_slice(), row(picture), channels, rows, settings)?,
         };
         let (head, coded) = apart(bytes.unwrap_or(&again))?;
         if at == 0 {
-            write_head(out, head, height as u16, (bands.iter().len() > 1).then_some(blocks as u16))?;
+            write_head(out, head, height as u16, (bands.iter().len() > 1).then_some(units as u16))?;
         } else {
             out.write_all(&[0xFF, RESTART + (at as u8 - 1) % 8])?;
         }
@@ -136,22 +170,37 @@ mod tests {
 
     #[test]
     fn bands_make_the_picture_also_those_without_room() {
-        for shape in [(1, 1, 1), (8, 8, 3), (9, 300, 3), (700, 801, 1), (1000, 517, 3), (1001, 900, 3)] {
+        let shapes = [(1, 1, 1), (8, 8, 3), (9, 300, 3), (700, 801, 1), (1000, 517, 3), (1001, 900, 3)];
+        let samplings = [Sampling::Full, Sampling::Half, Sampling::Quarter];
+        for (shape, sampling) in shapes.into_iter().flat_map(|shape| samplings.map(|sampling| (shape, sampling))) {
+            let settings = JpegSettings { sampling, ..JpegSettings::DEFAULT };
             let wave = |(y, x, c): (usize, usize, usize)| {
                 (128.0 + 50.0 * (y as f32 / 9.0).sin() + 50.0 * (x as f32 / (11 + c) as f32).sin()) as u8
             };
             let picture = Shared::from_array(&Array3::from_shape_fn(shape, wave)).unwrap();
-            let (bands, _) = code(serially(), &picture).unwrap();
+            let (bands, _) = code(serially(), &picture, settings).unwrap();
             let mut jpeg = Vec::new();
-            encode(&mut jpeg, &bands, &picture).unwrap();
+            encode(&mut jpeg, &bands, &picture, settings).unwrap();
             let got = decoded(&jpeg, shape);
-            assert!(nearly(got.view(), picture.view()), "{shape:?}");
+            assert!(nearly(got.view(), picture.view()), "{shape:?} {sampling}");
 
-            let (no_room, _) =
-                Bands::of(serially(), &picture, BLOCK, |_| 1, |_: &[u8], _, _| Ok([1 << 40, 0])).unwrap();
+            let no_room =
+                Bands::of(serially(), &picture, unit(settings, shape.2)[1], |_| 1, |_: &[u8], _, _| Ok([1 << 40, 0]));
+            let no_room = no_room.unwrap().0;
             let mut again = Vec::new();
-            encode(&mut again, &no_room, &picture).unwrap();
+            encode(&mut again, &no_room, &picture, settings).unwrap();
             assert!(again == jpeg, "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn noise_has_room() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let noise = Array3::from_shape_simple_fn((512, 512, 3), || random.u8(..));
+        let picture = Shared::from_array(&noise).unwrap();
+        for (quality, sampling) in [(95, Sampling::Full), (95, Sampling::Quarter), (100, Sampling::Half)] {
+            let (bands, _) = code(serially(), &picture, JpegSettings { quality, sampling }).unwrap();
+            assert!(bands.iter().all(|(_, bytes, _)| bytes.is_some()), "{quality} {sampling}");
         }
     }
 
@@ -159,10 +208,11 @@ mod tests {
     fn a_band_says_the_same_wherever_it_stands() {
         let noise = Array3::from_shape_fn((2000, 1001, 1), |(y, x, _)| (y * 31 + x * 17 + (x * y) % 37) as u8);
         let picture = Shared::from_array(&noise).unwrap();
-        let (bands, _) = code(serially(), &picture).unwrap();
+        let settings = JpegSettings::DEFAULT;
+        let (bands, _) = code(serially(), &picture, settings).unwrap();
         assert!(bands.iter().len() > 4);
         let mut jpeg = Vec::new();
-        encode(&mut jpeg, &bands, &picture).unwrap();
+        encode(&mut jpeg, &bands, &picture, settings).unwrap();
         let whole = decoded(&jpeg, noise.dim());
         for (rows, bytes, _) in bands.iter() {
             let alone = decoded(bytes.unwrap(), (rows.len(), 1001, 1));

@@ -4,6 +4,8 @@ mod decode;
 mod encode;
 mod scans;
 mod segments;
+mod settings;
 
 pub(in crate::picture) use decode::Jpeg;
 pub(in crate::picture) use encode::{code, encode};
+pub use settings::{JpegSettings, Sampling};
