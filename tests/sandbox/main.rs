@@ -46,6 +46,7 @@ fn main() -> ExitCode {
             streams::a_terminal_is_neither_read_nor_typed_into,
             streams::a_log_is_added_to_and_never_rewritten,
             streams::all_that_is_printed_arrives_in_order,
+            streams::descriptors_that_are_on_their_way_are_no_obstacle,
             streams::a_reader_that_takes_nothing_keeps_nobody_for_ever,
             streams::a_reader_that_takes_nothing_moves_no_deadline,
             programs::a_program_is_confined_to_what_it_may_read,

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::ptr::null_mut;
 
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use parfork::{Error, Job, Sandbox, Shared};
 
-use crate::support;
+use crate::support::{self, nothing_left};
 
 /// Lets one worker do something, in each kind of sandbox.
 fn confined(body: impl Fn() -> u64 + Sync) -> u64 {
@@ -169,6 +170,35 @@ pub(super) fn print_little() {
     let mut cells = Shared::<u8, _>::zeros(1).unwrap();
     let job = Job::new(&mut cells).workers(1).sandbox(Sandbox::new().strict(true));
     job.run(|_, _| println!("lost")).unwrap();
+}
+
+/// The kernel counts what a user has sent and nobody has received yet, and refuses to send more than the sender may have open.
+pub(super) fn descriptors_that_are_on_their_way_are_no_obstacle() {
+    let (here, _there) = UnixStream::pair().unwrap();
+    (0..50).for_each(|_| send_a_descriptor(&here));
+    let mut cells = Shared::<u8, _>::zeros(8).unwrap();
+    let job = Job::new(&mut cells).workers(8).sandbox(Sandbox::new().strict(true));
+    nothing_left(|| job.run(|_, mut slice| slice.fill(1)).unwrap());
+    assert!(cells.as_slice().iter().all(|&cell| cell == 1));
+}
+
+fn send_a_descriptor(stream: &UnixStream) {
+    #[repr(C)]
+    struct Control {
+        header: libc::cmsghdr,
+        fd: libc::c_int,
+    }
+    // SAFETY: numbers and addresses, all of which may be zero.
+    let (mut message, mut control): (libc::msghdr, Control) = unsafe { std::mem::zeroed() };
+    control.header.cmsg_len = (size_of::<libc::cmsghdr>() + size_of::<libc::c_int>()) as _;
+    (control.header.cmsg_level, control.header.cmsg_type) = (libc::SOL_SOCKET, libc::SCM_RIGHTS);
+    control.fd = stream.as_raw_fd();
+    let mut byte = 0_u8;
+    let mut data = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+    (message.msg_iov, message.msg_iovlen) = (&raw mut data, 1);
+    (message.msg_control, message.msg_controllen) = ((&raw mut control).cast(), size_of::<Control>() as _);
+    // SAFETY: a message whose parts are live.
+    assert_eq!(unsafe { libc::sendmsg(stream.as_raw_fd(), &raw const message, 0) }, 1);
 }
 
 fn fill_the_output() {

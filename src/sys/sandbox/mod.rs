@@ -25,6 +25,7 @@ use std::os::fd::RawFd;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreated, Scope,
 };
+use nix::errno::Errno;
 use nix::sys::resource::{Resource, setrlimit};
 use seccompiler::SeccompAction;
 
@@ -113,18 +114,26 @@ impl PreparedSandbox {
         capabilities::drop_all()?;
         // A core dump would be a file, with all that was lent in it.
         setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-        // A listener takes the lowest number that is free, and stays there: nobody can use it but through calls that are not let through.
-        let free = (0..).find(|fd| *fd > 2 && !kept.contains(fd)).unwrap_or(RawFd::MAX);
-        let descriptors = if reports.is_some() { free as u64 + 1 } else { 0 };
-        setrlimit(Resource::RLIMIT_NOFILE, descriptors, descriptors)?;
-        if self.support.seccomp { filter_calls(reports) } else { Ok(()) }
+        if self.support.seccomp { filter_calls(reports) } else { have_no_more_descriptors() }
     }
+}
+
+/// From now on this process can have no new descriptor.
+fn have_no_more_descriptors() -> io::Result<()> {
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: one live record. Not by prlimit64, as the C library does it: the filter lets that through for reading alone.
+    Errno::result(unsafe { libc::syscall(libc::SYS_setrlimit, libc::RLIMIT_NOFILE, &raw const none) })?;
+    Ok(())
 }
 
 /// Lets through the system calls that computing takes.
 fn filter_calls(reports: Option<(&Reports, usize)>) -> io::Result<()> {
     /// What this function itself has yet to do when the first filter is in force.
-    const LAST_STEPS: [filter::Call; 2] = [(libc::SYS_seccomp, "SYS_seccomp"), (libc::SYS_sendmsg, "SYS_sendmsg")];
+    const LAST_STEPS: [filter::Call; 3] = [
+        (libc::SYS_seccomp, "SYS_seccomp"),
+        (libc::SYS_sendmsg, "SYS_sendmsg"),
+        (libc::SYS_setrlimit, "SYS_setrlimit"),
+    ];
     let opening = filter::compile(filter::always(calls::OPENING), SeccompAction::Trap, SeccompAction::Allow)?;
     let missing = SeccompAction::Errno(libc::ENOSYS as u32);
     let answered = filter::always(calls::ANSWERED.iter().chain(&LAST_STEPS));
@@ -141,6 +150,7 @@ fn filter_calls(reports: Option<(&Reports, usize)>) -> io::Result<()> {
             {
                 Ok(listener) => {
                     reports.send(rank, &listener)?;
+                    // It stays: nobody can use it but through calls that are not let through.
                     std::mem::forget(listener);
                 }
                 // Whoever confines this container is told of calls already, and a process has one listener.
@@ -149,6 +159,8 @@ fn filter_calls(reports: Option<(&Reports, usize)>) -> io::Result<()> {
             }
         }
     }
+    // Not before the listener was sent: who may have few descriptors may send none while its user has more than that on their way.
+    have_no_more_descriptors()?;
     // The stricter of two filters counts.
     filter::install(&answered)
 }
