@@ -9,10 +9,11 @@ use parfork_workers::KERNELS;
 use parfork_workers::kernel::{self, Arg, Given, InScale, Kind};
 use parfork_workers::picture::Format;
 
+use super::batch::args::Many;
 use crate::args::common::Common;
 
 /// A kernel to run, as typed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Typed {
     /// Which it is.
     pub kernel: &'static dyn kernel::Kernel,
@@ -20,6 +21,8 @@ pub struct Typed {
     pub given: Given,
     /// As what a picture is to be written, if not as its name says.
     pub format: Option<Format>,
+    /// What is to become of many inputs, where there may be many.
+    pub many: Option<Many>,
     /// The flags that every job takes.
     pub common: Common,
 }
@@ -36,13 +39,15 @@ impl Subcommand for Typed {
             let command = Command::new(kernel.name());
             let args = kernel.args().iter().filter(|arg| arg.in_scale != InScale::Only);
             let command = args.fold(command, |command, arg| {
-                let command = command.arg(clap_arg(arg, arg.default).required(arg.default.is_none()));
+                let clap_arg = clap_arg(arg, arg.default).required(arg.default.is_none());
+                let command = command.arg(if arg.many { clap_arg.num_args(1..) } else { clap_arg });
                 match arg.kind {
                     Kind::Chain(_) => command.arg(until(arg)),
                     Kind::OutputPicture => command.arg(format()),
                     _ => command,
                 }
             });
+            let command = if takes_many(*kernel) { Many::augment_args(command) } else { command };
             Common::augment_args(command).about(kernel.summary()).after_help(kernel.notes())
         }))
     }
@@ -68,7 +73,8 @@ impl FromArgMatches for Typed {
         }
         let has_format = kernel.args().iter().any(|arg| matches!(arg.kind, Kind::OutputPicture));
         let format = if has_format { matches.get_one(FORMAT).copied() } else { None };
-        Ok(Self { kernel, given, format, common: Common::from_arg_matches(matches)? })
+        let many = takes_many(kernel).then(|| Many::from_arg_matches(matches)).transpose()?;
+        Ok(Self { kernel, given, format, many, common: Common::from_arg_matches(matches)? })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -128,6 +134,11 @@ impl FromArgMatches for Measured {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+/// Whether several inputs may be given.
+fn takes_many(kernel: &dyn kernel::Kernel) -> bool {
+    kernel.args().iter().any(|arg| arg.many)
 }
 
 /// How sizes of made-up inputs are written.

@@ -33,7 +33,11 @@ impl Kernel for Image {
             .collect();
         format!(
             "Filters:\n{}\n\nExamples:\n  parfork image photo.jpg -o soft.png --filter gaussian:3\n  \
-             parfork image photo.jpg -o edges.png --filter gaussian:1.5,sobel -n 4 --split tiles=256x256",
+             parfork image photo.jpg -o edges.png --filter gaussian:1.5,sobel -n 4 --split tiles=256x256\n  \
+             parfork image photos/*.jpg -o small/ --filter resize:1200x\n  \
+             parfork image photos -r -o 'png/{{parent}}-{{stem}}.png' --filter gray --newer\n\n\
+             Many pictures: each worker does one at a time, {{stem}} is an input's name without its ending {{ext}}, {{name}} both, \
+             {{parent}} the name of its folder. One that cannot be done is told and set aside; exit code 4 says that some were.",
             list.join("\n")
         )
     }
@@ -41,8 +45,11 @@ impl Kernel for Image {
     fn args(&self) -> &'static [Arg] {
         const {
             &[
-                Arg::input_picture("input", "INPUT", "Picture to filter: PNG, JPEG, TIFF, BMP or PNM, 8 or 16 bit"),
-                Arg::output_picture("Where the result goes; its ending says in which format"),
+                Arg::input_picture("input", "INPUT", "Pictures to filter: PNG, JPEG, TIFF, BMP or PNM, 8 or 16 bit").many(),
+                Arg::output_picture(
+                    "Where the result goes; its ending says in which format. Of many pictures: FOLDER/, or a pattern with {stem}, \
+                     {name}, {ext} or {parent} in it",
+                ),
                 Arg::chain(
                     "filter",
                     "F[,F...]",

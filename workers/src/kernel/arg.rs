@@ -26,6 +26,8 @@ pub struct Arg {
     pub default: Option<&'static str>,
     /// Whether it is the same where inputs are made up.
     pub in_scale: InScale,
+    /// Whether several may be given, each for a task of its own.
+    pub many: bool,
 }
 
 /// What may be given for an [`Arg`].
@@ -64,7 +66,7 @@ pub enum InScale {
 
 impl Arg {
     const fn new(name: &'static str, value: &'static str, help: &'static str, kind: Kind) -> Self {
-        Self { name, short: None, value, help, kind, default: None, in_scale: InScale::Same }
+        Self { name, short: None, value, help, kind, default: None, in_scale: InScale::Same, many: false }
     }
 
     /// An array to read.
@@ -120,6 +122,11 @@ impl Arg {
     /// With a default.
     pub const fn or(self, default: &'static str) -> Self {
         Self { default: Some(default), ..self }
+    }
+
+    /// One or more, each for a task of its own.
+    pub const fn many(self) -> Self {
+        Self { many: true, ..self }
     }
 
     /// Not the same everywhere.
