@@ -45,7 +45,8 @@ impl Kernel for Image {
     fn args(&self) -> &'static [Arg] {
         const {
             &[
-                Arg::input_picture("input", "INPUT", "Pictures to filter: PNG, JPEG, TIFF, BMP or PNM, 8 or 16 bit").many(),
+                Arg::input_picture("input", "INPUT", "Pictures to filter: PNG, JPEG, TIFF, BMP or PNM, 8 or 16 bit")
+                    .many(),
                 Arg::output_picture(
                     "Where the result goes; its ending says in which format. Of many pictures: FOLDER/, or a pattern with {stem}, \
                      {name}, {ext} or {parent} in it",

@@ -182,7 +182,11 @@ pub const FILTERS: &[Definition] = &[
     define("contrast", "C", "multiplies the distance to middle gray by C"),
     define("gamma", "G", "raises to the power 1/G: above 1 brightens the middle"),
     define("threshold", "T", "white from T on, in 8-bit levels (0 to 255), else black"),
-    define("resize", "WxH|Wx|xH|P%", "to W columns, H rows (one alone keeps the shape) or P percent; Lanczos, antialiased"),
+    define(
+        "resize",
+        "WxH|Wx|xH|P%",
+        "to W columns, H rows (one alone keeps the shape) or P percent; Lanczos, antialiased",
+    ),
     define("crop", "WxH+X+Y", "W columns from X on, H rows from Y on"),
     define("flip", "[vertical|horizontal]", "mirrors top to bottom (default) or left to right"),
     define("rotate", "90|180|270", "turns clockwise by so many degrees"),

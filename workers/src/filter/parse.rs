@@ -52,7 +52,11 @@ impl FromStr for Filter {
             "gamma" => Filter::Gamma(number("a number above 0, as in gamma:2.2")?),
             "threshold" => Filter::Threshold(number("an 8-bit level, as in threshold:128")?),
             "resize" => Filter::Resize(Size::parse(value).ok_or_else(|| {
-                misread(text, value, "width x height in pixels, one of them, or percent: resize:800x600, 800x, x600 or 50%")
+                misread(
+                    text,
+                    value,
+                    "width x height in pixels, one of them, or percent: resize:800x600, 800x, x600 or 50%",
+                )
             })?),
             "crop" => Filter::Crop(Crop::parse(value).ok_or_else(|| {
                 misread(text, value, "width, height and where they begin, in pixels, as in crop:800x600+10+20")

@@ -44,7 +44,8 @@ pub fn find(names: &[impl AsRef<Path>], recursive: bool, output: Option<&Path>) 
         let mut open = vec![PathBuf::new()];
         while let Some(below) = open.pop() {
             let path = name.join(&below);
-            let is_folder = below.as_os_str().is_empty() || fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir());
+            let is_folder =
+                below.as_os_str().is_empty() || fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir());
             if !is_folder {
                 if Format::for_target(&path).is_ok() {
                     inputs.push(Found::new(&path, &below, None));
@@ -68,7 +69,8 @@ pub fn find(names: &[impl AsRef<Path>], recursive: bool, output: Option<&Path>) 
 
 /// The names in a folder that are not hidden, in order.
 fn names_in(folder: &Path) -> io::Result<Vec<std::ffi::OsString>> {
-    let names = fs::read_dir(folder)?.map(|entry| entry.as_ref().map(DirEntry::file_name).map_err(|error| error.kind().into()));
+    let names =
+        fs::read_dir(folder)?.map(|entry| entry.as_ref().map(DirEntry::file_name).map_err(|error| error.kind().into()));
     let mut names: Vec<_> = names.collect::<io::Result<_>>()?;
     names.retain(|name| !name.as_bytes().starts_with(b"."));
     names.sort();

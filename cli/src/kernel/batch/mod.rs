@@ -105,7 +105,9 @@ fn one_by_one(typed: &Typed, plan: &Plan, work: &[usize], teller: &mut Teller<'_
         let deadline = until.map(|until| until.saturating_duration_since(Instant::now()));
         if deadline.is_some_and(|left| left.is_zero()) {
             let (done, all) = (teller.count(), plan.inputs.len());
-            return Err(Failure::job(format!("after its deadline {done} of {all} pictures were done. Give it more time.")));
+            return Err(Failure::job(format!(
+                "after its deadline {done} of {all} pictures were done. Give it more time."
+            )));
         }
         let common = Common { deadline, json: false, quiet: true, report: None, trace: None, ..common.clone() };
         teller.show();
@@ -125,7 +127,9 @@ fn by_workers(
 ) -> Result<Option<Report>, Failure> {
     let common = &typed.common;
     let log = Log::new().map_err(|error| {
-        Failure::job(format!("what workers say has no place in memory ({error}). Look at the limits of this process (ulimit -a)."))
+        Failure::job(format!(
+            "what workers say has no place in memory ({error}). Look at the limits of this process (ulimit -a)."
+        ))
     })?;
     // A worker of its own for what only those can be kept to.
     let apart = common.sandbox.is_some() || common.guard || common.mem_limit.is_some();
@@ -190,7 +194,11 @@ fn by_workers(
     go_on(typed, teller)?;
     let Error::WorkerDied(death) = error else { return Err(error.into()) };
     for at in open {
-        teller.set_aside(at, 1, &format!("worker {} (pid {}) {}, and others too. Try it alone.", death.rank, death.pid, death.cause));
+        teller.set_aside(
+            at,
+            1,
+            &format!("worker {} (pid {}) {}, and others too. Try it alone.", death.rank, death.pid, death.cause),
+        );
     }
     Ok(None)
 }

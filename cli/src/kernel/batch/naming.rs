@@ -74,13 +74,15 @@ impl Naming {
                     _ => path,
                 }
             }
-            Self::Pattern(pieces) => PathBuf::from(OsString::from_vec(pieces.iter().fold(Vec::new(), |mut made, piece| {
-                match piece {
-                    Piece::Text(text) => made.extend(text),
-                    Piece::Word(word) => made.extend(word.of(input).as_bytes()),
-                }
-                made
-            }))),
+            Self::Pattern(pieces) => {
+                PathBuf::from(OsString::from_vec(pieces.iter().fold(Vec::new(), |mut made, piece| {
+                    match piece {
+                        Piece::Text(text) => made.extend(text),
+                        Piece::Word(word) => made.extend(word.of(input).as_bytes()),
+                    }
+                    made
+                })))
+            }
             Self::File => unreachable!("one file is the output of one input"),
         };
         // What names of inputs make of a pattern is always a file.

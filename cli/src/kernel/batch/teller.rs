@@ -138,7 +138,9 @@ impl<'p> Teller<'p> {
             if self.done > 0 {
                 line += &format!(", {rate:.1} pictures/s, {speed:.1} MB/s");
             }
-            for (number, what) in [(self.skipped, "left out, for their outputs are there"), (self.set_aside, "set aside")] {
+            for (number, what) in
+                [(self.skipped, "left out, for their outputs are there"), (self.set_aside, "set aside")]
+            {
                 if number > 0 {
                     line += &format!("; {number} {what}");
                 }
