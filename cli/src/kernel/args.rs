@@ -13,7 +13,7 @@ use super::batch::args::Many;
 use crate::args::common::Common;
 
 /// A kernel to run, as typed.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Typed {
     /// Which it is.
     pub kernel: &'static dyn kernel::Kernel,

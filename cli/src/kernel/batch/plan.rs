@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use parfork::formats::{Address, Location};
-use parfork_workers::kernel::Arg;
+use parfork_workers::kernel::{Arg, Given};
 use parfork_workers::picture::Format;
 
 use super::args::Many;
@@ -19,6 +19,8 @@ use crate::kernel::args::Typed;
 /// What is to be done.
 pub struct Plan {
     pub inputs: Vec<Input>,
+    /// What was typed, with one of the inputs alone.
+    given: Given,
     /// The name of the argument that has them, and of that which says where results go.
     arguments: [&'static str; 2],
 }
@@ -76,7 +78,9 @@ impl Plan {
             return Err(Failure::input(format!("no file in {names} is called as a picture. Look at the folder.")));
         }
         let inputs = found.into_iter().map(|found| input(found, &naming, typed.format, many)).collect();
-        let plan = Self { inputs, arguments };
+        let mut given = typed.given.clone();
+        given.enter(arguments[0], names[..1].to_vec());
+        let plan = Self { inputs, given, arguments };
         plan.refuse_formats()?;
         plan.keep_apart(&typed.common)?;
         Ok(Some(plan))
@@ -89,10 +93,10 @@ impl Plan {
 
     /// What would be typed for one of them alone.
     pub fn alone(&self, at: usize, typed: &Typed, common: Common) -> Typed {
-        let mut given = typed.given.clone();
+        let mut given = self.given.clone();
         given.enter(self.arguments[0], vec![self.inputs[at].path.clone().into()]);
         given.enter(self.arguments[1], vec![self.inputs[at].output.clone().into()]);
-        Typed { given, common, ..typed.clone() }
+        Typed { kernel: typed.kernel, given, format: typed.format, many: None, common }
     }
 
     /// Makes the folders that results go to.

@@ -56,7 +56,7 @@ fn what_cannot_be_done_is_told_and_set_aside_and_the_others_are_done() {
     fs::write(desk.path("in/lies.jpg"), "a letter").unwrap();
     fs::create_dir(desk.path("in/folder.png")).unwrap();
     fs::copy(desk.path("in/00.png"), desk.path("in/secret.png")).unwrap();
-    fs::set_permissions(desk.path("in/secret.png"), PermissionsExt::from_mode(0)).unwrap();
+    fs::set_permissions(desk.path("in/secret.png"), PermissionsExt::from_mode(0o000)).unwrap();
     let is_root = fs::read(desk.path("in/secret.png")).is_ok();
     let (code, out, text) = desk.shell("$P image in/* none.png -o out/ -f gray --json -n 2");
     assert_eq!(code, Some(4), "{text}");
