@@ -37,22 +37,23 @@ pub fn find(names: &[impl AsRef<Path>], recursive: bool, output: Option<&Path>) 
         }
         if !recursive {
             let what = "it is a folder. Add --recursive to take the pictures in it.".to_owned();
-            inputs.push(Found::new(name, name, Some(what)));
+            inputs.push(Found::new(name, Path::new(name.file_name().unwrap_or_default()), Some(what)));
             continue;
         }
         // The next one is the last.
         let mut open = vec![PathBuf::new()];
         while let Some(below) = open.pop() {
             let path = name.join(&below);
-            let is_folder =
-                below.as_os_str().is_empty() || fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir());
-            if !is_folder {
-                if Format::for_target(&path).is_ok() {
+            let is_first = below.as_os_str().is_empty();
+            if !is_first && !fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir()) {
+                // A link that leads nowhere is told; pipes, devices and folders behind links are none.
+                let is_file = fs::metadata(&path).map_or(true, |found| found.is_file());
+                if is_file && Format::for_target(&path).is_ok() {
                     inputs.push(Found::new(&path, &below, None));
                 }
                 continue;
             }
-            if output.is_some() && identity(&path) == output {
+            if !is_first && output.is_some() && identity(&path) == output {
                 continue;
             }
             match names_in(&path) {

@@ -47,12 +47,10 @@ impl<'p> Teller<'p> {
         Self { command, plan, json, is_read: json, quiet, bar, began, told, done, bytes, skipped, set_aside, first }
     }
 
-    /// Tells what was said of an input by whoever did it.
+    /// Tells what was said of an input by whoever did it; once, also if a worker died just when it had said so and another did it again.
     pub fn hear(&mut self, said: &Value) {
-        let Some(at) = said["at"].as_u64().and_then(|at| usize::try_from(at).ok()).filter(|&at| at < self.told.len())
-        else {
-            return;
-        };
+        let at = said["at"].as_u64().and_then(|at| usize::try_from(at).ok());
+        let Some(at) = at.filter(|&at| self.told.get(at) == Some(&false)) else { return };
         match (said["code"].as_u64(), said["text"].as_str()) {
             (Some(code), Some(text)) => self.set_aside(at, code as u8, text),
             _ => self.done(at, said),

@@ -24,6 +24,7 @@ fn outputs_that_cannot_be_are_refused_before_the_work() {
         ("in/* -o out/{stm}{stem}.png", 2, &["{stm} in it, which stands for nothing"]),
         // An output that is an input.
         ("in/* -o in/", 2, &["the output in/00.png would go where the input in/00.png is"]),
+        ("in -r -o in", 2, &["where the input in/00.png is"]),
         ("in/* -o there/again/", 2, &["where the input in/00.png is"]),
         ("in/* -o {parent}/{name}", 2, &["where the input in/00.png is"]),
         ("in/* -o out/ --report in/00.png", 2, &["where the input in/00.png is"]),

@@ -71,6 +71,8 @@ fn folders_below_are_kept() {
         fs::copy(desk.path("in/00.png"), desk.path(to)).unwrap();
     }
     fs::write(desk.path("in/notes.txt"), "no picture").unwrap();
+    nix::unistd::mkfifo(&desk.path("in/pipe.png"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::os::unix::fs::symlink("..", desk.path("in/below/up.png")).unwrap();
     // An output in there is no input of the next run.
     for _ in 0..2 {
         desk.ok("image in -r -o in/out/ -f gray -q");
