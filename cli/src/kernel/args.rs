@@ -39,7 +39,8 @@ impl Subcommand for Typed {
             let command = Command::new(kernel.name());
             let args = kernel.args().iter().filter(|arg| arg.in_scale != InScale::Only);
             let command = args.fold(command, |command, arg| {
-                let clap_arg = clap_arg(arg, arg.default).required(arg.default.is_none());
+                let required = arg.default.is_none() && !matches!(arg.kind, Kind::Chain(_));
+                let clap_arg = clap_arg(arg, arg.default).required(required);
                 let command = command.arg(if arg.many { clap_arg.num_args(1..) } else { clap_arg });
                 match arg.kind {
                     Kind::Chain(_) => command.arg(until(arg)),

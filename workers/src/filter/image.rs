@@ -54,7 +54,7 @@ impl Kernel for Image {
                 Arg::chain(
                     "filter",
                     "F[,F...]",
-                    "Filters in the order to apply them, each with its parameter: gaussian:3,sobel",
+                    "Filters in the order to apply them, each with its parameter: gaussian:3,sobel [default: none]",
                     parses::<Filter>,
                 )
                 .short('f')
@@ -124,7 +124,8 @@ impl Task for Chain {
     fn line(&self) -> String {
         let [height, width, channels] = self.shape;
         let kind = ["gray", "gray+alpha", "RGB", "RGBA"][channels - 1];
-        format!("{} of {width}x{height} {kind} {}-bit", self.names().join(", "), self.picture.bits())
+        let names = if self.filters.is_empty() { "a copy".to_owned() } else { self.names().join(", ") };
+        format!("{names} of {width}x{height} {kind} {}-bit", self.picture.bits())
     }
 
     fn facts(&self) -> Vec<(&'static str, Fact)> {

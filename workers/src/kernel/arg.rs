@@ -45,7 +45,7 @@ pub enum Kind {
     Text(Check),
     /// A text that may begin with a minus.
     Signed(Check),
-    /// Texts with commas between them, to be gone through in order.
+    /// Texts with commas between them, to be gone through in order; there may be none.
     Chain(Check),
     /// One of these.
     Choice(&'static [&'static str]),

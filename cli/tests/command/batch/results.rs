@@ -5,9 +5,10 @@ use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, SystemTime};
 
+use parfork_workers::picture;
 use serde_json::Value;
 
-use super::{desk, names, picture};
+use super::{desk, names};
 use crate::desk::Desk;
 use crate::terminal::Terminal;
 
@@ -45,12 +46,23 @@ fn results_are_called_as_asked() {
 }
 
 #[test]
+fn without_a_filter_it_is_the_same_picture_in_another_format() {
+    let desk = desk(5);
+    desk.shell_ok("$P image in/* -o png/ --format png -q; $P image in/00.png -o one.tif --verify -q");
+    let read = |path: &str| picture::read_u8(desk.path(path)).unwrap();
+    for (from, to) in [("in/01.jpg", "png/01.png"), ("in/03.ppm", "png/03.png"), ("in/00.png", "one.tif")] {
+        assert_eq!(read(from).view(), read(to).view(), "{from}");
+    }
+    assert_eq!(fs::read(desk.path("in/00.png")).unwrap(), fs::read(desk.path("png/00.png")).unwrap());
+}
+
+#[test]
 fn names_are_any_bytes() {
     let desk = Desk::new();
     let odd: [&[u8]; 4] = [b"a b.png", b"new\nline.png", b"caf\xe9.png", b"-q.png"];
     for (number, name) in odd.iter().enumerate() {
         let path = desk.0.path().join(OsStr::from_bytes(name));
-        parfork_workers::picture::save(path, &picture(number, [9, 9, 1])).unwrap();
+        picture::save(path, &super::picture(number, [9, 9, 1])).unwrap();
     }
     let out = desk.shell_ok("$P image -o out/ -f invert --json -n 2 -- *.png");
     let lines: Vec<Value> =
@@ -108,8 +120,7 @@ fn a_terminal_shows_files_and_speed() {
     let desk = Desk::new();
     fs::create_dir(desk.path("in")).unwrap();
     for number in 0..6 {
-        parfork_workers::picture::save(desk.path(&format!("in/{number}.png")), &picture(number, [300, 400, 3]))
-            .unwrap();
+        picture::save(desk.path(&format!("in/{number}.png")), &super::picture(number, [300, 400, 3])).unwrap();
     }
     let terminal = Terminal::run(desk.command("image in -r -o out/ -f gaussian:9 -n 1"), 30, 100);
     terminal.shows(|text| text.contains("of 6 files, ") && text.contains(" MB/s"));
