@@ -4,6 +4,7 @@ mod advice;
 mod barrier;
 mod cause;
 mod crew;
+mod damage;
 mod exec;
 mod fault;
 mod segment;
@@ -19,12 +20,13 @@ use crate::engine::Engine;
 use crate::slices::{Region, SplitError};
 use crate::sys::limits;
 pub use crate::sys::pidfd::{Obstacle, Remaining};
-use advice::advice;
+pub(crate) use advice::{advice, limit};
 use signal::name_of;
 
 pub use barrier::BarrierError;
 pub use cause::Cause;
 pub use crew::CrewError;
+pub use damage::ControlPageDamage;
 pub use exec::ExecError;
 pub use fault::{AccessKind, ArrayName, CellOwner, Fault, FaultLocation};
 pub use segment::SegmentErrorKind;
@@ -241,7 +243,7 @@ pub enum Error {
     )]
     ControlPageDamaged {
         /// How that was noticed.
-        what: String,
+        what: ControlPageDamage,
     },
 
     /// A barrier that a body waits at cannot be crossed.

@@ -33,7 +33,7 @@ use ndarray::Dimension;
 
 pub use serve::{serve, serves};
 
-use crate::error::{Cause, Error, ExecError, Result};
+use crate::error::{Cause, Error, ExecError, Result, advice};
 use crate::formats::InputFile;
 use crate::hooks::Hooks;
 use crate::job::Job;
@@ -44,9 +44,9 @@ use crate::slices::Split;
 use crate::spec::JobSpec;
 use crate::sys::exit::Exit;
 use crate::sys::memory::Access;
-use crate::sys::program::{Heard, Program, Start};
+use crate::sys::program::{Program, ReadOutcome, Start};
 use crate::sys::subreaper::Subreaper;
-use serve::Order;
+use serve::Request;
 
 #[cfg(doc)]
 use crate::sandbox::Sandbox;
@@ -123,7 +123,7 @@ impl<'f> Task<'f> {
         let sandbox = hooks.sandbox.unwrap_or_default();
         // Refused here if it cannot be as strict as it is to be.
         sandbox.support()?;
-        let order = Order {
+        let order = Request {
             numbers: self.numbers,
             memory: spec.memory_limit,
             input: self.input.file().as_raw_fd() as u64,
@@ -158,7 +158,13 @@ impl<'f> Task<'f> {
             Ok(answers) => Ok(answers.first().copied().unwrap_or_default()),
             Err(Error::BodyFailed(refusal)) => Err(match refusal.reason.split_once('\0') {
                 Some((what, remedy)) => self.input.wrong(what, remedy),
-                None => self.input.wrong(refusal.reason, "look at what the machine has left for it"),
+                // As errors of the system are told, with what to do.
+                None => {
+                    let reason = refusal.reason.trim_end_matches('.');
+                    let (what, remedy) =
+                        reason.split_once(". ").unwrap_or((reason, "look at what the machine has left for it"));
+                    self.input.wrong(what, remedy)
+                }
             }),
             Err(other) => Err(other),
         }
@@ -167,15 +173,16 @@ impl<'f> Task<'f> {
 
 /// In a worker: starts the process, and waits for its end; the numbers that it answered.
 fn answer(start: &Start<'_>, memory: Option<u64>) -> std::result::Result<[u64; 4], String> {
-    let lost = |error| format!("the process that reads it cannot be started or listened to ({error})");
+    let lost =
+        |error| format!("the process that reads it cannot be started or listened to ({error})\0{}", advice(&error));
     let mut program = Program::start(start).map_err(lost)?;
     let mut answer = Vec::new();
     let mut piece = [0; 4096];
     loop {
         match program.listen(&mut piece).map_err(lost)? {
-            Heard::Bytes(count) => answer.extend(&piece[..count]),
-            Heard::Stopped => {}
-            Heard::Ended | Heard::Closed => break,
+            ReadOutcome::Bytes(count) => answer.extend(&piece[..count]),
+            ReadOutcome::Stopped => {}
+            ReadOutcome::Ended | ReadOutcome::Closed => break,
         }
         if answer.len() > LONGEST {
             return Err(format!("the process that reads it does not stop talking\0{HARMFUL}"));

@@ -40,20 +40,20 @@ pub unsafe trait Lend {
     #[doc(hidden)]
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>);
 
-    /// The part of one slice, where `seats` are the loans as this process has them, in the order of `loans`.
+    /// The part of one slice, where `mapped_loans` are the loans as this process has them, in the order of `loans`.
     ///
     /// # Safety
-    /// `loans` of a value of this type gave these extents; each seat's base maps the loan's segment with the access that the
+    /// `loans` of a value of this type gave these extents; each mapped loan's base maps the loan's segment with the access that the
     /// loan asks for, as long as `'c`. For as long no other part of the same region, or of one that shares a cell with it, lives in
     /// any process.
     #[doc(hidden)]
-    unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part<'c>;
+    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c>;
 }
 
 /// One loan as a worker has it.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
-pub struct Seat<'s> {
+pub struct MappedLoan<'s> {
     /// Where it is mapped.
     pub(crate) base: NonNull<u8>,
     /// How the array lies there.
@@ -86,9 +86,9 @@ unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &Shared<T, D> {
         list.push(loan(self, Access::Read));
     }
 
-    unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, _region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, _region: &Region) -> Self::Part<'c> {
         // SAFETY: the caller vouches for what is mapped there.
-        let whole = unsafe { take(seats) };
+        let whole = unsafe { take(mapped_loans) };
         // SAFETY: the caller vouches for the address; the shared borrow that this loan is keeps out every writer.
         unsafe { whole.deref_into_view() }
     }
@@ -102,9 +102,9 @@ unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &mut Shared<T, D> {
         list.push(loan(self, Access::Write));
     }
 
-    unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
         // SAFETY: the caller vouches for what is mapped there.
-        let mine = narrow(unsafe { take(seats) }, region);
+        let mine = narrow(unsafe { take(mapped_loans) }, region);
         // SAFETY: the caller vouches for the address and that no other part has these cells; the exclusive borrow that
         // this loan is keeps out everybody else.
         Slice::new(unsafe { mine.deref_into_view_mut() }, *region)
@@ -120,9 +120,9 @@ unsafe impl<T: Element + Send + Sync, D: Dimension> Lend for &ReadGuard<'_, T, D
         list.push(self.source().map_or_else(|copy| loan(copy, Access::Read), |named| named_loan(named, Access::Read)));
     }
 
-    unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
         // SAFETY: passed on to the caller.
-        unsafe { <&Shared<T, D>>::part(seats, region) }
+        unsafe { <&Shared<T, D>>::part(mapped_loans, region) }
     }
 }
 
@@ -136,9 +136,9 @@ unsafe impl<T: Element + Send + Sync, D: Dimension> Lend for &mut WriteGuard<'_,
         list.push(named_loan(self.named(), Access::Write));
     }
 
-    unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
         // SAFETY: passed on to the caller.
-        unsafe { <&mut Shared<T, D>>::part(seats, region) }
+        unsafe { <&mut Shared<T, D>>::part(mapped_loans, region) }
     }
 }
 
@@ -151,9 +151,9 @@ unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &Mapped<T, D> {
         list.push(mapped_loan(self));
     }
 
-    unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
         // SAFETY: passed on to the caller.
-        unsafe { <&Shared<T, D>>::part(seats, region) }
+        unsafe { <&Shared<T, D>>::part(mapped_loans, region) }
     }
 }
 
@@ -218,9 +218,9 @@ unsafe impl<T: Element + Send + Sync, D: Dimension> Lend for Input<'_, T, D> {
         }
     }
 
-    unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
         // SAFETY: passed on to the caller.
-        unsafe { <&Shared<T, D>>::part(seats, region) }
+        unsafe { <&Shared<T, D>>::part(mapped_loans, region) }
     }
 }
 
@@ -254,11 +254,12 @@ impl Loan<'_> {
 ///
 /// # Safety
 /// As for [`raw_view`].
-unsafe fn take<T: Pod, D: Dimension>(seats: &mut std::slice::Iter<'_, Seat<'_>>) -> RawArrayViewMut<T, D> {
-    let seat =
-        seats.next().expect("one seat for each loan: `loans` and `part` go through the arrays in the same order");
+unsafe fn take<T: Pod, D: Dimension>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>) -> RawArrayViewMut<T, D> {
+    let mapped = mapped_loans
+        .next()
+        .expect("one mapped loan for each loan: `loans` and `part` go through the arrays in the same order");
     // SAFETY: passed on to the caller.
-    unsafe { raw_view(seat.base, seat.extent) }
+    unsafe { raw_view(mapped.base, mapped.extent) }
 }
 
 /// Cuts a raw view down to a region, without ever making a reference to the rest.
@@ -279,9 +280,9 @@ macro_rules! lend_tuples {
                 $(self.$at.loans(list);)+
             }
 
-            unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part<'c> {
-                // SAFETY: the caller vouches for all members' seats and for the region.
-                ($(unsafe { $name::part(seats, region) },)+)
+            unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
+                // SAFETY: the caller vouches for all members' mapped loans and for the region.
+                ($(unsafe { $name::part(mapped_loans, region) },)+)
             }
         }
     )+};

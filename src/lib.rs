@@ -92,8 +92,8 @@ pub use crew::{Crew, CrewBuilder};
 pub use dtype::{Dtype, DtypeError, DtypeKind};
 pub use engine::{Engine, EngineError, MOST_WORKERS};
 pub use error::{
-    AccessKind, ArrayName, BarrierError, BodyFailure, Cause, CellOwner, CrewError, Death, Error, ExecError, Fault,
-    FaultLocation, Obstacle, Remaining, Result, SegmentErrorKind, ShapeError, SliceName,
+    AccessKind, ArrayName, BarrierError, BodyFailure, Cause, CellOwner, ControlPageDamage, CrewError, Death, Error,
+    ExecError, Fault, FaultLocation, Obstacle, Remaining, Result, SegmentErrorKind, ShapeError, SliceName,
 };
 pub use fork::fork;
 #[cfg(feature = "record")]

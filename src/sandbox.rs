@@ -8,7 +8,7 @@ use std::sync::Once;
 
 use crate::error::{Error, Result};
 use crate::sys::reserve::Late;
-use crate::sys::sandbox::{Cell, Outputs, Receiver, Report, Reports, Support, enter_as_program};
+use crate::sys::sandbox::{Outputs, PreparedSandbox, Receiver, Report, Reports, Support, enter_as_program};
 
 /// Keeps the workers of a job, once they have attached what was lent, from files, sockets, programs and other processes: for
 /// decoding what strangers sent, and for foreign code.
@@ -78,8 +78,8 @@ impl<'k> Sandbox<'k> {
     pub(crate) fn confine_this_process(&self, keep: &[RawFd]) -> Result<()> {
         let refused = || Error::system("confine a process to its sandbox");
         // Its own descriptors are closed with all others, and not to be closed again.
-        let cell = ManuallyDrop::new(Cell::new(self.support()?).map_err(refused())?);
-        cell.enter(keep, None).map_err(refused())
+        let prepared = ManuallyDrop::new(PreparedSandbox::new(self.support()?).map_err(refused())?);
+        prepared.enter(keep, None).map_err(refused())
     }
 
     /// What workers enter.
@@ -87,13 +87,13 @@ impl<'k> Sandbox<'k> {
         let refused = || Error::system("make a sandbox");
         let outputs = Outputs::new().map_err(refused())?;
         if self.around_programs {
-            return Ok(Confinement { cell: None, outputs, keep: Vec::new() });
+            return Ok(Confinement { prepared: None, outputs, keep: Vec::new() });
         }
         let support = self.support()?;
-        let cell = Cell::new(support).map_err(refused())?;
+        let prepared = PreparedSandbox::new(support).map_err(refused())?;
         let reports = support.reports.then(Reports::new).transpose().map_err(refused())?;
         let keep = self.keep.iter().map(AsRawFd::as_raw_fd).collect();
-        Ok(Confinement { cell: Some((cell, reports)), outputs, keep })
+        Ok(Confinement { prepared: Some((prepared, reports)), outputs, keep })
     }
 
     /// For workers that start confined programs and are not confined themselves: what is printed goes the same way.
@@ -131,7 +131,7 @@ impl<'k> Sandbox<'k> {
 #[derive(Debug)]
 pub(crate) struct Confinement {
     /// None where only what workers start is confined.
-    cell: Option<(Cell, Option<Reports>)>,
+    prepared: Option<(PreparedSandbox, Option<Reports>)>,
     outputs: Outputs,
     keep: Vec<RawFd>,
 }
@@ -141,14 +141,14 @@ impl Confinement {
     pub(crate) fn enter(&self, rank: usize, more: impl IntoIterator<Item = RawFd>) -> Result<()> {
         let refused = || Error::system("confine a worker to its sandbox");
         self.outputs.take_over().map_err(refused())?;
-        let Some((cell, reports)) = &self.cell else { return Ok(()) };
+        let Some((prepared, reports)) = &self.prepared else { return Ok(()) };
         let keep: Vec<RawFd> = self.keep.iter().copied().chain(more).collect();
-        cell.enter(&keep, reports.as_ref().map(|reports| (reports, rank))).map_err(refused())
+        prepared.enter(&keep, reports.as_ref().map(|reports| (reports, rank))).map_err(refused())
     }
 
     /// Whether workers are confined, and not only what they start.
     pub(crate) fn confines_workers(&self) -> bool {
-        self.cell.is_some()
+        self.prepared.is_some()
     }
 
     /// In the coordinator: writes what workers have printed to its own standard streams, as far as they take it now.
@@ -163,6 +163,6 @@ impl Confinement {
 
     /// In the coordinator: a worker that makes a call which is not let through, and has to be killed.
     pub(crate) fn next_report(&self, receiver: &mut Receiver) -> Option<Report> {
-        self.cell.as_ref().and_then(|(_, reports)| receiver.next(reports.as_ref()?))
+        self.prepared.as_ref().and_then(|(_, reports)| receiver.next(reports.as_ref()?))
     }
 }

@@ -8,9 +8,9 @@
 //! use parfork::{Job, Shared, watch};
 //! let mut cells = Shared::<u64, _>::zeros(4)?;
 //! Job::new(&mut cells).workers(2).name("a job that looks at itself").run(|w, mut slice| {
-//!     let look = watch::look().expect("/proc can be read");
+//!     let list = watch::list().expect("/proc can be read");
 //!     let own = Some(std::process::id());
-//!     let job = look.jobs.iter().find(|job| job.workers.iter().any(|worker| worker.pid == own)).expect("this one");
+//!     let job = list.jobs.iter().find(|job| job.workers.iter().any(|worker| worker.pid == own)).expect("this one");
 //!     assert_eq!(job.name, "a job that looks at itself");
 //!     assert_eq!(job.workers[w.rank()].slice, Some(w.region().index()));
 //!     slice.fill(job.slices as u64);
@@ -35,18 +35,18 @@ use crate::sys::memory::{inode_of, reopen};
 use crate::sys::pidfd::ForeignProcess;
 use crate::sys::proc::{self, Memory};
 
-/// What there was to be seen at one moment.
+/// All jobs there were at one moment.
 #[derive(Clone, Debug, Default)]
-pub struct Look {
+pub struct JobList {
     /// Jobs, and crews between two jobs, in the order of their coordinators' numbers.
-    pub jobs: Vec<Watched>,
+    pub jobs: Vec<WatchedJob>,
     /// Coordinators whose control pages cannot be read, and why.
     pub unreadable: Vec<(u32, String)>,
 }
 
-/// A job that somebody runs, as it was at the moment of the look.
+/// A job that somebody runs, as it was when the list was made.
 #[derive(Clone, Debug)]
-pub struct Watched {
+pub struct WatchedJob {
     /// The coordinator.
     pub pid: u32,
     /// What is running: [`Job::name`](crate::Job::name), or else the name of the program.
@@ -130,7 +130,7 @@ impl fmt::Display for State {
     }
 }
 
-impl Watched {
+impl WatchedJob {
     /// How many slices are neither done nor set aside.
     pub fn left(&self) -> usize {
         self.slices.saturating_sub(self.done).saturating_sub(self.aside)
@@ -172,7 +172,7 @@ impl Watched {
             }
             // From here on the number is this process's, whatever happens to it.
             let ward = ForeignProcess::hold(pid, parent)?;
-            if !boards_of(pid)?.iter().any(|&(_, inode)| inode == self.page) {
+            if !control_pages_of(pid)?.iter().any(|&(_, inode)| inode == self.page) {
                 return Err(io::Error::other("it has no part in the job any more"));
             }
             ward.kill();
@@ -194,26 +194,26 @@ impl WatchedWorker {
 ///
 /// # Errors
 /// If /proc cannot be read.
-pub fn look() -> Result<Look> {
+pub fn list() -> Result<JobList> {
     let found = find().map_err(Error::system("look for jobs in /proc"))?;
-    let mut look = Look::default();
-    for (inode, members) in found {
-        let page = members.iter().find_map(|member| Some((member, Reader::open(member, inode).ok()?)));
+    let mut list = JobList::default();
+    for (inode, opened) in found {
+        let page = opened.iter().find_map(|opened| Some((opened, Reader::open(opened, inode).ok()?)));
         // Gone since.
         let Some((first, reader)) = page else { continue };
         match sync::snapshot(&reader) {
-            Ok(seen) => look.jobs.extend(watched(seen, &members, inode)),
+            Ok(seen) => list.jobs.extend(watched(seen, &opened, inode)),
             // Just made, or its processes are about to end.
             Err(Unreadable::Blank | Unreadable::System(_)) => {}
-            Err(reason) => look.unreadable.push((first.pid, reason.to_string())),
+            Err(reason) => list.unreadable.push((first.pid, reason.to_string())),
         }
     }
-    look.jobs.sort_by_key(|job| job.pid);
-    Ok(look)
+    list.jobs.sort_by_key(|job| job.pid);
+    Ok(list)
 }
 
 /// A process that has a control page open, under this descriptor.
-struct Member {
+struct OpenPage {
     pid: u32,
     /// As it calls itself.
     own_number: u32,
@@ -221,22 +221,22 @@ struct Member {
 }
 
 /// All control pages of this user, by inode, and who has them open.
-fn find() -> io::Result<BTreeMap<u64, Vec<Member>>> {
+fn find() -> io::Result<BTreeMap<u64, Vec<OpenPage>>> {
     let user = proc::owner(std::process::id())?;
-    let mut found: BTreeMap<u64, Vec<Member>> = BTreeMap::new();
+    let mut found: BTreeMap<u64, Vec<OpenPage>> = BTreeMap::new();
     // Of processes that end meanwhile nothing can be read any more.
     for pid in proc::all()?.filter(|&pid| proc::owner(pid).is_ok_and(|owner| owner == user)) {
-        let Ok(boards) = boards_of(pid) else { continue };
-        for (fd, inode) in boards {
+        let Ok(pages) = control_pages_of(pid) else { continue };
+        for (fd, inode) in pages {
             let Ok(own_number) = proc::own_number(pid) else { break };
-            found.entry(inode).or_default().push(Member { pid, own_number, fd });
+            found.entry(inode).or_default().push(OpenPage { pid, own_number, fd });
         }
     }
     Ok(found)
 }
 
 /// The control pages that a process has open: descriptor and inode of each.
-fn boards_of(pid: u32) -> io::Result<Vec<(u64, u64)>> {
+fn control_pages_of(pid: u32) -> io::Result<Vec<(u64, u64)>> {
     proc::memory_named(pid, &CONTROL_PAGE.to_string_lossy())
 }
 
@@ -247,8 +247,8 @@ struct Reader {
 }
 
 impl Reader {
-    fn open(member: &Member, inode: u64) -> io::Result<Self> {
-        let file = File::from(reopen(member.pid, member.fd, false)?);
+    fn open(opened: &OpenPage, inode: u64) -> io::Result<Self> {
+        let file = File::from(reopen(opened.pid, opened.fd, false)?);
         // The number may be another process's by now, or the descriptor lead elsewhere.
         match inode_of(&file)? == inode {
             true => Ok(Self { len: file.metadata()?.len(), file }),
@@ -269,8 +269,8 @@ impl Bytes for Reader {
 }
 
 /// A job, if its coordinator is among those who have its control page open.
-fn watched(seen: Snapshot, members: &[Member], inode: u64) -> Option<Watched> {
-    let with_number = |number| members.iter().find(|member| member.own_number == number).map(|member| member.pid);
+fn watched(seen: Snapshot, opened: &[OpenPage], inode: u64) -> Option<WatchedJob> {
+    let with_number = |number| opened.iter().find(|opened| opened.own_number == number).map(|opened| opened.pid);
     let pid = with_number(seen.pid)?;
     let slices = seen.run.len();
     let workers = seen.slots.iter().enumerate().map(|(rank, seat)| {
@@ -292,7 +292,7 @@ fn watched(seen: Snapshot, members: &[Member], inode: u64) -> Option<Watched> {
         WatchedWorker { rank, pid, state, slice, since, done: seat.done, busy: seat.snapshot.busy }
     });
     let sum = |count: fn(&sync::WorkerSnapshot) -> usize| seen.slots.iter().map(count).sum::<usize>().min(slices);
-    Some(Watched {
+    Some(WatchedJob {
         pid,
         engine: seen.engine,
         schedule: seen.schedule,

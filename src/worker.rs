@@ -28,7 +28,7 @@ pub struct Worker<'j> {
 
 /// Ends a process that a body forked and that came back from there, as its worker did: it has no part in the job, and what it said
 /// on the control page would be in that worker's name.
-pub(crate) fn leave_astray() -> ! {
+pub(crate) fn exit_stray_worker() -> ! {
     let text = format!(
         "parfork: process {} was forked by the body of a job and came back from it, where it has no part; it ends here. Let what a \
          body forks end by exec or _exit.\n",
@@ -104,7 +104,7 @@ impl Worker<'_> {
 
     fn come(&self, span: Option<Duration>) -> Result<()> {
         if !self.born.is_current() {
-            leave_astray();
+            exit_stray_worker();
         }
         let workers = self.workers();
         if !self.in_step {
@@ -130,7 +130,7 @@ impl Worker<'_> {
             let error = match (broken.by, span) {
                 (None, _) => BarrierError::JobEnded,
                 (Some(rank), Some(span)) if rank == self.rank => {
-                    let Turnout { came, living, who } = self.turnout(meeting);
+                    let BarrierCount { came, living, who } = self.barrier_count(meeting);
                     BarrierError::TimedOut { came, living, span, who }
                 }
                 (Some(rank), _) => BarrierError::Broken { rank, why: self.why_not(rank, meeting) },
@@ -140,7 +140,7 @@ impl Worker<'_> {
     }
 
     /// Who of the living has come to meeting number `meeting`, and who has not.
-    fn turnout(&self, meeting: u32) -> Turnout {
+    fn barrier_count(&self, meeting: u32) -> BarrierCount {
         /// More are only counted.
         const NAMED: usize = 8;
         let living: Vec<_> =
@@ -153,7 +153,7 @@ impl Worker<'_> {
             many if many <= NAMED => format!("workers {} did not", names.join(", ")),
             many => format!("workers {} and {} more did not", names.join(", "), many - NAMED),
         };
-        Turnout { came: living.len() - missing.len(), living: living.len(), who }
+        BarrierCount { came: living.len() - missing.len(), living: living.len(), who }
     }
 
     /// What the control page knows of a worker for whose sake nobody can meet any more.
@@ -163,7 +163,7 @@ impl Worker<'_> {
             return "somebody has written over the control page".to_owned();
         };
         if slot.absence() == Some(Absence::Impatient) {
-            let Turnout { came, living, who } = self.turnout(meeting);
+            let BarrierCount { came, living, who } = self.barrier_count(meeting);
             return format!("worker {rank} would not wait any longer: {came} of {living} came, {who}");
         }
         let slices = self.page.layout().slices;
@@ -184,7 +184,7 @@ impl Worker<'_> {
 }
 
 /// How many came to a meeting, of how many living, and in words who did not.
-struct Turnout {
+struct BarrierCount {
     came: usize,
     living: usize,
     who: String,

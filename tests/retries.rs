@@ -17,6 +17,7 @@ fn main() -> ExitCode {
             one_death_costs_nothing_but_time,
             many_deaths_cost_nothing_but_time,
             a_slice_that_kills_all_is_set_aside_and_named,
+            a_body_that_never_works_is_not_tried_on_every_slice,
             a_panic_is_tried_again,
             an_error_of_a_body_is_not_tried_again,
             a_job_whose_workers_meet_is_not_tried_again,
@@ -120,6 +121,36 @@ fn a_slice_that_kills_all_is_set_aside_and_named() {
         let view = rows.view();
         let others = view.rows().into_iter().zip(1..).filter(|(_, number)| *number != 10);
         assert!(others.into_iter().all(|(row, number)| row.iter().all(|&cell| cell == number)));
+    }
+}
+
+/// Eight slices that nobody survives, and none that was ever done: the others are spared. One that is done, and they are not.
+fn a_body_that_never_works_is_not_tried_on_every_slice() {
+    for workers in WORKERS {
+        let (_, done) = run(workers, Schedule::DYNAMIC, 2, |_, _| kill_me());
+        let Error::WorkerDied(death) = done.unwrap_err() else { panic!("no death") };
+        assert_eq!((death.done, death.tries), (0, 3));
+        let (rows, done) = run(workers, Schedule::DYNAMIC, 2, |slice, _| {
+            if slice != 30 {
+                kill_me();
+            }
+        });
+        let Error::WorkerDied(death) = done.unwrap_err() else { panic!("no death") };
+        // Among the first eight none was done; who comes that far knows nothing of the thirtieth.
+        assert!(
+            death.done == 0 && rows.view()[[30, 0]] != 31 || death.done == 1 && rows.view()[[30, 0]] == 31,
+            "{death:?}"
+        );
+        let (rows, done) = run(workers, Schedule::DYNAMIC, 1, |slice, _| {
+            if slice % 10 != 1 {
+                kill_me();
+            }
+        });
+        let Error::WorkerDied(death) = done.unwrap_err() else { panic!("no death") };
+        assert!(
+            death.done == 4 && (1..SLICES).step_by(10).all(|row| rows.view()[[row, 0]] == row as u64 + 1),
+            "{death:?}"
+        );
     }
 }
 

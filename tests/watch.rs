@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parfork::watch::{self, State, Watched};
+use parfork::watch::{self, State, WatchedJob};
 use parfork::{Crew, Engine, Job, Schedule, Shared, Split};
 use support::{Page, cases, nothing_left};
 
@@ -29,8 +29,8 @@ fn main() -> ExitCode {
 }
 
 /// The jobs of a coordinator.
-fn jobs_of(pid: u32) -> Vec<Watched> {
-    watch::look().unwrap().jobs.into_iter().filter(|job| job.pid == pid).collect()
+fn jobs_of(pid: u32) -> Vec<WatchedJob> {
+    watch::list().unwrap().jobs.into_iter().filter(|job| job.pid == pid).collect()
 }
 
 fn workers_see_their_own_job() {

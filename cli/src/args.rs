@@ -23,7 +23,8 @@ use crate::shm::args::Shm;
     name = "parfork",
     version,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done, 1 the job failed, 2 wrong usage, 3 bad input, 4 some of many pictures were set aside, 129 to 143 stopped by a signal (130: Ctrl-C)."
+    after_help = "Exit codes: 0 done, 1 the job failed, 2 wrong usage, 3 bad input, 4 too few runs to tell (scale \
+                  --fail-if), 5 some of many pictures were set aside, 129 to 143 stopped by a signal (130: Ctrl-C)."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -68,8 +69,8 @@ pub struct Demo {
     /// Folder for the pictures; made if it is not there
     #[arg(short, long, value_name = "DIR", default_value = "parfork-demo", value_hint = ValueHint::DirPath)]
     pub output: PathBuf,
-    /// How many workers [default: CPUs available to this process, at least 2]
-    #[arg(short = 'n', long, value_name = "N", value_parser = number_of_workers)]
+    /// How many workers: a number, all, or a share of the CPUs as in 50% [default: CPUs available to this process, at least 2]
+    #[arg(short = 'n', long, value_name = "N", value_parser = number_of_workers, allow_negative_numbers = true)]
     pub workers: Option<usize>,
 }
 

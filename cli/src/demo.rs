@@ -14,8 +14,9 @@ use parfork_workers::matmul;
 use parfork_workers::picture::{self, Picture};
 
 use crate::args::Demo;
+use crate::cpu_time::{CpuLoad, DISTURBED};
 use crate::failure::Failure;
-use crate::files::Uses;
+use crate::files::FileUses;
 use crate::output;
 
 /// Runs three jobs, each serially, on threads and in processes, and tells of each.
@@ -23,7 +24,7 @@ pub fn run(args: Demo) -> Result<(), Failure> {
     let workers = args.workers.unwrap_or_else(|| cpus().max(2));
     let made = ["mandelbrot.png", "edges.png"].map(|name| args.output.join(name));
     let others = made.iter().map(PathBuf::as_path).collect();
-    Uses { inputs: args.picture.as_deref().into_iter().collect(), others, ..Uses::default() }.keep_apart()?;
+    FileUses { inputs: args.picture.as_deref().into_iter().collect(), others, ..FileUses::default() }.keep_apart()?;
     let given = args
         .picture
         .as_deref()
@@ -33,14 +34,24 @@ pub fn run(args: Demo) -> Result<(), Failure> {
         Failure::job(format!("the folder {} cannot be made ({error}). Give another with -o.", args.output.display()))
     })?;
     output::print(&format!("parfork demo: {workers} workers on {} CPUs\n", cpus()))?;
-    let stage = Stage { workers, folder: args.output, stop: CancelToken::at_signals().ok() };
-    let rendering = stage.rendering()?;
-    stage.edges(given.as_ref().unwrap_or(&rendering))?;
-    stage.product()
+    let before = CpuLoad::now();
+    let context = DemoContext { workers, folder: args.output, stop: CancelToken::at_signals().ok() };
+    let rendering = context.rendering()?;
+    context.edges(given.as_ref().unwrap_or(&rendering))?;
+    context.product()?;
+    let others = CpuLoad::now().others_since(&before);
+    if others > DISTURBED {
+        let cpus = output::count(cpus(), "CPU");
+        eprintln!(
+            "parfork: warning: other programs used {others:.1} CPUs meanwhile, on average. If they were any of the {cpus} that this program may \
+             use, these times say little of how the work divides: run it again when the machine is quiet."
+        );
+    }
+    Ok(())
 }
 
 /// What all acts share.
-struct Stage {
+struct DemoContext {
     workers: usize,
     folder: PathBuf,
     stop: Option<&'static CancelToken>,
@@ -49,7 +60,7 @@ struct Stage {
 /// One engine's run of an act: the result and the jobs it took.
 type Run<T, D> = (Shared<T, D>, Vec<Report>);
 
-impl Stage {
+impl DemoContext {
     /// Uneven work: points of the set take all iterations, others few.
     fn rendering(&self) -> Result<Picture, Failure> {
         let view = View::new((-0.6, 0.35), 1.6, (1800, 1200), 1500).map_err(Failure::job)?;

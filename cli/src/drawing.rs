@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use parfork::slices::{Grid, Turn};
+use parfork::slices::{Grid, PlannedSlice};
 
 /// Colours that people with any colour vision tell apart (Okabe and Ito 2008), the darkest left out.
 const COLOURS: [&str; 7] = ["#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#0072b2", "#d55e00"];
@@ -27,20 +27,20 @@ struct Box {
 
 impl Drawing {
     /// Draws a plan.
-    pub fn of(grid: &Grid, turns: &[Turn]) -> Self {
+    pub fn of(grid: &Grid, planned: &[PlannedSlice]) -> Self {
         let shape = grid.shape();
         let length = |axis: usize| shape.get(axis).copied().unwrap_or(1);
         // Axes from 2 on have no place on paper, unless one of them is what is cut.
         let down = grid.cut_axes().next().filter(|&axis| axis > 1).unwrap_or(0);
         let across = if down == 0 { Some(1) } else { None };
         let (rows, cols) = (length(down), across.map_or(1, length));
-        let boxes = turns.iter().map(|turn| {
-            let region = grid.region(turn.slice);
+        let boxes = planned.iter().map(|one| {
+            let region = grid.region(one.slice);
             let outer = |axis: usize| region.range_with_halo(axis);
             let cells = |range: Option<Range<usize>>, all: usize| range.unwrap_or(0..all);
             Box {
-                slice: turn.slice,
-                rank: turn.rank,
+                slice: one.slice,
+                rank: one.rank,
                 rows: cells(region.range(down), rows),
                 cols: cells(across.and_then(|axis| region.range(axis)), cols),
                 halo: (cells(outer(down), rows), cells(across.and_then(outer), cols)),

@@ -24,6 +24,8 @@ pub enum Failure {
         /// What was not done.
         text: String,
     },
+    /// What was asked cannot be told from the runs there are: exit code 4.
+    Unclear(String),
     /// What was wrong has been said, by a program that was run or of each file; this is the exit code.
     Left(u8),
     /// Nobody reads the output any more; there is nobody to tell, and nothing is wrong.
@@ -81,6 +83,7 @@ impl Failure {
             Self::Job(text) => (1, text),
             Self::Usage(text) => (2, text),
             Self::Input(text) => (3, text),
+            Self::Unclear(text) => (4, text),
             Self::Stopped { signal, text } => (128 + signal as u8, text),
             Self::Left(status) => (status, String::new()),
             Self::Unheard => (0, String::new()),

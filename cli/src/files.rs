@@ -14,7 +14,7 @@ use crate::failure::Failure;
 
 /// What a command reads and writes.
 #[derive(Debug, Default)]
-pub struct Uses<'p> {
+pub struct FileUses<'p> {
     /// What it reads.
     pub inputs: Vec<&'p Path>,
     /// Where its results go. One may take the place of an input, which was read by then.
@@ -25,7 +25,7 @@ pub struct Uses<'p> {
     pub prints: Option<&'static str>,
 }
 
-impl Uses<'_> {
+impl FileUses<'_> {
     /// Refuses outputs that would hit each other or an input, and inputs that can be read but once and are named twice.
     pub fn keep_apart(&self) -> Result<(), Failure> {
         let outputs: Vec<(&Path, Option<Location>)> =

@@ -3,6 +3,7 @@
 mod args;
 mod calls;
 mod columns;
+mod cpu_time;
 mod demo;
 mod drawing;
 mod exec;
@@ -16,6 +17,9 @@ mod plan;
 mod quantity;
 mod record;
 mod replay;
+#[cfg(test)]
+#[path = "../../tests/support/sampled.rs"]
+mod sampled;
 mod scale;
 mod scaling;
 mod screen;

@@ -11,7 +11,7 @@ use parfork_workers::picture::{self, Picture};
 
 use crate::args::common::Common;
 use crate::failure::Failure;
-use crate::files::{self, Uses};
+use crate::files::{self, FileUses};
 use crate::record::{Page, Record, trace};
 use crate::replay;
 
@@ -46,9 +46,9 @@ impl Common {
     }
 
     /// The files that it writes besides results, and what it prints.
-    pub fn uses(&self) -> Uses<'_> {
+    pub fn uses(&self) -> FileUses<'_> {
         let others = self.report.iter().chain(&self.trace).map(PathBuf::as_path).collect();
-        Uses { others, prints: self.json.then_some("the report of --json"), ..Uses::default() }
+        FileUses { others, prints: self.json.then_some("the report of --json"), ..FileUses::default() }
     }
 
     /// Opens the files for a subcommand.

@@ -170,6 +170,9 @@ impl Case<'_> {
     fn explanation(&self, death: &Death) -> Option<(usize, &Fault)> {
         let slice = death.slice.map(|slice| slice.0.index());
         self.faults().find(|(number, fault)| {
+            if death.cause == Cause::ForkServerDied {
+                return fault.befalls_births(self.words.victims(*number).count());
+            }
             let mut victims = self.words.victims(*number);
             let known = victims.any(|victim| {
                 let pids = match (self.plan.engine, &death.cause) {
@@ -185,8 +188,7 @@ impl Case<'_> {
                 // Of a program as well, of which its worker has made the process and not yet the program.
                 Place::Birth { .. } => slice.is_none() || matches!(death.cause, Cause::Program { .. }),
                 Place::Worker { .. } => true,
-                Place::ForkServer { .. } => return death.cause == Cause::ForkServerDied,
-                Place::Coordinator { .. } => false,
+                Place::ForkServer { .. } | Place::Coordinator { .. } => false,
             };
             // Of a panic in a thread of this process nobody asks where it was.
             let in_a_thread = self.plan.is_one_process()
@@ -217,7 +219,7 @@ impl Case<'_> {
 }
 
 impl Fault {
-    /// Whether it has befallen so many, and may have kept workers from being made.
+    /// Whether it has befallen so many, and may have kept workers from being made, or ended whoever makes them.
     fn befalls_births(&self, victims: usize) -> bool {
         // In its first moments the fork server looks like a worker.
         victims > 0 && matches!(self.place, Place::Birth { .. } | Place::ForkServer { .. } | Place::Worker { .. })

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use parfork::fuzzing::{Chance, Seeds, TARGETS, Target};
+use parfork::fuzzing::{Rng, Seeds, TARGETS, Target};
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -30,18 +30,18 @@ fn main() {
     std::panic::set_hook(Box::new(|_| {}));
     let mut bad = 0;
     for (name, run, seeds) in &targets {
-        let (count, mut chance, began) =
-            (inputs / targets.len(), Chance::new(seed ^ name.len() as u64), Instant::now());
+        let (count, mut rng, began) =
+            (inputs / targets.len(), Rng::new(seed ^ name.len() as u64), Instant::now());
         let mut pool = seeds();
         pool.extend(corpus(name));
         let sound = pool.len();
         let (mut slowest, mut found) = (Duration::ZERO, 0);
         for number in 0..count {
             // Half of them begin with what makes sense.
-            let (half, other) = (chance.below(2) * (pool.len() - sound) + sound, chance.below(pool.len()));
-            let one = chance.below(half);
+            let (half, other) = (rng.below(2) * (pool.len() - sound) + sound, rng.below(pool.len()));
+            let one = rng.below(half);
             let mut input = pool[one].clone();
-            chance.mutate(&mut input, &pool[other]);
+            rng.mutate(&mut input, &pool[other]);
             let start = Instant::now();
             if std::panic::catch_unwind(|| run(&input)).is_err() {
                 found += 1;
@@ -50,8 +50,8 @@ fn main() {
             }
             slowest = slowest.max(start.elapsed());
             // What has changed twenty times is another beginning.
-            if chance.below(64) == 0 {
-                let at = sound + chance.below(4096);
+            if rng.below(64) == 0 {
+                let at = sound + rng.below(4096);
                 if pool.len() < sound + 4096 { pool.push(input) } else { pool[at] = input }
             }
         }

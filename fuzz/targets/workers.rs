@@ -10,10 +10,10 @@ use parfork::formats::InputFile;
 use crate::filter::{Border, Filter};
 use crate::picture;
 
-#[path = "chance.rs"]
-mod chance;
+#[path = "rng.rs"]
+mod rng;
 
-pub use chance::{Chance, Seeds, Target};
+pub use rng::{Rng, Seeds, Target};
 
 /// Every target: its name, what it does with bytes, and what to begin with.
 pub const TARGETS: &[(&str, Target, Seeds)] = &[("picture", picture, picture_seeds), ("kernels", words, words_seeds)];
@@ -30,9 +30,9 @@ pub fn target(name: &str) -> Target {
 fn file(bytes: &[u8]) -> InputFile {
     thread_local! {
         /// One for all, without a name.
-        static FILE: File = chance::nameless().unwrap_or_else(|error| panic!("{error}"));
+        static FILE: File = rng::nameless().unwrap_or_else(|error| panic!("{error}"));
     }
-    let held = FILE.with(|file| chance::hold(file, bytes).and_then(|()| file.try_clone()));
+    let held = FILE.with(|file| rng::hold(file, bytes).and_then(|()| file.try_clone()));
     let held = held.unwrap_or_else(|error| panic!("{error}"));
     InputFile::of("any", held).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -124,5 +124,5 @@ fn words_seeds() -> Vec<Vec<u8>> {
 #[cfg(test)]
 #[test]
 fn seeds_and_what_chance_makes_of_them_are_harmless() {
-    chance::all_are_harmless(TARGETS);
+    rng::all_are_harmless(TARGETS);
 }

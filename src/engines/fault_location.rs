@@ -9,7 +9,7 @@ use crate::error::{ArrayName, Cause, CellOwner, Fault, FaultLocation};
 use crate::lend::Loan;
 use crate::slices::Extent;
 use crate::sync::SliceState;
-use crate::sys::fault_handler::Seen;
+use crate::sys::fault_handler::FaultReading;
 use crate::sys::fork_exclusions;
 use crate::sys::memory::Access;
 use crate::sys::oom::{self, Shortage};
@@ -42,7 +42,7 @@ impl JobContext<'_> {
         }
     }
 
-    fn fault(&self, rank: usize, seen: Seen) -> Fault {
+    fn fault(&self, rank: usize, seen: FaultReading) -> Fault {
         let is_memory = matches!(seen.signal, libc::SIGSEGV | libc::SIGBUS);
         let place = match seen.address {
             _ if !is_memory => FaultLocation::Elsewhere,
@@ -52,7 +52,7 @@ impl JobContext<'_> {
         Fault { signal: seen.signal, touch: seen.touch, address: seen.address, place, instruction: seen.instruction }
     }
 
-    fn place(&self, rank: usize, address: u64, seen: &Seen) -> FaultLocation {
+    fn place(&self, rank: usize, address: u64, seen: &FaultReading) -> FaultLocation {
         let loans = self.loans;
         let names = names(loans);
         let attached = self.page.addresses(rank).iter().map(|word| word.load(Ordering::Relaxed));

@@ -149,7 +149,7 @@ impl JobContext<'_> {
     pub(crate) fn failure(&self, rank: usize, pid: u32, exit: Option<Cause>) -> Error {
         let slot = &self.page.slots()[rank];
         let slices = self.page.layout().slices;
-        let slice = slot.at(slices).map(|slice| SliceName(self.grid.region(slice)));
+        let mut slice = slot.at(slices).map(|slice| SliceName(self.grid.region(slice)));
         let cause = match slot.exit_message() {
             Some(ExitMessage::BodyFailed { reason }) => {
                 return Error::BodyFailed(Box::new(BodyFailure {
@@ -162,8 +162,10 @@ impl JobContext<'_> {
             Some(ExitMessage::Panicked { message, location }) => {
                 Cause::Panicked { message: self.with_refused(rank, message), location }
             }
-            Some(ExitMessage::ProgramExited { exit, pid, program }) => {
-                Cause::Program { program, pid, cause: Box::new(self.explain(rank, cause_of(exit))) }
+            Some(ExitMessage::ProgramExited { exit, pid, program, began }) => {
+                // It cannot be the slice's fault then.
+                slice = slice.filter(|_| began);
+                Cause::Program { program, pid, began, cause: Box::new(self.explain(rank, cause_of(exit))) }
             }
             None => exit.map_or(Cause::Unknown, |exit| self.explain(rank, exit)),
         };

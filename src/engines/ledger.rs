@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use crate::error::{Error, Result};
+use crate::error::{ControlPageDamage, Error, Result};
 use crate::sync::{ControlPage, RoundKey, SliceState, WorkDigest};
 
 /// The ledger of a job, of which a round goes on.
@@ -30,7 +30,7 @@ pub(crate) struct Ledger {
 
 /// A slice that is not done at the end of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Left {
+pub(super) struct UnfinishedSlice {
     pub(super) slice: usize,
     /// Who died on it.
     pub(super) on: Option<usize>,
@@ -86,18 +86,24 @@ impl Ledger {
     ///
     /// # Errors
     /// If a word is not what it should be.
-    pub(super) fn close_round(&mut self, page: &ControlPage, late: impl Fn() -> bool) -> Result<Option<Vec<Left>>> {
+    pub(super) fn close_round(
+        &mut self,
+        page: &ControlPage,
+        late: impl Fn() -> bool,
+    ) -> Result<Option<Vec<UnfinishedSlice>>> {
         let (mut left, saved, dead) = (Vec::new(), self.saved.clone(), self.dead.clone());
         let mut enter = |(slice, state): (usize, SliceState)| {
             let is_saved = saved.contains(&slice);
             left.push(match state {
                 // Dealt to a dead worker that did not come to it.
-                SliceState::Free if !is_saved => Left { slice, on: None, saved: false },
-                SliceState::Restore if is_saved => Left { slice, on: None, saved: true },
+                SliceState::Free if !is_saved => UnfinishedSlice { slice, on: None, saved: false },
+                SliceState::Restore if is_saved => UnfinishedSlice { slice, on: None, saved: true },
                 SliceState::Taken { rank } if dead.contains(&rank) && !is_saved => {
-                    Left { slice, on: Some(rank), saved: false }
+                    UnfinishedSlice { slice, on: Some(rank), saved: false }
                 }
-                SliceState::Saved { rank } if dead.contains(&rank) => Left { slice, on: Some(rank), saved: true },
+                SliceState::Saved { rank } if dead.contains(&rank) => {
+                    UnfinishedSlice { slice, on: Some(rank), saved: true }
+                }
                 state => return Err(damaged(slice, state)),
             });
             Ok(())
@@ -106,7 +112,7 @@ impl Ledger {
             return Ok(None);
         }
         self.saved.extend(left.iter().filter(|left| left.saved).map(|left| left.slice));
-        self.check_deeds(page)?;
+        self.check_work_done(page)?;
         self.round_key = None;
         Ok(Some(left))
     }
@@ -120,7 +126,7 @@ impl Ledger {
         mut missing: impl FnMut((usize, SliceState)) -> Result<()>,
     ) -> Result<Option<usize>> {
         self.done.resize(self.run.len(), 0);
-        let (mut pace, mut left) = (Pace::new(page), 0);
+        let (mut pace, mut left) = (ClockPace::new(page), 0);
         for slice in self.run.clone() {
             if self.done[slice - self.run.start] != 0 || self.aside.contains(&slice) {
                 continue;
@@ -148,14 +154,12 @@ impl Ledger {
     }
 
     /// Makes sure that all who came to the end of the round did what was seen to be done, and nothing else.
-    fn check_deeds(&self, page: &ControlPage) -> Result<()> {
+    fn check_work_done(&self, page: &ControlPage) -> Result<()> {
         let Some(round_key) = self.round_key else { return Ok(()) };
         let mut all = self.digest.iter().enumerate().filter(|(rank, _)| !self.is_dead(*rank));
         match all.find(|&(rank, &digest)| !page.arrival(rank).has_done(round_key, rank, digest)) {
             None => Ok(()),
-            Some((rank, _)) => Err(Error::ControlPageDamaged {
-                what: format!("the slices of worker {rank} are not those that it says it has done"),
-            }),
+            Some((rank, _)) => Err(Error::ControlPageDamaged { what: ControlPageDamage::WorkDone { rank } }),
         }
     }
 
@@ -170,7 +174,7 @@ impl Ledger {
         late: impl Fn() -> bool,
         mut into: impl FnMut(&dyn Fn(&mut [u8]) -> (u64, SliceState)) -> (u64, SliceState),
     ) -> Result<bool> {
-        let mut pace = Pace::new(page);
+        let mut pace = ClockPace::new(page);
         for slice in self.run.clone() {
             if pace.is_due() && late() {
                 return Ok(false);
@@ -183,28 +187,31 @@ impl Ledger {
                 (_, state) => return Err(damaged(slice, state)),
             }
         }
-        self.check_deeds(page)?;
+        self.check_work_done(page)?;
         Ok(true)
     }
 }
 
 fn damaged(slice: usize, state: SliceState) -> Error {
     let what = match state {
-        SliceState::Damaged => format!("the word of slice {slice}, or its answer, is not one that a worker writes"),
-        state => {
-            format!("slice {slice} is {state:?} at the end of the job, and no worker died that could have left it so")
+        SliceState::Damaged | SliceState::Done { .. } => ControlPageDamage::Slice { slice },
+        SliceState::Taken { rank } | SliceState::Saved { rank } => {
+            ControlPageDamage::NotDone { slice, taken_by: Some(rank) }
+        }
+        SliceState::Free | SliceState::Restore | SliceState::Aside => {
+            ControlPageDamage::NotDone { slice, taken_by: None }
         }
     };
     Error::ControlPageDamaged { what }
 }
 
 /// When to look at the clock.
-struct Pace {
+struct ClockPace {
     each: usize,
     words: usize,
 }
 
-impl Pace {
+impl ClockPace {
     fn new(page: &ControlPage) -> Self {
         Self { each: 1 + page.layout().answer / 8, words: 0 }
     }

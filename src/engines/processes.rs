@@ -8,7 +8,7 @@ use std::io;
 use std::time::Instant;
 
 use super::job_context::{JobContext, Round, Supervision};
-use super::ledger::Left;
+use super::ledger::UnfinishedSlice;
 use super::retry_tracker::RetryTracker;
 use super::run_slices::RunSlices;
 use super::supervise::supervise;
@@ -120,9 +120,9 @@ fn rounds(
             // Its workers may have met, and nobody else can take part in what they then did.
             return Err(retry_tracker.first(context.page.done()));
         }
-        let is_lost = |left: &Left| retry_tracker.is_set_aside(left.slice);
+        let is_lost = |left: &UnfinishedSlice| retry_tracker.is_set_aside(left.slice);
         // Slices that somebody may still write to are given to nobody else.
-        if left.iter().all(is_lost) || retry_tracker.is_hopeless() || !all_past {
+        if left.iter().all(is_lost) || retry_tracker.is_hopeless(context.page.done()) || !all_past {
             return Err(retry_tracker.error(context.page.done()));
         }
         // The kernel ends a program with its worker, but later than other workers may go on.

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::ledger::Left;
-use crate::error::{Death, Error, SliceName};
+use super::ledger::UnfinishedSlice;
+use crate::error::{Cause, ControlPageDamage, Death, Error, SliceName};
 use crate::slices::Grid;
+
+/// So many slices that nobody survives, and none that anybody ever did: it is not the slices.
+const HOPELESS: usize = 8;
 
 /// The deaths of a job so far.
 pub(super) struct RetryTracker {
@@ -24,10 +27,11 @@ impl RetryTracker {
 
     /// Counts the deaths of a round, after which the slices `left` were not done: each is blamed on the slice that the dead worker
     /// had.
-    pub(super) fn count(&mut self, deaths: Vec<Death>, left: &[Left], grid: &Grid, progress: bool) {
+    pub(super) fn count(&mut self, deaths: Vec<Death>, left: &[UnfinishedSlice], grid: &Grid, progress: bool) {
         let mut blamed = false;
         for death in deaths {
-            let slice = left.iter().find(|left| left.on == Some(death.rank)).map(|left| left.slice);
+            let could_begin = !matches!(death.cause, Cause::Program { began: false, .. });
+            let slice = left.iter().find(|left| could_begin && left.on == Some(death.rank)).map(|left| left.slice);
             let death = Death { slice: slice.map(|slice| SliceName(grid.region(slice))), ..death };
             if let Some(slice) = slice {
                 blamed = true;
@@ -55,9 +59,10 @@ impl RetryTracker {
         self.by_slice.keys().any(|&slice| self.is_set_aside(slice))
     }
 
-    /// Whether workers die without a slice to blame, again and again.
-    pub(super) fn is_hopeless(&self) -> bool {
-        self.barren > self.retries
+    /// Whether workers die without a slice to blame, again and again; or on slice after slice, when none of the job was ever `done`.
+    pub(super) fn is_hopeless(&self, done: usize) -> bool {
+        let aside = || self.by_slice.keys().filter(|&&slice| self.is_set_aside(slice)).count();
+        self.barren > self.retries || done == 0 && aside() >= HOPELESS
     }
 
     /// What to say of a job that went on without the dead, of which so many slices are done: who died first, and who else.
@@ -75,7 +80,7 @@ impl RetryTracker {
         let worst = self.by_slice.into_values().max_by_key(|(tries, _)| *tries).map(|(_, death)| death);
         match worst.or(self.deaths.pop()) {
             Some(death) => Error::WorkerDied(Box::new(Death { done, ..death })),
-            None => Error::ControlPageDamaged { what: "slices are missing though nobody died".to_owned() },
+            None => Error::ControlPageDamaged { what: ControlPageDamage::Missing },
         }
     }
 }

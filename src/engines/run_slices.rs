@@ -12,13 +12,13 @@ use super::tracer::Tracer;
 use super::worker_memory::WorkerMemory;
 use crate::answer::Answer;
 use crate::cancel::CancelToken;
-use crate::error::Error;
+use crate::error::{ControlPageDamage, Error};
 use crate::lend::Lend;
 use crate::report::Memory;
 use crate::sync::{ExitMessage, WorkDigest};
 use crate::sys::pidfd::Remaining;
 use crate::sys::{child, fork_stamp};
-use crate::worker::{Worker, leave_astray};
+use crate::worker::{Worker, exit_stray_worker};
 
 /// Why a worker stopped before the slices ran out; details are on the control page.
 pub(crate) struct Stopped;
@@ -104,16 +104,16 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
         if saves && !context.page.note_saved(rank, slice) {
             return Err(lost(slice));
         }
-        // SAFETY: the caller vouches for the seats. Each slice is dealt once a round, slices are disjoint, and all workers
+        // SAFETY: the caller vouches for the mapped loans. Each slice is dealt once a round, slices are disjoint, and all workers
         // of the round before are gone: this is the only part of it.
-        let part = unsafe { L::part(&mut worker_memory.seats().iter(), &region) };
+        let part = unsafe { L::part(&mut worker_memory.mapped_loans().iter(), &region) };
         let (in_step, spin_policy, timed) = (context.in_step(), context.spin_policy, context.is_timed());
         let sleep = worker_memory.sleep();
         let born = fork_stamp::current();
         let worker = Worker { rank, region, page: context.page, in_step, spin_policy, timed, sleep, born };
         let answered = catch_unwind(AssertUnwindSafe(|| (self.body)(&worker, part).into_answer()));
         if !born.is_current() {
-            leave_astray();
+            exit_stray_worker();
         }
         let answer = match answered {
             Ok(answer) => answer.map_err(|reason| ExitMessage::BodyFailed { reason })?,
@@ -131,7 +131,7 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
 
 /// What a worker says that finds a slice not to be as it left it.
 fn lost(slice: usize) -> ExitMessage {
-    ExitMessage::Damaged { what: format!("slice {slice} was dealt to a worker and was not free, or no longer its own") }
+    ExitMessage::Damaged { what: ControlPageDamage::Dealt { slice } }
 }
 
 #[allow(unsafe_code)]
@@ -144,8 +144,8 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
         worker_memory: &WorkerMemory<'_>,
     ) -> Result<WorkDigest, Stopped> {
         let page = context.page;
-        for (word, seat) in page.addresses(rank).iter().zip(worker_memory.seats()) {
-            word.store(seat.base.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
+        for (word, mapped) in page.addresses(rank).iter().zip(worker_memory.mapped_loans()) {
+            word.store(mapped.base.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
         }
         let (mut digest, mut began) = (WorkDigest::default(), Instant::now());
         let mut notes = Tracer::begin(page, rank, worker_memory.whose(), began);

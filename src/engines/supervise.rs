@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::job_context::{JobContext, Round, Supervision};
 use super::ledger::Ledger;
 use super::stall_detector::StallDetector;
-use crate::error::{Cause, Death, Error, Result};
+use crate::error::{Cause, ControlPageDamage, Death, Error, Result};
 use crate::process::{WorkerEvent, WorkerSet};
 use crate::sync::{Absence, ControlPage, EndedEarly, Event, RoundKey, SpinPolicy};
 use crate::sys::sandbox::{self, Receiver};
@@ -32,7 +32,7 @@ pub(super) fn supervise(
     context.page.note_own(Event::Attends);
     let (end, round_key) = (&context.page.head().end, context.page.round_key(round.number));
     supervision.ledger.begin_round(round_key, round.dealer.workers);
-    let mut turnout = Arrivals { page: context.page, round_key, workers: round.processes, next: 0 };
+    let mut arrivals = Arrivals { page: context.page, round_key, workers: round.processes, next: 0 };
     let (mut deaths, mut tries, mut bell) = (Vec::new(), 0, None);
     let mut watchdog = Watchdog::new(supervision.spec.slice_deadline);
     let is_leased = context.loans.iter().any(|loan| loan.lease.is_some());
@@ -42,12 +42,13 @@ pub(super) fn supervise(
         if let Some(EndedEarly { by }) = end.over() {
             break Err(by);
         }
-        if turnout.is_complete(&supervision.ledger) {
+        if arrivals.is_complete(&supervision.ledger) {
             break Ok(());
         }
         let Some(bell) = bell.take() else {
             // Once more after it has said that it sleeps.
-            bell = (!spin_policy.is_some_and(|spin_policy| spin_policy.pause(&mut tries))).then(|| end.lie_down());
+            bell =
+                (!spin_policy.is_some_and(|spin_policy| spin_policy.pause(&mut tries))).then(|| end.prepare_to_sleep());
             continue;
         };
         if let Some(sandbox) = context.sandbox {
@@ -86,7 +87,7 @@ pub(super) fn supervise(
                 // It had nothing to do.
                 _ if rank >= round.processes => drop(worker_set.retire(rank)),
                 // It has done all that it had to: worth a word in a job that tells of deaths.
-                _ if turnout.has_arrived(rank) => {
+                _ if arrivals.has_arrived(rank) => {
                     // It may have died before it had counted itself.
                     end.count_dead();
                     let (pid, cause) = worker_set.retire(rank);
@@ -129,15 +130,13 @@ pub(super) fn supervise(
     let culprit = over(context, worker_set, by);
     // All came while it was decided. Those who have not come have not said what they did, and the words of slices alone may have been
     // turned back and written again.
-    if turnout.is_complete(&supervision.ledger) && supervision.ledger.is_all_done(context.page, supervision.late()) {
+    if arrivals.is_complete(&supervision.ledger) && supervision.ledger.is_all_done(context.page, supervision.late()) {
         return Ok(deaths);
     }
     Err(match culprit {
         Some((rank, pid, cause)) => context.failure(rank, pid, cause),
         None if supervision.are_to_end() => supervision.ended(context.page.done(), context.grid.slices()),
-        None => wanted(context).unwrap_or_else(|| Error::ControlPageDamaged {
-            what: "the job was ended there by nobody who could, or all wait for what will never come".to_owned(),
-        }),
+        None => wanted(context).unwrap_or(Error::ControlPageDamaged { what: ControlPageDamage::End }),
     })
 }
 

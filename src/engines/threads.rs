@@ -18,7 +18,7 @@ pub(super) fn run(
     let workers = context.dealer.workers;
     let (left, stopped) = (AtomicUsize::new(workers), AtomicBool::new(false));
     supervision.ledger.begin_round(context.page.round_key(0), workers);
-    let live = |rank: usize, _leaving: Leaving<'_>| {
+    let live = |rank: usize, _leaving: LeaveGuard<'_>| {
         context.page.note(rank, Event::Born { pid: std::process::id() });
         let worker_memory = WorkerMemory::of_coordinator(context.loans, None);
         // SAFETY: the arrays' own addresses in this process, writable; each rank is spawned once below. What is lent for
@@ -43,7 +43,9 @@ pub(super) fn run(
                 // body's sake would otherwise do.
                 let coordinator = thread::current();
                 let (live, left) = (&live, &left);
-                jobs.spawn_broadcast(move |_, it| live(it.index(), Leaving { left, coordinator: coordinator.clone() }));
+                jobs.spawn_broadcast(move |_, it| {
+                    live(it.index(), LeaveGuard { left, coordinator: coordinator.clone() })
+                });
                 context.page.note_own(Event::Attends);
                 watch(context, supervision, left);
                 context.page.note_own(Event::Ends);
@@ -78,12 +80,12 @@ fn watch(context: &JobContext<'_>, supervision: &mut Supervision<'_>, left: &Ato
 }
 
 /// Counts its holder out when dropped, and wakes the coordinator for the last.
-struct Leaving<'l> {
+struct LeaveGuard<'l> {
     left: &'l AtomicUsize,
     coordinator: Thread,
 }
 
-impl Drop for Leaving<'_> {
+impl Drop for LeaveGuard<'_> {
     fn drop(&mut self) {
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.coordinator.unpark();

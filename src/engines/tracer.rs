@@ -3,15 +3,15 @@
 use std::time::{Duration, Instant};
 
 use crate::sync::{ControlPage, Event, EventLog};
-use crate::sys::usage::{Usage, Whose};
+use crate::sys::usage::{Usage, UsageOf};
 
-/// A worker's pencil. Every method is one branch if the job is not recorded.
-pub(super) struct Tracer<'b>(Option<At<'b>>);
+/// What writes a worker's events. Every method is one branch if the job is not recorded.
+pub(super) struct Tracer<'b>(Option<WorkerTracer<'b>>);
 
-struct At<'b> {
+struct WorkerTracer<'b> {
     page: &'b ControlPage,
     log: EventLog<'b>,
-    whose: Whose,
+    whose: UsageOf,
     /// What it had cost when it began: a thread, or a worker who stays, has done other things before.
     before: Usage,
     /// What programs that it started, and waited for, had cost by then.
@@ -27,11 +27,11 @@ const COUNT: Duration = Duration::from_micros(30);
 
 impl<'b> Tracer<'b> {
     /// Notes that a worker begins to work, and what it has cost until then.
-    pub(super) fn begin(page: &'b ControlPage, rank: usize, whose: Whose, now: Instant) -> Self {
+    pub(super) fn begin(page: &'b ControlPage, rank: usize, whose: UsageOf, now: Instant) -> Self {
         Self(page.log(rank).map(|log| {
             log.note(page.clock_at(now), Event::Begins);
             let before = Usage::now(whose);
-            At {
+            WorkerTracer {
                 page,
                 log,
                 whose,
@@ -85,7 +85,7 @@ impl<'b> Tracer<'b> {
     }
 }
 
-impl At<'_> {
+impl WorkerTracer<'_> {
     /// Counts faults, and notes them if there are new ones.
     fn count(&mut self, now: Instant) {
         let faults = Usage::now(self.whose).minor_faults;

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::lend::{Loan, Seat};
+use crate::lend::{Loan, MappedLoan};
 use crate::shared::{Attached, Backing, Segment};
 use crate::slices::{Grid, Region};
 use crate::sync::Sleep;
@@ -23,7 +23,7 @@ use crate::sys::memory::{Access, MapMode};
 use crate::sys::page::page_size;
 use crate::sys::proc::Memory;
 use crate::sys::reserve::Late;
-use crate::sys::usage::Whose;
+use crate::sys::usage::UsageOf;
 
 /// How outputs are looked after in a job, decided before the fork.
 pub(crate) struct OutputProtection {
@@ -106,13 +106,13 @@ impl OutputProtection {
 /// The loans of one worker.
 pub(crate) struct WorkerMemory<'w> {
     /// Each loan, in order.
-    seats: Vec<Seat<'w>>,
+    mapped_loans: Vec<MappedLoan<'w>>,
     outputs: Vec<Output<'w>>,
     /// Mapped for as long as the worker lives.
     _inputs: Vec<Rc<Attached>>,
     sleep: Option<&'w Sleep<'w>>,
     /// Whether its worker is a process of its own, or a thread of the coordinator's.
-    whose: Whose,
+    whose: UsageOf,
     /// Where its worker reads how much memory it has, if it cannot open that later.
     gauge: Option<File>,
 }
@@ -130,8 +130,8 @@ impl<'w> WorkerMemory<'w> {
     /// `sleep`.
     pub(super) fn of_coordinator(loans: &'w [Loan<'w>], sleep: Option<&'w Sleep<'w>>) -> Self {
         let base = |loan: &Loan<'_>| loan.base.expect("jobs with files lent have processes as workers");
-        let seats = loans.iter().map(|loan| Seat { base: base(loan), extent: loan.extent }).collect();
-        Self { seats, outputs: Vec::new(), _inputs: Vec::new(), sleep, whose: Whose::Thread, gauge: None }
+        let mapped_loans = loans.iter().map(|loan| MappedLoan { base: base(loan), extent: loan.extent }).collect();
+        Self { mapped_loans, outputs: Vec::new(), _inputs: Vec::new(), sleep, whose: UsageOf::Thread, gauge: None }
     }
 
     /// In a worker process, with what was lent mapped by `map`: the loan of a number, kept in a way.
@@ -141,11 +141,11 @@ impl<'w> WorkerMemory<'w> {
         mut map: impl FnMut(usize, MapMode) -> Result<Rc<Attached>>,
     ) -> Result<Self> {
         let mut worker_memory = Self {
-            seats: Vec::new(),
+            mapped_loans: Vec::new(),
             outputs: Vec::new(),
             _inputs: Vec::new(),
             sleep: None,
-            whose: Whose::Process,
+            whose: UsageOf::Process,
             gauge: None,
         };
         let mut protection = protection.outputs.iter();
@@ -158,7 +158,7 @@ impl<'w> WorkerMemory<'w> {
                 (Access::Write, Some(Guard::Copies)) => MapMode::PrivateToRead,
             };
             let mapped = map(number, keeping)?;
-            worker_memory.seats.push(Seat { base: mapped.base(), extent: loan.extent });
+            worker_memory.mapped_loans.push(MappedLoan { base: mapped.base(), extent: loan.extent });
             let keeping = if guard.is_some() { MapMode::SharedToRead } else { MapMode::SharedToWrite };
             let undo = protection
                 .and_then(|protection| protection.undo.as_ref())
@@ -185,8 +185,8 @@ impl<'w> WorkerMemory<'w> {
     }
 
     /// Each loan, in order.
-    pub(super) fn seats(&self) -> &[Seat<'w>] {
-        &self.seats
+    pub(super) fn mapped_loans(&self) -> &[MappedLoan<'w>] {
+        &self.mapped_loans
     }
 
     /// How its worker waits for others, if not like all.
@@ -195,7 +195,7 @@ impl<'w> WorkerMemory<'w> {
     }
 
     /// Whose cost is its worker's.
-    pub(super) fn whose(&self) -> Whose {
+    pub(super) fn whose(&self) -> UsageOf {
         self.whose
     }
 

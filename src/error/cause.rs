@@ -45,6 +45,8 @@ pub enum Cause {
         program: String,
         /// Its process id.
         pid: u32,
+        /// Whether it had read what it was to do by then. One that has not is blamed on no slice: it could not begin.
+        began: bool,
         /// What ended it.
         cause: Box<Cause>,
     },
@@ -127,8 +129,9 @@ impl fmt::Display for Cause {
                 )?;
                 write!(f, "{limit} bytes beyond what it began with)")
             }
-            Self::Program { program, pid, cause } => {
-                write!(f, "lost its program `{program}` (pid {pid}), which {cause},")
+            Self::Program { program, pid, began, cause } => {
+                let when = if *began { "" } else { " before it had read what it was to do" };
+                write!(f, "lost its program `{program}` (pid {pid}), which {cause}{when},")
             }
             Self::Stalled { limit, state } => {
                 write!(f, "kept the job waiting for longer than {limit:?} and was killed; it was {state}")

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use super::array::Array;
-use crate::lend::{Lend, Loan, Seat};
+use crate::lend::{Lend, Loan, MappedLoan};
 use crate::slices::Region;
 use crate::sys::memory::Access;
 
@@ -76,8 +76,8 @@ unsafe impl Lend for &ArrayList {
         }));
     }
 
-    unsafe fn part<'c>(seats: &mut std::slice::Iter<'_, Seat<'_>>, region: &Region) -> Self::Part<'c> {
-        SliceBytes { bases: seats.map(|seat| seat.base).collect(), region: *region, array_list: PhantomData }
+    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
+        SliceBytes { bases: mapped_loans.map(|mapped| mapped.base).collect(), region: *region, array_list: PhantomData }
     }
 }
 

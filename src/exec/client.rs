@@ -159,7 +159,7 @@ impl ProgramWorker {
     /// What `body` returned, as text; if the coordinator is gone; in a fork of this program, which was given nothing.
     pub fn run<E: Display>(&mut self, mut body: impl FnMut(&GivenSlice<'_>) -> Result<(), E>) -> Result<()> {
         while let Some(region) = self.next()? {
-            let panicked = SaysPanicked(self);
+            let panicked = PanicReporter(self);
             let done = body(&GivenSlice { region, given: PhantomData });
             std::mem::forget(panicked);
             match done {
@@ -225,9 +225,9 @@ impl Deref for GivenSlice<'_> {
 }
 
 /// Dropped only by unwinding.
-struct SaysPanicked<'g>(&'g mut ProgramWorker);
+struct PanicReporter<'g>(&'g mut ProgramWorker);
 
-impl Drop for SaysPanicked<'_> {
+impl Drop for PanicReporter<'_> {
     fn drop(&mut self) {
         // If nobody hears it, nobody waits for it either.
         let _ = self.0.fail("it panicked; what it said of that is on standard error");

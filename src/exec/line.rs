@@ -127,7 +127,7 @@ pub(super) fn shown(bytes: &[u8]) -> String {
 #[allow(clippy::single_range_in_vec_init, reason = "a slice of one axis is one range")]
 mod tests {
     use super::*;
-    use crate::fuzzing::Chance;
+    use crate::fuzzing::Rng;
 
     #[test]
     fn orders_and_answers_are_read_as_they_are_written() {
@@ -179,8 +179,8 @@ mod tests {
     fn mutated_lines_are_read_or_refused() {
         let seeds: [&[u8]; 6] =
             [b"done", b"done 512 640", b"done 0 16 32 48", b"failed why not", b"slice 512 640", b"slice 0 1 2 3"];
-        let mut chance = Chance::new(6);
-        let mut below = |most: usize| chance.below(most);
+        let mut rng = Rng::new(6);
+        let mut below = |most: usize| rng.below(most);
         let (mut read, mut refused) = (0, 0);
         for round in 0..200_000 {
             let mut line = seeds[round % seeds.len()].to_vec();

@@ -221,7 +221,7 @@ fn one_of(text: &str, known: [&str; 2], name: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzzing::Chance;
+    use crate::fuzzing::Rng;
 
     fn manifest() -> Manifest {
         let entry = |name: &str, output, shape: &[usize], dtype: &str| Entry {
@@ -289,8 +289,8 @@ mod tests {
     #[test]
     fn mutated_manifests_are_read_or_refused() {
         let good = manifest().to_json().into_bytes();
-        let mut chance = Chance::new(7);
-        let mut below = |most: usize| chance.below(most);
+        let mut rng = Rng::new(7);
+        let mut below = |most: usize| rng.below(most);
         for _ in 0..100_000 {
             let mut bytes = good.clone();
             for _ in 0..=below(3) {

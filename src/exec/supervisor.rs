@@ -11,7 +11,7 @@ use super::line::{self, Cells};
 use super::manifest::{Entry, Manifest};
 use super::program::Program;
 use crate::engines::Programs;
-use crate::error::Remaining;
+use crate::error::{Error, Remaining, advice};
 use crate::process::cause_of;
 use crate::report::Memory;
 use crate::shared::scratch;
@@ -21,7 +21,7 @@ use crate::sys::exit;
 use crate::sys::exit::Exit;
 use crate::sys::memory::{document, get, punch};
 use crate::sys::pools::VARIABLES;
-use crate::sys::program::{self, Heard, Start};
+use crate::sys::program::{self, ReadOutcome, Start};
 use crate::sys::sandbox::Support;
 use crate::sys::subreaper::Subreaper;
 use crate::worker::Worker;
@@ -53,6 +53,9 @@ struct Running {
     program: program::Program,
     /// What it wrote and nobody has read.
     unread: Vec<u8>,
+    /// Whether the last order went into its pipe, and whether it has answered one.
+    told: bool,
+    has_answered: bool,
     /// Whether the user was told that it was stopped.
     stopped: bool,
 }
@@ -97,7 +100,7 @@ impl<'s> Supervisor<'s> {
     }
 
     fn prepare(&self, worker: &Worker<'_>) -> Result<ProgramState, String> {
-        let refused = |error| format!("the system refused to open the arrays for the program ({error})");
+        let refused = |error| Error::system("open the arrays for the program")(error).to_string();
         let open = |array: &super::array::Array| match self.spec.guard && array.is_output() {
             true => scratch(array.bytes().segment()),
             false => array.bytes().segment().backing().reopened(access(array)),
@@ -192,7 +195,7 @@ impl<'s> Supervisor<'s> {
         }
         match program.wait().map_err(lost)? {
             Exit::Status(0) => Ok(()),
-            exit => self.end_as(worker, program.pid(), exit),
+            exit => self.end_as(worker, program.pid(), exit, true),
         }
     }
 
@@ -201,7 +204,8 @@ impl<'s> Supervisor<'s> {
         let new = programs.running.is_none();
         if new {
             let program = self.start(programs, &self.program.arguments, &[])?;
-            programs.running = Some(Running { program, unread: Vec::new(), stopped: false });
+            programs.running =
+                Some(Running { program, unread: Vec::new(), told: false, has_answered: false, stopped: false });
         }
         let Some(running) = &mut programs.running else { unreachable!("started just now") };
         let order = line::order(cells);
@@ -210,7 +214,7 @@ impl<'s> Supervisor<'s> {
         let spoken = || format!("the program `{title}` wrote");
         if !new && running.unread.is_empty() && running.program.has_spoken().map_err(broken)? {
             let mut room = [0; line::LONGEST];
-            if let Heard::Bytes(count) = running.program.listen(&mut room).map_err(broken)? {
+            if let ReadOutcome::Bytes(count) = running.program.listen(&mut room).map_err(broken)? {
                 running.unread.extend(&room[..count]);
             }
         }
@@ -219,7 +223,8 @@ impl<'s> Supervisor<'s> {
             return Err(format!("{} \"{}\" before it was given a slice", spoken(), line::shown(line)));
         }
         // One that is dead has left no answer either, and that is how it is told.
-        if running.program.tell(order.as_bytes()).is_err() && !running.program.is_ending().map_err(broken)? {
+        running.told = running.program.tell(order.as_bytes()).is_ok();
+        if !running.told && !running.program.is_ending().map_err(broken)? {
             return Err(format!(
                 "the program `{title}` has closed its standard input and goes on, so that it cannot be given `{}`",
                 order.trim_end()
@@ -249,6 +254,7 @@ impl<'s> Supervisor<'s> {
             if let Some(end) = running.unread.iter().position(|&byte| byte == b'\n') {
                 let mut line: Vec<u8> = running.unread.drain(..=end).collect();
                 line.pop();
+                running.has_answered = true;
                 return Ok(Some(line));
             }
             let title = self.program.title();
@@ -266,20 +272,21 @@ impl<'s> Supervisor<'s> {
                 .listen(room)
                 .map_err(|error| format!("the program cannot be listened to ({error})"))?
             {
-                Heard::Stopped => self.tell_of_stop(worker, running.program.pid(), &mut running.stopped),
-                Heard::Bytes(count) => running.unread.extend(&room[..count]),
-                Heard::Closed if running.unread.is_empty() => return Ok(None),
-                Heard::Closed => {
+                ReadOutcome::Stopped => self.tell_of_stop(worker, running.program.pid(), &mut running.stopped),
+                ReadOutcome::Bytes(count) => running.unread.extend(&room[..count]),
+                ReadOutcome::Closed if running.unread.is_empty() => return Ok(None),
+                ReadOutcome::Closed => {
                     return Err(format!(
                         "the program `{title}` wrote \"{begun}\" and closed its standard output before the line's end"
                     ));
                 }
-                Heard::Ended => {
+                ReadOutcome::Ended => {
                     let exit = running.program.wait().unwrap_or(Exit::Unknown);
                     if !running.unread.is_empty() && matches!(exit, Exit::Status(_)) {
                         return Err(format!("the program `{title}` wrote \"{begun}\" and ended before the line's end"));
                     }
-                    self.end_as(worker, running.program.pid(), exit);
+                    let began = running.has_answered || running.told && running.program.has_read();
+                    self.end_as(worker, running.program.pid(), exit, began);
                 }
             }
         }
@@ -296,11 +303,12 @@ impl<'s> Supervisor<'s> {
     }
 
     /// Ends this worker because its program has ended: with last words that say how.
-    fn end_as(&self, worker: &Worker<'_>, pid: u32, exit: Exit) -> ! {
+    fn end_as(&self, worker: &Worker<'_>, pid: u32, exit: Exit, began: bool) -> ! {
         worker.page.slots()[worker.rank].send_exit_message(&ExitMessage::ProgramExited {
             exit,
             pid,
             program: self.program.title(),
+            began,
         });
         exit::leave(1)
     }
@@ -378,7 +386,7 @@ fn cannot_start(program: &OsStr, error: &std::io::Error) -> String {
         std::io::ErrorKind::PermissionDenied if error.raw_os_error() == Some(libc::EACCES) => {
             "it may not be executed; chmod +x allows it".to_owned()
         }
-        _ => error.to_string(),
+        _ => format!("{error}. {}", advice(error)),
     };
     format!("the program `{}` cannot be started: {why}", program.display())
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::hidden;
 use super::input::wrong;
-use super::target::{Mounted, Target, unusable_folder};
+use super::target::{MountedFile, Target, unusable_folder};
 use crate::error::{Error, Result};
 use crate::sys::file::{Bounded, Folder, permit_like, reserve, user};
 use crate::sys::fork_stamp::{self, Stamp};
@@ -47,7 +47,7 @@ pub struct AtomicFile {
     hidden: Option<OsString>,
     _hold: Option<SignalGuard>,
     replaces: bool,
-    mounted: Option<Mounted>,
+    mounted: Option<MountedFile>,
     reserved: bool,
     /// Why writing failed; encoders wrap the error until nobody can tell.
     failure: Option<io::ErrorKind>,
@@ -81,7 +81,7 @@ impl AtomicFile {
         };
         let (old, mounted, file, hidden) = match old {
             Some(there) if there.is_mounted_on(&folder) => {
-                let (mounted, file) = Mounted::new(there, &folder).map_err(unusable)?;
+                let (mounted, file) = MountedFile::new(there, &folder).map_err(unusable)?;
                 (None, Some(mounted), file, None)
             }
             old => match folder.nameless(mode).map_err(unusable)? {
@@ -188,7 +188,7 @@ impl AtomicFile {
 
     /// What an error says of what was there before.
     fn what_is_there(&self) -> &'static str {
-        match self.mounted.as_ref().is_some_and(Mounted::is_begun) {
+        match self.mounted.as_ref().is_some_and(MountedFile::is_begun) {
             true => "it is mounted and was being written in place: what was there before is lost",
             false => "what was there before is unchanged",
         }
@@ -376,7 +376,7 @@ mod tests {
         let told = |out: &AtomicFile| out.failed(&io::Error::other("it burns")).to_string();
         assert!(told(&out).contains("is unchanged"));
         // As a mounted one, whose disk fails: it can only be read.
-        let (mut mounted, aside) = Mounted::new(Target::find(&path).unwrap().old.unwrap(), &out.folder).unwrap();
+        let (mut mounted, aside) = MountedFile::new(Target::find(&path).unwrap().old.unwrap(), &out.folder).unwrap();
         mounted.write(&aside, fs::File::open(&path).unwrap()).unwrap_err();
         out.mounted = Some(mounted);
         assert!(told(&out).contains("what was there before is lost"), "{}", told(&out));

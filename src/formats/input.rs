@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Address;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, limit};
 #[cfg(feature = "named")]
 use crate::shared::named::Opened;
 use crate::sys::file::open_to_read;
@@ -274,7 +274,10 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
         io::ErrorKind::PermissionDenied => {
             wrong(path, "this user may not read it", "have its owner allow it (chmod a+r), or copy it")
         }
-        _ => wrong(path, format!("it cannot be read ({error})"), "check the name and the disk"),
+        _ => {
+            let remedy = limit(error).unwrap_or_else(|| "check the name and the disk".to_owned());
+            wrong(path, format!("it cannot be read ({error})"), remedy)
+        }
     }
 }
 

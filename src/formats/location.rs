@@ -23,10 +23,10 @@ use crate::shared::named::Destination;
 /// assert_ne!(Location::of_output(folder.join("out")), Location::of_output(folder.join("below/out")));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Location(Is);
+pub struct Location(LocationKind);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Is {
+enum LocationKind {
     /// Something that is there: its device and its inode.
     There(u64, u64),
     /// A name in a folder, which has a device and an inode.
@@ -42,7 +42,7 @@ impl Location {
     /// Where an input is; `None` if it is nowhere.
     pub fn of_input(path: impl AsRef<Path>) -> Option<Self> {
         Some(Self(match Address::of(path.as_ref()) {
-            Address::Standard => standard(std::io::stdin(), Is::StandardInput),
+            Address::Standard => standard(std::io::stdin(), LocationKind::StandardInput),
             Address::Segment(_) => return Self::of_output(path),
             Address::File(path) => there(&fs::metadata(path).ok()?),
         }))
@@ -51,12 +51,12 @@ impl Location {
     /// Where an output will be; `None` if it cannot be anywhere.
     pub fn of_output(path: impl AsRef<Path>) -> Option<Self> {
         Some(Self(match Address::of(path.as_ref()) {
-            Address::Standard => standard(std::io::stdout(), Is::StandardOutput),
+            Address::Standard => standard(std::io::stdout(), LocationKind::StandardOutput),
             #[cfg(feature = "named")]
             Address::Segment(name) => {
                 let found = Destination::find(&name.to_string_lossy()).ok()?;
                 let there = found.file().and_then(|file| file.metadata().ok()).as_ref().map(there);
-                there.unwrap_or_else(|| Is::NewSegment(found.key()))
+                there.unwrap_or_else(|| LocationKind::NewSegment(found.key()))
             }
             #[cfg(not(feature = "named"))]
             Address::Segment(_) => return None,
@@ -64,7 +64,7 @@ impl Location {
                 Ok(Target { old: Some(old), .. }) => there(&old.metadata),
                 Ok(Target { folder, name, old: None }) => {
                     let folder = folder.metadata().ok()?;
-                    Is::New(folder.dev(), folder.ino(), name)
+                    LocationKind::New(folder.dev(), folder.ino(), name)
                 }
                 Err(_) => there(&fs::metadata(path).ok()?),
             },
@@ -72,12 +72,12 @@ impl Location {
     }
 }
 
-fn there(found: &Metadata) -> Is {
-    Is::There(found.dev(), found.ino())
+fn there(found: &Metadata) -> LocationKind {
+    LocationKind::There(found.dev(), found.ino())
 }
 
 /// A file or a pipe that a standard stream was redirected to is known by other names too; a device is nobody's alone.
-fn standard(stream: impl AsFd, otherwise: Is) -> Is {
+fn standard(stream: impl AsFd, otherwise: LocationKind) -> LocationKind {
     let copy = stream.as_fd().try_clone_to_owned().map(File::from);
     let found = copy.and_then(|file| file.metadata()).ok();
     let found = found.filter(|found| !found.file_type().is_char_device());

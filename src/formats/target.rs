@@ -15,7 +15,7 @@ use std::path::Path;
 use nix::sys::stat::{FileStat, SFlag};
 
 use super::input::wrong;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, limit};
 use crate::sys::file::{Bounded, Entry, Folder, reserve, user};
 use crate::sys::limits::memory_room;
 use crate::sys::memory::growing;
@@ -129,7 +129,7 @@ fn check(path: &Path, folder: &Folder, name: &OsStr, found: &Entry) -> Result<()
 /// A file that is there and is mounted by itself: no other can take its name, so that it is written. What goes there is kept aside
 /// until it is whole.
 #[derive(Debug)]
-pub(super) struct Mounted {
+pub(super) struct MountedFile {
     there: Entry,
     /// Whether it is kept in memory: whoever mounts a file may have given no other place to write.
     in_memory: bool,
@@ -137,7 +137,7 @@ pub(super) struct Mounted {
     begun: bool,
 }
 
-impl Mounted {
+impl MountedFile {
     /// With the file to keep it in.
     pub(super) fn new(there: Entry, folder: &Folder) -> io::Result<(Self, File)> {
         match folder.nameless(0o600) {
@@ -195,7 +195,10 @@ pub(super) fn unusable_folder(path: &Path, folder: &Path, error: &io::Error) -> 
         io::ErrorKind::ReadOnlyFilesystem => {
             wrong(path, format!("the folder {folder} is on a read-only file system"), "name a file in another folder")
         }
-        _ => wrong(path, format!("nothing can be written in the folder {folder} ({error})"), "name another folder"),
+        _ => {
+            let remedy = limit(error).unwrap_or_else(|| "name another folder".to_owned());
+            wrong(path, format!("nothing can be written in the folder {folder} ({error})"), remedy)
+        }
     }
 }
 

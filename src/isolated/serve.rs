@@ -32,7 +32,7 @@ pub fn serve(name: &'static str, body: impl FnOnce([u64; 4], &InputFile, &mut [u
     }
     // A panic would tell the user of files of whoever has built this.
     std::panic::set_hook(Box::new(|_| ()));
-    let told = Order::parse(arguments).and_then(|order| order.carry_out(body).map_err(|error| in_words(&error)));
+    let told = Request::parse(arguments).and_then(|order| order.carry_out(body).map_err(|error| in_words(&error)));
     let (kind, text) = match told {
         Ok(numbers) => ("done", numbers.map(|number| number.to_string()).join(" ")),
         Err(words) => ("wrong", words),
@@ -49,7 +49,7 @@ pub fn serves(name: &str) -> bool {
 
 /// What an isolated process is told to do, by its arguments: all numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Order {
+pub(super) struct Request {
     /// For the body.
     pub(super) numbers: [u64; 4],
     /// Bytes of memory that it may take.
@@ -60,7 +60,7 @@ pub(super) struct Order {
     pub(super) output: Option<(u64, usize)>,
 }
 
-impl Order {
+impl Request {
     /// The arguments that say so.
     pub(super) fn arguments(&self, name: &str) -> Vec<OsString> {
         let output = self.output.map(|(fd, bytes)| [Some(fd), Some(bytes as u64)]).unwrap_or_default();
@@ -140,15 +140,15 @@ mod tests {
     #[test]
     fn an_order_is_what_its_arguments_say_and_nothing_else_is_one() {
         for (memory, output) in [(None, None), (Some(1 << 40), Some((9, 12))), (Some(0), None)] {
-            let order = Order { numbers: [3, 4, u64::MAX, 16], memory, input: 7, output };
+            let order = Request { numbers: [3, 4, u64::MAX, 16], memory, input: 7, output };
             let arguments = order.arguments("look");
             assert_eq!(arguments[..2], [ISOLATED, "look"]);
-            assert_eq!(Order::parse(arguments.into_iter().skip(2)), Ok(order));
+            assert_eq!(Request::parse(arguments.into_iter().skip(2)), Ok(order));
         }
         for wrong in
             [&[][..], &["7"], &["1", "2", "3", "4", "-", "7", "9", "-"], &["1", "2", "3", "x", "-", "7", "-", "-"]]
         {
-            assert!(Order::parse(wrong.iter().map(OsString::from)).is_err(), "{wrong:?}");
+            assert!(Request::parse(wrong.iter().map(OsString::from)).is_err(), "{wrong:?}");
         }
     }
 }

@@ -32,7 +32,8 @@ use crate::worker::Worker;
 
 pub use runner::Runner;
 
-/// How many CPUs this process may use, by affinity and cgroup: the default number of workers.
+/// How many CPUs this process may use: by affinity and cgroup, and no more than Slurm gave it (`SLURM_CPUS_PER_TASK`, or else
+/// `SLURM_CPUS_ON_NODE`). The default number of workers.
 pub fn cpus() -> usize {
     cpu::count()
 }

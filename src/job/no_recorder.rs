@@ -16,7 +16,7 @@ pub(super) struct Recorder<'p>(Infallible, PhantomData<&'p ()>);
 
 /// What a record would need from the job.
 #[expect(dead_code, reason = "nobody reads it without records")]
-pub(super) struct Remains<'r> {
+pub(super) struct FinishedJob<'r> {
     pub(super) page: &'r ControlPage,
     pub(super) loans: &'r [Loan<'r>],
     pub(super) began: Instant,
@@ -28,11 +28,11 @@ impl<'p> Recorder<'p> {
         None
     }
 
-    pub(super) fn failed(self, _: &Remains<'_>, _: Report, _: &Error) {
+    pub(super) fn failed(self, _: &FinishedJob<'_>, _: Report, _: &Error) {
         match self.0 {}
     }
 
-    pub(super) fn done(self, _: &Remains<'_>, _: &mut Report) {
+    pub(super) fn done(self, _: &FinishedJob<'_>, _: &mut Report) {
         match self.0 {}
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Recorder<'p> {
 }
 
 /// What a trace needs from the job, besides what its event logs say.
-pub(super) struct Remains<'r> {
+pub(super) struct FinishedJob<'r> {
     pub(super) page: &'r ControlPage,
     pub(super) loans: &'r [Loan<'r>],
     /// When the workers were begun with, and when the last was gone.
@@ -38,7 +38,7 @@ impl<'p> Recorder<'p> {
     }
 
     /// Tells of a job that has failed, if anybody wants to know.
-    pub(super) fn failed(mut self, job: &Remains<'_>, mut report: Report, error: &Error) {
+    pub(super) fn failed(mut self, job: &FinishedJob<'_>, mut report: Report, error: &Error) {
         let Some(told) = self.if_failed.take() else { return };
         if let Error::WorkerDied(death) = error {
             report.deaths.push(Death::clone(death));
@@ -49,13 +49,13 @@ impl<'p> Recorder<'p> {
     }
 
     /// Gives a job that has ended well its trace, if it was wanted.
-    pub(super) fn done(self, job: &Remains<'_>, report: &mut Report) {
+    pub(super) fn done(self, job: &FinishedJob<'_>, report: &mut Report) {
         if self.wanted {
             report.trace = Some(self.trace(job, report).into());
         }
     }
 
-    fn trace(&self, job: &Remains<'_>, report: &Report) -> Trace {
+    fn trace(&self, job: &FinishedJob<'_>, report: &Report) -> Trace {
         let facts = Facts {
             slices: report.grid.slices(),
             started: self.started + (job.began - self.called),

@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 use super::collect::collect;
 use super::page::control_page;
 use super::plan::Plan;
-use super::recorder::{Recorder, Remains};
+use super::recorder::{FinishedJob, Recorder};
 use super::{Job, cpus};
 use crate::answer::{Answer, Answers};
 use crate::engine::Engine;
@@ -88,12 +88,12 @@ impl<L: Lend> Job<'_, L> {
         let mut report = Report::new(spec, engine, pool.is_some(), plan.grid, wall);
         report.addresses = loans.iter().map(Loan::address).collect();
         report.read(&page, plan.run);
-        let remains = Remains { page: &page, loans: &loans, began, ended };
+        let finished = FinishedJob { page: &page, loans: &loans, began, ended };
         match collected {
             Ok((deaths, answers)) => {
                 report.deaths = deaths;
                 if let Some(recorder) = recorder {
-                    recorder.done(&remains, &mut report);
+                    recorder.done(&finished, &mut report);
                 }
                 Ok(Answers::new(answers, report))
             }
@@ -101,7 +101,7 @@ impl<L: Lend> Job<'_, L> {
                 // Whoever has written over the control page may be at work, and others with it.
                 pool.into_iter().for_each(WorkerPool::end_workers);
                 if let Some(recorder) = recorder {
-                    recorder.failed(&remains, report, &error);
+                    recorder.failed(&finished, report, &error);
                 }
                 Err(error)
             }

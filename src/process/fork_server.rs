@@ -129,12 +129,14 @@ impl ForkServer {
         }
     }
 
-    /// Whether the control page says of orders what it should between two: else it may have taken what somebody wrote there for one,
-    /// and have forked whoever was not asked for.
+    /// Whether the control page says of it what it should between two orders: else it may have taken what somebody wrote there for
+    /// one, and have forked whoever was not asked for; or nobody would be told of its end.
     pub(crate) fn is_intact(&self) -> bool {
         let post = &self.page.head().fork_server.0;
         let words = [(&post.ordered, self.orders), (&post.done, self.answered)];
-        words.into_iter().all(|(word, known)| word.load(Ordering::Acquire) == known)
+        // It signs before it looks for the first one.
+        let has_signed = self.answered == 0 || post.lock.is_held_by(self.child.pid());
+        has_signed && words.into_iter().all(|(word, known)| word.load(Ordering::Acquire) == known)
     }
 
     /// Gives the next order and waits until it is carried out; whether it could be.

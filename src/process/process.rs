@@ -44,8 +44,9 @@ impl Process {
         Self::Adopted(Adopted { foreign, fork_server, page: page.clone(), refused: AtomicBool::new(false) })
     }
 
-    pub(super) fn is_adopted(&self) -> bool {
-        matches!(self, Self::Adopted(_))
+    /// Whether it has died with the fork server that had made it, if it was killed.
+    pub(super) fn is_orphan(&self) -> bool {
+        matches!(self, Self::Adopted(it) if it.is_server_gone())
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -136,11 +137,8 @@ impl Adopted {
     /// Waits until then for the end of a worker that only the fork server may end, or for a moment after the end of that: it has
     /// ended by then whom it could.
     fn is_ended_by_server(&self, until: Instant) -> bool {
-        let server = self.page.head().fork_server.0.lock.word();
         while Instant::now() < until {
-            let gone = RobustLock::says_dead(server.load(Ordering::Acquire))
-                || proc::state(self.fork_server).is_ok_and(|state| state == proc::ENDING);
-            if gone {
+            if self.is_server_gone() {
                 return self.foreign.ends_by(until.min(Instant::now() + LEAVING));
             }
             child::resume(self.fork_server);
@@ -151,16 +149,21 @@ impl Adopted {
         false
     }
 
+    /// Whether the fork server is dead: by its robust lock, or if somebody has written over that, by what the system says.
+    fn is_server_gone(&self) -> bool {
+        RobustLock::says_dead(self.page.head().fork_server.0.lock.word().load(Ordering::Acquire))
+            || proc::state(self.fork_server).is_ok_and(|state| state == proc::ENDING)
+    }
+
     /// What the fork server says of a worker that is dead. Only for the error's text: that it is dead is for its pidfd to say.
     fn told(&self, slot: &WorkerSlot) -> Exit {
         let until = Instant::now() + Process::TOLD;
         loop {
             // Asked for first: what it had said before its end is there then.
-            let end = self.page.head().fork_server.0.lock.word().load(Ordering::Acquire);
-            let is_late = || Instant::now() > until || RobustLock::says_dead(end);
+            let is_late = self.is_server_gone() || Instant::now() > until;
             match slot.exit() {
                 Some(exit) => return exit,
-                None if is_late() => return Exit::Unknown,
+                None if is_late => return Exit::Unknown,
                 None => {
                     // Somebody may have stopped it.
                     child::resume(self.fork_server);

@@ -282,12 +282,9 @@ impl WorkerSet {
             self.remaining.extend(remaining);
             remaining.is_none().then(|| handle.process.exit(slot))
         });
-        let fork_server = self.page.head().fork_server.0.lock.word().load(Ordering::Acquire);
         let cause = match (handle.stalled.take(), exit) {
             (Some(stalled), None | Some(Exit::Signal(libc::SIGKILL))) => stalled,
-            (_, Some(Exit::Signal(libc::SIGKILL) | Exit::Unknown))
-                if handle.process.is_adopted() && RobustLock::says_dead(fork_server) =>
-            {
+            (_, Some(Exit::Signal(libc::SIGKILL) | Exit::Unknown)) if handle.process.is_orphan() => {
                 Cause::ForkServerDied
             }
             (_, exit) => exit.map_or(Cause::Unknown, cause_of),

@@ -109,15 +109,15 @@ pub struct Interval {
 
 /// What all were at, from the beginning to the end without gaps.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scene {
+pub(super) struct Phase {
     begin: Duration,
     end: Duration,
-    what: What,
+    what: PhaseKind,
     round: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
+enum PhaseKind {
     /// The coordinator does what only it can.
     Serial,
     /// It makes workers.
@@ -130,9 +130,9 @@ enum What {
     Ending,
 }
 
-/// The scenes of a job. The end of the work in a round is the end of its last slice.
-pub(super) fn scenes(record: &Record<'_>) -> Vec<Scene> {
-    let mut scenes: Vec<Scene> = Vec::new();
+/// The phases of a job. The end of the work in a round is the end of its last slice.
+pub(super) fn phases(record: &Record<'_>) -> Vec<Phase> {
+    let mut phases: Vec<Phase> = Vec::new();
     let mut round = 0;
     let starts: Vec<Duration> =
         record.coordinator.iter().filter(|it| it.what == Activity::Preparing).map(|it| it.begin).collect();
@@ -150,29 +150,29 @@ pub(super) fn scenes(record: &Record<'_>) -> Vec<Scene> {
         }
         let mut push = |begin: Duration, end: Duration, what| {
             if begin < end {
-                scenes.push(Scene { begin, end, what, round });
+                phases.push(Phase { begin, end, what, round });
             }
         };
         let more_rounds = record.coordinator[at..].iter().skip(1).any(|later| later.what == Activity::Preparing);
         match stretch.what {
-            Activity::Preparing => push(stretch.begin, stretch.end, What::Serial),
+            Activity::Preparing => push(stretch.begin, stretch.end, PhaseKind::Serial),
             Activity::Forking { .. } | Activity::OpeningForkServer | Activity::Calling => {
-                push(stretch.begin, stretch.end, What::Making)
+                push(stretch.begin, stretch.end, PhaseKind::Making)
             }
-            Activity::Ending if more_rounds => push(stretch.begin, stretch.end, What::Serial),
-            Activity::Ending => push(stretch.begin, stretch.end, What::Ending),
+            Activity::Ending if more_rounds => push(stretch.begin, stretch.end, PhaseKind::Serial),
+            Activity::Ending => push(stretch.begin, stretch.end, PhaseKind::Ending),
             Activity::Working | Activity::Attending => {
                 let middle = works_end.clamp(stretch.begin, stretch.end);
-                push(stretch.begin, middle, What::Working);
-                push(middle, stretch.end, What::Meeting);
+                push(stretch.begin, middle, PhaseKind::Working);
+                push(middle, stretch.end, PhaseKind::Meeting);
             }
         }
     }
-    scenes
+    phases
 }
 
 pub(super) fn timeline(record: &Record<'_>, rank: usize) -> Vec<Interval> {
-    lane_among(record, rank, &scenes(record), &attempts_of(record, rank))
+    timeline_of(record, rank, &phases(record), &attempts_of(record, rank))
 }
 
 /// Where in the record the attempts of a rank are, in order.
@@ -182,17 +182,17 @@ fn attempts_of(record: &Record<'_>, rank: usize) -> Vec<usize> {
 
 /// The lanes of all ranks.
 pub(super) fn timelines(record: &Record<'_>) -> Vec<Vec<Interval>> {
-    let scenes = scenes(record);
+    let phases = phases(record);
     let mut attempts = vec![Vec::new(); record.workers.len()];
     for (at, attempt) in record.attempts.iter().enumerate() {
         attempts[attempt.worker].push(at);
     }
-    attempts.iter().enumerate().map(|(rank, attempts)| lane_among(record, rank, &scenes, attempts)).collect()
+    attempts.iter().enumerate().map(|(rank, attempts)| timeline_of(record, rank, &phases, attempts)).collect()
 }
 
-fn lane_among(record: &Record<'_>, rank: usize, scenes: &[Scene], attempts: &[usize]) -> Vec<Interval> {
+fn timeline_of(record: &Record<'_>, rank: usize, phases: &[Phase], attempts: &[usize]) -> Vec<Interval> {
     let lives = &record.workers[rank].lives;
-    let mut timeline = Builder { scenes, lives, at: Duration::ZERO, pieces: Vec::new() };
+    let mut timeline = Builder { phases, lives, at: Duration::ZERO, pieces: Vec::new() };
     // What its own marks say, in order: births, slices, measuring.
     let mut own: Vec<Interval> = Vec::new();
     for life in lives {
@@ -228,7 +228,7 @@ fn lane_among(record: &Record<'_>, rank: usize, scenes: &[Scene], attempts: &[us
 }
 
 struct Builder<'r> {
-    scenes: &'r [Scene],
+    phases: &'r [Phase],
     lives: &'r [WorkerLifetime],
     /// How far it has got.
     at: Duration,
@@ -253,48 +253,48 @@ impl Builder<'_> {
             return;
         }
         let marks = self.lives.iter().flat_map(|life| [Some(life.born), life.left, life.died]).flatten();
-        let edges = self.scenes.iter().flat_map(|scene| [scene.begin, scene.end]);
+        let edges = self.phases.iter().flat_map(|phase| [phase.begin, phase.end]);
         let mut cuts: Vec<Duration> = marks.chain(edges).filter(|&cut| cut > self.at && cut < end).collect();
         cuts.sort();
         cuts.dedup();
         cuts.push(end);
         for cut in cuts {
-            let scene = self.scenes.partition_point(|scene| scene.end <= self.at);
-            let part = self.scenes.get(scene).map_or(Part::Unexplained, |scene| self.between_marks(scene));
+            let phase = self.phases.partition_point(|phase| phase.end <= self.at);
+            let part = self.phases.get(phase).map_or(Part::Unexplained, |phase| self.between_marks(phase));
             self.push(cut, part, None);
         }
     }
 
     /// What a worker does at a time for which it has no mark.
-    fn between_marks(&self, scene: &Scene) -> Part {
+    fn between_marks(&self, phase: &Phase) -> Part {
         let at = self.at;
-        // The births of a round come after its scenes begin, and before those of the next.
-        let in_round = |life: &&WorkerLifetime| self.round_of(life.born) == scene.round;
+        // The births of a round come after its phases begin, and before those of the next.
+        let in_round = |life: &&WorkerLifetime| self.round_of(life.born) == phase.round;
         let (lived, unborn): (Vec<&WorkerLifetime>, Vec<&WorkerLifetime>) =
             self.lives.iter().filter(in_round).partition(|it| it.born <= at);
-        let idle = match scene.what {
-            What::Serial => Part::Serial,
-            What::Making | What::Working => Part::Imbalance,
-            What::Meeting => Part::Barrier,
-            What::Ending => Part::End,
+        let idle = match phase.what {
+            PhaseKind::Serial => Part::Serial,
+            PhaseKind::Making | PhaseKind::Working => Part::Imbalance,
+            PhaseKind::Meeting => Part::Barrier,
+            PhaseKind::Ending => Part::End,
         };
         match lived.last() {
-            Some(life) if life.died.is_some_and(|died| died <= at) => match scene.what {
-                What::Ending => Part::End,
+            Some(life) if life.died.is_some_and(|died| died <= at) => match phase.what {
+                PhaseKind::Ending => Part::End,
                 _ => Part::ThrownAway,
             },
             Some(life) if life.left.is_some_and(|left| left <= at) => idle,
             Some(_) => Part::Unexplained,
-            None => match scene.what {
-                What::Making | What::Working | What::Meeting if !unborn.is_empty() => Part::StartUp,
-                What::Making if self.lives.is_empty() => Part::StartUp,
+            None => match phase.what {
+                PhaseKind::Making | PhaseKind::Working | PhaseKind::Meeting if !unborn.is_empty() => Part::StartUp,
+                PhaseKind::Making if self.lives.is_empty() => Part::StartUp,
                 _ => idle,
             },
         }
     }
 
     fn round_of(&self, at: Duration) -> usize {
-        let scene = self.scenes.partition_point(|scene| scene.end <= at);
-        self.scenes.get(scene).or(self.scenes.last()).map_or(0, |scene| scene.round)
+        let phase = self.phases.partition_point(|phase| phase.end <= at);
+        self.phases.get(phase).or(self.phases.last()).map_or(0, |phase| phase.round)
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Backing;
 use crate::sys::memory::{Access, MapMode};
 use crate::sys::page::page_size;
-use crate::sys::usage::{Usage, Whose};
+use crate::sys::usage::{Usage, UsageOf};
 
 /// How many pages to touch: enough for a median, and some 20 us.
 const TOUCHES: usize = 16;
@@ -19,7 +19,7 @@ pub(crate) fn page_fault_cost(backing: &Backing, access: Access) -> Option<Durat
     let mapped = backing.attach(keeping).ok()?;
     // Further apart than what the kernel maps around a fault, where there is room for that.
     let stride = (backing.len() / TOUCHES).max(page_size());
-    let before = Usage::now(Whose::Thread).minor_faults;
+    let before = Usage::now(UsageOf::Thread).minor_faults;
     let mut times: Vec<Duration> = (0..backing.len())
         .step_by(stride)
         .take(TOUCHES)
@@ -38,7 +38,7 @@ pub(crate) fn page_fault_cost(backing: &Backing, access: Access) -> Option<Durat
             began.elapsed()
         })
         .collect();
-    let faults = Usage::now(Whose::Thread).minor_faults.saturating_sub(before) as usize;
+    let faults = Usage::now(UsageOf::Thread).minor_faults.saturating_sub(before) as usize;
     // Those that took longest were the faults.
     times.sort_by(|one, other| other.cmp(one));
     times.truncate(faults);

@@ -127,13 +127,13 @@ impl Segment {
     }
 
     /// Makes `len` zero bytes that every forked worker has at the same address, for the control page; an error if it becomes too `late`.
-    pub(crate) fn for_board(len: usize, late: Late<'_>) -> Result<Self> {
+    pub(crate) fn for_control_page(len: usize, late: Late<'_>) -> Result<Self> {
         Self::create(len, Inheritance::Inherited, || "the control page of the job".to_owned(), late)
     }
 
     /// Makes room for `most` zero bytes that every forked worker has at the same address, or for fewer if this process may not make
     /// a file as long, without memory for them yet.
-    pub(crate) fn for_boards(most: usize) -> Result<Self> {
+    pub(crate) fn for_control_pages(most: usize) -> Result<Self> {
         let len =
             limits::file_room().map_or(most, |room| usize::try_from(room.bytes).map_or(most, |len| len.min(most)));
         let mapped = memfd(CONTROL_PAGE, len).and_then(|fd| {

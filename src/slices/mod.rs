@@ -11,7 +11,7 @@ mod schedule;
 mod split;
 
 pub use grid::{Grid, Region};
-pub use plan::{Balance, Turn, plan};
+pub use plan::{Balance, PlannedSlice, plan};
 pub(crate) use runs::Extent;
 pub use schedule::{Schedule, ScheduleError};
 pub use split::{Split, SplitError};

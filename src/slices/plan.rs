@@ -8,7 +8,7 @@ use super::Schedule;
 
 /// One slice in a plan.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Turn {
+pub struct PlannedSlice {
     /// The slice's number.
     pub slice: usize,
     /// Who works on it.
@@ -29,23 +29,23 @@ pub struct Turn {
 ///
 /// ```
 /// use parfork::slices::{Schedule, plan};
-/// let turns = plan(Schedule::DYNAMIC, &[3.0, 1.0, 1.0, 1.0], 2);
-/// let ranks: Vec<usize> = turns.iter().map(|turn| turn.rank).collect();
+/// let planned = plan(Schedule::DYNAMIC, &[3.0, 1.0, 1.0, 1.0], 2);
+/// let ranks: Vec<usize> = planned.iter().map(|one| one.rank).collect();
 /// assert_eq!(ranks, [0, 1, 1, 1]);
 /// ```
 ///
 /// # Panics
 /// If there are no workers, or a cost is not a number of 0 or more.
-pub fn plan(schedule: Schedule, costs: &[f64], workers: usize) -> Vec<Turn> {
+pub fn plan(schedule: Schedule, costs: &[f64], workers: usize) -> Vec<PlannedSlice> {
     assert!(workers > 0, "a plan needs a worker");
-    let mut turns = Vec::with_capacity(costs.len());
+    let mut planned = Vec::with_capacity(costs.len());
     let mut runs = 0;
     let mut work = |rank: usize, mut now: f64, slices: Range<usize>| {
         runs += usize::from(!slices.is_empty());
         for slice in slices {
             let cost = costs[slice];
             assert!(cost >= 0.0, "the cost of slice {slice} is {cost}, and it takes 0 or more");
-            turns.push(Turn { slice, rank, run: runs - 1, start: now, end: now + cost });
+            planned.push(PlannedSlice { slice, rank, run: runs - 1, start: now, end: now + cost });
             now += cost;
         }
         now
@@ -55,18 +55,18 @@ pub fn plan(schedule: Schedule, costs: &[f64], workers: usize) -> Vec<Turn> {
             let slices = schedule.fixed(costs.len(), workers, rank).unwrap_or_default();
             work(rank, 0.0, slices);
         }
-        return turns;
+        return planned;
     }
-    let mut free: BinaryHeap<Reverse<(Moment, usize)>> =
-        (0..workers).map(|rank| Reverse((Moment(0.0), rank))).collect();
+    let mut free: BinaryHeap<Reverse<(OrderedTime, usize)>> =
+        (0..workers).map(|rank| Reverse((OrderedTime(0.0), rank))).collect();
     let mut dealt = 0;
     while let Some(slices) = schedule.run(dealt, costs.len(), workers) {
-        let Some(Reverse((Moment(now), rank))) = free.pop() else { unreachable!("each is put back") };
+        let Some(Reverse((OrderedTime(now), rank))) = free.pop() else { unreachable!("each is put back") };
         dealt = slices.end;
         let end = work(rank, now, slices);
-        free.push(Reverse((Moment(end), rank)));
+        free.push(Reverse((OrderedTime(end), rank)));
     }
-    turns
+    planned
 }
 
 /// How long a plan takes, beside how long it would have to.
@@ -96,31 +96,31 @@ impl Balance {
     ///
     /// # Panics
     /// If there are no workers.
-    pub fn of(turns: &[Turn], workers: usize) -> Self {
+    pub fn of(planned: &[PlannedSlice], workers: usize) -> Self {
         assert!(workers > 0, "a plan needs a worker");
-        let spans = || turns.iter().map(|turn| turn.end - turn.start);
-        let makespan = turns.iter().map(|turn| turn.end).fold(0.0, f64::max);
+        let spans = || planned.iter().map(|one| one.end - one.start);
+        let makespan = planned.iter().map(|one| one.end).fold(0.0, f64::max);
         let share = spans().sum::<f64>() / workers as f64;
         let ideal = spans().fold(share, f64::max);
         // Sums of the same costs in another order differ in the last bits.
         let efficiency = if makespan > 0.0 { (share / makespan).min(1.0) } else { 1.0 };
-        Self { makespan, ideal, efficiency, runs: turns.iter().map(|turn| turn.run + 1).max().unwrap_or(0) }
+        Self { makespan, ideal, efficiency, runs: planned.iter().map(|one| one.run + 1).max().unwrap_or(0) }
     }
 }
 
 /// A time that can be ordered.
 #[derive(PartialEq)]
-struct Moment(f64);
+struct OrderedTime(f64);
 
-impl Eq for Moment {}
+impl Eq for OrderedTime {}
 
-impl PartialOrd for Moment {
+impl PartialOrd for OrderedTime {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Moment {
+impl Ord for OrderedTime {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.0.total_cmp(&other.0)
     }
@@ -171,20 +171,20 @@ mod tests {
     proptest! {
         #[test]
         fn every_slice_is_dealt_once(costs in costs(), workers in 1..40_usize, schedule in schedules()) {
-            let turns = plan(schedule, &costs, workers);
-            prop_assert!(turns.iter().map(|turn| turn.slice).eq(0..costs.len()));
-            prop_assert!(turns.iter().all(|turn| turn.end - turn.start == costs[turn.slice]));
+            let planned = plan(schedule, &costs, workers);
+            prop_assert!(planned.iter().map(|one| one.slice).eq(0..costs.len()));
+            prop_assert!(planned.iter().all(|one| one.end - one.start == costs[one.slice]));
             for rank in 0..workers {
                 let mut now = 0.0;
-                for turn in turns.iter().filter(|turn| turn.rank == rank) {
-                    prop_assert!(turn.start >= now);
-                    now = turn.end;
+                for one in planned.iter().filter(|one| one.rank == rank) {
+                    prop_assert!(one.start >= now);
+                    now = one.end;
                 }
             }
-            let mut runs: Vec<usize> = turns.iter().map(|turn| turn.run).collect();
+            let mut runs: Vec<usize> = planned.iter().map(|one| one.run).collect();
             prop_assert!(runs.is_sorted());
             runs.dedup();
-            prop_assert!(runs.into_iter().eq(0..Balance::of(&turns, workers).runs));
+            prop_assert!(runs.into_iter().eq(0..Balance::of(&planned, workers).runs));
         }
 
         #[test]

@@ -148,7 +148,7 @@ impl Barrier {
 
     /// Says that this participant is about to sleep. The word to sleep on, and its value as long as there is nothing new for
     /// this arrival: who falls asleep on that is woken when there is.
-    pub(crate) fn lie_down(&self, arrival: &Arrival) -> (&AtomicU32, u32) {
+    pub(crate) fn prepare_to_sleep(&self, arrival: &Arrival) -> (&AtomicU32, u32) {
         let asleep = arrival.word | SLEEPERS;
         // Relaxed: it publishes nothing, and what fails here is found by the next look. If the bit is there already, or the
         // word is another one by now, there is nothing to say.
@@ -181,7 +181,7 @@ impl Barrier {
             match limit {
                 Some((at, rank)) if at <= Instant::now() => self.break_off(&arrival, rank),
                 limit => {
-                    let (word, expected) = self.lie_down(&arrival);
+                    let (word, expected) = self.prepare_to_sleep(&arrival);
                     sleep(word, expected, limit.map(|(at, _)| at));
                 }
             }
@@ -331,7 +331,7 @@ mod tests {
             assert_eq!(barrier.crossed(&mut own), Ok(false));
             barrier.withdraw();
             while !barrier.crossed(&mut own).unwrap() {
-                let (word, expected) = barrier.lie_down(&own);
+                let (word, expected) = barrier.prepare_to_sleep(&own);
                 futex::wait(word, expected, None);
             }
             waiters.into_iter().for_each(|waiter| waiter.join().unwrap().unwrap());

@@ -92,7 +92,7 @@ impl ControlPage {
     pub(crate) fn new(layout: Layout, late: Late<'_>) -> Result<Self> {
         let slots = layout.workers;
         let at = layout.offsets(SLOTS, slots).ok_or_else(|| too_large(layout, Layout::MOST))?;
-        let segment = Arc::new(Segment::for_board(at.end, late)?);
+        let segment = Arc::new(Segment::for_control_page(at.end, late)?);
         let page = Self { segment, keys: Arc::default(), layout, slots, at, epoch: Instant::now() };
         // SAFETY: the segment was made just now and no other process or thread has it.
         unsafe { page.prepare() };
@@ -107,7 +107,7 @@ impl ControlPage {
     /// If there is none.
     pub(crate) fn for_many(workers: usize) -> Result<Self> {
         let layout = Layout { workers, slices: 0, loans: 0, answer: 0, log: 0 };
-        let segment = Arc::new(Segment::for_boards(ROOM)?);
+        let segment = Arc::new(Segment::for_control_pages(ROOM)?);
         let at = layout.offsets(SLOTS, workers).filter(|at| at.end <= segment.len());
         let at = at.ok_or_else(|| too_large(layout, segment.len()))?;
         segment.reserve(0..SLOTS, &never)?;

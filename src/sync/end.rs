@@ -134,7 +134,7 @@ impl End {
 
     /// Says that the coordinator is about to sleep: the word to sleep on, and its value until somebody comes. What it waits for it
     /// must look for once more after this.
-    pub(crate) fn lie_down(&self) -> (&AtomicU32, u32) {
+    pub(crate) fn prepare_to_sleep(&self) -> (&AtomicU32, u32) {
         let bell = self.bell.fetch_or(ASLEEP, Ordering::AcqRel);
         (&self.bell, bell | ASLEEP)
     }

@@ -9,6 +9,7 @@ mod descriptor;
 mod doorbell;
 mod end;
 mod event_log;
+mod exit_message;
 pub(crate) mod held;
 mod job_waiter;
 mod key;
@@ -27,13 +28,14 @@ pub(crate) use descriptor::Posted;
 pub(crate) use doorbell::{Doorbell, Ticket};
 pub(crate) use end::{EndedEarly, RoundKey, WorkDigest};
 pub(crate) use event_log::{Event, EventLog};
+pub(crate) use exit_message::ExitMessage;
 pub(crate) use job_waiter::JobWaiter;
 pub(crate) use key::JobTag;
 pub(crate) use layout::Layout;
 pub(crate) use slice_table::SliceState;
 pub(crate) use snapshot::{Bytes, JobInfo, Snapshot, Unreadable, WorkerSnapshot, snapshot};
 pub(crate) use spin_policy::SpinPolicy;
-pub(crate) use worker_slot::{Absence, ExitMessage, WorkerSlot};
+pub(crate) use worker_slot::{Absence, WorkerSlot};
 
 #[cfg(any(test, fuzzing))]
 impl ControlPage {

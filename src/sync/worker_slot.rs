@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::end::Arrival;
+use super::exit_message::ExitMessage;
 use crate::shared::ShmSafe;
 use crate::sys::exit::Exit;
 use crate::sys::fault_handler::FaultRecord;
@@ -72,7 +73,7 @@ struct ExitMessageBuffer {
     /// | 1     | it panicked: location NUL message |
     /// | 2     | the error that the body returned |
     /// | 3     | its program ended: the exit's word, its pid and name, with spaces between them |
-    /// | 4     | what was wrong with the control page |
+    /// | 4     | which slice of the control page was wrong; nothing: a crew's job |
     kind: AtomicU32,
     length: AtomicU32,
     text: [AtomicU8; ExitMessageBuffer::ROOM],
@@ -81,19 +82,6 @@ struct ExitMessageBuffer {
 impl ExitMessageBuffer {
     /// Bytes of text that are kept.
     const ROOM: usize = 2000;
-}
-
-/// What a worker said of why it did not finish.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ExitMessage {
-    /// The body panicked.
-    Panicked { message: String, location: String },
-    /// The body returned an error.
-    BodyFailed { reason: String },
-    /// The program that it watched over ended.
-    ProgramExited { exit: Exit, pid: u32, program: String },
-    /// Words of the control page were not what they should be.
-    Damaged { what: String },
 }
 
 /// What another process reads of a slot.
@@ -261,12 +249,7 @@ impl WorkerSlot {
         if self.exit_message.kind.load(Ordering::Relaxed) != 0 {
             return;
         }
-        let (kind, text) = match words {
-            ExitMessage::Panicked { message, location } => (1, format!("{location}\0{message}")),
-            ExitMessage::BodyFailed { reason } => (2, reason.clone()),
-            ExitMessage::Damaged { what } => (4, what.clone()),
-            ExitMessage::ProgramExited { exit, pid, program } => (3, format!("{} {pid} {program}", exit.word())),
-        };
+        let (kind, text) = words.written();
         for (word, byte) in self.exit_message.text.iter().zip(text.bytes()) {
             word.store(byte, Ordering::Relaxed);
         }
@@ -336,23 +319,7 @@ impl WorkerSlot {
         let kind = self.exit_message.kind.load(Ordering::Acquire);
         let length = (self.exit_message.length.load(Ordering::Relaxed) as usize).min(ExitMessageBuffer::ROOM);
         let bytes: Vec<u8> = self.exit_message.text[..length].iter().map(|byte| byte.load(Ordering::Relaxed)).collect();
-        let text = String::from_utf8_lossy(&bytes);
-        match kind {
-            1 => {
-                let (location, message) = text.split_once('\0').unwrap_or(("", &text));
-                Some(ExitMessage::Panicked { message: message.to_owned(), location: location.to_owned() })
-            }
-            2 => Some(ExitMessage::BodyFailed { reason: text.into_owned() }),
-            3 => {
-                let mut words = text.splitn(3, ' ');
-                let exit = words.next().and_then(|word| word.parse().ok()).and_then(Exit::of);
-                let pid = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
-                let program = words.next().unwrap_or_default().to_owned();
-                Some(ExitMessage::ProgramExited { exit: exit.unwrap_or(Exit::Unknown), pid, program })
-            }
-            4 => Some(ExitMessage::Damaged { what: text.into_owned() }),
-            _ => None,
-        }
+        ExitMessage::read(kind, &String::from_utf8_lossy(&bytes))
     }
 }
 
@@ -362,7 +329,7 @@ mod tests {
     use crate::shared::Segment;
 
     fn slots() -> Segment {
-        Segment::for_board(2 * size_of::<WorkerSlot>(), &|| false).unwrap()
+        Segment::for_control_page(2 * size_of::<WorkerSlot>(), &|| false).unwrap()
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Which CPUs there are, how they share caches and memory, and being bound to one.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::io;
+use std::num::NonZero;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,10 +14,20 @@ use nix::unistd::Pid;
 
 use super::futex;
 
-/// How many CPUs this process may use, by affinity and cgroup.
+/// How many CPUs this process may use, by affinity and cgroup, and by what Slurm gave it where it binds nobody: for each task, or else on
+/// this machine.
 pub(crate) fn count() -> usize {
     static CPUS: OnceLock<usize> = OnceLock::new();
-    *CPUS.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+    *CPUS.get_or_init(|| {
+        let granted = ["SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"].into_iter().find_map(granted);
+        let here = std::thread::available_parallelism().map_or(1, NonZero::get);
+        granted.map_or(here, |granted| granted.get().min(here))
+    })
+}
+
+/// A number of CPUs in the environment, if there is one and it is one.
+fn granted(name: &str) -> Option<NonZero<usize>> {
+    env::var(name).ok()?.trim().parse().ok()
 }
 
 /// Binds the calling thread, and those that it starts from now on, to one CPU.
@@ -85,12 +97,12 @@ fn nanoseconds(time: Duration) -> u64 {
 pub(crate) fn spread() -> io::Result<Vec<usize>> {
     let mine = sched_getaffinity(Pid::from_raw(0))?;
     let cpus = (0..CpuSet::count()).filter(|&cpu| mine.is_set(cpu).unwrap_or(false));
-    Ok(in_order(cpus.map(Seat::of).collect()))
+    Ok(in_order(cpus.map(CpuLocation::of).collect()))
 }
 
 /// Where a CPU is. What the system does not say is the same for all.
 #[derive(Clone, Debug)]
-struct Seat {
+struct CpuLocation {
     cpu: usize,
     /// Its memory.
     node: usize,
@@ -100,7 +112,7 @@ struct Seat {
     core: (usize, usize),
 }
 
-impl Seat {
+impl CpuLocation {
     fn of(cpu: usize) -> Self {
         let folder = format!("/sys/devices/system/cpu/cpu{cpu}");
         let text = |name: &str| fs::read_to_string(format!("{folder}/{name}")).unwrap_or_default().trim().to_owned();
@@ -117,10 +129,10 @@ impl Seat {
 }
 
 /// All first threads of cores before all second ones; of those a CPU of each node in turn, and in a node one of each cache.
-fn in_order(seats: Vec<Seat>) -> Vec<usize> {
+fn in_order(cpus: Vec<CpuLocation>) -> Vec<usize> {
     let mut on_core = BTreeMap::new();
     let mut levels: Vec<BTreeMap<usize, BTreeMap<String, Vec<usize>>>> = Vec::new();
-    for Seat { cpu, node, cache, core } in seats {
+    for CpuLocation { cpu, node, cache, core } in cpus {
         let thread = on_core.entry((node, core)).or_insert(0);
         if *thread == levels.len() {
             levels.push(BTreeMap::new());
@@ -173,17 +185,17 @@ mod tests {
     /// Two nodes of two caches of two cores of two threads, numbered as Linux does: first threads of all cores first.
     #[test]
     fn neighbours_in_rank_are_far_apart() {
-        let seat = |cpu: usize| {
+        let location = |cpu: usize| {
             let core = cpu % 8;
-            Seat { cpu, node: core / 4, cache: format!("{}", core / 2), core: (core / 4, core) }
+            CpuLocation { cpu, node: core / 4, cache: format!("{}", core / 2), core: (core / 4, core) }
         };
-        let order = in_order((0..16).map(seat).collect());
+        let order = in_order((0..16).map(location).collect());
         assert_eq!(order, [0, 4, 2, 6, 1, 5, 3, 7, 8, 12, 10, 14, 9, 13, 11, 15]);
     }
 
     #[test]
     fn nodes_of_unequal_size_run_out_one_by_one() {
-        let seat = |(cpu, node)| Seat { cpu, node, cache: String::new(), core: (node, cpu) };
-        assert_eq!(in_order([(0, 0), (1, 0), (2, 0), (3, 1)].map(seat).to_vec()), [0, 3, 1, 2]);
+        let location = |(cpu, node)| CpuLocation { cpu, node, cache: String::new(), core: (node, cpu) };
+        assert_eq!(in_order([(0, 0), (1, 0), (2, 0), (3, 1)].map(location).to_vec()), [0, 3, 1, 2]);
     }
 }

@@ -62,7 +62,7 @@ pub enum AccessKind {
 
 /// A fault as its worker noted it. Numbers from the control page: anything is possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub(crate) struct FaultReading {
     pub(crate) signal: i32,
     /// The address that was touched; of SIGILL and SIGFPE the instruction's. `None` where the CPU does not tell, because it
     /// is none that could exist.
@@ -86,7 +86,7 @@ impl FaultRecord {
     }
 
     /// The fault that was noted, if it is of this signal and not one that somebody sent.
-    pub(crate) fn of(&self, signal: i32) -> Option<Seen> {
+    pub(crate) fn of(&self, signal: i32) -> Option<FaultReading> {
         let whole = self.state.load(Ordering::Acquire) == 2;
         let code = self.code.load(Ordering::Relaxed);
         if !whole || self.signal.load(Ordering::Relaxed) != signal || code <= 0 {
@@ -99,7 +99,7 @@ impl FaultRecord {
             3 => AccessKind::Execute,
             _ => AccessKind::Unknown,
         };
-        Some(Seen {
+        Some(FaultReading {
             signal,
             address: (code != SI_KERNEL).then_some(address),
             touch,
@@ -109,7 +109,7 @@ impl FaultRecord {
     }
 
     /// Enters a fault. Should two threads have one at the same time, either is the cause.
-    fn enter(&self, signal: c_int, code: c_int, address: u64, place: Place) {
+    fn enter(&self, signal: c_int, code: c_int, address: u64, place: CodeLocation) {
         if self.state.swap(1, Ordering::Acquire) == 1 {
             return;
         }
@@ -188,13 +188,13 @@ pub(crate) unsafe fn install(note: &FaultRecord) -> io::Result<()> {
 
 /// What the CPU was at.
 #[derive(Clone, Copy)]
-struct Place {
+struct CodeLocation {
     instruction: u64,
     stack: u64,
     access: u32,
 }
 
-impl Place {
+impl CodeLocation {
     #[cfg(target_arch = "x86_64")]
     fn of(context: &libc::ucontext_t) -> Self {
         /// The trap that is a page fault, whose error code tells what was done.
@@ -226,7 +226,7 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
     // SAFETY: the kernel gives a handler with SA_SIGINFO a record of the signal.
     let record = unsafe { &*info };
     // SAFETY: and one of the CPU as it was.
-    let place = Place::of(unsafe { &*context.cast::<libc::ucontext_t>() });
+    let place = CodeLocation::of(unsafe { &*context.cast::<libc::ucontext_t>() });
     let code = record.si_code;
     // SAFETY: for a fault that is the field there is; for others it is not used.
     let address = unsafe { record.si_addr() }.addr() as u64;
@@ -317,12 +317,12 @@ mod tests {
 
     #[test]
     fn the_last_fault_counts_and_only_for_its_signal() {
-        let (note, place) = (note(), Place { instruction: 7, stack: 1 << 40, access: 2 });
+        let (note, place) = (note(), CodeLocation { instruction: 7, stack: 1 << 40, access: 2 });
         assert_eq!(note.of(libc::SIGSEGV), None);
         note.enter(libc::SIGSEGV, 1, 0x1000, place);
         note.enter(libc::SIGBUS, 2, 0x2000, place);
         assert_eq!(note.of(libc::SIGSEGV), None);
-        let seen = Seen {
+        let seen = FaultReading {
             signal: libc::SIGBUS,
             address: Some(0x2000),
             touch: AccessKind::Write,
@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn what_was_sent_is_no_fault_and_half_a_note_is_none() {
-        let (note, place) = (note(), Place { instruction: 7, stack: 0x9000, access: 0 });
+        let (note, place) = (note(), CodeLocation { instruction: 7, stack: 0x9000, access: 0 });
         note.enter(libc::SIGSEGV, -6, 0, place);
         assert_eq!(note.of(libc::SIGSEGV), None);
         note.state.store(1, Ordering::Relaxed);
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn an_address_that_cannot_be_has_no_number_and_one_at_the_stack_pointer_is_an_overflow() {
-        let (note, place) = (note(), Place { instruction: 7, stack: 0x9000_0000, access: 1 });
+        let (note, place) = (note(), CodeLocation { instruction: 7, stack: 0x9000_0000, access: 1 });
         note.enter(libc::SIGSEGV, SI_KERNEL, 0, place);
         assert_eq!(note.of(libc::SIGSEGV).map(|seen| (seen.address, seen.at_stack)), Some((None, false)));
         note.enter(libc::SIGSEGV, 2, 0x9000_0000 - 8, place);

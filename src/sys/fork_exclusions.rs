@@ -43,7 +43,7 @@ impl Entry {
         static WATCHED: Once = Once::new();
         // SAFETY: the handlers do what may be done at a fork: take a lock, and give it back on both sides. If there is no memory to
         // note them, the stamps of owners still tell a fork.
-        WATCHED.call_once(|| _ = unsafe { libc::pthread_atfork(Some(lock), Some(unlock), Some(blockade_all)) });
+        WATCHED.call_once(|| _ = unsafe { libc::pthread_atfork(Some(lock), Some(unlock), Some(make_inaccessible)) });
         list().insert(base, len);
         Self { base, by: fork_stamp::current() }
     }
@@ -87,7 +87,7 @@ extern "C" fn unlock() {
 }
 
 /// In a child. The list is empty then, for this process's own children find the blockades.
-extern "C" fn blockade_all() {
+extern "C" fn make_inaccessible() {
     let Some(mut held) = held() else { return };
     for (base, len) in std::mem::take(&mut *held) {
         match reserve_no_access(base, len) {

@@ -1,14 +1,16 @@
 //! Leases of files: whoever wants to write to a file that this process has leased waits until it is given back.
 #![allow(unsafe_code)]
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use nix::sys::statfs::{FsType, fstatfs};
 
 use super::fork_stamp::{self, Stamp};
+use super::futex;
 
 /// The file systems whose files change by nothing but this kernel's opening them to write, which a lease keeps waiting. Others grant leases
 /// and do not keep them: what a server changes of a file (FUSE, NFS, CIFS, 9p, cluster file systems), or somebody in the layers below
@@ -35,7 +37,13 @@ pub(crate) struct Lease {
     by: Stamp,
     /// The file's length, and when it was written last.
     found: (u64, SystemTime),
+    /// When it was last seen that nobody had asked for it, on the monotonic clock, in milliseconds.
+    seen: AtomicU64,
 }
+
+/// How long the lease is still relied on when somebody has asked for it and nobody waits any more, as `touch` does; the kernel takes it
+/// only after [`break_time`], which must be three times that.
+const RELIANCE: Duration = Duration::from_secs(15);
 
 impl Lease {
     /// Leases a file that was opened for reading.
@@ -56,7 +64,7 @@ impl Lease {
         match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) } {
             0 => {
                 let found = state(&file)?;
-                Ok(Self { file, by: fork_stamp::current(), found })
+                Ok(Self { file, by: fork_stamp::current(), found, seen: AtomicU64::new(now()) })
             }
             _ => Err(io::Error::last_os_error()),
         }
@@ -64,14 +72,46 @@ impl Lease {
 
     /// Whether the file was written to since: by somebody whom the kernel let after its time, because this process was stopped.
     pub(crate) fn is_void(&self) -> bool {
-        self.is_wanted() && state(&self.file).ok() != Some(self.found)
+        self.is_asked_for() && !self.is_relied_on() && state(&self.file).ok() != Some(self.found)
     }
 
-    /// Whether somebody waits for its end, or it has ended.
+    /// Whether somebody waits for its end, or it has ended, or soon may have.
     pub(crate) fn is_wanted(&self) -> bool {
-        // SAFETY: the call takes integers only.
-        unsafe { libc::fcntl(self.file.as_raw_fd(), libc::F_GETLEASE) != libc::F_RDLCK }
+        self.is_asked_for() && (!self.is_relied_on() || self.has_writer())
     }
+
+    /// Whether anybody has asked for it, though he may not wait for it, or it has ended.
+    fn is_asked_for(&self) -> bool {
+        // SAFETY: the call takes integers only.
+        let asked = unsafe { libc::fcntl(self.file.as_raw_fd(), libc::F_GETLEASE) != libc::F_RDLCK };
+        if !asked {
+            self.seen.store(now(), Ordering::Relaxed);
+        }
+        asked
+    }
+
+    /// Whether it holds though somebody has asked for it: the kernel's time is not nearly over.
+    fn is_relied_on(&self) -> bool {
+        let since = Duration::from_millis(now().saturating_sub(self.seen.load(Ordering::Relaxed)));
+        since < RELIANCE && break_time().is_some_and(|time| time >= 3 * RELIANCE)
+    }
+
+    /// Whether somebody is about to open the file to write: one who waits for that counts as if he had. The kernel answers by what it
+    /// says to who asks for the lease that he has already, which changes nothing.
+    fn has_writer(&self) -> bool {
+        // SAFETY: the call takes integers only.
+        unsafe { libc::fcntl(self.file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) != 0 }
+    }
+}
+
+/// After how long the kernel takes a lease that somebody has asked for.
+fn break_time() -> Option<Duration> {
+    let seconds = fs::read_to_string("/proc/sys/fs/lease-break-time").ok()?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
+}
+
+fn now() -> u64 {
+    futex::monotonic().as_millis() as u64
 }
 
 fn keeps_leases(kind: FsType) -> bool {
@@ -97,7 +137,40 @@ impl Drop for Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::time::Instant;
+
+    /// As `touch` does: it opens the file to write but does not wait, and sets its time by name.
+    #[test]
+    fn who_does_not_wait_takes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, b"some bytes").unwrap();
+        let lease = match Lease::take(File::open(&path).unwrap()) {
+            Ok(lease) => lease,
+            Err(error) => return eprintln!("no leases here: {error}"),
+        };
+        let touched = File::options().write(true).custom_flags(libc::O_NONBLOCK).open(&path);
+        assert_eq!(touched.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        File::open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert!(lease.is_asked_for() && !lease.is_wanted() && !lease.is_void());
+        // It still keeps others waiting, and they are heard.
+        let waits = std::thread::spawn({
+            let path = path.clone();
+            move || std::fs::write(path, b"others").unwrap()
+        });
+        let patience = Instant::now() + Duration::from_secs(30);
+        while !lease.is_wanted() {
+            assert!(Instant::now() < patience);
+            std::thread::yield_now();
+        }
+        assert!(!lease.is_void() && std::fs::metadata(&path).unwrap().len() == 10);
+        // Nobody has looked for longer than it can be relied on: the kernel may have taken it.
+        lease.seen.store(now().saturating_sub(RELIANCE.as_millis() as u64), Ordering::Relaxed);
+        assert!(lease.is_wanted() && lease.is_void());
+        drop(lease);
+        waits.join().unwrap();
+    }
 
     #[test]
     fn who_wants_to_write_waits_until_it_is_given_back() {
@@ -120,6 +193,7 @@ mod tests {
         assert_eq!(reader.metadata().unwrap().len(), 10);
         assert!(!lease.is_void(), "who waits has not written");
         // As somebody leaves it whom the kernel has let.
+        lease.seen.store(0, Ordering::Relaxed);
         reader.set_modified(SystemTime::UNIX_EPOCH).unwrap();
         assert!(lease.is_void());
         drop(lease);

@@ -209,7 +209,7 @@ impl Mapping {
         let mut mapping = Self { map: ManuallyDrop::new(map), exclusions: None };
         mapping.keep_from_dumps();
         if child == Inheritance::Withheld {
-            mapping.withhold()?;
+            mapping.exclude_from_forks()?;
         }
         Ok(mapping)
     }
@@ -221,7 +221,7 @@ impl Mapping {
         let map = Map::Aligned(HugeAligned::new(fd, at, len, keeping, super::page::page_size())?);
         let mut mapping = Self { map: ManuallyDrop::new(map), exclusions: None };
         mapping.keep_from_dumps();
-        mapping.withhold()?;
+        mapping.exclude_from_forks()?;
         Ok(mapping)
     }
 
@@ -236,7 +236,7 @@ impl Mapping {
         }
     }
 
-    fn withhold(&mut self) -> io::Result<()> {
+    fn exclude_from_forks(&mut self) -> io::Result<()> {
         // SAFETY: the range is this mapping; DONTFORK changes nothing in this process.
         unsafe { madvise(self.base().cast(), self.len(), MmapAdvise::MADV_DONTFORK) }?;
         self.exclusions = Some(Entry::new(self.base().addr().get(), self.len()));

@@ -45,7 +45,7 @@ const OF_OPENBLAS: &CStr = c"blas_cpu_number";
 
 /// How to tell one library: addresses in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Way {
+struct LibraryTest {
     function: usize,
     /// Whether the function takes a `long`, not an `int`.
     long: bool,
@@ -53,7 +53,7 @@ struct Way {
     number: Option<usize>,
 }
 
-impl Way {
+impl LibraryTest {
     /// # Safety
     /// The addresses are those of a library that is loaded, and this process has one thread.
     unsafe fn tell(self, threads: c_int) {
@@ -81,13 +81,13 @@ impl Way {
 }
 
 /// Libraries as they were when they were last looked through.
-struct Census {
+struct LibraryList {
     /// How many were ever loaded and unloaded.
     changes: (u64, u64),
-    ways: Vec<Way>,
+    ways: Vec<LibraryTest>,
 }
 
-static CENSUS: Mutex<Option<Census>> = Mutex::new(None);
+static CENSUS: Mutex<Option<LibraryList>> = Mutex::new(None);
 
 /// What a worker is to do, made ready before its birth.
 pub(crate) struct Pools {
@@ -95,7 +95,7 @@ pub(crate) struct Pools {
     /// What the next member points to, besides this process's environment.
     _own: Vec<CString>,
     environment: Vec<*const c_char>,
-    ways: Vec<Way>,
+    ways: Vec<LibraryTest>,
 }
 
 unsafe extern "C" {
@@ -162,19 +162,20 @@ unsafe fn environment() -> Vec<(*const c_char, &'static [u8])> {
 }
 
 /// How to tell the libraries that are loaded now; looked up anew only when libraries have come or gone.
-fn ways() -> Vec<Way> {
+fn ways() -> Vec<LibraryTest> {
     let mut census = CENSUS.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut walk = Walk { known: census.as_ref().map(|census| census.changes), changes: (0, 0), names: Vec::new() };
+    let mut walk =
+        LibraryWalk { known: census.as_ref().map(|census| census.changes), changes: (0, 0), names: Vec::new() };
     // SAFETY: the callback is for this type of data, which lives as long as the call.
     unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut walk).cast()) };
     if walk.known != Some(walk.changes) {
-        *census = Some(Census { changes: walk.changes, ways: look_up(&walk.names) });
+        *census = Some(LibraryList { changes: walk.changes, ways: look_up(&walk.names) });
     }
     census.as_ref().map(|census| census.ways.clone()).unwrap_or_default()
 }
 
 /// One walk along the libraries that are loaded.
-struct Walk {
+struct LibraryWalk {
     known: Option<(u64, u64)>,
     changes: (u64, u64),
     /// Paths of those that may be told.
@@ -183,7 +184,7 @@ struct Walk {
 
 extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, walk: *mut c_void) -> c_int {
     // SAFETY: `ways` gives this type, and the loader gives it back.
-    let walk = unsafe { &mut *walk.cast::<Walk>() };
+    let walk = unsafe { &mut *walk.cast::<LibraryWalk>() };
     // SAFETY: the loader's record, for the call.
     let info = unsafe { &*info };
     walk.changes = (info.dlpi_adds, info.dlpi_subs);
@@ -203,7 +204,7 @@ extern "C" fn visit(info: *mut libc::dl_phdr_info, _: usize, walk: *mut c_void) 
 }
 
 /// Looks for the functions in these libraries, and among what all libraries share (a program may hold one itself).
-fn look_up(names: &[CString]) -> Vec<Way> {
+fn look_up(names: &[CString]) -> Vec<LibraryTest> {
     let mut ways = ways_in(libc::RTLD_DEFAULT);
     for name in names {
         // SAFETY: a path; with NOLOAD nothing is loaded, so no code of the library runs.
@@ -214,7 +215,7 @@ fn look_up(names: &[CString]) -> Vec<Way> {
             unsafe { libc::dlclose(library) };
         }
     }
-    let mut different: Vec<Way> = Vec::new();
+    let mut different: Vec<LibraryTest> = Vec::new();
     for way in ways {
         if !different.contains(&way) {
             different.push(way);
@@ -223,7 +224,7 @@ fn look_up(names: &[CString]) -> Vec<Way> {
     different
 }
 
-fn ways_in(library: *mut c_void) -> Vec<Way> {
+fn ways_in(library: *mut c_void) -> Vec<LibraryTest> {
     // SAFETY: an open library (or the constant for all) and a string.
     let find = |name: &CStr| unsafe { libc::dlsym(library, name.as_ptr()) };
     let address = |name| Some(find(name).expose_provenance()).filter(|&address| address != 0);
@@ -231,7 +232,7 @@ fn ways_in(library: *mut c_void) -> Vec<Way> {
     let is_openblas = |name: &CStr| name.to_bytes().windows(8).any(|part| part == b"openblas");
     let ways = FUNCTIONS.into_iter().filter_map(|name| {
         let number = number.filter(|_| is_openblas(name));
-        Some(Way { function: address(name)?, long: name == OF_BLIS, number })
+        Some(LibraryTest { function: address(name)?, long: name == OF_BLIS, number })
     });
     ways.collect()
 }

@@ -52,7 +52,7 @@ pub(crate) struct Program {
 
 /// What came of listening to a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum ReadOutcome {
     /// So many bytes.
     Bytes(usize),
     /// It has ended, and will say no more.
@@ -131,6 +131,15 @@ impl Program {
         self.orders.as_mut().map_or_else(|| Err(io::ErrorKind::BrokenPipe.into()), |orders| orders.write_all(text))
     }
 
+    /// Whether it has read all that it was told, as far as the system says. One that ended without that has not begun.
+    pub(crate) fn has_read(&self) -> bool {
+        let Some(orders) = &self.orders else { return true };
+        let mut left: libc::c_int = 0;
+        // SAFETY: the call writes one integer, which lives here; the descriptor is open.
+        let told = unsafe { libc::ioctl(orders.as_raw_fd(), libc::FIONREAD, &raw mut left) };
+        told != 0 || left == 0
+    }
+
     /// Whether it has written something that was not read yet.
     pub(crate) fn has_spoken(&self) -> io::Result<bool> {
         let Some(answers) = &self.answers else { return Ok(false) };
@@ -141,8 +150,8 @@ impl Program {
 
     /// Waits until it writes something, and reads that, or until it ends. One that has left its end of the pipe to children of
     /// its own has ended all the same.
-    pub(crate) fn listen(&mut self, room: &mut [u8]) -> io::Result<Heard> {
-        let Some(answers) = &mut self.answers else { return Ok(Heard::Closed) };
+    pub(crate) fn listen(&mut self, room: &mut [u8]) -> io::Result<ReadOutcome> {
+        let Some(answers) = &mut self.answers else { return Ok(ReadOutcome::Closed) };
         let patience = if self.pidfd.is_some() { Self::LOOK } else { Self::GLANCE };
         loop {
             let mut both = vec![PollFd::new(answers.as_fd(), PollFlags::POLLIN)];
@@ -152,15 +161,15 @@ impl Program {
                 break;
             }
             if events > 0 || self.child.try_wait()?.is_some() {
-                return Ok(Heard::Ended);
+                return Ok(ReadOutcome::Ended);
             }
             if is_stopped(self.child.id()) {
-                return Ok(Heard::Stopped);
+                return Ok(ReadOutcome::Stopped);
             }
         }
         match answers.read(room)? {
-            0 => self.is_ending().map(|ending| if ending { Heard::Ended } else { Heard::Closed }),
-            bytes => Ok(Heard::Bytes(bytes)),
+            0 => self.is_ending().map(|ending| if ending { ReadOutcome::Ended } else { ReadOutcome::Closed }),
+            bytes => Ok(ReadOutcome::Bytes(bytes)),
         }
     }
 

@@ -69,6 +69,11 @@ impl RobustLock {
         unsafe { AtomicU32::from_ptr(word.cast()) }
     }
 
+    /// Whether that process holds it, and the kernel will say of its end here: nobody has written over it.
+    pub(crate) fn is_held_by(&self, pid: u32) -> bool {
+        self.word().load(Ordering::Acquire) == pid | WAITERS
+    }
+
     /// Whether a value read from [`word`](Self::word) says that the signer is dead.
     pub(crate) fn says_dead(word: u32) -> bool {
         word & OWNER_DIED != 0

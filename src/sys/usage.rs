@@ -44,7 +44,7 @@ pub(crate) fn seconds<S: serde::Serializer>(
 
 /// Whose cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Whose {
+pub(crate) enum UsageOf {
     /// All threads of this process.
     Process,
     /// The calling thread alone.
@@ -56,19 +56,19 @@ impl Usage {
     pub(crate) const WORDS: usize = 7;
 
     /// What it has cost until now: some 300 ns to ask.
-    pub(crate) fn now(whose: Whose) -> Self {
+    pub(crate) fn now(whose: UsageOf) -> Self {
         let who = match whose {
-            Whose::Process => UsageWho::RUSAGE_SELF,
-            Whose::Thread => UsageWho::RUSAGE_THREAD,
+            UsageOf::Process => UsageWho::RUSAGE_SELF,
+            UsageOf::Thread => UsageWho::RUSAGE_THREAD,
         };
         // It fails only for a `who` that there is not.
         getrusage(who).map_or_else(|_| Self::default(), |usage| Self::of(usage.as_ref()))
     }
 
     /// What programs that this process started and waited for have cost; nothing for a thread, which has none of its own.
-    pub(crate) fn of_programs(whose: Whose) -> Self {
+    pub(crate) fn of_programs(whose: UsageOf) -> Self {
         let usage = || getrusage(UsageWho::RUSAGE_CHILDREN).ok();
-        let usage = if whose == Whose::Process { usage() } else { None };
+        let usage = if whose == UsageOf::Process { usage() } else { None };
         usage.map_or_else(Self::default, |usage| Self::of(usage.as_ref()))
     }
 
@@ -164,12 +164,12 @@ mod tests {
 
     #[test]
     fn a_page_that_is_touched_first_is_a_fault() {
-        let before = Usage::now(Whose::Thread);
+        let before = Usage::now(UsageOf::Thread);
         let mut fresh = vec![0_u8; 64 << 20];
         for page in fresh.chunks_mut(4096) {
             page[0] = std::hint::black_box(1);
         }
-        let after = Usage::now(Whose::Thread);
+        let after = Usage::now(UsageOf::Thread);
         assert!(after.since(&before).minor_faults > 0, "{before:?} {after:?}");
         assert!(after.peak_resident >= before.peak_resident && before.peak_resident > 0);
         assert_eq!(Usage::of_words(after.words()), after);
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn proc_tells_the_same() {
-        let before = Usage::now(Whose::Process);
+        let before = Usage::now(UsageOf::Process);
         let told = Usage::of_process(std::process::id()).unwrap();
         assert!(told.minor_faults >= before.minor_faults, "{before:?} {told:?}");
         assert!(told.voluntary_switches > 0 || told.involuntary_switches > 0, "{told:?}");

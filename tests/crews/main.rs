@@ -25,6 +25,7 @@ fn main() -> ExitCode {
             results::have_the_bits_of_jobs_without_a_crew,
             results::arguments_and_answers_of_any_size_arrive_whole,
             results::boards_grow_and_shrink,
+            results::a_table_of_slices_that_is_too_large_is_refused_with_the_numbers,
             results::idle_members_disturb_nobody,
             results::hundreds_of_workers_do_job_after_job,
             results::a_smaller_or_larger_crew_does_the_same,

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 use ndarray::{Dimension, IxDyn};
 use parfork::slices::Grid;
-use parfork::{Crew, Job, JobSpec, Schedule, Shared, Split, Worker};
+use parfork::{Crew, Error, Job, JobSpec, Schedule, Shared, Split, Worker};
 
 use super::{is_sound, pids, start, support::nothing_left, with_crew};
 
@@ -188,6 +188,25 @@ pub(crate) fn boards_grow_and_shrink() {
             assert!(long.iter().copied().eq((0..slices as u64).map(|slice| [slice; 20])));
         }
     });
+}
+
+pub(crate) fn a_table_of_slices_that_is_too_large_is_refused_with_the_numbers() {
+    let lines = Shared::<(), _>::zeros(1 << 20).unwrap();
+    let refused = |most: usize| {
+        with_crew(2, |crew| {
+            let job = Job::new(&lines).split(Split::rows().of(1)).crew(crew);
+            let refused = job.run_with((), |_, (), _| [0_u64; 128]).unwrap_err();
+            let Error::TooManySlices { slices, answer, workers, room, .. } = refused else { panic!("{refused}") };
+            assert_eq!((slices, answer, workers, room), (1 << 20, 1024, 2, most));
+            is_sound(crew);
+            refused.to_string()
+        })
+    };
+    let text = refused(1 << 30);
+    assert!(!text.contains("ulimit"), "{text}");
+    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_FSIZE, 64 << 20, 64 << 20).unwrap();
+    let text = refused(64 << 20);
+    assert!(text.contains("under this process's limit of file sizes (ulimit -f)"), "{text}");
 }
 
 /// Who has nothing to do in a job may be so late that it reads what the next one is while that is written.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use parfork::{Crew, Error, Job, Schedule, Shared};
+use parfork::{Cause, Crew, Error, Job, Schedule, Shared};
 
 use crate::raise;
 use crate::support::{Page, control_page, nothing_left};
@@ -168,6 +168,51 @@ pub(crate) fn a_fork_server_said_to_be_dead_is_replaced() {
             told.unwrap_err();
             crew.run(&mut cells, (), |_, (), mut slice| slice.fill(1)).unwrap();
             assert!(cells.as_slice().iter().all(|&cell| cell == 1));
+        }
+    });
+}
+
+/// A worker turns a bit of the fork server's lock, so that the kernel writes nothing there when it dies. Jobs that fail for its end say
+/// so all the same: it is replaced before the next job, or its end is seen in another way.
+pub(crate) fn a_fork_server_whose_lock_was_written_over_still_dies_by_name() {
+    /// A bit of the number of its holder.
+    const BIT: u32 = 0x20_0000;
+    fn turn_a_bit() {
+        let parent = parent() as u32;
+        let lock = control_page().iter().find(|word| word.load(Ordering::Relaxed) & 0x3fff_ffff == parent);
+        lock.expect("its lock is there").fetch_xor(BIT, Ordering::Relaxed);
+    }
+    fn kill_it() {
+        // SAFETY: a signal to the fork server, whose child this is.
+        unsafe { libc::kill(parent(), libc::SIGKILL) };
+        loop {
+            std::thread::park();
+        }
+    }
+    let died = |error: Error| match error {
+        Error::WorkerDied(death) => assert!(matches!(death.cause, Cause::ForkServerDied), "{death:?}"),
+        other => panic!("{other:?}"),
+    };
+    nothing_left(|| {
+        let mut crew = Crew::start(2).unwrap();
+        for _ in 0..20 {
+            let mut cells = Shared::<u64, _>::zeros(2).unwrap();
+            // In the next job.
+            crew.run(&mut cells, (), |w, (), _| {
+                if w.region().index() == 0 {
+                    turn_a_bit()
+                }
+            })
+            .unwrap();
+            died(crew.run(&mut cells, (), |_, (), _| kill_it()).unwrap_err());
+            // In the same.
+            let both = crew.run(&mut cells, (), |w, (), _| {
+                if w.region().index() == 0 {
+                    turn_a_bit();
+                    kill_it();
+                }
+            });
+            died(both.unwrap_err());
         }
     });
 }

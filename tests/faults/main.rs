@@ -54,6 +54,7 @@ fn main() -> ExitCode {
             fork_servers::a_fork_server_killed_by_whom_it_made_costs_no_slice,
             fork_servers::a_slow_fork_server_does_not_keep_a_job_beyond_its_deadline,
             fork_servers::a_fork_server_said_to_be_dead_is_replaced,
+            fork_servers::a_fork_server_whose_lock_was_written_over_still_dies_by_name,
             panics::on_threads_and_serially_a_panic_is_an_error_too,
         ],
         cases![surroundings::coordinate_for_ever],

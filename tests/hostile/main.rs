@@ -1,13 +1,15 @@
 //! Workers gone mad, which write over the control page that they share with the coordinator: a job ends with an error, or with the
 //! right result, in bounded time, and leaves nothing behind.
 //!
-//! `PARFORK_HOSTILE=TRIALS[,SEED]` runs so many of each kind of job instead of a few, from another seed.
+//! `PARFORK_TESTS=all` runs more of each kind of job, and `PARFORK_TESTS=SEED` others.
 #![allow(unsafe_code)]
 
 mod jobs;
 mod lies;
 mod madness;
 mod meetings;
+#[path = "../support/sampled.rs"]
+mod sampled;
 #[path = "../support/mod.rs"]
 mod support;
 mod turned_back;
@@ -47,9 +49,7 @@ fn main() -> ExitCode {
 
 /// How many trials of each kind, and the first seed.
 fn trials() -> (u64, u64) {
-    let text = std::env::var("PARFORK_HOSTILE").unwrap_or_default();
-    let mut numbers = text.split(',').map(|number| number.parse().ok());
-    (numbers.next().flatten().unwrap_or(12), numbers.next().flatten().unwrap_or(1))
+    (sampled::number(8, 25), sampled::seed())
 }
 
 /// The cells of slice `index` as they should be.

@@ -54,6 +54,19 @@ pub(crate) fn what_cannot_be_cut_is_refused() {
     assert!(refused.contains("more than 268435456 slices"), "{refused}");
 }
 
+pub(crate) fn a_table_of_slices_that_is_too_large_is_refused_with_the_numbers() {
+    // Elements of no bytes, in as many slices as there can be, each with 8 KiB to say: 2 TiB.
+    let wide = Shared::<(), _>::zeros((1 << 14, 1 << 14)).unwrap();
+    for engine in Engine::ALL {
+        let job = Job::new(&wide).split(Split::tiles(1, 1)).workers(2).runner(engine);
+        let refused = nothing_left(|| job.run(|_, _| [0_u64; 1024]).unwrap_err());
+        let Error::TooManySlices { slices, answer, workers, room, limited } = refused else { panic!("{refused}") };
+        let all = if engine == Engine::Serial { 1 } else { 2 };
+        assert_eq!((slices, answer, workers, room, limited), (1 << 28, 8192, all, 1 << 40, false));
+        assert!(refused.to_string().contains("Cut into fewer slices"), "{refused}");
+    }
+}
+
 pub(crate) fn too_few_and_too_many_workers_are_refused() {
     let mut line = Shared::<u8, _>::zeros(5).unwrap();
     for (engine, workers) in Engine::ALL.into_iter().flat_map(|engine| [0, 1025, usize::MAX].map(|n| (engine, n))) {

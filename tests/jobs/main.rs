@@ -44,6 +44,7 @@ fn main() -> ExitCode {
             beside_threads::a_vouched_for_fork_works_beside_a_busy_thread,
             beside_threads::a_vouched_for_fork_works_beside_a_thread_that_makes_arrays,
             beside_threads::jobs_can_run_side_by_side,
+            limits::a_table_of_slices_that_is_too_large_is_refused_with_the_numbers,
             limits::too_few_and_too_many_workers_are_refused,
             limits::a_limit_of_processes_is_an_error_with_numbers,
             limits::a_limit_of_descriptors_is_no_limit_of_workers,

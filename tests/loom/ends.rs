@@ -76,7 +76,7 @@ pub fn attend(end: &End, arrivals: &[Arrival], round_key: RoundKey, dead: &[usiz
             return Ok(());
         }
         match bell.take() {
-            None => bell = Some(end.lie_down()),
+            None => bell = Some(end.prepare_to_sleep()),
             Some((word, expected)) => futex::wait(word, expected, None),
         }
     }

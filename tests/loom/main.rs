@@ -2,7 +2,8 @@
 //! and three participants can be
 //! interrupted, with a death before every step that one of them takes.
 //!
-//! `cargo test --test loom` tries fewer of them than there are, as [`explore`] says, and `PARFORK_LOOM=all` all that the models name.
+//! `cargo test --test loom` tries fewer of them than there are, as [`explore`] and [`at_every_step`] say, and `PARFORK_TESTS=all` all
+//! that the models name.
 //! `LOOM_LOG=trace` and `LOOM_LOCATION=1` tell the story of a failure.
 
 #![allow(clippy::arc_with_non_send_sync, reason = "loom's threads take turns on one")]
@@ -32,6 +33,8 @@ mod held;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/job_waiter.rs"]
 mod job_waiter;
+#[path = "../support/sampled.rs"]
+mod sampled;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/slice_table.rs"]
 mod slice_table;
@@ -77,18 +80,18 @@ use models;
 /// Tries every order in which threads can be interrupted, or those with at most so many interruptions where they had not
 /// themselves given way.
 ///
-/// With more than one interruption, that is one fewer than was said, unless the environment has `PARFORK_LOOM=all`: each multiplies
+/// With more than one interruption, that is one fewer than was said, unless the environment has `PARFORK_TESTS=all`: each multiplies
 /// the orders by ten and more, and all of them take minutes, so that they are for who changes `src/sync`, and for `.ci/run`.
 fn explore(interruptions: Option<usize>, model: impl Fn() + Send + Sync + 'static) {
-    let all = std::env::var("PARFORK_LOOM").is_ok_and(|which| which == "all");
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound =
-        interruptions.map(|most| if all { most } else { (most - 1).max(1) }).or(builder.preemption_bound);
+        interruptions.map(|most| if sampled::all() { most } else { (most - 1).max(1) }).or(builder.preemption_bound);
     builder.check(model);
 }
 
 /// Explores the model with a death before its doomed process's first step, its second, and so on until it outlives them all.
-/// The model is given before which, and says whether it died.
+/// The model is given before which, and says whether it died. Where interruptions are bounded, so that a step takes long, that is
+/// every second step, as [`is_tried`] says.
 fn at_every_step(interruptions: Option<usize>, model: impl Fn(usize) -> bool + Send + Sync + 'static) {
     at_every_step_from(0, interruptions, model);
 }
@@ -100,7 +103,7 @@ fn at_every_step_from(
     model: impl Fn(usize) -> bool + Send + Sync + 'static,
 ) {
     let model = Arc::new(model);
-    for steps in first.. {
+    for steps in (first..).filter(|&steps| interruptions.is_none() || is_tried(steps)) {
         let died = Arc::new(AtomicBool::new(false));
         let (model, noted) = (model.clone(), died.clone());
         explore(interruptions, move || {
@@ -113,6 +116,11 @@ fn at_every_step_from(
             return;
         }
     }
+}
+
+/// Whether a death before this step is tried: of every second one, as the seed says, or of all.
+fn is_tried(step: usize) -> bool {
+    sampled::all() || (step as u64).wrapping_add(sampled::seed()).is_multiple_of(2)
 }
 
 /// A process that does `life` and dies before step `doom`, if it comes so far. Whether it died.

@@ -43,7 +43,10 @@ pub(crate) fn run(cases: &'static [Case], parts: &'static [Case]) -> ExitCode {
         return run_here(known.unwrap_or_else(|| panic!("no case {name}")).1);
     }
     let trials = cases.iter().map(|&(name, _)| Trial::test(name, move || watch(name))).collect();
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let mut arguments = Arguments::from_args();
+    // Many cases wait most of the time: for a deadline, an end, another process.
+    arguments.test_threads.get_or_insert(2 * std::thread::available_parallelism().map_or(1, usize::from));
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// Runs a case in this process, and makes sure that none of its workers comes back here.

@@ -30,6 +30,9 @@ pub mod mandelbrot;
 pub mod matmul;
 pub mod picture;
 pub mod reduce;
+#[cfg(test)]
+#[path = "../../tests/support/sampled.rs"]
+mod sampled;
 pub mod simd;
 mod sys;
 mod text_arg;

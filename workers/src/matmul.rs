@@ -12,7 +12,7 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Ix2, s};
 
 use crate::sys::gemm;
-pub use kernel::Matmul;
+pub use kernel::{Matmul, MatmulInputError};
 use parfork::{Answers, Error, Input, Job, Shared, Slice, Split};
 
 /// Matrices that do not go together.
@@ -165,6 +165,7 @@ pub fn run<'a, T: Element>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sampled;
     use ndarray::ShapeBuilder;
     use proptest::prelude::*;
 
@@ -210,7 +211,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: sampled::number(16, 48), failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
         fn any_region_has_the_bits_of_the_whole(

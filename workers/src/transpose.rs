@@ -5,11 +5,12 @@
 //! apart, the elements of a column do not fight for a few places in the cache.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use bytemuck::Pod;
 use ndarray::{ArrayView2, ArrayViewMut2, Ix1, Ix2, ShapeBuilder, s};
 
-use crate::kernel::{Arg, Fact, Files, Form, Given, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task};
+use crate::kernel::{Arg, ArgValues, Fact, Files, Form, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task};
 use parfork::{Answers, Dtype, Element, Error, Input, Job, Order, Report, Shared, Slice, Split};
 
 /// Computes B\[`rows`, `cols`\] of the transpose B of `a` into `out`.
@@ -81,6 +82,27 @@ pub struct TransposeError {
     pub to: Vec<usize>,
 }
 
+/// A file whose array cannot be transposed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransposeInputError {
+    /// It has not two axes.
+    #[error(
+        "{} has {} axes (shape {shape:?}), and a matrix has 2. Reshape it with NumPy: a.reshape(m, n).", .path.display(), .shape.len()
+    )]
+    Axes {
+        /// The file.
+        path: PathBuf,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
+    /// Elements of a size that none has.
+    #[error("elements of {size} bytes are not known here. Use another type.")]
+    Element {
+        /// How many bytes each has.
+        size: usize,
+    },
+}
+
 /// Tiles unless the job says otherwise: some megabytes to read and as many to write.
 const TILE: usize = 512;
 
@@ -149,22 +171,19 @@ Every type of numbers that .npy has, C or Fortran order. The transpose has the s
         Sizes { usual: &[4096, 4096], lengths: &[2], form: "MxN", example: "4096x1024" }
     }
 
-    fn open(&self, given: &Given, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
+    fn open(&self, given: &ArgValues, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
         let path = given.path("input");
         let (header, bytes) = files.bytes(path)?;
         let &[m, n] = &header.shape[..] else {
-            let (axes, shape) = (header.shape.len(), &header.shape);
-            let path = path.display();
-            return Err(KernelError::Input(format!(
-                "{path} has {axes} axes (shape {shape:?}), and a matrix has 2. Reshape it with NumPy: a.reshape(m, n)."
-            )));
+            let (path, shape) = (path.to_owned(), header.shape);
+            return Err(KernelError::input(TransposeInputError::Axes { path, shape }));
         };
         task(header.dtype, [m, n], header.order, bytes)
     }
 
     fn made_up(
         &self,
-        _given: &Given,
+        _given: &ArgValues,
         size: &[usize],
         noise: &mut dyn FnMut() -> f64,
     ) -> Result<Box<dyn Task>, KernelError> {
@@ -178,16 +197,16 @@ Every type of numbers that .npy has, C or Fortran order. The transpose has the s
 fn task(dtype: Dtype, shape: [usize; 2], order: Order, bytes: Source<u8, Ix1>) -> Result<Box<dyn Task>, KernelError> {
     let matrix = Matrix { dtype, shape, order, bytes };
     Ok(match dtype.size() {
-        1 => Box::new(Of::<1>(matrix)),
-        2 => Box::new(Of::<2>(matrix)),
-        4 => Box::new(Of::<4>(matrix)),
-        8 => Box::new(Of::<8>(matrix)),
-        12 => Box::new(Of::<12>(matrix)),
-        16 => Box::new(Of::<16>(matrix)),
-        24 => Box::new(Of::<24>(matrix)),
-        32 => Box::new(Of::<32>(matrix)),
+        1 => Box::new(TransposeTask::<1>(matrix)),
+        2 => Box::new(TransposeTask::<2>(matrix)),
+        4 => Box::new(TransposeTask::<4>(matrix)),
+        8 => Box::new(TransposeTask::<8>(matrix)),
+        12 => Box::new(TransposeTask::<12>(matrix)),
+        16 => Box::new(TransposeTask::<16>(matrix)),
+        24 => Box::new(TransposeTask::<24>(matrix)),
+        32 => Box::new(TransposeTask::<32>(matrix)),
         size => {
-            return Err(KernelError::Input(format!("elements of {size} bytes are not known here. Use another type.")));
+            return Err(KernelError::input(TransposeInputError::Element { size }));
         }
     })
 }
@@ -200,9 +219,9 @@ struct Matrix {
 }
 
 /// One whose elements have `S` bytes.
-struct Of<const S: usize>(Matrix);
+struct TransposeTask<const S: usize>(Matrix);
 
-impl<const S: usize> Task for Of<S>
+impl<const S: usize> Task for TransposeTask<S>
 where
     [u8; S]: Pod,
 {
@@ -309,7 +328,7 @@ mod tests {
             number += 1.0;
             number
         };
-        let task = Transpose.made_up(&Given::default(), &[3, 5], &mut count).unwrap();
+        let task = Transpose.made_up(&ArgValues::default(), &[3, 5], &mut count).unwrap();
         let mut output = task.output().unwrap();
         task.run(&mut |_| Job::default().runner(parfork::Engine::Serial), &mut output).unwrap();
         assert_eq!(output.bytes().0[..8], 1.0_f64.to_le_bytes());

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
-use parfork::{Dtype, Engine, MOST_WORKERS, Sandbox, Schedule, Split};
+use parfork::{Dtype, Engine, MOST_WORKERS, Sandbox, Schedule, Split, cpus};
 
+use crate::output::count;
 use crate::quantity;
 
 /// How much of a sandbox it must be.
@@ -29,8 +30,8 @@ impl Confinement {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Job")]
 pub struct Common {
-    /// How many workers [default: CPUs available to this process]
-    #[arg(short = 'n', long, value_name = "N", value_parser = number_of_workers)]
+    /// How many workers: a number, all, or a share of the CPUs as in 50% [default: CPUs available to this process]
+    #[arg(short = 'n', long, value_name = "N", value_parser = number_of_workers, allow_negative_numbers = true)]
     pub workers: Option<usize>,
     /// Who works: processes, threads or serial
     #[arg(long, value_name = "ENGINE", default_value_t)]
@@ -44,7 +45,7 @@ pub struct Common {
     /// How often a slice is tried again after a worker process died on it
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub retries: u32,
-    /// Time for the whole job, as in 90s or 1.5h; for a chain of filters, for each pass over the picture
+    /// Time for the whole job, as in 90s or 1h30m; for a chain of filters, for each pass over the picture
     #[arg(long, value_name = "TIME", value_parser = quantity::time)]
     pub deadline: Option<Duration>,
     /// Time for one slice; a worker that takes longer is killed and counts as dead
@@ -87,9 +88,32 @@ pub struct Common {
     pub quiet: bool,
 }
 
+/// What `-n` says: a number; `all`, or -1 as joblib counts, -2 for all but one; a share of the CPUs in percent.
 pub fn number_of_workers(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|number| (1..=MOST_WORKERS).contains(number));
-    number.ok_or_else(|| format!("a job takes 1 to {MOST_WORKERS} workers. Give a number in between."))
+    let number = workers_of(text, cpus()).filter(|number| (1..=MOST_WORKERS).contains(number));
+    number.ok_or_else(|| {
+        format!(
+            "a job takes 1 to {MOST_WORKERS} workers. Give a number in between, all, a share of the {} as in 50%, or -2 for all CPUs but one.",
+            count(cpus(), "CPU")
+        )
+    })
+}
+
+/// Of shares the nearest number, but 1 at least: who has few CPUs wants to work as well.
+fn workers_of(text: &str, cpus: usize) -> Option<usize> {
+    let text = text.trim();
+    if text == "all" {
+        return Some(cpus);
+    }
+    if let Some(share) = text.strip_suffix('%') {
+        let share: f64 = share.trim_end().parse().ok().filter(|share| *share > 0.0)?;
+        return Some(((cpus as f64 * share / 100.0).round() as usize).max(1));
+    }
+    match text.parse::<i64>().ok()? {
+        0 => None,
+        less if less < 0 => Some((cpus as i64 + 1 + less).max(1) as usize),
+        number => usize::try_from(number).ok(),
+    }
 }
 
 /// A type of elements: Rust's name, which counts bits, NumPy's that does, or one with a byte order. Not `f8`, which would be 8 bits to
@@ -109,4 +133,24 @@ pub struct Shape(pub Vec<usize>);
 pub fn shape(text: &str) -> Result<Shape, String> {
     let lengths: Result<Vec<usize>, _> = text.split(['x', ',']).map(|part| part.trim().parse()).collect();
     lengths.map(Shape).map_err(|_| "a shape is lengths with x between them. Write it as in 1080x1920.".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_are_counted_as_people_do() {
+        let of = |text| workers_of(text, 8);
+        assert_eq!((of("3"), of("all"), of("-1"), of("-2"), of("-100")), (Some(3), Some(8), Some(8), Some(7), Some(1)));
+        assert_eq!(
+            (of("50%"), of("100%"), of("150 %"), of("1%"), of("31.25%")),
+            (Some(4), Some(8), Some(12), Some(1), Some(3))
+        );
+        for wrong in ["0", "", "half", "0%", "-5%", "nan%", "inf", "--1", "1.5", "99999999999999999999"] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
+        assert!(number_of_workers("1e9%").unwrap_err().contains("1 to 1024"));
+        assert!(number_of_workers("inf%").is_err());
+    }
 }

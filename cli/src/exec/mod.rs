@@ -17,7 +17,7 @@ use parfork_workers::picture::{self, Picture, PictureError};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
-use crate::files::{self, Uses};
+use crate::files::{self, FileUses};
 use crate::job::{SAME_BITS, Summary, differs};
 use crate::output;
 use crate::views::Views;
@@ -35,7 +35,7 @@ pub fn run(args: Exec) -> Result<(), Failure> {
     let formats = formats.collect::<Result<Vec<_>, _>>()?;
     let common = &args.common;
     let results = args.outputs.iter().map(|output| output.path.as_path()).collect();
-    Uses { inputs: args.inputs.iter().map(|input| input.path.as_path()).collect(), results, ..common.uses() }
+    FileUses { inputs: args.inputs.iter().map(|input| input.path.as_path()).collect(), results, ..common.uses() }
         .keep_apart()?;
     let mut landings = Vec::new();
     for output in &args.outputs {

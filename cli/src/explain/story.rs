@@ -11,23 +11,24 @@ use crate::output;
 
 /// All steps, each as it is printed.
 pub fn tell(facts: &Facts, events: &[Event], unwatched: Option<&str>) -> Vec<String> {
-    let mut tale = Tale { facts, events, glossed: BTreeSet::new(), steps: Vec::new(), page: String::new() };
-    tale.introduce(unwatched);
-    tale.made();
-    tale.filled();
-    tale.second();
-    tale.job();
-    tale.attached();
-    tale.worked();
-    tale.met();
-    tale.ended();
-    tale.gathered();
-    tale.removed();
-    tale.turn_page();
-    tale.steps
+    let mut explanation =
+        Explanation { facts, events, glossed: BTreeSet::new(), steps: Vec::new(), page: String::new() };
+    explanation.introduce(unwatched);
+    explanation.made();
+    explanation.filled();
+    explanation.second();
+    explanation.job();
+    explanation.attached();
+    explanation.worked();
+    explanation.met();
+    explanation.ended();
+    explanation.gathered();
+    explanation.removed();
+    explanation.turn_page();
+    explanation.steps
 }
 
-struct Tale<'t> {
+struct Explanation<'t> {
     facts: &'t Facts,
     events: &'t [Event],
     /// What was explained of calls already.
@@ -36,7 +37,7 @@ struct Tale<'t> {
     page: String,
 }
 
-impl Tale<'_> {
+impl Explanation<'_> {
     fn introduce(&mut self, unwatched: Option<&str>) {
         self.say(
             "One job, as it really happened: A and B are arrays of 4x4 numbers of 8 bytes, and 2 workers make B the mirror image \

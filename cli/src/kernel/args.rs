@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueHint, value_parser};
 use parfork_workers::KERNELS;
-use parfork_workers::kernel::{self, Arg, Given, InScale, Kind};
+use parfork_workers::kernel::{self, Arg, ArgValues, InScale, Kind};
 use parfork_workers::picture::Format;
 
 use super::batch::args::Many;
@@ -18,7 +18,7 @@ pub struct Typed {
     /// Which it is.
     pub kernel: &'static dyn kernel::Kernel,
     /// What it is given; of a chain no more than `--until` allows.
-    pub given: Given,
+    pub given: ArgValues,
     /// As what a picture is to be written, if not as its name says.
     pub format: Option<Format>,
     /// What is to become of many inputs, where there may be many.
@@ -90,7 +90,7 @@ pub struct Measured {
     /// Which it is.
     pub kernel: &'static dyn kernel::Kernel,
     /// What it is given; no inputs if they are to be made up.
-    pub given: Given,
+    pub given: ArgValues,
 }
 
 impl Subcommand for Measured {
@@ -203,8 +203,8 @@ fn format() -> clap::Arg {
 }
 
 /// What was typed for arguments, or is their default.
-fn given(kernel: &dyn kernel::Kernel, matches: &ArgMatches, is_there: impl Fn(&Arg) -> bool) -> Given {
-    let mut given = Given::default();
+fn given(kernel: &dyn kernel::Kernel, matches: &ArgMatches, is_there: impl Fn(&Arg) -> bool) -> ArgValues {
+    let mut given = ArgValues::default();
     for arg in kernel.args().iter().filter(|arg| is_there(arg)) {
         let values: Vec<OsString> = matches.get_raw(arg.name).into_iter().flatten().map(Into::into).collect();
         given.enter(arg.name, values);

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use parfork::formats::{OutputFile, npy};
 use parfork::{Engine, Error, Job, Order, Report};
-use parfork_workers::kernel::{Arg, Fact, Files, Form, Given, Kernel, KernelError, Kind, Number, Output, Step, Task};
+use parfork_workers::kernel::{
+    Arg, ArgValues, Fact, Files, Form, Kernel, KernelError, Kind, Number, Output, Step, Task,
+};
 use parfork_workers::picture::{self, Format};
 use serde_json::{Map, Value, json};
 
 use crate::args::common::Common;
 use crate::failure::Failure;
-use crate::files::{self, Uses};
+use crate::files::{self, FileUses};
 use crate::job::{SAME_BITS, Summary, differs};
 use crate::output;
 use crate::views::Views;
@@ -30,9 +32,9 @@ pub fn run(typed: &Typed, of_many: bool) -> Result<Summary, Failure> {
     let began = Instant::now();
     let format = picture_format(kernel, given, format)?;
     let output = output_path(kernel, given);
-    let Uses { others, prints, .. } = common.uses();
+    let FileUses { others, prints, .. } = common.uses();
     let prints = if output.is_none() { Some("the number that comes out") } else { prints };
-    Uses { inputs: inputs(kernel, given).collect(), results: output.into_iter().collect(), others, prints }
+    FileUses { inputs: inputs(kernel, given).collect(), results: output.into_iter().collect(), others, prints }
         .keep_apart()?;
     let views = common.views(kernel.name())?;
     // What only worker processes look at can stay in its file.
@@ -166,14 +168,14 @@ impl Target {
 }
 
 /// The format of a picture that is to be written: as asked, or what its name says.
-fn picture_format(kernel: &dyn Kernel, given: &Given, asked: Option<Format>) -> Result<Option<Format>, Failure> {
+fn picture_format(kernel: &dyn Kernel, given: &ArgValues, asked: Option<Format>) -> Result<Option<Format>, Failure> {
     let arg = kernel.args().iter().find(|arg| matches!(arg.kind, Kind::OutputPicture));
     let format = arg.map(|arg| asked.map_or_else(|| Format::for_target(given.path(arg.name)), Ok));
     format.transpose().map_err(Failure::usage)
 }
 
 /// Where the result of a kernel goes, if to a file.
-fn output_path<'g>(kernel: &dyn Kernel, given: &'g Given) -> Option<&'g Path> {
+fn output_path<'g>(kernel: &dyn Kernel, given: &'g ArgValues) -> Option<&'g Path> {
     kernel.args().iter().find(|arg| arg.is_output()).map(|arg| given.path(arg.name))
 }
 
@@ -183,7 +185,12 @@ fn chain(kernel: &dyn Kernel) -> Option<&'static Arg> {
 }
 
 /// What is told to programs: files as they were typed, what the task says, the number that came out.
-fn facts(kernel: &dyn Kernel, given: &Given, task: &dyn Task, number: Option<Option<Number>>) -> Map<String, Value> {
+fn facts(
+    kernel: &dyn Kernel,
+    given: &ArgValues,
+    task: &dyn Task,
+    number: Option<Option<Number>>,
+) -> Map<String, Value> {
     let mut facts: Map<String, Value> =
         task.facts().into_iter().map(|(name, fact)| (name.to_owned(), fact_json(fact))).collect();
     let inputs: Vec<_> = inputs(kernel, given).collect();
@@ -204,7 +211,7 @@ fn facts(kernel: &dyn Kernel, given: &Given, task: &dyn Task, number: Option<Opt
 }
 
 /// The files that a kernel reads.
-pub fn inputs<'g>(kernel: &dyn Kernel, given: &'g Given) -> impl Iterator<Item = &'g Path> {
+pub fn inputs<'g>(kernel: &dyn Kernel, given: &'g ArgValues) -> impl Iterator<Item = &'g Path> {
     let inputs = kernel.args().iter().filter(|arg| arg.is_input());
     inputs.flat_map(|arg| given.all(arg.name)).map(Path::new)
 }
@@ -221,8 +228,8 @@ fn fact_json(fact: Fact) -> Value {
 impl From<KernelError> for Failure {
     fn from(error: KernelError) -> Self {
         match error {
-            KernelError::Arguments(text) => Self::usage(text),
-            KernelError::Input(text) => Self::input(text),
+            KernelError::Arguments(error) => Self::usage(error),
+            KernelError::Input(error) => Self::input(error),
             KernelError::Failed(error) => error.into(),
         }
     }

@@ -91,9 +91,9 @@ fn title(comparison: &Comparison, trial: &Trial, now: f64) -> Line<'static> {
     let told = if now >= balance.makespan {
         format!("all done at {} x ideal, efficiency {:.0} %", times(balance), 100.0 * balance.efficiency)
     } else {
-        let done = trial.turns.iter().filter(|turn| turn.end <= now).count();
-        let busy = trial.turns.iter().filter(|turn| turn.start <= now && now < turn.end).count();
-        format!("{done} of {} slices done, {busy} of {} workers busy", trial.turns.len(), comparison.workers)
+        let done = trial.planned.iter().filter(|one| one.end <= now).count();
+        let busy = trial.planned.iter().filter(|one| one.start <= now && now < one.end).count();
+        format!("{done} of {} slices done, {busy} of {} workers busy", trial.planned.len(), comparison.workers)
     };
     Line::from(vec![Span::styled(name, Style::new().add_modifier(Modifier::BOLD)), Span::raw(told)])
 }
@@ -103,10 +103,10 @@ fn strip(trial: &Trial, now: f64, columns: usize, colours: bool) -> Line<'static
     let width = columns.saturating_sub(LABEL).max(1);
     // When each run is dealt: all of its slices at once.
     let mut dealt = vec![f64::INFINITY; trial.balance.runs];
-    trial.turns.iter().for_each(|turn| dealt[turn.run] = dealt[turn.run].min(turn.start));
+    trial.planned.iter().for_each(|one| dealt[one.run] = dealt[one.run].min(one.start));
     let cell = |column: usize| {
-        let turn = trial.turns.get((2 * column + 1) * trial.turns.len() / (2 * width))?;
-        (dealt[turn.run] <= now).then_some((turn.rank, turn.end <= now))
+        let one = trial.planned.get((2 * column + 1) * trial.planned.len() / (2 * width))?;
+        (dealt[one.run] <= now).then_some((one.rank, one.end <= now))
     };
     let mut spans = vec![Span::raw(format!("{:<LABEL$}", "slices"))];
     let cells: Vec<_> = (0..width).map(cell).collect();
@@ -140,9 +140,9 @@ fn times_of_workers(
     // For each line and column how much of the time its workers work.
     let mut work = vec![vec![0.0_f64; width]; comparison.workers.div_ceil(each)];
     let column = comparison.end() / width as f64;
-    for turn in trial.turns.iter().filter(|turn| turn.start < now && column > 0.0) {
-        let (start, end) = (turn.start / column, turn.end.min(now) / column);
-        let line = &mut work[turn.rank / each];
+    for one in trial.planned.iter().filter(|one| one.start < now && column > 0.0) {
+        let (start, end) = (one.start / column, one.end.min(now) / column);
+        let line = &mut work[one.rank / each];
         for (at, cell) in line.iter_mut().enumerate().take(end.ceil() as usize).skip(start as usize) {
             *cell += end.min(at as f64 + 1.0) - start.max(at as f64);
         }

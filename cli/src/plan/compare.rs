@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 
 use parfork::Schedule;
-use parfork::slices::{Balance, Turn, plan};
+use parfork::slices::{Balance, PlannedSlice, plan};
 use serde_json::{Value, json};
 
 /// What all schedules make of some work.
@@ -21,7 +21,7 @@ pub struct Comparison {
 /// What one schedule makes of it.
 pub struct Trial {
     pub schedule: Schedule,
-    pub turns: Vec<Turn>,
+    pub planned: Vec<PlannedSlice>,
     pub balance: Balance,
 }
 
@@ -36,8 +36,8 @@ impl Comparison {
         };
         let schedules = [Schedule::Static, Schedule::DYNAMIC, Schedule::Dynamic { chunk }, Schedule::Guided];
         let trial = |schedule| {
-            let turns = plan(schedule, &costs, workers);
-            Trial { schedule, balance: Balance::of(&turns, workers), turns }
+            let planned = plan(schedule, &costs, workers);
+            Trial { schedule, balance: Balance::of(&planned, workers), planned }
         };
         let trials = schedules.map(trial).into();
         Self { what, unit, costs, workers, trials }
@@ -89,7 +89,7 @@ impl Comparison {
         let trial = |trial: &Trial| {
             let Balance { makespan, ideal, efficiency, runs } = trial.balance;
             let mut busy = vec![0.0; self.workers];
-            trial.turns.iter().for_each(|turn| busy[turn.rank] += turn.end - turn.start);
+            trial.planned.iter().for_each(|one| busy[one.rank] += one.end - one.start);
             json!({
                 "schedule": trial.schedule.to_string(),
                 "makespan": makespan,

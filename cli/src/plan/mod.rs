@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use parfork::formats::Address;
-use parfork::slices::{Grid, Turn, plan};
+use parfork::slices::{Grid, PlannedSlice, plan};
 use parfork::{MOST_WORKERS, Schedule, cpus};
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ use cost::Cost;
 
 use crate::drawing::Drawing;
 use crate::failure::Failure;
-use crate::files::{self, Uses};
+use crate::files::{self, FileUses};
 use crate::job::SCHEMA;
 use crate::output;
 
@@ -34,7 +34,7 @@ pub fn run(args: Plan) -> Result<(), Failure> {
     let drawing_alone = args.output.as_deref().is_some_and(|path| Address::of(path) == Address::Standard);
     let prints = args.json.then_some("the report of --json");
     let inputs = args.cost.as_ref().and_then(Cost::file).into_iter().collect();
-    Uses { inputs, others: args.output.iter().map(PathBuf::as_path).collect(), prints, ..Uses::default() }
+    FileUses { inputs, others: args.output.iter().map(PathBuf::as_path).collect(), prints, ..FileUses::default() }
         .keep_apart()?;
     let cells = shape.iter().try_fold(1_usize, |cells, &axis| cells.checked_mul(axis));
     let cells = cells
@@ -54,7 +54,7 @@ pub fn run(args: Plan) -> Result<(), Failure> {
     let workers = asked.min(grid.slices()).max(1);
     let cost = args.cost.as_ref().unwrap_or(&Cost::Uniform);
     let costs = cost.of(&grid)?;
-    let turns = plan(args.schedule, &costs, workers);
+    let planned = plan(args.schedule, &costs, workers);
     if let Some(path) = &args.output {
         let ending = path.extension().filter(|_| Address::of(path) != Address::Standard);
         if ending.is_some_and(|ending| !ending.eq_ignore_ascii_case("svg")) {
@@ -63,7 +63,7 @@ pub fn run(args: Plan) -> Result<(), Failure> {
                 "plans are drawn as SVG, and {path} is called otherwise. Name a .svg."
             )));
         }
-        files::write(files::open(path, false)?, &Drawing::of(&grid, &turns).svg(workers))?;
+        files::write(files::open(path, false)?, &Drawing::of(&grid, &planned).svg(workers))?;
         if drawing_alone {
             return Ok(());
         }
@@ -73,7 +73,7 @@ pub fn run(args: Plan) -> Result<(), Failure> {
         let comparison = Comparison::of(what, cost.unit(), costs, workers, args.schedule);
         return match (args.json, args.animate) {
             (true, _) => {
-                let mut json = to_json(&args, &grid, &turns);
+                let mut json = to_json(&args, &grid, &planned);
                 json["cost"] = json!(cost.to_string());
                 json["comparison"] = comparison.to_json();
                 output::print_json(&json)
@@ -83,10 +83,10 @@ pub fn run(args: Plan) -> Result<(), Failure> {
         };
     }
     if args.json {
-        return output::print_json(&to_json(&args, &grid, &turns));
+        return output::print_json(&to_json(&args, &grid, &planned));
     }
-    let shares: Vec<Share> = (0..workers).map(|rank| Share::of(&grid, &turns, rank)).collect();
-    output::print(&text(&args, &grid, cells, &shares, &Drawing::of(&grid, &turns)))
+    let shares: Vec<Share> = (0..workers).map(|rank| Share::of(&grid, &planned, rank)).collect();
+    output::print(&text(&args, &grid, cells, &shares, &Drawing::of(&grid, &planned)))
 }
 
 /// A line that says what a simulation is of.
@@ -107,8 +107,8 @@ struct Share {
 }
 
 impl Share {
-    fn of(grid: &Grid, turns: &[Turn], rank: usize) -> Self {
-        let slices: Vec<usize> = turns.iter().filter(|turn| turn.rank == rank).map(|turn| turn.slice).collect();
+    fn of(grid: &Grid, planned: &[PlannedSlice], rank: usize) -> Self {
+        let slices: Vec<usize> = planned.iter().filter(|one| one.rank == rank).map(|one| one.slice).collect();
         let sum = |count: &dyn Fn(usize) -> usize| slices.iter().map(|&slice| count(slice)).sum();
         let cells: usize = sum(&|slice| cost::cells(&grid.region(slice)));
         let all: usize =
@@ -158,17 +158,17 @@ fn shorten(list: String) -> String {
     }
 }
 
-fn to_json(args: &Plan, grid: &Grid, turns: &[Turn]) -> Value {
-    let slices: Vec<Value> = turns
+fn to_json(args: &Plan, grid: &Grid, planned: &[PlannedSlice]) -> Value {
+    let slices: Vec<Value> = planned
         .iter()
-        .map(|turn| {
-            let region = grid.region(turn.slice);
+        .map(|one| {
+            let region = grid.region(one.slice);
             let pairs = |ranges: &mut dyn Iterator<Item = (usize, std::ops::Range<usize>)>| -> Vec<Value> {
                 ranges.map(|(axis, range)| json!({ "axis": axis, "start": range.start, "end": range.end })).collect()
             };
             json!({
-                "slice": turn.slice,
-                "worker": turn.rank,
+                "slice": one.slice,
+                "worker": one.rank,
                 "writes": pairs(&mut region.ranges()),
                 "reads": pairs(&mut region.ranges_with_halo()),
             })

@@ -27,7 +27,7 @@ use crate::quantity;
 
 Every run is a process of its own, in an order that is new for each round. Runs are kept in DIR/runs.jsonl as they come: stop it, \
      and the same command goes on from there; with a larger --repeat, or more workers, only what is missing is run. DIR gets \
-     table.txt, scaling.csv, scaling.json, the plots as SVG, and index.html."
+     table.txt, scaling.csv, scaling.json, hyperfine.json, extra-p.jsonl, bencher.json, the plots as SVG, and index.html."
 )]
 pub struct Scale {
     #[command(flatten)]
@@ -39,8 +39,8 @@ pub struct Scale {
 /// What may stand before the job's name or behind it.
 #[derive(Debug, Clone, Args)]
 pub struct Flags {
-    /// Numbers of workers [default: 1, 2, 4 and so on, up to the number of CPUs]
-    #[arg(short = 'n', long, global = true, value_name = "N,...", value_delimiter = ',', value_parser = number_of_workers)]
+    /// Numbers of workers, as in 1,2,all [default: 1, 2, 4 and so on, up to the number of CPUs]
+    #[arg(short = 'n', long, global = true, value_name = "N,...", value_delimiter = ',', value_parser = number_of_workers, allow_negative_numbers = true)]
     pub workers: Vec<usize>,
     /// Who works: serial (the run that speed-up is over), threads, processes [default: serial,processes]
     #[arg(long, global = true, value_name = "E,...", value_delimiter = ',')]
@@ -71,7 +71,7 @@ pub struct Flags {
     /// Fit the laws also to runs with more workers than CPUs
     #[arg(long, global = true)]
     pub fit_oversubscribed: bool,
-    /// Exit with 1 if this is so: efficiency, speedup or seconds @ workers, perhaps / engine, then <, <=, > or >= and a number
+    /// Exit with 1 if this is so, and with 4 if there are too few runs to tell: efficiency, speedup or seconds @ workers, perhaps / engine, then <, <=, > or >= and a number
     #[arg(long, global = true, value_name = "RULE")]
     pub fail_if: Vec<Rule>,
     /// Also print how the times compare with those of an older scaling.json

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use crate::scaling::{Chance, Measured};
+use crate::scaling::{Measured, Rng};
 use serde_json::Value;
 
 use super::files::SCHEMA;
@@ -14,13 +14,13 @@ use super::table::time;
 use crate::failure::Failure;
 
 /// An older scaling.json.
-pub struct Older {
+pub struct EarlierScaling {
     name: String,
     machine: Value,
     points: Vec<(Setup, Measured)>,
 }
 
-impl Older {
+impl EarlierScaling {
     /// Reads it, and makes sure that it is of the same job.
     pub fn read(path: &Path, plan: &Plan) -> Result<Self, Failure> {
         let name = path.display().to_string();
@@ -73,14 +73,14 @@ impl Older {
         }
         let width = study.series.iter().map(|series| series.name.len()).max().unwrap_or(0).max(6);
         let _ = writeln!(text, "{:width$}  workers       old       new  ratio (95 %)", "series");
-        let mut chance = Chance::seeded(study.seed);
+        let mut rng = Rng::seeded(study.seed);
         let mut rows = 0;
         for (series, point) in
             study.series.iter().flat_map(|series| series.points.iter().map(move |point| (series, point)))
         {
             let setup = Setup { workers: point.workers, ..series.setup.clone() };
             let Some((_, old)) = self.points.iter().find(|(older, _)| *older == setup) else { continue };
-            let ratio = point.measured.ratio(old, &mut chance, 2000);
+            let ratio = point.measured.ratio(old, &mut rng, 2000);
             let verdict = match ratio {
                 ratio if ratio.low > 1.0 => "slower",
                 ratio if ratio.high < 1.0 => "faster",

@@ -8,7 +8,7 @@ use parfork::formats::AtomicFile;
 use serde_json::{Value, json};
 
 use super::study::{Point, Series, Study};
-use super::{page, plots, table};
+use super::{exports, page, plots, table};
 use crate::failure::Failure;
 
 /// The version of the form of scaling.json.
@@ -18,11 +18,14 @@ pub const SCHEMA: u64 = 1;
 pub fn write(study: &Study, folder: &Path) -> Result<(), Failure> {
     let plots = plots::all(study);
     for plot in &plots {
-        save(folder, &format!("{}.svg", plot.name), plot.sheet.svg_file().as_bytes())?;
+        save(folder, &format!("{}.svg", plot.name), plot.canvas.svg_file().as_bytes())?;
     }
     save(folder, "table.txt", table::text(study).as_bytes())?;
     save(folder, "scaling.csv", table::csv(study).as_bytes())?;
     save(folder, "scaling.json", format!("{:#}\n", to_json(study)).as_bytes())?;
+    for (name, text) in exports::all(study) {
+        save(folder, name, text.as_bytes())?;
+    }
     save(folder, "index.html", page::html(study, &plots).as_bytes())
 }
 
@@ -81,6 +84,8 @@ fn point(point: &Point) -> Value {
         "seconds": estimate(point.seconds),
         "speedup": estimate(point.speedup),
         "efficiency": estimate(point.efficiency),
+        "serial_fraction": point.serial_fraction.map(estimate),
+        "peak_memory_bytes": point.peak_memory,
         "middle_run": { "seconds": point.middle.0, "lost_seconds": point.middle.1.to_json() },
     })
 }

@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use parfork::formats::Address;
 use parfork::named;
-use parfork_workers::kernel::{Given, InScale, Kernel};
+use parfork_workers::kernel::{ArgValues, InScale, Kernel};
 use serde_json::{Map, Value, json};
 
 use super::args::{self, Size};
@@ -21,7 +21,7 @@ use crate::kernel::inputs;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Job {
     /// A kernel on inputs that are given, or made up.
-    Kernel { kernel: &'static dyn Kernel, given: Given },
+    Kernel { kernel: &'static dyn Kernel, given: ArgValues },
     /// A command and its arguments.
     Exec { command: Vec<OsString> },
 }
@@ -138,7 +138,7 @@ impl Job {
             return Some(Self::Exec { command: names(&json["command"])? });
         }
         let kernel = parfork_workers::kernel(name)?;
-        let mut given = Given::default();
+        let mut given = ArgValues::default();
         for arg in kernel.args() {
             let values = names(&json["given"][arg.name])?;
             let fits = |value: &OsString| arg.is_file() || value.to_str().is_some_and(|text| arg.check(text).is_ok());

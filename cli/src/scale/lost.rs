@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 /// Seconds of a run's wall time that were lost, by cause. What is 0 was not lost, or cannot be told and is in `rest`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Lost {
+pub struct LostTime {
     /// Until a worker asks for slices: births, mappings.
     pub start_up: f64,
     /// In bodies, waiting for pages to be made or mapped.
@@ -26,7 +26,7 @@ pub struct Lost {
     pub rest: f64,
 }
 
-impl Lost {
+impl LostTime {
     /// The causes, with their names in files and for people.
     pub const CAUSES: [(&'static str, &'static str); 8] = [
         ("start_up", "start-up"),
@@ -95,20 +95,23 @@ mod tests {
             let job = Job::new(&mut cells).workers(workers).runner(engine).record(true);
             let done = job.run(|_, mut slice| slice.iter_mut().for_each(|cell| *cell = (0..1000).sum())).unwrap();
             let report = done.report();
-            let lost = Lost::of(std::slice::from_ref(report));
+            let lost = LostTime::of(std::slice::from_ref(report));
             let computed = report.record().unwrap().waterfall().of(Part::Computing).as_secs_f64() / workers as f64;
             let all = lost.seconds().iter().sum::<f64>() + computed;
             assert!((all / report.wall.as_secs_f64() - 1.0).abs() < 1e-6, "{lost:?} {computed} {:?}", report.wall);
             assert!(lost.rest < 0.05 * all, "{lost:?}");
         }
-        assert_eq!(Lost::of(&[]), Lost::default());
+        assert_eq!(LostTime::of(&[]), LostTime::default());
     }
 
     #[test]
     fn losses_go_to_files_and_back() {
-        let lost = Lost { start_up: 1.0, imbalance: 0.25, rest: 3.5, ..Lost::default() };
-        assert_eq!(Lost::of_json(&lost.to_json()), lost);
+        let lost = LostTime { start_up: 1.0, imbalance: 0.25, rest: 3.5, ..LostTime::default() };
+        assert_eq!(LostTime::of_json(&lost.to_json()), lost);
         assert_eq!(lost.seconds().iter().sum::<f64>(), 4.75);
-        assert_eq!(Lost::of_json(&json!({ "rest": 2.0, "unheard_of": 1.0 })), Lost { rest: 2.0, ..Lost::default() });
+        assert_eq!(
+            LostTime::of_json(&json!({ "rest": 2.0, "unheard_of": 1.0 })),
+            LostTime { rest: 2.0, ..LostTime::default() }
+        );
     }
 }

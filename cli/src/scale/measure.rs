@@ -12,20 +12,19 @@ use std::os::unix::process::{CommandExt, parent_id};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::scaling::Chance;
-use nix::sys::resource::{UsageWho, getrusage};
+use crate::scaling::Rng;
+use nix::sys::resource::UsageWho;
 use nix::sys::signal::Signal;
-use nix::sys::time::TimeValLike;
-use nix::time::{ClockId, clock_gettime};
 use parfork::record::Part;
 use parfork::{Engine, JobSpec, Report};
-use parfork_workers::kernel::{Files, Given, Kernel};
+use parfork_workers::kernel::{ArgValues, Files, Kernel};
 use serde_json::{Value, json};
 
 use super::args::Size;
 use super::job::Job;
-use super::lost::Lost;
+use super::lost::LostTime;
 use super::runs::Outcome;
+use crate::cpu_time::{cpu_seconds, now};
 use crate::failure::Failure;
 use crate::output;
 
@@ -83,11 +82,11 @@ impl Order {
     }
 
     /// Runs the job as often as it is to be run; the reports of the last time.
-    fn measure(&self, kernel: &dyn Kernel, given: &Given) -> Result<Vec<Report>, Failure> {
+    fn measure(&self, kernel: &dyn Kernel, given: &ArgValues) -> Result<Vec<Report>, Failure> {
         let task = match &self.size {
             Some(size) => {
-                let mut chance = Chance::seeded(1);
-                kernel.made_up(given, &size.0, &mut || chance.unit())?
+                let mut rng = Rng::seeded(1);
+                kernel.made_up(given, &size.0, &mut || rng.unit())?
             }
             None => kernel.open(given, &Files::new(false, &parfork::Job::default))?,
         };
@@ -126,21 +125,8 @@ pub fn run(text: &str) -> Result<(), Failure> {
     let computing = records().map(|record| record.waterfall().of(Part::Computing)).sum::<Duration>().as_secs_f64();
     let seconds = reports.iter().map(|report| report.wall).sum::<Duration>().as_secs_f64();
     let cpu_seconds = cpu_seconds(UsageWho::RUSAGE_SELF) + cpu_seconds(UsageWho::RUSAGE_CHILDREN);
-    let outcome = Outcome { seconds, computing: Some(computing), cpu_seconds, lost: Lost::of(&reports) };
+    let outcome = Outcome { seconds, computing: Some(computing), cpu_seconds, lost: LostTime::of(&reports) };
     output::print_json(&outcome.to_json())
-}
-
-/// CPU time so far.
-pub fn cpu_seconds(who: UsageWho) -> f64 {
-    let seconds = |usage: nix::sys::resource::Usage| {
-        (usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as f64 / 1e6
-    };
-    getrusage(who).map_or(0.0, seconds)
-}
-
-/// The time on the clock that all processes share.
-pub fn now() -> f64 {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0.0, |time| time.tv_sec() as f64 + time.tv_nsec() as f64 / 1e9)
 }
 
 /// A word with the numbers in it.

@@ -6,6 +6,7 @@
 pub mod args;
 mod compare;
 mod draw;
+mod exports;
 mod files;
 mod gate;
 mod job;
@@ -32,7 +33,7 @@ use study::Study;
 /// Runs what is missing, and tells of all.
 pub fn run(args: Scale) -> Result<(), Failure> {
     let plan = Plan::of(args)?;
-    let older = plan.flags.compare.as_deref().map(|path| compare::Older::read(path, &plan)).transpose()?;
+    let older = plan.flags.compare.as_deref().map(|path| compare::EarlierScaling::read(path, &plan)).transpose()?;
     let most = plan.setups.iter().map(|setup| setup.workers).max().unwrap_or(1);
     if let Some(warning) = study::oversubscription(most, plan.flags.fit_oversubscribed) {
         eprintln!("parfork: warning: {warning}");

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::draw::{escape, style};
 use super::plots::Plot;
 use super::study::{Point, Series, Study};
-use super::table::{range, sentences, subtitle, time};
+use super::table::{range, sentences, serial_part, subtitle, time};
 use crate::output;
 
 /// Colours of the page come from the plots' inks; wide things scroll in themselves, so that the page never does sideways.
@@ -57,11 +57,11 @@ pub fn html(study: &Study, plots: &[Plot]) -> String {
     }
     let _ = writeln!(page, "<h2 id=\"plots\">Plots</h2>");
     for plot in plots {
-        let (name, title) = (plot.name, escape(&plot.sheet.title));
+        let (name, title) = (plot.name, escape(&plot.canvas.title));
         let _ = writeln!(
             page,
             "<figure><div class=\"scroll plot\" tabindex=\"0\" role=\"group\" aria-label=\"{title}\">{}</div>\n<figcaption>{} <a href=\"{name}.svg\">SVG</a></figcaption></figure>",
-            plot.sheet.svg(name),
+            plot.canvas.svg(name),
             escape(&plot.caption)
         );
     }
@@ -81,7 +81,7 @@ fn table(study: &Study) -> String {
         "<h2 id=\"numbers\">Numbers</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Table of all numbers\">\n<table>\n<thead><tr>\
          <th scope=\"col\">Series</th><th scope=\"col\">Workers</th><th scope=\"col\">Median</th><th scope=\"col\">95 %</th>\
          <th scope=\"col\">Noise</th><th scope=\"col\">Outliers</th><th scope=\"col\">Speed-up</th><th scope=\"col\">95 %</th>\
-         <th scope=\"col\">Efficiency</th></tr></thead>\n<tbody>\n",
+         <th scope=\"col\">Efficiency</th><th scope=\"col\">Serial part</th><th scope=\"col\">Memory</th></tr></thead>\n<tbody>\n",
     );
     let rows = study.series.iter().flat_map(|series| series.points.iter().map(move |point| row(series, point)));
     table.extend(rows);
@@ -91,15 +91,18 @@ fn table(study: &Study) -> String {
     }
     table.push_str(
         "Noise: the deviation that a normal distribution with the same median absolute deviation has. Outliers: runs more than 3.5 such \
-         deviations from the median; the median is of all, intervals are of the others. Also as <a href=\"table.txt\">text</a>, \
-         <a href=\"scaling.csv\">CSV</a> and <a href=\"scaling.json\">JSON</a>; every run is in <a href=\"runs.jsonl\">runs.jsonl</a>.</p>\n",
+         deviations from the median; the median is of all, intervals are of the others. Serial part: by \
+         Karp and Flatt, as if nothing else kept workers from their full speed-up. Memory: what the largest process of a run had resident, \
+         shared memory that it touched included. Also as <a href=\"table.txt\">text</a>, \
+         <a href=\"scaling.csv\">CSV</a> and <a href=\"scaling.json\">JSON</a>, for <a href=\"hyperfine.json\">hyperfine's</a> \
+         readers, <a href=\"extra-p.jsonl\">Extra-P</a> and <a href=\"bencher.json\">Bencher</a>; every run is in <a href=\"runs.jsonl\">runs.jsonl</a>.</p>\n",
     );
     table
 }
 
 fn row(series: &Series, point: &Point) -> String {
     format!(
-        "<tr><td>{}</td><td>{}{}</td><td>{}</td><td>{} to {}</td><td>{:.1} %</td><td>{} of {}</td><td>{:.2}</td><td>{}</td><td>{:.1} %</td></tr>\n",
+        "<tr><td>{}</td><td>{}{}</td><td>{}</td><td>{} to {}</td><td>{:.1} %</td><td>{} of {}</td><td>{:.2}</td><td>{}</td><td>{:.1} %</td><td>{}</td><td>{}</td></tr>\n",
         escape(&series.name),
         point.workers,
         if point.oversubscribed { "*" } else { "" },
@@ -111,7 +114,9 @@ fn row(series: &Series, point: &Point) -> String {
         point.measured.seconds.len(),
         point.speedup.value,
         range(point.speedup),
-        100.0 * point.efficiency.value
+        100.0 * point.efficiency.value,
+        serial_part(point),
+        output::bytes(point.peak_memory)
     )
 }
 

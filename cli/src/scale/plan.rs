@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs;
 
-use crate::scaling::Chance;
+use crate::scaling::Rng;
 use parfork::{Engine, Schedule, cpus};
 use serde_json::{Value, json};
 
@@ -128,7 +128,7 @@ impl Plan {
     /// One round: everything once, in an order of its own, so that what changes on the machine meanwhile falls on all alike.
     pub fn round(&self, number: u32) -> Vec<&Setup> {
         let mut order: Vec<&Setup> = self.setups.iter().collect();
-        Chance::seeded(self.flags.seed ^ (u64::from(number) << 32)).shuffle(&mut order);
+        Rng::seeded(self.flags.seed ^ (u64::from(number) << 32)).shuffle(&mut order);
         order
     }
 

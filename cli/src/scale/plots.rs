@@ -2,8 +2,8 @@
 
 use crate::scaling::{Estimate, Fit, Law};
 
-use super::draw::{Align, Axis, Entry, Frame, Ink, Mark, Sample, Shape, Sheet, WORDS};
-use super::lost::Lost;
+use super::draw::{Align, Axis, Canvas, Colour, Entry, Frame, Mark, Sample, Shape, WORDS};
+use super::lost::LostTime;
 use super::study::{Point, Series, Study};
 use super::table::{describes, digits, range, subtitle, time};
 use crate::output;
@@ -13,7 +13,7 @@ pub struct Plot {
     /// Its file's name, without an ending.
     pub name: &'static str,
     /// The drawing.
-    pub sheet: Sheet,
+    pub canvas: Canvas,
     /// How to read it.
     pub caption: String,
 }
@@ -82,61 +82,67 @@ impl<'s> View<'s> {
             let law = (self.fit)(series).map_or(String::new(), |fit| {
                 format!(", {}{}", fit.curve.law, if describes(fit) { "" } else { " (does not describe it)" })
             });
-            let sample =
-                Sample::Line { ink: Ink::Series(number), dash: None, dot: Some(Shape::of(number)), hollow: false };
+            let sample = Sample::Line {
+                colour: Colour::Series(number),
+                dash: None,
+                dot: Some(Shape::of(number)),
+                hollow: false,
+            };
             legend.push((sample, format!("{}{law}", series.name)));
         }
         if let Some(ideal) = ideal {
-            legend
-                .push((Sample::Line { ink: Ink::Text, dash: Some(IDEAL), dot: None, hollow: false }, ideal.to_owned()));
+            legend.push((
+                Sample::Line { colour: Colour::Text, dash: Some(IDEAL), dot: None, hollow: false },
+                ideal.to_owned(),
+            ));
         }
         if lines(self.study).iter().any(|(_, series)| (self.fit)(series).is_some()) {
-            let dashed = Sample::Line { ink: Ink::Faint, dash: Some(BEYOND), dot: None, hollow: false };
+            let dashed = Sample::Line { colour: Colour::Faint, dash: Some(BEYOND), dot: None, hollow: false };
             legend.push((dashed, "beyond the runs that were fitted".to_owned()));
             if self.bands() {
-                legend.push((Sample::Box { ink: Ink::Series(0), opacity: 0.2 }, "95 % band".to_owned()));
+                legend.push((Sample::Box { colour: Colour::Series(0), opacity: 0.2 }, "95 % band".to_owned()));
             }
         }
         if self.study.oversubscribed() {
             let hollow =
-                Sample::Line { ink: Ink::Faint, dash: Some([0.0, 99.0]), dot: Some(Shape::Circle), hollow: true };
+                Sample::Line { colour: Colour::Faint, dash: Some([0.0, 99.0]), dot: Some(Shape::Circle), hollow: true };
             legend.push((hollow, format!("more workers than the {}", output::count(self.study.cpus, "CPU"))));
         }
         legend.extend(more);
         legend
     }
 
-    fn draw(&self, sheet: &mut Sheet, frame: &Frame) {
+    fn draw(&self, canvas: &mut Canvas, frame: &Frame) {
         for (number, series) in lines(self.study) {
             if let Some(fit) = (self.fit)(series) {
-                self.draw_fit(sheet, frame, number, series, fit);
+                self.draw_fit(canvas, frame, number, series, fit);
             }
         }
         for (number, series) in lines(self.study) {
-            let ink = Ink::Series(number);
+            let colour = Colour::Series(number);
             // Beside each other, so that none hides another.
             let aside = 8.0 * (number as f64 - (lines(self.study).len() - 1) as f64 / 2.0);
             for point in &series.points {
                 let estimate @ Estimate { value, low, high } = (self.point)(series, point);
                 let (middle, bottom) = frame.at(point.workers as f64, low);
                 let (x, (_, top)) = (middle + aside, frame.at(point.workers as f64, high));
-                sheet.line(
+                canvas.line(
                     vec![(x - 4.0, top), (x + 4.0, top), (x, top), (x, bottom), (x - 4.0, bottom), (x + 4.0, bottom)],
-                    ink,
+                    colour,
                     1.5,
                     None,
                 );
                 let tip =
                     format!("{}, {} workers: {} ({})", series.name, point.workers, digits(value), range(estimate));
                 let (at, shape) = ((x, frame.at(point.workers as f64, value).1), Shape::of(number));
-                sheet.marks.push(Mark::Dot { at, size: 5.0, shape, ink, hollow: point.oversubscribed, tip });
+                canvas.marks.push(Mark::Dot { at, size: 5.0, shape, colour, hollow: point.oversubscribed, tip });
             }
         }
     }
 
     /// The band, and over it the curve: whole as far as was fitted, and dashed from there.
-    fn draw_fit(&self, sheet: &mut Sheet, frame: &Frame, number: usize, series: &Series, fit: &Fit) {
-        let ink = Ink::Series(number);
+    fn draw_fit(&self, canvas: &mut Canvas, frame: &Frame, number: usize, series: &Series, fit: &Fit) {
+        let colour = Colour::Series(number);
         let (first, last) = (series.fitted[0] as f64, series.fitted[series.fitted.len() - 1] as f64);
         let of = |workers: f64, throughput: f64| frame.at(workers, (self.curve)(series, workers, throughput));
         if self.bands() {
@@ -145,7 +151,7 @@ impl<'s> View<'s> {
                 places.iter().filter_map(|&workers| Some((workers, fit.throughput(workers)?))).collect();
             let upper = band.iter().map(|&(workers, estimate)| of(workers, estimate.high));
             let lower = band.iter().rev().map(|&(workers, estimate)| of(workers, estimate.low));
-            sheet.area(upper.chain(lower).collect(), ink, 0.18, String::new());
+            canvas.area(upper.chain(lower).collect(), colour, 0.18, String::new());
         }
         let line = |from: f64, to: f64| {
             frame
@@ -154,14 +160,14 @@ impl<'s> View<'s> {
                 .map(|workers| of(workers, fit.curve.throughput(workers)))
                 .collect::<Vec<_>>()
         };
-        sheet.line(line(first, last), ink, 2.4, None);
-        sheet.line(line(last, 4.0 * last), ink, 2.0, Some(BEYOND));
+        canvas.line(line(first, last), colour, 2.4, None);
+        canvas.line(line(last, 4.0 * last), colour, 2.0, Some(BEYOND));
     }
 
     /// Grey where there are more workers than CPUs.
-    fn shade(&self, sheet: &mut Sheet, frame: &Frame) {
+    fn shade(&self, canvas: &mut Canvas, frame: &Frame) {
         if self.study.oversubscribed() {
-            sheet.area(frame.column(self.study.cpus as f64, frame.x.high()), Ink::Faint, 0.08, String::new());
+            canvas.area(frame.column(self.study.cpus as f64, frame.x.high()), Colour::Faint, 0.08, String::new());
         }
     }
 }
@@ -196,19 +202,19 @@ fn speedup(study: &Study) -> Plot {
     let axes = (Axis::doubling(1.0, reach(study)), Axis::doubling(least.max(1.0 / 64.0), most));
     let title = if study.weak { "Scaled speed-up" } else { "Speed-up" };
     let description = describe(study, title, &point);
-    let (mut sheet, frame) =
+    let (mut canvas, frame) =
         Frame::new(title, &about(study), description, &view.legend(Some("linear"), Vec::new()), axes, 58.0);
-    view.shade(&mut sheet, &frame);
-    frame.axes(&mut sheet, Some("workers"), &format!("speed-up over {}", shorter(&reference(study))));
+    view.shade(&mut canvas, &frame);
+    frame.axes(&mut canvas, Some("workers"), &format!("speed-up over {}", shorter(&reference(study))));
     let end = frame.y.high().min(frame.x.high());
-    sheet.line(vec![frame.at(1.0, 1.0), frame.at(end, end)], Ink::Text, 1.6, Some(IDEAL));
-    view.draw(&mut sheet, &frame);
+    canvas.line(vec![frame.at(1.0, 1.0), frame.at(end, end)], Colour::Text, 1.6, Some(IDEAL));
+    view.draw(&mut canvas, &frame);
     let caption = format!(
         "How many times as much is done in the same time as by {}. Dots are medians with 95 % intervals; a curve is the law that \
          fits best, with its 95 % band if there are not too many, and dashed where nothing was fitted: up to 4 times as far, and worth as much as the law.",
         reference(study)
     );
-    Plot { name: "speedup", sheet, caption }
+    Plot { name: "speedup", canvas, caption }
 }
 
 /// What fits beside an axis.
@@ -223,14 +229,14 @@ fn efficiency(study: &Study) -> Plot {
     let most = view.numbers().into_iter().fold(1.0, f64::max);
     let axes = (Axis::doubling(1.0, reach(study)), Axis::even(1.02 * most));
     let description = describe(study, "Efficiency", &point);
-    let (mut sheet, frame) =
+    let (mut canvas, frame) =
         Frame::new("Efficiency", &about(study), description, &view.legend(Some("all of it"), Vec::new()), axes, 58.0);
-    view.shade(&mut sheet, &frame);
-    frame.axes(&mut sheet, Some("workers"), "speed-up / workers");
-    sheet.line(vec![frame.at(1.0, 1.0), frame.at(frame.x.high(), 1.0)], Ink::Text, 1.6, Some(IDEAL));
-    view.draw(&mut sheet, &frame);
+    view.shade(&mut canvas, &frame);
+    frame.axes(&mut canvas, Some("workers"), "speed-up / workers");
+    canvas.line(vec![frame.at(1.0, 1.0), frame.at(frame.x.high(), 1.0)], Colour::Text, 1.6, Some(IDEAL));
+    view.draw(&mut canvas, &frame);
     let caption = "Speed-up for each worker: which share of what was bought is used. 1 is all of it.".to_owned();
-    Plot { name: "efficiency", sheet, caption }
+    Plot { name: "efficiency", canvas, caption }
 }
 
 fn throughput(study: &Study) -> Plot {
@@ -246,12 +252,12 @@ fn throughput(study: &Study) -> Plot {
             Some((_, None)) => "no peak".to_owned(),
             None => "no USL: 3 numbers of workers would have to be fitted".to_owned(),
         };
-        (Sample::Line { ink: Ink::Series(number), dash: Some(IDEAL), dot: None, hollow: false }, words)
+        (Sample::Line { colour: Colour::Series(number), dash: Some(IDEAL), dot: None, hollow: false }, words)
     });
     let most = view.numbers().into_iter().fold(0.0, f64::max);
     let axes = (Axis::up_to(reach(study)), Axis::even(1.02 * most));
     let description = describe(study, "Jobs a second", &point);
-    let (mut sheet, frame) = Frame::new(
+    let (mut canvas, frame) = Frame::new(
         "Throughput and the Universal Scalability Law",
         &about(study),
         description,
@@ -259,26 +265,26 @@ fn throughput(study: &Study) -> Plot {
         axes,
         58.0,
     );
-    view.shade(&mut sheet, &frame);
+    view.shade(&mut canvas, &frame);
     frame.axes(
-        &mut sheet,
+        &mut canvas,
         Some("workers"),
         if study.weak { "jobs of one worker's size, a second" } else { "jobs a second" },
     );
-    view.draw(&mut sheet, &frame);
+    view.draw(&mut canvas, &frame);
     let (_, bottom) = frame.ends();
     for (number, series) in lines(study) {
         if let Some((fit, peak)) =
             universal(series).and_then(|fit| Some((fit, fit.curve.peak()?))).filter(|(_, peak)| *peak <= frame.x.high())
         {
             let (x, y) = frame.at(peak, fit.curve.throughput(peak));
-            sheet.line(vec![(x, y), (x, bottom)], Ink::Series(number), 1.6, Some(IDEAL));
+            canvas.line(vec![(x, y), (x, bottom)], Colour::Series(number), 1.6, Some(IDEAL));
         }
     }
     let caption = "Jobs done in a second, on even axes. The Universal Scalability Law bends down where workers cost each other more than \
                    they add; its peak is marked if there is one."
         .to_owned();
-    Plot { name: "throughput", sheet, caption }
+    Plot { name: "throughput", canvas, caption }
 }
 
 /// The fit of the Universal Scalability Law.
@@ -299,13 +305,13 @@ fn lost(study: &Study) -> Plot {
         study.series.iter().flat_map(|series| series.points.iter().map(move |point| (series, point))).collect();
     let most = bars.iter().map(|(_, point)| parts(point).iter().sum::<f64>()).fold(0.0, f64::max);
     let (unit, factor) = if most < 2.0 { ("worker-milliseconds", 1e3) } else { ("worker-seconds", 1.0) };
-    let names = std::iter::once("work").chain(Lost::CAUSES.iter().map(|(_, name)| *name));
+    let names = std::iter::once("work").chain(LostTime::CAUSES.iter().map(|(_, name)| *name));
     let is_there = |number: usize| bars.iter().any(|(_, point)| parts(point)[number] > 0.0);
     let legend: Vec<Entry> = names
         .clone()
         .enumerate()
         .filter(|(number, _)| is_there(*number))
-        .map(|(number, name)| (Sample::Box { ink: Ink::Part(number), opacity: 1.0 }, name.to_owned()))
+        .map(|(number, name)| (Sample::Box { colour: Colour::Part(number), opacity: 1.0 }, name.to_owned()))
         .collect();
     let told = bars.iter().map(|(series, point)| {
         let losses: Vec<String> = names
@@ -320,7 +326,7 @@ fn lost(study: &Study) -> Plot {
     let slots = bars.len() + study.series.len();
     let words = study.series.iter().map(|series| series.name.split(' ').count()).max().unwrap_or(1);
     let axes = (Axis::even(slots as f64), Axis::even(1.02 * factor * most));
-    let (mut sheet, frame) = Frame::new(
+    let (mut canvas, frame) = Frame::new(
         "Where the workers' time went",
         &about(study),
         description,
@@ -328,7 +334,7 @@ fn lost(study: &Study) -> Plot {
         axes,
         50.0 + 17.0 * words as f64,
     );
-    frame.axes(&mut sheet, None, unit);
+    frame.axes(&mut canvas, None, unit);
     let (_, bottom) = frame.ends();
     let place = |slot: f64| frame.at(slot * frame.x.high() / slots as f64, 0.0).0;
     let mut slot = 0.5;
@@ -343,33 +349,33 @@ fn lost(study: &Study) -> Plot {
                 let (below, above) = (frame.at(0.0, factor * height).1, frame.at(0.0, factor * (height + part)).1);
                 let corners = vec![(left, above), (right, above), (right, below), (left, below)];
                 let tip = format!("{}, {} workers: {name} {}", series.name, point.workers, time(part));
-                sheet.area(corners, Ink::Part(number), 1.0, tip);
+                canvas.area(corners, Colour::Part(number), 1.0, tip);
                 height += part;
             }
             let star = if point.oversubscribed { "*" } else { "" };
-            sheet.text(
+            canvas.text(
                 ((left + right) / 2.0, bottom + 19.0),
                 format!("{}{star}", point.workers),
                 WORDS,
                 Align::Middle,
-                Ink::Text,
+                Colour::Text,
             );
             slot += 1.0;
         }
         let middle = (place(begin) + place(slot)) / 2.0;
         for (line, word) in series.name.split(' ').enumerate() {
-            sheet.text((middle, bottom + 39.0 + 17.0 * line as f64), word, 12.0, Align::Middle, Ink::Text);
+            canvas.text((middle, bottom + 39.0 + 17.0 * line as f64), word, 12.0, Align::Middle, Colour::Text);
         }
         slot += 1.0;
     }
     if study.oversubscribed() {
         let words = format!("* more workers than the {}", output::count(study.cpus, "CPU"));
-        sheet.text((frame.at(0.0, 0.0).0, sheet.size.1 - 8.0), words, WORDS, Align::Start, Ink::Faint);
+        canvas.text((frame.at(0.0, 0.0).0, canvas.size.1 - 8.0), words, WORDS, Align::Start, Colour::Faint);
     }
     let caption = "Workers times time of the run in the middle, so that bars of equal height are perfect scaling, and what stands above the \
                    work of one is lost. Slower work: bodies computed longer, taken together, than those of the run that speed-up is over, \
                    for want of memory bandwidth, cache or clock. Off the CPU: others had it. Imbalance: no slices left, but others still at \
                    theirs. Serial parts: the coordinator alone can go on. For a command, the rest is when its workers did not compute."
         .to_owned();
-    Plot { name: "lost", sheet, caption }
+    Plot { name: "lost", canvas, caption }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{IsTerminal, Read, Write};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,19 +10,19 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use nix::sys::prctl::set_child_subreaper;
-use nix::sys::resource::UsageWho;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use parfork::CancelToken;
 use serde_json::Value;
+use wait4::{ResUse, Wait4};
 
 use super::job::Job;
-use super::lost::Lost;
-use super::measure::{cpu_seconds, now};
+use super::lost::LostTime;
 use super::open::open;
 use super::plan::{Plan, Setup};
 use super::runs::{Outcome, Run, Runs};
+use crate::cpu_time::{CpuLoad, now};
 use crate::failure::Failure;
 use crate::output;
 
@@ -48,8 +48,11 @@ pub fn run(plan: &Plan, runs: &mut Runs) -> Result<(), Failure> {
         let setups = output::count(plan.setups.len(), "setup");
         eprintln!("{}: {all} runs, {rounds} of each of {setups}{resumed}", plan.job.title());
     }
-    let mut line =
-        Line { shown: false, quiet: plan.flags.quiet || !std::io::stderr().is_terminal(), began: Instant::now() };
+    let mut line = ProgressLine {
+        shown: false,
+        quiet: plan.flags.quiet || !std::io::stderr().is_terminal(),
+        began: Instant::now(),
+    };
     if matches!(plan.job, Job::Exec { .. }) && !missing.is_empty() {
         for setup in (0..plan.flags.warm_up).flat_map(|_| &plan.setups) {
             line.show("warming up", setup, 0, missing.len());
@@ -60,10 +63,10 @@ pub fn run(plan: &Plan, runs: &mut Runs) -> Result<(), Failure> {
     for (done, (round, setup)) in missing.iter().enumerate() {
         line.show(plan.job.name(), setup, done, missing.len());
         let here = all - missing.len() + done;
-        let before = Load::now();
-        let outcome = once(plan, setup)?.ok_or_else(|| stopped(plan, here, all))?;
-        let others_cpus = Load::now().others_since(&before);
-        runs.keep(Run { round: *round, setup: setup.clone(), outcome, others_cpus })?;
+        let before = CpuLoad::now();
+        let (outcome, peak_memory) = once(plan, setup)?.ok_or_else(|| stopped(plan, here, all))?;
+        let others_cpus = CpuLoad::now().others_since(&before);
+        runs.keep(Run { round: *round, setup: setup.clone(), outcome, peak_memory, others_cpus })?;
     }
     Ok(())
 }
@@ -77,10 +80,9 @@ fn stopped(plan: &Plan, done: usize, all: usize) -> Failure {
     Failure::Stopped { signal, text }
 }
 
-/// One run; none if we were asked to stop meanwhile.
-fn once(plan: &Plan, setup: &Setup) -> Result<Option<Outcome>, Failure> {
+/// One run, and the bytes that the largest of its processes had resident; none if we were asked to stop meanwhile.
+fn once(plan: &Plan, setup: &Setup) -> Result<Option<(Outcome, u64)>, Failure> {
     let errors = Errors::new(&plan.flags.output)?;
-    let before = cpu_seconds(UsageWho::RUSAGE_CHILDREN);
     // Not the name this program has, for another one may be there by now.
     let child = Command::new("/proc/self/exe")
         .arg("measure")
@@ -91,7 +93,7 @@ fn once(plan: &Plan, setup: &Setup) -> Result<Option<Outcome>, Failure> {
         .process_group(0)
         .spawn()
         .map_err(|error| Failure::job(format!("a process cannot be started for a run ({error}).")))?;
-    let Some((told, status, ended)) = attend(plan, setup, child)? else { return Ok(None) };
+    let Some((told, ResUse { status, rusage: used }, ended)) = attend(plan, setup, child)? else { return Ok(None) };
     if !status.success() {
         return Err(failed(setup, status, &errors.text()));
     }
@@ -99,21 +101,20 @@ fn once(plan: &Plan, setup: &Setup) -> Result<Option<Outcome>, Failure> {
     let outcome = match json["began"].as_f64() {
         None => Outcome::of_json(&json),
         Some(began) => {
-            let cpu_seconds =
-                cpu_seconds(UsageWho::RUSAGE_CHILDREN) - before - json["cpu_seconds"].as_f64().unwrap_or(0.0);
+            let cpu_seconds = (used.utime + used.stime).as_secs_f64() - json["cpu_seconds"].as_f64().unwrap_or(0.0);
             let seconds = ended - began;
             // Nobody but the command knows what its workers did; when none of them computed something was lost.
             let rest = (seconds - cpu_seconds / setup.workers as f64).max(0.0);
-            let lost = Lost { rest, ..Lost::default() };
+            let lost = LostTime { rest, ..LostTime::default() };
             Some(Outcome { seconds, computing: None, cpu_seconds: cpu_seconds.max(0.0), lost })
         }
     };
     let odd = || Failure::job(format!("a run said {told:?} where it should have said what it took. Report this."));
-    outcome.map(Some).ok_or_else(odd)
+    outcome.map(|outcome| Some((outcome, used.maxrss))).ok_or_else(odd)
 }
 
-/// Waits for a run's end: what it printed, how it ended, and when. None if we were asked to stop, and it was killed.
-fn attend(plan: &Plan, setup: &Setup, mut child: Child) -> Result<Option<(String, ExitStatus, f64)>, Failure> {
+/// Waits for a run's end: what it printed, how it ended and what it used, and when. None if we were asked to stop, and it was killed.
+fn attend(plan: &Plan, setup: &Setup, mut child: Child) -> Result<Option<(String, ResUse, f64)>, Failure> {
     let pid = Pid::from_raw(child.id() as i32);
     let (tell, told) = mpsc::channel();
     let began = Instant::now();
@@ -121,8 +122,8 @@ fn attend(plan: &Plan, setup: &Setup, mut child: Child) -> Result<Option<(String
         scope.spawn(move || {
             let mut text = String::new();
             let read = child.stdout.take().map_or(Ok(0), |mut out| out.read_to_string(&mut text));
-            let ended = child.wait().and_then(|status| read.map(|_| (status, now())));
-            let _ = tell.send(ended.map(|(status, ended)| (text, status, ended)));
+            let ended = wait(&mut child).and_then(|used| read.map(|_| (used, now())));
+            let _ = tell.send(ended.map(|(used, ended)| (text, used, ended)));
         });
         let mut late = false;
         loop {
@@ -155,6 +156,16 @@ fn attend(plan: &Plan, setup: &Setup, mut child: Child) -> Result<Option<(String
             }
         }
     })
+}
+
+/// Waits for a child, through signals.
+fn wait(child: &mut Child) -> io::Result<ResUse> {
+    loop {
+        match child.wait4() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => (),
+            ended => return ended,
+        }
+    }
 }
 
 /// Ends and reaps all children of this process, in any order, and theirs, which come next: a run that was killed has left them.
@@ -196,37 +207,6 @@ fn words(setup: &Setup) -> String {
     format!("{} ({}{size})", output::count(setup.workers, "worker"), setup.engine_name())
 }
 
-/// CPU time that was used until now, by all and by us, in seconds.
-struct Load {
-    all: f64,
-    ours: f64,
-    clock: f64,
-}
-
-impl Load {
-    fn now() -> Self {
-        // The first line of proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal, in hundredths of seconds.
-        let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-        let fields: Vec<f64> =
-            stat.lines().next().unwrap_or_default().split(' ').filter_map(|field| field.parse().ok()).collect();
-        let busy: f64 = fields
-            .iter()
-            .enumerate()
-            .filter(|(number, _)| ![3, 4].contains(number))
-            .take(6)
-            .map(|(_, field)| field)
-            .sum();
-        let ours = cpu_seconds(UsageWho::RUSAGE_SELF) + cpu_seconds(UsageWho::RUSAGE_CHILDREN);
-        Self { all: busy / 100.0, ours, clock: now() }
-    }
-
-    /// How many CPUs others have used on average.
-    fn others_since(&self, before: &Self) -> f64 {
-        let others = (self.all - before.all) - (self.ours - before.ours);
-        others / (self.clock - before.clock).max(0.001)
-    }
-}
-
 /// What a run says on stderr; the file is gone with this.
 struct Errors(std::path::PathBuf);
 
@@ -253,13 +233,13 @@ impl Drop for Errors {
 }
 
 /// How far it is, on a terminal.
-struct Line {
+struct ProgressLine {
     shown: bool,
     quiet: bool,
     began: Instant,
 }
 
-impl Line {
+impl ProgressLine {
     fn show(&mut self, what: &str, setup: &Setup, done: usize, all: usize) {
         if self.quiet {
             return;
@@ -277,7 +257,7 @@ impl Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         if self.shown {
             let _ = write!(std::io::stderr(), "\r\x1b[K");

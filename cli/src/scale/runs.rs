@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::lost::Lost;
+use super::lost::LostTime;
 use super::open::open;
 use super::plan::{Plan, Setup};
 use crate::failure::Failure;
@@ -27,7 +27,7 @@ pub struct Outcome {
     /// CPU time of the whole run, preparations included; of a command its own.
     pub cpu_seconds: f64,
     /// Where the wall time went that was no work.
-    pub lost: Lost,
+    pub lost: LostTime,
 }
 
 impl Outcome {
@@ -47,7 +47,7 @@ impl Outcome {
             seconds: json["seconds"].as_f64().filter(|&seconds| seconds > 0.0)?,
             computing: json["computing_seconds"].as_f64(),
             cpu_seconds: json["cpu_seconds"].as_f64()?,
-            lost: Lost::of_json(&json["lost_seconds"]),
+            lost: LostTime::of_json(&json["lost_seconds"]),
         })
     }
 }
@@ -61,6 +61,9 @@ pub struct Run {
     pub setup: Setup,
     /// What it took.
     pub outcome: Outcome,
+    /// The bytes that the largest of its processes had resident at once, shared memory that it touched included: `ru_maxrss` of
+    /// getrusage(2), as GNU time tells it.
+    pub peak_memory: u64,
     /// How many CPUs other programs used meanwhile, on average, as far as the system's hundredths of seconds tell.
     pub others_cpus: f64,
 }
@@ -156,6 +159,7 @@ impl Runs {
         let mut line = run.setup.to_json();
         line["round"] = json!(run.round);
         line["outcome"] = run.outcome.to_json();
+        line["peak_memory_bytes"] = json!(run.peak_memory);
         line["others_cpus"] = json!(run.others_cpus);
         self.append(&line)?;
         self.made.push(run);
@@ -184,8 +188,13 @@ fn foreign(head: &str) -> bool {
 
 fn read(line: &str) -> Option<Run> {
     let json: Value = serde_json::from_str(line).ok()?;
-    let (round, others_cpus) = (json["round"].as_u64()?.try_into().ok()?, json["others_cpus"].as_f64()?);
-    Some(Run { round, setup: Setup::of_json(&json)?, outcome: Outcome::of_json(&json["outcome"])?, others_cpus })
+    Some(Run {
+        round: json["round"].as_u64()?.try_into().ok()?,
+        setup: Setup::of_json(&json)?,
+        outcome: Outcome::of_json(&json["outcome"])?,
+        peak_memory: json["peak_memory_bytes"].as_u64()?,
+        others_cpus: json["others_cpus"].as_f64()?,
+    })
 }
 
 fn not_ours(path: &Path, line: usize) -> Failure {

@@ -2,20 +2,18 @@
 
 use std::collections::HashSet;
 
-use crate::scaling::{Chance, Choice, Estimate, Fit, FitError, FitOptions, Law, Measured, choose, fit};
+use crate::scaling::{Choice, Estimate, Fit, FitError, FitOptions, Law, Measured, Rng, choose, fit, serial_fraction};
 use parfork::{Engine, cpus};
 use serde_json::Value;
 
-use super::lost::Lost;
+use super::lost::LostTime;
 use super::plan::{Plan, Setup};
 use super::runs::{Run, Runs};
+use crate::cpu_time::DISTURBED;
 use crate::output;
 
 /// How often repetitions are drawn again for intervals.
 const RESAMPLES: usize = 2000;
-
-/// More CPUs used by others are told of, on average.
-const DISTURBED: f64 = 0.15;
 
 /// Times that scatter more are told of.
 const NOISY: f64 = 0.05;
@@ -74,10 +72,14 @@ pub struct Point {
     pub speedup: Estimate,
     /// Speed-up for each worker.
     pub efficiency: Estimate,
+    /// The serial part of the job by Karp and Flatt; none of one worker, nor of a job that grows with them.
+    pub serial_fraction: Option<Estimate>,
+    /// The median of what the largest process of a run had resident, in bytes.
+    pub peak_memory: u64,
     /// More workers than CPUs.
     pub oversubscribed: bool,
     /// Of the run in the middle: its time, and what of it was lost.
-    pub middle: (f64, Lost),
+    pub middle: (f64, LostTime),
     /// Which size was run.
     pub size: Option<String>,
 }
@@ -85,15 +87,15 @@ pub struct Point {
 impl Study {
     /// Works it out.
     pub fn of(plan: &Plan, runs: &Runs) -> Self {
-        let mut chance = Chance::seeded(plan.flags.seed);
+        let mut rng = Rng::seeded(plan.flags.seed);
         let mut heads: Vec<Setup> = Vec::new();
         for setup in &plan.setups {
             if !heads.iter().any(|head| alike(head, setup)) {
                 heads.push(setup.clone());
             }
         }
-        let naming = Naming::of(&plan.setups);
-        let series: Vec<Series> = heads.iter().map(|head| Series::of(plan, runs, head, &naming, &mut chance)).collect();
+        let naming = SetupName::of(&plan.setups);
+        let series: Vec<Series> = heads.iter().map(|head| Series::of(plan, runs, head, &naming, &mut rng)).collect();
         let size = heads[0].size.as_ref().filter(|_| !naming.sizes);
         let mut study = Self {
             title: format!("{}{}", plan.job.title(), size.map_or(String::new(), |size| format!(", {size}"))),
@@ -163,12 +165,12 @@ impl Study {
 }
 
 /// What has to be said of a setup to tell it from the others.
-struct Naming {
+struct SetupName {
     sizes: bool,
     schedules: bool,
 }
 
-impl Naming {
+impl SetupName {
     fn of(setups: &[Setup]) -> Self {
         let sizes: HashSet<_> = setups.iter().map(|setup| &setup.size).collect();
         let crowds = setups.iter().filter(|setup| setup.engine != Some(Engine::Serial));
@@ -207,7 +209,7 @@ fn alike(one: &Setup, other: &Setup) -> bool {
 }
 
 impl Series {
-    fn of(plan: &Plan, runs: &Runs, head: &Setup, naming: &Naming, chance: &mut Chance) -> Self {
+    fn of(plan: &Plan, runs: &Runs, head: &Setup, naming: &SetupName, rng: &mut Rng) -> Self {
         // Speed-up is over serial runs of the same size, or else over one worker of the same series.
         let of_reference = |setup: &&Setup| setup.engine == Some(Engine::Serial) && setup.size == head.size;
         let serial = plan.setups.iter().find(of_reference);
@@ -219,7 +221,7 @@ impl Series {
             .setups
             .iter()
             .filter(|setup| alike(head, setup))
-            .map(|setup| Point::of(plan, runs, setup, (setup == reference, &base, base_computing), chance))
+            .map(|setup| Point::of(plan, runs, setup, (setup == reference, &base, base_computing), rng))
             .collect();
         let fitted: Vec<&Point> =
             points.iter().filter(|point| plan.flags.fit_oversubscribed || !point.oversubscribed).collect();
@@ -296,7 +298,7 @@ impl Point {
         runs: &Runs,
         setup: &Setup,
         (own, base, base_computing): (bool, &Measured, Option<f64>),
-        chance: &mut Chance,
+        rng: &mut Rng,
     ) -> Self {
         let measured = measured(plan, runs, setup);
         let (work, workers) = (measured.work / base.work, setup.workers as f64);
@@ -305,18 +307,22 @@ impl Point {
             low: estimate.low * by,
             high: estimate.high * by,
         };
-        let speedup = if own { Estimate::exact(1.0) } else { scale(base.ratio(&measured, chance, RESAMPLES), work) };
+        let speedup = if own { Estimate::exact(1.0) } else { scale(base.ratio(&measured, rng, RESAMPLES), work) };
         let run = middle(runs, plan, setup);
         let mut lost = run.outcome.lost;
         if let Some((computing, least)) = run.outcome.computing.zip(base_computing) {
             lost.slower = ((computing - least * work) / workers).max(0.0);
         }
         let (size, _) = plan.grown(setup).expect("sizes were looked at when the plan was made");
+        let mut peaks: Vec<u64> = repetitions(runs, plan, setup).map(|run| run.peak_memory).collect();
+        peaks.sort_unstable();
         Self {
             workers: setup.workers,
-            seconds: measured.estimate(chance, RESAMPLES),
+            seconds: measured.estimate(rng, RESAMPLES),
             speedup,
             efficiency: scale(speedup, 1.0 / workers),
+            serial_fraction: serial_fraction(speedup, setup.workers).filter(|_| !plan.weak()),
+            peak_memory: peaks[(peaks.len() - 1) / 2],
             oversubscribed: setup.workers > cpus(),
             middle: (run.outcome.seconds, lost),
             measured,

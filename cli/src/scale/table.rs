@@ -37,7 +37,7 @@ pub fn subtitle(study: &Study) -> String {
     format!("{scaling}, {} of each, {}", output::count(study.repeat as usize, "run"), output::count(study.cpus, "CPU"))
 }
 
-/// All for people, in at most 100 columns.
+/// All for people.
 pub fn text(study: &Study) -> String {
     let mut text = format!("{}\n{}\n", study.title, subtitle(study));
     for warning in &study.warnings {
@@ -46,7 +46,7 @@ pub fn text(study: &Study) -> String {
     let width = study.series.iter().map(|series| series.name.len()).max().unwrap_or(0).max(6);
     let _ = writeln!(
         text,
-        "\n{:width$}  workers    median  95 % of the median     noise  outliers  speed-up (95 %)      efficiency",
+        "\n{:width$}  workers    median  95 % of the median     noise  outliers  speed-up (95 %)      efficiency  serial part     memory",
         "series"
     );
     for (series, point) in study.series.iter().flat_map(|series| series.points.iter().map(move |point| (series, point)))
@@ -54,7 +54,7 @@ pub fn text(study: &Study) -> String {
         let star = if point.oversubscribed { "*" } else { " " };
         let _ = writeln!(
             text,
-            "{:width$}  {:>6}{star}  {:>8}  {:<20}  {:>6.1} %  {:>8}  {:<19}  {:>6.1} %",
+            "{:width$}  {:>6}{star}  {:>8}  {:<20}  {:>6.1} %  {:>8}  {:<19}  {:>8.1} %  {:>11}  {:>9}",
             series.name,
             point.workers,
             time(point.seconds.value),
@@ -63,7 +63,17 @@ pub fn text(study: &Study) -> String {
             point.measured.outliers().len(),
             format!("{:.2} ({:.2}..{:.2})", point.speedup.value, point.speedup.low, point.speedup.high),
             100.0 * point.efficiency.value,
+            serial_part(point),
+            output::bytes(point.peak_memory),
         );
+    }
+    let _ = writeln!(
+        text,
+        "memory: what the largest process of a run had resident, shared memory that it touched included"
+    );
+    if study.series.iter().flat_map(|series| &series.points).any(|point| point.serial_fraction.is_some()) {
+        let _ =
+            writeln!(text, "serial part: by Karp and Flatt, as if nothing else kept workers from their full speed-up");
     }
     if study.oversubscribed() {
         let _ = writeln!(text, "* more workers than the {}", output::count(study.cpus, "CPU"));
@@ -75,6 +85,11 @@ pub fn text(study: &Study) -> String {
         }
     }
     text
+}
+
+/// The serial part of the job, in percent.
+pub fn serial_part(point: &Point) -> String {
+    point.serial_fraction.map_or("-".to_owned(), |fraction| format!("{:.1} %", 100.0 * fraction.value))
 }
 
 /// What the fits of a series say, each in a sentence or two.
@@ -132,7 +147,7 @@ pub fn describes(fit: &Fit) -> bool {
 pub fn csv(study: &Study) -> String {
     let mut text = String::from(
         "engine,size,schedule,workers,oversubscribed,work,runs,outliers,median_seconds,median_low,median_high,mad_seconds,\
-         speedup,speedup_low,speedup_high,efficiency,efficiency_low,efficiency_high\n",
+         speedup,speedup_low,speedup_high,efficiency,efficiency_low,efficiency_high,serial_fraction,peak_memory_bytes\n",
     );
     for (series, point) in study.series.iter().flat_map(|series| series.points.iter().map(move |point| (series, point)))
     {
@@ -148,6 +163,8 @@ pub fn csv(study: &Study) -> String {
             .chain([workers.to_string(), oversubscribed.to_string(), measured.work.to_string()])
             .chain(counts)
             .chain(numbers)
+            .chain([point.serial_fraction.map_or(String::new(), |fraction| format!("{:.9}", fraction.value))])
+            .chain([point.peak_memory.to_string()])
             .collect();
         let _ = writeln!(text, "{}", cells.join(","));
     }

@@ -1,7 +1,7 @@
 //! Fits with intervals.
 
 use super::solve::{Point, cost, covariance, solve};
-use super::{Chance, Curve, Estimate, Law, Measured, student};
+use super::{Curve, Estimate, Law, Measured, Rng, student};
 
 /// How deviations are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,12 +124,12 @@ pub fn fit(law: Law, measured: &[Measured], how: FitOptions) -> Result<Fit, FitE
     let points: Vec<Point> = measured.iter().map(|one| point(one, one.median(), how.scatter)).collect();
     let curve = solve(law, &points);
     let residual = residual(&curve, &points);
-    let mut chance = Chance::seeded(how.seed);
+    let mut rng = Rng::seeded(how.seed);
     let (basis, others) = if measured.iter().all(|one| one.seconds.len() >= 5) {
-        let (widening, others) = again(&curve, measured, &points, free, how, &mut chance);
+        let (widening, others) = again(&curve, measured, &points, free, how, &mut rng);
         (Basis::Repetitions { widening }, others)
     } else if let Some((error, _)) = residual {
-        (Basis::Residuals, around(&curve, error, &points, how.resamples, &mut chance))
+        (Basis::Residuals, around(&curve, error, &points, how.resamples, &mut rng))
     } else {
         (Basis::Nothing, Vec::new())
     };
@@ -179,12 +179,12 @@ fn again(
     points: &[Point],
     free: usize,
     how: FitOptions,
-    chance: &mut Chance,
+    rng: &mut Rng,
 ) -> (f64, Vec<Curve>) {
     /// No clock tells times better.
     const FINEST: f64 = 1e-7;
 
-    let drawn: Vec<Vec<f64>> = measured.iter().map(|one| one.medians(chance, how.resamples)).collect();
+    let drawn: Vec<Vec<f64>> = measured.iter().map(|one| one.medians(rng, how.resamples)).collect();
     let square = |(place, one): (usize, &Measured)| {
         let (middle, drawn) = (one.median(), &drawn[place]);
         let variance = drawn.iter().map(|median| (median / middle).ln().powi(2)).sum::<f64>() / drawn.len() as f64;
@@ -204,7 +204,7 @@ fn again(
 }
 
 /// Curves drawn from the distribution of the parameters that the residuals leave: Student's t of several dimensions, within the bounds.
-fn around(curve: &Curve, error: f64, points: &[Point], number: usize, chance: &mut Chance) -> Vec<Curve> {
+fn around(curve: &Curve, error: f64, points: &[Point], number: usize, rng: &mut Rng) -> Vec<Curve> {
     let Some(spread) = covariance(curve, points) else { return Vec::new() };
     let free = points.len() - curve.law.parameters();
     let mean = points.iter().map(|point| point.weight).sum::<f64>() / points.len() as f64;
@@ -221,9 +221,9 @@ fn around(curve: &Curve, error: f64, points: &[Point], number: usize, chance: &m
         }
     }
     let draw = |_| {
-        let chi: f64 = (0..free).map(|_| chance.normal().powi(2)).sum();
+        let chi: f64 = (0..free).map(|_| rng.normal().powi(2)).sum();
         let scale = error * mean.sqrt() * (free as f64 / chi).sqrt();
-        let normal = [(); 3].map(|()| chance.normal());
+        let normal = [(); 3].map(|()| rng.normal());
         let step = root.map(|row| scale * row.iter().zip(normal).map(|(one, other)| one * other).sum::<f64>());
         Curve {
             law: curve.law,

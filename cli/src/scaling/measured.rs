@@ -1,6 +1,6 @@
 //! Repeated times of one number of workers: where they lie, how they scatter, and which stand apart.
 
-use super::Chance;
+use super::Rng;
 
 /// A number with the interval that contains the truth in 95 of 100 cases.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,27 +70,27 @@ impl Measured {
 
     /// The median with an interval, by the bootstrap: repetitions but outliers are drawn again with replacement, `resamples` times.
     /// Two times or fewer say nothing of how far they may be off; the interval is then no better than their range.
-    pub fn estimate(&self, chance: &mut Chance, resamples: usize) -> Estimate {
-        Estimate::of(self.median(), self.medians(chance, resamples))
+    pub fn estimate(&self, rng: &mut Rng, resamples: usize) -> Estimate {
+        Estimate::of(self.median(), self.medians(rng, resamples))
     }
 
     /// The medians of samples drawn from the repetitions that do not stand apart: of few, a sample would too often have
     /// a chance event in its middle.
-    pub fn medians(&self, chance: &mut Chance, resamples: usize) -> Vec<f64> {
+    pub fn medians(&self, rng: &mut Rng, resamples: usize) -> Vec<f64> {
         let apart = self.outliers();
         let times = self.seconds.iter().enumerate().filter(|(place, _)| !apart.contains(place));
         let times: Vec<f64> = times.map(|(_, time)| *time).collect();
         let mut sample = times.clone();
         let draw = |_| {
-            sample.iter_mut().for_each(|time| *time = times[chance.below(times.len())]);
+            sample.iter_mut().for_each(|time| *time = times[rng.below(times.len())]);
             median_of(&mut sample)
         };
         (0..resamples).map(draw).collect()
     }
 
     /// How many times as long this takes as `other`, with an interval: both medians are drawn again.
-    pub fn ratio(&self, other: &Self, chance: &mut Chance, resamples: usize) -> Estimate {
-        let (ours, theirs) = (self.medians(chance, resamples), other.medians(chance, resamples));
+    pub fn ratio(&self, other: &Self, rng: &mut Rng, resamples: usize) -> Estimate {
+        let (ours, theirs) = (self.medians(rng, resamples), other.medians(rng, resamples));
         let ratios = ours.into_iter().zip(theirs).map(|(one, other)| one / other).collect();
         Estimate::of(self.median() / other.median(), ratios)
     }
@@ -158,18 +158,18 @@ mod tests {
 
     #[test]
     fn intervals_shrink_with_repetitions_and_contain_the_truth() {
-        let mut chance = Chance::seeded(3);
-        let width = |repetitions: usize, chance: &mut Chance| {
-            let times = (0..repetitions).map(|_| 1.0 + 0.05 * chance.normal()).collect();
-            let estimate = Measured::new(1, times).estimate(chance, 500);
+        let mut rng = Rng::seeded(3);
+        let width = |repetitions: usize, rng: &mut Rng| {
+            let times = (0..repetitions).map(|_| 1.0 + 0.05 * rng.normal()).collect();
+            let estimate = Measured::new(1, times).estimate(rng, 500);
             assert!(estimate.low <= estimate.value && estimate.value <= estimate.high);
             estimate.high - estimate.low
         };
-        assert!(width(10, &mut chance) > 2.0 * width(400, &mut chance));
+        assert!(width(10, &mut rng) > 2.0 * width(400, &mut rng));
         let contained = |_: usize| {
-            let mut times = || Measured::new(1, (0..20).map(|_| 2.0 + 0.1 * chance.normal()).collect());
+            let mut times = || Measured::new(1, (0..20).map(|_| 2.0 + 0.1 * rng.normal()).collect());
             let (one, other) = (times(), times());
-            usize::from(one.ratio(&other, &mut chance, 300).contains(1.0))
+            usize::from(one.ratio(&other, &mut rng, 300).contains(1.0))
         };
         let hits: usize = (0..400).map(contained).sum();
         assert!((364..=398).contains(&hits), "{hits} of 400");

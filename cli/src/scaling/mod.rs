@@ -22,20 +22,22 @@
 //! # Ok::<(), crate::scaling::FitError>(())
 //! ```
 
-mod chance;
 mod choice;
 mod curve;
 mod fit;
 mod measured;
+mod rng;
+mod serial_fraction;
 mod solve;
 mod student;
 #[cfg(test)]
 mod tests;
 
-pub use chance::Chance;
 pub use choice::{Choice, choose};
 pub use curve::{Curve, Law};
 #[cfg(test)]
 pub use fit::Scatter;
 pub use fit::{Basis, Fit, FitError, FitOptions, fit};
 pub use measured::{Estimate, Measured};
+pub use rng::Rng;
+pub use serial_fraction::serial_fraction;

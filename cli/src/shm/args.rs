@@ -18,11 +18,11 @@ group. NAME is one's own; GROUP/NAME one that is shared; USER:GROUP/NAME another
 )]
 pub struct Shm {
     #[command(subcommand)]
-    pub verb: Verb,
+    pub command: ShmCommand,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub enum ShmCommand {
     /// Make a segment: zeros, or the contents of a file
     Create(Create),
     /// List this user's segments

@@ -8,23 +8,23 @@ mod list;
 mod program;
 mod watch;
 
-use args::{Shm, Verb};
+use args::{Shm, ShmCommand};
 use parfork::named::Wait;
 
 use crate::failure::Failure;
 
 /// Does what the verb says.
 pub fn run(args: Shm) -> Result<(), Failure> {
-    match args.verb {
-        Verb::Create(args) => create::run(args),
-        Verb::Ls(args) => list::ls(&args),
-        Verb::Info(args) => list::info(&args),
-        Verb::Put(args) => data::put(&args),
-        Verb::Get(args) => data::get(&args),
-        Verb::Cp(args) => data::cp(&args),
-        Verb::Rm(args) => list::rm(&args),
-        Verb::Gc(args) => list::gc(&args),
-        Verb::Watch(args) => watch::run(&args),
+    match args.command {
+        ShmCommand::Create(args) => create::run(args),
+        ShmCommand::Ls(args) => list::ls(&args),
+        ShmCommand::Info(args) => list::info(&args),
+        ShmCommand::Put(args) => data::put(&args),
+        ShmCommand::Get(args) => data::get(&args),
+        ShmCommand::Cp(args) => data::cp(&args),
+        ShmCommand::Rm(args) => list::rm(&args),
+        ShmCommand::Gc(args) => list::gc(&args),
+        ShmCommand::Watch(args) => watch::run(&args),
     }
 }
 

@@ -1,21 +1,21 @@
 //! What runs, for programs.
 
 use parfork::Memory;
-use parfork::watch::{Look, Watched, WatchedWorker};
+use parfork::watch::{JobList, WatchedJob, WatchedWorker};
 use serde_json::{Value, json};
 
 /// A report. Times are in seconds, memory in bytes; null is what does not exist or cannot be known.
-pub fn of(look: &Look) -> Value {
-    let unreadable = look.unreadable.iter().map(|(pid, reason)| json!({ "pid": pid, "reason": reason }));
+pub fn of(list: &JobList) -> Value {
+    let unreadable = list.unreadable.iter().map(|(pid, reason)| json!({ "pid": pid, "reason": reason }));
     json!({
         "schema": 1,
         "command": "top",
-        "jobs": look.jobs.iter().map(job).collect::<Vec<_>>(),
+        "jobs": list.jobs.iter().map(job).collect::<Vec<_>>(),
         "unreadable": unreadable.collect::<Vec<_>>(),
     })
 }
 
-fn job(job: &Watched) -> Value {
+fn job(job: &WatchedJob) -> Value {
     json!({
         "pid": job.pid,
         "name": job.name,

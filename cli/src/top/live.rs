@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use parfork::watch::{self, Watched};
+use parfork::watch::{self, WatchedJob};
 
 use super::view::{Act, View};
 use crate::failure::Failure;
@@ -14,7 +14,7 @@ const ROUND: Duration = Duration::from_millis(500);
 /// Until somebody has seen enough.
 pub fn run() -> Result<(), Failure> {
     let mut view = View::new(screen::has_colours());
-    view.see(watch::look()?);
+    view.see(watch::list()?);
     let mut screen = Screen::open()?;
     let mut seen = Instant::now();
     loop {
@@ -25,7 +25,8 @@ pub fn run() -> Result<(), Failure> {
                 Act::Nothing => {}
                 Act::Leave => return Ok(()),
                 Act::Kill { job, rank, pid } => {
-                    let is_same = |job: &&Watched| job.workers.get(rank).is_some_and(|worker| worker.pid == Some(pid));
+                    let is_same =
+                        |job: &&WatchedJob| job.workers.get(rank).is_some_and(|worker| worker.pid == Some(pid));
                     let told = match view.job(job).filter(is_same).map(|job| job.kill(rank)) {
                         Some(Ok(())) => format!("worker {rank} (pid {pid}) was killed"),
                         Some(Err(error)) => error.to_string(),
@@ -37,7 +38,7 @@ pub fn run() -> Result<(), Failure> {
             look_again = true;
         }
         if look_again || seen.elapsed() >= ROUND {
-            view.see(watch::look()?);
+            view.see(watch::list()?);
             seen = Instant::now();
         }
     }

@@ -22,9 +22,9 @@ pub fn run(args: Top) -> Result<(), Failure> {
         }
         return live::run();
     }
-    let look = watch::look()?;
+    let list = watch::list()?;
     match args.json {
-        true => output::print_json(&json::of(&look)),
-        false => output::print(&table::all(&look)),
+        true => output::print_json(&json::of(&list)),
+        false => output::print(&table::all(&list)),
     }
 }

@@ -3,30 +3,30 @@
 use std::time::Duration;
 
 use parfork::Memory;
-use parfork::watch::{Look, Watched, WatchedWorker};
+use parfork::watch::{JobList, WatchedJob, WatchedWorker};
 
 use crate::columns::{left, lines, right};
 use crate::output;
 
 /// A line for each job.
-pub fn jobs(jobs: &[Watched], width: usize) -> Vec<String> {
+pub fn jobs(jobs: &[WatchedJob], width: usize) -> Vec<String> {
     let columns = vec![
-        right("PID", 0, |job: &Watched| job.pid.to_string()),
-        left("JOB", 0, |job: &Watched| cut(&job.name, 20)),
-        left("BY", 4, |job: &Watched| by(job)),
-        left("PROGRESS", 5, |job: &Watched| bar(job.done, job.slices, 12)),
-        right("DONE", 0, |job: &Watched| percent(job)),
-        right("SLICES", 2, |job: &Watched| job.slices.to_string()),
-        right("RATE/S", 3, |job: &Watched| rate(job.rate())),
-        right("LEFT", 1, |job: &Watched| if job.running { clock(job.time_left()) } else { "idle".to_owned() }),
-        right("ELAPSED", 6, |job: &Watched| clock(Some(job.elapsed))),
-        right("LENT", 7, |job: &Watched| output::bytes(job.shared)),
+        right("PID", 0, |job: &WatchedJob| job.pid.to_string()),
+        left("JOB", 0, |job: &WatchedJob| cut(&job.name, 20)),
+        left("BY", 4, |job: &WatchedJob| by(job)),
+        left("PROGRESS", 5, |job: &WatchedJob| bar(job.done, job.slices, 12)),
+        right("DONE", 0, |job: &WatchedJob| percent(job)),
+        right("SLICES", 2, |job: &WatchedJob| job.slices.to_string()),
+        right("RATE/S", 3, |job: &WatchedJob| rate(job.rate())),
+        right("LEFT", 1, |job: &WatchedJob| if job.running { clock(job.time_left()) } else { "idle".to_owned() }),
+        right("ELAPSED", 6, |job: &WatchedJob| clock(Some(job.elapsed))),
+        right("LENT", 7, |job: &WatchedJob| output::bytes(job.shared)),
     ];
     lines(jobs, columns, width)
 }
 
 /// A line for each of some workers of a job, with the memory of each if it is known.
-pub fn workers(job: &Watched, workers: &[(&WatchedWorker, Option<Memory>)], width: usize) -> Vec<String> {
+pub fn workers(job: &WatchedJob, workers: &[(&WatchedWorker, Option<Memory>)], width: usize) -> Vec<String> {
     type Row<'r> = (&'r WatchedWorker, Option<Memory>);
     fn of<'c>(cell: impl Fn(&WatchedWorker) -> String + 'c) -> impl Fn(&Row<'_>) -> String + 'c {
         move |(worker, _)| cell(worker)
@@ -52,34 +52,34 @@ pub fn workers(job: &Watched, workers: &[(&WatchedWorker, Option<Memory>)], widt
 }
 
 /// All of it, to be printed once.
-pub fn all(look: &Look) -> String {
+pub fn all(list: &JobList) -> String {
     const WIDTH: usize = 120;
     let mut text = String::new();
-    if look.jobs.is_empty() {
+    if list.jobs.is_empty() {
         text.push_str("no jobs of this user run on this machine\n");
     } else {
-        jobs(&look.jobs, WIDTH).iter().for_each(|line| text.extend([line, "\n"]));
+        jobs(&list.jobs, WIDTH).iter().for_each(|line| text.extend([line, "\n"]));
     }
-    for job in &look.jobs {
+    for job in &list.jobs {
         text.push_str(&format!("\nworkers of {} (pid {}), {}:\n", job.name, job.pid, summary(job)));
         let all: Vec<_> = job.workers.iter().map(|worker| (worker, worker.memory())).collect();
         workers(job, &all, WIDTH).iter().for_each(|line| text.extend([line, "\n"]));
     }
-    for (pid, reason) in &look.unreadable {
+    for (pid, reason) in &list.unreadable {
         text.push_str(&format!("the control page of process {pid} cannot be read: {reason}\n"));
     }
     text
 }
 
 /// How far a job is, in words.
-pub fn summary(job: &Watched) -> String {
+pub fn summary(job: &WatchedJob) -> String {
     let aside = if job.aside > 0 { format!(", {} set aside", job.aside) } else { String::new() };
     let idle = if job.running { "" } else { "idle; of its last job " };
     format!("{idle}{} of {} slices done, {} taken, {} left{aside}", job.done, job.slices, job.taken, job.left())
 }
 
 /// Who works.
-fn by(job: &Watched) -> String {
+fn by(job: &WatchedJob) -> String {
     let kind = match (job.engine, job.jobs) {
         (parfork::Engine::Processes, 2..) => "crew".to_owned(),
         (engine, _) => engine.to_string(),
@@ -90,7 +90,7 @@ fn by(job: &Watched) -> String {
     }
 }
 
-fn percent(job: &Watched) -> String {
+fn percent(job: &WatchedJob) -> String {
     // Not before the last one is done.
     format!("{}%", (100 * job.done).checked_div(job.slices).unwrap_or(100))
 }

@@ -1,6 +1,6 @@
 //! The live view as it is drawn, and what keys do to it, without a terminal.
 
-use parfork::watch::{Look, State, Watched, WatchedWorker};
+use parfork::watch::{JobList, State, WatchedJob, WatchedWorker};
 use parfork::{Engine, Schedule};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::view::{Act, View};
 use crate::screen::Key;
 
-fn job(pid: u32, name: &str, workers: usize) -> Watched {
+fn job(pid: u32, name: &str, workers: usize) -> WatchedJob {
     let worker = |rank: usize| WatchedWorker {
         rank,
         // No such processes: what they have for memory is not known.
@@ -20,7 +20,7 @@ fn job(pid: u32, name: &str, workers: usize) -> Watched {
         done: 100 * (rank + 1),
         busy: Duration::from_secs(9),
     };
-    Watched {
+    WatchedJob {
         pid,
         name: name.to_owned(),
         engine: Engine::Processes,
@@ -38,9 +38,9 @@ fn job(pid: u32, name: &str, workers: usize) -> Watched {
     }
 }
 
-fn view(jobs: Vec<Watched>) -> View {
+fn view(jobs: Vec<WatchedJob>) -> View {
     let mut view = View::default();
-    view.see(Look { jobs, unreadable: Vec::new() });
+    view.see(JobList { jobs, unreadable: Vec::new() });
     view
 }
 
@@ -130,12 +130,12 @@ fn killing_asks_first() {
 #[test]
 fn jobs_that_end_are_gone_and_nobody_is_left_to_kill() {
     let mut view = view(vec![job(4711, "one", 2)]);
-    view.see(Look { jobs: vec![job(4800, "two", 1)], unreadable: vec![(7, "it is old".to_owned())] });
+    view.see(JobList { jobs: vec![job(4800, "two", 1)], unreadable: vec![(7, "it is old".to_owned())] });
     let lines = drawn(&view, 80, 24);
     assert!(
         lines[2].starts_with("> 4800") && lines.contains(&"the control page of 7 cannot be read: it is old".to_owned())
     );
-    view.see(Look::default());
+    view.see(JobList::default());
     let lines = drawn(&view, 80, 24);
     assert!(lines[0] == "parfork top: no jobs" && lines[2] == "no jobs of this user run on this machine");
     view.press(Key::Letter('k'));

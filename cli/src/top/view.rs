@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use parfork::Memory;
-use parfork::watch::{Look, Watched, WatchedWorker};
+use parfork::watch::{JobList, WatchedJob, WatchedWorker};
 use ratatui::Frame;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
@@ -16,7 +16,7 @@ use crate::screen::Key;
 /// The view.
 #[derive(Default)]
 pub struct View {
-    look: Look,
+    list: JobList,
     /// The memory of the workers of the selected job, in order of rank.
     memory: Vec<Option<Memory>>,
     /// The selected job, by its coordinator.
@@ -61,17 +61,17 @@ impl View {
     }
 
     /// Shows another look from now on, with the memory of the workers of the selected job.
-    pub fn see(&mut self, look: Look) {
-        self.look = look;
-        self.job = self.selected().or(self.look.jobs.first()).map(|job| job.pid);
+    pub fn see(&mut self, list: JobList) {
+        self.list = list;
+        self.job = self.selected().or(self.list.jobs.first()).map(|job| job.pid);
         let workers = self.selected().map_or(&[][..], |job| &job.workers);
         self.memory = workers.iter().map(WatchedWorker::memory).collect();
         self.worker = self.worker.min(self.memory.len().saturating_sub(1));
     }
 
     /// The job of this coordinator.
-    pub fn job(&self, pid: u32) -> Option<&Watched> {
-        self.look.jobs.iter().find(|job| job.pid == pid)
+    pub fn job(&self, pid: u32) -> Option<&WatchedJob> {
+        self.list.jobs.iter().find(|job| job.pid == pid)
     }
 
     /// Says something until the next key.
@@ -79,7 +79,7 @@ impl View {
         self.message = Some(message);
     }
 
-    fn selected(&self) -> Option<&Watched> {
+    fn selected(&self) -> Option<&WatchedJob> {
         self.job(self.job?)
     }
 
@@ -137,7 +137,7 @@ impl View {
     }
 
     fn step_job(&mut self, by: isize) {
-        let jobs = &self.look.jobs;
+        let jobs = &self.list.jobs;
         let at = jobs.iter().position(|job| Some(job.pid) == self.job).unwrap_or(0);
         let next = (at as isize + by).rem_euclid(jobs.len().max(1) as isize) as usize;
         self.job = jobs.get(next).map(|job| job.pid);
@@ -167,7 +167,7 @@ impl View {
 
     fn lines(&self, width: usize, height: usize) -> Vec<Line<'static>> {
         let bold = Style::new().add_modifier(Modifier::BOLD);
-        let (jobs, workers) = (&self.look.jobs, self.workers());
+        let (jobs, workers) = (&self.list.jobs, self.workers());
         let total = jobs.iter().map(|job| job.workers.len()).sum::<usize>();
         let count = match jobs.len() {
             0 => "no jobs".to_owned(),
@@ -191,7 +191,7 @@ impl View {
             lines.push(Line::from(table::cut("no jobs of this user run on this machine", width)));
             lines.push(Line::from(table::cut("(start one in another terminal; it appears here)", width)));
         }
-        for (pid, reason) in &self.look.unreadable {
+        for (pid, reason) in &self.list.unreadable {
             lines.push(Line::from(table::cut(&format!("the control page of {pid} cannot be read: {reason}"), width)));
         }
         lines.truncate(height.saturating_sub(1));

@@ -124,3 +124,61 @@ fn children_in_another_namespace_are_refused() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && text.contains("unshare --pid --fork"), "{text}");
 }
+
+#[test]
+fn too_few_descriptors_are_told_as_that() {
+    let desk = Desk::with_inputs();
+    for most in [7, 8, 9, 10, 12, 16] {
+        for line in COMMANDS {
+            let mut command = desk.command(line);
+            let limit = move || {
+                let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+                // SAFETY: a live record.
+                match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } {
+                    0 => Ok(()),
+                    _ => Err(std::io::Error::last_os_error()),
+                }
+            };
+            // SAFETY: it makes a system call only.
+            unsafe { command.pre_exec(limit) };
+            let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let output = watched(&format!("{line} with {most} descriptors"), child);
+            let text = String::from_utf8_lossy(&output.stderr);
+            let failed = matches!(output.status.code(), Some(1 | 3));
+            let is_told = failed && text.contains("(ulimit -n)") && !text.contains("raise the limit..");
+            // One that is started has the same limit, and words of its own for it.
+            let by_a_program = failed && line.contains("exec") && text.contains("lost its program");
+            assert!(output.status.success() || is_told || by_a_program, "{line} with {most}: {} {text}", output.status);
+            assert!(!text.contains("panicked"), "{line} with {most}: {text}");
+        }
+    }
+}
+
+#[test]
+fn without_proc_the_reason_is_told() {
+    let desk = Desk::with_inputs();
+    for line in COMMANDS {
+        let mut command = desk.command(line);
+        let hide = || {
+            let (none, tmpfs) = (std::ptr::null(), c"tmpfs".as_ptr());
+            let flags = libc::MS_REC | libc::MS_PRIVATE;
+            // SAFETY: flags, and names that live for ever.
+            let hidden = unsafe {
+                libc::unshare(libc::CLONE_NEWNS) == 0
+                    && libc::mount(none, c"/".as_ptr(), none, flags, none.cast()) == 0
+                    && libc::mount(tmpfs, c"/proc".as_ptr(), tmpfs, 0, none.cast()) == 0
+            };
+            if hidden { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        };
+        // SAFETY: it makes system calls only.
+        unsafe { command.pre_exec(hide) };
+        let Ok(child) = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() else {
+            eprintln!("not tested: only root can hide /proc");
+            return;
+        };
+        let output = watched(&format!("{line} without /proc"), child);
+        let text = String::from_utf8_lossy(&output.stderr);
+        let told = output.status.code() == Some(1) && text.contains("Mount it (mount -t proc proc /proc)");
+        assert!(output.status.success() || told, "{line}: {} {text}", output.status);
+    }
+}

@@ -17,6 +17,8 @@ mod plans;
 mod refusals;
 mod replay;
 mod results;
+#[path = "../../../tests/support/sampled.rs"]
+mod sampled;
 mod scale;
 mod shm;
 mod terminal;

@@ -8,10 +8,11 @@ use parfork::{Order, Shared};
 use parfork_workers::picture::{self, Picture};
 
 use crate::desk::{Desk, noise, photo};
+use crate::sampled::Sampler;
 
 #[test]
 fn products_are_right_for_any_shape_order_and_cut() {
-    let desk = Desk::new();
+    let (desk, mut sampler) = (Desk::new(), Sampler::new());
     for (m, k, n) in
         [(1, 1, 1), (33, 65, 17), (300, 5, 200), (1, 400, 1), (5, 0, 7), (0, 4, 3), (3, 4, 0), (129, 130, 131)]
     {
@@ -20,13 +21,14 @@ fn products_are_right_for_any_shape_order_and_cut() {
         fortran.assign(&b);
         desk.save("a.npy", &a);
         desk.save("b.npy", &fortran);
-        for flags in [
+        let all = [
             "",
             "-n 1 --engine serial",
             "-n 3 --engine threads",
             "-n 7 --split rows=10 --schedule guided",
             "-n 2 --split tiles=64x50 --schedule static",
-        ] {
+        ];
+        for flags in sampler.some(all, 2) {
             desk.ok(&format!("matmul a.npy b.npy -o c.npy -q --verify {flags}"));
             let c = Shared::<f64, ndarray::Ix2>::load(desk.path("c.npy")).unwrap();
             assert_eq!(c.order(), Order::C);
@@ -102,9 +104,11 @@ fn a_png_has_the_same_bytes_whoever_wrote_it() {
     let deep = [deep, tall].map(|array| Picture::U16(Shared::from_array(&array).unwrap()));
     let wide = Picture::U8(Shared::from_array(&wide).unwrap());
     let pictures = deep.into_iter().chain([wide]).collect::<Vec<_>>();
+    let mut sampler = Sampler::new();
     for picture in &pictures {
         picture::save(desk.path("alone.png"), picture).unwrap();
-        for flags in ["-n 1", "-n 2 --schedule static", "-n 5 --guard", "-n 3 --engine threads", "--engine serial"] {
+        let all = ["-n 1", "-n 2 --schedule static", "-n 5 --guard", "-n 3 --engine threads", "--engine serial"];
+        for flags in sampler.some(all, 2) {
             let report = desk.ok(&format!("image alone.png -o out.png --filter flip,flip --json {flags}"));
             let report: serde_json::Value = serde_json::from_str(&report).unwrap();
             assert!(report["filing"]["slices"].as_u64().unwrap() > 0, "{report}");

@@ -11,7 +11,7 @@ use super::body_fn::BodyFn;
 use super::cpu_spread::CpuSpread;
 use super::descriptor::JobDescriptor;
 use super::mapping_cache::MappingCache;
-use crate::error::{Error, Result};
+use crate::error::{ControlPageDamage, Error, Result};
 use crate::lend::{Loan, cut};
 use crate::sync::{ControlPage, Dealer, Event, ExitMessage, JobTag, JobWaiter, Posted, SpinPolicy, Ticket, WorkDigest};
 use crate::sys::limits;
@@ -90,10 +90,7 @@ impl PersistentWorker<'_> {
 
     /// The descriptor of the last job; `None` if that job is over, for then it was without this worker.
     fn read(&self) -> Result<Option<(Posted, JobDescriptor)>> {
-        let damaged = || {
-            let what = "what the workers of a crew are told to do is not what the coordinator wrote".to_owned();
-            Error::ControlPageDamaged { what }
-        };
+        let damaged = || Error::ControlPageDamaged { what: ControlPageDamage::Descriptor };
         let posted = self.page.descriptor().map_err(|_| damaged())?;
         let Some(posted) = posted.filter(|posted| posted.version <= self.waiter.job()) else { return Ok(None) };
         let descriptor = JobDescriptor::read(&posted.words).ok_or_else(damaged)?;

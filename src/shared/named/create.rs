@@ -9,7 +9,7 @@ use ndarray::{Dimension, IntoDimension};
 
 use super::header::{Header, MOST_AXES, Owner};
 use super::name::Name;
-use super::place::Place;
+use super::segment_folder::SegmentFolder;
 use super::{Backing, MapMode, Named};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result, SegmentErrorKind};
@@ -127,7 +127,7 @@ pub(super) fn put(
     mut header: Header,
     payload: Option<&[u8]>,
     what: &dyn Fn() -> String,
-) -> Result<(Place, File, Header)> {
+) -> Result<(SegmentFolder, File, Header)> {
     header.group = name.group;
     header.created = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
     let mode = match (name.group, group_writes) {
@@ -135,7 +135,7 @@ pub(super) fn put(
         (Some(_), false) => 0o640,
         (Some(_), true) => 0o660,
     };
-    let (place, file) = Place::put(name, mode, |place, file| fill(place, file, &header, payload, what))?;
+    let (place, file) = SegmentFolder::put(name, mode, |place, file| fill(place, file, &header, payload, what))?;
     Ok((place, file, header))
 }
 
@@ -159,7 +159,13 @@ fn too_little(limits::Room { bytes, by }: limits::Room, header: &Header, what: &
 }
 
 /// Gives a new file its memory, its payload and its header.
-fn fill(place: &Place, file: &File, header: &Header, payload: Option<&[u8]>, what: &dyn Fn() -> String) -> Result<()> {
+fn fill(
+    place: &SegmentFolder,
+    file: &File,
+    header: &Header,
+    payload: Option<&[u8]>,
+    what: &dyn Fn() -> String,
+) -> Result<()> {
     check_room(place.room(), header, what)?;
     let made = || {
         file.set_len(header.file_len())?;

@@ -8,7 +8,7 @@ use ndarray::{ArrayView, Ix1, IxDyn, ShapeBuilder};
 use super::guard::WriteGuard;
 use super::header::{Header, Owner};
 use super::name::Name;
-use super::place::Place;
+use super::segment_folder::SegmentFolder;
 use super::wait::Wait;
 use super::{Named, create, open_file};
 use crate::dtype::Dtype;
@@ -40,7 +40,7 @@ impl Destination {
     /// If not, with the reason.
     pub(crate) fn find(name: &str) -> Result<Self> {
         let name = Name::read(name)?;
-        let found = Place::find(name.user, name.group)?.map(|place| open_file(&place, &name, true)).transpose();
+        let found = SegmentFolder::find(name.user, name.group)?.map(|place| open_file(&place, &name, true)).transpose();
         let there = match found {
             Err(Error::Segment { kind: SegmentErrorKind::Absent, .. }) => None,
             other => other?,
@@ -79,7 +79,7 @@ impl Destination {
             return Err(self.name.error(SegmentErrorKind::Elements { dtype }));
         }
         let header = self.new_header(elements)?;
-        let place = Place::find(self.name.user, self.name.group)?;
+        let place = SegmentFolder::find(self.name.user, self.name.group)?;
         create::check_room(place.and_then(|place| place.room()), &header, &|| {
             create::what(&self.name, shape, dtype.size())
         })

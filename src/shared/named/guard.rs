@@ -8,7 +8,7 @@ use ndarray::{ArrayView, ArrayViewMut, Dimension, Ix1, RawArrayViewMut};
 
 use super::header::Header;
 use super::name::Name;
-use super::place::Place;
+use super::segment_folder::SegmentFolder;
 use super::wait::Wait;
 use super::{NAMED, Named};
 use crate::error::{Error, Result, SegmentErrorKind};
@@ -255,7 +255,7 @@ impl Opened {
     /// As [`Named::open`].
     pub(crate) fn find(name: &str) -> Result<Self> {
         let name = Name::read(name)?;
-        let (file, header) = super::open_file(&Place::of(&name)?, &name, false)?;
+        let (file, header) = super::open_file(&SegmentFolder::of(&name)?, &name, false)?;
         Ok(Self { name, header, file })
     }
 

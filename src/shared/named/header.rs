@@ -99,16 +99,16 @@ pub struct Owner {
 
 /// What is wrong with a header, in half a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Flaw(String);
+pub(crate) struct HeaderError(String);
 
-impl Display for Flaw {
+impl Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-fn flaw<T>(what: impl Into<String>) -> Result<T, Flaw> {
-    Err(Flaw(what.into()))
+fn flaw<T>(what: impl Into<String>) -> Result<T, HeaderError> {
+    Err(HeaderError(what.into()))
 }
 
 impl Header {
@@ -127,7 +127,7 @@ impl Header {
     }
 
     /// Reads the first bytes of a file of this length.
-    pub(crate) fn parse(bytes: &[u8], file_len: u64) -> Result<Self, Flaw> {
+    pub(crate) fn parse(bytes: &[u8], file_len: u64) -> Result<Self, HeaderError> {
         if !bytes.starts_with(&MAGIC) {
             let begin = bytes[..bytes.len().min(MAGIC.len())].escape_ascii();
             return flaw(format!("it begins with \"{begin}\" instead of \"{}\"", MAGIC.escape_ascii()));
@@ -168,7 +168,8 @@ impl Header {
             return flaw(format!("its elements are {dtype}, which takes {element} bytes and not {noted}"));
         }
         let (shape, order) = lie(&fields, element)?;
-        let length = byte_length(&shape, element).map_err(|_| Flaw(format!("its shape {shape:?} overflows")))? as u64;
+        let length =
+            byte_length(&shape, element).map_err(|_| HeaderError(format!("its shape {shape:?} overflows")))? as u64;
         let (data_at, noted) = (fields.long(AT_DATA), fields.long(AT_BYTES));
         if noted != length {
             return flaw(format!("its shape {shape:?} of {dtype} takes {length} bytes and not {noted}"));
@@ -264,7 +265,7 @@ impl Fields<'_> {
 }
 
 /// The type of the elements, if it is one that arrays here have, in this machine's byte order.
-fn dtype(field: [u8; 8]) -> Result<Dtype, Flaw> {
+fn dtype(field: [u8; 8]) -> Result<Dtype, HeaderError> {
     let length = field.iter().position(|&byte| byte == 0).unwrap_or(field.len());
     let (text, padding) = field.split_at(length);
     let dtype = std::str::from_utf8(text).ok().and_then(|text| text.parse::<Dtype>().ok());
@@ -283,7 +284,7 @@ fn dtype(field: [u8; 8]) -> Result<Dtype, Flaw> {
 }
 
 /// How the array lies: its shape, and its order, which the strides say.
-fn lie(fields: &Fields<'_>, element: usize) -> Result<(Vec<usize>, Order), Flaw> {
+fn lie(fields: &Fields<'_>, element: usize) -> Result<(Vec<usize>, Order), HeaderError> {
     let axes = fields.word(AT_AXES) as usize;
     if axes > MOST_AXES {
         return flaw(format!("it claims {axes} axes, and there can be {MOST_AXES}"));
@@ -293,7 +294,7 @@ fn lie(fields: &Fields<'_>, element: usize) -> Result<(Vec<usize>, Order), Flaw>
         return flaw(format!("it has {axes} axes, and lengths or strides of more"));
     }
     let shape: Result<Vec<usize>, _> = longs(AT_SHAPE).take(axes).map(usize::try_from).collect();
-    let shape = shape.map_err(|_| Flaw("one of its axes is longer than can be addressed".to_owned()))?;
+    let shape = shape.map_err(|_| HeaderError("one of its axes is longer than can be addressed".to_owned()))?;
     if byte_length(&shape, element).is_err() {
         return flaw(format!("its shape {shape:?} of elements of {element} bytes overflows"));
     }

@@ -9,7 +9,7 @@ use super::header::{HEADER, Header, Owner};
 use super::live::Live;
 use super::name::Name;
 use super::owner::Liveness;
-use super::place::Place;
+use super::segment_folder::SegmentFolder;
 use super::{Order, open_file};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result, SegmentErrorKind};
@@ -80,7 +80,7 @@ pub struct Holder {
 }
 
 impl Info {
-    fn of(place: &Place, name: &Name) -> Result<Self> {
+    fn of(place: &SegmentFolder, name: &Name) -> Result<Self> {
         let (file, header) = open_file(place, name, false)?;
         let inode = file.metadata().map_err(Error::system("look at a segment"))?;
         let (generation, writer) = live(&file)?;
@@ -142,7 +142,7 @@ fn live(file: &File) -> Result<(u64, u32)> {
 /// If a folder is not only its owner's to change, or cannot be read.
 pub fn list() -> Result<Vec<Found>> {
     let mut all = Vec::new();
-    for place in Place::all()? {
+    for place in SegmentFolder::all()? {
         let (names, others) = place.names()?;
         all.extend(names.iter().map(|name| Found { name: name.to_string(), what: Info::of(&place, name) }));
         all.extend(others.into_iter().map(|other| {
@@ -162,7 +162,7 @@ pub fn list() -> Result<Vec<Found>> {
 /// As [`Named::open`](super::Named::open).
 pub fn info(name: &str) -> Result<Info> {
     let name = Name::read(name)?;
-    Info::of(&Place::of(&name)?, &name)
+    Info::of(&SegmentFolder::of(&name)?, &name)
 }
 
 /// Takes a name away, whatever it is the name of. Who has the segment attached keeps it so; its memory goes with the last of them.
@@ -171,7 +171,7 @@ pub fn info(name: &str) -> Result<Info> {
 /// If there is none, or it is another user's.
 pub fn remove(name: &str) -> Result<()> {
     let name = Name::read(name)?;
-    let place = Place::of(&name)?;
+    let place = SegmentFolder::of(&name)?;
     if !place.is_own() {
         return Err(name.error(SegmentErrorKind::NotOwner));
     }
@@ -205,7 +205,7 @@ pub struct GcEntry {
 /// As [`list`], or if one cannot be removed.
 pub fn gc(dry_run: bool) -> Result<Vec<GcEntry>> {
     let mut all = Vec::new();
-    for place in Place::all()? {
+    for place in SegmentFolder::all()? {
         let (names, others) = place.names()?;
         for name in &names {
             match sweep(&place, name, dry_run) {
@@ -224,7 +224,7 @@ pub fn gc(dry_run: bool) -> Result<Vec<GcEntry>> {
     Ok(all)
 }
 
-fn sweep(place: &Place, name: &Name, dry_run: bool) -> Result<GcEntry> {
+fn sweep(place: &SegmentFolder, name: &Name, dry_run: bool) -> Result<GcEntry> {
     let info = match Info::of(place, name) {
         Ok(info) => info,
         Err(error @ Error::File { .. }) => {

@@ -30,7 +30,7 @@ mod list;
 mod live;
 mod name;
 mod owner;
-mod place;
+mod segment_folder;
 mod wait;
 
 use std::fs::File;
@@ -59,7 +59,7 @@ use crate::sys::page::page_size;
 use header::{HEADER, Header};
 use live::Live;
 use name::Name;
-use place::Place;
+use segment_folder::SegmentFolder;
 
 /// A named segment that this process has open: an array of `T` with the axes of `D`.
 ///
@@ -82,12 +82,12 @@ pub struct Named<T, D> {
     attached: u32,
     accompanied: bool,
     /// Where it goes from when this is dropped.
-    creator: Option<Place>,
+    creator: Option<SegmentFolder>,
     axes: PhantomData<(T, D)>,
 }
 
 /// A file that is a segment, and what it says of itself.
-fn open_file(place: &Place, name: &Name, write: bool) -> Result<(File, Header)> {
+fn open_file(place: &SegmentFolder, name: &Name, write: bool) -> Result<(File, Header)> {
     let (file, found) = place.open(name, write)?;
     let mut bytes = [0; HEADER];
     let mut length = 0;
@@ -133,7 +133,7 @@ impl<T: Element, D: Dimension> Named<T, D> {
 
     fn attach(name: &str, write: bool) -> Result<Self> {
         let name = Name::read(name)?;
-        let place = Place::of(&name)?;
+        let place = SegmentFolder::of(&name)?;
         let (file, header) = open_file(&place, &name, write)?;
         let (found, wanted) = (header.dtype, T::DTYPE);
         let axes = D::NDIM.unwrap_or(header.shape.len());

@@ -71,13 +71,13 @@ impl<'s> Wait<'s> {
 }
 
 /// One wait, begun.
-struct Watch<'w> {
+struct OngoingWait<'w> {
     wait: Wait<'w>,
     until: Option<Instant>,
     _hold: Option<SignalGuard>,
 }
 
-impl<'w> Watch<'w> {
+impl<'w> OngoingWait<'w> {
     fn new(wait: Wait<'w>) -> Self {
         let until = wait.deadline.and_then(|time| Instant::now().checked_add(time));
         // A signal is a request meanwhile, for there is somebody who heeds it.
@@ -105,7 +105,7 @@ impl<T, D> Named<T, D> {
         if kind == Lock::Alone && !self.writable {
             return Err(self.name.error(SegmentErrorKind::ReadOnly));
         }
-        let watch = Watch::new(wait);
+        let watch = OngoingWait::new(wait);
         let taken = self.queue(GATE, kind, &watch).and_then(|()| {
             let taken = self.queue(DATA, kind, &watch);
             self.give_back(GATE);
@@ -115,7 +115,7 @@ impl<T, D> Named<T, D> {
         self.usable(wait).inspect_err(|_| self.release())
     }
 
-    fn queue(&self, bytes: Range<u64>, kind: Lock, watch: &Watch<'_>) -> Result<()> {
+    fn queue(&self, bytes: Range<u64>, kind: Lock, watch: &OngoingWait<'_>) -> Result<()> {
         loop {
             let seen = self.live.bell();
             if lock::take(&self.file, bytes.clone(), kind).map_err(crate::error::Error::system("lock a segment"))? {
@@ -180,7 +180,7 @@ impl<T, D> Named<T, D> {
     /// [`SegmentErrorKind::Deadline`] and [`SegmentErrorKind::Stopped`] as the wait says; [`SegmentErrorKind::Removed`] if it was; [`SegmentErrorKind::Unfinished`] if
     /// the writer died in the middle; [`SegmentErrorKind::Deserted`] if others had it attached to be written, and none has any more.
     pub fn wait_past(&self, generation: u64, wait: Wait<'_>) -> Result<u64> {
-        let watch = Watch::new(wait);
+        let watch = OngoingWait::new(wait);
         loop {
             let seen = self.live.bell();
             let now = self.generation();

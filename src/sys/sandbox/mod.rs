@@ -83,12 +83,12 @@ const NEWEST: ABI = ABI::V6;
 
 /// What a worker is to be confined to, made ready before it is forked.
 #[derive(Debug)]
-pub(crate) struct Cell {
+pub(crate) struct PreparedSandbox {
     rules: Option<RulesetCreated>,
     support: Support,
 }
 
-impl Cell {
+impl PreparedSandbox {
     /// As strong as the kernel can make it.
     ///
     /// # Errors

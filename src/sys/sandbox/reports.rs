@@ -32,7 +32,7 @@ pub(crate) struct Report {
 /// What comes with a listener, and the listener as the control message that it is sent in.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Letter {
+struct ListenerMessage {
     rank: u32,
     pid: u32,
 }
@@ -61,7 +61,7 @@ impl Reports {
 
     /// In a worker: hands its listener over.
     pub(super) fn send(&self, rank: usize, listener: &OwnedFd) -> io::Result<()> {
-        let mut letter = Letter { rank: rank as u32, pid: std::process::id() };
+        let mut letter = ListenerMessage { rank: rank as u32, pid: std::process::id() };
         let mut control = Control::empty();
         control.header.cmsg_len = (size_of::<libc::cmsghdr>() + size_of::<c_int>()) as _;
         (control.header.cmsg_level, control.header.cmsg_type) = (libc::SOL_SOCKET, libc::SCM_RIGHTS);
@@ -75,13 +75,13 @@ impl Reports {
 
     /// The next listener that a worker has sent.
     fn receive(&self) -> Option<Listener> {
-        let (mut letter, mut control) = (Letter { rank: 0, pid: 0 }, Control::empty());
+        let (mut letter, mut control) = (ListenerMessage { rank: 0, pid: 0 }, Control::empty());
         let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
         let count = with_message(&mut letter, &mut control, |message| {
             // SAFETY: a message whose parts are live and as long as it says, which the kernel fills.
             Errno::result(unsafe { libc::recvmsg(self.coordinators.as_raw_fd(), message, flags) })
         });
-        let is_whole = count.ok()? == size_of::<Letter>() as isize;
+        let is_whole = count.ok()? == size_of::<ListenerMessage>() as isize;
         let has_rights = control.header.cmsg_level == libc::SOL_SOCKET && control.header.cmsg_type == libc::SCM_RIGHTS;
         // SAFETY: a control message of this kind has come, and with it a descriptor that is ours alone.
         let fd = has_rights.then(|| unsafe { OwnedFd::from_raw_fd(control.fd) })?;
@@ -97,8 +97,12 @@ impl Control {
 }
 
 /// Lets a call have a message of these two parts.
-fn with_message<R>(letter: &mut Letter, control: &mut Control, call: impl FnOnce(*mut libc::msghdr) -> R) -> R {
-    let mut part = libc::iovec { iov_base: (&raw mut *letter).cast::<c_void>(), iov_len: size_of::<Letter>() };
+fn with_message<R>(
+    letter: &mut ListenerMessage,
+    control: &mut Control,
+    call: impl FnOnce(*mut libc::msghdr) -> R,
+) -> R {
+    let mut part = libc::iovec { iov_base: (&raw mut *letter).cast::<c_void>(), iov_len: size_of::<ListenerMessage>() };
     // SAFETY: integers and pointers, for which all zero is a value.
     let mut message: libc::msghdr = unsafe { zeroed() };
     (message.msg_iov, message.msg_iovlen) = (&raw mut part, 1);

@@ -3,7 +3,9 @@
 use ndarray::Ix3;
 
 use super::{Border, FILTERS, Filter, Run, chain};
-use crate::kernel::{Arg, Fact, Files, Form, Given, InScale, Kernel, KernelError, Output, Sizes, Steps, Task, parses};
+use crate::kernel::{
+    Arg, ArgValues, Fact, Files, Form, InScale, Kernel, KernelError, Output, Sizes, Steps, Task, parses,
+};
 use crate::picture::Picture;
 use parfork::{Error, Report, Shared};
 
@@ -37,7 +39,7 @@ impl Kernel for Image {
              parfork image photos/*.jpg -o small/ --filter resize:1200x\n  \
              parfork image photos -r -o 'png/{{parent}}-{{stem}}.png' --filter gray --newer\n\n\
              Many pictures: each worker does one at a time, {{stem}} is an input's name without its ending {{ext}}, {{name}} both, \
-             {{parent}} the name of its folder. One that cannot be done is told and set aside; exit code 4 says that some were.",
+             {{parent}} the name of its folder. One that cannot be done is told and set aside; exit code 5 says that some were.",
             list.join("\n")
         )
     }
@@ -78,14 +80,14 @@ impl Kernel for Image {
         Some((vec![size[0], size[1].checked_mul(workers)?], workers as f64))
     }
 
-    fn open(&self, given: &Given, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
+    fn open(&self, given: &ArgValues, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
         Chain::of(given, files.picture(given.path("input"))?)
     }
 
     /// Smooth shades with noise on them, as photographs have.
     fn made_up(
         &self,
-        given: &Given,
+        given: &ArgValues,
         size: &[usize],
         noise: &mut dyn FnMut() -> f64,
     ) -> Result<Box<dyn Task>, KernelError> {
@@ -108,11 +110,10 @@ struct Chain {
 }
 
 impl Chain {
-    fn of(given: &Given, picture: Picture) -> Result<Box<dyn Task>, KernelError> {
+    fn of(given: &ArgValues, picture: Picture) -> Result<Box<dyn Task>, KernelError> {
         let (filters, border) = (given.list::<Filter>("filter"), given.read("border"));
         let shape = filters.iter().try_fold(picture.shape(), |shape, filter| filter.output_shape(shape));
-        let shape = shape.map_err(|error| KernelError::Arguments(error.to_string()))?;
-        Ok(Box::new(Self { picture, filters, border, shape }))
+        Ok(Box::new(Self { picture, filters, border, shape: shape.map_err(KernelError::arguments)? }))
     }
 
     fn names(&self) -> Vec<String> {

@@ -161,6 +161,7 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sampled;
     use proptest::prelude::*;
 
     const NAMES: [&str; 18] = [
@@ -208,7 +209,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(300))]
+        #![proptest_config(ProptestConfig::with_cases(sampled::number(100, 300)))]
 
         #[test]
         fn a_run_leaves_the_bits_of_its_filters_one_by_one(

@@ -1,6 +1,7 @@
 //! Every filter against the same two questions: does a rectangle hold the bits of the whole, and are they right?
 
 use super::{Border, Filter, Sample, Size};
+use crate::sampled;
 use ndarray::{Array3, ArrayView3, Axis, s};
 use proptest::prelude::*;
 use std::{f64::consts::PI, ops::Range};
@@ -92,7 +93,7 @@ fn bits_do_not_depend_on_the_cut<S: Sample>(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(sampled::number(100, 300)))]
 
     #[test]
     fn any_rectangle_is_that_part_of_the_whole(
@@ -113,7 +114,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(sampled::number(100, 300)))]
 
     #[test]
     fn any_rectangle_of_any_size_is_that_part_of_the_whole(

@@ -173,9 +173,9 @@ pub fn parses<T: FromStr<Err: Display>>(text: &str) -> Result<(), String> {
 
 /// What a kernel was given, by the names of its [`Arg`]s, each checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Given(BTreeMap<&'static str, Vec<OsString>>);
+pub struct ArgValues(BTreeMap<&'static str, Vec<OsString>>);
 
-impl Given {
+impl ArgValues {
     /// Enters what was given for an argument; nothing if there is none.
     pub fn enter(&mut self, name: &'static str, values: Vec<OsString>) {
         if !values.is_empty() {

@@ -13,7 +13,7 @@ use std::fmt;
 use parfork::slices::Grid;
 use parfork::{Error, Job, Report};
 
-pub use arg::{Arg, Check, Given, InScale, Kind, parses};
+pub use arg::{Arg, ArgValues, Check, InScale, Kind, parses};
 pub use files::{Files, Source};
 pub use output::{Cells, Fact, Form, Number, Output, difference};
 
@@ -55,7 +55,7 @@ pub trait Kernel: Sync {
     ///
     /// # Errors
     /// If there is none.
-    fn open(&self, given: &Given, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError>;
+    fn open(&self, given: &ArgValues, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError>;
 
     /// A task on inputs that are made up of `noise` (each time another number of 0..1), of a size with as many lengths as
     /// [`sizes`](Self::sizes) allows.
@@ -64,7 +64,7 @@ pub trait Kernel: Sync {
     /// If there is none.
     fn made_up(
         &self,
-        given: &Given,
+        given: &ArgValues,
         size: &[usize],
         noise: &mut dyn FnMut() -> f64,
     ) -> Result<Box<dyn Task>, KernelError>;
@@ -149,15 +149,27 @@ pub struct Sizes {
 /// Why there is no task.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
-    /// Parameters are wrong, or do not suit the input.
-    #[error("{0}")]
-    Arguments(String),
-    /// An input is not what it should be.
-    #[error("{0}")]
-    Input(String),
+    /// Parameters are wrong, or do not suit the input: an error of the kernel's own, to be downcast.
+    #[error(transparent)]
+    Arguments(Box<dyn std::error::Error + Send + Sync>),
+    /// An input is not what it should be: an error of the kernel's own, to be downcast.
+    #[error(transparent)]
+    Input(Box<dyn std::error::Error + Send + Sync>),
     /// An input cannot be had.
     #[error(transparent)]
     Failed(#[from] Error),
+}
+
+impl KernelError {
+    /// For `map_err`: parameters are wrong.
+    pub fn arguments(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Arguments(error.into())
+    }
+
+    /// For `map_err`: an input is wrong.
+    pub fn input(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Input(error.into())
+    }
 }
 
 /// How many cells each slice has.

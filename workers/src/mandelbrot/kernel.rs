@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use super::{View, cost, run};
 use crate::kernel::{
-    Arg, Fact, Files, Form, Given, InScale, Kernel, KernelError, Output, Sizes, Step, Steps, Task, parses,
+    Arg, ArgValues, Fact, Files, Form, InScale, Kernel, KernelError, Output, Sizes, Step, Steps, Task, parses,
 };
 use crate::picture::Picture;
 use parfork::slices::Grid;
@@ -68,14 +68,14 @@ impl Kernel for Mandelbrot {
         "steps"
     }
 
-    fn open(&self, given: &Given, _files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
+    fn open(&self, given: &ArgValues, _files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
         let Size(width, height) = given.read("size");
         Rendering::of(given, (width, height))
     }
 
     fn made_up(
         &self,
-        given: &Given,
+        given: &ArgValues,
         size: &[usize],
         _noise: &mut dyn FnMut() -> f64,
     ) -> Result<Box<dyn Task>, KernelError> {
@@ -110,10 +110,10 @@ impl FromStr for Complex {
 struct Rendering(View);
 
 impl Rendering {
-    fn of(given: &Given, size: (usize, usize)) -> Result<Box<dyn Task>, KernelError> {
+    fn of(given: &ArgValues, size: (usize, usize)) -> Result<Box<dyn Task>, KernelError> {
         let Complex(re, im) = given.read("center");
         let view = View::new((re, im), given.read("zoom"), size, given.read("iterations"));
-        Ok(Box::new(Self(view.map_err(|error| KernelError::Arguments(error.to_string()))?)))
+        Ok(Box::new(Self(view.map_err(KernelError::arguments)?)))
     }
 
     fn shape(&self) -> [usize; 3] {

@@ -1,13 +1,15 @@
 //! The product as a kernel: of two files, or of noise.
 
+use std::path::PathBuf;
+
 use ndarray::{ArrayView2, Ix2};
 
 use super::{Element, run};
 use crate::kernel::{
-    Arg, Fact, Files, Form, Given, InScale, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task,
+    Arg, ArgValues, Fact, Files, Form, InScale, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task,
 };
 use parfork::formats::npy::ArrayFile;
-use parfork::{Element as _, Error, Report, Shared};
+use parfork::{Dtype, Element as _, Error, Report, Shared};
 
 /// `matmul`.
 pub struct Matmul;
@@ -52,34 +54,27 @@ f32 and f64, C or Fortran order, any sizes. The product is written in C order. s
         Some((vec![m.checked_mul(workers)?, k, n], workers as f64))
     }
 
-    fn open(&self, given: &Given, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
+    fn open(&self, given: &ArgValues, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
         let (a, b) = (ArrayFile::open(given.path("a"))?, ArrayFile::open(given.path("b"))?);
         let (one, other) = (a.header().dtype.to_native(), b.header().dtype.to_native());
         match (one, other) {
             (f32::DTYPE, f32::DTYPE) => Product::<f32>::open(a, b, files),
             (f64::DTYPE, f64::DTYPE) => Product::<f64>::open(a, b, files),
-            (f32::DTYPE | f64::DTYPE, f32::DTYPE | f64::DTYPE) => Err(KernelError::Input(format!(
-                "{} is {} and {} is {}, and a product has one type. Convert one with NumPy: a.astype('f8').",
-                a.path().display(),
-                a.header().dtype,
-                b.path().display(),
-                b.header().dtype
-            ))),
+            (f32::DTYPE | f64::DTYPE, f32::DTYPE | f64::DTYPE) => {
+                let [a, b] = [a, b].map(|file| (file.path().to_owned(), file.header().dtype));
+                Err(KernelError::input(MatmulInputError::Types { a, b }))
+            }
             _ => {
                 let wrong = if matches!(one, f32::DTYPE | f64::DTYPE) { &b } else { &a };
-                Err(KernelError::Input(format!(
-                    "{} has elements of type {}, and matrices are multiplied in f4 or f8. Convert it with NumPy: \
-                     a.astype('f8').",
-                    wrong.path().display(),
-                    wrong.header().dtype
-                )))
+                let (path, dtype) = (wrong.path().to_owned(), wrong.header().dtype);
+                Err(KernelError::input(MatmulInputError::Type { path, dtype }))
             }
         }
     }
 
     fn made_up(
         &self,
-        given: &Given,
+        given: &ArgValues,
         size: &[usize],
         noise: &mut dyn FnMut() -> f64,
     ) -> Result<Box<dyn Task>, KernelError> {
@@ -89,6 +84,44 @@ f32 and f64, C or Fortran order, any sizes. The product is written in C order. s
             _ => Product::made_up(size, noise),
         }
     }
+}
+
+/// Files whose matrices cannot be multiplied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MatmulInputError {
+    /// Matrices of two types.
+    #[error(
+        "{} is {} and {} is {}, and a product has one type. Convert one with NumPy: a.astype('f8').",
+        .a.0.display(), .a.1, .b.0.display(), .b.1
+    )]
+    Types {
+        /// The first file, and the type of its elements.
+        a: (PathBuf, Dtype),
+        /// The second.
+        b: (PathBuf, Dtype),
+    },
+    /// Elements that products are not made of.
+    #[error(
+        "{} has elements of type {dtype}, and matrices are multiplied in f4 or f8. Convert it with NumPy: a.astype('f8').",
+        .path.display()
+    )]
+    Type {
+        /// The file.
+        path: PathBuf,
+        /// The type of its elements.
+        dtype: Dtype,
+    },
+    /// Shapes that do not go together.
+    #[error(
+        "the shapes {}x{} of {} and {}x{} of {} do not multiply. The first must have as many columns as the second has rows.",
+        .a.1[0], .a.1[1], .a.0.display(), .b.1[0], .b.1[1], .b.0.display()
+    )]
+    Shapes {
+        /// The first file, with its rows and columns.
+        a: (PathBuf, [usize; 2]),
+        /// The second.
+        b: (PathBuf, [usize; 2]),
+    },
 }
 
 /// m, k and n of a size; a single length is all of them.
@@ -106,17 +139,14 @@ struct Product<T> {
 
 impl<T: Element> Product<T> {
     fn open(a: ArrayFile, b: ArrayFile, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
-        let names = [&a, &b].map(|file| file.path().display().to_string());
+        let [left_path, right_path] = [&a, &b].map(|file| file.path().to_owned());
         let (a, b) = (files.array::<T, Ix2>(a)?, files.array::<T, Ix2>(b)?);
         let shape = |matrix: &Source<T, Ix2>| matrix.input().shape().to_vec();
         let (left, right) = (shape(&a), shape(&b));
         let ([m, k], [rows, n]) = (&left[..], &right[..]) else { unreachable!("matrices have two axes") };
         if k != rows {
-            return Err(KernelError::Input(format!(
-                "the shapes {m}x{k} of {} and {rows}x{n} of {} do not multiply. The first must have as many columns as the \
-                 second has rows.",
-                names[0], names[1]
-            )));
+            let (a, b) = ((left_path, [*m, *k]), (right_path, [*rows, *n]));
+            return Err(KernelError::input(MatmulInputError::Shapes { a, b }));
         }
         Ok(Box::new(Self { a, b, m: *m, k: *k, n: *n }))
     }

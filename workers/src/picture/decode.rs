@@ -15,7 +15,7 @@ use ndarray::{ArrayView3, ArrayViewMut3, Axis, ShapeError, s};
 
 use super::Picture;
 use super::jpeg::Jpeg;
-use super::plausible::{Claim, least_file};
+use super::plausible::{ClaimedShape, least_file};
 use super::png;
 use super::tiff::TiffDecoder;
 use parfork::formats::InputFile;
@@ -228,7 +228,7 @@ fn decode_by(
         ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => (color.channel_count(), 16),
         _ => return Err(source.wrong("its samples are floating-point numbers, not 8 or 16 bits", CONVERT)),
     };
-    let claim = Claim { width: width.into(), height: height.into(), channels: channels.into(), bits };
+    let claim = ClaimedShape { width: width.into(), height: height.into(), channels: channels.into(), bits };
     if claim.width * claim.height == 0 {
         return Err(source.wrong(format!("it claims to be {width} x {height} pixels, which is none"), AGAIN));
     }

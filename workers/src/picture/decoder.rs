@@ -30,7 +30,7 @@ fn look(source: &InputFile) -> Result<[u64; 4]> {
 fn decode_into([height, width, channels, bits]: [u64; 4], source: &InputFile, room: &mut [u8]) -> Result<[u64; 4]> {
     let shape = [height, width, channels].map(|length| length as usize);
     let header = Header { shape, bits: bits as u32 };
-    let remark = decode(source, &mut Room { header, room: Some(room) })?;
+    let remark = decode(source, &mut PictureMemory { header, room: Some(room) })?;
     Ok([remark.map_or(0, |Remark::Unended| UNENDED), 0, 0, 0])
 }
 
@@ -56,12 +56,12 @@ impl Target for DecoderArg {
 }
 
 /// Memory for a picture of a kind that is known.
-struct Room<'s> {
+struct PictureMemory<'s> {
     header: Header,
     room: Option<&'s mut [u8]>,
 }
 
-impl Target for Room<'_> {
+impl Target for PictureMemory<'_> {
     fn room(&mut self, header: Header) -> Result<Option<&mut [u8]>> {
         if header != self.header {
             return Err(Error::kernel(PictureError::Changed));

@@ -7,7 +7,7 @@ use image::{ExtendedColorType, ImageFormat};
 
 /// The least bytes that a file must have to hold a picture, to the knowledge of its `head`: at least 54 bytes, if it has
 /// as many.
-pub(super) fn least_file(format: ImageFormat, head: &[u8], original: ExtendedColorType, of: Claim) -> u64 {
+pub(super) fn least_file(format: ImageFormat, head: &[u8], original: ExtendedColorType, of: ClaimedShape) -> u64 {
     let pixels = of.width * of.height;
     match format {
         // Deflate makes at most 1032 bytes of one. Rows are packed: depth and colour type stand in the first chunk.
@@ -47,14 +47,14 @@ pub(super) fn least_file(format: ImageFormat, head: &[u8], original: ExtendedCol
 
 /// What a file says of its picture; the axes are below 2^32.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Claim {
+pub(super) struct ClaimedShape {
     pub(super) width: u64,
     pub(super) height: u64,
     pub(super) channels: u64,
     pub(super) bits: u64,
 }
 
-impl Claim {
+impl ClaimedShape {
     /// Bytes of the decoded picture, as far as can be counted.
     pub(super) fn bytes(self) -> u64 {
         (self.width * self.height).saturating_mul(self.channels * self.bits / 8)
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     fn least(format: ImageFormat, head: &[u8], side: u64) -> u64 {
-        let claim = Claim { width: side, height: side, channels: 1, bits: 8 };
+        let claim = ClaimedShape { width: side, height: side, channels: 1, bits: 8 };
         least_file(format, head, ExtendedColorType::L8, claim)
     }
 

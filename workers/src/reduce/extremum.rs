@@ -1,7 +1,7 @@
 //! The least or the greatest element of one block.
 
 use super::Partial;
-use super::scan::{LANES, Stored, Take, scan};
+use super::scan::{Accumulate, LANES, Stored, scan};
 
 /// A number that can be compared, and put into a partial.
 pub(super) trait Ordered: Copy + PartialOrd {
@@ -36,7 +36,7 @@ fn beats<V: PartialOrd, const GREATEST: bool>(one: V, other: V) -> bool {
     if GREATEST { one > other } else { one < other }
 }
 
-impl<V: Ordered, const GREATEST: bool> Take<V> for Best<V, GREATEST> {
+impl<V: Ordered, const GREATEST: bool> Accumulate<V> for Best<V, GREATEST> {
     // A number differs from itself only if it is NaN; for integers the compiler drops the line.
     #[inline(always)]
     #[expect(clippy::eq_op, reason = "the test for NaN that every number type has")]

@@ -1,9 +1,11 @@
 //! The reductions as kernels: of a file, or of noise.
 
+use std::path::PathBuf;
+
 use ndarray::Ix1;
 
-use super::{Op, reducible, run};
-use crate::kernel::{Arg, Fact, Files, Form, Given, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task};
+use super::{Op, ReduceError, reducible, run};
+use crate::kernel::{Arg, ArgValues, Fact, Files, Form, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task};
 use parfork::{Dtype, Element, Error, Report, Shared};
 
 /// `sum`, `mean`, `min`, `max` and `norm`.
@@ -41,25 +43,36 @@ memory; --split cuts the table of blocks, 16 to a row, so the answer has the sam
         Sizes { usual: &[1 << 25], lengths: &[1], form: "a number of elements", example: "20000000" }
     }
 
-    fn open(&self, given: &Given, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
+    fn open(&self, given: &ArgValues, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
         let path = given.path("input");
         let (header, bytes) = files.bytes(path)?;
-        reducible(header.dtype).map_err(|error| KernelError::Input(format!("{}: {error}", path.display())))?;
+        reducible(header.dtype)
+            .map_err(|error| KernelError::input(ReduceInputError { path: path.to_owned(), error }))?;
         Ok(Box::new(Folding { op: self.0, dtype: header.dtype, shape: header.shape, bytes }))
     }
 
     fn made_up(
         &self,
-        _given: &Given,
+        _given: &ArgValues,
         size: &[usize],
         noise: &mut dyn FnMut() -> f64,
     ) -> Result<Box<dyn Task>, KernelError> {
         let bytes = size[0].checked_mul(8);
-        let bytes = bytes.ok_or_else(|| KernelError::Arguments(format!("{} elements are too many.", size[0])))?;
+        let bytes = bytes.ok_or_else(|| KernelError::arguments(ReduceError::TooMany(size[0])))?;
         let mut array = Shared::<u8, Ix1>::zeros(bytes)?;
         array.as_mut_slice().as_chunks_mut().0.iter_mut().for_each(|cell| *cell = noise().to_le_bytes());
         Ok(Box::new(Folding { op: self.0, dtype: f64::DTYPE, shape: size.to_vec(), bytes: Source::Read(array) }))
     }
+}
+
+/// A file that cannot be reduced.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {error}", .path.display())]
+pub struct ReduceInputError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with what it holds.
+    pub error: ReduceError,
 }
 
 struct Folding {
@@ -106,7 +119,7 @@ mod tests {
             chance *= 0.999;
             chance
         };
-        let task = Reduction(Op::Max).made_up(&Given::default(), &[3 * 65_536 * 16], &mut noise).unwrap();
+        let task = Reduction(Op::Max).made_up(&ArgValues::default(), &[3 * 65_536 * 16], &mut noise).unwrap();
         let number = |only_slice: Option<usize>| {
             let job = || Job::from(JobSpec { only_slice, ..JobSpec::default() }).runner(Engine::Serial);
             let mut output = task.output().unwrap();

@@ -32,7 +32,7 @@ use parfork::{Dtype, DtypeKind};
 pub use crate::kernel::Number;
 use extremum::{Ordered, extremum};
 pub use job::run;
-pub use kernel::Reduction;
+pub use kernel::{ReduceInputError, Reduction};
 use scan::{Big, Little, Stored};
 use twofold::Twofold;
 
@@ -160,6 +160,9 @@ pub enum ReduceError {
         remedy = if .0.kind() == DtypeKind::Complex { "abs(a) or a.real" } else { "a.astype('f8')" }
     )]
     Dtype(Dtype),
+    /// More elements than memory can have bytes.
+    #[error("{0} elements are too many. Give a smaller number.")]
+    TooMany(usize),
 }
 
 /// Whether such elements can be reduced.

@@ -1,7 +1,7 @@
 //! Sums of squares of one block: of integers exactly, of floats scaled so that no square overflows or vanishes.
 
 use super::Partial;
-use super::scan::{LANES, Stored, Take, scan};
+use super::scan::{Accumulate, LANES, Stored, scan};
 use super::sum::{Float, Floats};
 use super::twofold::Twofold;
 
@@ -69,7 +69,7 @@ struct Narrow {
     low: [u64; LANES],
 }
 
-impl<V: Square> Take<V> for Narrow {
+impl<V: Square> Accumulate<V> for Narrow {
     #[inline(always)]
     fn take(&mut self, lane: usize, value: V) {
         let square = value.magnitude() * value.magnitude();
@@ -78,7 +78,7 @@ impl<V: Square> Take<V> for Narrow {
     }
 }
 
-impl<V: Square> Take<V> for Squares {
+impl<V: Square> Accumulate<V> for Squares {
     #[inline(always)]
     fn take(&mut self, _: usize, value: V) {
         let magnitude = u128::from(value.magnitude());
@@ -99,7 +99,7 @@ pub(super) fn integers<S: Stored<Value: Square>>(bytes: &[u8]) -> Partial {
 
 struct Plain(Floats);
 
-impl<V: Float> Take<V> for Plain {
+impl<V: Float> Accumulate<V> for Plain {
     #[inline(always)]
     fn take(&mut self, lane: usize, value: V) {
         let value: f64 = value.into();
@@ -111,7 +111,7 @@ impl<V: Float> Take<V> for Plain {
 /// As [`Plain`], of numbers times two powers of two: one alone cannot lift the least number to 1.
 struct Scaled(Floats, [f64; 2]);
 
-impl<V: Float> Take<V> for Scaled {
+impl<V: Float> Accumulate<V> for Scaled {
     #[inline(always)]
     fn take(&mut self, lane: usize, value: V) {
         let scaled = value.into() * self.1[0] * self.1[1];
@@ -122,7 +122,7 @@ impl<V: Float> Take<V> for Scaled {
 /// The largest magnitude, and NaN if there is one.
 struct Largest([f64; LANES]);
 
-impl<V: Float> Take<V> for Largest {
+impl<V: Float> Accumulate<V> for Largest {
     #[inline(always)]
     fn take(&mut self, lane: usize, value: V) {
         let magnitude = value.into().abs();

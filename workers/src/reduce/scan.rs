@@ -109,12 +109,12 @@ fn widen(half: u16) -> f32 {
 }
 
 /// Accumulators that take one number at a time into one of their lanes.
-pub(super) trait Take<V> {
+pub(super) trait Accumulate<V> {
     fn take(&mut self, lane: usize, value: V);
 }
 
 /// Runs all elements of `bytes` through `taker`, in the widest vectors that the CPU has.
-pub(super) fn scan<S: Stored, T: Take<S::Value>>(bytes: &[u8], taker: T) -> T {
+pub(super) fn scan<S: Stored, T: Accumulate<S::Value>>(bytes: &[u8], taker: T) -> T {
     simd::arch().dispatch(Scan {
         elements: bytemuck::cast_slice::<u8, S::Bytes>(bytes),
         taker,
@@ -128,7 +128,7 @@ struct Scan<'a, S: Stored, T> {
     stored: PhantomData<S>,
 }
 
-impl<S: Stored, T: Take<S::Value>> WithSimd for Scan<'_, S, T> {
+impl<S: Stored, T: Accumulate<S::Value>> WithSimd for Scan<'_, S, T> {
     type Output = T;
 
     #[inline(always)]
@@ -171,7 +171,7 @@ impl<S: Stored, T: Take<S::Value>> WithSimd for Scan<'_, S, T> {
 
 /// A number for each lane.
 #[inline(always)]
-fn deal<S: Stored, T: Take<S::Value>>(round: &[S::Bytes; LANES], taker: &mut T) {
+fn deal<S: Stored, T: Accumulate<S::Value>>(round: &[S::Bytes; LANES], taker: &mut T) {
     if size_of::<S::Bytes>() == 8 {
         // Taken one by one as they are decoded: the compiler loads a whole round backwards otherwise, and memory that is read
         // in rising order comes at 17 GB/s a core, not 13.

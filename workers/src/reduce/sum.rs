@@ -1,7 +1,7 @@
 //! Sums of one block: of integers exactly, of floats with what rounding lost.
 
 use super::Partial;
-use super::scan::{LANES, Stored, Take, scan};
+use super::scan::{Accumulate, LANES, Stored, scan};
 use super::twofold::{Twofold, two_sum};
 
 /// An integer of at most 64 bits as high * 2^32 + low, so that lanes of 64 bits can add up a block of them.
@@ -41,7 +41,7 @@ struct Integers {
     low: [i64; LANES],
 }
 
-impl<V: Integer> Take<V> for Integers {
+impl<V: Integer> Accumulate<V> for Integers {
     #[inline(always)]
     fn take(&mut self, lane: usize, value: V) {
         // No overflow: a block has 2^16 elements and a half is below 2^32.
@@ -101,7 +101,7 @@ impl Floats {
     }
 }
 
-impl<V: Float> Take<V> for Floats {
+impl<V: Float> Accumulate<V> for Floats {
     #[inline(always)]
     fn take(&mut self, lane: usize, value: V) {
         self.add(lane, value.into(), V::COMPENSATE);

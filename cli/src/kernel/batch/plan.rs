@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use parfork::formats::{Address, Location};
-use parfork_workers::kernel::{Arg, Given};
+use parfork_workers::kernel::{Arg, ArgValues};
 use parfork_workers::picture::Format;
 
 use super::args::Many;
@@ -20,7 +20,7 @@ use crate::kernel::args::Typed;
 pub struct Plan {
     pub inputs: Vec<Input>,
     /// What was typed, with one of the inputs alone.
-    given: Given,
+    given: ArgValues,
     /// The name of the argument that has them, and of that which says where results go.
     arguments: [&'static str; 2],
 }

@@ -14,7 +14,7 @@ use crate::kernel::args::Typed;
 use crate::output::{self, Bar};
 
 /// The exit code when some were set aside.
-const SOME_SET_ASIDE: u8 = 4;
+const SOME_SET_ASIDE: u8 = 5;
 
 /// What was told so far.
 pub struct Teller<'p> {

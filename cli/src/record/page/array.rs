@@ -41,7 +41,7 @@ struct Block {
 }
 
 /// How the array lies on the paper.
-struct Paper<'r> {
+struct ArrayLayout<'r> {
     record: &'r Record<'r>,
     owners: Vec<CellOwner>,
     /// The axes that go down and across, and their lengths; an array of one axis goes across.
@@ -55,8 +55,8 @@ struct Paper<'r> {
 
 /// Writes the figure.
 pub(super) fn write(record: &Record<'_>, html: &mut String) {
-    let paper = Paper::new(record);
-    let (width, height) = (paper.width, paper.height);
+    let layout = ArrayLayout::new(record);
+    let (width, height) = (layout.width, layout.height);
     let slices = record.report.grid.slices();
     let _ = writeln!(
         html,
@@ -67,16 +67,16 @@ pub(super) fn write(record: &Record<'_>, html: &mut String) {
         height + 2.0,
         count(slices, "slice"),
     );
-    let numbered = slices <= MOST_SLICES && paper.each_slice(html);
+    let numbered = slices <= MOST_SLICES && layout.each_slice(html);
     if !numbered {
-        paper.raster(html, slices > MOST_SLICES);
+        layout.raster(html, slices > MOST_SLICES);
     }
     let _ = writeln!(
         html,
         "<rect class=\"frame\" x=\"0\" y=\"0\" width=\"{width:.1}\" height=\"{height:.1}\"></rect></svg>"
     );
     let axes = |axis: Option<usize>, length: usize, way: &str| axis.map(|axis| format!("axis {axis} {way} ({length})"));
-    let names: Vec<String> = [axes(paper.down, paper.rows, "down"), axes(paper.across, paper.cols, "across")]
+    let names: Vec<String> = [axes(layout.down, layout.rows, "down"), axes(layout.across, layout.cols, "across")]
         .into_iter()
         .flatten()
         .collect();
@@ -93,7 +93,7 @@ pub(super) fn write(record: &Record<'_>, html: &mut String) {
     );
 }
 
-impl<'r> Paper<'r> {
+impl<'r> ArrayLayout<'r> {
     fn new(record: &'r Record<'r>) -> Self {
         let mut owners = vec![CellOwner { rank: None, retried: false }; record.report.grid.slices()];
         for attempt in &record.attempts {

@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::{Align, Ink, Mark, Shape, Sheet, style};
+use super::{Align, Canvas, Colour, Mark, Shape, style};
 
 /// A text as it stands in XML.
 pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-impl Sheet {
+impl Canvas {
     /// As a file of its own, on white paper.
     pub fn svg_file(&self) -> String {
         let paper = format!(
@@ -44,30 +44,30 @@ fn element(mark: &Mark) -> String {
     let list =
         |points: &[(f64, f64)]| points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>().join(" ");
     match mark {
-        Mark::Line { points, ink, width, dash } => {
+        Mark::Line { points, colour, width, dash } => {
             let dash = dash.map_or(String::new(), |[on, off]| format!(" stroke-dasharray=\"{on} {off}\""));
             let _ = write!(
                 svg,
                 "<polyline points=\"{}\" class=\"{}\" fill=\"none\" stroke=\"currentColor\" stroke-width=\"{width}\"{dash}/>",
                 list(points),
-                ink.class()
+                colour.class()
             );
         }
-        Mark::Area { points, ink, opacity, tip } => {
+        Mark::Area { points, colour, opacity, tip } => {
             let _ = write!(
                 svg,
                 "<polygon points=\"{}\" class=\"{}\" fill=\"currentColor\" fill-opacity=\"{opacity}\">{}</polygon>",
                 list(points),
-                ink.class(),
+                colour.class(),
                 title(tip)
             );
         }
-        Mark::Dot { at, size, shape, ink, hollow, tip } => {
+        Mark::Dot { at, size, shape, colour, hollow, tip } => {
             // What is hollow shows the paper, and not the lines that go through it.
-            let inside = if *hollow { Ink::Paper } else { *ink };
+            let inside = if *hollow { Colour::Paper } else { *colour };
             for (class, paint) in [
                 (inside, "fill=\"currentColor\"".to_owned()),
-                (*ink, "fill=\"none\" stroke=\"currentColor\" stroke-width=\"2\"".to_owned()),
+                (*colour, "fill=\"none\" stroke=\"currentColor\" stroke-width=\"2\"".to_owned()),
             ] {
                 let class = class.class();
                 let tip = title(tip);
@@ -87,7 +87,7 @@ fn element(mark: &Mark) -> String {
                 };
             }
         }
-        Mark::Text { at: (x, y), text, size, align, ink, turned } => {
+        Mark::Text { at: (x, y), text, size, align, colour, turned } => {
             let anchor = match align {
                 Align::Start => "start",
                 Align::Middle => "middle",
@@ -98,7 +98,7 @@ fn element(mark: &Mark) -> String {
                 svg,
                 "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\" text-anchor=\"{anchor}\" class=\"{}\" \
                  fill=\"currentColor\"{turn}>{}</text>",
-                ink.class(),
+                colour.class(),
                 escape(text)
             );
         }
@@ -117,10 +117,10 @@ mod tests {
 
     #[test]
     fn words_cannot_break_out() {
-        let mut sheet =
-            Sheet { size: (10.0, 10.0), title: "a < b".into(), description: "\"&\"".into(), marks: Vec::new() };
-        sheet.text((1.0, 2.0), "</text><script>", 9.0, Align::End, Ink::Series(7));
-        let svg = sheet.svg_file();
+        let mut canvas =
+            Canvas { size: (10.0, 10.0), title: "a < b".into(), description: "\"&\"".into(), marks: Vec::new() };
+        canvas.text((1.0, 2.0), "</text><script>", 9.0, Align::End, Colour::Series(7));
+        let svg = canvas.svg_file();
         assert!(svg.contains("a &lt; b") && svg.contains("&quot;&amp;&quot;") && !svg.contains("<script>"), "{svg}");
         assert!(svg.contains("class=\"s1\"") && svg.contains(".s1{color:#"), "colours go round: {svg}");
     }

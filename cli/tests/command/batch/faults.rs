@@ -61,7 +61,7 @@ fn a_decoder_that_is_killed_or_hangs_takes_one_picture_with_it() {
         }
         let output = watched(&line, child);
         let text = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(4), "{text}");
+        assert_eq!(output.status.code(), Some(5), "{text}");
         assert!(text.matches(" is set aside: ").count() == 1 && text.contains(words), "{text}");
         assert!(text.contains("6 of 7 pictures by 2 processes in ") && text.contains("; 1 set aside"), "{text}");
         assert_eq!(names(&desk.path("out")).len(), 6);
@@ -76,7 +76,7 @@ fn a_decoder_that_wants_too_much_memory_takes_one_picture_with_it() {
     picture::save(desk.path("in/large.tif"), &large).unwrap();
     let output = desk.run("image in -r -o out/ -f resize:10% -n 2 --mem-limit 24M");
     let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(4), "{text}");
+    assert_eq!(output.status.code(), Some(5), "{text}");
     assert!(text.contains("large.tif is set aside: ") && text.contains("4 of 5 pictures"), "{text}");
 }
 
@@ -98,7 +98,7 @@ fn the_picture_of_a_worker_that_is_killed_is_done_by_another() {
     kill(Pid::from_raw(children(child.id(), 1)[0] as i32), Signal::SIGKILL).unwrap();
     let output = watched(line, child);
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(4) && text.contains("is set aside: worker 0 (pid"), "{text}");
+    assert!(output.status.code() == Some(5) && text.contains("is set aside: worker 0 (pid"), "{text}");
 }
 
 /// What is there is whole, and nothing else is, nor anybody at work.

@@ -60,7 +60,7 @@ fn what_cannot_be_done_is_told_and_set_aside_and_the_others_are_done() {
     fs::set_permissions(desk.path("in/secret.png"), PermissionsExt::from_mode(0o000)).unwrap();
     let is_root = fs::read(desk.path("in/secret.png")).is_ok();
     let (code, out, text) = desk.shell("$P image in/* none.png -o out/ -f gray --json -n 2");
-    assert_eq!(code, Some(4), "{text}");
+    assert_eq!(code, Some(5), "{text}");
     let mut done = vec!["00.png", "01.jpg", "02.tif", "03.ppm", "04.png", "secret.png"];
     done.truncate(if is_root { 6 } else { 5 });
     // The luma of a .ppm is no .ppm.
@@ -97,7 +97,7 @@ fn what_cannot_be_done_is_told_and_set_aside_and_the_others_are_done() {
         desk.shell_fails(&line, 3, &["broken.png is set aside"]);
     }
     // A pattern that the shell found nothing for.
-    desk.fails("image none/*.jpg -o out/ -f gray", 4, &["none/*.jpg is set aside: there is no such file"]);
+    desk.fails("image none/*.jpg -o out/ -f gray", 5, &["none/*.jpg is set aside: there is no such file"]);
 }
 
 /// Nobody reads what is printed, and still all is done.

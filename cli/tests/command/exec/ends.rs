@@ -20,9 +20,6 @@ fn programs_that_end_are_dead_workers() {
         ("read l; kill -9 $$", &["which was ended by signal 9 (SIGKILL: killed), while it worked on slice "][..]),
         ("read l; kill -SEGV $$", &["signal 11 (SIGSEGV"]),
         ("read l; exit 3", &["exited with status 3", "standard error"]),
-        ("exit 0", &["exited with status 0", "--each"]),
-        ("exec nonesuch", &["exited with status 127", "127 is what shells say"]),
-        ("exec ./a.npy", &["exited with status 126", "126 is what shells say"]),
         // Its child holds the pipe open; it is dead all the same, and its child goes with it.
         ("sleep 1000 & read l; exit 4", &["exited with status 4"]),
     ] {
@@ -33,10 +30,48 @@ fn programs_that_end_are_dead_workers() {
         );
     }
     desk.exec_fails(&format!("{line} --each"), "exit 5", 1, &["exited with status 5"]);
+    for (script, words) in [
+        ("exit 0", &["exited with status 0", "--each"][..]),
+        ("exec nonesuch", &["exited with status 127", "127 is what shells say"]),
+        ("exec ./a.npy", &["exited with status 126", "126 is what shells say"]),
+    ] {
+        let text = desk.exec_fails(line, script, 1, words);
+        assert!(text.contains("before it had read what it was to do, while it worked on no slice"), "{text}");
+    }
     // A job that fails leaves its record.
     let output = desk.run_exec(&format!("{line} --report run.html"), "read l; exit 3");
     let page = fs::read_to_string(desk.path("run.html")).unwrap();
     assert!(output.status.code() == Some(1) && page.contains("lost its program `sh`"), "{page}");
+}
+
+/// A program that never works is not tried for each of a thousand slices: one that cannot begin (a missing module, say) as often as one
+/// slice would be, one that ends on each slice on a few of them. One that could not begin once is another matter.
+#[test]
+fn a_program_that_never_works_is_not_started_for_every_slice() {
+    let desk = Desk::new();
+    let twice: Vec<u8> = desk.bytes("a.npy", 1000).iter().map(|byte| byte * 2).collect();
+    let line = "--in a.npy --out b.npy -n 2 --split rows=1";
+    let starts = || fs::read_to_string(desk.path("starts")).unwrap().lines().count();
+    for (line, script, least, most) in [
+        (line.to_owned(), "echo x >> starts; exit 3", 3, 6),
+        (line.to_owned(), "echo x >> starts; kill -9 $$", 3, 6),
+        (line.to_owned(), "echo x >> starts; read l; exit 3", 24, 60),
+        (format!("{line} --each"), "echo x >> starts; exit 3", 24, 60),
+    ] {
+        fs::write(desk.path("starts"), "").unwrap();
+        let output = desk.run_exec(&line, script);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains("lost its program `sh`") && text.contains("; 0 of 1000 slices were done"), "{text}");
+        assert!(
+            output.status.code() == Some(1) && (least..=most).contains(&starts()),
+            "{script}: {} starts, {text}",
+            starts()
+        );
+    }
+    let once = format!("mkdir mark 2>/dev/null && exit 3; {DOUBLE}");
+    let text = desk.exec_ok("--in a.npy --out b.npy -n 2 --split rows=500", &once);
+    assert!(text.contains("before it had read what it was to do"), "{text}");
+    assert_eq!(desk.found("b.npy"), twice);
 }
 
 #[test]

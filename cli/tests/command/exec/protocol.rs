@@ -7,35 +7,43 @@ use crate::desk::Desk;
 
 #[test]
 fn whatever_breaks_the_protocol_is_told() {
+    let line = "--in a.npy --out b.npy -n 2 --split rows=10";
+    // At once, for some of these programs are given time to end by themselves.
+    std::thread::scope(|scope| {
+        for (script, words) in [
+            (
+                "read l; echo garbage; read l",
+                &["the program `sh` wrote \"garbage\" where `done` or `failed WHY` was expected, in answer to `slice "]
+                    [..],
+            ),
+            ("cat", &["wrote \"slice "]),
+            ("read l; printf '\\001\\377\\033[31mx\\n'; read l", &["wrote \"\\x01\\xff\\x1b[31mx\""]),
+            ("read l; head -c 5000 /dev/zero; read l", &["a line of more than 4096 bytes", "\\x00\\x00"]),
+            ("read l; printf don", &["wrote \"don\" and ended before the line's end"]),
+            (
+                "read l; printf don; exec >&-; read l",
+                &["wrote \"don\" and closed its standard output before the line's end"],
+            ),
+            ("exec >&-; read l; read l", &["has closed its standard output and goes on", "slice "]),
+            (
+                "read l; exec <&-; echo done; exec sleep 1000",
+                &["has closed its standard input and goes on, so that it cannot be given `slice "],
+            ),
+            ("read l; echo done 0 5; read l", &["wrote \"done 0 5\" where `done ", "0` was expected"]),
+            ("read l; echo 'failed no such column'; read l", &["gave up on slice ", ": no such column"]),
+            ("read l; echo failed; read l", &["failed and did not say why"]),
+            ("read l; printf 'done\\ndone\\n'; read l; read l", &["wrote \"done\" before it was given a slice"]),
+        ] {
+            scope.spawn(move || {
+                let desk = Desk::new();
+                desk.bytes("a.npy", 40);
+                let text = desk.exec_fails(line, script, 1, words);
+                assert!(text.starts_with("parfork: worker ") && text.contains(" gave up on slice "), "{text}");
+            });
+        }
+    });
     let desk = Desk::new();
     desk.bytes("a.npy", 40);
-    let line = "--in a.npy --out b.npy -n 2 --split rows=10";
-    for (script, words) in [
-        (
-            "read l; echo garbage; read l",
-            &["the program `sh` wrote \"garbage\" where `done` or `failed WHY` was expected, in answer to `slice "][..],
-        ),
-        ("cat", &["wrote \"slice "]),
-        ("read l; printf '\\001\\377\\033[31mx\\n'; read l", &["wrote \"\\x01\\xff\\x1b[31mx\""]),
-        ("read l; head -c 5000 /dev/zero; read l", &["a line of more than 4096 bytes", "\\x00\\x00"]),
-        ("read l; printf don", &["wrote \"don\" and ended before the line's end"]),
-        (
-            "read l; printf don; exec >&-; read l",
-            &["wrote \"don\" and closed its standard output before the line's end"],
-        ),
-        ("exec >&-; read l; read l", &["has closed its standard output and goes on", "slice "]),
-        (
-            "read l; exec <&-; echo done; exec sleep 1000",
-            &["has closed its standard input and goes on, so that it cannot be given `slice "],
-        ),
-        ("read l; echo done 0 5; read l", &["wrote \"done 0 5\" where `done ", "0` was expected"]),
-        ("read l; echo 'failed no such column'; read l", &["gave up on slice ", ": no such column"]),
-        ("read l; echo failed; read l", &["failed and did not say why"]),
-        ("read l; printf 'done\\ndone\\n'; read l; read l", &["wrote \"done\" before it was given a slice"]),
-    ] {
-        let text = desk.exec_fails(line, script, 1, words);
-        assert!(text.starts_with("parfork: worker ") && text.contains(" gave up on slice "), "{text}");
-    }
     for (program, words) in [
         ("nonesuch", "`nonesuch` cannot be started: there is no such program"),
         ("./a.npy", "`./a.npy` cannot be started: it may not be executed; chmod +x"),

@@ -20,6 +20,7 @@ fn everything_is_left_in_the_folder_and_agrees() {
     let plots = ["speedup", "efficiency", "throughput", "lost"];
     let files = plots.iter().map(|plot| format!("{plot}.svg"));
     let others = ["table.txt", "scaling.csv", "scaling.json", "index.html", "runs.jsonl"].map(str::to_owned);
+    let others = others.into_iter().chain(["hyperfine.json", "extra-p.jsonl", "bencher.json"].map(str::to_owned));
     assert_eq!(names(&desk.path("out")), files.chain(others).collect());
     // The table on stdout is the one on disk.
     assert_eq!(String::from_utf8(output.stdout).unwrap(), fs::read_to_string(desk.path("out/table.txt")).unwrap());
@@ -41,6 +42,11 @@ fn everything_is_left_in_the_folder_and_agrees() {
             let near = |value: &Value, expected: f64| (value["value"].as_f64().unwrap() / expected - 1.0).abs() < 1e-9;
             assert!(near(&point["seconds"], middle) && near(&point["speedup"], reference / middle), "{point}");
             assert!(near(&point["efficiency"], reference / middle / workers), "{point}");
+            // Karp and Flatt's formula in another form: (p / S - 1) / (p - 1). A process has some MiB at least, as the text of this program.
+            let serial_fraction = (workers * middle / reference - 1.0) / (workers - 1.0);
+            let serial = &point["serial_fraction"];
+            assert!(if workers == 1.0 { serial.is_null() } else { near(serial, serial_fraction) }, "{point}");
+            assert!((1 << 20..1 << 32).contains(&point["peak_memory_bytes"].as_u64().unwrap()), "{point}");
             let row = rows.next().unwrap();
             let cells: Vec<&str> = row.split(',').collect();
             assert_eq!(cells[0], series["engine"].as_str().unwrap());
@@ -48,6 +54,7 @@ fn everything_is_left_in_the_folder_and_agrees() {
         }
     }
     assert_eq!(rows.next(), None);
+    exports_have_the_same_times(&desk, series);
     for plot in plots {
         let svg = fs::read_to_string(desk.path(&format!("out/{plot}.svg"))).unwrap();
         assert!(
@@ -55,6 +62,32 @@ fn everything_is_left_in_the_folder_and_agrees() {
             "{plot}"
         );
     }
+}
+
+/// hyperfine's JSON has a result for each point, with its times; Extra-P's a line for each run; Bencher's the median in nanoseconds.
+fn exports_have_the_same_times(desk: &Desk, series: &[Value]) {
+    let (hyperfine, bencher) = (json(desk, "out/hyperfine.json"), json(desk, "out/bencher.json"));
+    let mut results = hyperfine["results"].as_array().unwrap().iter();
+    let mut lines = lines(desk, "out/extra-p.jsonl").into_iter();
+    for (series, point) in
+        series.iter().flat_map(|one| one["points"].as_array().unwrap().iter().map(move |point| (one, point)))
+    {
+        let (result, times) = (results.next().unwrap(), &point["run_seconds"]);
+        assert_eq!(
+            (&result["times"], &result["parameters"]["workers"]),
+            (times, &Value::from(point["workers"].to_string()))
+        );
+        let all: Vec<f64> = times.as_array().unwrap().iter().map(|time| time.as_f64().unwrap()).collect();
+        assert!((result["mean"].as_f64().unwrap() / (all.iter().sum::<f64>() / 5.0) - 1.0).abs() < 1e-9, "{result}");
+        for time in &all {
+            let line: Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
+            assert_eq!((&line["params"]["workers"], &line["callpath"]), (&point["workers"], &series["name"]));
+            assert_eq!((line["value"].as_f64(), line["metric"].as_str()), (Some(*time), Some("time")));
+        }
+        let latency = &bencher[result["command"].as_str().unwrap()]["latency"];
+        assert!((latency["value"].as_f64().unwrap() / median(times) - 1e9).abs() < 10.0, "{latency}");
+    }
+    assert_eq!((results.next(), lines.next()), (None, None));
 }
 
 fn median(times: &Value) -> f64 {

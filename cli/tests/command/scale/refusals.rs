@@ -20,6 +20,11 @@ fn a_rule_that_is_broken_fails_with_the_numbers() {
         "{text}"
     );
     assert!(text.contains("efficiency with 2 workers is ") && text.contains("(95 %: "), "{text}");
+    // Fewer than five runs, which an older folder has of what it is asked again, tell nothing.
+    let few = format!("{} -o few --fail-if seconds@2>0", SMALL.replace("--repeat 5", "--repeat 2"));
+    let output = desk.run(&few);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(4) && text.contains("there are 2. Make more (--repeat 5"), "{text}");
     desk.fails_in_folder("out", &format!("{SMALL} -o out --fail-if speedup@3<1"), 2, "no such runs are made");
     desk.fails_in_folder("out", &format!("{SMALL} -o out --fail-if speed@2<1"), 2, "as in efficiency@2<0.9");
 }

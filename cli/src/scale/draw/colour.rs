@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// What something is drawn with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ink {
+pub enum Colour {
     /// Words and axes.
     Text,
     /// What stays in the background: grid, explanations.
@@ -42,7 +42,7 @@ const PARTS: [[u32; 2]; 9] = [
     [0x8f8f8f, 0xa0a0a0],
 ];
 
-impl Ink {
+impl Colour {
     fn colours(self) -> [u32; 2] {
         match self {
             Self::Text => PLAIN[0],
@@ -67,11 +67,14 @@ impl Ink {
 
 /// The style sheet that gives classes their colours.
 pub fn style(dark: bool) -> String {
-    let series = (0..SERIES.len()).map(Ink::Series);
-    let all = [Ink::Text, Ink::Faint, Ink::Paper].into_iter().chain(series).chain((0..PARTS.len()).map(Ink::Part));
+    let series = (0..SERIES.len()).map(Colour::Series);
+    let all = [Colour::Text, Colour::Faint, Colour::Paper]
+        .into_iter()
+        .chain(series)
+        .chain((0..PARTS.len()).map(Colour::Part));
     let mut style = String::new();
-    for ink in all {
-        let _ = write!(style, ".{}{{color:#{:06x}}}", ink.class(), ink.colours()[usize::from(dark)]);
+    for colour in all {
+        let _ = write!(style, ".{}{{color:#{:06x}}}", colour.class(), colour.colours()[usize::from(dark)]);
     }
     style
 }

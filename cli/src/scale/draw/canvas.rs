@@ -1,6 +1,6 @@
 //! A drawing: a size, words about it, and marks.
 
-use super::Ink;
+use super::Colour;
 
 /// Where a text stands from its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,18 +48,18 @@ impl Shape {
 #[derive(Clone, Debug)]
 pub enum Mark {
     /// Straight lines from point to point.
-    Line { points: Vec<(f64, f64)>, ink: Ink, width: f64, dash: Option<[f64; 2]> },
+    Line { points: Vec<(f64, f64)>, colour: Colour, width: f64, dash: Option<[f64; 2]> },
     /// What lies within a border of straight lines.
-    Area { points: Vec<(f64, f64)>, ink: Ink, opacity: f64, tip: String },
+    Area { points: Vec<(f64, f64)>, colour: Colour, opacity: f64, tip: String },
     /// A dot, filled or hollow; `tip` is what it says when pointed at.
-    Dot { at: (f64, f64), size: f64, shape: Shape, ink: Ink, hollow: bool, tip: String },
+    Dot { at: (f64, f64), size: f64, shape: Shape, colour: Colour, hollow: bool, tip: String },
     /// A text on one line; turned, it is read from below.
-    Text { at: (f64, f64), text: String, size: f64, align: Align, ink: Ink, turned: bool },
+    Text { at: (f64, f64), text: String, size: f64, align: Align, colour: Colour, turned: bool },
 }
 
 /// A drawing.
 #[derive(Clone, Debug)]
-pub struct Sheet {
+pub struct Canvas {
     /// Pixels across and down.
     pub size: (f64, f64),
     /// What it shows.
@@ -70,20 +70,20 @@ pub struct Sheet {
     pub marks: Vec<Mark>,
 }
 
-impl Sheet {
+impl Canvas {
     /// Draws a line.
-    pub fn line(&mut self, points: Vec<(f64, f64)>, ink: Ink, width: f64, dash: Option<[f64; 2]>) {
-        self.marks.push(Mark::Line { points, ink, width, dash });
+    pub fn line(&mut self, points: Vec<(f64, f64)>, colour: Colour, width: f64, dash: Option<[f64; 2]>) {
+        self.marks.push(Mark::Line { points, colour, width, dash });
     }
 
     /// Fills what lies between corners.
-    pub fn area(&mut self, points: Vec<(f64, f64)>, ink: Ink, opacity: f64, tip: String) {
-        self.marks.push(Mark::Area { points, ink, opacity, tip });
+    pub fn area(&mut self, points: Vec<(f64, f64)>, colour: Colour, opacity: f64, tip: String) {
+        self.marks.push(Mark::Area { points, colour, opacity, tip });
     }
 
     /// Writes a text.
-    pub fn text(&mut self, at: (f64, f64), text: impl Into<String>, size: f64, align: Align, ink: Ink) {
-        self.marks.push(Mark::Text { at, text: text.into(), size, align, ink, turned: false });
+    pub fn text(&mut self, at: (f64, f64), text: impl Into<String>, size: f64, align: Align, colour: Colour) {
+        self.marks.push(Mark::Text { at, text: text.into(), size, align, colour, turned: false });
     }
 
     /// How wide a text is at most in common fonts without serifs: nobody knows which one a viewer has.

@@ -1,10 +1,10 @@
-//! Chance that can be repeated.
+//! Random numbers that can be repeated.
 
 /// Numbers that look random, of which no secret is made: good enough to draw samples with.
 #[derive(Clone, Debug)]
-pub struct Chance(fastrand::Rng);
+pub struct Rng(fastrand::Rng);
 
-impl Chance {
+impl Rng {
     /// The same seed gives the same numbers.
     pub fn seeded(seed: u64) -> Self {
         Self(fastrand::Rng::with_seed(seed))
@@ -40,16 +40,16 @@ mod tests {
 
     #[test]
     fn numbers_are_even_and_orders_are_whole() {
-        let mut chance = Chance::seeded(1);
+        let mut rng = Rng::seeded(1);
         let mut counts = [0; 7];
-        (0..70_000).for_each(|_| counts[chance.below(7)] += 1);
+        (0..70_000).for_each(|_| counts[rng.below(7)] += 1);
         assert!(counts.iter().all(|count| (9_500..10_500).contains(count)), "{counts:?}");
-        let sample: Vec<f64> = (0..10_000).map(|_| chance.normal()).collect();
+        let sample: Vec<f64> = (0..10_000).map(|_| rng.normal()).collect();
         let mean = sample.iter().sum::<f64>() / 1e4;
         let square = sample.iter().map(|x| x * x).sum::<f64>() / 1e4;
         assert!(mean.abs() < 0.04 && (square - 1.0).abs() < 0.05, "{mean} {square}");
         let mut order: Vec<usize> = (0..50).collect();
-        chance.shuffle(&mut order);
+        rng.shuffle(&mut order);
         assert_ne!(order, (0..50).collect::<Vec<_>>());
         order.sort_unstable();
         assert_eq!(order, (0..50).collect::<Vec<_>>());

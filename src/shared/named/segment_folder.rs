@@ -27,7 +27,7 @@ const TRIES: usize = 100;
 
 /// A folder of segments, open and checked.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct SegmentFolder {
     base: Folder,
     folder: Folder,
     own: OsString,
@@ -46,7 +46,7 @@ fn called(user: u32, group: Option<u32>) -> OsString {
     group.map_or(format!("parfork-{user}"), |group| format!("parfork-{user}-{group}")).into()
 }
 
-impl Place {
+impl SegmentFolder {
     /// A folder that is there.
     ///
     /// # Errors

@@ -11,9 +11,9 @@ pub type Seeds = fn() -> Vec<Vec<u8>>;
 
 /// Numbers that chance gives, from a seed.
 #[derive(Clone, Debug)]
-pub struct Chance(fastrand::Rng);
+pub struct Rng(fastrand::Rng);
 
-impl Chance {
+impl Rng {
     /// The same numbers for the same seed.
     pub fn new(seed: u64) -> Self {
         Self(fastrand::Rng::with_seed(seed))
@@ -85,11 +85,11 @@ pub fn all_are_harmless(targets: &[(&str, Target, Seeds)]) {
         let mut inputs = seeds();
         inputs.extend(corpus(name));
         inputs.iter().for_each(|input| run(input));
-        let mut chance = Chance::new(name.len() as u64);
+        let mut rng = Rng::new(name.len() as u64);
         for _ in 0..INPUTS {
-            let mut input = inputs[chance.below(inputs.len())].clone();
-            let other = chance.below(inputs.len());
-            chance.mutate(&mut input, &inputs[other]);
+            let mut input = inputs[rng.below(inputs.len())].clone();
+            let other = rng.below(inputs.len());
+            rng.mutate(&mut input, &inputs[other]);
             run(&input);
         }
     }
