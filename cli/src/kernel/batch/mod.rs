@@ -7,7 +7,7 @@
 pub mod args;
 mod found;
 mod log;
-mod naming;
+mod output_names;
 mod plan;
 mod teller;
 

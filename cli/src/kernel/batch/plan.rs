@@ -11,7 +11,7 @@ use parfork_workers::picture::Format;
 
 use super::args::Many;
 use super::found::{self, Found};
-use super::naming::Naming;
+use super::output_names::OutputNames;
 use crate::args::common::Common;
 use crate::failure::Failure;
 use crate::kernel::args::Typed;
@@ -51,8 +51,8 @@ impl Plan {
         let argument = |is: fn(&Arg) -> bool| typed.kernel.args().iter().find(|arg| is(arg)).map_or("", |arg| arg.name);
         let arguments = [argument(|arg| arg.many), argument(Arg::is_output)];
         let (names, output) = (typed.given.all(arguments[0]), typed.given.path(arguments[1]));
-        let naming = Naming::of(output)?;
-        if let ([_], Naming::File) = (names, &naming)
+        let names_of_outputs = OutputNames::of(output)?;
+        if let ([_], OutputNames::File) = (names, &names_of_outputs)
             && !(many.recursive || many.skip_existing || many.newer)
         {
             return Ok(None);
@@ -62,7 +62,7 @@ impl Plan {
             let name = Path::new(name).display();
             return of_many(format!("{name} has no name to make that of its output from. Give it alone, and a file."));
         }
-        if naming == Naming::File {
+        if names_of_outputs == OutputNames::File {
             let output = output.display();
             return of_many(format!(
                 "the results of several pictures cannot all be {output}. Name a folder, {output}/, or a pattern with {{stem}} in it."
@@ -71,13 +71,13 @@ impl Plan {
         if typed.common.only_slice.is_some() {
             return of_many("--only-slice is of one picture. Name the one, and a file for its result.".to_owned());
         }
-        let folder = if let Naming::Folder(folder) = &naming { Some(folder.as_path()) } else { None };
+        let folder = if let OutputNames::Folder(folder) = &names_of_outputs { Some(folder.as_path()) } else { None };
         let found = found::find(names, many.recursive, folder);
         if found.is_empty() {
             let names = names.iter().map(|name| Path::new(name).display().to_string()).collect::<Vec<_>>().join(", ");
             return Err(Failure::input(format!("no file in {names} is called as a picture. Look at the folder.")));
         }
-        let inputs = found.into_iter().map(|found| input(found, &naming, typed.format, many)).collect();
+        let inputs = found.into_iter().map(|found| input(found, &names_of_outputs, typed.format, many)).collect();
         let mut given = typed.given.clone();
         given.enter(arguments[0], names[..1].to_vec());
         let plan = Self { inputs, given, arguments };
@@ -176,8 +176,13 @@ impl Place {
 }
 
 /// What becomes of an input.
-fn input(Found { path, below, wrong }: Found, naming: &Naming, format: Option<Format>, many: &Many) -> Input {
-    let output = naming.output(&path, &below, format);
+fn input(
+    Found { path, below, wrong }: Found,
+    names_of_outputs: &OutputNames,
+    format: Option<Format>,
+    many: &Many,
+) -> Input {
+    let output = names_of_outputs.output(&path, &below, format);
     let there = fs::metadata(&path).ok();
     let bytes = there.as_ref().map_or(0, |there| there.len());
     let changed = there.and_then(|there| there.modified().ok());

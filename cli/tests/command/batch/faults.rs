@@ -15,7 +15,7 @@ use crate::desk::{Desk, children, until, watched};
 fn desk() -> Desk {
     let desk = super::desk(3);
     for number in 4..8 {
-        picture::save(desk.path(&format!("in/{number:02}.pgm")), &super::picture(number, [900, 1000, 1])).unwrap();
+        picture::save(desk.path(&format!("in/{number:02}.png")), &super::picture(number, [900, 1000, 1])).unwrap();
     }
     desk
 }
@@ -90,8 +90,8 @@ fn the_picture_of_a_worker_that_is_killed_is_done_by_another() {
     let output = watched(line, child);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(names(&desk.path("out")).len(), 7);
-    desk.ok("image in/04.pgm -o alone.pgm -f gaussian:4 -q");
-    assert!(fs::read(desk.path("alone.pgm")).unwrap() == fs::read(desk.path("out/04.pgm")).unwrap());
+    desk.ok("image in/04.png -o alone.png -f gaussian:4 -q");
+    assert!(fs::read(desk.path("alone.png")).unwrap() == fs::read(desk.path("out/04.png")).unwrap());
     // One that is killed each time.
     let line = "image in -r -o none/ -f gaussian:4 -n 1 --retries 0";
     let child = desk.command(line).stderr(Stdio::piped()).spawn().unwrap();

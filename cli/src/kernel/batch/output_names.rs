@@ -11,7 +11,7 @@ use crate::failure::Failure;
 
 /// Where results go.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Naming {
+pub enum OutputNames {
     /// Into a folder, by the names of the inputs.
     Folder(PathBuf),
     /// To what becomes of a pattern.
@@ -45,7 +45,7 @@ pub enum Word {
 const WORDS: [(&[u8], Word); 4] =
     [(b"{stem}", Word::Stem), (b"{name}", Word::Name), (b"{ext}", Word::Ext), (b"{parent}", Word::Parent)];
 
-impl Naming {
+impl OutputNames {
     /// What an output means: a pattern if one of the words is in it, a folder if it is one or ends with a slash.
     pub fn of(output: &Path) -> Result<Self, Failure> {
         let bytes = output.as_os_str().as_bytes();
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     fn made(output: &str, input: &str) -> PathBuf {
-        Naming::of(Path::new(output)).unwrap().output(Path::new(input), Path::new("below/a.jpg"), None)
+        OutputNames::of(Path::new(output)).unwrap().output(Path::new(input), Path::new("below/a.jpg"), None)
     }
 
     #[test]
@@ -150,15 +150,19 @@ mod tests {
         ] {
             assert_eq!(made(pattern, input), Path::new(output));
         }
-        assert_eq!(Naming::of(Path::new("a{b}.png")).unwrap(), Naming::File);
+        assert_eq!(OutputNames::of(Path::new("a{b}.png")).unwrap(), OutputNames::File);
         for wrong in ["{stem}{ste}.png", "{stem}{", "{stem}}.png"] {
-            assert!(Naming::of(Path::new(wrong)).unwrap_err().into_parts().1.contains("stands for nothing"), "{wrong}");
+            assert!(
+                OutputNames::of(Path::new(wrong)).unwrap_err().into_parts().1.contains("stands for nothing"),
+                "{wrong}"
+            );
         }
     }
 
     #[test]
     fn a_format_that_was_asked_for_is_the_ending_in_a_folder() {
-        let output = |format| Naming::Folder("out".into()).output(Path::new("a"), Path::new("a.jpeg"), Some(format));
+        let output =
+            |format| OutputNames::Folder("out".into()).output(Path::new("a"), Path::new("a.jpeg"), Some(format));
         assert_eq!(output(Format::Jpeg), Path::new("out/a.jpeg"));
         assert_eq!(output(Format::Png), Path::new("out/a.png"));
     }
