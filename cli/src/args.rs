@@ -24,7 +24,7 @@ use crate::shm::args::Shm;
     version,
     max_term_width = 100,
     after_help = "Exit codes: 0 done, 1 the job failed, 2 wrong usage, 3 bad input, 4 too few runs to tell (scale \
-                  --fail-if), 129 to 143 stopped by a signal (130: Ctrl-C)."
+                  --fail-if), 5 some of many pictures were set aside, 129 to 143 stopped by a signal (130: Ctrl-C)."
 )]
 pub struct Cli {
     #[command(subcommand)]

@@ -26,7 +26,7 @@ pub enum Failure {
     },
     /// What was asked cannot be told from the runs there are: exit code 4.
     Unclear(String),
-    /// A program that was run left with this status, and has said why.
+    /// What was wrong has been said, by a program that was run or of each file; this is the exit code.
     Left(u8),
     /// Nobody reads the output any more; there is nobody to tell, and nothing is wrong.
     Unheard,
@@ -77,19 +77,26 @@ impl Failure {
         }
     }
 
-    /// Prints what is wrong and what to do, on stderr; the exit code.
-    pub fn tell(self) -> ExitCode {
-        let (code, text) = match self {
+    /// Its exit code, and what is wrong and what to do; no words where nothing is left to say.
+    pub fn into_parts(self) -> (u8, String) {
+        match self {
             Self::Job(text) => (1, text),
             Self::Usage(text) => (2, text),
             Self::Input(text) => (3, text),
             Self::Unclear(text) => (4, text),
             Self::Stopped { signal, text } => (128 + signal as u8, text),
-            Self::Left(status) => return ExitCode::from(status),
-            Self::Unheard => return ExitCode::SUCCESS,
-        };
-        // Not eprintln, which panics where stderr was a terminal that is closed by now.
-        let _ = writeln!(io::stderr(), "parfork: {text}");
+            Self::Left(status) => (status, String::new()),
+            Self::Unheard => (0, String::new()),
+        }
+    }
+
+    /// Prints what is wrong and what to do, on stderr; the exit code.
+    pub fn tell(self) -> ExitCode {
+        let (code, text) = self.into_parts();
+        if !text.is_empty() {
+            // Not eprintln, which panics where stderr was a terminal that is closed by now.
+            let _ = writeln!(io::stderr(), "parfork: {text}");
+        }
         ExitCode::from(code)
     }
 }

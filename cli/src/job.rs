@@ -1,13 +1,16 @@
 //! A job as meant: the common flags turned into the library's job, and the report.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use parfork::{CancelToken, Engine, Hooks, Job, JobSpec, Report};
+use parfork_workers::picture::Remark;
 use parfork_workers::simd::Level;
 use serde_json::{Map, Value, json};
 
 use crate::args::common::{Common, Confinement};
 use crate::failure::Failure;
+use crate::files;
 use crate::output;
 use crate::views::{self, Views};
 
@@ -69,6 +72,8 @@ pub struct Summary {
     pub facts: Map<String, Value>,
     /// One line for people: what was done to what.
     pub line: String,
+    /// What there is to say of pictures that were read.
+    pub remarks: Vec<(PathBuf, Remark)>,
     /// One for each job run.
     pub reports: Vec<Report>,
     /// What each of them did.
@@ -86,6 +91,7 @@ pub struct Summary {
 impl Summary {
     /// Prints it as the flags ask: JSON on stdout, or a line on stderr, or nothing.
     pub fn tell(self, common: &Common) -> Result<(), Failure> {
+        self.remarks.iter().for_each(|(path, remark)| files::remark(path, *remark, common.quiet));
         let json = common.json.then(|| self.to_json(common.only_slice));
         let jobs: Vec<(String, &Report)> = self.names.iter().cloned().zip(&self.reports).collect();
         self.views.write(&self.line, &jobs, self.filing.as_ref())?;

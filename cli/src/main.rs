@@ -57,7 +57,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Demo(args) => demo::run(args),
-        Command::Kernel(typed) => kernel::run(typed),
+        Command::Kernel(typed) => kernel::run(&typed),
         Command::Exec(args) => exec::run(*args),
         Command::Plan(args) => plan::run(args),
         Command::Scale(args) => scale::run(*args),

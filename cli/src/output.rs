@@ -29,17 +29,17 @@ pub fn progress_bar(what: &str, quiet: bool) -> Option<Progress<'static>> {
     if quiet || !std::io::stderr().is_terminal() {
         return None;
     }
-    let mut bar = Bar { what: what.to_owned(), shown: false };
+    let mut bar = Bar::new(what);
     let began = Instant::now();
     Some(Box::new(move |done, all| {
         if done < all && began.elapsed() > NOTICEABLE {
-            bar.show(done, all);
+            bar.show(done, all, "slices");
         }
     }))
 }
 
 /// A bar on stderr, taken away when it is dropped, however the job ends.
-struct Bar {
+pub struct Bar {
     what: String,
     shown: bool,
 }
@@ -47,17 +47,28 @@ struct Bar {
 impl Bar {
     const WIDTH: usize = 30;
 
-    fn show(&mut self, done: usize, all: usize) {
-        let (what, filled) = (&self.what, "#".repeat(Self::WIDTH * done / all));
-        let _ = write!(std::io::stderr(), "\r{what} [{filled:<0$}] {done} of {all} slices\x1b[K", Self::WIDTH);
+    /// One that is not there yet.
+    pub fn new(what: &str) -> Self {
+        Self { what: what.to_owned(), shown: false }
+    }
+
+    /// Shows how many are done, and of what.
+    pub fn show(&mut self, done: usize, all: usize, of: &str) {
+        let (what, filled) = (&self.what, "#".repeat(Self::WIDTH * done / all.max(1)));
+        let _ = write!(std::io::stderr(), "\r{what} [{filled:<0$}] {done} of {all} {of}\x1b[K", Self::WIDTH);
         self.shown = true;
+    }
+
+    /// Takes it away, for a line to stand there.
+    pub fn clear(&mut self) {
+        if std::mem::take(&mut self.shown) {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        if self.shown {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
+        self.clear();
     }
 }

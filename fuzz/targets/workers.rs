@@ -117,7 +117,7 @@ fn words(bytes: &[u8]) {
 }
 
 fn words_seeds() -> Vec<Vec<u8>> {
-    let words = ["gaussian:1.5", "resize:3x4,lanczos", "constant:7"];
+    let words = ["gaussian:1.5", "resize:3x4,lanczos", "resize:12.5%", "crop:3x4+1+2", "constant:7"];
     words.into_iter().map(|word| word.as_bytes().to_vec()).collect()
 }
 

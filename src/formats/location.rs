@@ -22,10 +22,10 @@ use crate::shared::named::Destination;
 /// assert_eq!(Location::of_output(folder.join("out")), Location::of_output(folder.join("below/../out")));
 /// assert_ne!(Location::of_output(folder.join("out")), Location::of_output(folder.join("below/out")));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Location(LocationKind);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum LocationKind {
     /// Something that is there: its device and its inode.
     There(u64, u64),

@@ -89,6 +89,8 @@ pub fn run(args: Exec) -> Result<(), Failure> {
         command: "exec",
         facts,
         line: format!("{title} on {}", output::count(slices, "slice")),
+        // Told when the inputs were read.
+        remarks: Vec::new(),
         reports: vec![report],
         names: vec![title],
         filing,

@@ -9,6 +9,7 @@ use parfork_workers::KERNELS;
 use parfork_workers::kernel::{self, Arg, ArgValues, InScale, Kind};
 use parfork_workers::picture::{Format, JpegSettings, Sampling};
 
+use super::batch::args::Many;
 use crate::args::common::Common;
 
 /// A kernel to run, as typed.
@@ -22,6 +23,8 @@ pub struct Typed {
     pub format: Option<Format>,
     /// How a JPEG is to be written, if not as by default.
     pub jpeg: Jpeg,
+    /// What is to become of many inputs, where there may be many.
+    pub many: Option<Many>,
     /// The flags that every job takes.
     pub common: Common,
 }
@@ -33,7 +36,7 @@ const UNTIL: &str = "until";
 const FORMAT: &str = "format";
 
 /// What of the settings of JPEG is typed.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Jpeg {
     /// From 1 to 100.
     pub quality: Option<u8>,
@@ -51,14 +54,15 @@ impl Subcommand for Typed {
             let command = Command::new(kernel.name());
             let args = kernel.args().iter().filter(|arg| arg.in_scale != InScale::Only);
             let command = args.fold(command, |command, arg| {
-                let command =
-                    command.arg(clap_arg(arg, arg.default).required(arg.default.is_none() && !arg.is_optional));
+                let clap_arg = clap_arg(arg, arg.default).required(arg.default.is_none() && !arg.is_optional);
+                let command = command.arg(if arg.many { clap_arg.num_args(1..) } else { clap_arg });
                 match arg.kind {
                     Kind::Chain(_) => command.arg(until(arg)),
                     Kind::OutputPicture => command.arg(format()).arg(quality()).arg(sampling()),
                     _ => command,
                 }
             });
+            let command = if takes_many(*kernel) { Many::augment_args(command) } else { command };
             Common::augment_args(command).about(kernel.summary()).after_help(kernel.notes())
         }))
     }
@@ -90,7 +94,8 @@ impl FromArgMatches for Typed {
             ),
             false => (None, Jpeg::default()),
         };
-        Ok(Self { kernel, given, format, jpeg, common: Common::from_arg_matches(matches)? })
+        let many = takes_many(kernel).then(|| Many::from_arg_matches(matches)).transpose()?;
+        Ok(Self { kernel, given, format, jpeg, many, common: Common::from_arg_matches(matches)? })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -150,6 +155,11 @@ impl FromArgMatches for Measured {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+/// Whether several inputs may be given.
+fn takes_many(kernel: &dyn kernel::Kernel) -> bool {
+    kernel.args().iter().any(|arg| arg.many)
 }
 
 /// How sizes of made-up inputs are written.

@@ -1,5 +1,6 @@
 //! The command as a user types it: results, reports, and what it says and leaves when something is wrong.
 
+mod batch;
 mod browser;
 mod clashes;
 mod confined;

@@ -92,7 +92,7 @@ fn bad_pictures_are_refused_in_two_sentences() {
         ("gaussian:nan", "nan"),
         ("gaussian", "SIGMA"),
         ("gausian:3", "Did you mean 'gaussian'"),
-        ("resize:0x5", "0 columns"),
+        ("resize:0x5", "asks for 0x5"),
         ("gray:1", "parameter"),
     ] {
         desk.fails(&format!("image whole.png -o out.png --filter {filter}"), 2, &[words]);

@@ -35,7 +35,11 @@ impl Kernel for Image {
             .collect();
         format!(
             "Filters:\n{}\n\nExamples:\n  parfork image photo.jpg -o soft.png --filter gaussian:3\n  \
-             parfork image photo.jpg -o edges.png --filter gaussian:1.5,sobel -n 4 --split tiles=256x256",
+             parfork image photo.jpg -o edges.png --filter gaussian:1.5,sobel -n 4 --split tiles=256x256\n  \
+             parfork image photos/*.jpg -o small/ --filter resize:1200x\n  \
+             parfork image photos -r -o 'png/{{parent}}-{{stem}}.png' --filter gray --newer\n\n\
+             Many pictures: each worker does one at a time, {{stem}} is an input's name without its ending {{ext}}, {{name}} both, \
+             {{parent}} the name of its folder. One that cannot be done is told and set aside; exit code 5 says that some were.",
             list.join("\n")
         )
     }
@@ -43,15 +47,20 @@ impl Kernel for Image {
     fn args(&self) -> &'static [Arg] {
         const {
             &[
-                Arg::input_picture("input", "INPUT", "Picture to filter: PNG, JPEG, TIFF, BMP or PNM, 8 or 16 bit"),
-                Arg::output_picture("Where the result goes; its ending says in which format"),
+                Arg::input_picture("input", "INPUT", "Pictures to filter: PNG, JPEG, TIFF, BMP or PNM, 8 or 16 bit")
+                    .many(),
+                Arg::output_picture(
+                    "Where the result goes; its ending says in which format. Of many pictures: FOLDER/, or a pattern with {stem}, \
+                     {name}, {ext} or {parent} in it",
+                ),
                 Arg::chain(
                     "filter",
                     "F[,F...]",
-                    "Filters in the order to apply them, each with its parameter: gaussian:3,sobel",
+                    "Filters in the order to apply them, each with its parameter: gaussian:3,sobel [default: none]",
                     parses::<Filter>,
                 )
                 .short('f')
+                .optional()
                 .in_scale(InScale::Default("gaussian:3")),
                 Arg::text(
                     "border",
@@ -117,7 +126,8 @@ impl Task for Chain {
     fn line(&self) -> String {
         let [height, width, channels] = self.shape;
         let kind = ["gray", "gray+alpha", "RGB", "RGBA"][channels - 1];
-        format!("{} of {width}x{height} {kind} {}-bit", self.names().join(", "), self.picture.bits())
+        let names = if self.filters.is_empty() { "a copy".to_owned() } else { self.names().join(", ") };
+        format!("{names} of {width}x{height} {kind} {}-bit", self.picture.bits())
     }
 
     fn facts(&self) -> Vec<(&'static str, Fact)> {

@@ -54,6 +54,7 @@ macro_rules! with_channels {
 mod border;
 mod bytes;
 mod convolve;
+mod crop;
 mod error;
 mod fixed;
 mod geometry;
@@ -69,6 +70,7 @@ mod resize;
 mod run;
 mod sample;
 mod sharpen;
+mod size;
 mod sobel;
 #[cfg(test)]
 mod tests;
@@ -76,11 +78,13 @@ mod vectors;
 mod window;
 
 pub use border::Border;
+pub use crop::Crop;
 pub use error::FilterError;
 pub use image::Image;
 pub use job::{chain, run, run_together};
 pub use run::Run;
 pub use sample::{Sample, Weight, Wide};
+pub use size::Size;
 
 use ndarray::{ArrayView3, ArrayViewMut3};
 use picture::{Region, Source};
@@ -122,12 +126,9 @@ pub enum Filter {
     /// White where `v >= T`, else black; T is in 8-bit levels (16-bit pictures: times 257).
     Threshold(f32),
     /// Lanczos with three lobes, antialiased (Pillow's `LANCZOS`, in the order of passes that it has since 13.0).
-    Resize {
-        /// Columns of the result.
-        width: usize,
-        /// Rows of the result.
-        height: usize,
-    },
+    Resize(Size),
+    /// A rectangle of it.
+    Crop(Crop),
     /// Mirrored.
     Flip(Flip),
     /// Turned clockwise.
@@ -181,7 +182,12 @@ pub const FILTERS: &[Definition] = &[
     define("contrast", "C", "multiplies the distance to middle gray by C"),
     define("gamma", "G", "raises to the power 1/G: above 1 brightens the middle"),
     define("threshold", "T", "white from T on, in 8-bit levels (0 to 255), else black"),
-    define("resize", "WxH", "W columns and H rows, Lanczos with 3 lobes, antialiased"),
+    define(
+        "resize",
+        "WxH|Wx|xH|P%",
+        "to W columns, H rows (one alone keeps the shape) or P percent; Lanczos, antialiased",
+    ),
+    define("crop", "WxH+X+Y", "W columns from X on, H rows from Y on"),
     define("flip", "[vertical|horizontal]", "mirrors top to bottom (default) or left to right"),
     define("rotate", "90|180|270", "turns clockwise by so many degrees"),
 ];
@@ -232,7 +238,14 @@ impl Filter {
         };
         let output = match *self {
             Filter::Sobel | Filter::Gray => [height, width, luma],
-            Filter::Resize { width, height } => [height, width, channels],
+            Filter::Resize(size) => {
+                let [height, width] = size.of(height, width);
+                [height, width, channels]
+            }
+            Filter::Crop(crop) if !crop.lies_in(height, width) => {
+                return refuse("it does not reach so far", "Give a rectangle in it, as in crop:800x600+0+0");
+            }
+            Filter::Crop(Crop { width, height, .. }) => [height, width, channels],
             Filter::Rotate(Turn::Quarter | Turn::ThreeQuarters) => [width, height, channels],
             _ => input,
         };
@@ -240,8 +253,8 @@ impl Filter {
         if bytes.is_none_or(|bytes| isize::try_from(bytes).is_err()) {
             return refuse("the result would exceed the address space", "Ask for a smaller one");
         }
-        let fits = |n: usize| u32::try_from(n).is_ok();
-        if matches!(self, Filter::Resize { .. }) && !(fits(height) && fits(width)) {
+        let sides = [height, width, output[0], output[1]];
+        if matches!(self, Filter::Resize(_)) && sides.iter().any(|&side| u32::try_from(side).is_err()) {
             return refuse("resizing counts rows and columns in 32 bits", "Cut the picture into parts");
         }
         Ok(output)
@@ -254,7 +267,7 @@ impl Filter {
             Filter::Gaussian { sigma } => convolve::radius(sigma),
             Filter::Box { radius } => radius,
             Filter::Sharpen | Filter::Sobel => 1,
-            Filter::Resize { .. } => lanczos::LOBES,
+            Filter::Resize(_) => lanczos::LOBES,
             _ => 0,
         }
     }
@@ -298,7 +311,11 @@ impl Filter {
             Filter::Contrast(by) => point::contrast(by, source, region),
             Filter::Gamma(gamma) => point::gamma(gamma, source, region),
             Filter::Threshold(level) => point::threshold(level, source, region),
-            Filter::Resize { width, height } => resize::resize([height, width, source.channels()], source, region),
+            Filter::Resize(size) => {
+                let [height, width] = size.of(source.height(), source.width());
+                resize::resize([height, width, source.channels()], source, region);
+            }
+            Filter::Crop(crop) => crop::crop(crop, source, region),
             Filter::Flip(flip) => geometry::flip(flip, source, region),
             Filter::Rotate(turn) => geometry::rotate(turn, source, region),
         }

@@ -1,6 +1,6 @@
 //! Filters as text, there and back: `name` or `name:parameter`.
 
-use super::{Definition, FILTERS, Filter, FilterError, Flip, Turn, convolve, window::MAX_RADIUS};
+use super::{Crop, Definition, FILTERS, Filter, FilterError, Flip, Size, Turn, convolve, window::MAX_RADIUS};
 use std::{fmt, str::FromStr};
 
 impl fmt::Display for Filter {
@@ -16,7 +16,8 @@ impl fmt::Display for Filter {
             Filter::Contrast(by) => write!(f, "contrast:{by}"),
             Filter::Gamma(gamma) => write!(f, "gamma:{gamma}"),
             Filter::Threshold(level) => write!(f, "threshold:{level}"),
-            Filter::Resize { width, height } => write!(f, "resize:{width}x{height}"),
+            Filter::Resize(size) => write!(f, "resize:{size}"),
+            Filter::Crop(crop) => write!(f, "crop:{crop}"),
             Filter::Flip(Flip::Vertical) => f.write_str("flip:vertical"),
             Filter::Flip(Flip::Horizontal) => f.write_str("flip:horizontal"),
             Filter::Rotate(Turn::Quarter) => f.write_str("rotate:90"),
@@ -50,11 +51,16 @@ impl FromStr for Filter {
             "contrast" => Filter::Contrast(number("a factor, as in contrast:1.5")?),
             "gamma" => Filter::Gamma(number("a number above 0, as in gamma:2.2")?),
             "threshold" => Filter::Threshold(number("an 8-bit level, as in threshold:128")?),
-            "resize" => {
-                let remedy = "width x height in pixels, as in resize:800x600";
-                let (width, height) = value.split_once('x').ok_or_else(|| misread(text, value, remedy))?;
-                Filter::Resize { width: whole(text, width, remedy)?, height: whole(text, height, remedy)? }
-            }
+            "resize" => Filter::Resize(Size::parse(value).ok_or_else(|| {
+                misread(
+                    text,
+                    value,
+                    "width x height in pixels, one of them, or percent: resize:800x600, 800x, x600 or 50%",
+                )
+            })?),
+            "crop" => Filter::Crop(Crop::parse(value).ok_or_else(|| {
+                misread(text, value, "width, height and where they begin, in pixels, as in crop:800x600+10+20")
+            })?),
             "flip" => Filter::Flip(match value {
                 "" | "vertical" => Flip::Vertical,
                 "horizontal" => Flip::Horizontal,
@@ -95,17 +101,18 @@ impl Filter {
             Filter::Brightness(value) | Filter::Contrast(value) | Filter::Threshold(value) if !value.is_finite() => {
                 refuse(format!("has a value of {value}, which is not finite"), "Give a finite number".to_owned())
             }
-            Filter::Resize { width, height } if width.min(height) == 0 || width.max(height) > MAX_SIDE => refuse(
-                format!("asks for {width} columns and {height} rows, where each must be 1 to {MAX_SIDE}"),
-                "Give width x height in pixels, as in resize:800x600".to_owned(),
+            Filter::Resize(size) if !size.can_be() => refuse(
+                format!("asks for {size}, where each number must be above 0 and pixels at most {}", u32::MAX),
+                "Give pixels or percent, as in resize:800x600, resize:800x or resize:50%".to_owned(),
+            ),
+            Filter::Crop(Crop { width, height, .. }) if width.min(height) == 0 => refuse(
+                format!("asks for {width} columns and {height} rows, which is nothing"),
+                "Give at least one of each, as in crop:800x600+0+0".to_owned(),
             ),
             _ => Ok(()),
         }
     }
 }
-
-/// Rows and columns that the resizer can count.
-const MAX_SIDE: usize = u32::MAX as usize;
 
 /// The parameter as given, empty if it may be left out; an error if it is missing or superfluous.
 fn given<'a>(text: &str, filter: &Definition, parameter: Option<&'a str>) -> Result<&'a str, FilterError> {
@@ -183,6 +190,10 @@ mod tests {
             "gamma:2.2",
             "threshold:128",
             "resize:800x600",
+            "resize:800x",
+            "resize:x600",
+            "resize:12.5%",
+            "crop:800x600+10+0",
             "flip:vertical",
             "flip:horizontal",
             "rotate:90",
@@ -230,6 +241,15 @@ mod tests {
             "resize:5x0",
             "resize:-5x5",
             "resize:5x99999999999",
+            "resize:x",
+            "resize:0%",
+            "resize:-50%",
+            "resize:inf%",
+            "resize:800x600x3",
+            "crop:800x600",
+            "crop:0x5+0+0",
+            "crop:5x5+-1+0",
+            "crop:5x5+1",
             "flip:up",
             "flip:",
             "rotate:45",

@@ -149,12 +149,12 @@ impl Filter {
 
     /// Whether it leaves samples as they are, in other places.
     fn moves(&self) -> bool {
-        matches!(self, Filter::Flip(_) | Filter::Rotate(_))
+        matches!(self, Filter::Flip(_) | Filter::Rotate(_) | Filter::Crop(_))
     }
 
     /// Whether it can be computed from a part of the picture that has been changed before; resizing cannot.
     fn follows_points(&self) -> bool {
-        !matches!(self, Filter::Resize { .. })
+        !matches!(self, Filter::Resize(_))
     }
 }
 
@@ -164,7 +164,7 @@ mod tests {
     use crate::sampled;
     use proptest::prelude::*;
 
-    const NAMES: [&str; 16] = [
+    const NAMES: [&str; 18] = [
         "invert",
         "brightness:20",
         "brightness:-70.5",
@@ -181,6 +181,8 @@ mod tests {
         "rotate:90",
         "rotate:270",
         "resize:31x17",
+        "resize:150%",
+        "crop:1x1+0+0",
     ];
 
     fn same_bits<S: Sample>(chain: &[Filter], border: Border, picture: &Array3<S>, corners: [usize; 4]) {

@@ -1,12 +1,12 @@
 //! Every filter against the same two questions: does a rectangle hold the bits of the whole, and are they right?
 
-use super::{Border, Filter, Sample};
+use super::{Border, Filter, Sample, Size};
 use crate::sampled;
 use ndarray::{Array3, ArrayView3, Axis, s};
 use proptest::prelude::*;
 use std::{f64::consts::PI, ops::Range};
 
-const FILTERS: [&str; 24] = [
+const FILTERS: [&str; 28] = [
     "gaussian:0.1",
     "gaussian:0.8",
     "gaussian:3",
@@ -26,6 +26,10 @@ const FILTERS: [&str; 24] = [
     "resize:7x90",
     "resize:70x3",
     "resize:1x1",
+    "resize:40x",
+    "resize:x33",
+    "resize:37%",
+    "crop:1x1+0+0",
     "flip",
     "flip:horizontal",
     "rotate:90",
@@ -122,7 +126,7 @@ proptest! {
     ) {
         let wide = noise([rows, columns, channels], seed);
         let corners = corners.map(usize::from);
-        let filter = Filter::Resize { width, height };
+        let filter = Filter::Resize(Size::Exact { width, height });
         bits_do_not_depend_on_the_cut(wide.view(), filter, Border::Wrap, corners);
         bits_do_not_depend_on_the_cut(wide.mapv(|v| (v >> 8) as u8).view(), filter, Border::Wrap, corners);
     }
@@ -247,8 +251,9 @@ fn pixels_move_as_defined() {
 fn alpha_passes_through() {
     for channels in [2, 4] {
         let src = noise([12, 9, channels], 5);
-        for text in
-            FILTERS.iter().filter(|text| !["resize", "flip", "rotate"].iter().any(|name| text.starts_with(name)))
+        for text in FILTERS
+            .iter()
+            .filter(|text| !["resize", "crop", "flip", "rotate"].iter().any(|name| text.starts_with(name)))
         {
             let out = whole(filter(text), Border::Replicate, src.view());
             let alpha = |picture: &Array3<u16>| picture.index_axis(Axis(2), picture.dim().2 - 1).to_owned();
@@ -359,7 +364,7 @@ fn resizing_16_bits_is_within_a_level_of_the_definition() {
         [([7, 9, 3], [4, 5]), ([5, 4, 1], [13, 9]), ([40, 30, 3], [31, 41]), ([30, 3, 1], [4, 7]), ([9, 8, 3], [1, 9])]
     {
         let src = noise(shape, 11);
-        let got = whole(Filter::Resize { width, height }, Border::Wrap, src.view());
+        let got = whole(Filter::Resize(Size::Exact { width, height }), Border::Wrap, src.view());
         let exact = src.mapv(f64::from);
         // The columns go first where the height loses more than twice what the width loses.
         let down_first = shape[0] as i64 - height as i64 > (2 * (shape[1] as i64 - width as i64)).max(0);

@@ -28,6 +28,8 @@ pub struct Arg {
     pub is_optional: bool,
     /// Whether it is the same where inputs are made up.
     pub in_scale: InScale,
+    /// Whether several may be given, each for a task of its own.
+    pub many: bool,
 }
 
 /// What may be given for an [`Arg`].
@@ -45,7 +47,7 @@ pub enum Kind {
     Text(Check),
     /// A text that may begin with a minus.
     Signed(Check),
-    /// Texts with commas between them, to be gone through in order.
+    /// Texts with commas between them, to be gone through in order; there may be none.
     Chain(Check),
     /// One of these.
     Choice(&'static [&'static str]),
@@ -66,7 +68,8 @@ pub enum InScale {
 
 impl Arg {
     const fn new(name: &'static str, value: &'static str, help: &'static str, kind: Kind) -> Self {
-        Self { name, short: None, value, help, kind, default: None, is_optional: false, in_scale: InScale::Same }
+        let (default, is_optional, in_scale, many) = (None, false, InScale::Same, false);
+        Self { name, short: None, value, help, kind, default, is_optional, in_scale, many }
     }
 
     /// An array to read.
@@ -127,6 +130,11 @@ impl Arg {
     /// Which need not be given.
     pub const fn optional(self) -> Self {
         Self { is_optional: true, ..self }
+    }
+
+    /// One or more, each for a task of its own.
+    pub const fn many(self) -> Self {
+        Self { many: true, ..self }
     }
 
     /// Not the same everywhere.

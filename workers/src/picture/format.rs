@@ -90,6 +90,11 @@ impl Format {
         }
     }
 
+    /// The extension that it is best known by.
+    pub fn extension(self) -> &'static str {
+        EXTENSIONS.iter().find(|(_, format)| format.name() == self.name()).map_or("", |(extension, _)| extension)
+    }
+
     /// Whether pictures of so many channels (1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha) and bits a sample (8 or 16)
     /// can be written in this format.
     ///
