@@ -150,7 +150,7 @@ fn a_look_takes_no_memory_from_a_crew() {
     let board = || {
         let folder = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
         let is_board = |path: &std::path::Path| {
-            std::fs::read_link(path).is_ok_and(|leads| leads.to_string_lossy().contains("memfd:parfork-control"))
+            std::fs::read_link(path).is_ok_and(|leads| leads.to_string_lossy().contains("memfd:parfork-board"))
         };
         let path = folder.map(|entry| entry.path()).find(|path| is_board(path)).unwrap();
         std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(path).unwrap())

@@ -23,7 +23,7 @@ use crate::sys::proc::why_closed;
 use crate::sys::reserve::{Late, allocate_in_time, never};
 
 /// How /proc names the memory of control pages, to whoever looks for them.
-pub(crate) const CONTROL_PAGE: &CStr = c"parfork-control";
+pub(crate) const CONTROL_PAGE: &CStr = c"parfork-board";
 
 /// Words that any number of processes may use at the same time.
 ///

@@ -221,7 +221,7 @@ impl std::ops::Deref for Page {
 /// The words of the control page: the only segment that a worker has inherited, readable and writable.
 pub(crate) fn control_page() -> &'static [std::sync::atomic::AtomicU32] {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
-    let line = maps.lines().rev().find(|line| line.contains("rw-s") && line.contains("memfd:parfork-control"));
+    let line = maps.lines().rev().find(|line| line.contains("rw-s") && line.contains("memfd:parfork-board"));
     let (start, end) = line.unwrap().split_whitespace().next().unwrap().split_once('-').unwrap();
     let number = |text| usize::from_str_radix(text, 16).unwrap();
     let (start, end) = (number(start), number(end));

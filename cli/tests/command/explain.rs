@@ -50,7 +50,7 @@ fn the_calls_are_those_of_the_run() {
     }
     check(&text);
     let whole = unbroken(&text);
-    for (at, name) in ["parfork", "parfork-control"].into_iter().enumerate() {
+    for (at, name) in ["parfork", "parfork-board"].into_iter().enumerate() {
         let made = format!("memfd_create(\"{name}\", MFD_CLOEXEC|MFD_ALLOW_SEALING)");
         assert_eq!(whole.matches(&made).count(), 2 - at, "{text}");
     }
