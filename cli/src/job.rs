@@ -117,13 +117,13 @@ impl Summary {
                 None => String::new(),
             };
             let verified = self.verified.map_or(String::new(), |same| format!(", {same}"));
-            eprintln!(
-                "{}: {} {who} in {}, {} with files{verified}{only}",
-                self.line,
-                output::duration(jobs),
-                output::count(slices, "slice"),
-                output::duration(self.wall)
-            );
+            // A picture that only gets another format takes no job.
+            let worked = match self.reports.is_empty() {
+                true => String::new(),
+                false => format!("{} {who} in {}, ", output::duration(jobs), output::count(slices, "slice")),
+            };
+            let wall = output::duration(self.wall);
+            eprintln!("{}: {worked}{wall} with files{verified}{only}", self.line);
             views::show(common, &self.reports);
         }
         Ok(())
