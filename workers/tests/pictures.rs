@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use ndarray::{Array3, IxDyn};
+use ndarray::{Array3, Axis, IxDyn};
 use parfork::formats::OutputFile;
 use parfork::{Error, Shared};
 use parfork_workers::picture::{self, Format, JpegSettings, Picture, Sampling};
@@ -77,6 +77,19 @@ fn jpeg_keeps_a_smooth_picture_within_a_few_levels() {
         assert_eq!(again.shape(), smooth.shape());
         assert!(ndarray::Zip::from(again.view()).and(&smooth).all(|one, other| one.abs_diff(*other) <= 6));
     }
+}
+
+/// Red and blue columns in turn, each a pixel wide: their colour is what both have on average, and not that of every other column.
+#[test]
+fn colours_of_a_jpeg_are_the_mean_of_their_pixels() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("columns.jpg");
+    let columns = Array3::from_shape_fn((32, 32, 3), |(_, x, c)| if c == 2 * (x % 2) { 255 } else { 0 });
+    picture::save(&path, &Picture::U8(Shared::from_array(&columns).unwrap())).unwrap();
+    let again = picture::read_u8(&path).unwrap();
+    let mean =
+        |c: usize| again.view().index_axis(Axis(2), c).iter().map(|&sample| f64::from(sample)).sum::<f64>() / 1024.0;
+    assert!((mean(0) - mean(2)).abs() < 20.0, "{} red, {} blue", mean(0), mean(2));
 }
 
 /// The tables of quantization, by the sums of their entries, and what the frame says of the first component's sampling, as Pillow 13.0 writes

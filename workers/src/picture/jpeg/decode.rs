@@ -20,7 +20,7 @@ pub(in crate::picture) struct Jpeg {
     decoder: JpegDecoder<Cursor<Vec<u8>>>,
     /// The frame of a picture whose components come in scans of their own.
     apart: Option<Frame>,
-    /// Bytes that the file has, if the marker that ends it is not among them.
+    /// Bytes that are there of the picture, if the marker that ends it is not among them.
     unended: Option<usize>,
 }
 
@@ -44,6 +44,11 @@ impl Jpeg {
             }
             _ => None,
         };
+        if !ended {
+            // Half of a marker, or of a byte that looks like one: what stands behind it would be taken for its other half.
+            let length = whole.iter().rposition(|&byte| byte != 0xFF).map_or(0, |last| last + 1);
+            whole.truncate(length);
+        }
         let unended = (!ended).then_some(whole.len());
         if !ended {
             whole.extend(END);
@@ -137,9 +142,10 @@ impl ImageDecoder for Jpeg {
         Self::decode(&self.whole, apart, samples)?;
         let seen = crc32fast::hash(samples);
         let restart = [0xFF, next_restart(&self.whole[..length])];
-        // Bits that are codes in any table; where restarts are marked, also behind the next mark.
-        for (mark, byte) in [&[][..], &restart].into_iter().flat_map(|mark| [(mark, 0x00), (mark, 0x55), (mark, 0x33)])
-        {
+        // Where restarts are marked, also behind the next mark. Many patterns, for a few may all begin with what is no code where the
+        // file ends, and change nothing then.
+        let patterns = [0x00, 0x55, 0x33, 0xAA, 0x6D, 0x1B, 0x92, 0xC5];
+        for (mark, byte) in [&[][..], &restart].into_iter().flat_map(|mark| patterns.map(|byte| (mark, byte))) {
             let other = [&self.whole[..length], mark, &[byte; 64], &END].concat();
             if Self::decode(&other, apart, samples).is_err() || crc32fast::hash(samples) != seen {
                 return Err(ImageError::IoError(io::ErrorKind::UnexpectedEof.into()));

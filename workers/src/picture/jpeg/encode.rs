@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::ops::Range;
 
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
 use ndarray::Ix3;
 
 use super::settings::{JpegSettings, Sampling};
@@ -80,6 +80,8 @@ fn band_alone(
         Sampling::Half => SamplingFactor::F_2_1,
         Sampling::Quarter => SamplingFactor::F_2_2,
     });
+    // As everybody does, and decoders expect: one pixel's colour for several would be off by half a pixel, and wrong at edges.
+    encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
     // The format ends at 65535 pixels a side, which has been looked at.
     let (width, height) = (width as u16, band.len() as u16);
     encoder.encode(&samples[band.start * row..band.end * row], width, height, color).map_err(io::Error::other)?;
