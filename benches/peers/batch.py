@@ -139,7 +139,7 @@ def contest(title, folder, width, ending, contestants, rounds):
 def peers(folder, width, ending):
     """Commands that make all pictures of a folder so many columns wide, two at a time."""
     files = f"ls {folder}/* | xargs -P 2"
-    contestants = [("parfork", [parfork, "image", *sorted(glob.glob(folder + "/*")), "-o", "out/", "--filter", f"resize:{width}x", "-n", "2", "-q"])]
+    contestants = [("parfork", [parfork, "image", *sorted(glob.glob(folder + "/*")), "-o", "out/", "--filter", f"resize:{width}x", "-n", "2", "-q", *(["--sampling", "4:4:4"] if ending == "jpg" else [])])]
     quality = "[Q=95]" if ending == "jpg" else ""
     if shutil.which("vipsthumbnail"):
         place = os.path.abspath("out")

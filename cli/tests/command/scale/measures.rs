@@ -204,7 +204,7 @@ fn the_page_opens_in_a_browser() {
         dom.split("data-wide=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("the page was not shown");
     let numbers: Vec<usize> = told.split(' ').map(|number| number.parse().unwrap()).collect();
     assert!(numbers[0] <= numbers[1], "{} pixels wide in a window of {}", numbers[0], numbers[1]);
-    assert_eq!(&numbers[2..], [4, 5 * 9]);
+    assert_eq!(&numbers[2..], [4, 5 * 11]);
     run(&["--screenshot=shot.png", &format!("--screenshot={}", desk.path("shot.png").display())]);
     let shot = picture::read(desk.path("shot.png")).unwrap();
     let picture::Picture::U8(pixels) = shot else { panic!("a screenshot has 8 bits") };
