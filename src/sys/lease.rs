@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use nix::sys::statfs::{FsType, fstatfs};
@@ -39,6 +39,8 @@ pub(crate) struct Lease {
     found: (u64, SystemTime),
     /// When it was last seen that nobody had asked for it, on the monotonic clock, in milliseconds.
     seen: AtomicU64,
+    /// Whether it may have been taken while this process was stopped in the middle of asking.
+    lost: AtomicBool,
 }
 
 /// How long the lease is still relied on when somebody has asked for it and nobody waits any more, as `touch` does; the kernel takes it
@@ -60,11 +62,13 @@ impl Lease {
         if done < 0 {
             return Err(io::Error::last_os_error());
         }
+        // Before the call, after which this process may be stopped.
+        let seen = AtomicU64::new(now());
         // SAFETY: as above.
         match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) } {
             0 => {
                 let found = state(&file)?;
-                Ok(Self { file, by: fork_stamp::current(), found, seen: AtomicU64::new(now()) })
+                Ok(Self { file, by: fork_stamp::current(), found, seen, lost: AtomicBool::new(false) })
             }
             _ => Err(io::Error::last_os_error()),
         }
@@ -77,15 +81,28 @@ impl Lease {
 
     /// Whether somebody waits for its end, or it has ended, or soon may have.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.is_asked_for() && (!self.is_relied_on() || self.has_writer())
+        if !self.is_asked_for() {
+            return false;
+        }
+        if self.is_relied_on() && !self.has_writer() {
+            // Asking takes a lease where there is none any more: it was there only if there was still time afterwards.
+            if self.is_relied_on() {
+                return false;
+            }
+            self.lost.store(true, Ordering::Relaxed);
+        }
+        true
     }
 
     /// Whether anybody has asked for it, though he may not wait for it, or it has ended.
     fn is_asked_for(&self) -> bool {
+        // Before the call, after which this process may be stopped.
+        let seen = now();
         // SAFETY: the call takes integers only.
         let asked = unsafe { libc::fcntl(self.file.as_raw_fd(), libc::F_GETLEASE) != libc::F_RDLCK };
+        let asked = asked || self.lost.load(Ordering::Relaxed);
         if !asked {
-            self.seen.store(now(), Ordering::Relaxed);
+            self.seen.store(seen, Ordering::Relaxed);
         }
         asked
     }
@@ -93,7 +110,7 @@ impl Lease {
     /// Whether it holds though somebody has asked for it: the kernel's time is not nearly over.
     fn is_relied_on(&self) -> bool {
         let since = Duration::from_millis(now().saturating_sub(self.seen.load(Ordering::Relaxed)));
-        since < RELIANCE && break_time().is_some_and(|time| time >= 3 * RELIANCE)
+        !self.lost.load(Ordering::Relaxed) && since < RELIANCE && break_time().is_some_and(|time| time >= 3 * RELIANCE)
     }
 
     /// Whether somebody is about to open the file to write: one who waits for that counts as if he had. The kernel answers by what it
@@ -140,16 +157,19 @@ mod tests {
     use std::os::unix::fs::OpenOptionsExt;
     use std::time::Instant;
 
+    /// A file of ten bytes, leased; none where there are no leases.
+    fn leased(path: &std::path::Path) -> Option<Lease> {
+        std::fs::write(path, b"some bytes").unwrap();
+        let lease = Lease::take(File::open(path).unwrap());
+        lease.inspect_err(|error| eprintln!("no leases here: {error}")).ok()
+    }
+
     /// As `touch` does: it opens the file to write but does not wait, and sets its time by name.
     #[test]
     fn who_does_not_wait_takes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        std::fs::write(&path, b"some bytes").unwrap();
-        let lease = match Lease::take(File::open(&path).unwrap()) {
-            Ok(lease) => lease,
-            Err(error) => return eprintln!("no leases here: {error}"),
-        };
+        let Some(lease) = leased(&path) else { return };
         let touched = File::options().write(true).custom_flags(libc::O_NONBLOCK).open(&path);
         assert_eq!(touched.unwrap_err().kind(), io::ErrorKind::WouldBlock);
         File::open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
@@ -168,6 +188,10 @@ mod tests {
         // Nobody has looked for longer than it can be relied on: the kernel may have taken it.
         lease.seen.store(now().saturating_sub(RELIANCE.as_millis() as u64), Ordering::Relaxed);
         assert!(lease.is_wanted() && lease.is_void());
+        // Nor can it be told once it may have been taken while somebody asked, whatever the clock says then.
+        lease.lost.store(true, Ordering::Relaxed);
+        lease.seen.store(now(), Ordering::Relaxed);
+        assert!(lease.is_wanted() && lease.is_void());
         drop(lease);
         waits.join().unwrap();
     }
@@ -176,11 +200,7 @@ mod tests {
     fn who_wants_to_write_waits_until_it_is_given_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        std::fs::write(&path, b"some bytes").unwrap();
-        let lease = match Lease::take(File::open(&path).unwrap()) {
-            Ok(lease) => lease,
-            Err(error) => return eprintln!("no leases here: {error}"),
-        };
+        let Some(lease) = leased(&path) else { return };
         assert!(!lease.is_wanted());
         let reader = File::open(&path).unwrap();
         assert!(!lease.is_wanted(), "reading is free");
