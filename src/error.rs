@@ -10,6 +10,7 @@ mod fault;
 mod segment;
 mod shape;
 mod signal;
+mod steps;
 
 use std::fmt;
 use std::io;
@@ -31,6 +32,7 @@ pub use exec::ExecError;
 pub use fault::{AccessKind, ArrayName, CellOwner, Fault, FaultLocation};
 pub use segment::SegmentErrorKind;
 pub use shape::ShapeError;
+pub use steps::StepsError;
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -120,6 +122,10 @@ pub enum Error {
     /// A shape that cannot be, or shapes that do not go together.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+
+    /// Planes that cannot be, or a job of steps that cannot.
+    #[error(transparent)]
+    Steps(#[from] StepsError),
 
     /// What a kernel, of this project's or a user's, has against its input: an error of its own, to be downcast.
     #[error(transparent)]
@@ -321,14 +327,24 @@ impl fmt::Display for SliceName {
     }
 }
 
+/// A step, before the name of a slice.
+fn step_of(step: Option<u32>) -> String {
+    step.map(|step| format!("step {step} of ")).unwrap_or_default()
+}
+
 /// A body's error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("worker {rank} gave up {}: {reason}", .slice.map_or("before its first slice".to_owned(), |slice| format!("on slice {slice}")))]
+#[error(
+    "worker {rank} gave up {}: {reason}",
+    .slice.map_or("before its first slice".to_owned(), |slice| format!("on {}slice {slice}", step_of(*.step)))
+)]
 pub struct BodyFailure {
     /// The worker's rank.
     pub rank: usize,
     /// The slice it worked on; `None` if it could not even attach the arrays.
     pub slice: Option<SliceName>,
+    /// The step of it, counted from 0, in a job of [steps](crate::Job::steps).
+    pub step: Option<u32>,
     /// The error that the body returned, as text.
     pub reason: String,
 }
@@ -342,6 +358,8 @@ pub struct Death {
     pub pid: u32,
     /// The slice it was working on; `None` if it had none at the time.
     pub slice: Option<SliceName>,
+    /// The step of it, counted from 0, in a job of [steps](crate::Job::steps).
+    pub step: Option<u32>,
     /// What ended it.
     pub cause: Cause,
     /// How many workers have died on this slice, this one included.
@@ -359,11 +377,12 @@ impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rank, pid, cause, done, slices, .. } = self;
         write!(f, "worker {rank} (pid {pid}) {cause}")?;
+        let step = step_of(self.step);
         match self.slice {
             Some(slice) if self.tries > 1 => {
-                write!(f, " while it worked on slice {slice}, the last of {} workers to die on it", self.tries)?;
+                write!(f, " while it worked on {step}slice {slice}, the last of {} workers to die on it", self.tries)?;
             }
-            Some(slice) => write!(f, " while it worked on slice {slice}")?,
+            Some(slice) => write!(f, " while it worked on {step}slice {slice}")?,
             None => write!(f, " while it worked on no slice")?,
         }
         if let [first, rest @ ..] = &self.others[..] {
@@ -372,7 +391,7 @@ impl fmt::Display for Death {
         }
         write!(f, "; {done} of {slices} slices were done, and the outputs are incomplete. {}.", cause.remedy())?;
         match self.slice {
-            Some(slice) if !f.alternate() => {
+            Some(slice) if !f.alternate() && self.step.is_none() => {
                 write!(f, " `Job::only_slice({})` runs that slice alone.", slice.0.index())
             }
             _ => Ok(()),

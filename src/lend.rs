@@ -5,8 +5,10 @@
 //! everybody else away from what workers write.
 #![allow(unsafe_code)]
 
+mod planes;
 mod slice;
 
+use std::ops::Range;
 use std::path::Path;
 use std::ptr::NonNull;
 
@@ -15,13 +17,13 @@ use ndarray::{ArrayView, Axis, Dimension, RawArrayViewMut};
 
 pub use slice::Slice;
 
-use crate::error::{Result, ShapeError};
+use crate::error::{Result, ShapeError, StepsError};
 #[cfg(feature = "npy")]
 use crate::shared::Mapped;
 #[cfg(feature = "named")]
 use crate::shared::named::{Named, ReadGuard, WriteGuard};
 use crate::shared::{Backing, Element, Shared, raw_view};
-use crate::slices::{Extent, Grid, Region, Split};
+use crate::slices::{Extent, Grid, Margins, Region, Split};
 use crate::sys::lease::Lease;
 use crate::sys::memory::Access;
 
@@ -40,15 +42,42 @@ pub unsafe trait Lend {
     #[doc(hidden)]
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>);
 
-    /// The part of one slice, where `mapped_loans` are the loans as this process has them, in the order of `loans`.
+    /// The part of one slice in one step, where `mapped_loans` are the loans as this process has them, in the order of `loans`.
     ///
     /// # Safety
     /// `loans` of a value of this type gave these extents; each mapped loan's base maps the loan's segment with the access that the
     /// loan asks for, as long as `'c`. For as long no other part of the same region, or of one that shares a cell with it, lives in
-    /// any process.
+    /// any process; nor one of a later step of a region within reach of the margin of planes, and all those have done the step before.
     #[doc(hidden)]
-    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c>;
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) -> Self::Part<'c>;
+
+    /// Lets what follows from the cells of a slice follow, which the body has written in this step: what mirrors them in margins.
+    ///
+    /// # Safety
+    /// As for [`part`](Self::part); the part is gone.
+    #[doc(hidden)]
+    unsafe fn mirror(mapped_loans: &mut MappedLoans<'_>, _region: &Region, _step: u32) {
+        // As many as one that is not planes has.
+        mapped_loans.next();
+    }
+
+    /// A job begins to write to what is lent.
+    ///
+    /// # Errors
+    /// If what is lent is not as a job can have it.
+    #[doc(hidden)]
+    fn begin(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The job has done all of its steps.
+    #[doc(hidden)]
+    fn finish(&mut self, _steps: u32) {}
 }
+
+/// Loans as a worker has them, in order.
+#[doc(hidden)]
+pub type MappedLoans<'m> = std::slice::Iter<'m, MappedLoan<'m>>;
 
 /// One loan as a worker has it.
 #[doc(hidden)]
@@ -58,6 +87,8 @@ pub struct MappedLoan<'s> {
     pub(crate) base: NonNull<u8>,
     /// How the array lies there.
     pub(crate) extent: Extent<'s>,
+    /// What of that is margin, if any is.
+    pub(crate) margins: Option<&'s Margins>,
 }
 
 /// One lent array: which memory, to do what, how the array lies in it.
@@ -72,6 +103,8 @@ pub struct Loan<'s> {
     pub(crate) lease: Option<(&'s Lease, &'s Path)>,
     /// The type of its elements, for people; empty where only its bytes are known.
     pub(crate) dtype: &'static str,
+    /// What of the extent is margin, if it is a plane of steps.
+    pub(crate) margins: Option<Margins>,
 }
 
 // SAFETY: an address is a number here: what may be done with the bytes is for `part` and its callers to prove, and all
@@ -86,7 +119,7 @@ unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &Shared<T, D> {
         list.push(loan(self, Access::Read));
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, _region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, _region: &Region, _step: u32) -> Self::Part<'c> {
         // SAFETY: the caller vouches for what is mapped there.
         let whole = unsafe { take(mapped_loans) };
         // SAFETY: the caller vouches for the address; the shared borrow that this loan is keeps out every writer.
@@ -102,7 +135,7 @@ unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &mut Shared<T, D> {
         list.push(loan(self, Access::Write));
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, _step: u32) -> Self::Part<'c> {
         // SAFETY: the caller vouches for what is mapped there.
         let mine = narrow(unsafe { take(mapped_loans) }, region);
         // SAFETY: the caller vouches for the address and that no other part has these cells; the exclusive borrow that
@@ -120,9 +153,9 @@ unsafe impl<T: Element + Send + Sync, D: Dimension> Lend for &ReadGuard<'_, T, D
         list.push(self.source().map_or_else(|copy| loan(copy, Access::Read), |named| named_loan(named, Access::Read)));
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) -> Self::Part<'c> {
         // SAFETY: passed on to the caller.
-        unsafe { <&Shared<T, D>>::part(mapped_loans, region) }
+        unsafe { <&Shared<T, D>>::part(mapped_loans, region, step) }
     }
 }
 
@@ -132,13 +165,17 @@ unsafe impl<T: Element + Send + Sync, D: Dimension> Lend for &mut WriteGuard<'_,
     type Part<'c> = Slice<'c, T, D>;
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
-        self.begin();
         list.push(named_loan(self.named(), Access::Write));
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
+    fn begin(&self) -> Result<()> {
+        WriteGuard::begin(self);
+        Ok(())
+    }
+
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) -> Self::Part<'c> {
         // SAFETY: passed on to the caller.
-        unsafe { <&mut Shared<T, D>>::part(mapped_loans, region) }
+        unsafe { <&mut Shared<T, D>>::part(mapped_loans, region, step) }
     }
 }
 
@@ -151,9 +188,9 @@ unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &Mapped<T, D> {
         list.push(mapped_loan(self));
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) -> Self::Part<'c> {
         // SAFETY: passed on to the caller.
-        unsafe { <&Shared<T, D>>::part(mapped_loans, region) }
+        unsafe { <&Shared<T, D>>::part(mapped_loans, region, step) }
     }
 }
 
@@ -218,29 +255,53 @@ unsafe impl<T: Element + Send + Sync, D: Dimension> Lend for Input<'_, T, D> {
         }
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) -> Self::Part<'c> {
         // SAFETY: passed on to the caller.
-        unsafe { <&Shared<T, D>>::part(mapped_loans, region) }
+        unsafe { <&Shared<T, D>>::part(mapped_loans, region, step) }
     }
 }
 
 #[cfg(feature = "named")]
 fn named_loan<T: Element, D: Dimension>(named: &Named<T, D>, access: Access) -> Loan<'_> {
     let dtype = std::any::type_name::<T>();
-    Loan { backing: named.backing(), base: Some(named.base()), access, extent: named.extent(), lease: None, dtype }
+    Loan {
+        backing: named.backing(),
+        base: Some(named.base()),
+        access,
+        extent: named.extent(),
+        lease: None,
+        dtype,
+        margins: None,
+    }
 }
 
 fn loan<T: Pod, D: Dimension>(array: &Shared<T, D>, access: Access) -> Loan<'_> {
     let segment = array.segment();
     let dtype = std::any::type_name::<T>();
-    Loan { backing: segment.backing(), base: Some(segment.base()), access, extent: array.extent(), lease: None, dtype }
+    Loan {
+        backing: segment.backing(),
+        base: Some(segment.base()),
+        access,
+        extent: array.extent(),
+        lease: None,
+        dtype,
+        margins: None,
+    }
 }
 
 #[cfg(feature = "npy")]
 fn mapped_loan<T: Pod, D: Dimension>(mapped: &Mapped<T, D>) -> Loan<'_> {
     let lease = Some((mapped.lease(), mapped.path()));
     let dtype = std::any::type_name::<T>();
-    Loan { backing: mapped.backing(), base: None, access: Access::Read, extent: mapped.extent(), lease, dtype }
+    Loan {
+        backing: mapped.backing(),
+        base: None,
+        access: Access::Read,
+        extent: mapped.extent(),
+        lease,
+        dtype,
+        margins: None,
+    }
 }
 
 impl Loan<'_> {
@@ -254,12 +315,23 @@ impl Loan<'_> {
 ///
 /// # Safety
 /// As for [`raw_view`].
-unsafe fn take<T: Pod, D: Dimension>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>) -> RawArrayViewMut<T, D> {
+unsafe fn take<T: Pod, D: Dimension>(mapped_loans: &mut MappedLoans<'_>) -> RawArrayViewMut<T, D> {
     let mapped = mapped_loans
         .next()
         .expect("one mapped loan for each loan: `loans` and `part` go through the arrays in the same order");
     // SAFETY: passed on to the caller.
     unsafe { raw_view(mapped.base, mapped.extent) }
+}
+
+/// Cuts a raw view down to a box of cells, without ever making a reference to the rest.
+fn narrow_to<T, D: Dimension>(
+    mut view: RawArrayViewMut<T, D>,
+    ranges: impl Iterator<Item = Range<usize>>,
+) -> RawArrayViewMut<T, D> {
+    for (axis, range) in ranges.enumerate() {
+        view.slice_axis_inplace(Axis(axis), range.into());
+    }
+    view
 }
 
 /// Cuts a raw view down to a region, without ever making a reference to the rest.
@@ -280,9 +352,23 @@ macro_rules! lend_tuples {
                 $(self.$at.loans(list);)+
             }
 
-            unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
-                // SAFETY: the caller vouches for all members' mapped loans and for the region.
-                ($(unsafe { $name::part(mapped_loans, region) },)+)
+            unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) -> Self::Part<'c> {
+                // SAFETY: the caller vouches for all members' mapped loans, for the region and the step.
+                ($(unsafe { $name::part(mapped_loans, region, step) },)+)
+            }
+
+            unsafe fn mirror(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) {
+                // SAFETY: as above.
+                $(unsafe { $name::mirror(mapped_loans, region, step) };)+
+            }
+
+            fn begin(&self) -> Result<()> {
+                $(self.$at.begin()?;)+
+                Ok(())
+            }
+
+            fn finish(&mut self, steps: u32) {
+                $(self.$at.finish(steps);)+
             }
         }
     )+};
@@ -303,13 +389,23 @@ lend_tuples! {
 /// writing can be cut alike.
 pub(crate) fn cut(split: Split, loans: &[Loan<'_>]) -> Result<Grid> {
     let written = || loans.iter().filter(|loan| loan.access == Access::Write);
-    let first = written().next().unwrap_or(&loans[0]).extent.shape;
-    let grid = Grid::new(split, first)?;
+    let first = written().next().unwrap_or(&loans[0]);
+    let grid = match &first.margins {
+        Some(margins) => Grid::inside(split, first.extent.shape, margins)?,
+        None => Grid::new(split, first.extent.shape)?,
+    };
+    let first = grid.shape();
     for other in written() {
-        let other = other.extent.shape;
-        if let Some(axis) = grid.cut_axes().find(|&axis| other.get(axis) != first.get(axis)) {
-            let (first, other) = (first.to_vec(), other.to_vec());
-            return Err(ShapeError::Outputs { first, other, axis, split }.into());
+        let shape =
+            other.margins.as_ref().map_or(other.extent.shape.to_vec(), |margins| margins.shape(other.extent.shape));
+        if let Some(axis) = grid.cut_axes().find(|&axis| shape.get(axis) != first.get(axis)) {
+            return Err(ShapeError::Outputs { first: first.to_vec(), other: shape, axis, split }.into());
+        }
+        if let Some(margins) = &other.margins
+            && let theirs = Grid::inside(split, other.extent.shape, margins)?
+            && let Some((one, other)) = grid.regions().zip(theirs.regions()).find(|(one, other)| one != other)
+        {
+            return Err(StepsError::Planes { slice: one.index(), first: one, other }.into());
         }
     }
     Ok(grid)

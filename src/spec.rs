@@ -22,6 +22,14 @@ macro_rules! settings {
             /// How slices are given out; by default one at a time to whoever is free.
             plain schedule: Schedule,
 
+            /// How many steps are done on [`Planes`](crate::Planes), each of which reads what the one before wrote; by default 1. The
+            /// answers are those of the last.
+            ///
+            /// A worker keeps its slices from step to step, as with [`Schedule::Static`], the only other schedule that such a job
+            /// takes. After a death the steps that are done stay so; a slice that killed more workers than there are retries ends the
+            /// job, for all others wait for it sooner or later.
+            optional steps: u32,
+
             /// How often a slice is tried again after a worker process died on it. What a dead worker left undone is done by others; a
             /// slice that kills them all is set aside, all others are done, and the error names it. By default 0: the first death ends
             /// the job.

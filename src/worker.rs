@@ -14,6 +14,8 @@ use crate::sys::{exit, futex};
 pub struct Worker<'j> {
     pub(crate) rank: usize,
     pub(crate) region: Region,
+    /// Which step, from 0.
+    pub(crate) step: u32,
     pub(crate) page: &'j ControlPage,
     /// Each worker has exactly one slice, so that all are in a body at the same time.
     pub(crate) in_step: bool,
@@ -48,6 +50,11 @@ impl Worker<'_> {
     /// How many workers the job has; never more than it has slices.
     pub fn workers(&self) -> usize {
         self.page.layout().workers
+    }
+
+    /// Which step it does of a job of [steps](crate::Job::steps), counted from 0; 0 in other jobs.
+    pub fn step(&self) -> u32 {
+        self.step
     }
 
     /// The slice it works on.

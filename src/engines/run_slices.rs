@@ -83,17 +83,17 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
         Self { body, programs: Some(programs), types: PhantomData }
     }
 
-    /// Lets the body work on one slice, which is to be put `back` first or not: its answer, and whether it has an undo copy; or the
-    /// last words of a worker that cannot go on.
+    /// Lets the body work on one slice in one step, 0 if there are no others; the slice is to be put `back` first or not. Its answer,
+    /// and whether it has an undo copy; or the last words of a worker that cannot go on.
     ///
     /// # Safety
     /// As [`run_slices`](RunSlices::run_slices); the slice is this worker's.
     #[allow(unsafe_code)]
-    unsafe fn work_on(
+    pub(super) unsafe fn work_on(
         &self,
         context: &JobContext<'_>,
         rank: usize,
-        slice: usize,
+        (slice, step): (usize, u32),
         back: bool,
         worker_memory: &WorkerMemory<'_>,
     ) -> Result<(R::Value, bool), ExitMessage> {
@@ -106,11 +106,11 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
         }
         // SAFETY: the caller vouches for the mapped loans. Each slice is dealt once a round, slices are disjoint, and all workers
         // of the round before are gone: this is the only part of it.
-        let part = unsafe { L::part(&mut worker_memory.mapped_loans().iter(), &region) };
+        let part = unsafe { L::part(&mut worker_memory.mapped_loans().iter(), &region, step) };
         let (in_step, spin_policy, timed) = (context.in_step(), context.spin_policy, context.is_timed());
         let sleep = worker_memory.sleep();
         let born = fork_stamp::current();
-        let worker = Worker { rank, region, page: context.page, in_step, spin_policy, timed, sleep, born };
+        let worker = Worker { rank, region, step, page: context.page, in_step, spin_policy, timed, sleep, born };
         let answered = catch_unwind(AssertUnwindSafe(|| (self.body)(&worker, part).into_answer()));
         if !born.is_current() {
             exit_stray_worker();
@@ -124,13 +124,15 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
                 return Err(ExitMessage::Panicked { message, location: PANICKED_AT.take() });
             }
         };
+        // SAFETY: as above, and the part is gone.
+        unsafe { L::mirror(&mut worker_memory.mapped_loans().iter(), &region, step) };
         worker_memory.close(&region).map_err(refused("publish a slice"))?;
         Ok((answer, back || saves))
     }
 }
 
 /// What a worker says that finds a slice not to be as it left it.
-fn lost(slice: usize) -> ExitMessage {
+pub(super) fn lost(slice: usize) -> ExitMessage {
     ExitMessage::Damaged { what: ControlPageDamage::Dealt { slice } }
 }
 
@@ -149,6 +151,12 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
         }
         let (mut digest, mut began) = (WorkDigest::default(), Instant::now());
         let mut notes = Tracer::begin(page, rank, worker_memory.whose(), began);
+        if let Some(steps) = &context.steps {
+            // SAFETY: passed on to the caller.
+            let done = unsafe { self.run_steps(context, steps, round, rank, worker_memory, (&mut digest, &mut notes)) };
+            began = done.map_err(|words| stop(context, round, rank, words))?;
+            return self.leave(context, rank, worker_memory, (digest, notes, began));
+        }
         for run in (0..).map_while(|runs| round.dealer.deal(&page.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
                 let asked = context.stop.is_some_and(CancelToken::is_cancelled);
@@ -157,14 +165,13 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
                     page.give_up(None);
                 }
                 if asked || page.head().end.over().is_some() {
-                    child::flush_own_buffers();
-                    return Err(Stopped);
+                    return Err(stop(context, round, rank, None));
                 }
                 let taken = page.take(rank, slice, began);
                 notes.takes(slice, began);
                 let worked = match taken {
                     // SAFETY: passed on to the caller; it was free, and is this worker's now.
-                    Some(back) => unsafe { self.work_on(context, rank, slice, back, worker_memory) },
+                    Some(back) => unsafe { self.work_on(context, rank, (slice, 0), back, worker_memory) },
                     None => Err(lost(slice)),
                 };
                 // Also when the next one begins: reading the clock takes longer than to be dealt a slice.
@@ -182,15 +189,40 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
                     }
                     Err(words) => words,
                 };
-                // The coordinator ends all workers of a job that fails.
-                child::flush_own_buffers();
-                page.slots()[rank].send_exit_message(&words);
-                if !(round.goes_on && matches!(words, ExitMessage::Panicked { .. })) {
-                    page.give_up(Some(rank));
-                }
-                return Err(Stopped);
+                return Err(stop(context, round, rank, Some(words)));
             }
         }
+        self.leave(context, rank, worker_memory, (digest, notes, began))
+    }
+
+    fn programs(&self) -> Option<&dyn Programs> {
+        self.programs
+    }
+}
+
+/// Ends the work of a worker that cannot go on, with its last words; or without any, if the job is over.
+fn stop(context: &JobContext<'_>, round: &Round, rank: usize, words: Option<ExitMessage>) -> Stopped {
+    // The coordinator ends all workers of a job that fails.
+    child::flush_own_buffers();
+    if let Some(words) = words {
+        context.page.slots()[rank].send_exit_message(&words);
+        if !(round.goes_on && matches!(words, ExitMessage::Panicked { .. })) {
+            context.page.give_up(Some(rank));
+        }
+    }
+    Stopped
+}
+
+impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'_, L, R, B> {
+    /// Lets a worker leave that has had no slice since `began`.
+    fn leave(
+        &self,
+        context: &JobContext<'_>,
+        rank: usize,
+        worker_memory: &WorkerMemory<'_>,
+        (digest, notes, began): (WorkDigest, Tracer<'_>, Instant),
+    ) -> Result<WorkDigest, Stopped> {
+        let page = context.page;
         notes.leaves(began);
         child::flush_own_buffers();
         // Whoever still waits for this worker at a meeting would wait for ever.
@@ -211,10 +243,6 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
         // The last thing that it may be late for.
         page.slots()[rank].leave();
         Ok(digest)
-    }
-
-    fn programs(&self) -> Option<&dyn Programs> {
-        self.programs
     }
 }
 

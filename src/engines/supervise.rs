@@ -106,6 +106,9 @@ pub(super) fn supervise(
                     }
                     supervision.ledger.note_dead(rank);
                     context.page.withdraw(rank);
+                    if context.steps.is_some() {
+                        context.page.recall();
+                    }
                     match context.failure(rank, pid, Some(cause)) {
                         Error::WorkerDied(death) => deaths.push(*death),
                         refused => {

@@ -9,7 +9,7 @@ use super::recorder::{FinishedJob, Recorder};
 use super::{Job, cpus};
 use crate::answer::{Answer, Answers};
 use crate::engine::Engine;
-use crate::engines::{JobContext, Ledger, Supervision, WorkerPool};
+use crate::engines::{JobContext, Ledger, Steps, Supervision, WorkerPool};
 use crate::error::{Death, Result};
 use crate::lend::{Lend, Loan};
 use crate::report::Report;
@@ -26,7 +26,7 @@ impl<L: Lend> Job<'_, L> {
         work: impl FnOnce(&JobContext<'_>, &mut Supervision<'_>, Option<&mut WorkerPool>) -> Result<Vec<Death>>,
     ) -> Result<Answers<R::Value>> {
         let called = (Instant::now(), SystemTime::now());
-        let Self { lent, mut spec, runner, mut hooks } = self;
+        let Self { mut lent, mut spec, runner, mut hooks } = self;
         let engine = runner.engine();
         let mut loans = Vec::new();
         lent.loans(&mut loans);
@@ -55,6 +55,7 @@ impl<L: Lend> Job<'_, L> {
             loans: &loans,
             grid: &plan.grid,
             page: &page,
+            steps: Steps::of(&spec, &loans),
             dealer: Dealer { schedule: spec.schedule, slices: plan.run.len(), workers: plan.workers },
             spin_policy: SpinPolicy::new(plan.workers, cpus()),
             protection: &protection,
@@ -76,6 +77,8 @@ impl<L: Lend> Job<'_, L> {
             // What a crew's control page says is of the job before.
             return Err(supervision.ended(0, slices));
         }
+        let steps = context.steps.as_ref().map_or(1, |steps| steps.count);
+        lent.begin()?;
         let deaths = work(&context, &mut supervision, pool.as_deref_mut());
         if let Some(sandbox) = &sandbox {
             sandbox.forward_rest(&late);
@@ -95,6 +98,8 @@ impl<L: Lend> Job<'_, L> {
                 if let Some(recorder) = recorder {
                     recorder.done(&finished, &mut report);
                 }
+                drop(loans);
+                lent.finish(steps);
                 Ok(Answers::new(answers, report))
             }
             Err(error) => {

@@ -15,6 +15,7 @@ use super::key::Keys;
 use super::layout::{Layout, Offsets};
 use super::public_header::PublicHeader;
 use super::slice_table::SliceTable;
+use super::tag;
 use super::{Absence, Barrier, Doorbell, SliceState, WorkerSlot};
 use crate::error::{Error, Result};
 use crate::shared::{Segment, ShmSafe};
@@ -37,6 +38,8 @@ pub(crate) struct Head {
     pub(crate) descriptor: DescriptorSlot,
     /// Where workers meet within a body.
     pub(crate) meeting: CachePadded<Barrier>,
+    /// Whether those who work in steps are to come to the end, for the sake of one who died: 1 then.
+    pub(crate) recall: AtomicU32,
     /// How far the slices are dealt out.
     pub(crate) dealt: CachePadded<AtomicU64>,
     /// What the coordinator and its fork server say to each other.
@@ -97,6 +100,7 @@ impl ControlPage {
         // SAFETY: the segment was made just now and no other process or thread has it.
         unsafe { page.prepare() };
         page.slice_table().clear();
+        page.clear_steps();
         page.head().header.publish(Head::SIZES, Duration::ZERO);
         Ok(page)
     }
@@ -106,7 +110,7 @@ impl ControlPage {
     /// # Errors
     /// If there is none.
     pub(crate) fn for_many(workers: usize) -> Result<Self> {
-        let layout = Layout { workers, slices: 0, loans: 0, answer: 0, log: 0 };
+        let layout = Layout { workers, slices: 0, loans: 0, answer: 0, log: 0, steps: 0 };
         let segment = Arc::new(Segment::for_control_pages(ROOM)?);
         let at = layout.offsets(SLOTS, workers).filter(|at| at.end <= segment.len());
         let at = at.ok_or_else(|| too_large(layout, segment.len()))?;
@@ -246,6 +250,54 @@ impl ControlPage {
         done
     }
 
+    /// Lets a slice be free again that worker `rank` has had for one step, which took `busy`, and says that this is done and `before`
+    /// others; whether it still had it, and as many were done.
+    pub(crate) fn finish_step(&self, rank: usize, slice: usize, before: u32, busy: Duration) -> bool {
+        let [before, after] = [before, before + 1].map(|steps| self.step_word(slice, steps));
+        // Release: who reads that a step is done sees the cells that it wrote.
+        let counted = self.steps()[slice].compare_exchange(before, after, Ordering::Release, Ordering::Relaxed).is_ok();
+        let free = self.slice_table().pass(slice, SliceState::Taken { rank }, SliceState::Free);
+        self.slots()[rank].end(busy);
+        counted && free
+    }
+
+    /// How many steps of a slice are done that is not done yet; `None` if its word is not right.
+    pub(crate) fn steps_done(&self, slice: usize) -> Option<u32> {
+        // Acquire: with it comes all that its worker wrote before.
+        let word = self.steps()[slice].load(Ordering::Acquire);
+        let steps = word as u32;
+        (steps < self.layout.steps && word == self.step_word(slice, steps)).then_some(steps)
+    }
+
+    /// The word that says that so many steps of a slice are done.
+    pub(crate) fn step_word(&self, slice: usize, steps: u32) -> u64 {
+        tag::counted(self.keys.key(), slice as u64, steps)
+    }
+
+    fn steps(&self) -> &[AtomicU64] {
+        self.segment.words(self.at.steps, self.layout.step_words())
+    }
+
+    /// No step of any slice is done.
+    fn clear_steps(&self) {
+        for (slice, word) in self.steps().iter().enumerate() {
+            word.store(self.step_word(slice, 0), Ordering::Relaxed);
+        }
+    }
+
+    /// Lets all who work in steps come to the end, wherever they are.
+    pub(crate) fn recall(&self) {
+        self.head().recall.store(1, Ordering::Release);
+        self.ring_all();
+    }
+
+    /// Wakes all who wait for a step of others.
+    fn ring_all(&self) {
+        if self.layout.steps > 0 {
+            self.slots().iter().for_each(|slot| slot.steps.ring());
+        }
+    }
+
     /// How many slots there is room for.
     pub(super) fn room_for_slots(&self) -> usize {
         self.slots
@@ -312,6 +364,7 @@ impl ControlPage {
         // SAFETY: passed on to the caller.
         unsafe { self.clear_for_new_workers() };
         self.head().meeting.0.make_consistent();
+        self.head().recall.store(0, Ordering::Relaxed);
         self.head().dealt.0.store(0, Ordering::Relaxed);
     }
 
@@ -344,8 +397,10 @@ impl ControlPage {
     /// Makes slice table, meeting and counter new for another job of workers who stay and wait for it.
     pub(crate) fn clear_for_next_job(&self) {
         self.slice_table().clear();
+        self.clear_steps();
         self.head().end.clear_bell();
         self.head().meeting.0.make_consistent();
+        self.head().recall.store(0, Ordering::Relaxed);
         self.head().dealt.0.store(0, Ordering::Relaxed);
     }
 
@@ -361,6 +416,7 @@ impl ControlPage {
     pub(crate) fn give_up(&self, rank: Option<usize>) {
         self.head().end.give_up(rank);
         self.head().meeting.0.break_for(rank);
+        self.ring_all();
     }
 }
 

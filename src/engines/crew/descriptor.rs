@@ -11,7 +11,7 @@ use super::spec_words;
 use crate::error::Result;
 use crate::lend::Loan;
 use crate::shared::{Backing, SegmentHandle};
-use crate::slices::Extent;
+use crate::slices::{Extent, Margins};
 use crate::spec::JobSpec;
 use crate::sync::{self, Layout};
 use crate::sys::memory::Access;
@@ -46,13 +46,14 @@ pub(super) struct LoanHandle {
     element: usize,
     first_is_fastest: bool,
     shape: Vec<usize>,
+    margins: Option<Margins>,
 }
 
 impl LoanHandle {
     /// The loan of this array, which the coordinator has mapped at `base`.
     pub(super) fn loan<'l>(&'l self, backing: &'l Backing, base: NonNull<u8>) -> Loan<'l> {
         let extent = Extent { shape: &self.shape, first_is_fastest: self.first_is_fastest, element: self.element };
-        Loan { backing, base: Some(base), access: self.access, extent, lease: None, dtype: "" }
+        Loan { backing, base: Some(base), access: self.access, extent, lease: None, dtype: "", margins: self.margins }
     }
 }
 
@@ -75,10 +76,11 @@ pub(super) fn write(
     round: &Round,
     more: DescriptorParts<'_>,
 ) -> Result<()> {
-    let Layout { workers, slices, loans, answer, log } = context.page.layout();
+    let Layout { workers, slices, loans, answer, log, steps } = context.page.layout();
     words.clear();
     words.extend(more.body_fn);
     words.extend([workers, slices, loans, answer, log].map(|number| number as u64));
+    words.push(u64::from(steps));
     words.extend(spec_words::write(context.spec));
     words.extend([round.dealer.workers as u64, round.processes as u64, u64::from(round.goes_on)]);
     words.push(u64::from(more.slice_table.is_some()));
@@ -95,6 +97,8 @@ pub(super) fn write(
         words.extend([u64::from(loan.access == Access::Write), u64::from(first_is_fastest), element as u64]);
         words.push(shape.len() as u64);
         words.extend(shape.iter().map(|&length| length as u64));
+        words.push(u64::from(loan.margins.is_some()));
+        words.extend(loan.margins.iter().flat_map(Margins::words));
     }
     list(words, |words| {
         for copy in context.protection.restore_outputs() {
@@ -132,7 +136,8 @@ impl JobDescriptor {
         let mut words = Words(words);
         let body_fn = words.several()?;
         let [workers, slices, loans, answer, log] = words.several()?.map(|number| number as usize);
-        let layout = Layout { workers, slices, loans, answer, log };
+        let steps = u32::try_from(words.next()?).ok()?;
+        let layout = Layout { workers, slices, loans, answer, log, steps };
         let spec = spec_words::read(words.several()?)?;
         let (dealt, processes, goes_on) = (words.one()?, words.one()?, words.next()? != 0);
         let [is_later, call, tag] = words.several()?;
@@ -201,6 +206,9 @@ impl<'w> Words<'w> {
         let bytes = shape.iter().try_fold(element as usize, |bytes, &length| bytes.checked_mul(length))?;
         let access = if write != 0 { Access::Write } else { Access::Read };
         let (element, first_is_fastest) = (element as usize, first_is_fastest != 0);
-        (bytes <= array.len).then_some(LoanHandle { array, access, element, first_is_fastest, shape })
+        let has_margins = self.next()? != 0;
+        let margins = has_margins.then(|| self.several()).map(|words| Margins::of_words(&words?, &shape));
+        let margins = if let Some(margins) = margins { Some(margins?) } else { None };
+        (bytes <= array.len).then_some(LoanHandle { array, access, element, first_is_fastest, shape, margins })
     }
 }

@@ -7,7 +7,7 @@ use crate::slices::{Schedule, Split};
 use crate::spec::JobSpec;
 
 /// How many words there are.
-pub(super) const WORDS: usize = 4 + 1 + 2 + 2 + 3;
+pub(super) const WORDS: usize = 4 + 1 + 1 + 2 + 2 + 3;
 
 /// The words of these settings.
 pub(super) fn write(spec: &JobSpec) -> [u64; WORDS] {
@@ -16,15 +16,32 @@ pub(super) fn write(spec: &JobSpec) -> [u64; WORDS] {
     let [has_deadline, deadline] = optional(spec.slice_deadline.map(nanos));
     let [has_limit, limit] = optional(spec.memory_limit);
     let [guard, continues, measures] = [spec.guard, spec.continue_after_death, spec.measure_memory].map(u64::from);
-    [kind, one, two, halo, spec.schedule.word(), has_deadline, deadline, has_limit, limit, guard, continues, measures]
+    let steps = u64::from(spec.steps.unwrap_or(0));
+    [
+        kind,
+        one,
+        two,
+        halo,
+        spec.schedule.word(),
+        steps,
+        has_deadline,
+        deadline,
+        has_limit,
+        limit,
+        guard,
+        continues,
+        measures,
+    ]
 }
 
 /// The settings that [`write()`] wrote; `None` if these are none.
 pub(super) fn read(words: [u64; WORDS]) -> Option<JobSpec> {
-    let [kind, one, two, halo, schedule, has_deadline, deadline, has_limit, limit, guard, continues, measures] = words;
+    let [kind, one, two, halo, schedule, steps, has_deadline, deadline, has_limit, limit, guard, continues, measures] =
+        words;
     Some(JobSpec {
         split: Some(Split::of_words([kind, one, two, halo])?),
         schedule: Schedule::of_word(schedule),
+        steps: if steps == 0 { None } else { Some(u32::try_from(steps).ok()?) },
         slice_deadline: (has_deadline != 0).then(|| Duration::from_nanos(deadline)),
         memory_limit: (has_limit != 0).then_some(limit),
         guard: guard != 0,
@@ -49,6 +66,7 @@ mod tests {
             none.clone(),
             JobSpec { split: Some(Split::tiles(3, 5).halo(2)), ..none.clone() },
             JobSpec { schedule: Schedule::Guided, ..none.clone() },
+            JobSpec { steps: Some(7), ..none.clone() },
             JobSpec { slice_deadline: Some(Duration::from_millis(1500)), ..none.clone() },
             JobSpec { memory_limit: Some(0), ..none.clone() },
             JobSpec { guard: true, ..none.clone() },
