@@ -7,11 +7,8 @@
 
 use std::ops::Range;
 
-use super::margins::Margins;
+use super::margins::{AXES, Margins};
 use super::split::{By, Cut, Split, SplitError};
-
-/// The most axes that can be cut.
-pub(super) const AXES: usize = 4;
 
 /// A split applied to a shape.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 
-use super::grid::AXES;
+/// The most axes that can be cut, or have a margin.
+pub(super) const AXES: usize = 4;
 
 /// What is beyond an edge of an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

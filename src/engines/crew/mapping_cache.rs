@@ -19,7 +19,7 @@ struct CachedMapping {
     backing: Arc<Backing>,
     /// What its descriptor allows.
     opened: Access,
-    /// One mapping for each time that a job has lent it: planes are lent twice.
+    /// One for each access that a job has lent it for: planes are lent to read and to write.
     mapped: Vec<Mapped>,
 }
 
@@ -64,9 +64,9 @@ impl MappingCache {
             MapMode::SharedToRead => Access::Read,
             MapMode::SharedToWrite => Access::Write,
         };
-        let free = || kept.mapped.iter().enumerate().filter(|(_, mapped)| !mapped.lent);
-        let as_it_is = free().find(|(_, mapped)| mapped.allowed == Some(access));
-        if let Some(at) = as_it_is.or_else(|| free().next()).map(|(at, _)| at) {
+        let as_it_is = kept.mapped.iter().position(|mapped| mapped.allowed == Some(access));
+        let free = || kept.mapped.iter().position(|mapped| !mapped.lent);
+        if let Some(at) = as_it_is.or_else(free) {
             let mapped = &mut kept.mapped[at];
             if mapped.allowed != Some(access) {
                 let whole = 0..kept.backing.len();
