@@ -110,7 +110,7 @@ pub use shared::Mapped;
 pub use shared::named;
 pub use shared::{Element, Order, Shared, set_segment_cache};
 pub use slices::{Schedule, ScheduleError, Split, SplitError};
-pub use spec::{JobSpec, RetryPolicy};
+pub use spec::{JobSpec, RetryPolicy, Setting, SettingValue};
 pub use worker::Worker;
 
 /// The README's programs are run with the other examples.

@@ -19,21 +19,10 @@ impl Common {
     pub fn job(&self, what: &str, views: &Views) -> Job<'static> {
         Job::from(JobSpec {
             name: Some(what.to_owned()),
-            workers: self.workers,
-            split: self.split,
-            schedule: self.schedule,
-            retries: self.retries,
-            deadline: self.deadline,
-            slice_deadline: self.slice_deadline,
-            memory_limit: self.mem_limit,
-            guard: self.guard,
             record: self.is_recorded(),
             // It takes its time, which who reads only the summary would not be told.
             measure_memory: self.report.is_some() || self.json,
-            threads_per_worker: Some(self.threads_per_worker),
-            pin: self.pin,
-            only_slice: self.only_slice,
-            ..JobSpec::default()
+            ..self.spec()
         })
         .runner(self.engine)
         .hooks(Hooks {

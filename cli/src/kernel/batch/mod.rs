@@ -132,7 +132,7 @@ fn by_workers(
         ))
     })?;
     // A worker of its own for what only those can be kept to.
-    let apart = common.sandbox.is_some() || common.guard || common.mem_limit.is_some();
+    let apart = common.sandbox.is_some() || common.guard || common.memory_limit.is_some();
     let alone = Common {
         workers: Some(1),
         engine: if apart { Engine::Processes } else { Engine::Serial },
