@@ -7,6 +7,7 @@ mod crew;
 mod damage;
 mod exec;
 mod fault;
+mod manifest;
 mod segment;
 mod shape;
 mod signal;
@@ -23,12 +24,15 @@ pub use crate::sys::pidfd::{Obstacle, Remaining};
 pub(crate) use advice::{advice, limit};
 use signal::name_of;
 
-pub use barrier::BarrierError;
+pub use barrier::{Absent, Attendance, BarrierError};
 pub use cause::Cause;
 pub use crew::CrewError;
 pub use damage::ControlPageDamage;
 pub use exec::ExecError;
 pub use fault::{AccessKind, ArrayName, CellOwner, Fault, FaultLocation};
+#[cfg(feature = "exec")]
+pub(crate) use manifest::shown;
+pub use manifest::{JsonError, ManifestError, ProtocolError};
 pub use segment::SegmentErrorKind;
 pub use shape::ShapeError;
 

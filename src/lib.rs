@@ -92,8 +92,9 @@ pub use crew::{Crew, CrewBuilder};
 pub use dtype::{Dtype, DtypeError, DtypeKind};
 pub use engine::{Engine, EngineError, MOST_WORKERS};
 pub use error::{
-    AccessKind, ArrayName, BarrierError, BodyFailure, Cause, CellOwner, ControlPageDamage, CrewError, Death, Error,
-    ExecError, Fault, FaultLocation, Obstacle, Remaining, Result, SegmentErrorKind, ShapeError, SliceName,
+    Absent, AccessKind, ArrayName, Attendance, BarrierError, BodyFailure, Cause, CellOwner, ControlPageDamage,
+    CrewError, Death, Error, ExecError, Fault, FaultLocation, JsonError, ManifestError, Obstacle, ProtocolError,
+    Remaining, Result, SegmentErrorKind, ShapeError, SliceName,
 };
 pub use fork::fork;
 #[cfg(feature = "record")]

@@ -37,9 +37,8 @@ pub fn read_from(spec: &JobSpec, hooks: Hooks<'_>, source: InputFile) -> Result<
         return Ok((of_array(ArrayFile::of(source)?)?, None));
     }
     if !isolated::serves(DECODE) {
-        let what = "pictures are decoded".to_owned();
-        let remedy = "Call picture::serve_decoder() first in main, or read with picture::read".to_owned();
-        return Err(ExecError::NotServed { what, remedy }.into());
+        let call = "picture::serve_decoder()".to_owned();
+        return Err(ExecError::NotServed { task: DECODE.to_owned(), call }.into());
     }
     let spec = |picture: usize| {
         let memory_limit = spec.memory_limit.or(Some(3 * picture as u64 + 2 * source.len() + (320 << 20)));
