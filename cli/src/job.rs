@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use parfork::{CancelToken, Engine, Hooks, Job, JobSpec, Report};
-use parfork_workers::picture::Remark;
+use parfork_workers::picture::DecodeWarning;
 use parfork_workers::simd::Level;
 use serde_json::{Map, Value, json};
 
@@ -62,7 +62,7 @@ pub struct Summary {
     /// One line for people: what was done to what.
     pub line: String,
     /// What there is to say of pictures that were read.
-    pub remarks: Vec<(PathBuf, Remark)>,
+    pub warnings: Vec<(PathBuf, DecodeWarning)>,
     /// One for each job run.
     pub reports: Vec<Report>,
     /// What each of them did.
@@ -80,7 +80,7 @@ pub struct Summary {
 impl Summary {
     /// Prints it as the flags ask: JSON on stdout, or a line on stderr, or nothing.
     pub fn tell(self, common: &Common) -> Result<(), Failure> {
-        self.remarks.iter().for_each(|(path, remark)| files::remark(path, *remark, common.quiet));
+        self.warnings.iter().for_each(|(path, warning)| files::warning(path, *warning, common.quiet));
         let json = common.json.then(|| self.to_json(common.only_slice));
         let jobs: Vec<(String, &Report)> = self.names.iter().cloned().zip(&self.reports).collect();
         self.views.write(&self.line, &jobs, self.filing.as_ref())?;

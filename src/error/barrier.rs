@@ -21,7 +21,10 @@ pub enum BarrierError {
         slices: usize,
     },
     /// Others did not come in time.
-    #[error("the workers cannot meet, because {attendance} within {span:?}{}. Give them more time, or let them do less between meetings", .attendance.missing())]
+    #[error(
+        "the workers cannot meet, because {attendance} within {span:?}: {}. Give them more time, or let them do less between meetings",
+        .attendance.missing()
+    )]
     TimedOut {
         /// Who came, and who did not.
         attendance: Attendance,
@@ -29,7 +32,7 @@ pub enum BarrierError {
         span: Duration,
     },
     /// Another would not wait any longer for those who had not come.
-    #[error("the workers cannot meet, because worker {rank} would not wait any longer: {attendance}{}", .attendance.missing())]
+    #[error("the workers cannot meet, because worker {rank} would not wait any longer: {attendance}, {}", .attendance.missing())]
     OtherTimedOut {
         /// Its rank.
         rank: usize,
@@ -40,11 +43,7 @@ pub enum BarrierError {
     #[error("the workers cannot meet, because the coordinator ended the job")]
     JobEnded,
     /// One will not come any more.
-    #[error(
-        "the workers cannot meet, because worker {rank} will not come: it{} {}",
-        .pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default(),
-        .why.at(*.slice)
-    )]
+    #[error("the workers cannot meet, because worker {rank} will not come: {}", .why.told(*.pid, *.slice))]
     Gone {
         /// Its rank, as far as the control page can be believed.
         rank: usize,
@@ -76,10 +75,10 @@ impl Attendance {
         const NAMED: usize = 8;
         let names: Vec<_> = self.missing.iter().take(NAMED).map(ToString::to_string).collect();
         match self.missing.len() {
-            0 => ": the last came too late".to_owned(),
-            1 => format!(": worker {} did not", names[0]),
-            many if many <= NAMED => format!(": workers {} did not", names.join(", ")),
-            many => format!(": workers {} and {} more did not", names.join(", "), many - NAMED),
+            0 => "the last came too late".to_owned(),
+            1 => format!("worker {} did not", names[0]),
+            many if many <= NAMED => format!("workers {} did not", names.join(", ")),
+            many => format!("workers {} and {} more did not", names.join(", "), many - NAMED),
         }
     }
 }
@@ -123,17 +122,18 @@ pub enum Absent {
 }
 
 impl Absent {
-    /// In words, with the slice at which it was.
-    fn at(&self, slice: Option<usize>) -> String {
+    /// In words, with its process and the slice at which it was.
+    fn told(&self, pid: Option<u32>, slice: Option<usize>) -> String {
+        let pid = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
         let at = slice.map_or("before its slice".to_owned(), |slice| format!("on slice {slice}"));
         match self {
-            Self::Panicked { message } => format!("panicked {at}: {message}"),
-            Self::BodyFailed { reason } => format!("gave up {at}: {reason}"),
-            Self::Damaged { what } => format!("gave up {at}: {what}"),
-            Self::ProgramEnded { program } => format!("had a program, `{program}`, that ended {at}"),
-            Self::Died => format!("died {at}"),
-            Self::Returned => "has returned".to_owned(),
-            Self::Unknown => "died, failed or returned".to_owned(),
+            Self::Panicked { message } => format!("it{pid} panicked {at}: {message}"),
+            Self::BodyFailed { reason } => format!("it{pid} gave up {at}: {reason}"),
+            Self::Damaged { what } => format!("it{pid} gave up {at}: {what}"),
+            Self::ProgramEnded { program } => format!("its program `{program}` ended {at}"),
+            Self::Died => format!("it{pid} died {at}"),
+            Self::Returned => "it has returned".to_owned(),
+            Self::Unknown => "it died, failed or returned".to_owned(),
         }
     }
 }

@@ -11,8 +11,8 @@ use parfork::isolated::{self, Task};
 use parfork::{ExecError, Hooks, JobSpec, Result};
 
 use super::Picture;
-use super::decode::{Header, Remark, blank, of_array};
-use super::decoder::{DECODE, LOOK, in_numbers, remark_of};
+use super::decode::{DecodeWarning, Header, blank, of_array};
+use super::decoder::{DECODE, LOOK, in_numbers, warning_of};
 
 /// Reads a picture as [`read`](super::read()) does, in a process that is kept in a [`Sandbox`](parfork::Sandbox) and has nothing of this one's
 /// memory or environment: for files that strangers sent. A decoder that crashes, or wants more memory than the picture explains, ends
@@ -32,7 +32,7 @@ pub fn read_with(spec: &JobSpec, hooks: Hooks<'_>, path: impl AsRef<Path>) -> Re
 ///
 /// # Errors
 /// As [`read_with`].
-pub fn read_from(spec: &JobSpec, hooks: Hooks<'_>, source: InputFile) -> Result<(Picture, Option<Remark>)> {
+pub fn read_from(spec: &JobSpec, hooks: Hooks<'_>, source: InputFile) -> Result<(Picture, Option<DecodeWarning>)> {
     if source.is_segment() {
         return Ok((of_array(ArrayFile::of(source)?)?, None));
     }
@@ -52,7 +52,7 @@ pub fn read_from(spec: &JobSpec, hooks: Hooks<'_>, source: InputFile) -> Result<
         Picture::U8(samples) => task.run_into(&spec(header.bytes()), hooks(), samples)?,
         Picture::U16(samples) => task.run_into(&spec(header.bytes()), hooks(), samples)?,
     };
-    Ok((picture, remark_of(told)))
+    Ok((picture, warning_of(told)))
 }
 
 /// What a process has said of a picture, if there can be such a one.

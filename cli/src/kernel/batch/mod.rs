@@ -85,9 +85,9 @@ fn done(at: usize, typed: &Typed) -> Result<Value, Failure> {
     let began = Instant::now();
     match one::run(typed, true) {
         Ok(summary) => {
-            let remarks: Vec<_> = summary.remarks.iter().map(|(_, remark)| remark.to_string()).collect();
+            let warnings: Vec<_> = summary.warnings.iter().map(|(_, warning)| warning.to_string()).collect();
             let seconds = began.elapsed().as_secs_f64();
-            Ok(json!({ "at": at, "facts": summary.facts, "remarks": remarks, "seconds": seconds }))
+            Ok(json!({ "at": at, "facts": summary.facts, "warnings": warnings, "seconds": seconds }))
         }
         Err(stopped @ Failure::Stopped { .. }) => Err(stopped),
         Err(failure) => {
