@@ -5,6 +5,7 @@
 //! everybody else away from what workers write.
 #![allow(unsafe_code)]
 
+mod input;
 mod planes;
 mod slice;
 
@@ -15,6 +16,7 @@ use std::ptr::NonNull;
 use bytemuck::Pod;
 use ndarray::{ArrayView, Axis, Dimension, RawArrayViewMut};
 
+pub use input::Input;
 pub use slice::Slice;
 
 use crate::error::{Result, ShapeError, StepsError};
@@ -194,73 +196,6 @@ unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &Mapped<T, D> {
     }
 }
 
-/// An array to read, whatever holds it: what kernels take. Made of `&Shared`, of a reader's [guard](crate::named::ReadGuard) of a
-/// named segment, or of a [`Mapped`] file.
-#[derive(Debug)]
-pub enum Input<'a, T: Element, D: Dimension> {
-    /// In this process's memory.
-    Shared(&'a Shared<T, D>),
-    /// In a named segment.
-    #[cfg(feature = "named")]
-    Named(&'a ReadGuard<'a, T, D>),
-    /// In a file.
-    #[cfg(feature = "npy")]
-    Mapped(&'a Mapped<T, D>),
-}
-
-impl<T: Element, D: Dimension> Input<'_, T, D> {
-    /// The lengths of the axes.
-    pub fn shape(&self) -> &[usize] {
-        match self {
-            Self::Shared(array) => array.shape(),
-            #[cfg(feature = "named")]
-            Self::Named(guard) => guard.shape(),
-            #[cfg(feature = "npy")]
-            Self::Mapped(mapped) => mapped.shape(),
-        }
-    }
-}
-
-impl<'a, T: Element, D: Dimension> From<&'a Shared<T, D>> for Input<'a, T, D> {
-    fn from(array: &'a Shared<T, D>) -> Self {
-        Self::Shared(array)
-    }
-}
-
-#[cfg(feature = "named")]
-impl<'a, T: Element, D: Dimension> From<&'a ReadGuard<'a, T, D>> for Input<'a, T, D> {
-    fn from(guard: &'a ReadGuard<'a, T, D>) -> Self {
-        Self::Named(guard)
-    }
-}
-
-#[cfg(feature = "npy")]
-impl<'a, T: Element, D: Dimension> From<&'a Mapped<T, D>> for Input<'a, T, D> {
-    fn from(mapped: &'a Mapped<T, D>) -> Self {
-        Self::Mapped(mapped)
-    }
-}
-
-// SAFETY: as for what it is made of, all of which have the same parts.
-unsafe impl<T: Element + Send + Sync, D: Dimension> Lend for Input<'_, T, D> {
-    type Part<'c> = ArrayView<'c, T, D>;
-
-    fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
-        match self {
-            Self::Shared(array) => array.loans(list),
-            #[cfg(feature = "named")]
-            Self::Named(guard) => guard.loans(list),
-            #[cfg(feature = "npy")]
-            Self::Mapped(mapped) => mapped.loans(list),
-        }
-    }
-
-    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) -> Self::Part<'c> {
-        // SAFETY: passed on to the caller.
-        unsafe { <&Shared<T, D>>::part(mapped_loans, region, step) }
-    }
-}
-
 #[cfg(feature = "named")]
 fn named_loan<T: Element, D: Dimension>(named: &Named<T, D>, access: Access) -> Loan<'_> {
     let dtype = std::any::type_name::<T>();
@@ -405,7 +340,7 @@ pub(crate) fn cut(split: Split, loans: &[Loan<'_>]) -> Result<Grid> {
             && let theirs = Grid::inside(split, other.extent.shape, margins)?
             && let Some((one, other)) = grid.regions().zip(theirs.regions()).find(|(one, other)| one != other)
         {
-            return Err(StepsError::Planes { slice: one.index(), first: one, other }.into());
+            return Err(StepsError::Planes { slice: one.index(), cells: Box::new([one, other]) }.into());
         }
     }
     Ok(grid)

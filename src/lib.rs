@@ -94,8 +94,9 @@ pub use crew::{Crew, CrewBuilder};
 pub use dtype::{Dtype, DtypeError, DtypeKind};
 pub use engine::{Engine, EngineError, MOST_WORKERS};
 pub use error::{
-    AccessKind, ArrayName, BarrierError, BodyFailure, Cause, CellOwner, ControlPageDamage, CrewError, Death, Error,
-    ExecError, Fault, FaultLocation, Obstacle, Remaining, Result, SegmentErrorKind, ShapeError, SliceName, StepsError,
+    Absent, AccessKind, ArrayName, Attendance, BarrierError, BodyFailure, Cause, CellOwner, ControlPageDamage,
+    CrewError, Death, Error, ExecError, Fault, FaultLocation, JsonError, ManifestError, Obstacle, ProtocolError,
+    Remaining, Result, SegmentErrorKind, ShapeError, SliceName, StepsError,
 };
 pub use fork::fork;
 #[cfg(feature = "record")]
@@ -113,7 +114,7 @@ pub use shared::Mapped;
 pub use shared::named;
 pub use shared::{Element, Order, Shared, set_segment_cache};
 pub use slices::{Schedule, ScheduleError, Split, SplitError};
-pub use spec::{JobSpec, RetryPolicy};
+pub use spec::{JobSpec, RetryPolicy, Setting, SettingValue};
 pub use worker::Worker;
 
 /// The README's programs are run with the other examples.

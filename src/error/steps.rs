@@ -34,16 +34,15 @@ pub enum StepsError {
     },
     /// Planes whose slices would not be the same cells.
     #[error(
-        "two planes of a job have slice {slice} as other cells: {first} and {other}. Give them the same shape, and borders that keep the \
-         same cells."
+        "two planes of a job have slice {slice} as other cells: {} and {}. Give them the same shape, and borders that keep the \
+         same cells.",
+        .cells[0], .cells[1]
     )]
     Planes {
         /// A slice.
         slice: usize,
-        /// Its cells in the first.
-        first: Region,
-        /// Its cells in the other.
-        other: Region,
+        /// Its cells in the one and in the other.
+        cells: Box<[Region; 2]>,
     },
     /// Another number of axes than there are margins for.
     #[error(

@@ -115,16 +115,13 @@ fn check(
     if is_away && pool.is_some_and(WorkerPool::coordinator_works) {
         return Err(CrewError::MappedFile.into());
     }
-    let processes_only = [
-        ("a mapped file", is_away),
-        ("a deadline for slices", spec.slice_deadline.is_some()),
-        ("a limit of memory", spec.memory_limit.is_some()),
-        ("a guard", spec.guard),
-        ("binding to CPUs", spec.pin),
-        ("a sandbox", hooks.sandbox().is_some()),
-    ];
-    match processes_only.into_iter().find(|(_, asked)| *asked) {
-        Some((what, _)) if engine != Engine::Processes => Err(Error::Engine { what, engine }),
+    let needs_processes = match (is_away, hooks.sandbox()) {
+        (true, _) => Some("a mapped file"),
+        (false, Some(_)) => Some("a sandbox"),
+        (false, None) => spec.only_for_processes(),
+    };
+    match needs_processes {
+        Some(what) if engine != Engine::Processes => Err(Error::Engine { what, engine }),
         _ if engine == Engine::Processes
             && spec.retries > 0
             && spec.retry_policy == RetryPolicy::Forbid

@@ -2,8 +2,10 @@
 //!
 //! In step `k` a slice reads the plane of step `k - 1`, its own cells and those of the margin, and writes its cells of the other plane.
 //! Those of the first that it reads nobody writes before it is done: whoever would has to wait for it (`engines/run_steps.rs`).
+#![allow(unsafe_code)]
 
 use std::ops::Range;
+use std::slice::from_ref;
 
 use bytemuck::Pod;
 use ndarray::{ArrayView, Dimension, RawArrayViewMut};
@@ -33,7 +35,9 @@ unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &mut Planes<T, D> {
         let Some(Turn { old, new, margins }) = Turn::take(mapped_loans, step) else { unreachable!("four loans") };
         let whole = ranges(region, margins, old.extent.shape);
         // SAFETY: the caller vouches for what is mapped there.
-        let (old, new) = unsafe { (raw_view(old.base, old.extent), raw_view(new.base, new.extent)) };
+        let old = unsafe { raw_view(old.base, old.extent) };
+        // SAFETY: as above.
+        let new = unsafe { raw_view(new.base, new.extent) };
         let wider = whole.iter().enumerate().map(|(axis, range)| {
             let cells = margins.cells(axis);
             range.start - cells..range.end + cells
@@ -111,7 +115,7 @@ fn copies(own: &[Range<usize>], margins: &Margins, stored: &[usize]) -> Vec<(Cel
         let choices: Vec<_> = std::iter::once((own.clone(), own.clone())).chain(mirrors.into_iter().map(one)).collect();
         let with = |(to, from): &(Cells, Cells)| {
             let longer = |(next_to, next_from): &(Range<usize>, Range<usize>)| {
-                ([&to[..], &[next_to.clone()]].concat(), [&from[..], &[next_from.clone()]].concat())
+                ([to, from_ref(next_to)].concat(), [from, from_ref(next_from)].concat())
             };
             choices.iter().map(longer).collect::<Vec<_>>()
         };

@@ -15,7 +15,6 @@ use super::key::Keys;
 use super::layout::{Layout, Offsets};
 use super::public_header::PublicHeader;
 use super::slice_table::SliceTable;
-use super::tag;
 use super::{Absence, Barrier, Doorbell, SliceState, WorkerSlot};
 use crate::error::{Error, Result};
 use crate::shared::{Segment, ShmSafe};
@@ -199,7 +198,12 @@ impl ControlPage {
         &self.segment.words(self.at.addresses, self.layout.workers * loans)[rank * loans..][..loans]
     }
 
-    fn slice_table(&self) -> SliceTable<'_> {
+    /// The words that count steps.
+    pub(super) fn steps(&self) -> &[AtomicU64] {
+        self.segment.words(self.at.steps, self.layout.step_words())
+    }
+
+    pub(super) fn slice_table(&self) -> SliceTable<'_> {
         let slices = self.layout.slices;
         let states = self.segment.words(self.at.states, slices);
         let answers = self.segment.words(self.at.answers, slices * self.layout.answer_words());
@@ -248,54 +252,6 @@ impl ControlPage {
         let done = self.slice_table().finish(rank, slice, saved, words);
         self.slots()[rank].end(busy);
         done
-    }
-
-    /// Lets a slice be free again that worker `rank` has had for one step, which took `busy`, and says that this is done and `before`
-    /// others; whether it still had it, and as many were done.
-    pub(crate) fn finish_step(&self, rank: usize, slice: usize, before: u32, busy: Duration) -> bool {
-        let [before, after] = [before, before + 1].map(|steps| self.step_word(slice, steps));
-        // Release: who reads that a step is done sees the cells that it wrote.
-        let counted = self.steps()[slice].compare_exchange(before, after, Ordering::Release, Ordering::Relaxed).is_ok();
-        let free = self.slice_table().pass(slice, SliceState::Taken { rank }, SliceState::Free);
-        self.slots()[rank].end(busy);
-        counted && free
-    }
-
-    /// How many steps of a slice are done that is not done yet; `None` if its word is not right.
-    pub(crate) fn steps_done(&self, slice: usize) -> Option<u32> {
-        // Acquire: with it comes all that its worker wrote before.
-        let word = self.steps()[slice].load(Ordering::Acquire);
-        let steps = word as u32;
-        (steps < self.layout.steps && word == self.step_word(slice, steps)).then_some(steps)
-    }
-
-    /// The word that says that so many steps of a slice are done.
-    pub(crate) fn step_word(&self, slice: usize, steps: u32) -> u64 {
-        tag::counted(self.keys.key(), slice as u64, steps)
-    }
-
-    fn steps(&self) -> &[AtomicU64] {
-        self.segment.words(self.at.steps, self.layout.step_words())
-    }
-
-    /// No step of any slice is done.
-    fn clear_steps(&self) {
-        for (slice, word) in self.steps().iter().enumerate() {
-            word.store(self.step_word(slice, 0), Ordering::Relaxed);
-        }
-    }
-
-    /// Lets all who work in steps come to the end, wherever they are.
-    pub(crate) fn recall(&self) {
-        self.head().recall.store(1, Ordering::Release);
-        self.ring_all();
-    }
-
-    /// Wakes all who wait for a step of others.
-    fn ring_all(&self) {
-        if self.layout.steps > 0 {
-            self.slots().iter().for_each(|slot| slot.steps.ring());
-        }
     }
 
     /// How many slots there is room for.

@@ -112,7 +112,7 @@ pub(super) fn a_stray_write_to_the_plane_that_is_read_ends_its_worker() {
             new.fill(0);
             if w.step() == 2 {
                 // SAFETY: none: this is what foreign code may do.
-                unsafe { old.as_ptr().cast_mut().add(1).write_volatile(3) };
+                unsafe { old.as_ptr().cast_mut().wrapping_add(1).write_volatile(3) };
             }
         });
         let error = error.unwrap_err();

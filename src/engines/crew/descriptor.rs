@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::ptr::NonNull;
 
 use super::super::job_context::{JobContext, Round};
-use super::spec_words;
 use crate::error::Result;
 use crate::lend::Loan;
 use crate::shared::{Backing, SegmentHandle};
@@ -22,7 +21,7 @@ pub(super) struct JobDescriptor {
     pub(super) body_fn: [u64; 2],
     pub(super) argument: Vec<u8>,
     pub(super) layout: Layout,
-    /// What workers need of the settings.
+    /// What is set.
     pub(super) spec: JobSpec,
     /// How many workers are dealt slices, and how many of them are processes of their own.
     pub(super) dealt: usize,
@@ -81,7 +80,7 @@ pub(super) fn write(
     words.extend(more.body_fn);
     words.extend([workers, slices, loans, answer, log].map(|number| number as u64));
     words.push(u64::from(steps));
-    words.extend(spec_words::write(context.spec));
+    context.spec.write(words);
     words.extend([round.dealer.workers as u64, round.processes as u64, u64::from(round.goes_on)]);
     words.push(u64::from(more.slice_table.is_some()));
     words.extend(more.slice_table.map_or([0, 0], |job| [job.call, job.tag]));
@@ -138,12 +137,12 @@ impl JobDescriptor {
         let [workers, slices, loans, answer, log] = words.several()?.map(|number| number as usize);
         let steps = u32::try_from(words.next()?).ok()?;
         let layout = Layout { workers, slices, loans, answer, log, steps };
-        let spec = spec_words::read(words.several()?)?;
+        let spec = JobSpec::read(&mut words)?;
         let (dealt, processes, goes_on) = (words.one()?, words.one()?, words.next()? != 0);
         let [is_later, call, tag] = words.several()?;
         let slice_table = (is_later != 0).then_some(sync::JobTag { call, tag });
         let bytes = words.one()?;
-        let argument = words.take(bytes.div_ceil(8))?.iter().flat_map(|word| word.to_le_bytes()).take(bytes).collect();
+        let argument = words.some(bytes.div_ceil(8))?.iter().flat_map(|word| word.to_le_bytes()).take(bytes).collect();
         let loans = (0..layout.loans).map(|_| words.loan()).collect::<Option<_>>()?;
         let restore_outputs = words.list()?.chunks_exact(5).map(to_handle).collect::<Option<_>>()?;
         let some = words.next()? != 0;
@@ -174,15 +173,19 @@ fn to_handle(words: &[u64]) -> Option<SegmentHandle> {
 /// Words yet to be read.
 struct Words<'w>(&'w [u64]);
 
+impl Iterator for Words<'_> {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        self.some(1).map(|word| word[0])
+    }
+}
+
 impl<'w> Words<'w> {
-    fn take(&mut self, count: usize) -> Option<&'w [u64]> {
+    fn some(&mut self, count: usize) -> Option<&'w [u64]> {
         let (taken, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         Some(taken)
-    }
-
-    fn next(&mut self) -> Option<u64> {
-        self.take(1).map(|word| word[0])
     }
 
     fn one(&mut self) -> Option<usize> {
@@ -190,17 +193,17 @@ impl<'w> Words<'w> {
     }
 
     fn several<const N: usize>(&mut self) -> Option<[u64; N]> {
-        self.take(N)?.try_into().ok()
+        self.some(N)?.try_into().ok()
     }
 
     fn list(&mut self) -> Option<&'w [u64]> {
         let count = self.one()?;
-        self.take(count)
+        self.some(count)
     }
 
     /// A loan whose array fits its bytes.
     fn loan(&mut self) -> Option<LoanHandle> {
-        let array = to_handle(self.take(5)?)?;
+        let array = to_handle(self.some(5)?)?;
         let [write, first_is_fastest, element] = self.several()?;
         let shape: Vec<usize> = self.list()?.iter().map(|&length| length as usize).collect();
         let bytes = shape.iter().try_fold(element as usize, |bytes, &length| bytes.checked_mul(length))?;

@@ -10,7 +10,6 @@ mod cpu_spread;
 mod descriptor;
 mod mapping_cache;
 mod persistent_worker;
-mod spec_words;
 
 pub(crate) use body_fn::BodyFn;
 
