@@ -170,7 +170,7 @@ impl JobContext<'_> {
         let slices = self.page.layout().slices;
         let mut slice = slot.at(slices).map(|slice| SliceName(self.grid.region(slice)));
         let step = |slice: Option<SliceName>| {
-            slice.filter(|_| self.steps.is_some()).and_then(|slice| self.page.steps_done(slice.0.index()))
+            slice.filter(|_| self.steps.is_some()).and_then(|slice| self.page.step_count(slice.0.index()).done())
         };
         let cause = match slot.exit_message() {
             Some(ExitMessage::BodyFailed { reason }) => {

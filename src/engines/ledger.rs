@@ -98,7 +98,7 @@ impl Ledger {
         let (mut left, saved, dead) = (Vec::new(), self.saved.clone(), self.dead.clone());
         let mut enter = |(slice, state): (usize, SliceState)| {
             let is_saved = saved.contains(&slice);
-            let steps = if owners.is_empty() { Some(0) } else { page.steps_done(slice) };
+            let steps = if owners.is_empty() { Some(0) } else { page.step_count(slice).done() };
             let steps = steps.ok_or(Error::ControlPageDamaged { what: ControlPageDamage::Steps { slice } })?;
             left.push(match state {
                 // Dealt to a dead worker that did not come to it.
@@ -119,7 +119,7 @@ impl Ledger {
         }
         for left in &left {
             if let Some(digest) = owners.get(left.slice).and_then(|&owner| self.digest.get_mut(owner?)) {
-                digest.add(page.step_word(left.slice, left.steps));
+                digest.add(page.step_count(left.slice).word_of(left.steps));
             }
         }
         self.saved.extend(left.iter().filter(|left| left.saved).map(|left| left.slice));

@@ -5,12 +5,12 @@
 //! not done, those that are fewest steps on wait for nobody, and each worker goes through its slices step by step, so that none of them
 //! is behind one that waits.
 //!
-//! Who waits looks at the word that counts a slice's steps (`ControlPage::steps_done`), and sleeps on the doorbell of the worker that
+//! Who waits looks at the word that counts a slice's steps (`sync/step_count.rs`), and sleeps on the doorbell of the worker that
 //! has the slice. After a death all are called back to the end; how far each slice has come is on the page, and a next round goes on from
 //! there.
 
 use std::ops::Range;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
 use super::job_context::{JobContext, Round, Steps};
@@ -74,7 +74,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'_, L, R, B>
                     Ok(true) => began = Instant::now(),
                     Err(Halt::Recalled) => {
                         own.iter().filter(|own| own.done < steps.count).for_each(|own| {
-                            digest.add(page.step_word(own.slice, own.done));
+                            digest.add(page.step_count(own.slice).word_of(own.done));
                         });
                         return Ok(began);
                     }
@@ -122,7 +122,7 @@ fn own(context: &JobContext<'_>, steps: &Steps, round: &Round, rank: usize) -> R
         let slice = round.slice(number);
         let near = context.grid.neighbours(slice, &steps.margins).into_iter().filter(others);
         let near = near.map(|slice| (slice, owners[slice])).collect();
-        Ok(Own { slice, done: context.page.steps_done(slice).ok_or_else(|| damaged(slice))?, near })
+        Ok(Own { slice, done: context.page.step_count(slice).done().ok_or_else(|| damaged(slice))?, near })
     });
     own.collect()
 }
@@ -150,7 +150,7 @@ pub(super) fn check(context: &JobContext<'_>, steps: &Steps) -> Result<(), Error
     let page = context.page;
     let done = |slice: usize| match page.claimed(slice) {
         SliceState::Done { .. } => Some(steps.count),
-        _ => page.steps_done(slice),
+        _ => page.step_count(slice).done(),
     };
     for slice in 0..context.grid.slices() {
         let near = context.grid.neighbours(slice, &steps.margins);
@@ -179,7 +179,7 @@ fn wait(
         }
         match page.head().end.over() {
             Some(_) => Err(Halt::Stopped(None)),
-            None if page.head().recall.load(Ordering::Acquire) != 0 => Err(Halt::Recalled),
+            None if page.is_recalled() => Err(Halt::Recalled),
             None => Ok(()),
         }
     };
@@ -187,24 +187,15 @@ fn wait(
     let (slot, mut waited) = (&page.slots()[rank], false);
     for &(slice, owner) in &own.near {
         // Whose slices are all done is waited for no more.
-        let (Some(owner), mut tries) = (owner, 0) else { continue };
-        loop {
-            let bell = &page.slots()[owner].steps;
-            let ticket = bell.last_ticket();
-            let done = page.steps_done(slice).ok_or_else(|| Halt::Stopped(Some(damaged(slice))))?;
-            if done >= step {
-                break;
-            }
-            waited = true;
-            halted()?;
-            if context.spin_policy.pause(&mut tries) {
-                continue;
-            }
+        let Some(owner) = owner else { continue };
+        let sleep = |word: &AtomicU32, asleep| {
             slot.pause_clock();
-            let (word, asleep) = bell.prepare_to_sleep(ticket);
             worker_memory.sleep().unwrap_or(&futex::wait)(word, asleep, None);
             slot.resume_clock(context.is_timed().then(|| page.clock()));
-        }
+        };
+        let damaged = || Halt::Stopped(Some(damaged(slice)));
+        let bell = &page.slots()[owner].steps;
+        waited |= page.step_count(slice).wait(step, bell, context.spin_policy, damaged, halted, sleep)?;
     }
     Ok(waited)
 }

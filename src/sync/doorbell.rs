@@ -27,6 +27,20 @@ pub(crate) struct Ticket(u32);
 impl Doorbell {
     /// Calls all who listen.
     pub(crate) fn ring(&self) {
+        if self.count() & SLEEPERS != 0 {
+            futex::wake_all(&self.0);
+        }
+    }
+
+    /// Does so in the place of one who died, maybe between the two halves of a call of its own: then somebody sleeps of whom the word
+    /// knows nothing.
+    pub(crate) fn ring_for_the_dead(&self) {
+        self.count();
+        futex::wake_all(&self.0);
+    }
+
+    /// Counts a call; the word before that.
+    fn count(&self) -> u32 {
         let mut word = self.0.load(Ordering::Relaxed);
         // Release: who hears the call finds what it is about.
         while let Err(changed) = self.0.compare_exchange_weak(
@@ -37,9 +51,7 @@ impl Doorbell {
         ) {
             word = changed;
         }
-        if word & SLEEPERS != 0 {
-            futex::wake_all(&self.0);
-        }
+        word
     }
 
     /// The last call.

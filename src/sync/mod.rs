@@ -18,6 +18,7 @@ mod public_header;
 mod slice_table;
 mod snapshot;
 mod spin_policy;
+mod step_count;
 mod steps;
 mod tag;
 mod worker_slot;

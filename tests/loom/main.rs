@@ -14,6 +14,7 @@ mod calls;
 mod ends;
 mod fork_server;
 mod rounds;
+mod steps;
 
 // With their unit tests, which are not for loom's atomics and not called here.
 #[allow(dead_code, unused_imports)]
@@ -44,6 +45,9 @@ mod slices;
 #[allow(dead_code, clippy::absurd_extreme_comparisons)]
 #[path = "../../src/sync/spin_policy.rs"]
 mod spin_policy;
+#[allow(dead_code)]
+#[path = "../../src/sync/step_count.rs"]
+mod step_count;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/tag.rs"]
 mod tag;
@@ -58,7 +62,7 @@ use loom::thread::JoinHandle;
 
 fn main() -> ExitCode {
     let trials = barriers::MODELS.iter().chain(calls::MODELS).chain(ends::MODELS).chain(rounds::MODELS);
-    let trials = trials.chain(fork_server::MODELS).chain(atomic::MODELS);
+    let trials = trials.chain(steps::MODELS).chain(fork_server::MODELS).chain(atomic::MODELS);
     let trials = trials.map(|&(name, model)| {
         Trial::test(name, move || {
             model();
