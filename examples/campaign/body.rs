@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytemuck::Pod;
-use ndarray::{ArrayViewD, ArrayViewMutD};
+use ndarray::ArrayViewMutD;
 use parfork::slices::Region;
 
 use crate::deed::{Deed, REASON, WORDS};
@@ -41,7 +41,7 @@ cells!(u8 i32 f64);
 pub(crate) fn value<T: Cell>(plan: &Plan, index: &[usize], input: T, before: T) -> T {
     let place = index.iter().fold(plan.salt, |place, &at| mix(place ^ at as u64)) ^ input.bits();
     match plan.body {
-        Body::Overwrites => T::of(place),
+        Body::Overwrites | Body::Steps => T::of(place),
         Body::Adds | Body::AddsAgain => T::of(before.bits() + 1 + place % 63),
     }
 }
@@ -80,20 +80,22 @@ pub(crate) struct Context<'c> {
     pub(crate) region: Region,
     /// Whether it may come to harm.
     pub(crate) in_danger: bool,
+    pub(crate) step: u32,
 }
 
 impl Context<'_> {
-    /// Changes the slice, and comes to harm where it is planned to. Of a child of that harm it is at the end at once.
+    /// Changes the slice, and comes to harm where it is planned to. Of a child of that harm it is at the end at once. What a cell
+    /// becomes is said by `value`, of where it is in the slice and in the array, and of what was there.
     ///
     /// # Errors
     /// The one deed that is nothing but an error; what a job within the body has to say.
     pub(crate) fn work<T: Cell>(
         &self,
-        input: &ArrayViewD<'_, T>,
         slice: &mut ArrayViewMutD<'_, T>,
+        value: impl Fn(&[usize], &[usize], T) -> T,
     ) -> Result<Who, String> {
         let Self { plan, region, .. } = self;
-        if plan.body == Body::Overwrites {
+        if matches!(plan.body, Body::Overwrites | Body::Steps) {
             slice.fill(T::of(127));
         }
         let is_stale = |deed| matches!(deed, Deed::Scribble(scribble) if scribble.is_stale());
@@ -116,9 +118,9 @@ impl Context<'_> {
                     std::hint::spin_loop();
                 }
             }
-            let index: Vec<_> =
-                starts.iter().zip(ndarray::Dimension::slice(&index)).map(|(start, at)| start + at).collect();
-            *cell = value(plan, &index, input[&index[..]], *cell);
+            let here = ndarray::Dimension::slice(&index);
+            let index: Vec<_> = starts.iter().zip(here).map(|(start, at)| start + at).collect();
+            *cell = value(here, &index, *cell);
         }
         for hundredths in harmed..101 {
             if let child @ Who::Child(_) = harm(hundredths)? {
@@ -131,7 +133,9 @@ impl Context<'_> {
     /// What is to happen on this slice.
     fn harms(&self) -> impl Iterator<Item = (usize, &Fault)> {
         let faults = self.plan.faults.iter().enumerate();
-        faults.filter(|(_, fault)| self.in_danger && fault.slice() == Some(self.region.index()))
+        let is_here = |fault: &Fault| fault.slice() == Some(self.region.index());
+        faults
+            .filter(move |(number, fault)| self.in_danger && is_here(fault) && self.plan.step_of(*number) == self.step)
     }
 
     /// Lets happen what is planned for this place in the slice.

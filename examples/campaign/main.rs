@@ -10,7 +10,7 @@
 //! | `faults.rs` | what befalls it |
 //! | `deed.rs`  | what can befall a process, and how it must be told |
 //! | `scribble.rs`, `offspring.rs` | the longer of these: writes over the control page; processes that a body starts |
-//! | `body.rs`, `program.rs` | what is done with a slice, in a worker or by a program |
+//! | `body.rs`, `steps.rs`, `program.rs` | what is done with a slice, once, step by step, or by a program |
 //! | `trial.rs` | the coordinator of one trial, a process of its own: runs the job, looks at what it left |
 //! | `judge.rs` | whether it ended as it should have |
 //! | `page.rs`  | what really happened, in memory that all of them share |
@@ -29,6 +29,7 @@ mod program;
 mod rng;
 mod run;
 mod scribble;
+mod steps;
 #[allow(unused_macros, unused_imports, reason = "the cases of other test programs")]
 #[path = "../../tests/support/mod.rs"]
 mod support;

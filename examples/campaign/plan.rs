@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) progress: bool,
     /// How often workers meet before and after they write.
     pub(crate) meets: usize,
+    /// How many steps there are, of a body that has more than one.
+    pub(crate) steps: u32,
     /// How long all bodies together take, about.
     pub(crate) busy: Duration,
     pub(crate) faults: Vec<Fault>,
@@ -48,6 +50,8 @@ pub(crate) enum Body {
     Adds,
     /// The same, and slices are copied before and put back.
     AddsAgain,
+    /// It makes each of those around it in the step before.
+    Steps,
 }
 
 impl Body {
@@ -56,6 +60,7 @@ impl Body {
             Self::Overwrites => "overwrites",
             Self::Adds => "adds",
             Self::AddsAgain => "adds, with undo copies",
+            Self::Steps => "goes step by step",
         }
     }
 }
@@ -115,7 +120,8 @@ impl Plan {
     pub(crate) fn new(seed: u64, trial: u64) -> Self {
         let rng = &mut TrialRng::of(seed, trial);
         let shape = shape(rng);
-        let body = rng.one(&[Body::Overwrites, Body::Overwrites, Body::Adds, Body::Adds, Body::AddsAgain]);
+        let bodies = [Body::Overwrites, Body::Overwrites, Body::Adds, Body::Adds, Body::AddsAgain, Body::Steps];
+        let body = rng.one(&bodies);
         let mut plan = Self {
             element: rng.one(&[Element::U8, Element::I32, Element::F64]),
             answer: rng.one(&[0, 1, 5]),
@@ -136,12 +142,16 @@ impl Plan {
             graceful: rng.in_a_hundred(50),
             progress: rng.in_a_hundred(30),
             meets: if rng.in_a_hundred(15) { rng.within(1..6) } else { 0 },
+            steps: if body == Body::Steps { rng.within(1..12) as u32 } else { 1 },
             busy: Duration::from_micros(rng.one(&[0, 500, 2000, 6000])),
             faults: Vec::new(),
             salt: rng.next(),
             shape,
         };
         plan.heed_engine();
+        if plan.body == Body::Steps {
+            (plan.guard, plan.meets, plan.schedule) = (false, 0, Schedule::Static);
+        }
         if plan.meets > 0 {
             // Workers meet only if each has one slice.
             plan.workers = plan.workers.min(plan.shape[0]);
@@ -162,7 +172,8 @@ impl Plan {
             Engine::Serial | Engine::Threads => (self.retries, self.guard) = (0, false),
             // They are told nothing of undo copies, answer nothing, and do not meet.
             Engine::Programs => {
-                if self.body == Body::AddsAgain {
+                self.steps = 1;
+                if matches!(self.body, Body::AddsAgain | Body::Steps) {
                     self.body = if self.retries > 0 { Body::Overwrites } else { Body::Adds };
                 }
                 (self.answer, self.meets) = (0, 0);
@@ -215,6 +226,8 @@ impl Plan {
         }
         // While the coordinator works it looks at no deadline.
         let bounded = self.faults.iter().any(|fault| fault.deed.stalls() || fault.deed == Deed::Refuse);
+        // Nor can it replace who dies between two steps.
+        let bounded = bounded || self.body == Body::Steps && self.retries > 0;
         let coordinator_works = !bounded && self.workers > 1 && rng.in_a_hundred(40);
         self.engine = Engine::Crew(Stay { coordinator_works, ..stay });
     }
@@ -244,7 +257,7 @@ impl Plan {
             schedule: self.schedule,
             retries: self.retries,
             retry_policy: match self.body {
-                Body::Overwrites => RetryPolicy::BodyOverwrites,
+                Body::Overwrites | Body::Steps => RetryPolicy::BodyOverwrites,
                 Body::Adds => RetryPolicy::Forbid,
                 Body::AddsAgain => RetryPolicy::RestoreOutputs,
             },
@@ -278,6 +291,11 @@ impl Plan {
         lies.map(|(number, _)| words.landed(number)).sum()
     }
 
+    /// In which step a fault that waits in a slice does so.
+    pub(crate) fn step_of(&self, fault: usize) -> u32 {
+        (7 * fault as u32 + 3) % self.steps
+    }
+
     pub(crate) fn grid(&self) -> Grid {
         Grid::new(self.split, &self.shape).expect("rng cuts only axes that there are")
     }
@@ -285,7 +303,8 @@ impl Plan {
     /// How many workers may die on a slice before the job must fail. None if workers could meet: they cannot do so again.
     pub(crate) fn lives(&self) -> u64 {
         let slices = self.grid().slices();
-        let in_step = self.schedule == Schedule::Static && slices == self.workers.min(slices);
+        let in_step =
+            self.body != Body::Steps && self.schedule == Schedule::Static && slices == self.workers.min(slices);
         if in_step { 0 } else { u64::from(self.retries) }
     }
 

@@ -76,8 +76,10 @@ fn work<T: Cell>(plan: &Plan, words: &Words) -> Result<(), String> {
     let mut output = guest.output::<T, IxDyn>("output").map_err(refused)?;
     let rank = guest.rank();
     let run = guest.run(|slice| {
-        let context = Context { plan, words, rank, region: **slice, in_danger: true };
-        match context.work(&input.view(), &mut output.slice(slice))? {
+        let context = Context { plan, words, rank, region: **slice, in_danger: true, step: 0 };
+        let input = input.view();
+        let value = |_: &[usize], index: &[usize], before| value(plan, index, input[index], before);
+        match context.work(&mut output.slice(slice), value)? {
             Who::Child(end) => end.come_back(),
             Who::Parent => Ok(()),
         }

@@ -9,15 +9,15 @@ use bytemuck::Pod;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use nix::sys::signal::{SigSet, Signal};
 use parfork::slices::Region;
-use parfork::{Answers, CancelToken, Crew, Shared, Slice, Worker};
+use parfork::{Answers, CancelToken, Crew, Job, Shared, Slice, Worker};
 
 use crate::body::{Cell, Context, answer, befall, earlier, given, value};
 use crate::judge::{Case, Verdict};
 use crate::offspring::Who;
 use crate::page::{Page, Words, now};
-use crate::plan::{Element, Engine, Place, Plan, Stay};
-use crate::program;
+use crate::plan::{Body, Element, Engine, Place, Plan, Stay};
 use crate::support::nothing_left;
+use crate::{program, steps};
 
 /// The plan and the shared words, for a fork handler and for the bodies of a crew, which are given nothing.
 static TOLD: OnceLock<(Plan, Page)> = OnceLock::new();
@@ -170,16 +170,26 @@ impl<T: Cell> Arrays<T> {
         output.as_mut_slice().iter_mut().enumerate().for_each(|(at, cell)| *cell = earlier(plan, at));
         let before = output.view().to_owned();
         let began = now();
-        let done = run_job::<T, N>(plan, words, input, output, crew);
+        let job = job(plan);
+        let done = match plan.body {
+            Body::Steps => steps::run::<T, N>(plan, words, job, &before, crew).map(|(after, gathered)| {
+                output.view_mut().assign(&after);
+                gathered
+            }),
+            _ => run_job::<T, N>(plan, words, job, (input, output), crew),
+        };
         let lied = plan.lied(words) > settled;
         let case = Case { plan, grid: &grid, words, began, ended: now(), lied };
         if !input.as_slice().iter().enumerate().all(|(at, cell)| *cell == given(at)) {
             return Verdict::Wrong("the input has changed".to_owned());
         }
         let (given, after) = (input.view(), output.view());
-        let right = ArrayD::from_shape_fn(IxDyn(&plan.shape), |index| {
-            value(plan, ndarray::Dimension::slice(&index), given[&index], before[&index])
-        });
+        let right = match plan.body {
+            Body::Steps => steps::right(plan, &before),
+            _ => ArrayD::from_shape_fn(IxDyn(&plan.shape), |index| {
+                value(plan, ndarray::Dimension::slice(&index), given[&index], before[&index])
+            }),
+        };
         let is_right = |region: &Region| part(right.view(), region) == part(after.view(), region);
         match done {
             Ok(gathered) => {
@@ -189,8 +199,10 @@ impl<T: Cell> Arrays<T> {
                 case.completed(&gathered.report().deaths, wrong.or_else(complaint))
             }
             Err(error) => {
+                // Planes that failed are nobody's to look at.
+                let unseen = plan.body == Body::Steps;
                 let fatal = |slice| plan.faults.iter().any(|fault| fault.slice() == Some(slice));
-                case.failed(&error, grid.regions().all(|region| fatal(region.index()) || is_right(&region)))
+                case.failed(&error, unseen || grid.regions().all(|region| fatal(region.index()) || is_right(&region)))
             }
         }
     }
@@ -204,21 +216,13 @@ fn part<'a, T>(cells: ArrayViewD<'a, T>, region: &Region) -> ArrayViewD<'a, T> {
     })
 }
 
-fn run_job<T: Cell, const N: usize>(
-    plan: &Plan,
-    words: &Words,
-    input: &Shared<T, IxDyn>,
-    output: &mut Shared<T, IxDyn>,
-    crew: Option<&mut Crew>,
-) -> parfork::Result<Answers<[u64; N]>>
-where
-    [u64; N]: Pod,
-{
+/// The job, with nothing lent.
+fn job<'p>(plan: &Plan) -> Job<'p> {
     let mut told = 0;
     let honest = !plan.faults.iter().any(|fault| fault.deed.lies());
     let mut job = plan.job();
     if plan.progress {
-        job = job.progress(|done, of| {
+        job = job.progress(move |done, of| {
             assert!(done <= of && (told <= done || !honest), "progress goes on: {told}, {done} of {of}");
             told = done;
         });
@@ -226,11 +230,24 @@ where
     if plan.graceful {
         job = job.cancel_token(CancelToken::at_signals().expect("handlers"));
     }
+    job
+}
+
+fn run_job<T: Cell, const N: usize>(
+    plan: &Plan,
+    words: &Words,
+    job: Job<'_>,
+    (input, output): (&Shared<T, IxDyn>, &mut Shared<T, IxDyn>),
+    crew: Option<&mut Crew>,
+) -> parfork::Result<Answers<[u64; N]>>
+where
+    [u64; N]: Pod,
+{
     let Some(crew) = crew else {
         return job.lend((input, output)).run(|w, (input, slice)| labour::<T, N>(plan, words, w, input, slice));
     };
     job.crew(crew).lend((input, output)).run_with(plan.salt, |w, salt, (input, slice)| {
-        let (plan, words) = TOLD.get().expect("told before the crew was started");
+        let (plan, words) = told();
         labour::<T, N>(&Plan { salt, ..plan.clone() }, words, w, input, slice)
     })
 }
@@ -252,6 +269,21 @@ fn complaint<T: Cell, const N: usize>(
     (!once && !case.lied).then(|| format!("not each slice once: {:?}", gathered.report().workers))
 }
 
+/// The plan and the words, in a worker of a crew.
+pub(crate) fn told() -> &'static (Plan, Page) {
+    TOLD.get().expect("told before the crew was started")
+}
+
+/// Whether a body may come to harm here.
+pub(crate) fn in_danger(plan: &Plan) -> bool {
+    let in_danger = plan.is_one_process() || std::process::id() != COORDINATOR.load(SeqCst);
+    if in_danger && !plan.is_one_process() {
+        // What is forked from here on is no worker of this job.
+        FORKS.store(NONE_OF_OURS, SeqCst);
+    }
+    in_danger
+}
+
 /// The body.
 fn labour<T: Cell, const N: usize>(
     plan: &Plan,
@@ -260,15 +292,11 @@ fn labour<T: Cell, const N: usize>(
     input: ArrayViewD<'_, T>,
     mut slice: Slice<'_, T, IxDyn>,
 ) -> Result<[u64; N], String> {
-    let in_danger = plan.is_one_process() || std::process::id() != COORDINATOR.load(SeqCst);
-    if in_danger && !plan.is_one_process() {
-        // What is forked from here on is no worker of this job.
-        FORKS.store(NONE_OF_OURS, SeqCst);
-    }
     let meet = || (0..plan.meets).try_for_each(|_| w.barrier()).map_err(|error| error.to_string());
     meet()?;
-    let context = Context { plan, words, rank: w.rank(), region: *w.region(), in_danger };
-    if let Who::Child(end) = context.work(&input, &mut slice)? {
+    let context = Context { plan, words, rank: w.rank(), region: *w.region(), in_danger: in_danger(plan), step: 0 };
+    let value = |_: &[usize], index: &[usize], before| value(plan, index, input[index], before);
+    if let Who::Child(end) = context.work(&mut slice, value)? {
         return end.come_back().map(|()| [!0; N]);
     }
     meet()?;
