@@ -33,21 +33,24 @@ pub(crate) fn note_panic(location: String) {
     PANICKED_AT.set(location);
 }
 
-/// What a worker does with its slices, whoever it is. Engines need to know no more of a body than this.
+/// A body and the types of what it gets and returns, erased: engines need to know no more of it than this, and all that runs slices is
+/// compiled once and not for each body.
 #[allow(unsafe_code)]
 pub(crate) trait RunSlices {
-    /// Works as worker `rank` until no slices are left, with the loans on its `worker_memory`; what it has done.
+    /// Lets the body work on one slice, which is to be put `back` first or not, and writes its answer's bytes to `answer`: whether it
+    /// has an undo copy; or the last words of a worker that cannot go on.
     ///
     /// # Safety
-    /// The worker's memory is of the work's loans, those of the body's parts, and of this process; no other worker of this job has this
-    /// rank.
-    unsafe fn run_slices(
+    /// As `run_slices`; the slice is this worker's.
+    unsafe fn work_on(
         &self,
         context: &JobContext<'_>,
-        round: &Round,
         rank: usize,
+        slice: usize,
+        back: bool,
         worker_memory: &WorkerMemory<'_>,
-    ) -> Result<WorkDigest, Stopped>;
+        answer: &mut Vec<u8>,
+    ) -> Result<bool, ExitMessage>;
 
     /// Other programs that workers hand their slices on to.
     fn programs(&self) -> Option<&dyn Programs>;
@@ -82,13 +85,10 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
     pub(crate) fn with_programs(body: B, programs: &'b dyn Programs) -> Self {
         Self { body, programs: Some(programs), types: PhantomData }
     }
+}
 
-    /// Lets the body work on one slice, which is to be put `back` first or not: its answer, and whether it has an undo copy; or the
-    /// last words of a worker that cannot go on.
-    ///
-    /// # Safety
-    /// As [`run_slices`](RunSlices::run_slices); the slice is this worker's.
-    #[allow(unsafe_code)]
+#[allow(unsafe_code)]
+impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Body<'_, L, R, B> {
     unsafe fn work_on(
         &self,
         context: &JobContext<'_>,
@@ -96,7 +96,8 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
         slice: usize,
         back: bool,
         worker_memory: &WorkerMemory<'_>,
-    ) -> Result<(R::Value, bool), ExitMessage> {
+        answer: &mut Vec<u8>,
+    ) -> Result<bool, ExitMessage> {
         let region = context.grid.region(slice);
         let refused =
             |doing| move |error: io::Error| ExitMessage::BodyFailed { reason: Error::system(doing)(error).to_string() };
@@ -115,8 +116,8 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
         if !born.is_current() {
             exit_stray_worker();
         }
-        let answer = match answered {
-            Ok(answer) => answer.map_err(|reason| ExitMessage::BodyFailed { reason })?,
+        let value = match answered {
+            Ok(value) => value.map_err(|reason| ExitMessage::BodyFailed { reason })?,
             Err(payload) => {
                 let message = message_of(&*payload);
                 // Its destructor is the body's code too, and may panic.
@@ -125,7 +126,13 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
             }
         };
         worker_memory.close(&region).map_err(refused("publish a slice"))?;
-        Ok((answer, back || saves))
+        answer.clear();
+        answer.extend_from_slice(bytemuck::bytes_of(&value));
+        Ok(back || saves)
+    }
+
+    fn programs(&self) -> Option<&dyn Programs> {
+        self.programs
     }
 }
 
@@ -135,8 +142,13 @@ fn lost(slice: usize) -> ExitMessage {
 }
 
 #[allow(unsafe_code)]
-impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Body<'_, L, R, B> {
-    unsafe fn run_slices(
+impl dyn RunSlices + '_ {
+    /// Works as worker `rank` until no slices are left, with the loans on its `worker_memory`; what it has done.
+    ///
+    /// # Safety
+    /// The worker's memory is of the work's loans, those of the body's parts, and of this process; no other worker of this job has this
+    /// rank.
+    pub(crate) unsafe fn run_slices(
         &self,
         context: &JobContext<'_>,
         round: &Round,
@@ -147,7 +159,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
         for (word, mapped) in page.addresses(rank).iter().zip(worker_memory.mapped_loans()) {
             word.store(mapped.base.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
         }
-        let (mut digest, mut began) = (WorkDigest::default(), Instant::now());
+        let (mut digest, mut began, mut answer) = (WorkDigest::default(), Instant::now(), Vec::new());
         let mut notes = Tracer::begin(page, rank, worker_memory.whose(), began);
         for run in (0..).map_while(|runs| round.dealer.deal(&page.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
@@ -164,13 +176,13 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
                 notes.takes(slice, began);
                 let worked = match taken {
                     // SAFETY: passed on to the caller; it was free, and is this worker's now.
-                    Some(back) => unsafe { self.work_on(context, rank, slice, back, worker_memory) },
+                    Some(back) => unsafe { self.work_on(context, rank, slice, back, worker_memory, &mut answer) },
                     None => Err(lost(slice)),
                 };
                 // Also when the next one begins: reading the clock takes longer than to be dealt a slice.
                 let now = Instant::now();
-                let done = worked.and_then(|(answer, saved)| {
-                    let done = page.finish(rank, slice, saved, bytemuck::bytes_of(&answer), now - began);
+                let done = worked.and_then(|saved| {
+                    let done = page.finish(rank, slice, saved, &answer, now - began);
                     done.ok_or_else(|| lost(slice))
                 });
                 let words = match done {
@@ -195,7 +207,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
         child::flush_own_buffers();
         // Whoever still waits for this worker at a meeting would wait for ever.
         page.head().meeting.0.leave(rank);
-        let more = match self.programs.map_or_else(|| Ok(Memory::default()), Programs::dismiss) {
+        let more = match self.programs().map_or_else(|| Ok(Memory::default()), Programs::dismiss) {
             Ok(memory) => memory,
             Err(reason) => {
                 page.slots()[rank].send_exit_message(&ExitMessage::BodyFailed { reason });
@@ -211,10 +223,6 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
         // The last thing that it may be late for.
         page.slots()[rank].leave();
         Ok(digest)
-    }
-
-    fn programs(&self) -> Option<&dyn Programs> {
-        self.programs
     }
 }
 
