@@ -48,12 +48,12 @@ fn main() -> parfork::Result<()> {
                     let [old, new] = &mut shared;
                     let job = Job::new((&*old, &mut *new)).crew(&mut crew).split(bands).schedule(Schedule::Static);
                     job.run_with((), |_, (), (old, new)| {
-                        let (rows, last) = (new.rows(), old.nrows() - 1);
+                        let (rows, last, last_col) = (new.rows(), old.nrows() - 1, old.ncols() - 1);
                         let (first, end) = (rows.start.max(1), rows.end.min(last));
                         let mut inner = new.into_view();
                         heat(
                             old.slice(s![first - 1..end + 1, ..]),
-                            inner.slice_mut(s![first - rows.start..end - rows.start, 1..-1]),
+                            inner.slice_mut(s![first - rows.start..end - rows.start, 1..last_col]),
                         );
                     })?;
                     swap(old, new);
@@ -66,8 +66,8 @@ fn main() -> parfork::Result<()> {
                     let half = n / 2;
                     let (up, down) = new.view_mut().split_at(Axis(0), half);
                     let parts = [
-                        (old.slice(s![..half + 1, ..]), up.slice_move(s![1.., 1..-1])),
-                        (old.slice(s![half - 1.., ..]), down.slice_move(s![..-1, 1..-1])),
+                        (old.slice(s![..half + 1, ..]), up.slice_move(s![1.., 1..n - 1])),
+                        (old.slice(s![half - 1.., ..]), down.slice_move(s![..half - 1, 1..n - 1])),
                     ];
                     pool.install(|| parts.into_par_iter().for_each(|(old, new)| heat(old, new)));
                     swap(old, new);
@@ -77,7 +77,7 @@ fn main() -> parfork::Result<()> {
             times[3].push(time(steps, || {
                 for _ in 0..steps {
                     let [old, new] = &mut owned;
-                    heat(old.slice(s![..n / 2 + 1, ..]), new.slice_mut(s![1..n / 2, 1..-1]));
+                    heat(old.slice(s![..n / 2 + 1, ..]), new.slice_mut(s![1..n / 2, 1..n - 1]));
                     swap(old, new);
                 }
                 Ok(())

@@ -52,7 +52,7 @@ where
     R: Answer,
 {
     let body = Body::<L, R, _>::new(body);
-    Job::new(lent).workers(workers).run_as::<R>(None, |work, supervision, _| run_alone(work, &body, supervision))
+    Job::new(lent).workers(workers).run_as::<R>(None, &mut |work, supervision, _| run_alone(work, &body, supervision))
 }
 
 impl Crew {

@@ -334,7 +334,9 @@ pub(crate) fn cut(split: Split, loans: &[Loan<'_>]) -> Result<Grid> {
         let shape =
             other.margins.as_ref().map_or(other.extent.shape.to_vec(), |margins| margins.shape(other.extent.shape));
         if let Some(axis) = grid.cut_axes().find(|&axis| shape.get(axis) != first.get(axis)) {
-            return Err(ShapeError::Outputs { first: first.to_vec(), other: shape, axis, split }.into());
+            return Err(
+                ShapeError::Outputs { first: first.to_vec(), other: shape, axis, split: Box::new(split) }.into()
+            );
         }
         if let Some(margins) = &other.margins
             && let theirs = Grid::inside(split, other.extent.shape, margins)?

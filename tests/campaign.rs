@@ -23,6 +23,8 @@ mod rng;
 mod run;
 #[path = "../examples/campaign/scribble.rs"]
 mod scribble;
+#[path = "../examples/campaign/steps.rs"]
+mod steps;
 #[allow(unused_macros, unused_imports, reason = "the cases of other test programs")]
 mod support;
 #[path = "../examples/campaign/table.rs"]

@@ -33,21 +33,24 @@ pub(crate) fn note_panic(location: String) {
     PANICKED_AT.set(location);
 }
 
-/// What a worker does with its slices, whoever it is. Engines need to know no more of a body than this.
+/// A body and the types of what it gets and returns, erased: engines need to know no more of it than this, and all that runs slices is
+/// compiled once and not for each body.
 #[allow(unsafe_code)]
 pub(crate) trait RunSlices {
-    /// Works as worker `rank` until no slices are left, with the loans on its `worker_memory`; what it has done.
+    /// Lets the body work on one slice in one step, 0 if there are no others, and writes its answer's bytes to `answer`; the slice is to
+    /// be put `back` first or not. Whether it has an undo copy; or the last words of a worker that cannot go on.
     ///
     /// # Safety
-    /// The worker's memory is of the work's loans, those of the body's parts, and of this process; no other worker of this job has this
-    /// rank.
-    unsafe fn run_slices(
+    /// As `run_slices`; the slice is this worker's.
+    unsafe fn work_on(
         &self,
         context: &JobContext<'_>,
-        round: &Round,
         rank: usize,
+        slice_and_step: (usize, u32),
+        back: bool,
         worker_memory: &WorkerMemory<'_>,
-    ) -> Result<WorkDigest, Stopped>;
+        answer: &mut Vec<u8>,
+    ) -> Result<bool, ExitMessage>;
 
     /// Other programs that workers hand their slices on to.
     fn programs(&self) -> Option<&dyn Programs>;
@@ -82,21 +85,19 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
     pub(crate) fn with_programs(body: B, programs: &'b dyn Programs) -> Self {
         Self { body, programs: Some(programs), types: PhantomData }
     }
+}
 
-    /// Lets the body work on one slice in one step, 0 if there are no others; the slice is to be put `back` first or not. Its answer,
-    /// and whether it has an undo copy; or the last words of a worker that cannot go on.
-    ///
-    /// # Safety
-    /// As [`run_slices`](RunSlices::run_slices); the slice is this worker's.
-    #[allow(unsafe_code)]
-    pub(super) unsafe fn work_on(
+#[allow(unsafe_code)]
+impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Body<'_, L, R, B> {
+    unsafe fn work_on(
         &self,
         context: &JobContext<'_>,
         rank: usize,
         (slice, step): (usize, u32),
         back: bool,
         worker_memory: &WorkerMemory<'_>,
-    ) -> Result<(R::Value, bool), ExitMessage> {
+        answer: &mut Vec<u8>,
+    ) -> Result<bool, ExitMessage> {
         let region = context.grid.region(slice);
         let refused =
             |doing| move |error: io::Error| ExitMessage::BodyFailed { reason: Error::system(doing)(error).to_string() };
@@ -115,8 +116,8 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
         if !born.is_current() {
             exit_stray_worker();
         }
-        let answer = match answered {
-            Ok(answer) => answer.map_err(|reason| ExitMessage::BodyFailed { reason })?,
+        let value = match answered {
+            Ok(value) => value.map_err(|reason| ExitMessage::BodyFailed { reason })?,
             Err(payload) => {
                 let message = message_of(&*payload);
                 // Its destructor is the body's code too, and may panic.
@@ -127,7 +128,13 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
         // SAFETY: as above, and the part is gone.
         unsafe { L::mirror(&mut worker_memory.mapped_loans().iter(), &region, step) };
         worker_memory.close(&region).map_err(refused("publish a slice"))?;
-        Ok((answer, back || saves))
+        answer.clear();
+        answer.extend_from_slice(bytemuck::bytes_of(&value));
+        Ok(back || saves)
+    }
+
+    fn programs(&self) -> Option<&dyn Programs> {
+        self.programs
     }
 }
 
@@ -137,8 +144,13 @@ pub(super) fn lost(slice: usize) -> ExitMessage {
 }
 
 #[allow(unsafe_code)]
-impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Body<'_, L, R, B> {
-    unsafe fn run_slices(
+impl dyn RunSlices + '_ {
+    /// Works as worker `rank` until no slices are left, with the loans on its `worker_memory`; what it has done.
+    ///
+    /// # Safety
+    /// The worker's memory is of the work's loans, those of the body's parts, and of this process; no other worker of this job has this
+    /// rank.
+    pub(crate) unsafe fn run_slices(
         &self,
         context: &JobContext<'_>,
         round: &Round,
@@ -149,7 +161,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
         for (word, mapped) in page.addresses(rank).iter().zip(worker_memory.mapped_loans()) {
             word.store(mapped.base.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
         }
-        let (mut digest, mut began) = (WorkDigest::default(), Instant::now());
+        let (mut digest, mut began, mut answer) = (WorkDigest::default(), Instant::now(), Vec::new());
         let mut notes = Tracer::begin(page, rank, worker_memory.whose(), began);
         if let Some(steps) = &context.steps {
             // SAFETY: passed on to the caller.
@@ -171,13 +183,13 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
                 notes.takes(slice, began);
                 let worked = match taken {
                     // SAFETY: passed on to the caller; it was free, and is this worker's now.
-                    Some(back) => unsafe { self.work_on(context, rank, (slice, 0), back, worker_memory) },
+                    Some(back) => unsafe { self.work_on(context, rank, (slice, 0), back, worker_memory, &mut answer) },
                     None => Err(lost(slice)),
                 };
                 // Also when the next one begins: reading the clock takes longer than to be dealt a slice.
                 let now = Instant::now();
-                let done = worked.and_then(|(answer, saved)| {
-                    let done = page.finish(rank, slice, saved, bytemuck::bytes_of(&answer), now - began);
+                let done = worked.and_then(|saved| {
+                    let done = page.finish(rank, slice, saved, &answer, now - began);
                     done.ok_or_else(|| lost(slice))
                 });
                 let words = match done {
@@ -195,25 +207,6 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
         self.leave(context, rank, worker_memory, (digest, notes, began))
     }
 
-    fn programs(&self) -> Option<&dyn Programs> {
-        self.programs
-    }
-}
-
-/// Ends the work of a worker that cannot go on, with its last words; or without any, if the job is over.
-fn stop(context: &JobContext<'_>, round: &Round, rank: usize, words: Option<ExitMessage>) -> Stopped {
-    // The coordinator ends all workers of a job that fails.
-    child::flush_own_buffers();
-    if let Some(words) = words {
-        context.page.slots()[rank].send_exit_message(&words);
-        if !(round.goes_on && matches!(words, ExitMessage::Panicked { .. })) {
-            context.page.give_up(Some(rank));
-        }
-    }
-    Stopped
-}
-
-impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'_, L, R, B> {
     /// Lets a worker leave that has had no slice since `began`.
     fn leave(
         &self,
@@ -227,7 +220,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'_, L, R, B>
         child::flush_own_buffers();
         // Whoever still waits for this worker at a meeting would wait for ever.
         page.head().meeting.0.leave(rank);
-        let more = match self.programs.map_or_else(|| Ok(Memory::default()), Programs::dismiss) {
+        let more = match self.programs().map_or_else(|| Ok(Memory::default()), Programs::dismiss) {
             Ok(memory) => memory,
             Err(reason) => {
                 page.slots()[rank].send_exit_message(&ExitMessage::BodyFailed { reason });
@@ -244,6 +237,19 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'_, L, R, B>
         page.slots()[rank].leave();
         Ok(digest)
     }
+}
+
+/// Ends the work of a worker that cannot go on, with its last words; or without any, if the job is over.
+fn stop(context: &JobContext<'_>, round: &Round, rank: usize, words: Option<ExitMessage>) -> Stopped {
+    // The coordinator ends all workers of a job that fails.
+    child::flush_own_buffers();
+    if let Some(words) = words {
+        context.page.slots()[rank].send_exit_message(&words);
+        if !(round.goes_on && matches!(words, ExitMessage::Panicked { .. })) {
+            context.page.give_up(Some(rank));
+        }
+    }
+    Stopped
 }
 
 fn message_of(payload: &(dyn Any + Send)) -> String {

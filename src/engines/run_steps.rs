@@ -14,17 +14,14 @@ use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
 use super::job_context::{JobContext, Round, Steps};
-use super::run_slices::{Body, lost};
+use super::run_slices::{RunSlices, lost};
 use super::tracer::Tracer;
 use super::worker_memory::WorkerMemory;
-use crate::answer::Answer;
 use crate::cancel::CancelToken;
 use crate::error::{ControlPageDamage, Error};
-use crate::lend::Lend;
 use crate::slices::Schedule;
 use crate::sync::{ExitMessage, SliceState, WorkDigest};
 use crate::sys::futex;
-use crate::worker::Worker;
 
 /// A slice of this worker's.
 struct Own {
@@ -43,12 +40,12 @@ enum Halt {
     Stopped(Option<ExitMessage>),
 }
 
-impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'_, L, R, B> {
+impl dyn RunSlices + '_ {
     /// Works as worker `rank` until its slices have done all steps, or it is called back; adds to the digest what it has done. Since when
     /// it has had no slice; or its last words, if it has any.
     ///
     /// # Safety
-    /// As for [`RunSlices::run_slices`](super::run_slices::RunSlices::run_slices).
+    /// As for `run_slices`.
     #[allow(unsafe_code)]
     pub(super) unsafe fn run_steps(
         &self,
@@ -60,7 +57,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'_, L, R, B>
         (digest, notes): (&mut WorkDigest, &mut Tracer<'_>),
     ) -> Result<Instant, Option<ExitMessage>> {
         let page = context.page;
-        let mut began = Instant::now();
+        let (mut began, mut answer) = (Instant::now(), Vec::new());
         let mut own = own(context, steps, round, rank)?;
         let first = own.iter().map(|own| own.done).min().unwrap_or(steps.count);
         for step in first..steps.count {
@@ -86,18 +83,18 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'_, L, R, B>
                 let worked = match taken {
                     // SAFETY: passed on to the caller; it was free, and is this worker's now. All who have cells that it reads have done
                     // the step before, and nobody begins the one after before this is done.
-                    Some(_) => unsafe { self.work_on(context, rank, (slice, step), false, worker_memory) },
+                    Some(_) => unsafe { self.work_on(context, rank, (slice, step), false, worker_memory, &mut answer) },
                     None => Err(lost(slice)),
                 };
                 let now = Instant::now();
-                let done = worked.and_then(|(answer, _)| {
+                let done = worked.and_then(|_| {
                     if step + 1 < steps.count {
                         return match page.finish_step(rank, slice, step, now - began) {
                             true => Ok(()),
                             false => Err(lost(slice)),
                         };
                     }
-                    let word = page.finish(rank, slice, false, bytemuck::bytes_of(&answer), now - began);
+                    let word = page.finish(rank, slice, false, &answer, now - began);
                     digest.add(word.ok_or_else(|| lost(slice))?);
                     Ok(())
                 });

@@ -21,6 +21,7 @@ pub(super) fn run(
     let live = |rank: usize, _leaving: LeaveGuard<'_>| {
         context.page.note(rank, Event::Born { pid: std::process::id() });
         let worker_memory = WorkerMemory::of_coordinator(context.loans, None);
+        let runner: &dyn RunSlices = runner;
         // SAFETY: the arrays' own addresses in this process, writable; each rank is spawned once below. What is lent for
         // reading is only viewed for reading.
         #[allow(unsafe_code)]

@@ -60,6 +60,6 @@ pub enum ShapeError {
         /// Where they differ.
         axis: usize,
         /// How they are cut.
-        split: Split,
+        split: Box<Split>,
     },
 }

@@ -1,34 +1,29 @@
 //! What is left of a job when its workers have come to the end: answers, or why there are none.
 
-use bytemuck::Pod;
-
 use crate::engines::Supervision;
 use crate::error::{Death, Error, Result};
 use crate::lend::Loan;
-use crate::sync::ControlPage;
+use crate::sync::{ControlPage, SliceState};
 
-/// The deaths that the job has survived, and the answers of the slices that were run.
+/// Has one answer's bytes read, and keeps it; what the read said.
+pub(super) type Gather<'g> = dyn FnMut(&dyn Fn(&mut [u8]) -> (u64, SliceState)) -> (u64, SliceState) + 'g;
+
+/// The deaths that the job has survived; the answers of the slices that were run go to `gather`.
 ///
 /// # Errors
 /// If the engine says so; if a slice is not done, the control page is not as the workers left it, or an input was written to meanwhile.
-pub(super) fn collect<A: Pod>(
+pub(super) fn collect(
     deaths: Result<Vec<Death>>,
     page: &ControlPage,
     loans: &[Loan<'_>],
     mut supervision: Supervision<'_>,
-) -> Result<(Vec<Death>, Vec<A>)> {
+    gather: &mut Gather<'_>,
+) -> Result<Vec<Death>> {
     let deaths = deaths?;
     unchanged(loans)?;
-    let mut answers = Vec::new();
     let late = supervision.late();
-    let gathered = supervision.ledger.gather(page, late, |read| {
-        let mut answer = A::zeroed();
-        let state = read(bytemuck::bytes_of_mut(&mut answer));
-        answers.push(answer);
-        state
-    });
-    match gathered? {
-        true => Ok((deaths, answers)),
+    match supervision.ledger.gather(page, late, gather)? {
+        true => Ok(deaths),
         false => Err(supervision.ended(page.done(), page.layout().slices)),
     }
 }

@@ -262,7 +262,7 @@ impl<L: Lend> Job<'_, L> {
         body: &Body<'_, L, R, impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync>,
     ) -> Result<Answers<R::Value>> {
         let engine = self.runner.engine();
-        self.run_as::<R>(None, |context, supervision, _| engines::run(engine, context, body, supervision))
+        self.run_as::<R>(None, &mut |context, supervision, _| engines::run(engine, context, body, supervision))
     }
 
     /// Refuses a crew, for a body that captures.
@@ -329,7 +329,7 @@ impl<L: Lend> Job<'_, L> {
         crew.pool().check()?;
         let task = CrewJob { body_fn: BodyFn::of::<L, A, R>(body), argument: bytemuck::bytes_of(&argument) };
         let body = Body::<L, R, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part));
-        self.run_as::<R>(Some(crew.pool()), |context, supervision, pool| {
+        self.run_as::<R>(Some(crew.pool()), &mut |context, supervision, pool| {
             pool.map_or_else(|| unreachable!("handed over above"), |pool| pool.run(&task, context, &body, supervision))
         })
     }
@@ -350,7 +350,7 @@ impl<L: Lend> Job<'_, L> {
     ) -> Result<Answers<R::Value>> {
         let body = Body::<L, R, _>::new(body);
         // SAFETY: passed on to the caller.
-        self.without_crew()?.runner(Runner::Processes).run_as::<R>(None, |context, supervision, _| unsafe {
+        self.without_crew()?.runner(Runner::Processes).run_as::<R>(None, &mut |context, supervision, _| unsafe {
             engines::run_in_threaded_process(context, &body, supervision)
         })
     }

@@ -2,7 +2,9 @@
 
 use std::time::{Instant, SystemTime};
 
-use super::collect::collect;
+use bytemuck::Zeroable as _;
+
+use super::collect::{Gather, collect};
 use super::page::control_page;
 use super::plan::Plan;
 use super::recorder::{FinishedJob, Recorder};
@@ -11,26 +13,65 @@ use crate::answer::{Answer, Answers};
 use crate::engine::Engine;
 use crate::engines::{JobContext, Ledger, Steps, Supervision, WorkerPool};
 use crate::error::{Death, Result};
+use crate::hooks::Hooks;
 use crate::lend::{Lend, Loan};
 use crate::report::Report;
 use crate::sandbox::Sandbox;
+use crate::spec::JobSpec;
 use crate::sync::{Dealer, JobInfo, SpinPolicy};
 use crate::sys::signals::SignalGuard;
 
+/// Has a job's slices run by an engine's workers, or by those of a crew if there is one; the deaths it has survived.
+pub(crate) type Work<'w> =
+    dyn FnMut(&JobContext<'_>, &mut Supervision<'_>, Option<&mut WorkerPool>) -> Result<Vec<Death>> + 'w;
+
 impl<L: Lend> Job<'_, L> {
-    /// Runs the job: `work` has it done by an engine's workers, or by those of a crew if there is one, and says which deaths
-    /// it has survived.
+    /// Runs the job as `work` has it done.
     pub(crate) fn run_as<R: Answer>(
         self,
-        mut pool: Option<&mut WorkerPool>,
-        work: impl FnOnce(&JobContext<'_>, &mut Supervision<'_>, Option<&mut WorkerPool>) -> Result<Vec<Death>>,
+        pool: Option<&mut WorkerPool>,
+        work: &mut Work<'_>,
     ) -> Result<Answers<R::Value>> {
-        let called = (Instant::now(), SystemTime::now());
-        let Self { mut lent, mut spec, runner, mut hooks } = self;
-        let engine = runner.engine();
+        let Self { mut lent, spec, runner, hooks } = self;
+        let steps = spec.steps.unwrap_or(1);
         let mut loans = Vec::new();
         lent.loans(&mut loans);
+        let mut answers = Vec::new();
+        let job = Lent {
+            spec,
+            engine: runner.engine(),
+            hooks,
+            loans,
+            begin: &|| lent.begin(),
+            answer: size_of::<R::Value>(),
+        };
+        let report = job.run(pool, work, &mut |read| {
+            let mut answer = R::Value::zeroed();
+            let state = read(bytemuck::bytes_of_mut(&mut answer));
+            answers.push(answer);
+            state
+        })?;
+        lent.finish(steps);
+        Ok(Answers::new(answers, report))
+    }
+}
 
+/// A job without the types of what is lent and answered, so that this is compiled once and not for each body.
+struct Lent<'p, 'l> {
+    spec: JobSpec,
+    engine: Engine,
+    hooks: Hooks<'p>,
+    loans: Vec<Loan<'l>>,
+    /// Tells what is lent that the job begins to write to it.
+    begin: &'l dyn Fn() -> Result<()>,
+    /// How many bytes each answer has.
+    answer: usize,
+}
+
+impl Lent<'_, '_> {
+    fn run(self, mut pool: Option<&mut WorkerPool>, work: &mut Work<'_>, gather: &mut Gather<'_>) -> Result<Report> {
+        let called = (Instant::now(), SystemTime::now());
+        let Self { mut spec, engine, mut hooks, loans, begin, answer } = self;
         let plan = Plan::new(&mut spec, engine, &hooks, &loans, pool.as_deref())?;
         let slices = plan.grid.slices();
         let mut supervision = Supervision {
@@ -44,7 +85,7 @@ impl<L: Lend> Job<'_, L> {
         let recorder = Recorder::of(&spec, &mut hooks, called);
         let protection = plan.protection(&spec, engine, &loans, &late);
         let protection = protection.map_err(|error| supervision.or_ended(error, 0, slices))?;
-        let page = control_page(&plan, loans.len(), size_of::<R::Value>(), recorder.is_some(), pool.as_deref(), &late);
+        let page = control_page(&plan, loans.len(), answer, recorder.is_some(), pool.as_deref(), &late);
         let page = page.map_err(|error| supervision.or_ended(error, 0, slices))?;
 
         // Whether a process that is not to be killed works: it looks at requests to stop between slices.
@@ -77,8 +118,7 @@ impl<L: Lend> Job<'_, L> {
             // What a crew's control page says is of the job before.
             return Err(supervision.ended(0, slices));
         }
-        let steps = context.steps.as_ref().map_or(1, |steps| steps.count);
-        lent.begin()?;
+        begin()?;
         let deaths = work(&context, &mut supervision, pool.as_deref_mut());
         if let Some(sandbox) = &sandbox {
             sandbox.forward_rest(&late);
@@ -87,20 +127,18 @@ impl<L: Lend> Job<'_, L> {
 
         let wall = began.elapsed();
         let ended = Instant::now();
-        let collected = collect(deaths, &page, &loans, supervision);
+        let collected = collect(deaths, &page, &loans, supervision, gather);
         let mut report = Report::new(spec, engine, pool.is_some(), plan.grid, wall);
         report.addresses = loans.iter().map(Loan::address).collect();
         report.read(&page, plan.run);
         let finished = FinishedJob { page: &page, loans: &loans, began, ended };
         match collected {
-            Ok((deaths, answers)) => {
+            Ok(deaths) => {
                 report.deaths = deaths;
                 if let Some(recorder) = recorder {
                     recorder.done(&finished, &mut report);
                 }
-                drop(loans);
-                lent.finish(steps);
-                Ok(Answers::new(answers, report))
+                Ok(report)
             }
             Err(error) => {
                 // Whoever has written over the control page may be at work, and others with it.

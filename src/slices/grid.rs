@@ -8,24 +8,24 @@
 use std::ops::Range;
 
 use super::margins::{AXES, Margins};
-use super::split::{By, Cut, Split, SplitError};
+use super::split::{By, Cut, Split, SplitError, UNCUT};
 
 /// A split applied to a shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grid {
-    axes: Vec<Axis>,
+    pub(super) axes: Vec<Axis>,
     shape: Vec<usize>,
-    halo: usize,
+    halo: [usize; AXES],
 }
 
 /// One axis that is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Axis {
-    axis: usize,
+pub(super) struct Axis {
+    pub(super) axis: usize,
     /// Where the cells begin that are cut.
     origin: usize,
-    length: usize,
-    pieces: usize,
+    pub(super) length: usize,
+    pub(super) pieces: usize,
     by: By,
 }
 
@@ -41,7 +41,10 @@ impl Grid {
     pub fn new(split: Split, shape: &[usize]) -> Result<Self, SplitError> {
         let axes = match split.cut {
             Cut::Axis { axis, by } => vec![(axis, by)],
-            Cut::Tiles { height, width } => vec![(0, By::Length(height)), (1, By::Length(width))],
+            Cut::Blocks(lengths) => {
+                let cut = lengths.into_iter().enumerate().filter(|&(_, length)| length != UNCUT);
+                cut.map(|(axis, length)| (axis, By::Length(length))).collect()
+            }
         };
         let cut = |(axis, by): (usize, By)| {
             let no_axis =
@@ -83,38 +86,6 @@ impl Grid {
         Ok(grid)
     }
 
-    /// The slices other than `slice` of which it reads cells in the margin, ascending; these also read some of its.
-    pub(crate) fn neighbours(&self, slice: usize, margins: &[Margins]) -> Vec<usize> {
-        let mut all = vec![0];
-        for (cut, piece) in self.axes.iter().zip(self.pieces(slice)) {
-            let mut near = Vec::new();
-            for margins in margins {
-                near.extend(cut.near(piece, margins.cells(cut.axis), margins.wraps(cut.axis)).flatten());
-            }
-            near.sort_unstable();
-            near.dedup();
-            all = all.into_iter().flat_map(|slice| near.iter().map(move |near| slice * cut.pieces + near)).collect();
-        }
-        all.retain(|&near| near != slice);
-        all
-    }
-
-    /// Which piece of each axis a slice is.
-    fn pieces(&self, mut slice: usize) -> Vec<usize> {
-        let mut pieces: Vec<usize> = self
-            .axes
-            .iter()
-            .rev()
-            .map(|axis| {
-                let piece = slice % axis.pieces;
-                slice /= axis.pieces;
-                piece
-            })
-            .collect();
-        pieces.reverse();
-        pieces
-    }
-
     /// How many slices there are.
     pub fn slices(&self) -> usize {
         self.axes.iter().map(|axis| axis.pieces).product()
@@ -138,7 +109,8 @@ impl Grid {
         assert!(index < self.slices(), "slice {index} of {}", self.slices());
         let (mut cuts, mut rest) = ([None; AXES], index);
         for (cut, axis) in cuts.iter_mut().zip(&self.axes).rev() {
-            *cut = Some(axis.piece(rest % axis.pieces, self.halo));
+            // All that can be cut beyond those that can have a halo of their own have that of the last.
+            *cut = Some(axis.piece(rest % axis.pieces, self.halo[axis.axis.min(AXES - 1)]));
             rest /= axis.pieces;
         }
         Region { index, cuts }
@@ -160,7 +132,7 @@ impl Grid {
 
 impl Axis {
     /// Where piece `piece` begins, and piece `piece - 1` ends.
-    fn at(&self, piece: usize) -> usize {
+    pub(super) fn at(&self, piece: usize) -> usize {
         match self.by {
             By::Length(each) => piece.saturating_mul(each).min(self.length),
             // The first `length % pieces` pieces are one longer than the others.
@@ -169,7 +141,7 @@ impl Axis {
     }
 
     /// Which piece has the cell `at`, which is below the length: the inverse of [`at`](Self::at).
-    fn piece_of(&self, at: usize) -> usize {
+    pub(super) fn piece_of(&self, at: usize) -> usize {
         match self.by {
             By::Length(each) => at / each,
             By::Number(_) => {
@@ -185,21 +157,6 @@ impl Axis {
         let outer = (start.saturating_sub(halo), end.saturating_add(halo).min(self.length));
         let moved = |(start, end)| (start + self.origin, end + self.origin);
         Piece { axis: self.axis, inner: moved((start, end)), outer: moved(outer) }
-    }
-
-    /// The pieces that have cells no further than `cells` from `piece`, itself included, on a ring if the axis `wraps`.
-    fn near(&self, piece: usize, cells: usize, wraps: bool) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (start, end) = (self.at(piece), self.at(piece + 1));
-        let all =
-            |from: usize, to: usize| if from < to { self.piece_of(from)..self.piece_of(to - 1) + 1 } else { 0..0 };
-        let (before, after) = (cells.saturating_sub(start), (end + cells).saturating_sub(self.length));
-        let ring = |from: usize, to: usize| if wraps { all(from, to) } else { 0..0 };
-        [
-            all(start.saturating_sub(cells), (end + cells).min(self.length)),
-            ring(self.length - before.min(self.length), self.length),
-            ring(0, after.min(self.length)),
-        ]
-        .into_iter()
     }
 }
 
@@ -275,6 +232,7 @@ mod tests {
             (0..4_usize, length.clone()).prop_map(|(axis, each)| Split::axis(axis).of(each)),
             (0..4_usize, length.clone()).prop_map(|(axis, number)| Split::axis(axis).into_pieces(number)),
             (length.clone(), length).prop_map(|(height, width)| Split::tiles(height, width)),
+            prop::collection::vec(0..9_usize, 1..5).prop_map(|lengths| Split::blocks(&lengths)),
         ]
     }
 

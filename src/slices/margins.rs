@@ -50,7 +50,7 @@ impl AxisMargin {
     }
 
     /// The computed cell that has the value of cell `at` of the stored axis, of which `length` are computed; `None` if that is fixed.
-    fn source(self, at: usize, length: usize) -> Option<usize> {
+    pub(super) fn source(self, at: usize, length: usize) -> Option<usize> {
         let m = self.cells;
         if at >= m && at < m + length {
             return Some(at - m);

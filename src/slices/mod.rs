@@ -6,6 +6,7 @@
 
 mod grid;
 mod margins;
+mod neighbours;
 mod plan;
 mod runs;
 mod schedule;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::margins::AXES;
+
 /// How an array is cut into slices. The cut depends on the array's shape alone, never on the number of workers, so
 /// that results don't either.
 ///
@@ -17,7 +19,8 @@ use std::str::FromStr;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Split {
     pub(super) cut: Cut,
-    pub(super) halo: usize,
+    /// Of each axis.
+    pub(super) halo: [usize; AXES],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,9 +28,12 @@ pub struct Split {
 pub(super) enum Cut {
     /// Across one axis.
     Axis { axis: usize, by: By },
-    /// Across axes 0 and 1.
-    Tiles { height: usize, width: usize },
+    /// Across the first axes, pieces of these lengths, or [`UNCUT`].
+    Blocks([usize; AXES]),
 }
+
+/// The length of blocks along an axis that is not cut.
+pub(super) const UNCUT: usize = usize::MAX;
 
 /// What is given of the pieces of an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,26 +47,34 @@ pub(super) enum By {
 
 impl Split {
     /// As numbers, for another process of the same program.
-    pub(crate) fn words(self) -> [u64; 4] {
-        let (kind, one, two) = match self.cut {
-            Cut::Axis { axis, by: By::Length(length) } => (0, axis, length),
-            Cut::Axis { axis, by: By::Number(number) } => (1, axis, number),
-            Cut::Tiles { height, width } => (2, height, width),
+    pub(crate) fn words(self) -> [u64; Self::WORDS] {
+        let (kind, cut) = match self.cut {
+            Cut::Axis { axis, by: By::Length(length) } => (0, [axis, length, 0, 0]),
+            Cut::Axis { axis, by: By::Number(number) } => (1, [axis, number, 0, 0]),
+            Cut::Blocks(lengths) => (2, lengths),
         };
-        [kind, one as u64, two as u64, self.halo as u64]
+        let numbers = [cut, self.halo].concat();
+        std::array::from_fn(|at| if at == 0 { kind } else { numbers[at - 1] as u64 })
     }
 
     /// What numbers stand for, if they stand for a split.
-    pub(crate) fn of_words([kind, one, two, halo]: [u64; 4]) -> Option<Self> {
-        let (one, two) = (one as usize, two as usize);
-        let cut = match kind {
-            0 => Cut::Axis { axis: one, by: By::Length(two) },
-            1 => Cut::Axis { axis: one, by: By::Number(two) },
-            2 => Cut::Tiles { height: one, width: two },
+    pub(crate) fn of_words(words: [u64; Self::WORDS]) -> Option<Self> {
+        let of = |from: usize| std::array::from_fn(|at| words[from + at] as usize);
+        let numbers: [usize; AXES] = of(1);
+        let cut = match words[0] {
+            0 => Cut::Axis { axis: numbers[0], by: By::Length(numbers[1]) },
+            1 => Cut::Axis { axis: numbers[0], by: By::Number(numbers[1]) },
+            2 => Cut::Blocks(numbers),
             _ => return None,
         };
-        Some(Self { cut, halo: halo as usize })
+        Some(Self { cut, halo: of(1 + AXES) })
     }
+
+    /// How many numbers there are.
+    pub(crate) const WORDS: usize = 1 + 2 * AXES;
+
+    /// The most axes that can be cut at once, or have a halo.
+    pub const MOST_AXES: usize = AXES;
 
     /// How many slices an axis is cut into unless [`of`](Self::of) or [`into_pieces`](Self::into_pieces) says otherwise:
     /// this many, or one for each row if there are fewer. Enough to share out evenly among some hundred workers, few enough to cost nothing.
@@ -78,25 +92,59 @@ impl Split {
 
     /// Pieces of any one axis.
     pub const fn axis(axis: usize) -> Self {
-        Self { cut: Cut::Axis { axis, by: By::Number(Self::PIECES) }, halo: 0 }
+        Self { cut: Cut::Axis { axis, by: By::Number(Self::PIECES) }, halo: [0; AXES] }
     }
 
     /// Tiles of `height` rows by `width` columns; the last ones may be smaller.
     pub const fn tiles(height: usize, width: usize) -> Self {
-        Self { cut: Cut::Tiles { height, width }, halo: 0 }
+        Self { cut: Cut::Blocks([height, width, UNCUT, UNCUT]), halo: [0; AXES] }
+    }
+
+    /// Blocks of these lengths along the first axes of an array, whole along the others, and along an axis whose length is given as 0:
+    /// `blocks(&[8, 0, 64])` cuts axes 0 and 2. The last ones may be smaller.
+    ///
+    /// ```
+    /// use parfork::{Split, slices::Grid};
+    /// let grid = Grid::new(Split::blocks(&[16, 8, 8]).halo_of(0, 2), &[64, 32, 32])?;
+    /// assert_eq!((grid.slices(), grid.region(17).to_string()), (4 * 4 * 4, "[16..32, 0..8, 8..16, ..]".to_owned()));
+    /// assert_eq!(grid.region(17).range_with_halo(0), Some(14..34));
+    /// # Ok::<(), parfork::SplitError>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If there are more than [`MOST_AXES`](Self::MOST_AXES) lengths.
+    pub const fn blocks(lengths: &[usize]) -> Self {
+        assert!(lengths.len() <= AXES, "an array is cut along 4 axes at most");
+        let (mut all, mut axis) = ([UNCUT; AXES], 0);
+        while axis < lengths.len() {
+            if lengths[axis] > 0 {
+                all[axis] = lengths[axis];
+            }
+            axis += 1;
+        }
+        Self { cut: Cut::Blocks(all), halo: [0; AXES] }
     }
 
     /// Makes each slice `each` long (the last may be shorter) instead of making [`PIECES`](Self::PIECES) of them.
-    /// Of tiles it makes square ones.
+    /// Of tiles and blocks it makes ones of the same length along each axis.
     pub const fn of(mut self, each: usize) -> Self {
         self.cut = match self.cut {
             Cut::Axis { axis, .. } => Cut::Axis { axis, by: By::Length(each) },
-            Cut::Tiles { .. } => Cut::Tiles { height: each, width: each },
+            Cut::Blocks(mut lengths) => {
+                let mut axis = 0;
+                while axis < AXES {
+                    if lengths[axis] != UNCUT {
+                        lengths[axis] = each;
+                    }
+                    axis += 1;
+                }
+                Cut::Blocks(lengths)
+            }
         };
         self
     }
 
-    /// Cuts one axis into `number` nearly equal slices (fewer if the axis is shorter). Tiles stay as they are.
+    /// Cuts one axis into `number` nearly equal slices (fewer if the axis is shorter). Tiles and blocks stay as they are.
     pub const fn into_pieces(mut self, number: usize) -> Self {
         if let Cut::Axis { axis, .. } = self.cut {
             self.cut = Cut::Axis { axis, by: By::Number(number) };
@@ -106,7 +154,16 @@ impl Split {
 
     /// Lets each slice read `cells` further on each side of each axis that is cut, as far as the array goes.
     pub const fn halo(mut self, cells: usize) -> Self {
-        self.halo = cells;
+        self.halo = [cells; AXES];
+        self
+    }
+
+    /// The same of one axis.
+    ///
+    /// # Panics
+    /// If the axis is not below [`MOST_AXES`](Self::MOST_AXES).
+    pub const fn halo_of(mut self, axis: usize, cells: usize) -> Self {
+        self.halo[axis] = cells;
         self
     }
 }
@@ -123,7 +180,17 @@ impl fmt::Display for Split {
             Cut::Axis { axis: 0, .. } => "rows".to_owned(),
             Cut::Axis { axis: 1, .. } => "cols".to_owned(),
             Cut::Axis { axis, .. } => format!("axis{axis}"),
-            Cut::Tiles { height, width } => format!("tiles={height}x{width}"),
+            Cut::Blocks([height, width, UNCUT, UNCUT]) if height != UNCUT && width != UNCUT => {
+                format!("tiles={height}x{width}")
+            }
+            Cut::Blocks(lengths) => {
+                let last = lengths.iter().rposition(|&length| length != UNCUT).unwrap_or(0);
+                let lengths: Vec<_> = lengths[..=last]
+                    .iter()
+                    .map(|&length| if length == UNCUT { 0 } else { length }.to_string())
+                    .collect();
+                format!("blocks={}", lengths.join("x"))
+            }
         };
         f.pad(&match self.cut {
             Cut::Axis { by: By::Length(each), .. } => format!("{name}={each}"),
@@ -133,7 +200,8 @@ impl fmt::Display for Split {
     }
 }
 
-/// Reads `rows`, `rows=64` (64 rows each), `rows/8` (8 slices); the same with `cols` and `axis2`; or `tiles=64x128`.
+/// Reads `rows`, `rows=64` (64 rows each), `rows/8` (8 slices); the same with `cols` and `axis2`; `tiles=64x128`; or `blocks=8x0x64`,
+/// where an axis with 0 is not cut.
 impl FromStr for Split {
     type Err = SplitError;
 
@@ -152,6 +220,16 @@ impl FromStr for Split {
                 let (height, width) =
                     rest.strip_prefix('=').and_then(|size| size.split_once('x')).ok_or_else(unknown)?;
                 return Ok(Self::tiles(number(height)?, number(width)?));
+            }
+            "blocks" => {
+                let lengths =
+                    rest.strip_prefix('=').map(|sizes| sizes.split('x').map(str::parse).collect::<Result<Vec<_>, _>>());
+                let lengths =
+                    lengths.and_then(Result::ok).filter(|lengths| lengths.len() <= AXES).ok_or_else(unknown)?;
+                return match lengths.iter().any(|&length| length > 0) {
+                    true => Ok(Self::blocks(&lengths)),
+                    false => Err(SplitError::Empty { text: text.to_owned() }),
+                };
             }
             _ => Self::axis(name.strip_prefix("axis").and_then(|axis| axis.parse().ok()).ok_or_else(unknown)?),
         };
@@ -175,7 +253,10 @@ fn where_to_cut(ndim: &usize) -> String {
 #[non_exhaustive]
 pub enum SplitError {
     /// The text names no split.
-    #[error("`{text}` is not a way to cut an array. Write rows, rows=64, rows/8, the same with cols, or tiles=64x128.")]
+    #[error(
+        "`{text}` is not a way to cut an array. Write rows, rows=64, rows/8, the same with cols, tiles=64x128, or \
+             blocks=8x8x64."
+    )]
     Unknown {
         /// What was written.
         text: String,
@@ -219,19 +300,46 @@ mod tests {
 
     #[test]
     fn text_and_back() {
-        for text in ["rows", "rows=64", "rows/8", "cols", "cols=1", "axis2", "axis3=7", "tiles=5x6"] {
+        for text in [
+            "rows",
+            "rows=64",
+            "rows/8",
+            "cols",
+            "cols=1",
+            "axis2",
+            "axis3=7",
+            "tiles=5x6",
+            "blocks=5",
+            "blocks=0x5",
+            "blocks=1x2x3x4",
+        ] {
             assert_eq!(text.parse::<Split>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn wrong_text_says_what_to_write() {
-        for text in ["tiles=0x5", "tiles=5x0", "rows=0", "cols/0"] {
+        for text in ["tiles=0x5", "tiles=5x0", "rows=0", "cols/0", "blocks=0x0"] {
             assert!(matches!(text.parse::<Split>(), Err(SplitError::Empty { .. })), "{text}");
         }
         for text in [
-            "", "row", "tiles", "tiles=5", "tiles=x", "tiles=5x", "rows=", "rows=-1", "axis", "axisx", "rows=1x2",
+            "",
+            "row",
+            "tiles",
+            "tiles=5",
+            "tiles=x",
+            "tiles=5x",
+            "rows=",
+            "rows=-1",
+            "axis",
+            "axisx",
+            "rows=1x2",
             "rows/",
+            "blocks",
+            "blocks=",
+            "blocks=1x",
+            "blocks=1x2x3x4x5",
+            "blocks=-1",
         ] {
             let error = text.parse::<Split>().unwrap_err();
             assert!(error.to_string().contains("Write rows"), "{text}: {error}");

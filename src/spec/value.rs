@@ -105,7 +105,11 @@ impl SettingType for Split {
     }
 
     fn read(words: &mut impl Iterator<Item = u64>) -> Option<Self> {
-        Self::of_words([words.next()?, words.next()?, words.next()?, words.next()?])
+        let mut all = [0; Self::WORDS];
+        for word in &mut all {
+            *word = words.next()?;
+        }
+        Self::of_words(all)
     }
 
     fn value(set: Option<&Self>) -> SettingValue {
