@@ -322,12 +322,12 @@ lend_tuples! {
 
 /// Cuts the first array lent for writing, or else the first (whatever is lent has one at least), and checks that others lent for
 /// writing can be cut alike.
-pub(crate) fn cut(split: Split, loans: &[Loan<'_>]) -> Result<Grid> {
+pub(crate) fn cut(split: Split, bounds: &[usize], loans: &[Loan<'_>]) -> Result<Grid> {
     let written = || loans.iter().filter(|loan| loan.access == Access::Write);
     let first = written().next().unwrap_or(&loans[0]);
     let grid = match &first.margins {
-        Some(margins) => Grid::inside(split, first.extent.shape, margins)?,
-        None => Grid::new(split, first.extent.shape)?,
+        Some(margins) => Grid::inside(split, bounds, first.extent.shape, margins)?,
+        None => Grid::new(split, first.extent.shape)?.with_bounds(bounds)?,
     };
     let first = grid.shape();
     for other in written() {
@@ -339,7 +339,7 @@ pub(crate) fn cut(split: Split, loans: &[Loan<'_>]) -> Result<Grid> {
             );
         }
         if let Some(margins) = &other.margins
-            && let theirs = Grid::inside(split, other.extent.shape, margins)?
+            && let theirs = Grid::inside(split, bounds, other.extent.shape, margins)?
             && let Some((one, other)) = grid.regions().zip(theirs.regions()).find(|(one, other)| one != other)
         {
             return Err(StepsError::Planes { slice: one.index(), cells: Box::new([one, other]) }.into());

@@ -29,6 +29,19 @@ macro_rules! settings {
             /// How the array is cut; by default into rows, or as the kernel likes it best.
             optional any split: Split, "split";
 
+            /// Where the slices of the axis that is cut end, in ascending order, the last at the axis' own end; by default they are nearly
+            /// equal, or as the split says. [`by_weight`](crate::slices::by_weight) finds such ends for rows of uneven weight.
+            ///
+            /// ```
+            /// use parfork::{Job, Shared, Split};
+            /// let mut cells = Shared::<u8, _>::zeros(100)?;
+            /// let job = Job::new(&mut cells).split(Split::rows()).bounds(vec![10, 15, 100]);
+            /// let lengths = job.run(|_, slice| slice.len())?;
+            /// assert_eq!(lengths[..], [10, 5, 85]);
+            /// # Ok::<(), parfork::Error>(())
+            /// ```
+            plain any bounds: Vec<usize>, "bounds";
+
             /// How slices are given out; by default one at a time to whoever is free.
             plain any schedule: Schedule, "schedule";
 
@@ -234,6 +247,7 @@ mod tests {
             JobSpec {
                 workers: Some(3),
                 steps: Some(7),
+                bounds: vec![3, 9],
                 retries: 2,
                 only_slice: Some(4),
                 threads_per_worker: Some(0),

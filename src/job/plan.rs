@@ -41,7 +41,7 @@ impl Plan {
             return Err(Error::Workers { asked, most });
         }
         loans.iter().try_for_each(|loan| loan.backing.own())?;
-        let grid = cut(*spec.split.get_or_insert_default(), loans)?;
+        let grid = cut(*spec.split.get_or_insert_default(), &spec.bounds, loans)?;
         check(spec, engine, hooks, loans, pool)?;
         let steps = steps(spec, loans, pool)?;
         let slices = grid.slices();

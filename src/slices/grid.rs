@@ -6,6 +6,7 @@
 //! row by row, so two slices differ in a piece of some axis and share no cell.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::margins::{AXES, Margins};
 use super::split::{By, Cut, Split, SplitError, UNCUT};
@@ -19,7 +20,7 @@ pub struct Grid {
 }
 
 /// One axis that is cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Axis {
     pub(super) axis: usize,
     /// Where the cells begin that are cut.
@@ -27,6 +28,8 @@ pub(super) struct Axis {
     pub(super) length: usize,
     pub(super) pieces: usize,
     by: By,
+    /// Where each piece ends, if they are given.
+    ends: Option<Arc<[usize]>>,
 }
 
 impl Grid {
@@ -55,7 +58,7 @@ impl Grid {
                 By::Length(each) => length.div_ceil(each),
                 By::Number(number) => length.min(number),
             };
-            Ok(Axis { axis, origin: 0, length, pieces, by })
+            Ok(Axis { axis, origin: 0, length, pieces, by, ends: None })
         };
         let axes = axes.into_iter().map(cut).collect::<Result<Vec<_>, _>>()?;
         let slices = axes.iter().try_fold(1_usize, |slices, axis| slices.checked_mul(axis.pieces));
@@ -65,23 +68,62 @@ impl Grid {
         Ok(Self { axes, shape: shape.to_vec(), halo: split.halo })
     }
 
+    /// The same grid, with an axis cut where these indices say that pieces end; none leave it as it is.
+    ///
+    /// ```
+    /// use parfork::{Split, slices::Grid};
+    /// let grid = Grid::new(Split::rows(), &[10, 4])?.with_bounds(&[1, 3, 10])?;
+    /// assert_eq!((grid.slices(), grid.region(2).range(0)), (3, Some(3..10)));
+    /// # Ok::<(), parfork::SplitError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If not one axis is cut but more, or the ends do not ascend to the axis' own.
+    pub fn with_bounds(mut self, ends: &[usize]) -> Result<Self, SplitError> {
+        if ends.is_empty() {
+            return Ok(self);
+        }
+        let several = self.axes.len();
+        let [cut] = &mut self.axes[..] else { return Err(SplitError::BoundsOfAxes { axes: several }) };
+        let last = cut.origin + cut.length;
+        let mut before = cut.origin;
+        for (slice, &end) in ends.iter().enumerate() {
+            if end <= before || end > last || slice + 1 == ends.len() && end < last {
+                return Err(SplitError::Bounds { slice, before, end, last });
+            }
+            before = end;
+        }
+        if ends.len() > Self::MOST {
+            return Err(SplitError::TooMany { split: "bounds".to_owned(), shape: self.shape, most: Self::MOST });
+        }
+        cut.pieces = ends.len();
+        cut.ends = Some(ends.iter().map(|end| end - cut.origin).collect());
+        Ok(self)
+    }
+
     /// Cuts what is computed of an array that is stored in this shape with these margins.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
-    pub(crate) fn inside(split: Split, stored: &[usize], margins: &Margins) -> Result<Self, SplitError> {
+    /// As [`new`](Self::new), and as [`with_bounds`](Self::with_bounds).
+    pub(crate) fn inside(
+        split: Split,
+        bounds: &[usize],
+        stored: &[usize],
+        margins: &Margins,
+    ) -> Result<Self, SplitError> {
         let computed = margins.computed(stored);
         let mut grid = Self::new(split, &computed)?;
+        grid.axes.iter_mut().for_each(|cut| cut.origin = margins.origin(cut.axis));
+        let mut grid = grid.with_bounds(bounds)?;
         // Of an axis that is not cut too a slice has less than all, if some of it is kept.
         let kept = |&axis: &usize| margins.origin(axis) > 0 && grid.axes.iter().all(|cut| cut.axis != axis);
         let whole = |axis: usize| {
             let length = computed[axis];
-            Axis { axis, origin: 0, length, pieces: length.min(1), by: By::Number(1) }
+            Axis { axis, origin: margins.origin(axis), length, pieces: length.min(1), by: By::Number(1), ends: None }
         };
         let more: Vec<Axis> = (0..stored.len().min(AXES)).filter(kept).map(whole).collect();
         grid.axes.extend(more);
         grid.axes.sort_by_key(|axis| axis.axis);
-        grid.axes.iter_mut().for_each(|cut| cut.origin = margins.origin(cut.axis));
         grid.shape = margins.shape(stored);
         Ok(grid)
     }
@@ -133,6 +175,9 @@ impl Grid {
 impl Axis {
     /// Where piece `piece` begins, and piece `piece - 1` ends.
     pub(super) fn at(&self, piece: usize) -> usize {
+        if let Some(ends) = &self.ends {
+            return if piece == 0 { 0 } else { ends[piece - 1] };
+        }
         match self.by {
             By::Length(each) => piece.saturating_mul(each).min(self.length),
             // The first `length % pieces` pieces are one longer than the others.
@@ -142,6 +187,9 @@ impl Axis {
 
     /// Which piece has the cell `at`, which is below the length: the inverse of [`at`](Self::at).
     pub(super) fn piece_of(&self, at: usize) -> usize {
+        if let Some(ends) = &self.ends {
+            return ends.partition_point(|&end| end <= at);
+        }
         match self.by {
             By::Length(each) => at / each,
             By::Number(_) => {
@@ -266,6 +314,21 @@ mod tests {
                 prop_assert_eq!((grid.slice_of(&beyond), grid.slice_of(&beyond[..axis])), (None, None));
             }
             prop_assert!(firsts.is_sorted());
+        }
+
+        #[test]
+        fn pieces_end_where_they_are_told_to(mut ends in prop::collection::btree_set(1..60_usize, 1..12), halo in 0..5_usize) {
+            let ends: Vec<usize> = std::mem::take(&mut ends).into_iter().collect();
+            let length = ends[ends.len() - 1];
+            let grid = Grid::new(Split::cols().halo(halo), &[3, length]).unwrap().with_bounds(&ends).unwrap();
+            let starts = std::iter::once(0).chain(ends.iter().copied());
+            let right: Vec<_> = starts.zip(ends.iter().copied()).map(|(start, end)| start..end).collect();
+            prop_assert_eq!(&grid.regions().map(|region| region.range(1).unwrap()).collect::<Vec<_>>(), &right);
+            for (slice, range) in right.into_iter().enumerate() {
+                prop_assert!(range.clone().all(|at| grid.slice_of(&[0, at]) == Some(slice)));
+                let outer = range.start.saturating_sub(halo)..(range.end + halo).min(length);
+                prop_assert_eq!(grid.region(slice).range_with_halo(1), Some(outer));
+            }
         }
 
         #[test]

@@ -11,6 +11,7 @@ mod plan;
 mod runs;
 mod schedule;
 mod split;
+mod weight;
 
 pub use grid::{Grid, Region};
 pub(crate) use margins::{AxisMargin, Edge, Margins};
@@ -18,3 +19,4 @@ pub use plan::{Balance, PlannedSlice, plan};
 pub(crate) use runs::Extent;
 pub use schedule::{Schedule, ScheduleError};
 pub use split::{Split, SplitError};
+pub use weight::by_weight;

@@ -90,7 +90,7 @@ mod tests {
         fn they_are_who_has_what_is_read(margins in [margin(), margin()], split in split(), length in [8..14_usize, 8..14_usize]) {
             let margins = Margins::new(&margins);
             let stored = margins.stored(&length).unwrap();
-            let (grid, computed) = (Grid::inside(split, &stored, &margins).unwrap(), margins.computed(&stored));
+            let (grid, computed) = (Grid::inside(split, &[], &stored, &margins).unwrap(), margins.computed(&stored));
             let mut all = Vec::new();
             for region in grid.regions() {
                 let read = |axis: usize| {
@@ -116,7 +116,7 @@ mod tests {
         #[test]
         fn every_order_ends(margins in [margin(), margin()], split in split(), workers in 1..6_usize, steps in 1..5_u32, mut chance: u64) {
             let margins = Margins::new(&margins);
-            let grid = Grid::inside(split, &margins.stored(&[11, 9]).unwrap(), &margins).unwrap();
+            let grid = Grid::inside(split, &[], &margins.stored(&[11, 9]).unwrap(), &margins).unwrap();
             let mut done = vec![0_u32; grid.slices()];
             let mut left: Vec<Vec<(usize, u32)>> = (0..workers)
                 .map(|rank| {

@@ -282,6 +282,27 @@ pub enum SplitError {
         /// The array's shape.
         shape: Vec<usize>,
     },
+    /// Ends of pieces, and not one axis that is cut.
+    #[error("bounds say where the pieces of one axis end, and {axes} are cut. Cut one, as rows and cols do.")]
+    BoundsOfAxes {
+        /// How many are.
+        axes: usize,
+    },
+    /// Ends of pieces that do not ascend, or are not those of the axis.
+    #[error(
+        "bounds must ascend to {last}, where the axis ends, and slice {slice} would be {before}..{end}. Give the end of each slice, the last \
+         one that of the axis."
+    )]
+    Bounds {
+        /// The first slice that cannot be.
+        slice: usize,
+        /// Where it begins.
+        before: usize,
+        /// Where it ends.
+        end: usize,
+        /// Where the axis does.
+        last: usize,
+    },
     /// More slices than the control page can hold.
     #[error("the split `{split}` cuts shape {shape:?} into more than {most} slices. Make each slice larger.")]
     TooMany {

@@ -130,3 +130,21 @@ impl SettingType for Schedule {
         SettingValue::Choice(set.map(ToString::to_string))
     }
 }
+
+/// Numbers in order, after how many they are.
+impl SettingType for Vec<usize> {
+    fn write(&self, words: &mut Vec<u64>) {
+        words.push(self.len() as u64);
+        words.extend(self.iter().map(|&number| number as u64));
+    }
+
+    fn read(words: &mut impl Iterator<Item = u64>) -> Option<Self> {
+        let count = words.next()?;
+        (0..count).map(|_| words.next()?.try_into().ok()).collect()
+    }
+
+    fn value(set: Option<&Self>) -> SettingValue {
+        let text = |numbers: &Self| numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        SettingValue::Choice(set.filter(|numbers| !numbers.is_empty()).map(text))
+    }
+}

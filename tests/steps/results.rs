@@ -263,6 +263,37 @@ pub(super) fn many_workers_on_few_cpus_come_to_the_end() {
     assert_eq!(planes.view().unwrap(), naive(&start, &edges, 200));
 }
 
+pub(super) fn uneven_slices_and_blocks_are_steps_too() {
+    let edges = edges(&[(2, WRAP, WRAP), (1, KEEP, EDGE)]);
+    let cells = start(&[17, 12]);
+    let right = naive(&cells, &edges, 9);
+    let mut crew = Crew::start(3).unwrap();
+    for (split, bounds) in [
+        (Split::rows(), vec![1, 2, 9, 17]),
+        (Split::rows(), vec![17]),
+        // Column 0 is kept, and no slice's.
+        (Split::cols(), vec![2, 3, 12]),
+    ] {
+        let mut planes = Planes::with_edges(&cells, &edges).unwrap();
+        run(Job::default().crew(&mut crew).split(split).bounds(bounds).steps(9), &mut planes).unwrap();
+        assert_eq!(planes.view().unwrap(), right, "{split}");
+    }
+    let edges = vec![(1, WRAP, WRAP), (1, MIRROR, KEEP), (2, EDGE, ZERO)];
+    let cells = start(&[5, 6, 7]);
+    for blocks in [Split::blocks(&[2, 3, 4]), Split::blocks(&[0, 2, 3]), Split::blocks(&[1, 1, 1])] {
+        let mut planes = Planes::with_edges(&cells, &edges).unwrap();
+        run(Job::default().crew(&mut crew).split(blocks).steps(5), &mut planes).unwrap();
+        assert_eq!(planes.view().unwrap(), naive(&cells, &edges, 5), "{blocks}");
+    }
+    let mut planes = Planes::with_edges(&cells, &edges).unwrap();
+    for (bounds, says) in
+        [(vec![1, 1, 5], "slice 1 would be 1..1"), (vec![1, 4], "to 5"), (vec![1, 6], "slice 1 would be 1..6")]
+    {
+        let error = run(Job::default().bounds(bounds).steps(2), &mut planes).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
 pub(super) fn a_body_knows_its_step() {
     let mut planes = Planes::from_array(&Array2::<u32>::zeros((6, 4)), 1, Border::Keep).unwrap();
     let job = Job::new(&mut planes).workers(2).split(Split::rows().of(1)).steps(5);
