@@ -20,6 +20,7 @@ pub(crate) fn ms(ms: u64) -> Duration {
 pub(crate) fn record() -> Report {
     let attempt = |slice, worker, begin, end, meetings| Attempt {
         slice,
+        step: 0,
         worker,
         number: 1,
         begin: ms(begin),

@@ -64,6 +64,8 @@ pub struct ArrayRecord {
 pub struct Attempt {
     /// The slice's number.
     pub slice: usize,
+    /// The step of it, counted from 0; 0 in a job without steps.
+    pub step: u32,
     /// The worker's rank.
     pub worker: usize,
     /// 1 if nobody had tried it before.

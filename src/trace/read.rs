@@ -160,7 +160,8 @@ impl Timeline {
                 let worker = self.rank;
                 let (begin, end) = (now, self.clock.wall);
                 let meetings = Vec::new();
-                self.open = Some(Attempt { slice, worker, number: 1, begin, end, done: false, faults: 0, meetings });
+                self.open =
+                    Some(Attempt { slice, step: 0, worker, number: 1, begin, end, done: false, faults: 0, meetings });
             }
             Event::Finishes { slice } => {
                 if let Some(attempt) = self.open.take_if(|open| open.slice == slice) {
@@ -233,12 +234,13 @@ impl Timeline {
     }
 }
 
-/// Numbers the attempts at each slice.
+/// Numbers the attempts at each slice, and its steps: what was finished is not tried again.
 fn number(attempts: &mut [Attempt], slices: usize) {
-    let mut tries = vec![0; slices];
+    let mut so_far = vec![(0, 0); slices];
     for attempt in attempts {
-        tries[attempt.slice] += 1;
-        attempt.number = tries[attempt.slice];
+        let (steps, tries) = &mut so_far[attempt.slice];
+        (attempt.step, attempt.number) = (*steps, *tries + 1);
+        (*steps, *tries) = if attempt.done { (*steps + 1, 0) } else { (*steps, *tries + 1) };
     }
 }
 

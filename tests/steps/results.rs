@@ -263,6 +263,25 @@ pub(super) fn many_workers_on_few_cpus_come_to_the_end() {
     assert_eq!(planes.view().unwrap(), naive(&start, &edges, 200));
 }
 
+/// Of the first eight steps each slice is there, with its number; of others only what there was room for.
+#[cfg(feature = "record")]
+pub(super) fn records_name_the_step() {
+    let cells = start(&[64]);
+    let mut planes = Planes::with_edges(&cells, &edges(&[(1, WRAP, WRAP)])).unwrap();
+    let job = Job::default().workers(2).split(Split::rows().of(1)).steps(200).record(true).lend(&mut planes);
+    let answers = job.run_with((), |w, (), (old, mut new)| step(w.step(), &old, &mut new)).unwrap();
+    let record = answers.report().record().unwrap();
+    for (slice, number) in (0..64).flat_map(|slice| (0..8).map(move |number| (slice, number))) {
+        let mut found = record.attempts.iter().filter(|it| (it.slice, it.step) == (slice, number));
+        assert!(found.next().is_some_and(|it| it.done && it.number == 1), "step {number} of slice {slice}");
+        assert_eq!(found.next(), None);
+    }
+    assert!(record.lost_marks > 0, "200 steps are more than there is room for");
+}
+
+#[cfg(not(feature = "record"))]
+pub(super) fn records_name_the_step() {}
+
 pub(super) fn uneven_slices_and_blocks_are_steps_too() {
     let edges = edges(&[(2, WRAP, WRAP), (1, KEEP, EDGE)]);
     let cells = start(&[17, 12]);

@@ -201,9 +201,10 @@ fn merged(rank: usize, pieces: &[Interval], drawing: &mut Drawing<'_>) {
 }
 
 fn named(record: &Record<'_>, attempt: &Attempt) -> String {
-    let Attempt { slice, number, .. } = attempt;
+    let Attempt { slice, step, number, .. } = attempt;
+    let step = record.report.spec.steps.map(|_| format!("step {step} of ")).unwrap_or_default();
     let again = if *number > 1 { format!(", attempt {number}") } else { String::new() };
-    format!("slice {slice} {}{again}", record.report.grid.region(*slice))
+    format!("{step}slice {slice} {}{again}", record.report.grid.region(*slice))
 }
 
 /// Which part of a slice's time its faults are thought to be, 0 to 1.
