@@ -1,6 +1,7 @@
 //! The worker processes of a round, held by the coordinator. Dropping the set ends and reaps them all.
 
 use std::cell::Cell;
+use std::cmp::Reverse;
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -166,8 +167,11 @@ impl WorkerSet {
                 false => Waiting::No,
             }
         };
+        // One that works is an answer, and two reads of files; so those that say so are asked first, and the last that were born.
+        let mut asked: Vec<_> = self.living().take_while(|(rank, ..)| *rank < processes).collect();
+        asked.sort_by_key(|(rank, _, slot)| (slot.since().is_none(), Reverse(*rank)));
         let mut all = Waiting::Asleep;
-        for (_, handle, slot) in self.living().take_while(|(rank, ..)| *rank < processes) {
+        for (_, handle, slot) in asked {
             all = all.min(waits(handle.process.pid(), slot));
             if all == Waiting::No {
                 break;
