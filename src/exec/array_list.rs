@@ -2,6 +2,8 @@
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::ptr::NonNull;
 
 use super::array::{Array, Contents};
@@ -21,6 +23,13 @@ impl ArrayList {
     /// What they are, without their bytes.
     pub(super) fn arrays(&self) -> &[Array] {
         &self.0
+    }
+
+    /// Of descriptors of the arrays, those that lead to files with a name: what a program in a sandbox may open anew.
+    pub(super) fn paths_of_files(&self, descriptors: &[OwnedFd]) -> Vec<PathBuf> {
+        let in_files =
+            self.0.iter().zip(descriptors).filter(|(array, _)| matches!(array.contents(), Contents::File(_)));
+        in_files.map(|(_, fd)| format!("/proc/self/fd/{}", fd.as_raw_fd()).into()).collect()
     }
 
     /// When all workers are gone.

@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use super::array::Contents;
 use super::array_list::{ArrayList, SliceBytes, access, cut};
 use super::line::{self, Cells};
 use super::manifest::{Entry, Manifest};
@@ -168,7 +167,8 @@ impl<'s> Supervisor<'s> {
     ) -> Result<program::Program, String> {
         let keep: Vec<_> = programs.arrays.iter().chain([&programs.manifest]).map(AsFd::as_fd).collect();
         let environment: Vec<_> = programs.environment.iter().chain(more).cloned().collect();
-        let confine = self.confine.as_ref().map(|(support, readable)| (*support, self.readable(programs, readable)));
+        let reach = |readable: &[PathBuf]| [readable, &self.array_list.paths_of_files(&programs.arrays)].concat();
+        let confine = self.confine.as_ref().map(|(support, readable)| (*support, reach(readable)));
         let start = Start {
             program: &self.program.name,
             arguments,
@@ -180,14 +180,6 @@ impl<'s> Supervisor<'s> {
             pipes: !self.program.each,
         };
         program::Program::start(&start).map_err(|error| cannot_start(&self.program.name, &error))
-    }
-
-    /// What a program in a sandbox may open: also what it has open, of files.
-    fn readable(&self, programs: &ProgramState, readable: &[PathBuf]) -> Vec<PathBuf> {
-        let arrays = self.array_list.arrays().iter().zip(&programs.arrays);
-        let in_files = arrays.filter(|(array, _)| matches!(array.contents(), Contents::File(_)));
-        let paths = in_files.map(|(_, fd)| format!("/proc/self/fd/{}", fd.as_raw_fd()).into());
-        readable.iter().cloned().chain(paths).collect()
     }
 
     /// One slice by a program that is started for it.

@@ -6,7 +6,6 @@
 //! nameless files (NFS, some FUSE); who is killed then leaves one, which the next output file on the same target removes.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -42,7 +41,7 @@ pub struct AtomicFile {
     folder: Folder,
     /// The target's name in `folder`, all symbolic links followed when it was opened.
     name: OsString,
-    file: BufWriter<Bounded>,
+    pub(super) file: BufWriter<Bounded>,
     /// The name until then, where the file system wants one; meanwhile a signal that asks this process to end is put off,
     /// for the file would stay.
     hidden: Option<OsString>,
@@ -108,11 +107,6 @@ impl AtomicFile {
     /// The target, as it was named.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// The file that will be there.
-    pub(super) fn file(&self) -> &File {
-        self.file.get_ref()
     }
 
     /// Sets disk space aside for an output of `bytes`, so that a full disk is found before the work; file systems that

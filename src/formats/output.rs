@@ -111,7 +111,7 @@ impl OutputFile {
     /// The file that it is until it is put in its place, for those who write parts of it by themselves.
     pub(crate) fn file(&self) -> Option<&File> {
         match &self.kind {
-            Kind::File(file) => Some(file.file()),
+            Kind::File(file) => Some(file.file.get_ref()),
             _ => None,
         }
     }
