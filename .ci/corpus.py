@@ -134,7 +134,7 @@ def look_at_picture(path, out):
 
 
 def look_at_array(path, out):
-    copy = 'while read -r order; do dd if="$PARFORK_IN_A" of="$PARFORK_OUT_OUT" bs=1M conv=notrunc status=none; echo done; done'
+    copy = 'while read -r order; do dd if="$PARFORK_IN_A" of="$PARFORK_OUT_OUT" bs=1M iflag=skip_bytes skip="$PARFORK_OFFSET_A" conv=notrunc status=none; echo done; done'
     done = subprocess.run([parfork, "exec", "--in", "a=" + path, "--out", "out=" + out, "-n", "1", "-q", "--split", "rows/1", "--", "sh", "-c", copy], capture_output=True, text=True)
     text = done.stderr.strip()
     if done.returncode < 0 or "panicked" in text:

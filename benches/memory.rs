@@ -23,7 +23,14 @@ fn main() -> parfork::Result<()> {
     count_memory()
 }
 
-type Way<'w> = (&'static str, Box<dyn FnMut() -> parfork::Result<()> + 'w>);
+/// Seconds of one run, what comes before and after left out.
+type Way<'w> = (&'static str, Box<dyn FnMut() -> parfork::Result<f64> + 'w>);
+
+fn timed(run: impl FnOnce() -> parfork::Result<()>) -> parfork::Result<f64> {
+    let began = Instant::now();
+    run()?;
+    Ok(began.elapsed().as_secs_f64())
+}
 
 fn fill_a_fresh_gibibyte(crew: &mut Crew) -> parfork::Result<()> {
     let crew = std::cell::RefCell::new(crew);
@@ -31,53 +38,42 @@ fn fill_a_fresh_gibibyte(crew: &mut Crew) -> parfork::Result<()> {
         let job = Job::new(array).split(Split::rows().into_pieces(2)).schedule(Schedule::Static);
         job.crew(&mut crew.borrow_mut()).run_with((), |_, (), mut slice| slice.fill(1)).map(drop)
     };
+    // With memory kept from one that was dropped.
+    let kept = |make: fn(usize) -> parfork::Result<Shared<u8, Ix1>>| {
+        parfork::set_segment_cache(GIB as u64);
+        drop(Shared::<u8, _>::zeros(GIB)?);
+        let taken = timed(|| fill(&mut make(GIB)?));
+        parfork::set_segment_cache(0);
+        taken
+    };
+    let name = format!("bench-{}", std::process::id());
+    let named = || {
+        let mut segment = Named::<u8, _>::create(&name).zeros(GIB)?;
+        let mut held = segment.write()?;
+        let job = Job::new(&mut held).split(Split::rows().into_pieces(2)).schedule(Schedule::Static);
+        job.crew(&mut crew.borrow_mut()).run_with((), |_, (), mut slice| slice.fill(1))?;
+        held.publish().map(drop)
+    };
     let mut ways: Vec<Way<'_>> = vec![
-        ("a fresh array, a crew fills it", Box::new(|| fill(&mut Shared::zeros(GIB)?))),
-        (
-            "memory kept from the last one, cleared first",
-            Box::new(|| {
-                parfork::set_segment_cache(GIB as u64);
-                drop(Shared::<u8, _>::zeros(GIB)?);
-                Ok(())
-            }),
-        ),
-        ("", Box::new(|| fill(&mut Shared::zeros(GIB)?))),
-        ("memory kept from the last one, as it is", Box::new(|| fill(&mut Shared::empty(GIB)?))),
-        (
-            "",
-            Box::new(|| {
-                parfork::set_segment_cache(0);
-                Ok(())
-            }),
-        ),
-        (
-            "a fresh named segment, a crew fills it",
-            Box::new(|| {
-                let mut segment = Named::<u8, _>::create(&format!("bench-{}", std::process::id())).zeros(GIB)?;
-                let mut held = segment.write()?;
-                let job = Job::new(&mut held).split(Split::rows().into_pieces(2)).schedule(Schedule::Static);
-                job.crew(&mut crew.borrow_mut()).run_with((), |_, (), mut slice| slice.fill(1))?;
-                held.publish().map(drop)
-            }),
-        ),
-        ("a plain memfd, two forks fill it", Box::new(|| plain(2, libc::MAP_SHARED))),
-        ("a plain memfd, one process fills it", Box::new(|| plain(1, libc::MAP_SHARED))),
-        ("private memory, two threads fill it", Box::new(two_threads)),
+        ("a fresh array, a crew fills it", Box::new(|| timed(|| fill(&mut Shared::zeros(GIB)?)))),
+        ("memory kept from the last one, cleared first", Box::new(|| kept(|len| Shared::zeros(len)))),
+        ("memory kept from the last one, as it is", Box::new(|| kept(|len| Shared::empty(len)))),
+        ("a fresh named segment, a crew fills it", Box::new(|| timed(named))),
+        ("a plain memfd, two forks fill it", Box::new(|| timed(|| plain(2, libc::MAP_SHARED)))),
+        ("a plain memfd, one process fills it", Box::new(|| timed(|| plain(1, libc::MAP_SHARED)))),
+        ("private memory, two threads fill it", Box::new(|| timed(two_threads))),
     ];
     let mut times = vec![Vec::new(); ways.len()];
-    for _ in 0..ROUNDS {
-        for ((_, way), times) in ways.iter_mut().zip(&mut times) {
-            let began = Instant::now();
-            way()?;
-            times.push(began.elapsed().as_secs_f64() * 1e3);
+    // Each is first as often as the next: what one leaves of memory is what the next finds.
+    for round in 0..ROUNDS {
+        for turn in 0..ways.len() {
+            let at = (round + turn) % ways.len();
+            times[at].push(ways[at].1()? * 1e3);
         }
     }
     println!("| first use of 1 GiB | ms |\n|---|---:|");
-    // A way without a name belongs to the one before: what comes first there is made ready and not timed.
-    let names: Vec<_> = ways.iter().map(|(name, _)| *name).collect();
-    for (at, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-        let timed = if names.get(at + 1) == Some(&"") && at == 1 { at + 1 } else { at };
-        println!("| {name} | {} |", cell(&mut times[timed]));
+    for ((name, _), times) in ways.iter().zip(&mut times) {
+        println!("| {name} | {} |", cell(times));
     }
     Ok(())
 }

@@ -81,6 +81,44 @@ def matrices():
         np.save(name, rng.standard_normal((4096, 4096), dtype=np.float32))
 
 
+# What a program of NumPy's makes of an array, slice by slice: by our workers, by a pool's, by one process.
+OURS = """import parfork
+a, c = parfork.inputs['big'], parfork.outputs['out']
+for part in parfork.slices():
+    c[part] = a[part] * 2
+"""
+POOL = """import sys, numpy as np, multiprocessing
+def work(first):
+    a, c = np.load('big.npy', mmap_mode='r'), np.load('out.npy', mmap_mode='r+')
+    c[first:first + 256] = a[first:first + 256] * 2
+if __name__ == '__main__':
+    a = np.load('big.npy', mmap_mode='r')
+    np.lib.format.open_memmap('out.npy', 'w+', a.dtype, a.shape)
+    if sys.argv[1] == 'pool':
+        with multiprocessing.Pool(2) as pool:
+            pool.map(work, range(0, len(a), 256))
+    else:
+        for first in range(0, len(a), 256):
+            work(first)
+"""
+
+
+def programs():
+    if not has("numpy"):
+        print("no programs without NumPy")
+        return
+    import numpy as np
+
+    np.save("big.npy", np.random.default_rng(2).standard_normal((65536, 1024)))
+    for name, text in [("ours.py", OURS), ("pool.py", POOL), ("parfork.py", subprocess.run([parfork, "exec", "--client", "python"], check=True, capture_output=True, text=True).stdout)]:
+        with open(name, "w") as file:
+            file.write(text)
+    exec_ = [parfork, "exec", "--in", "big.npy", "--out", "out.npy", "-n", "2", "-q", "--", sys.executable, "ours.py"]
+    contestants = [("parfork exec", exec_, {}), ("Pool(2) on memory maps; at most 1.0 x", [sys.executable, "pool.py", "pool"], {}), ("one process on memory maps", [sys.executable, "pool.py", "one"], {})]
+    contest("512 MiB of f64 doubled by NumPy, .npy to .npy", "out.npy", contestants, rounds)
+    os.remove("big.npy")
+
+
 def imagemagick():
     for name in ["magick", "convert-im6.q16", "convert"]:
         said = subprocess.run([name, "-version"], capture_output=True, text=True).stdout if shutil.which(name) else ""
@@ -174,4 +212,5 @@ def starts():
 pictures()
 jpegs()
 products()
+programs()
 starts()

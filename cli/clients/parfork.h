@@ -35,7 +35,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PARFORK_SCHEMA "parfork-manifest/1"
+#define PARFORK_SCHEMA "parfork-manifest/2"
 #define PARFORK_ARRAYS 16 /* arrays of one job */
 #define PARFORK_AXES 16   /* axes of one array */
 #define PARFORK_LINE 4096 /* the longest line, its newline included */
@@ -47,6 +47,7 @@ typedef struct {
     int output;   /* whether it may be written; a write to another ends this program */
     size_t itemsize, ndim, shape[PARFORK_AXES], strides[PARFORK_AXES], bytes;
     void *data;
+    size_t skip; /* bytes mapped before data */
 } parfork_array;
 
 /* The cells to work on: from start to before end of each axis that is cut, in the order of axes. */
@@ -167,12 +168,13 @@ static inline int parfork__wrong(parfork_worker *w, const char *what, const char
 static inline int parfork__attach(parfork_worker *w, const char *entry) {
     parfork_array *array = &w->array[w->arrays];
     char access[8];
-    size_t fd, strides;
+    size_t fd, strides, offset;
+    const char *at_offset = parfork__member(entry, "offset");
     const char *at_fd = parfork__member(entry, "fd"), *at_size = parfork__member(entry, "itemsize");
     const char *at_bytes = parfork__member(entry, "bytes");
     if (!parfork__text(parfork__member(entry, "name"), array->name, sizeof array->name)) return parfork__wrong(w, "the name of an array is too long", "");
     if (!parfork__text(parfork__member(entry, "access"), access, sizeof access) || !parfork__text(parfork__member(entry, "type"), array->type, sizeof array->type) ||
-        !parfork__number(&at_fd, &fd) || !parfork__number(&at_size, &array->itemsize) || !parfork__number(&at_bytes, &array->bytes))
+        !parfork__number(&at_fd, &fd) || !parfork__number(&at_offset, &offset) || !parfork__number(&at_size, &array->itemsize) || !parfork__number(&at_bytes, &array->bytes))
         return parfork__wrong(w, "the manifest does not say what an array is", array->name);
     if (!parfork__numbers(parfork__member(entry, "shape"), array->shape, PARFORK_AXES, &array->ndim) ||
         !parfork__numbers(parfork__member(entry, "strides"), array->strides, PARFORK_AXES, &strides) || strides != array->ndim)
@@ -180,8 +182,11 @@ static inline int parfork__attach(parfork_worker *w, const char *entry) {
     array->output = strcmp(access, "write") == 0;
     array->data = NULL;
     if (array->bytes > 0) {
-        array->data = mmap(NULL, array->bytes, array->output ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, (int)fd, 0);
+        /* A mapping begins with a page; an array in a file need not. */
+        array->skip = offset % (size_t)sysconf(_SC_PAGESIZE);
+        array->data = mmap(NULL, array->skip + array->bytes, array->output ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, (int)fd, (off_t)(offset - array->skip));
         if (array->data == MAP_FAILED) return parfork__wrong(w, "an array cannot be mapped", strerror(errno));
+        array->data = (char *)array->data + array->skip;
     }
     w->arrays++;
     return 0;
@@ -355,7 +360,7 @@ static inline int parfork_next(parfork_worker *w, parfork_slice *s) {
 static inline int parfork_leave(parfork_worker *w) {
     size_t i;
     for (i = 0; i < w->arrays; i++)
-        if (w->array[i].data) munmap(w->array[i].data, w->array[i].bytes), w->array[i].data = NULL;
+        if (w->array[i].data) munmap((char *)w->array[i].data - w->array[i].skip, w->array[i].skip + w->array[i].bytes), w->array[i].data = NULL;
     return w->error[0] ? parfork_complain(w) : 0;
 }
 

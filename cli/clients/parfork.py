@@ -25,7 +25,7 @@ import numpy
 
 __all__ = ["inputs", "outputs", "slices", "rank", "size", "manifest"]
 
-_SCHEMA = "parfork-manifest/1"
+_SCHEMA = "parfork-manifest/2"
 
 # Who has been started by parfork, said to those that this process starts: they have its environment, and not its descriptors.
 _job = os.environ.get("PARFORK_COORDINATOR", "") + ":" + os.environ.get("PARFORK_RANK", "")
@@ -64,9 +64,11 @@ def _attach(entry):
         return numpy.empty(shape, dtype)
     protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
     descriptor = os.open(_path(entry["fd"]), os.O_RDWR if writable else os.O_RDONLY)
-    memory = mmap.mmap(descriptor, entry["bytes"], flags=mmap.MAP_SHARED, prot=protection)
+    # A mapping begins with a page; an array in a file need not.
+    skip = entry["offset"] % mmap.ALLOCATIONGRANULARITY
+    memory = mmap.mmap(descriptor, skip + entry["bytes"], flags=mmap.MAP_SHARED, prot=protection, offset=entry["offset"] - skip)
     os.close(descriptor)
-    return numpy.ndarray(shape, dtype, memory, entry["offset"], tuple(entry["strides"]))
+    return numpy.ndarray(shape, dtype, memory, skip, tuple(entry["strides"]))
 
 
 #: What this worker was told, as a dictionary.

@@ -42,10 +42,12 @@ pub(crate) fn job<T: Cell>(plan: &Plan, words: &Words, arrays: Vec<Array>) -> Ve
             let right = given
                 .indexed_iter()
                 .map(|(index, &input)| value(plan, ndarray::Dimension::slice(&index), input, T::of(0)));
-            let cells = |array: &Array| bytemuck::pod_collect_to_vec::<u8, T>(array.as_bytes());
-            let complaint = if cells(&arrays[0]) != given.iter().copied().collect::<Vec<_>>() {
+            let cells =
+                |array: Array| array.into_shared::<T, _>(given.len()).expect("such an array").as_slice().to_vec();
+            let [input, output] = <[Array; 2]>::try_from(arrays).expect("two were given").map(cells);
+            let complaint = if input != given.iter().copied().collect::<Vec<_>>() {
                 Some("the input has changed")
-            } else if !right.eq(cells(&arrays[1])) {
+            } else if !right.eq(output) {
                 Some("the output is wrong")
             } else {
                 None

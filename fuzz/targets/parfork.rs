@@ -131,7 +131,7 @@ fn manifest(bytes: &[u8]) {
 }
 
 fn manifest_seeds() -> Vec<Vec<u8>> {
-    let text = r#"{"schema":"parfork-manifest/1","protocol":"lines/1","rank":1,"size":3,"coordinator":4711,"slices":{"split":"tiles=5x7","shape":[10,20],"axes":[0,1],"count":6,"mine":[2,4]},"arrays":[{"name":"A","fd":7,"access":"read","dtype":"<f8","type":"f64","shape":[10,20],"strides":[160,8],"offset":0,"order":"C"}]}"#;
+    let text = r#"{"schema":"parfork-manifest/2","protocol":"lines/1","rank":1,"size":3,"coordinator":4711,"slices":{"split":"tiles=5x7","shape":[10,20],"axes":[0,1],"count":6,"mine":[2,4]},"arrays":[{"name":"A","fd":7,"access":"read","dtype":"<f8","type":"f64","shape":[10,20],"strides":[160,8],"offset":0,"order":"C"}]}"#;
     vec![text.as_bytes().to_vec()]
 }
 

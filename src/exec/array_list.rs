@@ -1,13 +1,16 @@
-//! The arrays of one job as they are lent: all of them, whatever their number and types.
+//! The arrays of one job as they are lent: all of them, whatever their number and types; and what is done with the bytes of a slice.
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::ptr::NonNull;
 
-use super::array::Array;
+use super::array::{Array, Contents};
+use crate::error::Result;
 use crate::lend::{Lend, Loan, MappedLoans};
 use crate::slices::Region;
-use crate::sys::memory::Access;
+use crate::sys::memory::{Access, put};
 
 /// Arrays that are lent together. While they are, nobody looks at them here.
 pub(super) struct ArrayList(Vec<Array>);
@@ -22,8 +25,20 @@ impl ArrayList {
         &self.0
     }
 
-    pub(super) fn into_arrays(self) -> Vec<Array> {
-        self.0
+    /// Of descriptors of the arrays, those that lead to files with a name: what a program in a sandbox may open anew.
+    pub(super) fn paths_of_files(&self, descriptors: &[OwnedFd]) -> Vec<PathBuf> {
+        let in_files =
+            self.0.iter().zip(descriptors).filter(|(array, _)| matches!(array.contents(), Contents::File(_)));
+        in_files.map(|(_, fd)| format!("/proc/self/fd/{}", fd.as_raw_fd()).into()).collect()
+    }
+
+    /// When all workers are gone.
+    ///
+    /// # Errors
+    /// If what was given back cannot be kept from others.
+    pub(super) fn into_arrays(mut self) -> Result<Vec<Array>> {
+        self.0.iter_mut().try_for_each(Array::retire)?;
+        Ok(self.0)
     }
 }
 
@@ -61,6 +76,30 @@ impl SliceBytes<'_> {
         }
         Ok(())
     }
+
+    /// Writes the slice, which is done, to the files of those outputs that are written so, and gives its memory back.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn file(&self, array_list: &ArrayList) -> Result<(), String> {
+        assert_eq!(self.bases.len(), array_list.0.len());
+        for (base, array) in self.bases.iter().zip(&array_list.0) {
+            let Some(payload) = array.payload().filter(|payload| payload.by_slices) else { continue };
+            for run in array.extent().runs(&self.region) {
+                // SAFETY: runs of a region lie inside of the array.
+                let first = unsafe { base.add(run.start) };
+                let bytes = NonNull::slice_from_raw_parts(first, run.len());
+                // SAFETY: readable: mapped for this worker, whose slice it is. That is done: a program that goes on writing to it
+                // spoils its own result, and no reference, for there is none.
+                unsafe { put(&payload.file, payload.at + run.start, bytes) }
+                    .and_then(|()| array.backing().give_back(run))
+                    .map_err(|error| {
+                        format!("the slice cannot be written to the output `{}` ({error})", array.name())
+                    })?;
+            }
+        }
+        Ok(())
+    }
 }
 
 // SAFETY: one loan for each array, in order. Outputs are lent for writing although through `&`: a lot is handed to one job, by
@@ -70,10 +109,13 @@ unsafe impl Lend for &ArrayList {
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
         list.extend(self.0.iter().map(|array| {
-            let (segment, access) = (array.bytes().segment(), access(array));
-            let (backing, base) = (segment.backing(), segment.base());
+            let (backing, access) = (array.backing(), access(array));
+            let (base, lease) = match array.contents() {
+                Contents::Memory(bytes) => (Some(bytes.segment().base()), None),
+                Contents::File(mapped) => (None, Some((mapped.lease(), mapped.path()))),
+            };
             let (extent, dtype) = (array.extent(), array.dtype().name());
-            Loan { backing, base: Some(base), access, extent, lease: None, dtype, margins: None }
+            Loan { backing, base, access, extent, lease, dtype, margins: None }
         }));
     }
 
@@ -84,6 +126,11 @@ unsafe impl Lend for &ArrayList {
     unsafe fn mirror(mapped_loans: &mut MappedLoans<'_>, _region: &Region, _step: u32) {
         mapped_loans.for_each(drop);
     }
+}
+
+/// The array that is cut: the first output, or else the first.
+pub(super) fn cut(arrays: &[Array]) -> &Array {
+    arrays.iter().find(|array| array.is_output()).unwrap_or(&arrays[0])
 }
 
 /// What may be done with an array.

@@ -16,11 +16,11 @@ use super::line::{self, Cells};
 use super::manifest::{Entry, Manifest};
 use crate::error::{Error, ExecError, Result};
 use crate::lend::narrow;
-use crate::shared::Element;
-use crate::shared::raw_view;
+use crate::shared::{Attached, Backing, Element, raw_view};
 use crate::slices::{Extent, Grid, Region};
 use crate::sys::fork_stamp::{self, Stamp};
-use crate::sys::memory::{self, Inheritance, MapMode, Mapping};
+use crate::sys::lease::Lease;
+use crate::sys::memory::{self, MapMode};
 
 /// This program as a worker of `parfork exec`.
 ///
@@ -248,7 +248,7 @@ impl<T: Element, D: Dimension> Input<T, D> {
     pub fn view(&self) -> ArrayView<'_, T, D> {
         // SAFETY: such an array, checked by `ProgramWorker::entry` and `Mapped::new`, is mapped there as long as `self` lives.
         let view = unsafe { raw_view(self.mapped.base(), self.mapped.extent()) };
-        // SAFETY: nobody can write to it: `Mapped::new` has seen the seal.
+        // SAFETY: nobody can write to it: `Mapped::new` has seen the seal, or has the lease.
         unsafe { view.deref_into_view() }
     }
 }
@@ -278,7 +278,10 @@ impl<T: Element, D: Dimension> Output<T, D> {
 /// An array's bytes as this process has them.
 #[derive(Debug)]
 struct Mapped {
-    memory: Mapping,
+    memory: Attached,
+    /// What keeps others from writing to the file that it is in, if it is in one. The coordinator has a lease of it too, and ends this
+    /// program when somebody wants it.
+    _lease: Option<Lease>,
     /// Which file it is.
     inode: u64,
     shape: Vec<usize>,
@@ -292,17 +295,23 @@ impl Mapped {
     fn new(entry: &Entry) -> Result<Self> {
         let mapped = || {
             let fd: OwnedFd = memory::reopen(std::process::id(), entry.fd.into(), entry.output)?;
+            let is_safe = memory::keeps_its_length(&fd) && (entry.output || memory::is_sealed(&fd));
+            let lease = match is_safe || entry.output {
+                true => None,
+                false => Some(Lease::take(fd.try_clone()?.into())?),
+            };
             let len = nix::sys::stat::fstat(&fd)?.st_size as usize;
-            let safe = memory::keeps_its_length(&fd) && (entry.output || memory::is_sealed(&fd));
-            if len < entry.bytes().max(1) || !safe {
+            let is_there = len >= entry.offset + entry.bytes().max(1);
+            let is_aligned = entry.offset.is_multiple_of(entry.dtype.part_size());
+            if !is_there || !is_aligned || !is_safe && lease.is_none() {
                 return Err(io::Error::other("it is not what the manifest says"));
             }
-            let keeping = if entry.output { MapMode::SharedToWrite } else { MapMode::SharedToRead };
-            Ok((memory::inode_of(&fd)?, Mapping::new(&fd, len, keeping, Inheritance::Withheld)?))
+            Ok((memory::inode_of(&fd)?, lease, Backing::named(fd, entry.offset, entry.bytes().max(1))))
         };
-        let (inode, memory) = mapped().map_err(Error::system("map an array that this program was given"))?;
+        let (inode, _lease, backing) = mapped().map_err(Error::system("map an array that this program was given"))?;
+        let memory = backing.attach(if entry.output { MapMode::SharedToWrite } else { MapMode::SharedToRead })?;
         let (shape, element) = (entry.shape.clone(), entry.dtype.size());
-        Ok(Self { memory, inode, shape, first_is_fastest: entry.first_is_fastest, element })
+        Ok(Self { memory, _lease, inode, shape, first_is_fastest: entry.first_is_fastest, element })
     }
 
     fn base(&self) -> NonNull<u8> {

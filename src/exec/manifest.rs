@@ -9,7 +9,7 @@ use crate::error::ManifestError;
 use crate::slices::{Grid, Split};
 
 /// What manifests are. What breaks their readers changes the number.
-pub const SCHEMA: &str = "parfork-manifest/1";
+pub const SCHEMA: &str = "parfork-manifest/2";
 
 /// How orders and answers go, for programs that stay; see [`line`](super::line).
 pub const PROTOCOL: &str = "lines/1";
@@ -42,6 +42,8 @@ pub struct Entry {
     pub name: String,
     /// The descriptor that leads to its bytes.
     pub fd: u32,
+    /// Which byte of the file there is the first element's first. 0, but of an input that is read where it lies.
+    pub offset: usize,
     /// Whether it may be written.
     pub output: bool,
     /// The type of its elements.
@@ -85,7 +87,7 @@ impl Entry {
             "shape": self.shape.iter().copied().collect::<Json>(),
             "strides": self.strides().into_iter().collect::<Json>(),
             "order": if self.first_is_fastest { "F" } else { "C" },
-            "offset": 0_usize,
+            "offset": self.offset,
             "bytes": self.bytes(),
         }
     }
@@ -103,13 +105,15 @@ impl Entry {
         let entry = Self {
             name: text(json, "name")?.to_owned(),
             fd: number(json, "fd")?.try_into().map_err(|_| field("fd", "no descriptor"))?,
+            offset: length(json, "offset")?,
             output: one_of(access, ["read", "write"], "access")? == 1,
             dtype,
             shape,
             first_is_fastest: one_of(order, ["C", "F"], "order")? == 1,
         };
-        let told = (lengths(json, "strides")?, number(json, "offset")?, number(json, "bytes")?);
-        if told != (entry.strides(), 0, entry.bytes() as u64) {
+        let end = entry.offset.checked_add(entry.bytes()).filter(|&end| isize::try_from(end).is_ok());
+        let begins = end.is_some() && (entry.offset == 0 || !entry.output);
+        if !begins || (lengths(json, "strides")?, number(json, "bytes")?) != (entry.strides(), entry.bytes() as u64) {
             return Err(ManifestError::Layout { name: entry.name });
         }
         Ok(entry)
@@ -231,6 +235,7 @@ mod tests {
         let entry = |name: &str, output, shape: &[usize], dtype: &str| Entry {
             name: name.to_owned(),
             fd: 7,
+            offset: if output { 0 } else { 128 },
             output,
             dtype: Dtype::from_name(dtype).unwrap(),
             shape: shape.to_vec(),
@@ -273,7 +278,7 @@ mod tests {
     fn what_cannot_be_is_refused() {
         let good = manifest().to_json();
         for (from, to, why) in [
-            ("manifest/1", "manifest/2", "`parfork-manifest/1` is known here"),
+            ("manifest/2", "manifest/1", "`parfork-manifest/2` is known here"),
             ("lines/1", "lines/9", "neither lines/1 nor each/1"),
             ("\"rank\":1", "\"rank\":3", "more than there is"),
             ("\"count\":6", "\"count\":7", "more than there is"),
@@ -281,6 +286,8 @@ mod tests {
             ("tiles=5x7", "tiles=0x7", "length 0"),
             ("[10,20,3]", "[10,20,4]", "not those of its shape"),
             ("\"fd\":7", "\"fd\":-7", "`fd` is no whole number"),
+            ("\"offset\":0", "\"offset\":8", "not those of its shape"),
+            ("\"offset\":128", "\"offset\":9223372036854775807", "not those of its shape"),
             ("\"bytes\":200", "\"bytes\":201", "not those of its shape"),
             ("[10,20,3]", "[18446744073709551615,20,3]", "larger than memory"),
         ] {

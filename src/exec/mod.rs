@@ -12,7 +12,7 @@
 //! let script = "printf \"\\\\$(printf %03o $(({start} * {start})))\" | dd of=$PARFORK_OUT_SQUARES bs=1 seek={start} conv=notrunc status=none";
 //! let program = Program::new("sh").args(["-c", script]).each(true);
 //! let (done, arrays) = exec::run(Job::default(), &program, vec![squares])?;
-//! assert_eq!(arrays[0].as_bytes(), [0, 1, 4, 9, 16, 25, 36, 49, 64, 81]);
+//! assert_eq!(arrays[0].as_bytes(), Some(&[0, 1, 4, 9, 16, 25, 36, 49, 64, 81][..]));
 //! # assert_eq!(done.len(), 10);
 //! # Ok::<(), parfork::Error>(())
 //! ```

@@ -1,7 +1,7 @@
 //! A job that programs do.
 
 use super::array::Array;
-use super::array_list::ArrayList;
+use super::array_list::{ArrayList, cut};
 use super::program::Program;
 use super::sandbox_paths::sandbox_paths;
 use super::supervisor::{MARK, Supervisor, variable};
@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::engines::Programs;
 use crate::error::{CrewError, Error, ExecError, Result};
 use crate::job::Job;
+use crate::slices::{Grid, Split};
 use crate::sys::subreaper::Subreaper;
 
 /// Runs a job whose slices are done by copies of a program, one for each worker. The first output decides what the slices are, or
@@ -21,8 +22,8 @@ use crate::sys::subreaper::Subreaper;
 /// # Errors
 /// As [`Job::run`]. A program that says `failed` is a body that returns an error ([`Error::BodyFailed`]), and so is one that breaks the
 /// protocol; a program that ends before its slice is done is a death ([`Cause::Program`](crate::Cause::Program)).
-pub fn run(job: Job<'_>, program: &Program, arrays: Vec<Array>) -> Result<(Answers<()>, Vec<Array>)> {
-    let (spec, runner, hooks) = job.into_parts();
+pub fn run(job: Job<'_>, program: &Program, mut arrays: Vec<Array>) -> Result<(Answers<()>, Vec<Array>)> {
+    let (mut spec, runner, hooks) = job.into_parts();
     if runner.engine() != Engine::Processes {
         return Err(Error::Engine { what: "another program", engine: runner.engine() });
     }
@@ -38,6 +39,18 @@ pub fn run(job: Job<'_>, program: &Program, arrays: Vec<Array>) -> Result<(Answe
             return Err(ExecError::SameVariable { variable: variable(&one), one, other }.into());
         }
     }
+    let split = *spec.split.get_or_insert_with(|| usual_split(cut(&arrays)));
+    // What cannot be cut is refused by the plan.
+    let grid = Grid::new(split, cut(&arrays).shape()).ok().filter(|_| spec.only_slice.is_none());
+    for array in &mut arrays {
+        let is_run = |region| array.extent().runs(&region).count() <= 1;
+        let by_slices = grid.as_ref().is_some_and(|grid| grid.regions().all(is_run));
+        array.write_by_slices(by_slices);
+    }
+    if program.each {
+        // Who knows nothing of us takes an array for a file that begins with it.
+        arrays = arrays.into_iter().map(Array::into_memory).collect::<Result<_>>()?;
+    }
     let confine = match hooks.sandbox() {
         Some(sandbox) => {
             Some((sandbox.support()?, sandbox_paths(&program.name, &program.arguments, &program.readable)))
@@ -52,10 +65,19 @@ pub fn run(job: Job<'_>, program: &Program, arrays: Vec<Array>) -> Result<(Answe
     let job = Job::with(&array_list, spec.clone()).body_overwrites().runner(runner).hooks(hooks);
     let done = job.run_programs(|worker, mut share| supervisor.work(worker, &mut share), &supervisor);
     // All workers are gone, and with them their programs.
-    let done = match supervisor.end_left() {
-        none if none.is_empty() => done?,
-        processes => return Err(Error::Remaining { processes, error: done.err().map(Box::new) }),
-    };
+    let left = supervisor.end_left();
     drop(supervisor);
-    Ok((done, array_list.into_arrays()))
+    let arrays = array_list.into_arrays();
+    if !left.is_empty() {
+        return Err(Error::Remaining { processes: left, error: done.err().map(Box::new) });
+    }
+    Ok((done?, arrays?))
+}
+
+/// How an array is cut unless that is said: by rows, as for a closure but into fewer pieces where they would be small. An order and its
+/// answer take some 50 us; and of slices of some MiB most of the memory can be given back when they are done.
+fn usual_split(array: &Array) -> Split {
+    const PIECE: usize = 4 << 20;
+    const FEWEST: usize = 128;
+    Split::rows().into_pieces((array.backing().len() / PIECE).clamp(FEWEST, Split::PIECES))
 }

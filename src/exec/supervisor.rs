@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use super::array_list::{ArrayList, SliceBytes, access};
+use super::array_list::{ArrayList, SliceBytes, access, cut};
 use super::line::{self, Cells};
 use super::manifest::{Entry, Manifest};
 use super::program::Program;
@@ -96,27 +96,29 @@ impl<'s> Supervisor<'s> {
             true => self.run_once(worker, programs, &cells)?,
             false => self.ask(worker, programs, &cells)?,
         }
-        if self.spec.guard { self.publish(programs, share) } else { Ok(()) }
+        if self.spec.guard {
+            self.publish(programs, share)?;
+        }
+        share.file(self.array_list)
     }
 
     fn prepare(&self, worker: &Worker<'_>) -> Result<ProgramState, String> {
         let refused = |error| Error::system("open the arrays for the program")(error).to_string();
         let open = |array: &super::array::Array| match self.spec.guard && array.is_output() {
-            true => scratch(array.bytes().segment()),
-            false => array.bytes().segment().backing().reopened(access(array)),
+            true => scratch(array.backing()),
+            false => array.backing().reopened(access(array)),
         };
         let arrays: Vec<OwnedFd> =
             self.array_list.arrays().iter().map(open).collect::<Result<_, _>>().map_err(refused)?;
         let entry = |(array, fd): (&super::array::Array, &OwnedFd)| Entry {
             name: array.name().to_owned(),
             fd: fd.as_raw_fd() as u32,
+            offset: array.backing().begins_at(),
             output: array.is_output(),
             dtype: array.dtype(),
             shape: array.shape().to_vec(),
             first_is_fastest: array.extent().first_is_fastest,
         };
-        let first =
-            self.array_list.arrays().iter().find(|array| array.is_output()).unwrap_or(&self.array_list.arrays()[0]);
         let (size, slices) = (worker.workers(), worker.page.layout().slices);
         let manifest = Manifest {
             rank: worker.rank(),
@@ -124,7 +126,7 @@ impl<'s> Supervisor<'s> {
             coordinator: self.coordinator,
             each: self.program.each,
             split: self.spec.split.unwrap_or_default(),
-            shape: first.shape().to_vec(),
+            shape: cut(self.array_list.arrays()).shape().to_vec(),
             mine: self.spec.schedule.fixed(slices, size, worker.rank()),
             arrays: self.array_list.arrays().iter().zip(&arrays).map(entry).collect(),
         };
@@ -152,6 +154,7 @@ impl<'s> Supervisor<'s> {
         for array in &manifest.arrays {
             let way = if array.output { "OUT" } else { "IN" };
             set(format!("PARFORK_{way}_{}", variable(&array.name)), format!("/proc/self/fd/{}", array.fd));
+            set(format!("PARFORK_OFFSET_{}", variable(&array.name)), array.offset.to_string());
         }
         all
     }
@@ -164,6 +167,8 @@ impl<'s> Supervisor<'s> {
     ) -> Result<program::Program, String> {
         let keep: Vec<_> = programs.arrays.iter().chain([&programs.manifest]).map(AsFd::as_fd).collect();
         let environment: Vec<_> = programs.environment.iter().chain(more).cloned().collect();
+        let reach = |readable: &[PathBuf]| [readable, &self.array_list.paths_of_files(&programs.arrays)].concat();
+        let confine = self.confine.as_ref().map(|(support, readable)| (*support, reach(readable)));
         let start = Start {
             program: &self.program.name,
             arguments,
@@ -171,7 +176,7 @@ impl<'s> Supervisor<'s> {
             clear: self.program.clear,
             keep: &keep,
             memory: self.spec.memory_limit,
-            confine: self.confine.as_ref().map(|(support, readable)| (*support, &readable[..])),
+            confine: confine.as_ref().map(|(support, readable)| (*support, &readable[..])),
             pipes: !self.program.each,
         };
         program::Program::start(&start).map_err(|error| cannot_start(&self.program.name, &error))
@@ -319,7 +324,7 @@ impl<'s> Supervisor<'s> {
         share.fill(self.array_list, |array, at, bytes| get(&programs.arrays[array], at, bytes)).map_err(refused)?;
         let outputs = self.array_list.arrays().iter().zip(&programs.arrays).filter(|(array, _)| array.is_output());
         for (array, fd) in outputs {
-            punch(fd, array.bytes().segment().len()).map_err(refused)?;
+            punch(fd, 0..array.backing().len()).map_err(refused)?;
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ pub struct AtomicFile {
     folder: Folder,
     /// The target's name in `folder`, all symbolic links followed when it was opened.
     name: OsString,
-    file: BufWriter<Bounded>,
+    pub(super) file: BufWriter<Bounded>,
     /// The name until then, where the file system wants one; meanwhile a signal that asks this process to end is put off,
     /// for the file would stay.
     hidden: Option<OsString>,

@@ -108,6 +108,14 @@ impl OutputFile {
         }
     }
 
+    /// The file that it is until it is put in its place, for those who write parts of it by themselves.
+    pub(crate) fn file(&self) -> Option<&File> {
+        match &self.kind {
+            Kind::File(file) => Some(file.file.get_ref()),
+            _ => None,
+        }
+    }
+
     /// The segment, if it is one that has not been filled.
     #[cfg(feature = "named")]
     pub(super) fn segment(&self) -> Option<&Destination> {

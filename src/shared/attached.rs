@@ -35,7 +35,7 @@ impl Attached {
     }
 
     /// Whether this is the process that has it mapped, and no fork of that.
-    pub(super) fn is_here(&self) -> bool {
+    pub(crate) fn is_here(&self) -> bool {
         self.mapping.is_here()
     }
 

@@ -81,6 +81,10 @@ impl<T: Pod, D: Dimension> Mapped<T, D> {
         &self.path
     }
 
+    pub(crate) fn file(&self) -> &File {
+        self.lease.file()
+    }
+
     pub(crate) fn backing(&self) -> &Backing {
         &self.backing
     }

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::limits;
 use crate::sys::memory::{
-    Access, Inheritance, MapMode, Mapping, for_reading, inode_of, is_sealed, memfd, punch, put, reopen, seal,
+    Access, HUGE, Inheritance, MapMode, Mapping, for_reading, inode_of, is_sealed, memfd, punch, put, reopen, seal,
 };
 use crate::sys::page::page_size;
 use crate::sys::proc::why_closed;
@@ -286,6 +286,18 @@ impl Backing {
         self.len
     }
 
+    /// Where in the file they begin.
+    pub(crate) fn begins_at(&self) -> usize {
+        self.at
+    }
+
+    /// Gives back the memory of some of the bytes, which are zero then: of the huge pages that lie in there whole, for to take a part
+    /// out of one cuts it up.
+    pub(crate) fn give_back(&self, bytes: Range<usize>) -> io::Result<()> {
+        let whole = bytes.start.next_multiple_of(HUGE)..bytes.end / HUGE * HUGE;
+        if whole.is_empty() { Ok(()) } else { punch(&self.fd, self.at + whole.start..self.at + whole.end) }
+    }
+
     /// As [`attach`](Self::attach), to read, through a descriptor that allows nothing else: this process cannot make the mapping
     /// writable.
     pub(crate) fn attach_for_reading(&self) -> Result<Attached> {
@@ -344,13 +356,13 @@ impl Drop for Backing {
         // Not in a fork of the process that made it, whose array it still is.
         if made.anonymous && KEPT_ELSEWHERE.load(Ordering::Relaxed) && made.by.is_current() {
             // What is kept if it fails is given back when the last who has it is gone.
-            let _ = punch(&self.fd, self.len);
+            let _ = punch(&self.fd, 0..self.len);
         }
     }
 }
 
 /// A file as long as a segment, for what may not be written to that; memory is taken as it is written, and none is reserved.
-pub(crate) fn scratch(like: &Segment) -> io::Result<OwnedFd> {
+pub(crate) fn scratch(like: &Backing) -> io::Result<OwnedFd> {
     memfd(c"parfork-scratch", like.len())
 }
 

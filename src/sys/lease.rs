@@ -74,6 +74,11 @@ impl Lease {
         }
     }
 
+    /// What is leased.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Whether the file was written to since: by somebody whom the kernel let after its time, because this process was stopped.
     pub(crate) fn is_void(&self) -> bool {
         self.is_asked_for() && !self.is_relied_on() && state(&self.file).ok() != Some(self.found)

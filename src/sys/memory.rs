@@ -25,7 +25,7 @@ use super::fork_exclusions::Entry;
 use huge::HugeAligned;
 
 /// Size of a huge page on x86-64, and on aarch64 with 4 KiB base pages.
-pub(super) const HUGE: usize = 2 << 20;
+pub(crate) const HUGE: usize = 2 << 20;
 
 /// What may be done with some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,10 +125,11 @@ pub(crate) fn allocate(fd: impl AsFd, bytes: Range<usize>) -> io::Result<()> {
     Ok(fallocate(fd, FallocateFlags::empty(), start, len)?)
 }
 
-/// Gives back the memory of the first `len` bytes of a file, which are zero then.
-pub(crate) fn punch(fd: impl AsFd, len: usize) -> io::Result<()> {
+/// Gives back the memory of these bytes of a file, which are zero then.
+pub(crate) fn punch(fd: impl AsFd, bytes: Range<usize>) -> io::Result<()> {
     let how = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-    Ok(fallocate(fd, how, 0, i64::try_from(len).map_err(io::Error::other)?)?)
+    let (start, len) = (i64::try_from(bytes.start), i64::try_from(bytes.len()));
+    Ok(fallocate(fd, how, start.map_err(io::Error::other)?, len.map_err(io::Error::other)?)?)
 }
 
 /// Opens once more what another process of this user has open.

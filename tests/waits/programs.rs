@@ -42,7 +42,7 @@ fn run_it(program: Program) {
     let output = Array::output("c", u8::DTYPE, &[1000]).unwrap();
     let (done, arrays) = run(job, &program, vec![output]).unwrap();
     assert_eq!(done.report().deaths.len(), 1);
-    let others = arrays[0].as_bytes().iter().filter(|&&byte| byte != b'o').count();
+    let others = arrays[0].as_bytes().unwrap().iter().filter(|&&byte| byte != b'o').count();
     assert_eq!(others, 0, "cells that the dead worker's program wrote after the second try");
     no_children();
 }

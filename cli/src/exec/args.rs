@@ -17,7 +17,7 @@ use crate::args::common::Common;
   parfork exec --client python > parfork.py
 
 N copies of PROGRAM run. Each has descriptors of the arrays, a manifest (PARFORK_MANIFEST), and the paths PARFORK_IN_NAME and \
-     PARFORK_OUT_NAME. It reads lines `slice START END` and answers `done` or `failed WHY` to each, until its input ends. \
+     PARFORK_OUT_NAME, whose elements begin at the byte PARFORK_OFFSET_NAME. It reads lines `slice START END` and answers `done` or `failed WHY` to each, until its input ends. \
      docs/protocol.md has all of it.
 
 {RULE}"))]

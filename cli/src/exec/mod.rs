@@ -9,8 +9,8 @@ use std::time::Instant;
 use args::{Client, Exec};
 use names::{Input, Output};
 use parfork::exec::{self, Array, Program};
-use parfork::formats::InputFile;
 use parfork::formats::npy::{self, ArrayFile};
+use parfork::formats::{InputFile, OutputFile};
 use parfork::{Dtype, Element, Job, Report, SegmentErrorKind};
 use parfork_workers::kernel::difference;
 use parfork_workers::picture::{self, Picture, PictureError};
@@ -52,16 +52,24 @@ pub fn run(args: Exec) -> Result<(), Failure> {
     let program = program(&args);
     let title = Path::new(&args.program[0]).file_name().unwrap_or_default().to_string_lossy().into_owned();
     let facts = facts(&args, &inputs, &outputs);
-    let (report, inputs, results) = run_job(args.common.job("exec", &views), &program, inputs, &args, &outputs)?;
+    // What is compared afterwards stays in memory.
+    let file = |(target_file, format)| matches!(format, &Format::Npy if !args.common.verify).then_some(target_file);
+    let files: Vec<_> = landings.iter().zip(&formats).map(file).collect();
+    let (report, inputs, results) =
+        run_job(args.common.job("exec", &views), &program, inputs, &args, &outputs, &files)?;
     if args.common.verify {
         let mut alone = Job::default().workers(1);
         (alone.spec_mut().split, alone.spec_mut().only_slice) = (args.common.split, args.common.only_slice);
-        let (_, _, serial) = run_job(alone, &program, inputs, &args, &outputs)?;
+        let (_, _, serial) = run_job(alone, &program, inputs, &args, &outputs, &[])?;
         for (ours, serial) in results.iter().zip(&serial) {
-            if let Some(difference) = difference(ours.as_bytes(), serial.as_bytes(), 1) {
+            let [ours, serial] = [ours, serial].map(|array| array.as_bytes().expect("what is compared is in memory"));
+            if let Some(difference) = difference(ours, serial, 1) {
                 return Err(differs(&difference));
             }
         }
+    } else {
+        // A result may be put where one lies.
+        drop(inputs);
     }
     Failure::if_stopped()?;
     let slices: usize = report.grid.slices();
@@ -205,16 +213,20 @@ fn program(args: &Exec) -> Program {
     program
 }
 
-/// One job; its report, the inputs as they were, and the outputs.
+/// One job; its report, the inputs as they were, and the outputs, by slices to those files that there are.
 fn run_job(
     job: Job<'_>,
     program: &Program,
     mut arrays: Vec<Array>,
     args: &Exec,
     outputs: &[(Dtype, Vec<usize>)],
+    files: &[Option<&OutputFile>],
 ) -> Result<(Report, Vec<Array>, Vec<Array>), Failure> {
-    for (output, (dtype, shape)) in args.outputs.iter().zip(outputs) {
-        arrays.push(Array::output(&output.name, *dtype, shape)?);
+    for (number, (Output { name, .. }, (dtype, shape))) in args.outputs.iter().zip(outputs).enumerate() {
+        arrays.push(match files.get(number) {
+            Some(Some(file)) => Array::output_file(name, *dtype, shape, file)?,
+            _ => Array::output(name, *dtype, shape)?,
+        });
     }
     let (done, arrays) = exec::run(job, program, arrays)?;
     let (results, inputs) = arrays.into_iter().partition(Array::is_output);

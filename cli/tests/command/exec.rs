@@ -1,6 +1,7 @@
 //! `parfork exec`: programs as workers. They are `sh` and `awk`, which are on every system.
 
 mod ends;
+mod places;
 mod programs;
 mod protocol;
 mod results;
@@ -17,7 +18,7 @@ use crate::fixture::{Fixture, watched};
 pub(crate) const DOUBLE: &str = r#"while read -r word start end; do
     i=$start
     while [ $i -lt $end ]; do
-        byte=$(od -An -tu1 -j$i -N1 $PARFORK_IN_A)
+        byte=$(od -An -tu1 -j$((PARFORK_OFFSET_A + i)) -N1 $PARFORK_IN_A)
         printf "\\$(printf %03o $((byte * 2)))" | dd of=$PARFORK_OUT_B bs=1 seek=$i conv=notrunc status=none
         i=$((i + 1))
     done

@@ -110,6 +110,16 @@ pub fn prepare(out: &mut OutputFile, dtype: Dtype, shape: &[usize]) -> Result<()
     out.reserve((header + crate::shared::byte_length(shape, dtype.size())?) as u64)
 }
 
+/// Where the elements of an array in C order begin in its file.
+pub(crate) fn payload_at(dtype: Dtype, shape: &[usize]) -> usize {
+    header_text(dtype, shape, Order::C).len()
+}
+
+/// As [`write_bytes`], of an array in C order whose elements are in the file already.
+pub(crate) fn write_header(out: &mut OutputFile, dtype: Dtype, shape: &[usize]) -> Result<()> {
+    out.write_all(&header_text(dtype, shape, Order::C)).map_err(|error| out.failed(&error))
+}
+
 /// As [`write()`], of the bytes of an array of this type, shape and order.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! Filters that move pixels as they are.
 
 use super::picture::{Region, Source};
+use super::vectors::vectorised;
 use super::{Flip, Sample, Turn};
 use std::ops::Range;
 
@@ -35,10 +36,13 @@ fn rows<S: Sample>(upward: bool, leftward: bool, source: &Source<'_, S>, mut reg
         let line = source.line(mirrored(upward, &(y..y + 1), source.height()).start, from.clone());
         region.line(y, cols.clone(), |out| {
             if leftward {
-                with_channels!(source.channels(), C => {
-                    let pixels = line.as_chunks::<C>().0.iter().rev();
-                    out.as_chunks_mut::<C>().0.iter_mut().zip(pixels).for_each(|(out, pixel)| *out = *pixel);
-                });
+                with_channels!(source.channels(), C => vectorised(
+                    #[inline(always)]
+                    || {
+                        let pixels = line.as_chunks::<C>().0.iter().rev();
+                        out.as_chunks_mut::<C>().0.iter_mut().zip(pixels).for_each(|(out, pixel)| *out = *pixel);
+                    },
+                ));
             } else {
                 out.copy_from_slice(&line);
             }

@@ -5,6 +5,7 @@ use super::vectors::{Vectors, Work, vectorised, vectors};
 use super::{Filter, Sample};
 use ndarray::ArrayViewMut3;
 use std::cell::RefCell;
+use std::ops::Range;
 
 pub(super) fn invert<S: Sample>(source: &Source<'_, S>, region: Region<'_, S>) {
     map(
@@ -199,14 +200,23 @@ fn look_up<S: Sample>(source: &Source<'_, S>, mut region: Region<'_, S>, change:
     }
     let table: Vec<S> = (0..values).map(|v| change(S::from_u32(v))).collect();
     let table = bytemuck::cast_slice(&table).first_chunk().expect("256 bytes");
-    let cols = region.cols.clone();
-    for y in region.rows.clone() {
-        let line = source.line(y, cols.clone());
-        region.line(y, cols.clone(), |out| {
+    for (y, part) in parts(&region) {
+        let line = source.line(y, part.clone());
+        region.line(y, part.clone(), |out| {
             vectors(Bytes { table, from: bytemuck::cast_slice(&line), to: bytemuck::cast_slice_mut(out) });
-            source.keep_alpha(y, cols.start, out);
+            source.keep_alpha(y, part.start, out);
         });
     }
+}
+
+/// The rows of a region in parts that stay in the first cache until their alpha has been put back.
+fn parts<S: Sample>(region: &Region<'_, S>) -> impl Iterator<Item = (usize, Range<usize>)> + use<S> {
+    const PIXELS: usize = 1024;
+    let (rows, cols) = (region.rows.clone(), region.cols.clone());
+    rows.flat_map(move |y| {
+        let end = cols.end;
+        cols.clone().step_by(PIXELS).map(move |start| (y, start..end.min(start + PIXELS)))
+    })
 }
 
 /// Bytes by a table.
@@ -233,17 +243,16 @@ impl Work for Bytes<'_> {
 }
 
 fn map<S: Sample>(source: &Source<'_, S>, mut region: Region<'_, S>, change: impl Fn(S) -> S) {
-    let cols = region.cols.clone();
-    for y in region.rows.clone() {
-        let line = source.line(y, cols.clone());
-        region.line(y, cols.clone(), |out| {
+    for (y, part) in parts(&region) {
+        let line = source.line(y, part.clone());
+        region.line(y, part.clone(), |out| {
             vectorised(
                 #[inline(always)]
                 || {
                     out.iter_mut().zip(line.iter()).for_each(|(out, &v)| *out = change(v));
                 },
             );
-            source.keep_alpha(y, cols.start, out);
+            source.keep_alpha(y, part.start, out);
         });
     }
 }
@@ -265,6 +274,34 @@ mod tests {
                 let mut row = Array3::zeros((1, 300, 1));
                 filter.apply(src.view(), Border::default(), y..y + 1, 0..300, row.view_mut());
                 assert_eq!(row, whole.slice(s![y..y + 1, .., ..]), "{gamma}");
+            }
+        }
+    }
+
+    /// Rows of more than one part, and of no whole number of vectors.
+    #[test]
+    fn long_rows_keep_their_alpha() {
+        for channels in [1, 2, 3, 4] {
+            let src = Array3::from_shape_fn((2, 2999, channels), |(y, x, c)| (y * 7919 + x * 31 + c * 101) as u16);
+            let alpha = |c: usize| channels % 2 == 0 && c + 1 == channels;
+            let applied = |filter: Filter| {
+                let mut out = Array3::zeros(src.dim());
+                filter.apply(src.view(), Border::default(), 0..2, 0..2999, out.view_mut());
+                let bytes = src.mapv(|v| v as u8);
+                let mut few = Array3::zeros(src.dim());
+                filter.apply(bytes.view(), Border::default(), 0..2, 0..2999, few.view_mut());
+                (out, bytes, few)
+            };
+            let (out, bytes, few) = applied(Filter::Invert);
+            for ((y, x, c), &v) in src.indexed_iter() {
+                let at = (y, x, c);
+                assert_eq!(out[at], if alpha(c) { v } else { u16::MAX - v }, "{at:?} of {channels}");
+                assert_eq!(few[at], if alpha(c) { bytes[at] } else { 255 - bytes[at] }, "{at:?} of {channels}");
+            }
+            // By a table.
+            let (_, bytes, few) = applied(Filter::Contrast(-1.0));
+            for (at, &v) in bytes.indexed_iter() {
+                assert_eq!(few[at], if alpha(at.2) { v } else { 255 - v }, "{at:?} of {channels}");
             }
         }
     }

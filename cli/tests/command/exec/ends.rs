@@ -205,7 +205,7 @@ fn a_killed_program_is_replaced_and_told() {
     // Waits until the test has killed one of them.
     let script = r#"while read -r word start end; do
         until [ -e go ]; do sleep 0.01; done
-        dd if=$PARFORK_IN_A of=$PARFORK_OUT_B bs=1 skip=$start seek=$start count=$((end - start)) conv=notrunc status=none
+        dd if=$PARFORK_IN_A of=$PARFORK_OUT_B bs=1 skip=$((PARFORK_OFFSET_A + start)) seek=$start count=$((end - start)) conv=notrunc status=none
         echo done $start $end
     done"#;
     let run = || fixture.exec("--in a.npy --out b.npy -n 2 --split rows=10", script).spawn().unwrap();
