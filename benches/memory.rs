@@ -56,8 +56,8 @@ fn fill_a_fresh_gibibyte(crew: &mut Crew) -> parfork::Result<()> {
     };
     let mut ways: Vec<Way<'_>> = vec![
         ("a fresh array, a crew fills it", Box::new(|| timed(|| fill(&mut Shared::zeros(GIB)?)))),
-        ("memory kept from the last one, cleared first", Box::new(|| kept(|len| Shared::zeros(len)))),
-        ("memory kept from the last one, as it is", Box::new(|| kept(|len| Shared::empty(len)))),
+        ("memory kept from the last one, cleared first", Box::new(|| kept(Shared::zeros))),
+        ("memory kept from the last one, as it is", Box::new(|| kept(Shared::empty))),
         ("a fresh named segment, a crew fills it", Box::new(|| timed(named))),
         ("a plain memfd, two forks fill it", Box::new(|| timed(|| plain(2, libc::MAP_SHARED)))),
         ("a plain memfd, one process fills it", Box::new(|| timed(|| plain(1, libc::MAP_SHARED)))),
