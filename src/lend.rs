@@ -1,12 +1,13 @@
 //! What may be lent to a job, and what a worker gets for it.
 //!
 //! `&array` gives every worker a read-only view of the whole; `&mut array` is cut, and gives the worker the slice it works
-//! on; tuples lend several at once. The loan lasts as long as the borrow it is made of, so the borrow checker keeps
+//! on; a range is cut like an array of its length, and gives the worker its own part; tuples lend several at once. The loan lasts as long as the borrow it is made of, so the borrow checker keeps
 //! everybody else away from what workers write.
 #![allow(unsafe_code)]
 
 mod slice;
 
+use std::ops::Range;
 use std::path::Path;
 use std::ptr::NonNull;
 
@@ -25,7 +26,18 @@ use crate::slices::{Extent, Grid, Region, Split};
 use crate::sys::lease::Lease;
 use crate::sys::memory::Access;
 
-/// What may be lent: `&Shared`, `&mut Shared`, the same of [guards](crate::named) of named segments, and tuples of what may be lent.
+/// What may be lent: `&Shared`, `&mut Shared`, the same of [guards](crate::named) of named segments, a `Range<usize>`, and tuples of
+/// what may be lent.
+///
+/// A range is cut as an array of one axis and of its length would be that is lent for writing, and the body gets its own part of it:
+/// what to do for work that is counted rather than stored.
+///
+/// ```
+/// let words = ["to", "be", "or", "not"];
+/// let letters = parfork::fork(2, 0..words.len(), |_, mine| words[mine].iter().map(|word| word.len()).sum::<usize>())?;
+/// assert_eq!(letters.sum(), 9);
+/// # Ok::<(), parfork::Error>(())
+/// ```
 ///
 /// # Safety
 /// For implementors (there are none outside of this crate): `loans` names every segment that `part` makes views of, in the
@@ -40,14 +52,18 @@ pub unsafe trait Lend {
     #[doc(hidden)]
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>);
 
-    /// The part of one slice, where `mapped_loans` are the loans as this process has them, in the order of `loans`.
+    /// The ranges among what is lent, in order.
+    #[doc(hidden)]
+    fn ranges(&self, _list: &mut Vec<Range<usize>>) {}
+
+    /// The part of one slice, where `mapped_loans` are the loans as this process has them, in the order of `loans`, and the ranges.
     ///
     /// # Safety
     /// `loans` of a value of this type gave these extents; each mapped loan's base maps the loan's segment with the access that the
     /// loan asks for, as long as `'c`. For as long no other part of the same region, or of one that shares a cell with it, lives in
     /// any process.
     #[doc(hidden)]
-    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c>;
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region) -> Self::Part<'c>;
 }
 
 /// One loan as a worker has it.
@@ -58,6 +74,13 @@ pub struct MappedLoan<'s> {
     pub(crate) base: NonNull<u8>,
     /// How the array lies there.
     pub(crate) extent: Extent<'s>,
+}
+
+/// All loans as a worker has them, and the ranges that are lent.
+#[doc(hidden)]
+pub struct MappedLoans<'m> {
+    pub(crate) arrays: std::slice::Iter<'m, MappedLoan<'m>>,
+    pub(crate) ranges: std::slice::Iter<'m, Range<usize>>,
 }
 
 /// One lent array: which memory, to do what, how the array lies in it.
@@ -86,7 +109,7 @@ unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &Shared<T, D> {
         list.push(loan(self, Access::Read));
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, _region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, _region: &Region) -> Self::Part<'c> {
         // SAFETY: the caller vouches for what is mapped there.
         let whole = unsafe { take(mapped_loans) };
         // SAFETY: the caller vouches for the address; the shared borrow that this loan is keeps out every writer.
@@ -102,7 +125,7 @@ unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &mut Shared<T, D> {
         list.push(loan(self, Access::Write));
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region) -> Self::Part<'c> {
         // SAFETY: the caller vouches for what is mapped there.
         let mine = narrow(unsafe { take(mapped_loans) }, region);
         // SAFETY: the caller vouches for the address and that no other part has these cells; the exclusive borrow that
@@ -120,7 +143,7 @@ unsafe impl<T: Element + Send + Sync, D: Dimension> Lend for &ReadGuard<'_, T, D
         list.push(self.source().map_or_else(|copy| loan(copy, Access::Read), |named| named_loan(named, Access::Read)));
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region) -> Self::Part<'c> {
         // SAFETY: passed on to the caller.
         unsafe { <&Shared<T, D>>::part(mapped_loans, region) }
     }
@@ -136,7 +159,7 @@ unsafe impl<T: Element + Send + Sync, D: Dimension> Lend for &mut WriteGuard<'_,
         list.push(named_loan(self.named(), Access::Write));
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region) -> Self::Part<'c> {
         // SAFETY: passed on to the caller.
         unsafe { <&mut Shared<T, D>>::part(mapped_loans, region) }
     }
@@ -151,9 +174,26 @@ unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &Mapped<T, D> {
         list.push(mapped_loan(self));
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region) -> Self::Part<'c> {
         // SAFETY: passed on to the caller.
         unsafe { <&Shared<T, D>>::part(mapped_loans, region) }
+    }
+}
+
+// SAFETY: no loan, and no view.
+unsafe impl Lend for Range<usize> {
+    type Part<'c> = Self;
+
+    fn loans<'s>(&'s self, _list: &mut Vec<Loan<'s>>) {}
+
+    fn ranges(&self, list: &mut Vec<Self>) {
+        list.push(self.clone());
+    }
+
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region) -> Self::Part<'c> {
+        let whole = mapped_loans.ranges.next().expect("as many ranges as `ranges` named");
+        let mine = region.range(0).expect("a range has one axis, which is cut");
+        whole.start + mine.start..whole.start + mine.end
     }
 }
 
@@ -218,7 +258,7 @@ unsafe impl<T: Element + Send + Sync, D: Dimension> Lend for Input<'_, T, D> {
         }
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region) -> Self::Part<'c> {
         // SAFETY: passed on to the caller.
         unsafe { <&Shared<T, D>>::part(mapped_loans, region) }
     }
@@ -254,8 +294,9 @@ impl Loan<'_> {
 ///
 /// # Safety
 /// As for [`raw_view`].
-unsafe fn take<T: Pod, D: Dimension>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>) -> RawArrayViewMut<T, D> {
+unsafe fn take<T: Pod, D: Dimension>(mapped_loans: &mut MappedLoans<'_>) -> RawArrayViewMut<T, D> {
     let mapped = mapped_loans
+        .arrays
         .next()
         .expect("one mapped loan for each loan: `loans` and `part` go through the arrays in the same order");
     // SAFETY: passed on to the caller.
@@ -280,7 +321,11 @@ macro_rules! lend_tuples {
                 $(self.$at.loans(list);)+
             }
 
-            unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
+            fn ranges(&self, list: &mut Vec<Range<usize>>) {
+                $(self.$at.ranges(list);)+
+            }
+
+            unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region) -> Self::Part<'c> {
                 // SAFETY: the caller vouches for all members' mapped loans and for the region.
                 ($(unsafe { $name::part(mapped_loans, region) },)+)
             }
@@ -299,14 +344,16 @@ lend_tuples! {
     (A 0, B 1, C 2, E 3, F 4, G 5, H 6, I 7)
 }
 
-/// Cuts the first array lent for writing, or else the first (whatever is lent has one at least), and checks that others lent for
-/// writing can be cut alike.
-pub(crate) fn cut(split: Split, loans: &[Loan<'_>]) -> Result<Grid> {
-    let written = || loans.iter().filter(|loan| loan.access == Access::Write);
-    let first = written().next().unwrap_or(&loans[0]).extent.shape;
+/// Cuts the first array lent for writing, or else the first range, or else the first array, and checks that others lent for writing
+/// and ranges can be cut alike.
+pub(crate) fn cut(split: Split, loans: &[Loan<'_>], ranges: &[Range<usize>]) -> Result<Grid> {
+    let lengths: Vec<_> = ranges.iter().map(|range| [range.len()]).collect();
+    let arrays = loans.iter().filter(|loan| loan.access == Access::Write).map(|loan| loan.extent.shape);
+    let mut written = arrays.chain(lengths.iter().map(|length| &length[..]));
+    // Whatever is lent has a range or an array at least.
+    let first = written.next().unwrap_or_else(|| loans[0].extent.shape);
     let grid = Grid::new(split, first)?;
-    for other in written() {
-        let other = other.extent.shape;
+    for other in written {
         if let Some(axis) = grid.cut_axes().find(|&axis| other.get(axis) != first.get(axis)) {
             let (first, other) = (first.to_vec(), other.to_vec());
             return Err(ShapeError::Outputs { first, other, axis, split }.into());

@@ -1,6 +1,7 @@
 //! A job as an engine sees it: what its workers share, and what only the coordinator has.
 
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::ledger::Ledger;
@@ -21,6 +22,8 @@ pub(crate) struct JobContext<'w> {
     /// What is set, with the number of workers and the split decided; in a crew's workers what they need of it.
     pub(crate) spec: &'w JobSpec,
     pub(crate) loans: &'w [Loan<'w>],
+    /// The ranges among what is lent.
+    pub(crate) ranges: &'w [Range<usize>],
     pub(crate) grid: &'w Grid,
     pub(crate) page: &'w ControlPage,
     pub(crate) dealer: Dealer,

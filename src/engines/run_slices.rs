@@ -13,7 +13,7 @@ use super::worker_memory::WorkerMemory;
 use crate::answer::Answer;
 use crate::cancel::CancelToken;
 use crate::error::{ControlPageDamage, Error};
-use crate::lend::Lend;
+use crate::lend::{Lend, MappedLoans};
 use crate::report::Memory;
 use crate::sync::{ExitMessage, WorkDigest};
 use crate::sys::pidfd::Remaining;
@@ -104,9 +104,11 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
         if saves && !context.page.note_saved(rank, slice) {
             return Err(lost(slice));
         }
+        let mut mapped_loans =
+            MappedLoans { arrays: worker_memory.mapped_loans().iter(), ranges: context.ranges.iter() };
         // SAFETY: the caller vouches for the mapped loans. Each slice is dealt once a round, slices are disjoint, and all workers
         // of the round before are gone: this is the only part of it.
-        let part = unsafe { L::part(&mut worker_memory.mapped_loans().iter(), &region) };
+        let part = unsafe { L::part(&mut mapped_loans, &region) };
         let (in_step, spin_policy, timed) = (context.in_step(), context.spin_policy, context.is_timed());
         let sleep = worker_memory.sleep();
         let born = fork_stamp::current();

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use super::array::Array;
-use crate::lend::{Lend, Loan, MappedLoan};
+use crate::lend::{Lend, Loan, MappedLoans};
 use crate::slices::Region;
 use crate::sys::memory::Access;
 
@@ -76,8 +76,12 @@ unsafe impl Lend for &ArrayList {
         }));
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut std::slice::Iter<'_, MappedLoan<'_>>, region: &Region) -> Self::Part<'c> {
-        SliceBytes { bases: mapped_loans.map(|mapped| mapped.base).collect(), region: *region, array_list: PhantomData }
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region) -> Self::Part<'c> {
+        SliceBytes {
+            bases: mapped_loans.arrays.by_ref().map(|mapped| mapped.base).collect(),
+            region: *region,
+            array_list: PhantomData,
+        }
     }
 }
 

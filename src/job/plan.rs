@@ -30,7 +30,7 @@ impl Plan {
         spec: &mut JobSpec,
         engine: Engine,
         hooks: &Hooks<'_>,
-        loans: &[Loan<'_>],
+        (loans, ranges): (&[Loan<'_>], &[Range<usize>]),
         pool: Option<&WorkerPool>,
     ) -> Result<Self> {
         let (usual, most) = pool.map_or((cpus(), MOST_WORKERS), |pool| (pool.ranks(), pool.ranks()));
@@ -39,7 +39,7 @@ impl Plan {
             return Err(Error::Workers { asked, most });
         }
         loans.iter().try_for_each(|loan| loan.backing.own())?;
-        let grid = cut(*spec.split.get_or_insert_default(), loans)?;
+        let grid = cut(*spec.split.get_or_insert_default(), loans, ranges)?;
         check(spec, engine, hooks, loans, pool)?;
         let slices = grid.slices();
         if let Some(slice) = spec.only_slice.filter(|&slice| slice >= slices) {

@@ -30,8 +30,10 @@ impl<L: Lend> Job<'_, L> {
         let engine = runner.engine();
         let mut loans = Vec::new();
         lent.loans(&mut loans);
+        let mut ranges = Vec::new();
+        lent.ranges(&mut ranges);
 
-        let plan = Plan::new(&mut spec, engine, &hooks, &loans, pool.as_deref())?;
+        let plan = Plan::new(&mut spec, engine, &hooks, (&loans, &ranges), pool.as_deref())?;
         let slices = plan.grid.slices();
         let mut supervision = Supervision {
             spec: &spec,
@@ -53,6 +55,7 @@ impl<L: Lend> Job<'_, L> {
         let context = JobContext {
             spec: &spec,
             loans: &loans,
+            ranges: &ranges,
             grid: &plan.grid,
             page: &page,
             dealer: Dealer { schedule: spec.schedule, slices: plan.run.len(), workers: plan.workers },

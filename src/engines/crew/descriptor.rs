@@ -4,6 +4,7 @@
 //! they read is copied first and checked, and what it says of memory is asked of the kernel.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 use super::super::job_context::{JobContext, Round};
@@ -31,6 +32,7 @@ pub(super) struct JobDescriptor {
     pub(super) slices: Option<Vec<usize>>,
     pub(super) goes_on: bool,
     pub(super) loans: Vec<LoanHandle>,
+    pub(super) ranges: Vec<Range<usize>>,
     /// For each output, if there are any.
     pub(super) restore_outputs: Vec<SegmentHandle>,
     /// Of which job the slice table is, if not of each that is called for by this descriptor.
@@ -97,6 +99,10 @@ pub(super) fn write(
         words.extend(shape.iter().map(|&length| length as u64));
     }
     list(words, |words| {
+        words.extend(context.ranges.iter().flat_map(|range| [range.start as u64, range.end as u64]));
+        Ok(())
+    })?;
+    list(words, |words| {
         for copy in context.protection.restore_outputs() {
             words.extend(of_told(copy.told()?));
         }
@@ -140,6 +146,8 @@ impl JobDescriptor {
         let bytes = words.one()?;
         let argument = words.take(bytes.div_ceil(8))?.iter().flat_map(|word| word.to_le_bytes()).take(bytes).collect();
         let loans = (0..layout.loans).map(|_| words.loan()).collect::<Option<_>>()?;
+        let to_range = |ends: &[u64]| ends[0] as usize..ends[1] as usize;
+        let ranges = words.list()?.chunks_exact(2).map(to_range).collect();
         let restore_outputs = words.list()?.chunks_exact(5).map(to_handle).collect::<Option<_>>()?;
         let some = words.next()? != 0;
         let slices: Vec<usize> = words.list()?.iter().map(|&slice| slice as usize).collect();
@@ -154,6 +162,7 @@ impl JobDescriptor {
             slices,
             goes_on,
             loans,
+            ranges,
             restore_outputs,
             slice_table,
             keep: words.list()?.to_vec(),

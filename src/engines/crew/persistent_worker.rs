@@ -114,7 +114,7 @@ impl PersistentWorker<'_> {
         let nowhere = NonNull::dangling();
         let loans: Vec<Loan<'_>> =
             descriptor.loans.iter().zip(&backings).map(|(told, backing)| told.loan(backing, nowhere)).collect();
-        let grid = cut(descriptor.spec.split.unwrap_or_default(), &loans)?;
+        let grid = cut(descriptor.spec.split.unwrap_or_default(), &loans, &descriptor.ranges)?;
         let mut copies = descriptor.restore_outputs.iter();
         let mut copy = || copies.next().map(|copy| cache.take(copy, Access::Write)).transpose();
         let protection = OutputProtection::with(&loans, &grid, descriptor.spec.guard, |_| copy())?;
@@ -124,6 +124,7 @@ impl PersistentWorker<'_> {
         let context = JobContext {
             spec: &descriptor.spec,
             loans: &loans,
+            ranges: &descriptor.ranges,
             grid: &grid,
             page: &page,
             dealer,
