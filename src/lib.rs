@@ -67,6 +67,7 @@ mod hooks;
 pub mod isolated;
 mod job;
 mod lend;
+mod philox;
 mod process;
 #[cfg(feature = "record")]
 pub mod record;
@@ -101,6 +102,7 @@ pub use hooks::OnFailure;
 pub use hooks::{Hooks, Progress};
 pub use job::{Job, Runner, cpus};
 pub use lend::{Input, Lend, Slice};
+pub use philox::Philox;
 pub use report::{Memory, Report, WorkerReport};
 #[cfg(feature = "sandbox")]
 pub use sandbox::Sandbox;

@@ -1,6 +1,7 @@
-//! What slices are handed that is no array, and what they hand on: ranges.
+//! What slices are handed that is no array, and what they hand on: ranges, random numbers.
 #![allow(unsafe_code)]
 
+mod random;
 mod ranges;
 #[path = "../support/mod.rs"]
 mod support;
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
             ranges::what_does_not_fit_is_refused,
             ranges::a_dead_workers_part_is_done_by_others,
             ranges::a_crew_is_told_of_them,
+            random::numbers_are_of_a_slice_and_a_seed,
         ],
         &[],
     )
