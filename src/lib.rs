@@ -87,7 +87,7 @@ mod trace;
 pub mod watch;
 mod worker;
 
-pub use answer::{Answer, Answers};
+pub use answer::{Answer, Answers, Fixed, Growing};
 pub use cancel::{CancelToken, SignalGuard};
 pub use crew::{Crew, CrewBuilder};
 pub use dtype::{Dtype, DtypeError, DtypeKind};

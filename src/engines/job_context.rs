@@ -14,7 +14,7 @@ use crate::process::cause_of;
 use crate::sandbox::Confinement;
 use crate::slices::Grid;
 use crate::spec::JobSpec;
-use crate::sync::{ControlPage, Dealer, ExitMessage, SpinPolicy};
+use crate::sync::{ControlPage, Dealer, ExitMessage, Mailbox, SpinPolicy};
 use crate::sys::sandbox;
 
 /// What all workers of a job share.
@@ -28,6 +28,8 @@ pub(crate) struct JobContext<'w> {
     pub(crate) page: &'w ControlPage,
     pub(crate) dealer: Dealer,
     pub(crate) spin_policy: SpinPolicy,
+    /// Where answers of any length go, if the job has such.
+    pub(crate) mailbox: Option<&'w Mailbox>,
     /// How outputs are looked after.
     pub(crate) protection: &'w OutputProtection,
     /// What a worker process is confined to when it has attached what was lent.

@@ -48,6 +48,11 @@ impl Ledger {
         Self { run, done: Vec::new(), saved, aside, dead, digest: Vec::new(), round_key: None }
     }
 
+    /// The slices that are to be run.
+    pub(crate) fn slices(&self) -> Range<usize> {
+        self.run.clone()
+    }
+
     /// A round begins with so many workers.
     pub(super) fn begin_round(&mut self, round_key: RoundKey, workers: usize) {
         self.dead.clear();

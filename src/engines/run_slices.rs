@@ -15,7 +15,7 @@ use crate::cancel::CancelToken;
 use crate::error::{ControlPageDamage, Error};
 use crate::lend::{Lend, MappedLoans};
 use crate::report::Memory;
-use crate::sync::{ExitMessage, WorkDigest};
+use crate::sync::{ExitMessage, Outbox, Place, WorkDigest};
 use crate::sys::pidfd::Remaining;
 use crate::sys::{child, fork_stamp};
 use crate::worker::{Worker, exit_stray_worker};
@@ -67,13 +67,13 @@ pub(crate) trait Programs: Sync {
 }
 
 /// A body, which gets parts of loans `L` and returns an `R`.
-pub(crate) struct Body<'b, L, R, B> {
+pub(crate) struct Body<'b, L, R, K, B> {
     body: B,
     programs: Option<&'b dyn Programs>,
-    types: PhantomData<fn(L) -> R>,
+    types: PhantomData<fn(L) -> (R, K)>,
 }
 
-impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R, B> {
+impl<'b, L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R, K, B> {
     pub(crate) fn new(body: B) -> Self {
         Self { body, programs: None, types: PhantomData }
     }
@@ -95,8 +95,8 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
         rank: usize,
         slice: usize,
         back: bool,
-        worker_memory: &WorkerMemory<'_>,
-    ) -> Result<(R::Value, bool), ExitMessage> {
+        (worker_memory, outbox): (&WorkerMemory<'_>, Option<&mut Outbox<'_>>),
+    ) -> Result<(Told<R::Value>, bool), ExitMessage> {
         let region = context.grid.region(slice);
         let refused =
             |doing| move |error: io::Error| ExitMessage::BodyFailed { reason: Error::system(doing)(error).to_string() };
@@ -127,8 +127,21 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
             }
         };
         worker_memory.close(&region).map_err(refused("publish a slice"))?;
-        Ok((answer, back || saves))
+        let told = match outbox {
+            Some(outbox) => {
+                let place = outbox.post(R::bytes(&answer), R::elements(&answer));
+                Told::Posted(place.map_err(|reason| ExitMessage::BodyFailed { reason })?)
+            }
+            None => Told::Itself(answer),
+        };
+        Ok((told, back || saves))
     }
+}
+
+/// What the slice table is told of an answer.
+enum Told<A> {
+    Itself(A),
+    Posted(Place),
 }
 
 /// What a worker says that finds a slice not to be as it left it.
@@ -137,7 +150,7 @@ fn lost(slice: usize) -> ExitMessage {
 }
 
 #[allow(unsafe_code)]
-impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Body<'_, L, R, B> {
+impl<L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Body<'_, L, R, K, B> {
     unsafe fn run_slices(
         &self,
         context: &JobContext<'_>,
@@ -150,6 +163,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
             word.store(mapped.base.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
         }
         let (mut digest, mut began) = (WorkDigest::default(), Instant::now());
+        let mut outbox = context.mailbox.map(|mailbox| mailbox.outbox(&page.head().posted.0));
         let mut notes = Tracer::begin(page, rank, worker_memory.whose(), began);
         for run in (0..).map_while(|runs| round.dealer.deal(&page.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
@@ -166,13 +180,17 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
                 notes.takes(slice, began);
                 let worked = match taken {
                     // SAFETY: passed on to the caller; it was free, and is this worker's now.
-                    Some(back) => unsafe { self.work_on(context, rank, slice, back, worker_memory) },
+                    Some(back) => unsafe { self.work_on(context, rank, slice, back, (worker_memory, outbox.as_mut())) },
                     None => Err(lost(slice)),
                 };
                 // Also when the next one begins: reading the clock takes longer than to be dealt a slice.
                 let now = Instant::now();
                 let done = worked.and_then(|(answer, saved)| {
-                    let done = page.finish(rank, slice, saved, bytemuck::bytes_of(&answer), now - began);
+                    let answer = match &answer {
+                        Told::Itself(answer) => R::bytes(answer),
+                        Told::Posted(place) => bytemuck::bytes_of(place),
+                    };
+                    let done = page.finish(rank, slice, saved, answer, now - began);
                     done.ok_or_else(|| lost(slice))
                 });
                 let words = match done {

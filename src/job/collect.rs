@@ -1,36 +1,87 @@
 //! What is left of a job when its workers have come to the end: answers, or why there are none.
 
-use bytemuck::Pod;
+use std::convert::Infallible;
 
-use crate::engines::Supervision;
-use crate::error::{Death, Error, Result};
+use crate::answer::Answer;
+use crate::engines::{Ledger, Supervision};
+use crate::error::{ControlPageDamage, Death, Error, Result};
 use crate::lend::Loan;
-use crate::sync::ControlPage;
+use crate::sync::{ControlPage, Mailbox, Place};
 
 /// The deaths that the job has survived, and the answers of the slices that were run.
 ///
 /// # Errors
 /// If the engine says so; if a slice is not done, the control page is not as the workers left it, or an input was written to meanwhile.
-pub(super) fn collect<A: Pod>(
+pub(super) fn collect<R: Answer<K>, K>(
     deaths: Result<Vec<Death>>,
     page: &ControlPage,
     loans: &[Loan<'_>],
+    mailbox: Option<&Mailbox>,
     mut supervision: Supervision<'_>,
-) -> Result<(Vec<Death>, Vec<A>)> {
+) -> Result<(Vec<Death>, Vec<R::Value>)> {
     let deaths = deaths?;
     unchanged(loans)?;
-    let mut answers = Vec::new();
     let late = supervision.late();
-    let gathered = supervision.ledger.gather(page, late, |read| {
-        let mut answer = A::zeroed();
-        let state = read(bytemuck::bytes_of_mut(&mut answer));
-        answers.push(answer);
+    let gathered = match mailbox {
+        Some(mailbox) => posted::<R, K>(page, mailbox, &mut supervision.ledger, &late),
+        None => written::<R, K>(page, &mut supervision.ledger, &late),
+    };
+    match gathered? {
+        Some(answers) => Ok((deaths, answers)),
+        None => Err(supervision.ended(page.done(), page.layout().slices)),
+    }
+}
+
+/// Answers that stand in the slice table; `None` if it became too `late` to read them.
+fn written<R: Answer<K>, K>(
+    page: &ControlPage,
+    ledger: &mut Ledger,
+    late: impl Fn() -> bool,
+) -> Result<Option<Vec<R::Value>>> {
+    let mut answers = Vec::new();
+    let read_all = ledger.gather(page, late, |read| {
+        let mut state = None;
+        let answer = R::read(1, |bytes| {
+            state = Some(read(bytes));
+            Ok::<_, Infallible>(())
+        });
+        answers.extend(answer.unwrap_or_else(|never| match never {}));
+        state.unwrap_or_else(|| unreachable!("read once"))
+    });
+    Ok(read_all?.then_some(answers))
+}
+
+/// Answers of which the slice table says where they are.
+fn posted<R: Answer<K>, K>(
+    page: &ControlPage,
+    mailbox: &Mailbox,
+    ledger: &mut Ledger,
+    late: impl Fn() -> bool,
+) -> Result<Option<Vec<R::Value>>> {
+    /// How many bytes are read between two looks at the clock.
+    const BATCH: usize = 1 << 20;
+    let mut places = Vec::new();
+    let read_all = ledger.gather(page, &late, |read| {
+        let mut place = Place::default();
+        let state = read(bytemuck::bytes_of_mut(&mut place));
+        places.push(place);
         state
     });
-    match gathered? {
-        true => Ok((deaths, answers)),
-        false => Err(supervision.ended(page.done(), page.layout().slices)),
+    if !read_all? {
+        return Ok(None);
     }
+    let (mut answers, mut unread) = (Vec::with_capacity(places.len()), 0);
+    for (slice, place) in ledger.slices().zip(places) {
+        let damaged = || Error::ControlPageDamaged { what: ControlPageDamage::Slice { slice } };
+        let elements = mailbox.elements(place, R::SIZE).ok_or_else(damaged)?;
+        unread += elements * R::SIZE;
+        if unread >= BATCH && late() {
+            return Ok(None);
+        }
+        unread %= BATCH;
+        answers.push(R::read(elements, |bytes| mailbox.read(slice, place, bytes))?.ok_or_else(damaged)?);
+    }
+    Ok(Some(answers))
 }
 
 /// Refuses what was made of files that were written to meanwhile: the coordinator looks at its leases, unless it is stopped.

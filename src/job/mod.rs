@@ -244,25 +244,28 @@ impl<L: Lend> Job<'_, L> {
     ///
     /// # Errors
     /// As [`fork`](crate::fork()); also if the array cannot be cut as asked.
-    pub fn run<R: Answer>(self, body: impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync) -> Result<Answers<R::Value>> {
-        self.without_crew()?.run_body(&Body::<L, R, _>::new(body))
+    pub fn run<R: Answer<K>, K>(
+        self,
+        body: impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync,
+    ) -> Result<Answers<R::Value>> {
+        self.without_crew()?.run_body(&Body::<L, R, K, _>::new(body))
     }
 
     /// As [`run`](Self::run), for a body that hands slices on to programs.
-    pub(crate) fn run_programs<R: Answer>(
+    pub(crate) fn run_programs<R: Answer<K>, K>(
         self,
         body: impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync,
         programs: &dyn Programs,
     ) -> Result<Answers<R::Value>> {
-        self.run_body(&Body::<L, R, _>::with_programs(body, programs))
+        self.run_body(&Body::<L, R, K, _>::with_programs(body, programs))
     }
 
-    fn run_body<R: Answer>(
+    fn run_body<R: Answer<K>, K>(
         self,
-        body: &Body<'_, L, R, impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync>,
+        body: &Body<'_, L, R, K, impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync>,
     ) -> Result<Answers<R::Value>> {
         let engine = self.runner.engine();
-        self.run_as::<R>(None, |context, supervision, _| engines::run(engine, context, body, supervision))
+        self.run_as::<R, K>(None, |context, supervision, _| engines::run(engine, context, body, supervision))
     }
 
     /// Refuses a crew, for a body that captures.
@@ -311,7 +314,7 @@ impl<L: Lend> Job<'_, L> {
     ///
     /// # Errors
     /// As [`run`](Self::run); also if the job asks for more workers than the crew has.
-    pub fn run_with<A: Pod + Sync, R: Answer>(
+    pub fn run_with<A: Pod + Sync, R: Answer<K>, K>(
         mut self,
         argument: A,
         body: fn(&Worker<'_>, A, L::Part<'_>) -> R,
@@ -327,9 +330,9 @@ impl<L: Lend> Job<'_, L> {
             return Err(CrewError::Sandbox.into());
         }
         crew.pool().check()?;
-        let task = CrewJob { body_fn: BodyFn::of::<L, A, R>(body), argument: bytemuck::bytes_of(&argument) };
-        let body = Body::<L, R, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part));
-        self.run_as::<R>(Some(crew.pool()), |context, supervision, pool| {
+        let task = CrewJob { body_fn: BodyFn::of::<L, A, R, K>(body), argument: bytemuck::bytes_of(&argument) };
+        let body = Body::<L, R, K, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part));
+        self.run_as::<R, K>(Some(crew.pool()), |context, supervision, pool| {
             pool.map_or_else(|| unreachable!("handed over above"), |pool| pool.run(&task, context, &body, supervision))
         })
     }
@@ -344,13 +347,13 @@ impl<L: Lend> Job<'_, L> {
     /// # Errors
     /// As [`run`](Self::run).
     #[allow(unsafe_code)]
-    pub unsafe fn run_in_threaded_process<R: Answer>(
+    pub unsafe fn run_in_threaded_process<R: Answer<K>, K>(
         self,
         body: impl Fn(&Worker<'_>, L::Part<'_>) -> R,
     ) -> Result<Answers<R::Value>> {
-        let body = Body::<L, R, _>::new(body);
+        let body = Body::<L, R, K, _>::new(body);
         // SAFETY: passed on to the caller.
-        self.without_crew()?.runner(Runner::Processes).run_as::<R>(None, |context, supervision, _| unsafe {
+        self.without_crew()?.runner(Runner::Processes).run_as::<R, K>(None, |context, supervision, _| unsafe {
             engines::run_in_threaded_process(context, &body, supervision)
         })
     }

@@ -14,13 +14,13 @@ use crate::error::{Death, Result};
 use crate::lend::{Lend, Loan};
 use crate::report::Report;
 use crate::sandbox::Sandbox;
-use crate::sync::{Dealer, JobInfo, SpinPolicy};
+use crate::sync::{Dealer, JobInfo, Mailbox, Place, SpinPolicy};
 use crate::sys::signals::SignalGuard;
 
 impl<L: Lend> Job<'_, L> {
     /// Runs the job: `work` has it done by an engine's workers, or by those of a crew if there is one, and says which deaths
     /// it has survived.
-    pub(crate) fn run_as<R: Answer>(
+    pub(crate) fn run_as<R: Answer<K>, K>(
         self,
         mut pool: Option<&mut WorkerPool>,
         work: impl FnOnce(&JobContext<'_>, &mut Supervision<'_>, Option<&mut WorkerPool>) -> Result<Vec<Death>>,
@@ -46,7 +46,9 @@ impl<L: Lend> Job<'_, L> {
         let recorder = Recorder::of(&spec, &mut hooks, called);
         let protection = plan.protection(&spec, engine, &loans, &late);
         let protection = protection.map_err(|error| supervision.or_ended(error, 0, slices))?;
-        let page = control_page(&plan, loans.len(), size_of::<R::Value>(), recorder.is_some(), pool.as_deref(), &late);
+        let mailbox = R::GROWS.then(Mailbox::new).transpose()?;
+        let answer = if R::GROWS { size_of::<Place>() } else { R::SIZE };
+        let page = control_page(&plan, loans.len(), answer, recorder.is_some(), pool.as_deref(), &late);
         let page = page.map_err(|error| supervision.or_ended(error, 0, slices))?;
 
         // Whether a process that is not to be killed works: it looks at requests to stop between slices.
@@ -60,6 +62,7 @@ impl<L: Lend> Job<'_, L> {
             page: &page,
             dealer: Dealer { schedule: spec.schedule, slices: plan.run.len(), workers: plan.workers },
             spin_policy: SpinPolicy::new(plan.workers, cpus()),
+            mailbox: mailbox.as_ref(),
             protection: &protection,
             sandbox: sandbox.as_ref(),
             stop: hooks.cancel_token.filter(|_| engine != Engine::Processes || coordinator_works),
@@ -87,7 +90,7 @@ impl<L: Lend> Job<'_, L> {
 
         let wall = began.elapsed();
         let ended = Instant::now();
-        let collected = collect(deaths, &page, &loans, supervision);
+        let collected = collect::<R, K>(deaths, &page, &loans, mailbox.as_ref(), supervision);
         let mut report = Report::new(spec, engine, pool.is_some(), plan.grid, wall);
         report.addresses = loans.iter().map(Loan::address).collect();
         report.read(&page, plan.run);

@@ -39,6 +39,8 @@ pub(crate) struct Head {
     pub(crate) meeting: CachePadded<Barrier>,
     /// How far the slices are dealt out.
     pub(crate) dealt: CachePadded<AtomicU64>,
+    /// How much room for answers of any length is given out.
+    pub(crate) posted: CachePadded<AtomicU64>,
     /// What the coordinator and its fork server say to each other.
     pub(crate) fork_server: CachePadded<ForkServerMailbox>,
 }
@@ -341,9 +343,10 @@ impl ControlPage {
         unsafe { post.lock.prepare() };
     }
 
-    /// Makes slice table, meeting and counter new for another job of workers who stay and wait for it.
+    /// Makes slice table, meeting and counters new for another job of workers who stay and wait for it.
     pub(crate) fn clear_for_next_job(&self) {
         self.slice_table().clear();
+        self.head().posted.0.store(0, Ordering::Relaxed);
         self.head().end.clear_bell();
         self.head().meeting.0.make_consistent();
         self.head().dealt.0.store(0, Ordering::Relaxed);

@@ -1,6 +1,7 @@
-//! What slices are handed that is no array, and what they hand on: ranges, random numbers.
+//! What slices are handed that is no array, and what they hand on: ranges, random numbers, answers of any length.
 #![allow(unsafe_code)]
 
+mod answers;
 mod random;
 mod ranges;
 #[path = "../support/mod.rs"]
@@ -17,6 +18,11 @@ fn main() -> ExitCode {
             ranges::a_dead_workers_part_is_done_by_others,
             ranges::a_crew_is_told_of_them,
             random::numbers_are_of_a_slice_and_a_seed,
+            answers::of_any_length_arrive_whole,
+            answers::those_of_dead_workers_are_kept,
+            answers::a_crew_hands_them_on,
+            answers::what_there_is_no_room_for_is_an_error_with_numbers,
+            answers::what_was_written_over_is_damage,
         ],
         &[],
     )

@@ -33,6 +33,8 @@ pub(super) struct JobDescriptor {
     pub(super) goes_on: bool,
     pub(super) loans: Vec<LoanHandle>,
     pub(super) ranges: Vec<Range<usize>>,
+    /// Where answers of any length go.
+    pub(super) mailbox: Option<SegmentHandle>,
     /// For each output, if there are any.
     pub(super) restore_outputs: Vec<SegmentHandle>,
     /// Of which job the slice table is, if not of each that is called for by this descriptor.
@@ -103,6 +105,10 @@ pub(super) fn write(
         Ok(())
     })?;
     list(words, |words| {
+        words.extend(context.mailbox.map(|mailbox| mailbox.file().told()).transpose()?.into_iter().flat_map(of_told));
+        Ok(())
+    })?;
+    list(words, |words| {
         for copy in context.protection.restore_outputs() {
             words.extend(of_told(copy.told()?));
         }
@@ -148,6 +154,8 @@ impl JobDescriptor {
         let loans = (0..layout.loans).map(|_| words.loan()).collect::<Option<_>>()?;
         let to_range = |ends: &[u64]| ends[0] as usize..ends[1] as usize;
         let ranges = words.list()?.chunks_exact(2).map(to_range).collect();
+        let mailbox = words.list()?;
+        let mailbox = if mailbox.is_empty() { None } else { Some(to_handle(mailbox)?) };
         let restore_outputs = words.list()?.chunks_exact(5).map(to_handle).collect::<Option<_>>()?;
         let some = words.next()? != 0;
         let slices: Vec<usize> = words.list()?.iter().map(|&slice| slice as usize).collect();
@@ -163,6 +171,7 @@ impl JobDescriptor {
             goes_on,
             loans,
             ranges,
+            mailbox,
             restore_outputs,
             slice_table,
             keep: words.list()?.to_vec(),

@@ -13,7 +13,9 @@ use super::descriptor::JobDescriptor;
 use super::mapping_cache::MappingCache;
 use crate::error::{ControlPageDamage, Error, Result};
 use crate::lend::{Loan, cut};
-use crate::sync::{ControlPage, Dealer, Event, ExitMessage, JobTag, JobWaiter, Posted, SpinPolicy, Ticket, WorkDigest};
+use crate::sync::{
+    ControlPage, Dealer, Event, ExitMessage, JobTag, JobWaiter, Mailbox, Posted, SpinPolicy, Ticket, WorkDigest,
+};
 use crate::sys::limits;
 use crate::sys::memory::Access;
 
@@ -115,6 +117,8 @@ impl PersistentWorker<'_> {
         let loans: Vec<Loan<'_>> =
             descriptor.loans.iter().zip(&backings).map(|(told, backing)| told.loan(backing, nowhere)).collect();
         let grid = cut(descriptor.spec.split.unwrap_or_default(), &loans, &descriptor.ranges)?;
+        let mailbox =
+            descriptor.mailbox.map(|told| cache.take(&told, Access::Write).map(Mailbox::opened)).transpose()?;
         let mut copies = descriptor.restore_outputs.iter();
         let mut copy = || copies.next().map(|copy| cache.take(copy, Access::Write)).transpose();
         let protection = OutputProtection::with(&loans, &grid, descriptor.spec.guard, |_| copy())?;
@@ -129,6 +133,7 @@ impl PersistentWorker<'_> {
             page: &page,
             dealer,
             spin_policy: SpinPolicy::new(descriptor.layout.workers, self.cpus),
+            mailbox: mailbox.as_ref(),
             protection: &protection,
             sandbox: None,
             stop: None,
