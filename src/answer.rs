@@ -221,6 +221,10 @@ impl<A> Answers<A> {
         self.answers
     }
 
+    pub(crate) fn into_report(self) -> Report {
+        self.report
+    }
+
     /// Who did what, and what it cost.
     pub fn report(&self) -> &Report {
         &self.report

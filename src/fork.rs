@@ -52,7 +52,9 @@ where
     R: Answer<K>,
 {
     let body = Body::<L, R, K, _>::new(body);
-    Job::new(lent).workers(workers).run_as::<R, K>(None, |work, supervision, _| run_alone(work, &body, supervision))
+    Job::new(lent)
+        .workers(workers)
+        .run_as::<R, K>(None, None, |work, supervision, _| run_alone(work, &body, supervision))
 }
 
 impl Crew {

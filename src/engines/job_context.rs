@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::hand_on::Unhanded;
 use super::ledger::Ledger;
 use super::worker_memory::OutputProtection;
 use crate::cancel::CancelToken;
@@ -28,6 +29,8 @@ pub(crate) struct JobContext<'w> {
     pub(crate) page: &'w ControlPage,
     pub(crate) dealer: Dealer,
     pub(crate) spin_policy: SpinPolicy,
+    /// Whether the coordinator wants to know of each slice when it is done.
+    pub(crate) hands_on: bool,
     /// Where answers of any length go, if the job has such.
     pub(crate) mailbox: Option<&'w Mailbox>,
     /// How outputs are looked after.
@@ -70,6 +73,8 @@ pub(crate) struct Supervision<'o> {
     pub(crate) progress: Option<Progress<'o>>,
     /// What it knows of the slices.
     pub(crate) ledger: Ledger,
+    /// Answers that are yet to be handed on, if they are.
+    pub(crate) unhanded: Option<Unhanded<'o>>,
 }
 
 impl<'o> Supervision<'o> {
@@ -80,6 +85,27 @@ impl<'o> Supervision<'o> {
         if let Some(progress) = &mut self.progress {
             progress(page.done(), page.layout().slices);
         }
+    }
+
+    /// Hands on answers, if that is asked for: whether there are enough of them, so that the job is to end well.
+    pub(crate) fn hand_on(&mut self, page: &ControlPage) -> bool {
+        let late = self.late();
+        self.unhanded.as_mut().is_some_and(|unhanded| unhanded.look(page, &mut self.ledger, &late))
+    }
+
+    /// Whether answers wait for those before them.
+    pub(crate) fn hands_on_in_order(&self) -> bool {
+        self.unhanded.as_ref().is_some_and(Unhanded::is_in_order)
+    }
+
+    /// Hands on what is left of them when all slices are done: whether that was possible in time.
+    pub(crate) fn hand_on_rest(&mut self, page: &ControlPage) -> bool {
+        self.hand_on(page) || self.unhanded.as_ref().is_none_or(Unhanded::is_empty)
+    }
+
+    /// Whether there were enough.
+    pub(crate) fn has_enough(&self) -> bool {
+        self.unhanded.as_ref().is_some_and(Unhanded::is_enough)
     }
 
     /// Whether the job is to end, done or not.

@@ -103,7 +103,8 @@ fn rounds(
         let attended = supervise(context, &round, worker_set, spin_policy, supervision);
         context.page.note_own(Event::Ends);
         let late = supervision.late();
-        let left = match attended.is_ok() && supervision.ledger.has_dead() {
+        let enough = supervision.has_enough();
+        let left = match attended.is_ok() && supervision.ledger.has_dead() && !enough {
             true => supervision.ledger.close_round(context.page, late),
             false => Ok(Some(Vec::new())),
         };
@@ -113,7 +114,7 @@ fn rounds(
         let Some(left) = left else { return Err(supervision.ended(context.page.done(), context.grid.slices())) };
         retry_tracker.count(deaths, &left, context.grid, left.len() < fewest);
         fewest = left.len();
-        if left.is_empty() {
+        if left.is_empty() || enough {
             break;
         }
         if context.in_step() {

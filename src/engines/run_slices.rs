@@ -130,7 +130,7 @@ impl<'b, L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b
         let told = match outbox {
             Some(outbox) => {
                 let place = outbox.post(R::bytes(&answer), R::elements(&answer));
-                Told::Posted(place.map_err(|reason| ExitMessage::BodyFailed { reason })?)
+                Told::Posted(place.map_err(|reason| ExitMessage::BodyFailed { reason })?.words())
             }
             None => Told::Itself(answer),
         };
@@ -141,7 +141,7 @@ impl<'b, L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b
 /// What the slice table is told of an answer.
 enum Told<A> {
     Itself(A),
-    Posted(Place),
+    Posted([u64; Place::WORDS]),
 }
 
 /// What a worker says that finds a slice not to be as it left it.
@@ -165,12 +165,15 @@ impl<L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices f
         let (mut digest, mut began) = (WorkDigest::default(), Instant::now());
         let mut outbox = context.mailbox.map(|mailbox| mailbox.outbox(&page.head().posted.0));
         let mut notes = Tracer::begin(page, rank, worker_memory.whose(), began);
-        for run in (0..).map_while(|runs| round.dealer.deal(&page.head().dealt.0, rank, runs)) {
+        'deal: for run in (0..).map_while(|runs| round.dealer.deal(&page.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
                 let asked = context.stop.is_some_and(CancelToken::is_cancelled);
                 if asked {
                     // On threads nobody else tells those who wait for this one at a meeting.
                     page.give_up(None);
+                }
+                if page.head().end.is_recalled() {
+                    break 'deal;
                 }
                 if asked || page.head().end.over().is_some() {
                     child::flush_own_buffers();
@@ -198,6 +201,11 @@ impl<L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices f
                         digest.add(word);
                         notes.finishes(slice, now);
                         began = now;
+                        if context.hands_on {
+                            worker_memory.after_slice.map_or_else(|| page.head().end.tell(), |after| after());
+                            // The coordinator may be this thread.
+                            began = Instant::now();
+                        }
                         continue;
                     }
                     Err(words) => words,

@@ -319,7 +319,7 @@ impl<'s> Supervisor<'s> {
         share.fill(self.array_list, |array, at, bytes| get(&programs.arrays[array], at, bytes)).map_err(refused)?;
         let outputs = self.array_list.arrays().iter().zip(&programs.arrays).filter(|(array, _)| array.is_output());
         for (array, fd) in outputs {
-            punch(fd, array.bytes().segment().len()).map_err(refused)?;
+            punch(fd, 0..array.bytes().segment().len()).map_err(refused)?;
         }
         Ok(())
     }

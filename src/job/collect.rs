@@ -1,9 +1,10 @@
 //! What is left of a job when its workers have come to the end: answers, or why there are none.
 
 use std::convert::Infallible;
+use std::panic::resume_unwind;
 
 use crate::answer::Answer;
-use crate::engines::{Ledger, Supervision};
+use crate::engines::{Enough, Ledger, Supervision, Unhanded};
 use crate::error::{ControlPageDamage, Death, Error, Result};
 use crate::lend::Loan;
 use crate::sync::{ControlPage, Mailbox, Place};
@@ -22,6 +23,12 @@ pub(super) fn collect<R: Answer<K>, K>(
     let deaths = deaths?;
     unchanged(loans)?;
     let late = supervision.late();
+    if supervision.unhanded.is_some() {
+        return match hand_on_rest(page, &mut supervision, &late)? {
+            true => Ok((deaths, Vec::new())),
+            false => Err(supervision.ended(page.done(), page.layout().slices)),
+        };
+    }
     let gathered = match mailbox {
         Some(mailbox) => posted::<R, K>(page, mailbox, &mut supervision.ledger, &late),
         None => written::<R, K>(page, &mut supervision.ledger, &late),
@@ -29,6 +36,22 @@ pub(super) fn collect<R: Answer<K>, K>(
     match gathered? {
         Some(answers) => Ok((deaths, answers)),
         None => Err(supervision.ended(page.done(), page.layout().slices)),
+    }
+}
+
+/// Makes sure that all slices are done, if not enough of them were, and hands on the answers that are left; false if it became too `late`.
+/// A panic of whoever gets them goes on here, where all workers are past their work.
+fn hand_on_rest(page: &ControlPage, supervision: &mut Supervision<'_>, late: impl Fn() -> bool) -> Result<bool> {
+    if !supervision.has_enough() {
+        let mut answer = vec![0; page.layout().answer];
+        if !supervision.ledger.gather(page, late, |read| read(&mut answer))? || !supervision.hand_on_rest(page) {
+            return Ok(false);
+        }
+    }
+    match supervision.unhanded.as_mut().and_then(Unhanded::take_enough) {
+        None | Some(Enough::Asked) => Ok(true),
+        Some(Enough::Failed(error)) => Err(error),
+        Some(Enough::Panicked(panic)) => resume_unwind(panic),
     }
 }
 
@@ -62,9 +85,9 @@ fn posted<R: Answer<K>, K>(
     const BATCH: usize = 1 << 20;
     let mut places = Vec::new();
     let read_all = ledger.gather(page, &late, |read| {
-        let mut place = Place::default();
+        let mut place = [0; Place::WORDS];
         let state = read(bytemuck::bytes_of_mut(&mut place));
-        places.push(place);
+        places.push(Place::of(place));
         state
     });
     if !read_all? {
@@ -72,16 +95,24 @@ fn posted<R: Answer<K>, K>(
     }
     let (mut answers, mut unread) = (Vec::with_capacity(places.len()), 0);
     for (slice, place) in ledger.slices().zip(places) {
-        let damaged = || Error::ControlPageDamaged { what: ControlPageDamage::Slice { slice } };
-        let elements = mailbox.elements(place, R::SIZE).ok_or_else(damaged)?;
-        unread += elements * R::SIZE;
+        unread += mailbox.elements(place, R::SIZE).unwrap_or(0) * R::SIZE;
         if unread >= BATCH && late() {
             return Ok(None);
         }
         unread %= BATCH;
-        answers.push(R::read(elements, |bytes| mailbox.read(slice, place, bytes))?.ok_or_else(damaged)?);
+        answers.push(read_posted::<R, K>(mailbox, slice, place)?);
     }
     Ok(Some(answers))
+}
+
+/// The answer of a slice, of which the slice table says where it is.
+///
+/// # Errors
+/// If it is not there.
+pub(super) fn read_posted<R: Answer<K>, K>(mailbox: &Mailbox, slice: usize, place: Place) -> Result<R::Value> {
+    let damaged = || Error::ControlPageDamaged { what: ControlPageDamage::Slice { slice } };
+    let elements = mailbox.elements(place, R::SIZE).ok_or_else(damaged)?;
+    R::read(elements, |bytes| mailbox.read(slice, place, bytes))?.ok_or_else(damaged)
 }
 
 /// Refuses what was made of files that were written to meanwhile: the coordinator looks at its leases, unless it is stopped.

@@ -9,6 +9,7 @@ mod recorder;
 #[path = "no_recorder.rs"]
 mod recorder;
 mod run;
+mod run_each;
 mod runner;
 
 use std::mem;
@@ -29,6 +30,7 @@ use crate::slices::{Schedule, Split};
 use crate::spec::{JobSpec, RetryPolicy, settings};
 use crate::sys::cpu;
 use crate::worker::Worker;
+use run_each::Each;
 
 pub use runner::Runner;
 
@@ -248,7 +250,7 @@ impl<L: Lend> Job<'_, L> {
         self,
         body: impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync,
     ) -> Result<Answers<R::Value>> {
-        self.without_crew()?.run_body(&Body::<L, R, K, _>::new(body))
+        self.without_crew()?.run_body(&Body::<L, R, K, _>::new(body), None)
     }
 
     /// As [`run`](Self::run), for a body that hands slices on to programs.
@@ -257,15 +259,16 @@ impl<L: Lend> Job<'_, L> {
         body: impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync,
         programs: &dyn Programs,
     ) -> Result<Answers<R::Value>> {
-        self.run_body(&Body::<L, R, K, _>::with_programs(body, programs))
+        self.run_body(&Body::<L, R, K, _>::with_programs(body, programs), None)
     }
 
     fn run_body<R: Answer<K>, K>(
         self,
         body: &Body<'_, L, R, K, impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync>,
+        each: Option<Each<'_, R::Value>>,
     ) -> Result<Answers<R::Value>> {
         let engine = self.runner.engine();
-        self.run_as::<R, K>(None, |context, supervision, _| engines::run(engine, context, body, supervision))
+        self.run_as::<R, K>(None, each, |context, supervision, _| engines::run(engine, context, body, supervision))
     }
 
     /// Refuses a crew, for a body that captures.
@@ -315,13 +318,26 @@ impl<L: Lend> Job<'_, L> {
     /// # Errors
     /// As [`run`](Self::run); also if the job asks for more workers than the crew has.
     pub fn run_with<A: Pod + Sync, R: Answer<K>, K>(
-        mut self,
+        self,
         argument: A,
         body: fn(&Worker<'_>, A, L::Part<'_>) -> R,
     ) -> Result<Answers<R::Value>> {
+        self.run_with_argument(argument, body, None)
+    }
+
+    fn run_with_argument<A: Pod + Sync, R: Answer<K>, K>(
+        mut self,
+        argument: A,
+        body: fn(&Worker<'_>, A, L::Part<'_>) -> R,
+        each: Option<Each<'_, R::Value>>,
+    ) -> Result<Answers<R::Value>> {
         let crew = match mem::take(&mut self.runner) {
             Runner::Crew(crew) => crew,
-            runner => return self.runner(runner).run(move |worker, part| body(worker, argument, part)),
+            runner => {
+                let body =
+                    Body::<L, R, K, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part));
+                return self.runner(runner).run_body(&body, each);
+            }
         };
         if self.spec.threads_per_worker.is_some() || self.spec.pin {
             return Err(CrewError::DecidedAtStart.into());
@@ -332,7 +348,7 @@ impl<L: Lend> Job<'_, L> {
         crew.pool().check()?;
         let task = CrewJob { body_fn: BodyFn::of::<L, A, R, K>(body), argument: bytemuck::bytes_of(&argument) };
         let body = Body::<L, R, K, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part));
-        self.run_as::<R, K>(Some(crew.pool()), |context, supervision, pool| {
+        self.run_as::<R, K>(Some(crew.pool()), each, |context, supervision, pool| {
             pool.map_or_else(|| unreachable!("handed over above"), |pool| pool.run(&task, context, &body, supervision))
         })
     }
@@ -353,7 +369,7 @@ impl<L: Lend> Job<'_, L> {
     ) -> Result<Answers<R::Value>> {
         let body = Body::<L, R, K, _>::new(body);
         // SAFETY: passed on to the caller.
-        self.without_crew()?.runner(Runner::Processes).run_as::<R, K>(None, |context, supervision, _| unsafe {
+        self.without_crew()?.runner(Runner::Processes).run_as::<R, K>(None, None, |context, supervision, _| unsafe {
             engines::run_in_threaded_process(context, &body, supervision)
         })
     }

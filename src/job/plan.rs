@@ -76,8 +76,12 @@ fn check(
     pool: Option<&WorkerPool>,
 ) -> Result<()> {
     let is_away = loans.iter().any(|loan| loan.base.is_none());
-    if is_away && pool.is_some_and(WorkerPool::coordinator_works) {
+    let coordinator_works = pool.is_some_and(WorkerPool::coordinator_works);
+    if is_away && coordinator_works {
         return Err(CrewError::MappedFile.into());
+    }
+    if spec.continue_after_death && coordinator_works {
+        return Err(CrewError::CoordinatorWorks.into());
     }
     let processes_only = [
         ("a mapped file", is_away),

@@ -6,10 +6,11 @@ use super::collect::collect;
 use super::page::control_page;
 use super::plan::Plan;
 use super::recorder::{FinishedJob, Recorder};
+use super::run_each::Each;
 use super::{Job, cpus};
 use crate::answer::{Answer, Answers};
 use crate::engine::Engine;
-use crate::engines::{JobContext, Ledger, Supervision, WorkerPool};
+use crate::engines::{JobContext, Ledger, Supervision, Unhanded, WorkerPool};
 use crate::error::{Death, Result};
 use crate::lend::{Lend, Loan};
 use crate::report::Report;
@@ -23,6 +24,7 @@ impl<L: Lend> Job<'_, L> {
     pub(crate) fn run_as<R: Answer<K>, K>(
         self,
         mut pool: Option<&mut WorkerPool>,
+        each: Option<Each<'_, R::Value>>,
         work: impl FnOnce(&JobContext<'_>, &mut Supervision<'_>, Option<&mut WorkerPool>) -> Result<Vec<Death>>,
     ) -> Result<Answers<R::Value>> {
         let called = (Instant::now(), SystemTime::now());
@@ -35,19 +37,24 @@ impl<L: Lend> Job<'_, L> {
 
         let plan = Plan::new(&mut spec, engine, &hooks, (&loans, &ranges), pool.as_deref())?;
         let slices = plan.grid.slices();
+        let mailbox = R::GROWS.then(Mailbox::new).transpose()?;
+        let in_order = each.as_ref().is_some_and(|each| each.in_order);
+        let mut reader = each.map(|each| each.of::<R, K>(mailbox.clone()));
+        let unhanded = reader.as_mut().map(|reader| Unhanded::new(reader, in_order, plan.run.clone()));
+        let hands_on = unhanded.is_some();
         let mut supervision = Supervision {
             spec: &spec,
             until: spec.deadline.and_then(|span| called.0.checked_add(span)),
             stop: hooks.cancel_token,
             progress: hooks.progress.take(),
             ledger: Ledger::new(plan.run.clone()),
+            unhanded,
         };
         let late = supervision.late();
         let recorder = Recorder::of(&spec, &mut hooks, called);
         let protection = plan.protection(&spec, engine, &loans, &late);
         let protection = protection.map_err(|error| supervision.or_ended(error, 0, slices))?;
-        let mailbox = R::GROWS.then(Mailbox::new).transpose()?;
-        let answer = if R::GROWS { size_of::<Place>() } else { R::SIZE };
+        let answer = if R::GROWS { size_of::<[u64; Place::WORDS]>() } else { R::SIZE };
         let page = control_page(&plan, loans.len(), answer, recorder.is_some(), pool.as_deref(), &late);
         let page = page.map_err(|error| supervision.or_ended(error, 0, slices))?;
 
@@ -62,6 +69,7 @@ impl<L: Lend> Job<'_, L> {
             page: &page,
             dealer: Dealer { schedule: spec.schedule, slices: plan.run.len(), workers: plan.workers },
             spin_policy: SpinPolicy::new(plan.workers, cpus()),
+            hands_on,
             mailbox: mailbox.as_ref(),
             protection: &protection,
             sandbox: sandbox.as_ref(),

@@ -339,6 +339,11 @@ impl Backing {
         get(&self.fd, self.at + at, into)
     }
 
+    /// Gives back the memory of these bytes, which are zero then.
+    pub(crate) fn give_back(&self, bytes: Range<usize>) -> io::Result<()> {
+        punch(&self.fd, self.at + bytes.start..self.at + bytes.end)
+    }
+
     /// Writes the bytes `run` of `from` to the same place of this segment.
     ///
     /// # Safety
@@ -360,7 +365,7 @@ impl Drop for Backing {
         // Not in a fork of the process that made it, whose array it still is.
         if made.anonymous && KEPT_ELSEWHERE.load(Ordering::Relaxed) && made.by.is_current() {
             // What is kept if it fails is given back when the last who has it is gone.
-            let _ = punch(&self.fd, self.len);
+            let _ = punch(&self.fd, 0..self.len);
         }
     }
 }

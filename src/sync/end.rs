@@ -35,6 +35,8 @@ pub(crate) struct End {
     /// |--------------------------------|------------------------------------------------|
     /// | the coordinator may be asleep  | how many workers have come or are known to be dead: for wake-ups only |
     bell: AtomicU32,
+    /// Not 0 if workers are to come without beginning another slice. Who sets it with nobody dead leaves slices undone, which is found out.
+    recalled: AtomicU32,
 }
 
 /// Why a job is over before all had come: because of that worker, if of one.
@@ -127,6 +129,14 @@ impl End {
         }
     }
 
+    /// Wakes the coordinator if it may sleep, for something else than that all have come.
+    pub(crate) fn tell(&self) {
+        // AcqRel: as in `arrive`. Once for each time that it goes to sleep.
+        if self.bell.fetch_and(!ASLEEP, Ordering::AcqRel) & ASLEEP != 0 {
+            futex::wake_all(&self.bell);
+        }
+    }
+
     /// Counts one that is dead, for the sake of those who come after it. Only for the coordinator.
     pub(crate) fn count_dead(&self) {
         self.bell.fetch_add(1, Ordering::AcqRel);
@@ -147,6 +157,16 @@ impl End {
         futex::wake_all(&self.over);
         self.bell.fetch_add(1, Ordering::AcqRel);
         futex::wake_all(&self.bell);
+    }
+
+    /// Lets all come when they have done the slice that they are at: somebody died, and what he left cannot wait until all else is done.
+    pub(crate) fn recall(&self) {
+        self.recalled.store(1, Ordering::Relaxed);
+    }
+
+    /// Whether that was said.
+    pub(crate) fn is_recalled(&self) -> bool {
+        self.recalled.load(Ordering::Relaxed) != 0
     }
 
     /// Whether the job is over before all have come, and for whom.
@@ -179,6 +199,7 @@ impl End {
     /// Nobody has come yet. For when all workers of the round before have come or are dead.
     pub(crate) fn clear_bell(&self) {
         self.bell.store(0, Ordering::Relaxed);
+        self.recalled.store(0, Ordering::Relaxed);
     }
 
     /// Makes it new. For when nobody is near it.

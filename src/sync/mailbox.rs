@@ -22,12 +22,24 @@ pub(crate) struct Mailbox {
 }
 
 /// Where an answer is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     at: u64,
     elements: u64,
     hash: u64,
+}
+
+impl Place {
+    /// How many words it is in the slice table.
+    pub(crate) const WORDS: usize = 3;
+
+    pub(crate) fn words(self) -> [u64; Self::WORDS] {
+        [self.at, self.elements, self.hash]
+    }
+
+    pub(crate) fn of([at, elements, hash]: [u64; Self::WORDS]) -> Self {
+        Self { at, elements, hash }
+    }
 }
 
 /// What one worker has of the room.
@@ -40,6 +52,9 @@ pub(crate) struct Outbox<'m> {
 
 /// How much a worker takes at a time for answers that are shorter than a quarter of it.
 const PORTION: u64 = 1 << 16;
+
+/// Room is taken in multiples of it, so that no page has answers of two workers.
+const PAGE: u64 = 1 << 12;
 
 impl Mailbox {
     /// One with room for half of the memory that there is: what is handed on is there until all of it is gathered.
@@ -74,6 +89,27 @@ impl Mailbox {
         let elements = usize::try_from(place.elements).ok()?;
         let end = usize::try_from(place.at).ok()?.checked_add(elements.checked_mul(size)?)?;
         (end <= self.file.len()).then_some(elements)
+    }
+
+    /// Gives back the memory of an answer that nobody wants any more, `run` being what was given back of its worker's before. Those of
+    /// one worker mostly follow each other; pages that are not whole stay.
+    pub(crate) fn give_back(&self, run: &mut Range<u64>, place: Place, size: usize) {
+        let give_back = |whole: Range<u64>| {
+            if !whole.is_empty() {
+                // What stays in any case goes with the job.
+                let _ = self.file.give_back(whole.start as usize..whole.end as usize);
+            }
+        };
+        let whole = |run: &Range<u64>| run.start.next_multiple_of(PAGE)..run.end / PAGE * PAGE;
+        if run.end != place.at {
+            give_back(whole(run));
+            *run = place.at..place.at;
+        }
+        run.end += place.elements * size as u64;
+        if whole(run).end.saturating_sub(whole(run).start) >= PORTION / 4 {
+            give_back(whole(run));
+            run.start = whole(run).end;
+        }
     }
 
     /// Reads the answer of a slice.
@@ -114,13 +150,13 @@ impl Outbox<'_> {
         if len > self.own.end - self.own.start {
             let all = self.mailbox.file.len() as u64;
             let after = |given: u64, take: u64| given.checked_add(take).filter(|&end| end <= all);
-            // The last ones share what is left.
             let portion = |given| if len < PORTION / 4 { after(given, PORTION) } else { None };
-            let next = |given| portion(given).or_else(|| after(given, len));
+            let own = |given| after(given, len.checked_next_multiple_of(PAGE)?);
+            let next = |given| portion(given).or_else(|| own(given));
             // Relaxed: which bytes, and nothing of what is in them, which goes with the slice's word.
             let start = self.given.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
             let taken = start..next(start)?;
-            if taken.end - taken.start == len {
+            if len >= PORTION / 4 {
                 return Some(start);
             }
             self.own = taken;

@@ -126,10 +126,12 @@ pub(crate) fn allocate(fd: impl AsFd, bytes: Range<usize>) -> io::Result<()> {
     Ok(fallocate(fd, FallocateFlags::empty(), start, len)?)
 }
 
-/// Gives back the memory of the first `len` bytes of a file, which are zero then.
-pub(crate) fn punch(fd: impl AsFd, len: usize) -> io::Result<()> {
+/// Gives back the memory of these bytes of a file, which are zero then.
+pub(crate) fn punch(fd: impl AsFd, bytes: Range<usize>) -> io::Result<()> {
+    let (start, len) = (i64::try_from(bytes.start), i64::try_from(bytes.len()));
+    let (start, len) = (start.map_err(io::Error::other)?, len.map_err(io::Error::other)?);
     let how = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-    Ok(fallocate(fd, how, 0, i64::try_from(len).map_err(io::Error::other)?)?)
+    Ok(fallocate(fd, how, start, len)?)
 }
 
 /// Opens once more what another process of this user has open.

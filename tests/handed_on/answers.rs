@@ -16,7 +16,7 @@ const SLICES: usize = 40;
 /// The answer of a slice: none, a few, or more bytes than a worker takes room for at a time.
 fn list(slice: usize) -> Vec<u64> {
     let length = [0, 1, 17, 900, 9000][slice % 5] + slice;
-    (0..length as u64).map(|n| n * n ^ slice as u64).collect()
+    (0..length as u64).map(|n| (n * n) ^ slice as u64).collect()
 }
 
 fn are_right(answers: parfork::Result<Answers<Vec<u64>>>, deaths: usize, how: &str) {

@@ -1,7 +1,8 @@
-//! What slices are handed that is no array, and what they hand on: ranges, random numbers, answers of any length.
+//! What slices are handed that is no array, and what they hand on: ranges, random numbers, answers of any length, answers while others work.
 #![allow(unsafe_code)]
 
 mod answers;
+mod each;
 mod random;
 mod ranges;
 #[path = "../support/mod.rs"]
@@ -23,6 +24,15 @@ fn main() -> ExitCode {
             answers::a_crew_hands_them_on,
             answers::what_there_is_no_room_for_is_an_error_with_numbers,
             answers::what_was_written_over_is_damage,
+            each::in_the_order_of_slices_while_others_work,
+            each::as_they_come,
+            each::a_break_ends_the_job_well,
+            each::a_panic_ends_the_job_first,
+            each::each_once_though_workers_die,
+            each::a_death_does_not_keep_those_after_it_waiting,
+            each::deadlines_stops_and_errors_end_it,
+            each::a_crew_hands_on_and_stays,
+            each::their_memory_is_given_back,
         ],
         &[],
     )

@@ -31,6 +31,7 @@ pub(super) struct JobDescriptor {
     /// Which slices, if not all.
     pub(super) slices: Option<Vec<usize>>,
     pub(super) goes_on: bool,
+    pub(super) hands_on: bool,
     pub(super) loans: Vec<LoanHandle>,
     pub(super) ranges: Vec<Range<usize>>,
     /// Where answers of any length go.
@@ -85,6 +86,7 @@ pub(super) fn write(
     words.extend([workers, slices, loans, answer, log].map(|number| number as u64));
     words.extend(spec_words::write(context.spec));
     words.extend([round.dealer.workers as u64, round.processes as u64, u64::from(round.goes_on)]);
+    words.push(u64::from(context.hands_on));
     words.push(u64::from(more.slice_table.is_some()));
     words.extend(more.slice_table.map_or([0, 0], |job| [job.call, job.tag]));
     words.push(more.argument.len() as u64);
@@ -147,6 +149,7 @@ impl JobDescriptor {
         let layout = Layout { workers, slices, loans, answer, log };
         let spec = spec_words::read(words.several()?)?;
         let (dealt, processes, goes_on) = (words.one()?, words.one()?, words.next()? != 0);
+        let hands_on = words.next()? != 0;
         let [is_later, call, tag] = words.several()?;
         let slice_table = (is_later != 0).then_some(sync::JobTag { call, tag });
         let bytes = words.one()?;
@@ -169,6 +172,7 @@ impl JobDescriptor {
             processes,
             slices,
             goes_on,
+            hands_on,
             loans,
             ranges,
             mailbox,

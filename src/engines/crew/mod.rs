@@ -171,8 +171,8 @@ impl WorkerPool {
         runner: &dyn RunSlices,
         supervision: &mut Supervision<'_>,
     ) -> Result<Vec<Death>> {
-        if self.coordinator_works && context.spec.continue_after_death {
-            return Err(CrewError::CoordinatorWorks.into());
+        if self.coordinator_works && context.hands_on {
+            return Err(CrewError::HandsOn.into());
         }
         run_rounds(context, runner, supervision, &mut AtCrewJob { pool: self, task, remaining: Vec::new() })
     }

@@ -133,6 +133,7 @@ impl PersistentWorker<'_> {
             page: &page,
             dealer,
             spin_policy: SpinPolicy::new(descriptor.layout.workers, self.cpus),
+            hands_on: descriptor.hands_on,
             mailbox: mailbox.as_ref(),
             protection: &protection,
             sandbox: None,
