@@ -5,11 +5,14 @@ mod barrier;
 mod cause;
 mod crew;
 mod damage;
+mod death;
 mod exec;
 mod fault;
+mod manifest;
 mod segment;
 mod shape;
 mod signal;
+mod steps;
 
 use std::fmt;
 use std::io;
@@ -17,20 +20,25 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::engine::Engine;
-use crate::slices::{Region, SplitError};
+use crate::slices::SplitError;
 use crate::sys::limits;
 pub use crate::sys::pidfd::{Obstacle, Remaining};
 pub(crate) use advice::{advice, limit};
 use signal::name_of;
 
-pub use barrier::BarrierError;
+pub use barrier::{Absent, Attendance, BarrierError};
 pub use cause::Cause;
 pub use crew::CrewError;
 pub use damage::ControlPageDamage;
+pub use death::{BodyFailure, Death, SliceName};
 pub use exec::ExecError;
 pub use fault::{AccessKind, ArrayName, CellOwner, Fault, FaultLocation};
+#[cfg(feature = "exec")]
+pub(crate) use manifest::shown;
+pub use manifest::{JsonError, ManifestError, ProtocolError};
 pub use segment::SegmentErrorKind;
 pub use shape::ShapeError;
+pub use steps::StepsError;
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -120,6 +128,10 @@ pub enum Error {
     /// A shape that cannot be, or shapes that do not go together.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+
+    /// Planes that cannot be, or a job of steps that cannot.
+    #[error(transparent)]
+    Steps(#[from] StepsError),
 
     /// What a kernel, of this project's or a user's, has against its input: an error of its own, to be downcast.
     #[error(transparent)]
@@ -308,74 +320,5 @@ impl Error {
     /// For `map_err`: what was being done when the system said no.
     pub(crate) fn system(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { doing, source }
-    }
-}
-
-/// A slice as errors name it: number and cells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SliceName(pub Region);
-
-impl fmt::Display for SliceName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.0.index(), self.0)
-    }
-}
-
-/// A body's error.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("worker {rank} gave up {}: {reason}", .slice.map_or("before its first slice".to_owned(), |slice| format!("on slice {slice}")))]
-pub struct BodyFailure {
-    /// The worker's rank.
-    pub rank: usize,
-    /// The slice it worked on; `None` if it could not even attach the arrays.
-    pub slice: Option<SliceName>,
-    /// The error that the body returned, as text.
-    pub reason: String,
-}
-
-/// The end of a worker that had not finished.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Death {
-    /// The worker's rank.
-    pub rank: usize,
-    /// Its process id; it has been reaped, so the id may be another's by now.
-    pub pid: u32,
-    /// The slice it was working on; `None` if it had none at the time.
-    pub slice: Option<SliceName>,
-    /// What ended it.
-    pub cause: Cause,
-    /// How many workers have died on this slice, this one included.
-    pub tries: u32,
-    /// Slices done by all workers until then.
-    pub done: usize,
-    /// Slices there are.
-    pub slices: usize,
-    /// Ranks of those who died later in a job that [went on](crate::Job::continue_after_death).
-    pub others: Vec<usize>,
-}
-
-/// What happened, what to do, and how to run the slice again; the alternate form (`{:#}`) leaves out the last.
-impl fmt::Display for Death {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rank, pid, cause, done, slices, .. } = self;
-        write!(f, "worker {rank} (pid {pid}) {cause}")?;
-        match self.slice {
-            Some(slice) if self.tries > 1 => {
-                write!(f, " while it worked on slice {slice}, the last of {} workers to die on it", self.tries)?;
-            }
-            Some(slice) => write!(f, " while it worked on slice {slice}")?,
-            None => write!(f, " while it worked on no slice")?,
-        }
-        if let [first, rest @ ..] = &self.others[..] {
-            write!(f, ", then worker {first}")?;
-            rest.iter().try_for_each(|rank| write!(f, ", worker {rank}"))?;
-        }
-        write!(f, "; {done} of {slices} slices were done, and the outputs are incomplete. {}.", cause.remedy())?;
-        match self.slice {
-            Some(slice) if !f.alternate() => {
-                write!(f, " `Job::only_slice({})` runs that slice alone.", slice.0.index())
-            }
-            _ => Ok(()),
-        }
     }
 }

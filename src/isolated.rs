@@ -117,8 +117,8 @@ impl<'f> Task<'f> {
         output: Option<(BorrowedFd<'_>, usize)>,
     ) -> Result<[u64; 4]> {
         if !serves(self.name) {
-            let (what, call) = (format!("`{}` is done", self.name), format!("isolated::serve(\"{}\", ...)", self.name));
-            return Err(ExecError::NotServed { what, remedy: format!("Call {call} first in main") }.into());
+            let (task, call) = (self.name.to_owned(), format!("isolated::serve(\"{}\", ...)", self.name));
+            return Err(ExecError::NotServed { task, call }.into());
         }
         let sandbox = hooks.sandbox.unwrap_or_default();
         // Refused here if it cannot be as strict as it is to be.

@@ -5,6 +5,8 @@
 //! everybody else away from what workers write.
 #![allow(unsafe_code)]
 
+mod input;
+mod planes;
 mod slice;
 
 use std::ops::Range;
@@ -14,15 +16,16 @@ use std::ptr::NonNull;
 use bytemuck::Pod;
 use ndarray::{ArrayView, Axis, Dimension, RawArrayViewMut};
 
+pub use input::Input;
 pub use slice::Slice;
 
-use crate::error::{Result, ShapeError};
+use crate::error::{Result, ShapeError, StepsError};
 #[cfg(feature = "npy")]
 use crate::shared::Mapped;
 #[cfg(feature = "named")]
 use crate::shared::named::{Named, ReadGuard, WriteGuard};
 use crate::shared::{Backing, Element, Shared, raw_view};
-use crate::slices::{Extent, Grid, Region, Split};
+use crate::slices::{Extent, Grid, Margins, Region, Split};
 use crate::sys::lease::Lease;
 use crate::sys::memory::Access;
 
@@ -56,14 +59,38 @@ pub unsafe trait Lend {
     #[doc(hidden)]
     fn ranges(&self, _list: &mut Vec<Range<usize>>) {}
 
-    /// The part of one slice, where `mapped_loans` are the loans as this process has them, in the order of `loans`, and the ranges.
+    /// The part of one slice in one step, where `mapped_loans` are the loans as this process has them, in the order of `loans`, and the
+    /// ranges.
     ///
     /// # Safety
     /// `loans` of a value of this type gave these extents; each mapped loan's base maps the loan's segment with the access that the
     /// loan asks for, as long as `'c`. For as long no other part of the same region, or of one that shares a cell with it, lives in
-    /// any process.
+    /// any process; nor one of a later step of a region within reach of the margin of planes, and all those have done the step before.
     #[doc(hidden)]
-    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region) -> Self::Part<'c>;
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) -> Self::Part<'c>;
+
+    /// Lets what follows from the cells of a slice follow, which the body has written in this step: what mirrors them in margins.
+    ///
+    /// # Safety
+    /// As for [`part`](Self::part); the part is gone.
+    #[doc(hidden)]
+    unsafe fn mirror(mapped_loans: &mut MappedLoans<'_>, _region: &Region, _step: u32) {
+        // As many as one that is not planes has.
+        mapped_loans.arrays.next();
+    }
+
+    /// A job begins to write to what is lent.
+    ///
+    /// # Errors
+    /// If what is lent is not as a job can have it.
+    #[doc(hidden)]
+    fn begin(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The job has done all of its steps.
+    #[doc(hidden)]
+    fn finish(&mut self, _steps: u32) {}
 }
 
 /// One loan as a worker has it.
@@ -74,10 +101,13 @@ pub struct MappedLoan<'s> {
     pub(crate) base: NonNull<u8>,
     /// How the array lies there.
     pub(crate) extent: Extent<'s>,
+    /// What of that is margin, if any is.
+    pub(crate) margins: Option<&'s Margins>,
 }
 
-/// All loans as a worker has them, and the ranges that are lent.
+/// Loans as a worker has them, in order, and the ranges that are lent.
 #[doc(hidden)]
+#[derive(Clone)]
 pub struct MappedLoans<'m> {
     pub(crate) arrays: std::slice::Iter<'m, MappedLoan<'m>>,
     pub(crate) ranges: std::slice::Iter<'m, Range<usize>>,
@@ -95,6 +125,8 @@ pub struct Loan<'s> {
     pub(crate) lease: Option<(&'s Lease, &'s Path)>,
     /// The type of its elements, for people; empty where only its bytes are known.
     pub(crate) dtype: &'static str,
+    /// What of the extent is margin, if it is a plane of steps.
+    pub(crate) margins: Option<Margins>,
 }
 
 // SAFETY: an address is a number here: what may be done with the bytes is for `part` and its callers to prove, and all
@@ -109,7 +141,7 @@ unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &Shared<T, D> {
         list.push(loan(self, Access::Read));
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, _region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, _region: &Region, _step: u32) -> Self::Part<'c> {
         // SAFETY: the caller vouches for what is mapped there.
         let whole = unsafe { take(mapped_loans) };
         // SAFETY: the caller vouches for the address; the shared borrow that this loan is keeps out every writer.
@@ -125,7 +157,7 @@ unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &mut Shared<T, D> {
         list.push(loan(self, Access::Write));
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, _step: u32) -> Self::Part<'c> {
         // SAFETY: the caller vouches for what is mapped there.
         let mine = narrow(unsafe { take(mapped_loans) }, region);
         // SAFETY: the caller vouches for the address and that no other part has these cells; the exclusive borrow that
@@ -143,9 +175,9 @@ unsafe impl<T: Element + Send + Sync, D: Dimension> Lend for &ReadGuard<'_, T, D
         list.push(self.source().map_or_else(|copy| loan(copy, Access::Read), |named| named_loan(named, Access::Read)));
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) -> Self::Part<'c> {
         // SAFETY: passed on to the caller.
-        unsafe { <&Shared<T, D>>::part(mapped_loans, region) }
+        unsafe { <&Shared<T, D>>::part(mapped_loans, region, step) }
     }
 }
 
@@ -155,13 +187,17 @@ unsafe impl<T: Element + Send + Sync, D: Dimension> Lend for &mut WriteGuard<'_,
     type Part<'c> = Slice<'c, T, D>;
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
-        self.begin();
         list.push(named_loan(self.named(), Access::Write));
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region) -> Self::Part<'c> {
+    fn begin(&self) -> Result<()> {
+        WriteGuard::begin(self);
+        Ok(())
+    }
+
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) -> Self::Part<'c> {
         // SAFETY: passed on to the caller.
-        unsafe { <&mut Shared<T, D>>::part(mapped_loans, region) }
+        unsafe { <&mut Shared<T, D>>::part(mapped_loans, region, step) }
     }
 }
 
@@ -174,9 +210,9 @@ unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &Mapped<T, D> {
         list.push(mapped_loan(self));
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) -> Self::Part<'c> {
         // SAFETY: passed on to the caller.
-        unsafe { <&Shared<T, D>>::part(mapped_loans, region) }
+        unsafe { <&Shared<T, D>>::part(mapped_loans, region, step) }
     }
 }
 
@@ -190,97 +226,56 @@ unsafe impl Lend for Range<usize> {
         list.push(self.clone());
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, _step: u32) -> Self::Part<'c> {
         let whole = mapped_loans.ranges.next().expect("as many ranges as `ranges` named");
         let mine = region.range(0).expect("a range has one axis, which is cut");
         whole.start + mine.start..whole.start + mine.end
     }
-}
 
-/// An array to read, whatever holds it: what kernels take. Made of `&Shared`, of a reader's [guard](crate::named::ReadGuard) of a
-/// named segment, or of a [`Mapped`] file.
-#[derive(Debug)]
-pub enum Input<'a, T: Element, D: Dimension> {
-    /// In this process's memory.
-    Shared(&'a Shared<T, D>),
-    /// In a named segment.
-    #[cfg(feature = "named")]
-    Named(&'a ReadGuard<'a, T, D>),
-    /// In a file.
-    #[cfg(feature = "npy")]
-    Mapped(&'a Mapped<T, D>),
-}
-
-impl<T: Element, D: Dimension> Input<'_, T, D> {
-    /// The lengths of the axes.
-    pub fn shape(&self) -> &[usize] {
-        match self {
-            Self::Shared(array) => array.shape(),
-            #[cfg(feature = "named")]
-            Self::Named(guard) => guard.shape(),
-            #[cfg(feature = "npy")]
-            Self::Mapped(mapped) => mapped.shape(),
-        }
-    }
-}
-
-impl<'a, T: Element, D: Dimension> From<&'a Shared<T, D>> for Input<'a, T, D> {
-    fn from(array: &'a Shared<T, D>) -> Self {
-        Self::Shared(array)
-    }
-}
-
-#[cfg(feature = "named")]
-impl<'a, T: Element, D: Dimension> From<&'a ReadGuard<'a, T, D>> for Input<'a, T, D> {
-    fn from(guard: &'a ReadGuard<'a, T, D>) -> Self {
-        Self::Named(guard)
-    }
-}
-
-#[cfg(feature = "npy")]
-impl<'a, T: Element, D: Dimension> From<&'a Mapped<T, D>> for Input<'a, T, D> {
-    fn from(mapped: &'a Mapped<T, D>) -> Self {
-        Self::Mapped(mapped)
-    }
-}
-
-// SAFETY: as for what it is made of, all of which have the same parts.
-unsafe impl<T: Element + Send + Sync, D: Dimension> Lend for Input<'_, T, D> {
-    type Part<'c> = ArrayView<'c, T, D>;
-
-    fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
-        match self {
-            Self::Shared(array) => array.loans(list),
-            #[cfg(feature = "named")]
-            Self::Named(guard) => guard.loans(list),
-            #[cfg(feature = "npy")]
-            Self::Mapped(mapped) => mapped.loans(list),
-        }
-    }
-
-    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region) -> Self::Part<'c> {
-        // SAFETY: passed on to the caller.
-        unsafe { <&Shared<T, D>>::part(mapped_loans, region) }
-    }
+    unsafe fn mirror(_mapped_loans: &mut MappedLoans<'_>, _region: &Region, _step: u32) {}
 }
 
 #[cfg(feature = "named")]
 fn named_loan<T: Element, D: Dimension>(named: &Named<T, D>, access: Access) -> Loan<'_> {
     let dtype = std::any::type_name::<T>();
-    Loan { backing: named.backing(), base: Some(named.base()), access, extent: named.extent(), lease: None, dtype }
+    Loan {
+        backing: named.backing(),
+        base: Some(named.base()),
+        access,
+        extent: named.extent(),
+        lease: None,
+        dtype,
+        margins: None,
+    }
 }
 
 fn loan<T: Pod, D: Dimension>(array: &Shared<T, D>, access: Access) -> Loan<'_> {
     let segment = array.segment();
     let dtype = std::any::type_name::<T>();
-    Loan { backing: segment.backing(), base: Some(segment.base()), access, extent: array.extent(), lease: None, dtype }
+    Loan {
+        backing: segment.backing(),
+        base: Some(segment.base()),
+        access,
+        extent: array.extent(),
+        lease: None,
+        dtype,
+        margins: None,
+    }
 }
 
 #[cfg(feature = "npy")]
 fn mapped_loan<T: Pod, D: Dimension>(mapped: &Mapped<T, D>) -> Loan<'_> {
     let lease = Some((mapped.lease(), mapped.path()));
     let dtype = std::any::type_name::<T>();
-    Loan { backing: mapped.backing(), base: None, access: Access::Read, extent: mapped.extent(), lease, dtype }
+    Loan {
+        backing: mapped.backing(),
+        base: None,
+        access: Access::Read,
+        extent: mapped.extent(),
+        lease,
+        dtype,
+        margins: None,
+    }
 }
 
 impl Loan<'_> {
@@ -301,6 +296,17 @@ unsafe fn take<T: Pod, D: Dimension>(mapped_loans: &mut MappedLoans<'_>) -> RawA
         .expect("one mapped loan for each loan: `loans` and `part` go through the arrays in the same order");
     // SAFETY: passed on to the caller.
     unsafe { raw_view(mapped.base, mapped.extent) }
+}
+
+/// Cuts a raw view down to a box of cells, without ever making a reference to the rest.
+fn narrow_to<T, D: Dimension>(
+    mut view: RawArrayViewMut<T, D>,
+    ranges: impl Iterator<Item = Range<usize>>,
+) -> RawArrayViewMut<T, D> {
+    for (axis, range) in ranges.enumerate() {
+        view.slice_axis_inplace(Axis(axis), range.into());
+    }
+    view
 }
 
 /// Cuts a raw view down to a region, without ever making a reference to the rest.
@@ -325,9 +331,23 @@ macro_rules! lend_tuples {
                 $(self.$at.ranges(list);)+
             }
 
-            unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region) -> Self::Part<'c> {
-                // SAFETY: the caller vouches for all members' mapped loans and for the region.
-                ($(unsafe { $name::part(mapped_loans, region) },)+)
+            unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) -> Self::Part<'c> {
+                // SAFETY: the caller vouches for all members' mapped loans, for the region and the step.
+                ($(unsafe { $name::part(mapped_loans, region, step) },)+)
+            }
+
+            unsafe fn mirror(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) {
+                // SAFETY: as above.
+                $(unsafe { $name::mirror(mapped_loans, region, step) };)+
+            }
+
+            fn begin(&self) -> Result<()> {
+                $(self.$at.begin()?;)+
+                Ok(())
+            }
+
+            fn finish(&mut self, steps: u32) {
+                $(self.$at.finish(steps);)+
             }
         }
     )+};
@@ -347,16 +367,28 @@ lend_tuples! {
 /// Cuts the first array lent for writing, or else the first range, or else the first array, and checks that others lent for writing
 /// and ranges can be cut alike.
 pub(crate) fn cut(split: Split, loans: &[Loan<'_>], ranges: &[Range<usize>]) -> Result<Grid> {
-    let lengths: Vec<_> = ranges.iter().map(|range| [range.len()]).collect();
-    let arrays = loans.iter().filter(|loan| loan.access == Access::Write).map(|loan| loan.extent.shape);
-    let mut written = arrays.chain(lengths.iter().map(|length| &length[..]));
-    // Whatever is lent has a range or an array at least.
-    let first = written.next().unwrap_or_else(|| loans[0].extent.shape);
-    let grid = Grid::new(split, first)?;
-    for other in written {
-        if let Some(axis) = grid.cut_axes().find(|&axis| other.get(axis) != first.get(axis)) {
-            let (first, other) = (first.to_vec(), other.to_vec());
-            return Err(ShapeError::Outputs { first, other, axis, split }.into());
+    let written = || loans.iter().filter(|loan| loan.access == Access::Write);
+    let grid = match (written().next(), ranges.first()) {
+        (None, Some(range)) => Grid::new(split, &[range.len()])?,
+        // Whatever is lent has a range or an array at least.
+        (first, _) => match first.unwrap_or_else(|| &loans[0]) {
+            Loan { margins: Some(margins), extent, .. } => Grid::inside(split, extent.shape, margins)?,
+            Loan { extent, .. } => Grid::new(split, extent.shape)?,
+        },
+    };
+    let first = grid.shape();
+    let alike = |shape: Vec<usize>| match grid.cut_axes().find(|&axis| shape.get(axis) != first.get(axis)) {
+        Some(axis) => Err(ShapeError::Outputs { first: first.to_vec(), other: shape, axis, split }),
+        None => Ok(()),
+    };
+    ranges.iter().try_for_each(|range| alike(vec![range.len()]))?;
+    for other in written() {
+        alike(other.margins.as_ref().map_or(other.extent.shape.to_vec(), |margins| margins.shape(other.extent.shape)))?;
+        if let Some(margins) = &other.margins
+            && let theirs = Grid::inside(split, other.extent.shape, margins)?
+            && let Some((one, other)) = grid.regions().zip(theirs.regions()).find(|(one, other)| one != other)
+        {
+            return Err(StepsError::Planes { slice: one.index(), cells: Box::new([one, other]) }.into());
         }
     }
     Ok(grid)

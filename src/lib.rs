@@ -7,6 +7,7 @@
 //! | lend        | handing arrays to workers for one job: `&a` is read-only for all, `&mut b` is cut          |
 //! | slice       | the part of an output that one worker may write at one time                               |
 //! | halo        | the border of neighbours' cells that a slice reads but does not write                     |
+//! | planes      | an array that a job of steps works on: each step reads one copy of it and writes the other |
 //! | schedule    | how slices are given out: static, dynamic, guided                                         |
 //! | crew        | workers that stay between jobs; otherwise they are forked for each                         |
 //! | gather      | results are in place already; answers come in the order of slices                         |
@@ -68,6 +69,7 @@ pub mod isolated;
 mod job;
 mod lend;
 mod philox;
+mod planes;
 mod process;
 #[cfg(feature = "record")]
 pub mod record;
@@ -93,8 +95,9 @@ pub use crew::{Crew, CrewBuilder};
 pub use dtype::{Dtype, DtypeError, DtypeKind};
 pub use engine::{Engine, EngineError, MOST_WORKERS};
 pub use error::{
-    AccessKind, ArrayName, BarrierError, BodyFailure, Cause, CellOwner, ControlPageDamage, CrewError, Death, Error,
-    ExecError, Fault, FaultLocation, Obstacle, Remaining, Result, SegmentErrorKind, ShapeError, SliceName,
+    Absent, AccessKind, ArrayName, Attendance, BarrierError, BodyFailure, Cause, CellOwner, ControlPageDamage,
+    CrewError, Death, Error, ExecError, Fault, FaultLocation, JsonError, ManifestError, Obstacle, ProtocolError,
+    Remaining, Result, SegmentErrorKind, ShapeError, SliceName, StepsError,
 };
 pub use fork::fork;
 #[cfg(feature = "record")]
@@ -103,6 +106,7 @@ pub use hooks::{Hooks, Progress};
 pub use job::{Job, Runner, cpus};
 pub use lend::{Input, Lend, Slice};
 pub use philox::Philox;
+pub use planes::{Border, Planes};
 pub use report::{Memory, Report, WorkerReport};
 #[cfg(feature = "sandbox")]
 pub use sandbox::Sandbox;
@@ -112,7 +116,7 @@ pub use shared::Mapped;
 pub use shared::named;
 pub use shared::{Element, Order, Shared, set_segment_cache};
 pub use slices::{Schedule, ScheduleError, Split, SplitError};
-pub use spec::{JobSpec, RetryPolicy};
+pub use spec::{JobSpec, RetryPolicy, Setting, SettingValue};
 pub use worker::Worker;
 
 /// The README's programs are run with the other examples.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ndarray::{ArrayView, Axis, Dimension};
 
-use crate::error::{BarrierError, Result};
+use crate::error::{Absent, Attendance, BarrierError, Result};
 use crate::philox::Philox;
 use crate::slices::Region;
 use crate::sync::{Absence, ControlPage, Event, ExitMessage, Sleep, SliceState, SpinPolicy};
@@ -15,6 +15,8 @@ use crate::sys::{exit, futex};
 pub struct Worker<'j> {
     pub(crate) rank: usize,
     pub(crate) region: Region,
+    /// Which step, from 0.
+    pub(crate) step: u32,
     pub(crate) page: &'j ControlPage,
     /// Each worker has exactly one slice, so that all are in a body at the same time.
     pub(crate) in_step: bool,
@@ -49,6 +51,11 @@ impl Worker<'_> {
     /// How many workers the job has; never more than it has slices.
     pub fn workers(&self) -> usize {
         self.page.layout().workers
+    }
+
+    /// Which step it does of a job of [steps](crate::Job::steps), counted from 0; 0 in other jobs.
+    pub fn step(&self) -> u32 {
+        self.step
     }
 
     /// The slice it works on.
@@ -151,64 +158,41 @@ impl Worker<'_> {
             let error = match (broken.by, span) {
                 (None, _) => BarrierError::JobEnded,
                 (Some(rank), Some(span)) if rank == self.rank => {
-                    let BarrierCount { came, living, who } = self.barrier_count(meeting);
-                    BarrierError::TimedOut { came, living, span, who }
+                    BarrierError::TimedOut { attendance: self.attendance(meeting), span }
                 }
-                (Some(rank), _) => BarrierError::Broken { rank, why: self.why_not(rank, meeting) },
+                (Some(rank), _) => self.why_not(rank, meeting),
             };
             error.into()
         })
     }
 
     /// Who of the living has come to meeting number `meeting`, and who has not.
-    fn barrier_count(&self, meeting: u32) -> BarrierCount {
-        /// More are only counted.
-        const NAMED: usize = 8;
+    fn attendance(&self, meeting: u32) -> Attendance {
         let living: Vec<_> =
             self.page.slots().iter().enumerate().filter(|(_, it)| it.absence() != Some(Absence::Dead)).collect();
-        let missing: Vec<_> = living.iter().filter(|(_, it)| it.barriers() != meeting).map(|(rank, _)| rank).collect();
-        let names: Vec<_> = missing.iter().take(NAMED).map(ToString::to_string).collect();
-        let who = match missing.len() {
-            0 => "the last came too late".to_owned(),
-            1 => format!("worker {} did not", names[0]),
-            many if many <= NAMED => format!("workers {} did not", names.join(", ")),
-            many => format!("workers {} and {} more did not", names.join(", "), many - NAMED),
-        };
-        BarrierCount { came: living.len() - missing.len(), living: living.len(), who }
+        let missing = living.iter().filter(|(_, it)| it.barriers() != meeting).map(|&(rank, _)| rank).collect();
+        Attendance { living: living.len(), missing }
     }
 
     /// What the control page knows of a worker for whose sake nobody can meet any more.
-    fn why_not(&self, rank: usize, meeting: u32) -> String {
+    fn why_not(&self, rank: usize, meeting: u32) -> BarrierError {
         // What the control page says may be wrong, if a worker has written over it, but must not be more than wrong.
-        let Some(slot) = self.page.slots().get(rank) else {
-            return "somebody has written over the control page".to_owned();
-        };
+        let Some(slot) = self.page.slots().get(rank) else { return BarrierError::Damaged };
         if slot.absence() == Some(Absence::Impatient) {
-            let BarrierCount { came, living, who } = self.barrier_count(meeting);
-            return format!("worker {rank} would not wait any longer: {came} of {living} came, {who}");
+            return BarrierError::OtherTimedOut { rank, attendance: self.attendance(meeting) };
         }
-        let slices = self.page.layout().slices;
-        let at = slot.at(slices).map_or("before its slice".to_owned(), |slice| format!("on slice {slice}"));
-        let pid = slot.pid().map(|pid| format!(" (pid {pid})")).unwrap_or_default();
         let why = match (slot.exit_message(), slot.absence()) {
-            (Some(ExitMessage::Panicked { message, .. }), _) => format!("it{pid} panicked {at}: {message}"),
-            (Some(ExitMessage::BodyFailed { reason }), _) => format!("it gave up {at}: {reason}"),
-            (Some(ExitMessage::Damaged { what }), _) => format!("it{pid} gave up {at}: {what}"),
-            (Some(ExitMessage::ProgramExited { program, .. }), _) => format!("its program `{program}` ended {at}"),
-            (None, Some(Absence::Dead)) => format!("it{pid} died {at}"),
+            (Some(ExitMessage::Panicked { message, .. }), _) => Absent::Panicked { message },
+            (Some(ExitMessage::BodyFailed { reason }), _) => Absent::BodyFailed { reason },
+            (Some(ExitMessage::Damaged { what }), _) => Absent::Damaged { what },
+            (Some(ExitMessage::ProgramExited { program, .. }), _) => Absent::ProgramEnded { program },
+            (None, Some(Absence::Dead)) => Absent::Died,
             // In a job whose workers meet, slice and worker have the same number.
-            (None, _) if self.page.claimed(rank) == (SliceState::Done { rank }) => "it has returned".to_owned(),
-            (None, _) => "it died, failed or returned".to_owned(),
+            (None, _) if self.page.claimed(rank) == (SliceState::Done { rank }) => Absent::Returned,
+            (None, _) => Absent::Unknown,
         };
-        format!("worker {rank} will not come: {why}")
+        BarrierError::Gone { rank, pid: slot.pid(), slice: slot.at(self.page.layout().slices), why }
     }
-}
-
-/// How many came to a meeting, of how many living, and in words who did not.
-struct BarrierCount {
-    came: usize,
-    living: usize,
-    who: String,
 }
 
 fn cut<T, D: Dimension>(

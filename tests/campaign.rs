@@ -3,8 +3,6 @@
 
 #[path = "../examples/campaign/body.rs"]
 mod body;
-#[path = "../examples/campaign/chance.rs"]
-mod chance;
 #[path = "../examples/campaign/deed.rs"]
 mod deed;
 #[path = "../examples/campaign/faults.rs"]
@@ -19,6 +17,8 @@ mod page;
 mod plan;
 #[path = "../examples/campaign/program.rs"]
 mod program;
+#[path = "../examples/campaign/rng.rs"]
+mod rng;
 #[path = "../examples/campaign/run.rs"]
 mod run;
 #[path = "../examples/campaign/scribble.rs"]

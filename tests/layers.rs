@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["error", "spec"],
     &["cancel", "sandbox"],
     &["shared"],
+    &["planes"],
     &["sync"],
     &["process", "lend", "worker", "watch"],
     &["trace"],

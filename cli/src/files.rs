@@ -7,7 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use parfork::formats::{Address, Location, OutputFile};
-use parfork_workers::picture::Remark;
+use parfork_workers::picture::DecodeWarning;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -107,9 +107,9 @@ pub fn open(path: &Path, quiet: bool) -> Result<OutputFile, Failure> {
 }
 
 /// Says what there is to say of a picture that was read.
-pub fn remark(path: &Path, remark: Remark, quiet: bool) {
+pub fn warning(path: &Path, warning: DecodeWarning, quiet: bool) {
     if !quiet {
-        let _ = writeln!(std::io::stderr(), "parfork: {}: {remark}", path.display());
+        let _ = writeln!(std::io::stderr(), "parfork: {}: {warning}", path.display());
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use parfork::{CancelToken, Engine, Hooks, Job, JobSpec, Report};
-use parfork_workers::picture::Remark;
+use parfork_workers::picture::DecodeWarning;
 use parfork_workers::simd::Level;
 use serde_json::{Map, Value, json};
 
@@ -19,21 +19,10 @@ impl Common {
     pub fn job(&self, what: &str, views: &Views) -> Job<'static> {
         Job::from(JobSpec {
             name: Some(what.to_owned()),
-            workers: self.workers,
-            split: self.split,
-            schedule: self.schedule,
-            retries: self.retries,
-            deadline: self.deadline,
-            slice_deadline: self.slice_deadline,
-            memory_limit: self.mem_limit,
-            guard: self.guard,
             record: self.is_recorded(),
             // It takes its time, which who reads only the summary would not be told.
             measure_memory: self.report.is_some() || self.json,
-            threads_per_worker: Some(self.threads_per_worker),
-            pin: self.pin,
-            only_slice: self.only_slice,
-            ..JobSpec::default()
+            ..self.spec()
         })
         .runner(self.engine)
         .hooks(Hooks {
@@ -73,7 +62,7 @@ pub struct Summary {
     /// One line for people: what was done to what.
     pub line: String,
     /// What there is to say of pictures that were read.
-    pub remarks: Vec<(PathBuf, Remark)>,
+    pub warnings: Vec<(PathBuf, DecodeWarning)>,
     /// One for each job run.
     pub reports: Vec<Report>,
     /// What each of them did.
@@ -91,7 +80,7 @@ pub struct Summary {
 impl Summary {
     /// Prints it as the flags ask: JSON on stdout, or a line on stderr, or nothing.
     pub fn tell(self, common: &Common) -> Result<(), Failure> {
-        self.remarks.iter().for_each(|(path, remark)| files::remark(path, *remark, common.quiet));
+        self.warnings.iter().for_each(|(path, warning)| files::warning(path, *warning, common.quiet));
         let json = common.json.then(|| self.to_json(common.only_slice));
         let jobs: Vec<(String, &Report)> = self.names.iter().cloned().zip(&self.reports).collect();
         self.views.write(&self.line, &jobs, self.filing.as_ref())?;

@@ -6,11 +6,11 @@ use bytemuck::Pod;
 use ndarray::{ArrayViewD, ArrayViewMutD};
 use parfork::slices::Region;
 
-use crate::chance::mix;
 use crate::deed::{Deed, REASON, WORDS};
 use crate::offspring::{ChildEnd, Who};
 use crate::page::{Victim, Words};
 use crate::plan::{Body, Fault, Place, Plan};
+use crate::rng::mix;
 use crate::scribble::{self, After};
 
 /// What cells are made of.

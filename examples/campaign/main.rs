@@ -19,7 +19,6 @@
 #![allow(unsafe_code)]
 
 mod body;
-mod chance;
 mod deed;
 mod faults;
 mod judge;
@@ -27,6 +26,7 @@ mod offspring;
 mod page;
 mod plan;
 mod program;
+mod rng;
 mod run;
 mod scribble;
 #[allow(unused_macros, unused_imports, reason = "the cases of other test programs")]

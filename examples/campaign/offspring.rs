@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use parfork::{Crew, Job, Shared};
 
-use crate::chance::Chance;
 use crate::page::Words;
+use crate::rng::TrialRng;
 
 /// A child that a body forks, of which nobody takes care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +38,8 @@ pub(crate) enum Who {
 }
 
 impl Child {
-    pub(crate) fn new(chance: &mut Chance) -> Self {
-        let end = chance.one(&[
+    pub(crate) fn new(rng: &mut TrialRng) -> Self {
+        let end = rng.one(&[
             ChildEnd::Returns,
             ChildEnd::Returns,
             ChildEnd::Returns,
@@ -49,7 +49,7 @@ impl Child {
             ChildEnd::LeavesAtOnce,
             ChildEnd::Killed,
         ]);
-        Self { raw: chance.in_a_hundred(50), end, delay: chance.one(&[0, 0, 100, 1000, 5000]) }
+        Self { raw: rng.in_a_hundred(50), end, delay: rng.one(&[0, 0, 100, 1000, 5000]) }
     }
 
     /// Forks. The child comes back only if it is to come back from the body.
@@ -81,8 +81,8 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    pub(crate) fn new(chance: &mut Chance) -> Self {
-        Self { raw: chance.in_a_hundred(50), alone: chance.in_a_hundred(50), closed: chance.in_a_hundred(30) }
+    pub(crate) fn new(rng: &mut TrialRng) -> Self {
+        Self { raw: rng.in_a_hundred(50), alone: rng.in_a_hundred(50), closed: rng.in_a_hundred(30) }
     }
 
     /// Starts it. It tells its number, by which the harness ends it after the trial.
@@ -138,8 +138,8 @@ pub(crate) enum Nest {
 }
 
 impl Nest {
-    pub(crate) fn new(chance: &mut Chance) -> Self {
-        chance.one(&[Self::Job, Self::Retries, Self::Crew])
+    pub(crate) fn new(rng: &mut TrialRng) -> Self {
+        rng.one(&[Self::Job, Self::Retries, Self::Crew])
     }
 
     /// Runs it; each job adds 1 to every cell.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use parfork::slices::Grid;
 use parfork::{Job, JobSpec, RetryPolicy, Schedule, Split};
 
-use crate::chance::{Chance, mix};
 use crate::deed::Deed;
 use crate::faults::faults;
 use crate::page::Words;
+use crate::rng::{TrialRng, mix};
 
 /// A job and its faults.
 #[derive(Clone, Debug)]
@@ -113,32 +113,32 @@ pub(crate) enum Place {
 
 impl Plan {
     pub(crate) fn new(seed: u64, trial: u64) -> Self {
-        let chance = &mut Chance::of(seed, trial);
-        let shape = shape(chance);
-        let body = chance.one(&[Body::Overwrites, Body::Overwrites, Body::Adds, Body::Adds, Body::AddsAgain]);
+        let rng = &mut TrialRng::of(seed, trial);
+        let shape = shape(rng);
+        let body = rng.one(&[Body::Overwrites, Body::Overwrites, Body::Adds, Body::Adds, Body::AddsAgain]);
         let mut plan = Self {
-            element: chance.one(&[Element::U8, Element::I32, Element::F64]),
-            answer: chance.one(&[0, 1, 5]),
-            split: split(chance, &shape),
-            schedule: schedule(chance),
-            workers: match chance.within(0..100) {
-                0..60 => chance.within(1..9),
-                60..98 => chance.within(1..33),
+            element: rng.one(&[Element::U8, Element::I32, Element::F64]),
+            answer: rng.one(&[0, 1, 5]),
+            split: split(rng, &shape),
+            schedule: schedule(rng),
+            workers: match rng.within(0..100) {
+                0..60 => rng.within(1..9),
+                60..98 => rng.within(1..33),
                 // More than one call of the kernel can wait for.
-                _ => chance.within(126..200),
+                _ => rng.within(126..200),
             },
-            retries: if body == Body::Adds { 0 } else { chance.one(&[0, 0, 1, 2, 3]) },
+            retries: if body == Body::Adds { 0 } else { rng.one(&[0, 0, 1, 2, 3]) },
             deadline: None,
             slice_deadline: None,
             body,
-            engine: engine(chance),
-            guard: chance.in_a_hundred(20),
-            graceful: chance.in_a_hundred(50),
-            progress: chance.in_a_hundred(30),
-            meets: if chance.in_a_hundred(15) { chance.within(1..6) } else { 0 },
-            busy: Duration::from_micros(chance.one(&[0, 500, 2000, 6000])),
+            engine: engine(rng),
+            guard: rng.in_a_hundred(20),
+            graceful: rng.in_a_hundred(50),
+            progress: rng.in_a_hundred(30),
+            meets: if rng.in_a_hundred(15) { rng.within(1..6) } else { 0 },
+            busy: Duration::from_micros(rng.one(&[0, 500, 2000, 6000])),
             faults: Vec::new(),
-            salt: chance.next(),
+            salt: rng.next(),
             shape,
         };
         plan.heed_engine();
@@ -148,10 +148,10 @@ impl Plan {
             plan.split = Split::rows().into_pieces(plan.workers);
             plan.schedule = Schedule::Static;
         }
-        plan.faults = faults(chance, &plan);
-        plan.bound(chance);
+        plan.faults = faults(rng, &plan);
+        plan.bound(rng);
         if let Engine::Crew(stay) = plan.engine {
-            plan.stay(stay, chance);
+            plan.stay(stay, rng);
         }
         plan
     }
@@ -176,10 +176,10 @@ impl Plan {
     }
 
     /// Decides on deadlines: some by chance, one where nothing else would end the job.
-    fn bound(&mut self, chance: &mut Chance) {
-        let milliseconds = match chance.within(0..20) {
+    fn bound(&mut self, rng: &mut TrialRng) {
+        let milliseconds = match rng.within(0..20) {
             0..3 => Some(10_000),
-            3..6 => Some(chance.within(1..20)),
+            3..6 => Some(rng.within(1..20)),
             _ => None,
         };
         self.deadline = milliseconds.map(|milliseconds| Duration::from_millis(milliseconds as u64));
@@ -191,11 +191,11 @@ impl Plan {
         let is_program = matches!(self.engine, Engine::Programs);
         let for_ever = |deed: Deed| deed.goes_on_for_ever() || is_program && deed.lies();
         if self.faults.iter().any(|fault| for_ever(fault.deed)) && !self.is_bounded() {
-            self.deadline = Some(Duration::from_millis(chance.within(100..900) as u64));
+            self.deadline = Some(Duration::from_millis(rng.within(100..900) as u64));
         }
         if self.faults.iter().any(|fault| fault.deed.stalls()) && !self.is_bounded() {
-            match chance.in_a_hundred(50) {
-                true => self.deadline = Some(Duration::from_millis(chance.within(20..60) as u64)),
+            match rng.in_a_hundred(50) {
+                true => self.deadline = Some(Duration::from_millis(rng.within(20..60) as u64)),
                 // Longer than any slice takes that does not stall, also when others want the CPU; a program is started within one.
                 false => self.slice_deadline = Some(Duration::from_millis(if is_program { 1500 } else { 400 })),
             }
@@ -203,9 +203,9 @@ impl Plan {
     }
 
     /// Lets what befalls workers from outside do so in any of their jobs, or between two.
-    fn stay(&mut self, stay: Stay, chance: &mut Chance) {
+    fn stay(&mut self, stay: Stay, rng: &mut TrialRng) {
         for fault in &mut self.faults {
-            let late = chance.within(0..stay.jobs as usize) as u32;
+            let late = rng.within(0..stay.jobs as usize) as u32;
             match &mut fault.place {
                 Place::Worker { after, .. } | Place::ForkServer { after } | Place::Coordinator { after } => {
                     *after = *after * (late + 1) + stay.pause * late;
@@ -215,7 +215,7 @@ impl Plan {
         }
         // While the coordinator works it looks at no deadline.
         let bounded = self.faults.iter().any(|fault| fault.deed.stalls() || fault.deed == Deed::Refuse);
-        let coordinator_works = !bounded && self.workers > 1 && chance.in_a_hundred(40);
+        let coordinator_works = !bounded && self.workers > 1 && rng.in_a_hundred(40);
         self.engine = Engine::Crew(Stay { coordinator_works, ..stay });
     }
 
@@ -279,7 +279,7 @@ impl Plan {
     }
 
     pub(crate) fn grid(&self) -> Grid {
-        Grid::new(self.split, &self.shape).expect("chance cuts only axes that there are")
+        Grid::new(self.split, &self.shape).expect("rng cuts only axes that there are")
     }
 
     /// How many workers may die on a slice before the job must fail. None if workers could meet: they cannot do so again.
@@ -333,39 +333,39 @@ impl Plan {
     }
 }
 
-fn shape(chance: &mut Chance) -> Vec<usize> {
-    match chance.within(0..4) {
-        0 => vec![chance.within(1..2001)],
-        1 => vec![chance.within(1..50)],
-        2 => vec![chance.within(1..2001), chance.within(1..4)],
-        _ => vec![chance.within(1..60), chance.within(1..40)],
+fn shape(rng: &mut TrialRng) -> Vec<usize> {
+    match rng.within(0..4) {
+        0 => vec![rng.within(1..2001)],
+        1 => vec![rng.within(1..50)],
+        2 => vec![rng.within(1..2001), rng.within(1..4)],
+        _ => vec![rng.within(1..60), rng.within(1..40)],
     }
 }
 
-fn split(chance: &mut Chance, shape: &[usize]) -> Split {
-    let (axis, part) = (chance.within(0..shape.len()), chance.within(1..40));
-    match chance.within(0..5) {
+fn split(rng: &mut TrialRng, shape: &[usize]) -> Split {
+    let (axis, part) = (rng.within(0..shape.len()), rng.within(1..40));
+    match rng.within(0..5) {
         0 => Split::axis(axis),
         1 => Split::axis(axis).of(part),
         2 | 3 => Split::axis(axis).into_pieces(part),
-        _ if shape.len() == 2 => Split::tiles(part, chance.within(1..40)),
+        _ if shape.len() == 2 => Split::tiles(part, rng.within(1..40)),
         _ => Split::rows(),
     }
 }
 
-fn schedule(chance: &mut Chance) -> Schedule {
-    let chunk = NonZeroUsize::new(chance.within(2..20)).unwrap_or(NonZeroUsize::MIN);
-    chance.one(&[Schedule::Static, Schedule::DYNAMIC, Schedule::Dynamic { chunk }, Schedule::Guided])
+fn schedule(rng: &mut TrialRng) -> Schedule {
+    let chunk = NonZeroUsize::new(rng.within(2..20)).unwrap_or(NonZeroUsize::MIN);
+    rng.one(&[Schedule::Static, Schedule::DYNAMIC, Schedule::Dynamic { chunk }, Schedule::Guided])
 }
 
-fn engine(chance: &mut Chance) -> Engine {
-    match chance.within(0..100) {
+fn engine(rng: &mut TrialRng) -> Engine {
+    match rng.within(0..100) {
         0..4 => Engine::Serial,
         4..10 => Engine::Threads,
         10..52 => Engine::Processes,
         52..90 => Engine::Crew(Stay {
-            jobs: chance.within(1..6) as u64,
-            pause: Duration::from_micros(chance.one(&[0, 0, 100, 1000])),
+            jobs: rng.within(1..6) as u64,
+            pause: Duration::from_micros(rng.one(&[0, 0, 100, 1000])),
             coordinator_works: false,
         }),
         _ => Engine::Programs,

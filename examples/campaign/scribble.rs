@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use crate::chance::Chance;
+use crate::rng::TrialRng;
 
 /// A worker gone mad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,16 +50,16 @@ pub(crate) enum After {
 }
 
 impl Scribble {
-    pub(crate) fn new(chance: &mut Chance) -> Self {
-        let lie = match chance.within(0..10) {
+    pub(crate) fn new(rng: &mut TrialRng) -> Self {
+        let lie = match rng.within(0..10) {
             0 | 1 => Lie::Word(0),
-            2 => Lie::Word(chance.one(&[u32::MAX, 1, 2, 3, 0x4000_0000, 0x8000_0000, 0x7fff_ffff])),
+            2 => Lie::Word(rng.one(&[u32::MAX, 1, 2, 3, 0x4000_0000, 0x8000_0000, 0x7fff_ffff])),
             3..6 => Lie::Flip,
             6 => Lie::Stale,
             7 => Lie::Moved,
             _ => Lie::Random,
         };
-        let after = match chance.within(0..12) {
+        let after = match rng.within(0..12) {
             0..5 => After::GoesOn,
             5 | 6 => After::Killed,
             7 => After::Aborts,
@@ -67,16 +67,16 @@ impl Scribble {
             9 => After::Panics,
             _ => After::WritesOn,
         };
-        let extent = match chance.in_a_hundred(55) {
-            true => Extent::Few(chance.one(&[1, 1, 1, 2, 4, 16])),
-            false => Extent::Every(chance.one(&[1, 1, 2, 3, 7, 31])),
+        let extent = match rng.in_a_hundred(55) {
+            true => Extent::Few(rng.one(&[1, 1, 1, 2, 4, 16])),
+            false => Extent::Every(rng.one(&[1, 1, 2, 3, 7, 31])),
         };
         let room = match extent {
             // Most of it is never looked at: small jobs are told in the first pages.
-            Extent::Few(_) => chance.one(&[1, 2, 4, 8, 16, 64]) << 10,
-            Extent::Every(_) => chance.one(&[4, 64, 64, 1 << 10, 4 << 10]) << 10,
+            Extent::Few(_) => rng.one(&[1, 2, 4, 8, 16, 64]) << 10,
+            Extent::Every(_) => rng.one(&[4, 64, 64, 1 << 10, 4 << 10]) << 10,
         };
-        Self { lie, extent, room, after, seed: chance.next() }
+        Self { lie, extent, room, after, seed: rng.next() }
     }
 
     /// Whether it needs a copy of the page as it was before.
@@ -86,21 +86,21 @@ impl Scribble {
 
     /// Does it once; `stale` is what [`copy`] found before, if that [is needed](Self::is_stale).
     pub(crate) fn write(self, stale: &[u32]) {
-        let (words, chance) = (words(), &mut Chance::of(self.seed, 0));
+        let (words, rng) = (words(), &mut TrialRng::of(self.seed, 0));
         let room = words.len().min(self.room / size_of::<u32>());
-        let write = |at: usize, chance: &mut Chance| {
+        let write = |at: usize, rng: &mut TrialRng| {
             let lie = match self.lie {
                 Lie::Word(word) => word,
-                Lie::Random => chance.next() as u32,
-                Lie::Flip => words[at].load(Relaxed) ^ 1 << chance.within(0..32),
+                Lie::Random => rng.next() as u32,
+                Lie::Flip => words[at].load(Relaxed) ^ 1 << rng.within(0..32),
                 Lie::Stale => stale.get(at).copied().unwrap_or_default(),
                 Lie::Moved => words[(at + 64) % words.len()].load(Relaxed),
             };
             words[at].store(lie, Relaxed);
         };
         match self.extent {
-            Extent::Every(step) => (0..room).step_by(step).for_each(|at| write(at, chance)),
-            Extent::Few(few) => (0..few).for_each(|_| write(chance.within(0..room), chance)),
+            Extent::Every(step) => (0..room).step_by(step).for_each(|at| write(at, rng)),
+            Extent::Few(few) => (0..few).for_each(|_| write(rng.within(0..room), rng)),
         }
     }
 

@@ -115,10 +115,16 @@ fn bytes(loan: &Loan<'_>) -> u64 {
     loan.extent.bytes() as u64
 }
 
-/// The index of the element at an address, in an array that lies at `base` (0 if nowhere).
+/// The index of the element at an address, in an array that lies at `base` (0 if nowhere). A cell of a margin is told as the nearest one
+/// of the array.
 fn index(loan: &Loan<'_>, base: u64, address: u64) -> Option<Vec<usize>> {
     let offset = address.checked_sub(base).filter(|&offset| base != 0 && offset < bytes(loan))?;
-    Some(unravel((offset / loan.extent.element as u64) as usize, loan.extent))
+    let index = unravel((offset / loan.extent.element as u64) as usize, loan.extent);
+    let Some(margins) = &loan.margins else { return Some(index) };
+    let shape = margins.shape(loan.extent.shape);
+    let inside =
+        |(axis, at): (usize, usize)| at.saturating_sub(margins.padding(axis)).min(shape[axis].saturating_sub(1));
+    Some(index.into_iter().enumerate().map(inside).collect())
 }
 
 /// The index of the `number`th element in memory of an array that has as many.

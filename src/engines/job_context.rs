@@ -13,7 +13,7 @@ use crate::hooks::Progress;
 use crate::lend::Loan;
 use crate::process::cause_of;
 use crate::sandbox::Confinement;
-use crate::slices::Grid;
+use crate::slices::{Grid, Margins};
 use crate::spec::JobSpec;
 use crate::sync::{ControlPage, Dealer, ExitMessage, Mailbox, SpinPolicy};
 use crate::sys::sandbox;
@@ -28,6 +28,8 @@ pub(crate) struct JobContext<'w> {
     pub(crate) grid: &'w Grid,
     pub(crate) page: &'w ControlPage,
     pub(crate) dealer: Dealer,
+    /// What it takes to do several steps, if planes are lent.
+    pub(crate) steps: Option<Steps>,
     pub(crate) spin_policy: SpinPolicy,
     /// Whether the coordinator wants to know of each slice when it is done.
     pub(crate) hands_on: bool,
@@ -39,6 +41,21 @@ pub(crate) struct JobContext<'w> {
     pub(crate) sandbox: Option<&'w Confinement>,
     /// A request to stop that a worker on a thread looks at between slices. A process is ended by the coordinator.
     pub(crate) stop: Option<&'w CancelToken>,
+}
+
+/// How often each slice is worked on, and how far it reads.
+pub(crate) struct Steps {
+    pub(crate) count: u32,
+    /// Of all planes.
+    pub(crate) margins: Vec<Margins>,
+}
+
+impl Steps {
+    /// Of a job with these settings and loans, if it has planes.
+    pub(crate) fn of(spec: &JobSpec, loans: &[Loan<'_>]) -> Option<Self> {
+        let margins: Vec<Margins> = loans.iter().filter_map(|loan| loan.margins).collect();
+        (!margins.is_empty()).then(|| Self { count: spec.steps.unwrap_or(1), margins })
+    }
 }
 
 /// Slices to be dealt: all of a job, or those that are left after workers have died.
@@ -173,7 +190,9 @@ impl JobContext<'_> {
 
     /// Whether every worker has exactly one slice, fixed beforehand.
     pub(super) fn in_step(&self) -> bool {
-        self.dealer.schedule == crate::slices::Schedule::Static && self.dealer.slices == self.dealer.workers
+        self.steps.is_none()
+            && self.dealer.schedule == crate::slices::Schedule::Static
+            && self.dealer.slices == self.dealer.workers
     }
 
     /// The error of a job that broke because of worker `rank`, of which `exit` is what the system says, if it was asked.
@@ -181,11 +200,15 @@ impl JobContext<'_> {
         let slot = &self.page.slots()[rank];
         let slices = self.page.layout().slices;
         let mut slice = slot.at(slices).map(|slice| SliceName(self.grid.region(slice)));
+        let step = |slice: Option<SliceName>| {
+            slice.filter(|_| self.steps.is_some()).and_then(|slice| self.page.steps_done(slice.0.index()))
+        };
         let cause = match slot.exit_message() {
             Some(ExitMessage::BodyFailed { reason }) => {
                 return Error::BodyFailed(Box::new(BodyFailure {
                     rank,
                     slice,
+                    step: step(slice),
                     reason: self.with_refused(rank, reason),
                 }));
             }
@@ -204,6 +227,7 @@ impl JobContext<'_> {
             rank,
             pid,
             slice,
+            step: step(slice),
             cause,
             tries: 1,
             done: self.page.done(),

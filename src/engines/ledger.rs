@@ -37,6 +37,8 @@ pub(super) struct UnfinishedSlice {
     pub(super) on: Option<usize>,
     /// Whether it is to be put back before the next try.
     pub(super) saved: bool,
+    /// How many of its steps are done, in a job of steps.
+    pub(super) steps: u32,
 }
 
 /// How many words of slices and answers are looked at between two looks at the clock.
@@ -98,7 +100,8 @@ impl Ledger {
         self.run.clone().all(claims) && self.look(page, late, |_| Ok(())).is_ok_and(|left| left == Some(0))
     }
 
-    /// Closes a round in which somebody died: the slices that are left; `None` if it became too `late` to look.
+    /// Closes a round in which somebody died: the slices that are left; `None` if it became too `late` to look. In a job of steps each
+    /// slice has one of the `owners`, who says how many are done.
     ///
     /// # Errors
     /// If a word is not what it should be.
@@ -106,19 +109,22 @@ impl Ledger {
         &mut self,
         page: &ControlPage,
         late: impl Fn() -> bool,
+        owners: &[Option<usize>],
     ) -> Result<Option<Vec<UnfinishedSlice>>> {
         let (mut left, saved, dead) = (Vec::new(), self.saved.clone(), self.dead.clone());
         let mut enter = |(slice, state): (usize, SliceState)| {
             let is_saved = saved.contains(&slice);
+            let steps = if owners.is_empty() { Some(0) } else { page.steps_done(slice) };
+            let steps = steps.ok_or(Error::ControlPageDamaged { what: ControlPageDamage::Steps { slice } })?;
             left.push(match state {
                 // Dealt to a dead worker that did not come to it.
-                SliceState::Free if !is_saved => UnfinishedSlice { slice, on: None, saved: false },
-                SliceState::Restore if is_saved => UnfinishedSlice { slice, on: None, saved: true },
+                SliceState::Free if !is_saved => UnfinishedSlice { slice, on: None, saved: false, steps },
+                SliceState::Restore if is_saved => UnfinishedSlice { slice, on: None, saved: true, steps },
                 SliceState::Taken { rank } if dead.contains(&rank) && !is_saved => {
-                    UnfinishedSlice { slice, on: Some(rank), saved: false }
+                    UnfinishedSlice { slice, on: Some(rank), saved: false, steps }
                 }
                 SliceState::Saved { rank } if dead.contains(&rank) => {
-                    UnfinishedSlice { slice, on: Some(rank), saved: true }
+                    UnfinishedSlice { slice, on: Some(rank), saved: true, steps }
                 }
                 state => return Err(damaged(slice, state)),
             });
@@ -126,6 +132,11 @@ impl Ledger {
         };
         if self.look(page, late, &mut enter)?.is_none() {
             return Ok(None);
+        }
+        for left in &left {
+            if let Some(digest) = owners.get(left.slice).and_then(|&owner| self.digest.get_mut(owner?)) {
+                digest.add(page.step_word(left.slice, left.steps));
+            }
         }
         self.saved.extend(left.iter().filter(|left| left.saved).map(|left| left.slice));
         self.check_work_done(page)?;

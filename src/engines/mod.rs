@@ -11,6 +11,7 @@ mod ledger;
 mod processes;
 mod retry_tracker;
 mod run_slices;
+mod run_steps;
 mod serial;
 mod stall_detector;
 mod supervise;
@@ -22,7 +23,7 @@ mod worker_memory;
 
 pub(crate) use crew::{BodyFn, CrewJob, WorkerPool};
 pub(crate) use hand_on::{Enough, HandOn, Unhanded};
-pub(crate) use job_context::{JobContext, Supervision};
+pub(crate) use job_context::{JobContext, Steps, Supervision};
 pub(crate) use ledger::Ledger;
 pub(crate) use processes::{run_alone, run_in_threaded_process};
 pub(crate) use run_slices::{Body, Programs, RunSlices};

@@ -11,6 +11,7 @@ use super::job_context::{JobContext, Round, Supervision};
 use super::ledger::UnfinishedSlice;
 use super::retry_tracker::RetryTracker;
 use super::run_slices::RunSlices;
+use super::run_steps;
 use super::supervise::supervise;
 use super::worker_main::{PreFork, worker_main};
 use crate::error::{Death, Error, Result};
@@ -93,7 +94,8 @@ fn rounds(
 ) -> Result<Vec<Death>> {
     oom::count(Instant::now());
     let (mut round, mut retry_tracker) = (context.first_round(true), RetryTracker::new(context.spec.retries));
-    let mut fewest = context.dealer.slices;
+    let steps = context.steps.as_ref().map_or(1, |steps| steps.count);
+    let mut fewest = context.dealer.slices as u64 * u64::from(steps);
     for number in 1.. {
         context.page.note_own(Event::Prepares);
         let spin_policy = source.spin_policy();
@@ -105,15 +107,20 @@ fn rounds(
         let late = supervision.late();
         let enough = supervision.has_enough();
         let left = match attended.is_ok() && supervision.ledger.has_dead() && !enough {
-            true => supervision.ledger.close_round(context.page, late),
+            true => {
+                let owners = context.steps.as_ref().map(|_| run_steps::owners(context, &round)).unwrap_or_default();
+                let checked = context.steps.as_ref().map_or(Ok(()), |steps| run_steps::check(context, steps));
+                checked.and_then(|()| supervision.ledger.close_round(context.page, late, &owners))
+            }
             false => Ok(Some(Vec::new())),
         };
         let more = attended.is_ok() && matches!(&left, Ok(Some(left)) if !left.is_empty());
         let all_past = source.end(context.page, more, runner.programs().is_some());
         let (deaths, left) = (attended?, left?);
         let Some(left) = left else { return Err(supervision.ended(context.page.done(), context.grid.slices())) };
-        retry_tracker.count(deaths, &left, context.grid, left.len() < fewest);
-        fewest = left.len();
+        let missing = left.iter().map(|left| u64::from(steps - left.steps)).sum();
+        retry_tracker.count(deaths, &left, context.grid, missing < fewest);
+        fewest = missing;
         if left.is_empty() || enough {
             break;
         }
@@ -123,7 +130,12 @@ fn rounds(
         }
         let is_lost = |left: &UnfinishedSlice| retry_tracker.is_set_aside(left.slice);
         // Slices that somebody may still write to are given to nobody else.
-        if left.iter().all(is_lost) || retry_tracker.is_hopeless(context.page.done()) || !all_past {
+        let is_needed = |left: &UnfinishedSlice| context.steps.is_some() && is_lost(left);
+        if left.iter().all(is_lost)
+            || left.iter().any(is_needed)
+            || retry_tracker.is_hopeless(context.page.done())
+            || !all_past
+        {
             return Err(retry_tracker.error(context.page.done()));
         }
         // The kernel ends a program with its worker, but later than other workers may go on.

@@ -31,12 +31,14 @@ impl RetryTracker {
         let mut blamed = false;
         for death in deaths {
             let could_begin = !matches!(death.cause, Cause::Program { began: false, .. });
-            let slice = left.iter().find(|left| could_begin && left.on == Some(death.rank)).map(|left| left.slice);
-            let death = Death { slice: slice.map(|slice| SliceName(grid.region(slice))), ..death };
-            if let Some(slice) = slice {
+            let left = left.iter().find(|left| could_begin && left.on == Some(death.rank));
+            let step = left.filter(|_| death.step.is_some()).map(|left| left.steps);
+            let death = Death { slice: left.map(|left| SliceName(grid.region(left.slice))), step, ..death };
+            if let Some(left) = left {
                 blamed = true;
-                let (tries, last) = self.by_slice.entry(slice).or_insert((0, death.clone()));
-                *tries += 1;
+                let (tries, last) = self.by_slice.entry(left.slice).or_insert((0, death.clone()));
+                // Another step of it is another try.
+                *tries = if last.step == step { *tries + 1 } else { 1 };
                 *last = Death { tries: *tries, ..death.clone() };
             }
             self.deaths.push(death);

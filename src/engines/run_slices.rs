@@ -83,17 +83,17 @@ impl<'b, L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b
         Self { body, programs: Some(programs), types: PhantomData }
     }
 
-    /// Lets the body work on one slice, which is to be put `back` first or not: its answer, and whether it has an undo copy; or the
-    /// last words of a worker that cannot go on.
+    /// Lets the body work on one slice in one step, 0 if there are no others; the slice is to be put `back` first or not. Its answer,
+    /// and whether it has an undo copy; or the last words of a worker that cannot go on.
     ///
     /// # Safety
     /// As [`run_slices`](RunSlices::run_slices); the slice is this worker's.
     #[allow(unsafe_code)]
-    unsafe fn work_on(
+    pub(super) unsafe fn work_on(
         &self,
         context: &JobContext<'_>,
         rank: usize,
-        slice: usize,
+        (slice, step): (usize, u32),
         back: bool,
         (worker_memory, outbox): (&WorkerMemory<'_>, Option<&mut Outbox<'_>>),
     ) -> Result<(Told<R::Value>, bool), ExitMessage> {
@@ -104,15 +104,14 @@ impl<'b, L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b
         if saves && !context.page.note_saved(rank, slice) {
             return Err(lost(slice));
         }
-        let mut mapped_loans =
-            MappedLoans { arrays: worker_memory.mapped_loans().iter(), ranges: context.ranges.iter() };
+        let mapped_loans = MappedLoans { arrays: worker_memory.mapped_loans().iter(), ranges: context.ranges.iter() };
         // SAFETY: the caller vouches for the mapped loans. Each slice is dealt once a round, slices are disjoint, and all workers
         // of the round before are gone: this is the only part of it.
-        let part = unsafe { L::part(&mut mapped_loans, &region) };
+        let part = unsafe { L::part(&mut mapped_loans.clone(), &region, step) };
         let (in_step, spin_policy, timed) = (context.in_step(), context.spin_policy, context.is_timed());
         let sleep = worker_memory.sleep();
         let born = fork_stamp::current();
-        let worker = Worker { rank, region, page: context.page, in_step, spin_policy, timed, sleep, born };
+        let worker = Worker { rank, region, step, page: context.page, in_step, spin_policy, timed, sleep, born };
         let answered = catch_unwind(AssertUnwindSafe(|| (self.body)(&worker, part).into_answer()));
         if !born.is_current() {
             exit_stray_worker();
@@ -126,6 +125,8 @@ impl<'b, L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b
                 return Err(ExitMessage::Panicked { message, location: PANICKED_AT.take() });
             }
         };
+        // SAFETY: as above, and the part is gone.
+        unsafe { L::mirror(&mut mapped_loans.clone(), &region, step) };
         worker_memory.close(&region).map_err(refused("publish a slice"))?;
         let told = match outbox {
             Some(outbox) => {
@@ -139,13 +140,22 @@ impl<'b, L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b
 }
 
 /// What the slice table is told of an answer.
-enum Told<A> {
+pub(super) enum Told<A> {
     Itself(A),
     Posted([u64; Place::WORDS]),
 }
 
+impl<A> Told<A> {
+    pub(super) fn bytes<R: Answer<K, Value = A>, K>(&self) -> &[u8] {
+        match self {
+            Self::Itself(answer) => R::bytes(answer),
+            Self::Posted(place) => bytemuck::bytes_of(place),
+        }
+    }
+}
+
 /// What a worker says that finds a slice not to be as it left it.
-fn lost(slice: usize) -> ExitMessage {
+pub(super) fn lost(slice: usize) -> ExitMessage {
     ExitMessage::Damaged { what: ControlPageDamage::Dealt { slice } }
 }
 
@@ -165,6 +175,13 @@ impl<L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices f
         let (mut digest, mut began) = (WorkDigest::default(), Instant::now());
         let mut outbox = context.mailbox.map(|mailbox| mailbox.outbox(&page.head().posted.0));
         let mut notes = Tracer::begin(page, rank, worker_memory.whose(), began);
+        if let Some(steps) = &context.steps {
+            let kept = (&mut digest, &mut notes, outbox.as_mut());
+            // SAFETY: passed on to the caller.
+            let done = unsafe { self.run_steps(context, steps, round, rank, worker_memory, kept) };
+            began = done.map_err(|words| stop(context, round, rank, words))?;
+            return self.leave(context, rank, worker_memory, (digest, notes, began));
+        }
         'deal: for run in (0..).map_while(|runs| round.dealer.deal(&page.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
                 let asked = context.stop.is_some_and(CancelToken::is_cancelled);
@@ -172,28 +189,25 @@ impl<L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices f
                     // On threads nobody else tells those who wait for this one at a meeting.
                     page.give_up(None);
                 }
-                if page.head().end.is_recalled() {
+                if page.is_recalled() {
                     break 'deal;
                 }
                 if asked || page.head().end.over().is_some() {
-                    child::flush_own_buffers();
-                    return Err(Stopped);
+                    return Err(stop(context, round, rank, None));
                 }
                 let taken = page.take(rank, slice, began);
                 notes.takes(slice, began);
                 let worked = match taken {
                     // SAFETY: passed on to the caller; it was free, and is this worker's now.
-                    Some(back) => unsafe { self.work_on(context, rank, slice, back, (worker_memory, outbox.as_mut())) },
+                    Some(back) => unsafe {
+                        self.work_on(context, rank, (slice, 0), back, (worker_memory, outbox.as_mut()))
+                    },
                     None => Err(lost(slice)),
                 };
                 // Also when the next one begins: reading the clock takes longer than to be dealt a slice.
                 let now = Instant::now();
                 let done = worked.and_then(|(answer, saved)| {
-                    let answer = match &answer {
-                        Told::Itself(answer) => R::bytes(answer),
-                        Told::Posted(place) => bytemuck::bytes_of(place),
-                    };
-                    let done = page.finish(rank, slice, saved, answer, now - began);
+                    let done = page.finish(rank, slice, saved, answer.bytes::<R, K>(), now - began);
                     done.ok_or_else(|| lost(slice))
                 });
                 let words = match done {
@@ -210,15 +224,40 @@ impl<L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices f
                     }
                     Err(words) => words,
                 };
-                // The coordinator ends all workers of a job that fails.
-                child::flush_own_buffers();
-                page.slots()[rank].send_exit_message(&words);
-                if !(round.goes_on && matches!(words, ExitMessage::Panicked { .. })) {
-                    page.give_up(Some(rank));
-                }
-                return Err(Stopped);
+                return Err(stop(context, round, rank, Some(words)));
             }
         }
+        self.leave(context, rank, worker_memory, (digest, notes, began))
+    }
+
+    fn programs(&self) -> Option<&dyn Programs> {
+        self.programs
+    }
+}
+
+/// Ends the work of a worker that cannot go on, with its last words; or without any, if the job is over.
+fn stop(context: &JobContext<'_>, round: &Round, rank: usize, words: Option<ExitMessage>) -> Stopped {
+    // The coordinator ends all workers of a job that fails.
+    child::flush_own_buffers();
+    if let Some(words) = words {
+        context.page.slots()[rank].send_exit_message(&words);
+        if !(round.goes_on && matches!(words, ExitMessage::Panicked { .. })) {
+            context.page.give_up(Some(rank));
+        }
+    }
+    Stopped
+}
+
+impl<L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'_, L, R, K, B> {
+    /// Lets a worker leave that has had no slice since `began`.
+    fn leave(
+        &self,
+        context: &JobContext<'_>,
+        rank: usize,
+        worker_memory: &WorkerMemory<'_>,
+        (digest, notes, began): (WorkDigest, Tracer<'_>, Instant),
+    ) -> Result<WorkDigest, Stopped> {
+        let page = context.page;
         notes.leaves(began);
         child::flush_own_buffers();
         // Whoever still waits for this worker at a meeting would wait for ever.
@@ -239,10 +278,6 @@ impl<L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices f
         // The last thing that it may be late for.
         page.slots()[rank].leave();
         Ok(digest)
-    }
-
-    fn programs(&self) -> Option<&dyn Programs> {
-        self.programs
     }
 }
 

@@ -110,8 +110,8 @@ pub(super) fn supervise(
                     }
                     supervision.ledger.note_dead(rank);
                     context.page.withdraw(rank);
-                    if supervision.hands_on_in_order() {
-                        end.recall();
+                    if context.steps.is_some() || supervision.hands_on_in_order() {
+                        context.page.recall();
                     }
                     match context.failure(rank, pid, Some(cause)) {
                         Error::WorkerDied(death) => deaths.push(*death),

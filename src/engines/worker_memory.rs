@@ -132,7 +132,10 @@ impl<'w> WorkerMemory<'w> {
     /// `sleep`.
     pub(super) fn of_coordinator(loans: &'w [Loan<'w>], sleep: Option<&'w Sleep<'w>>) -> Self {
         let base = |loan: &Loan<'_>| loan.base.expect("jobs with files lent have processes as workers");
-        let mapped_loans = loans.iter().map(|loan| MappedLoan { base: base(loan), extent: loan.extent }).collect();
+        let mapped_loans = loans
+            .iter()
+            .map(|loan| MappedLoan { base: base(loan), extent: loan.extent, margins: loan.margins.as_ref() })
+            .collect();
         Self {
             mapped_loans,
             outputs: Vec::new(),
@@ -169,7 +172,11 @@ impl<'w> WorkerMemory<'w> {
                 (Access::Write, Some(Guard::Copies)) => MapMode::PrivateToRead,
             };
             let mapped = map(number, keeping)?;
-            worker_memory.mapped_loans.push(MappedLoan { base: mapped.base(), extent: loan.extent });
+            worker_memory.mapped_loans.push(MappedLoan {
+                base: mapped.base(),
+                extent: loan.extent,
+                margins: loan.margins.as_ref(),
+            });
             let keeping = if guard.is_some() { MapMode::SharedToRead } else { MapMode::SharedToWrite };
             let undo = protection
                 .and_then(|protection| protection.undo.as_ref())

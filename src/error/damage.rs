@@ -28,6 +28,12 @@ pub enum ControlPageDamage {
         /// The slice.
         slice: usize,
     },
+    /// How many steps of a slice are done.
+    #[error("the word that counts the steps of slice {slice} is not one that a worker writes")]
+    Steps {
+        /// The slice.
+        slice: usize,
+    },
     /// A slice that all have left undone.
     #[error(
         "slice {slice} is {} at the end of the job, and no worker died that could have left it so",

@@ -1,5 +1,6 @@
 //! What can be wrong between a program and those who start it.
 
+use super::{ManifestError, ProtocolError};
 use crate::dtype::Dtype;
 
 /// Why a program cannot work, or cannot be started to.
@@ -12,11 +13,8 @@ pub enum ExecError {
     )]
     StartedAlone,
     /// A manifest of another version.
-    #[error("the manifest cannot be understood: {why}. Use the parfork that this program was built with.")]
-    Manifest {
-        /// What is wrong in it.
-        why: String,
-    },
+    #[error("the manifest cannot be understood: {0}. Use the parfork that this program was built with.")]
+    Manifest(#[from] ManifestError),
     /// A worker that takes orders, started once a slice.
     #[error("this program takes orders, and was started for a single slice. Leave --each out.")]
     SingleSlice,
@@ -94,17 +92,14 @@ pub enum ExecError {
         why: String,
     },
     /// An order that is none.
-    #[error("the coordinator wrote {what}.")]
-    Order {
-        /// What it is instead.
-        what: String,
-    },
+    #[error("the coordinator wrote {0}.")]
+    Order(#[from] ProtocolError),
     /// What another start of this program would have to do, and does not.
-    #[error("{what} by this program started once more, which would not do that. {remedy}.")]
+    #[error("`{task}` is done by this program started once more, which would not do that. Call {call} first in main.")]
     NotServed {
-        /// What is done by it.
-        what: String,
-        /// What to do, as a sentence.
-        remedy: String,
+        /// The name of what is done by it.
+        task: String,
+        /// The function that does it, as it is called.
+        call: String,
     },
 }

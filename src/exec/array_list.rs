@@ -72,16 +72,21 @@ unsafe impl Lend for &ArrayList {
         list.extend(self.0.iter().map(|array| {
             let (segment, access) = (array.bytes().segment(), access(array));
             let (backing, base) = (segment.backing(), segment.base());
-            Loan { backing, base: Some(base), access, extent: array.extent(), lease: None, dtype: array.dtype().name() }
+            let (extent, dtype) = (array.extent(), array.dtype().name());
+            Loan { backing, base: Some(base), access, extent, lease: None, dtype, margins: None }
         }));
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, _step: u32) -> Self::Part<'c> {
         SliceBytes {
             bases: mapped_loans.arrays.by_ref().map(|mapped| mapped.base).collect(),
             region: *region,
             array_list: PhantomData,
         }
+    }
+
+    unsafe fn mirror(mapped_loans: &mut MappedLoans<'_>, _region: &Region, _step: u32) {
+        mapped_loans.arrays.by_ref().for_each(drop);
     }
 }
 

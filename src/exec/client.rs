@@ -86,7 +86,7 @@ impl ProgramWorker {
         let fd = std::env::var("PARFORK_MANIFEST_FD").map_err(|_| ExecError::StartedAlone)?;
         let refused = |doing| Error::system(doing);
         let text = std::fs::read(format!("/proc/self/fd/{fd}")).map_err(refused("read the manifest"))?;
-        let manifest = Manifest::parse(&text).map_err(|why| ExecError::Manifest { why: why.to_string() })?;
+        let manifest = Manifest::parse(&text).map_err(ExecError::from)?;
         let grid = manifest.grid().filter(|_| !manifest.each).ok_or(ExecError::SingleSlice)?;
         if JOINED.swap(true, Ordering::Relaxed) {
             return Err(ExecError::JoinedTwice.into());
@@ -194,8 +194,7 @@ impl ProgramWorker {
         let mut order = Vec::new();
         self.orders.read_until(b'\n', &mut order).map_err(Error::system("hear the coordinator"))?;
         let Some(order) = order.strip_suffix(b"\n") else { return Ok(None) };
-        let region = self.region(order);
-        Ok(Some(region.map_err(|nonsense| ExecError::Order { what: nonsense.to_string() })?))
+        Ok(Some(self.region(order).map_err(ExecError::from)?))
     }
 
     /// The slice that an order names.

@@ -4,6 +4,7 @@ use std::iter::Peekable;
 use std::str::CharIndices;
 
 use super::value::Json;
+use crate::error::JsonError;
 
 /// No manifest nests as deeply.
 const DEEPEST: usize = 16;
@@ -12,15 +13,14 @@ const DEEPEST: usize = 16;
 ///
 /// # Errors
 /// What stands where it should not.
-pub(super) fn read(bytes: &[u8]) -> Result<Json, String> {
-    let text =
-        std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8 at byte {}", error.valid_up_to()))?;
+pub(super) fn read(bytes: &[u8]) -> Result<Json, JsonError> {
+    let text = std::str::from_utf8(bytes).map_err(|error| JsonError::Utf8 { at: error.valid_up_to() })?;
     let mut reader = Reader { text, chars: text.char_indices().peekable() };
     let value = reader.value(0)?;
     reader.space();
     match reader.chars.next() {
         None => Ok(value),
-        Some((at, _)) => Err(format!("it goes on at byte {at}, after its end")),
+        Some((at, _)) => Err(JsonError::GoesOn { at }),
     }
 }
 
@@ -36,22 +36,22 @@ struct Reader<'t> {
 }
 
 impl Reader<'_> {
-    fn value(&mut self, depth: usize) -> Result<Json, String> {
+    fn value(&mut self, depth: usize) -> Result<Json, JsonError> {
         self.space();
         if depth > DEEPEST {
-            return Err(format!("it is nested more than {DEEPEST} deep"));
+            return Err(JsonError::TooDeep { most: DEEPEST });
         }
         match self.chars.peek().map(|&(_, letter)| letter) {
             Some('{') => {
                 let member = |reader: &mut Self| {
                     reader.space();
                     let name = reader.string()?;
-                    reader.expect(':')?;
+                    reader.expect(':', "`:`")?;
                     Ok((name, reader.value(depth + 1)?))
                 };
-                self.list('{', '}', member).map(Json::Object)
+                self.list(['{', '}'], "`{`", member).map(Json::Object)
             }
-            Some('[') => self.list('[', ']', |reader| reader.value(depth + 1)).map(Json::List),
+            Some('[') => self.list(['[', ']'], "`[`", |reader| reader.value(depth + 1)).map(Json::List),
             Some('"') => self.string().map(Json::Text),
             Some('-' | '0'..='9') => self.number(),
             _ => {
@@ -67,11 +67,11 @@ impl Reader<'_> {
 
     fn list<T>(
         &mut self,
-        open: char,
-        close: char,
-        mut each: impl FnMut(&mut Self) -> Result<T, String>,
-    ) -> Result<Vec<T>, String> {
-        self.expect(open)?;
+        [open, close]: [char; 2],
+        begin: &'static str,
+        mut each: impl FnMut(&mut Self) -> Result<T, JsonError>,
+    ) -> Result<Vec<T>, JsonError> {
+        self.expect(open, begin)?;
         let mut all = Vec::new();
         if self.take(close) {
             return Ok(all);
@@ -81,27 +81,27 @@ impl Reader<'_> {
             if self.take(close) {
                 return Ok(all);
             }
-            self.expect(',')?;
+            self.expect(',', "`,`")?;
         }
     }
 
-    fn number(&mut self) -> Result<Json, String> {
+    fn number(&mut self) -> Result<Json, JsonError> {
         let digits = self.run(|letter| letter.is_ascii_digit() || "+-.eE".contains(letter));
         match (digits.parse(), digits.parse::<f64>()) {
             (Ok(whole), _) => Ok(Json::Whole(whole)),
             (Err(_), Ok(_)) => Ok(Json::Other(digits.to_owned())),
-            (Err(_), Err(_)) => Err(format!("`{digits}` is not a number")),
+            (Err(_), Err(_)) => Err(JsonError::Number { digits: digits.to_owned() }),
         }
     }
 
-    fn string(&mut self) -> Result<String, String> {
-        self.expect('"')?;
+    fn string(&mut self) -> Result<String, JsonError> {
+        self.expect('"', "`\"`")?;
         let mut string = String::new();
         while let Some((at, letter)) = self.chars.next() {
             match letter {
                 '"' => return Ok(string),
-                '\\' => string.push(self.escape().ok_or_else(|| format!("no letter is escaped as at byte {at}"))?),
-                '\u{0}'..='\u{1f}' => return Err(format!("a control character stands in a string at byte {at}")),
+                '\\' => string.push(self.escape().ok_or(JsonError::Escape { at })?),
+                '\u{0}'..='\u{1f}' => return Err(JsonError::Control { at }),
                 letter => string.push(letter),
             }
         }
@@ -148,14 +148,14 @@ impl Reader<'_> {
         self.chars.next_if(|&(_, letter)| letter == wanted).is_some()
     }
 
-    fn expect(&mut self, wanted: char) -> Result<(), String> {
-        if self.take(wanted) { Ok(()) } else { Err(self.unexpected(&format!("`{wanted}`"))) }
+    fn expect(&mut self, letter: char, wanted: &'static str) -> Result<(), JsonError> {
+        if self.take(letter) { Ok(()) } else { Err(self.unexpected(wanted)) }
     }
 
-    fn unexpected(&mut self, wanted: &str) -> String {
+    fn unexpected(&mut self, wanted: &'static str) -> JsonError {
         match self.chars.peek() {
-            Some((at, letter)) => format!("'{}' stands at byte {at} instead of {wanted}", letter.escape_debug()),
-            None => format!("it ends where {wanted} is missing"),
+            Some(&(at, found)) => JsonError::Unexpected { at, found, wanted },
+            None => JsonError::Ends { wanted },
         }
     }
 }
@@ -192,9 +192,9 @@ mod tests {
             ("1-2", "`1-2` is not a number"),
             (&deep, "more than 16 deep"),
         ] {
-            let error = read(text.as_bytes()).unwrap_err();
+            let error = read(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
         }
-        assert!(read(b"\xff").unwrap_err().contains("UTF-8 at byte 0"));
+        assert_eq!(read(b"\xff").unwrap_err(), JsonError::Utf8 { at: 0 });
     }
 }

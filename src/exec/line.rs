@@ -11,6 +11,7 @@
 use std::fmt;
 use std::ops::Range;
 
+pub use crate::error::ProtocolError;
 use crate::slices::Region;
 
 /// The longest line that a program may write, its newline included, in bytes.
@@ -26,16 +27,6 @@ pub enum Answer {
     Done(Option<Cells>),
     /// The slice cannot be done, for this reason.
     Failed(String),
-}
-
-/// A line that is none of the protocol's.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{}\" where {expected} was expected", shown(.read))]
-pub struct ProtocolError {
-    /// What was read, without its newline.
-    pub read: Vec<u8>,
-    /// What should have been there.
-    pub expected: String,
 }
 
 /// The cells of a region as lines name them.
@@ -114,13 +105,6 @@ impl fmt::Display for Numbers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|range| write!(f, " {} {}", range.start, range.end))
     }
-}
-
-/// Bytes as people can read them, no more than 80 letters.
-pub(super) fn shown(bytes: &[u8]) -> String {
-    const MOST: usize = 80;
-    let text = bytes[..bytes.len().min(MOST + 1)].escape_ascii().to_string();
-    if text.len() <= MOST { text } else { format!("{}...", &text[..MOST]) }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::json::{member, read};
 use super::value::{Json, object};
 use crate::dtype::Dtype;
+use crate::error::ManifestError;
 use crate::slices::{Grid, Split};
 
 /// What manifests are. What breaks their readers changes the number.
@@ -89,19 +90,19 @@ impl Entry {
         }
     }
 
-    fn of_json(json: &Json) -> Result<Self, String> {
+    fn of_json(json: &Json) -> Result<Self, ManifestError> {
         let shape = lengths(json, "shape")?;
-        let dtype = Dtype::from_name(text(json, "type")?).map_err(|error| error.to_string())?;
+        let dtype = Dtype::from_name(text(json, "type")?)?;
         let order = text(json, "order")?;
         let access = text(json, "access")?;
         let fits =
             shape.iter().filter(|&&axis| axis != 0).try_fold(dtype.size(), |bytes, &axis| bytes.checked_mul(axis));
         if fits.is_none_or(|bytes| isize::try_from(bytes).is_err()) {
-            return Err(format!("an array of shape {shape:?} is larger than memory can be"));
+            return Err(ManifestError::TooLarge { shape });
         }
         let entry = Self {
             name: text(json, "name")?.to_owned(),
-            fd: number(json, "fd")?.try_into().map_err(|_| "an `fd` is no descriptor")?,
+            fd: number(json, "fd")?.try_into().map_err(|_| field("fd", "no descriptor"))?,
             output: one_of(access, ["read", "write"], "access")? == 1,
             dtype,
             shape,
@@ -109,7 +110,7 @@ impl Entry {
         };
         let told = (lengths(json, "strides")?, number(json, "offset")?, number(json, "bytes")?);
         if told != (entry.strides(), 0, entry.bytes() as u64) {
-            return Err(format!("strides, offset or bytes of `{}` are not those of its shape", entry.name));
+            return Err(ManifestError::Layout { name: entry.name });
         }
         Ok(entry)
     }
@@ -143,37 +144,39 @@ impl Manifest {
     ///
     /// # Errors
     /// If it is none, of another version, or says what cannot be.
-    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
         let json = read(bytes)?;
         let schema = text(&json, "schema")?;
         if schema != SCHEMA {
-            return Err(format!("it is of version `{schema}`, and `{SCHEMA}` is known here"));
+            return Err(ManifestError::Version { found: schema.to_owned(), known: SCHEMA });
         }
         let each = one_of(text(&json, "protocol")?, [PROTOCOL, "each/1"], "protocol")? == 1;
-        let slices = member(&json, "slices").ok_or("`slices` is missing")?;
-        let Some(Json::List(arrays)) = member(&json, "arrays") else { return Err("`arrays` is no list".to_owned()) };
+        let slices = member(&json, "slices").ok_or(field("slices", "missing"))?;
+        let Some(Json::List(arrays)) = member(&json, "arrays") else { return Err(field("arrays", "no list")) };
         let manifest = Self {
             rank: length(&json, "rank")?,
             size: length(&json, "size")?,
-            coordinator: number(&json, "coordinator")?.try_into().map_err(|_| "`coordinator` is no process")?,
+            coordinator: number(&json, "coordinator")?.try_into().map_err(|_| field("coordinator", "no process"))?,
             each,
-            split: text(slices, "split")?.parse().map_err(|error: crate::slices::SplitError| error.to_string())?,
+            split: text(slices, "split")?.parse()?,
             shape: lengths(slices, "shape")?,
             mine: match member(slices, "mine") {
                 Some(Json::Null) | None => None,
                 Some(_) => match lengths(slices, "mine")?[..] {
                     [start, end] if start <= end => Some(start..end),
-                    _ => return Err("`mine` is no pair of numbers of slices".to_owned()),
+                    _ => return Err(field("mine", "no pair of numbers of slices")),
                 },
             },
             arrays: arrays.iter().map(Entry::of_json).collect::<Result<_, _>>()?,
         };
         let Some(grid) = manifest.grid() else {
-            return Err(format!("an array of shape {:?} cannot be cut by `{}`", manifest.shape, manifest.split));
+            return Err(ManifestError::Cut { shape: manifest.shape, split: manifest.split });
         };
-        let (count, end) = (grid.slices(), manifest.mine.as_ref().map_or(0, |mine| mine.end));
-        if manifest.rank >= manifest.size || length(slices, "count")? != count || end > count {
-            return Err("`rank`, `count` or `mine` are more than there is".to_owned());
+        let Self { rank, size, .. } = manifest;
+        let (count, end) = (length(slices, "count")?, manifest.mine.as_ref().map_or(0, |mine| mine.end));
+        let slices = grid.slices();
+        if rank >= size || count != slices || end > slices {
+            return Err(ManifestError::MoreThanThereIs { rank, size, count, slices, end });
         }
         Ok(manifest)
     }
@@ -184,38 +187,39 @@ impl Manifest {
     }
 }
 
-fn text<'j>(json: &'j Json, name: &str) -> Result<&'j str, String> {
+fn field(name: &'static str, what: &'static str) -> ManifestError {
+    ManifestError::Field { name, what }
+}
+
+fn text<'j>(json: &'j Json, name: &'static str) -> Result<&'j str, ManifestError> {
     match member(json, name) {
         Some(Json::Text(text)) => Ok(text),
-        _ => Err(format!("`{name}` is no text")),
+        _ => Err(field(name, "no text")),
     }
 }
 
-fn number(json: &Json, name: &str) -> Result<u64, String> {
+fn number(json: &Json, name: &'static str) -> Result<u64, ManifestError> {
     match member(json, name) {
         Some(Json::Whole(number)) => Ok(*number),
-        _ => Err(format!("`{name}` is no whole number")),
+        _ => Err(field(name, "no whole number")),
     }
 }
 
-fn length(json: &Json, name: &str) -> Result<usize, String> {
-    number(json, name)?.try_into().map_err(|_| format!("`{name}` is too large"))
+fn length(json: &Json, name: &'static str) -> Result<usize, ManifestError> {
+    number(json, name)?.try_into().map_err(|_| field(name, "too large"))
 }
 
-fn lengths(json: &Json, name: &str) -> Result<Vec<usize>, String> {
-    let Some(Json::List(values)) = member(json, name) else { return Err(format!("`{name}` is no list")) };
+fn lengths(json: &Json, name: &'static str) -> Result<Vec<usize>, ManifestError> {
+    let Some(Json::List(values)) = member(json, name) else { return Err(field(name, "no list")) };
     let length = |value: &Json| match value {
         Json::Whole(length) => usize::try_from(*length).ok(),
         _ => None,
     };
-    values.iter().map(|value| length(value).ok_or_else(|| format!("`{name}` holds what is no length"))).collect()
+    values.iter().map(|value| length(value).ok_or(field(name, "a list of what are no lengths"))).collect()
 }
 
-fn one_of(text: &str, known: [&str; 2], name: &str) -> Result<usize, String> {
-    known
-        .iter()
-        .position(|word| *word == text)
-        .ok_or_else(|| format!("`{name}` is neither {} nor {}", known[0], known[1]))
+fn one_of(text: &str, known: [&'static str; 2], name: &'static str) -> Result<usize, ManifestError> {
+    known.iter().position(|word| *word == text).ok_or(ManifestError::Choice { name, known })
 }
 
 #[cfg(test)]
@@ -281,7 +285,7 @@ mod tests {
             ("[10,20,3]", "[18446744073709551615,20,3]", "larger than memory"),
         ] {
             assert!(good.contains(from), "{from} in {good}");
-            let error = Manifest::parse(good.replacen(from, to, 1).as_bytes()).unwrap_err();
+            let error = Manifest::parse(good.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
             assert!(error.contains(why), "{to}: {error}");
         }
     }

@@ -11,7 +11,7 @@ use super::line::{self, Cells};
 use super::manifest::{Entry, Manifest};
 use super::program::Program;
 use crate::engines::Programs;
-use crate::error::{Error, Remaining, advice};
+use crate::error::{Error, Remaining, advice, shown};
 use crate::process::cause_of;
 use crate::report::Memory;
 use crate::shared::scratch;
@@ -220,7 +220,7 @@ impl<'s> Supervisor<'s> {
         }
         if !running.unread.is_empty() {
             let line = running.unread.split(|&byte| byte == b'\n').next().unwrap_or_default();
-            return Err(format!("{} \"{}\" before it was given a slice", spoken(), line::shown(line)));
+            return Err(format!("{} \"{}\" before it was given a slice", spoken(), shown(line)));
         }
         // One that is dead has left no answer either, and that is how it is told.
         running.told = running.program.tell(order.as_bytes()).is_ok();
@@ -258,7 +258,7 @@ impl<'s> Supervisor<'s> {
                 return Ok(Some(line));
             }
             let title = self.program.title();
-            let begun = line::shown(&running.unread);
+            let begun = shown(&running.unread);
             if running.unread.len() >= line::LONGEST {
                 let most = line::LONGEST;
                 return Err(format!(

@@ -124,7 +124,7 @@ impl<'p, L: Lend> Job<'p, L> {
 }
 
 macro_rules! define_setters {
-    ($($(#[$meta:meta])* $kind:ident $name:ident: $type:ty,)*) => {
+    ($($(#[$meta:meta])* $kind:ident $engines:ident $name:ident: $type:ty, $title:literal;)*) => {
         /// Each setting of a [`JobSpec`].
         impl<L> Job<'_, L> {
             $(

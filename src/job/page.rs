@@ -19,7 +19,7 @@ pub(super) fn control_page(
     late: Late<'_>,
 ) -> Result<ControlPage> {
     let log = if recorded { EventLog::entries(plan.workers, plan.run.len()) } else { 0 };
-    let layout = Layout { workers: plan.workers, slices: plan.grid.slices(), loans, answer, log };
+    let layout = Layout { workers: plan.workers, slices: plan.grid.slices(), loans, answer, log, steps: plan.steps };
     let Some(pool) = pool else { return ControlPage::new(layout, late) };
     let page = pool.page(layout)?;
     // Those of the job before.

@@ -5,10 +5,10 @@ use std::ops::Range;
 use super::cpus;
 use crate::engine::{Engine, MOST_WORKERS};
 use crate::engines::{OutputProtection, WorkerPool};
-use crate::error::{CrewError, Error, Result};
+use crate::error::{CrewError, Error, Result, StepsError};
 use crate::hooks::Hooks;
 use crate::lend::{Loan, cut};
-use crate::slices::Grid;
+use crate::slices::{Grid, Schedule};
 use crate::spec::{JobSpec, RetryPolicy};
 use crate::sys::memory::Access;
 use crate::sys::reserve::Late;
@@ -19,6 +19,8 @@ pub(super) struct Plan {
     /// The numbers of the slices that are run.
     pub(super) run: Range<usize>,
     pub(super) workers: usize,
+    /// How often each slice is worked on, if planes are lent; else 0.
+    pub(super) steps: u32,
 }
 
 impl Plan {
@@ -41,6 +43,7 @@ impl Plan {
         loans.iter().try_for_each(|loan| loan.backing.own())?;
         let grid = cut(*spec.split.get_or_insert_default(), loans, ranges)?;
         check(spec, engine, hooks, loans, pool)?;
+        let steps = steps(spec, loans, pool)?;
         let slices = grid.slices();
         if let Some(slice) = spec.only_slice.filter(|&slice| slice >= slices) {
             return Err(Error::NoSuchSlice { slice, slices });
@@ -48,7 +51,7 @@ impl Plan {
         let run = spec.only_slice.map_or(0..slices, |slice| slice..slice + 1);
         let workers = if engine == Engine::Serial { 1 } else { asked.min(run.len()).max(1) };
         spec.workers = Some(workers);
-        Ok(Self { grid, run, workers })
+        Ok(Self { grid, run, workers, steps })
     }
 
     /// How outputs are looked after.
@@ -64,6 +67,39 @@ impl Plan {
     ) -> Result<OutputProtection> {
         let undo = engine == Engine::Processes && spec.retries > 0 && spec.retry_policy == RetryPolicy::RestoreOutputs;
         OutputProtection::new(loans, &self.grid, undo, spec.guard, late)
+    }
+}
+
+/// How often each slice is worked on, if planes are lent; else 0.
+///
+/// # Errors
+/// If that cannot be, or other settings cannot be kept then.
+fn steps(spec: &JobSpec, loans: &[Loan<'_>], pool: Option<&WorkerPool>) -> Result<u32> {
+    if loans.iter().all(|loan| loan.margins.is_none()) {
+        return spec.steps.map_or(Ok(0), |steps| Err(StepsError::NoPlanes { steps }.into()));
+    }
+    let steps = spec.steps.unwrap_or(1);
+    let restores = spec.retries > 0 && spec.retry_policy == RetryPolicy::RestoreOutputs;
+    let is_in_another_order = spec.schedule != Schedule::Static && spec.schedule != Schedule::default();
+    let refused = [
+        (spec.guard, "a guard", "the cells that a slice reads are on pages with those that others write"),
+        (
+            restores,
+            "copies of what was there before",
+            "a step writes over what the one before the last has left; say body_overwrites()",
+        ),
+        (is_in_another_order, "this schedule", "a worker keeps its slices from step to step, as with Schedule::Static"),
+        (spec.continue_after_death, "going on without the dead", "others need what they would have written"),
+        (
+            spec.retries > 0 && pool.is_some_and(WorkerPool::coordinator_works),
+            "retries on a crew whose coordinator works",
+            "it cannot wait for a slice and replace who died on it",
+        ),
+    ];
+    match refused.into_iter().find(|(asked, ..)| *asked) {
+        _ if steps == 0 => Err(StepsError::None.into()),
+        Some((_, what, why)) => Err(StepsError::Setting { what, why }.into()),
+        None => spec.only_slice.map_or(Ok(steps), |slice| Err(StepsError::OnlySlice { slice }.into())),
     }
 }
 
@@ -83,16 +119,13 @@ fn check(
     if spec.continue_after_death && coordinator_works {
         return Err(CrewError::CoordinatorWorks.into());
     }
-    let processes_only = [
-        ("a mapped file", is_away),
-        ("a deadline for slices", spec.slice_deadline.is_some()),
-        ("a limit of memory", spec.memory_limit.is_some()),
-        ("a guard", spec.guard),
-        ("binding to CPUs", spec.pin),
-        ("a sandbox", hooks.sandbox().is_some()),
-    ];
-    match processes_only.into_iter().find(|(_, asked)| *asked) {
-        Some((what, _)) if engine != Engine::Processes => Err(Error::Engine { what, engine }),
+    let needs_processes = match (is_away, hooks.sandbox()) {
+        (true, _) => Some("a mapped file"),
+        (false, Some(_)) => Some("a sandbox"),
+        (false, None) => spec.only_for_processes(),
+    };
+    match needs_processes {
+        Some(what) if engine != Engine::Processes => Err(Error::Engine { what, engine }),
         _ if engine == Engine::Processes
             && spec.retries > 0
             && spec.retry_policy == RetryPolicy::Forbid

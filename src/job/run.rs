@@ -10,7 +10,7 @@ use super::run_each::Each;
 use super::{Job, cpus};
 use crate::answer::{Answer, Answers};
 use crate::engine::Engine;
-use crate::engines::{JobContext, Ledger, Supervision, Unhanded, WorkerPool};
+use crate::engines::{JobContext, Ledger, Steps, Supervision, Unhanded, WorkerPool};
 use crate::error::{Death, Result};
 use crate::lend::{Lend, Loan};
 use crate::report::Report;
@@ -28,7 +28,7 @@ impl<L: Lend> Job<'_, L> {
         work: impl FnOnce(&JobContext<'_>, &mut Supervision<'_>, Option<&mut WorkerPool>) -> Result<Vec<Death>>,
     ) -> Result<Answers<R::Value>> {
         let called = (Instant::now(), SystemTime::now());
-        let Self { lent, mut spec, runner, mut hooks } = self;
+        let Self { mut lent, mut spec, runner, mut hooks } = self;
         let engine = runner.engine();
         let mut loans = Vec::new();
         lent.loans(&mut loans);
@@ -67,6 +67,7 @@ impl<L: Lend> Job<'_, L> {
             ranges: &ranges,
             grid: &plan.grid,
             page: &page,
+            steps: Steps::of(&spec, &loans),
             dealer: Dealer { schedule: spec.schedule, slices: plan.run.len(), workers: plan.workers },
             spin_policy: SpinPolicy::new(plan.workers, cpus()),
             hands_on,
@@ -90,6 +91,8 @@ impl<L: Lend> Job<'_, L> {
             // What a crew's control page says is of the job before.
             return Err(supervision.ended(0, slices));
         }
+        let steps = context.steps.as_ref().map_or(1, |steps| steps.count);
+        lent.begin()?;
         let deaths = work(&context, &mut supervision, pool.as_deref_mut());
         if let Some(sandbox) = &sandbox {
             sandbox.forward_rest(&late);
@@ -98,6 +101,8 @@ impl<L: Lend> Job<'_, L> {
 
         let wall = began.elapsed();
         let ended = Instant::now();
+        // Planes of a job that was ended by what it hands answers on to are torn.
+        let is_cut_short = supervision.has_enough();
         let collected = collect::<R, K>(deaths, &page, &loans, mailbox.as_ref(), supervision);
         let mut report = Report::new(spec, engine, pool.is_some(), plan.grid, wall);
         report.addresses = loans.iter().map(Loan::address).collect();
@@ -108,6 +113,10 @@ impl<L: Lend> Job<'_, L> {
                 report.deaths = deaths;
                 if let Some(recorder) = recorder {
                     recorder.done(&finished, &mut report);
+                }
+                drop(loans);
+                if !is_cut_short {
+                    lent.finish(steps);
                 }
                 Ok(Answers::new(answers, report))
             }

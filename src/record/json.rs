@@ -3,6 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
 use super::{
@@ -10,6 +11,7 @@ use super::{
 };
 use crate::report::Report;
 use crate::slices::Region;
+use crate::spec::{Setting, SettingValue};
 use crate::trace::seconds;
 
 /// The object `record` of the schema `parfork/1`, which docs/json.md describes; times in seconds.
@@ -31,7 +33,7 @@ impl Serialize for Record<'_> {
             waterfall: share,
         });
         Fields {
-            options: Options::of(report),
+            options: Options(report),
             machine: &trace.machine,
             started_unix_seconds: trace.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
             wall_seconds: report.wall,
@@ -57,7 +59,7 @@ impl Serialize for Record<'_> {
 
 #[derive(Serialize)]
 struct Fields<'r> {
-    options: Options,
+    options: Options<'r>,
     machine: &'r Machine,
     #[serde(serialize_with = "seconds")]
     started_unix_seconds: Duration,
@@ -120,42 +122,27 @@ struct CoordinatorFields<'r> {
     stretches: &'r [CoordinatorInterval],
 }
 
-#[derive(Serialize)]
-struct Options {
-    engine: String,
-    crew: bool,
-    workers: Option<usize>,
-    split: String,
-    schedule: String,
-    retries: u32,
-    guard: bool,
-    pin: bool,
-    threads_per_worker: usize,
-    #[serde(serialize_with = "seconds")]
-    deadline_seconds: Option<Duration>,
-    #[serde(serialize_with = "seconds")]
-    slice_deadline_seconds: Option<Duration>,
-    memory_limit_bytes: Option<u64>,
-    only_slice: Option<usize>,
-}
+/// What was asked for: the engine, whether it was a crew's, and each setting, of which the key names the unit.
+struct Options<'r>(&'r Report);
 
-impl Options {
-    fn of(Report { spec, engine, crew, .. }: &Report) -> Self {
-        Self {
-            engine: engine.to_string(),
-            crew: *crew,
-            workers: spec.workers,
-            split: spec.split.unwrap_or_default().to_string(),
-            schedule: spec.schedule.to_string(),
-            retries: spec.retries,
-            guard: spec.guard,
-            pin: spec.pin,
-            threads_per_worker: spec.threads_per_worker.unwrap_or(1),
-            deadline_seconds: spec.deadline,
-            slice_deadline_seconds: spec.slice_deadline,
-            memory_limit_bytes: spec.memory_limit,
-            only_slice: spec.only_slice,
+impl Serialize for Options<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Report { spec, engine, crew, .. } = self.0;
+        let mut map = to.serialize_map(None)?;
+        map.serialize_entry("engine", &engine.to_string())?;
+        map.serialize_entry("crew", crew)?;
+        for Setting { name, value, .. } in spec.settings() {
+            match value {
+                SettingValue::Flag(flag) => map.serialize_entry(name, &flag)?,
+                SettingValue::Number(number) => map.serialize_entry(name, &number)?,
+                SettingValue::Bytes(bytes) => map.serialize_entry(&format!("{name}_bytes"), &bytes)?,
+                SettingValue::Time(time) => {
+                    map.serialize_entry(&format!("{name}_seconds"), &time.map(|time| time.as_secs_f64()))?;
+                }
+                SettingValue::Choice(choice) => map.serialize_entry(name, &choice)?,
+            }
         }
+        map.end()
     }
 }
 

@@ -7,12 +7,13 @@
 
 use std::ops::Range;
 
+use super::margins::{AXES, Margins};
 use super::split::{By, Cut, Split, SplitError};
 
 /// A split applied to a shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grid {
-    axes: [Option<Axis>; 2],
+    axes: Vec<Axis>,
     shape: Vec<usize>,
     halo: usize,
 }
@@ -21,6 +22,8 @@ pub struct Grid {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Axis {
     axis: usize,
+    /// Where the cells begin that are cut.
+    origin: usize,
     length: usize,
     pieces: usize,
     by: By,
@@ -37,8 +40,8 @@ impl Grid {
     /// [`MOST`](Self::MOST) slices.
     pub fn new(split: Split, shape: &[usize]) -> Result<Self, SplitError> {
         let axes = match split.cut {
-            Cut::Axis { axis, by } => [Some((axis, by)), None],
-            Cut::Tiles { height, width } => [Some((0, By::Length(height))), Some((1, By::Length(width)))],
+            Cut::Axis { axis, by } => vec![(axis, by)],
+            Cut::Tiles { height, width } => vec![(0, By::Length(height)), (1, By::Length(width))],
         };
         let cut = |(axis, by): (usize, By)| {
             let no_axis =
@@ -49,19 +52,72 @@ impl Grid {
                 By::Length(each) => length.div_ceil(each),
                 By::Number(number) => length.min(number),
             };
-            Ok(Axis { axis, length, pieces, by })
+            Ok(Axis { axis, origin: 0, length, pieces, by })
         };
-        let axes = [axes[0].map(cut).transpose()?, axes[1].map(cut).transpose()?];
-        let slices = axes.iter().flatten().try_fold(1_usize, |slices, axis| slices.checked_mul(axis.pieces));
+        let axes = axes.into_iter().map(cut).collect::<Result<Vec<_>, _>>()?;
+        let slices = axes.iter().try_fold(1_usize, |slices, axis| slices.checked_mul(axis.pieces));
         if slices.is_none_or(|slices| slices > Self::MOST) {
             return Err(SplitError::TooMany { split: split.to_string(), shape: shape.to_vec(), most: Self::MOST });
         }
         Ok(Self { axes, shape: shape.to_vec(), halo: split.halo })
     }
 
+    /// Cuts what is computed of an array that is stored in this shape with these margins.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn inside(split: Split, stored: &[usize], margins: &Margins) -> Result<Self, SplitError> {
+        let computed = margins.computed(stored);
+        let mut grid = Self::new(split, &computed)?;
+        // Of an axis that is not cut too a slice has less than all, if some of it is kept.
+        let kept = |&axis: &usize| margins.origin(axis) > 0 && grid.axes.iter().all(|cut| cut.axis != axis);
+        let whole = |axis: usize| {
+            let length = computed[axis];
+            Axis { axis, origin: 0, length, pieces: length.min(1), by: By::Number(1) }
+        };
+        let more: Vec<Axis> = (0..stored.len().min(AXES)).filter(kept).map(whole).collect();
+        grid.axes.extend(more);
+        grid.axes.sort_by_key(|axis| axis.axis);
+        grid.axes.iter_mut().for_each(|cut| cut.origin = margins.origin(cut.axis));
+        grid.shape = margins.shape(stored);
+        Ok(grid)
+    }
+
+    /// The slices other than `slice` of which it reads cells in the margin, ascending; these also read some of its.
+    pub(crate) fn neighbours(&self, slice: usize, margins: &[Margins]) -> Vec<usize> {
+        let mut all = vec![0];
+        for (cut, piece) in self.axes.iter().zip(self.pieces(slice)) {
+            let mut near = Vec::new();
+            for margins in margins {
+                near.extend(cut.near(piece, margins.cells(cut.axis), margins.wraps(cut.axis)).flatten());
+            }
+            near.sort_unstable();
+            near.dedup();
+            all = all.into_iter().flat_map(|slice| near.iter().map(move |near| slice * cut.pieces + near)).collect();
+        }
+        all.retain(|&near| near != slice);
+        all
+    }
+
+    /// Which piece of each axis a slice is.
+    fn pieces(&self, mut slice: usize) -> Vec<usize> {
+        let mut pieces: Vec<usize> = self
+            .axes
+            .iter()
+            .rev()
+            .map(|axis| {
+                let piece = slice % axis.pieces;
+                slice /= axis.pieces;
+                piece
+            })
+            .collect();
+        pieces.reverse();
+        pieces
+    }
+
     /// How many slices there are.
     pub fn slices(&self) -> usize {
-        self.axes.iter().flatten().map(|axis| axis.pieces).product()
+        self.axes.iter().map(|axis| axis.pieces).product()
     }
 
     /// The shape that is cut.
@@ -71,7 +127,7 @@ impl Grid {
 
     /// The axes that are cut, in ascending order.
     pub fn cut_axes(&self) -> impl Iterator<Item = usize> {
-        self.axes.iter().flatten().map(|axis| axis.axis)
+        self.axes.iter().map(|axis| axis.axis)
     }
 
     /// The cells of slice `index`.
@@ -80,19 +136,18 @@ impl Grid {
     /// If there is no such slice.
     pub fn region(&self, index: usize) -> Region {
         assert!(index < self.slices(), "slice {index} of {}", self.slices());
-        let inner_pieces = self.axes[1].map_or(1, |axis| axis.pieces);
-        let pieces = [index / inner_pieces, index % inner_pieces];
-        let mut cuts = [None; 2];
-        for ((cut, axis), piece) in cuts.iter_mut().zip(&self.axes).zip(pieces) {
-            *cut = axis.map(|axis| axis.piece(piece, self.halo));
+        let (mut cuts, mut rest) = ([None; AXES], index);
+        for (cut, axis) in cuts.iter_mut().zip(&self.axes).rev() {
+            *cut = Some(axis.piece(rest % axis.pieces, self.halo));
+            rest /= axis.pieces;
         }
         Region { index, cuts }
     }
 
     /// The slice that a cell belongs to, of this or another array cut alike; `None` if no slice has it.
     pub fn slice_of(&self, cell: &[usize]) -> Option<usize> {
-        self.axes.iter().flatten().try_fold(0, |slice, axis| {
-            let at = *cell.get(axis.axis).filter(|&&at| at < axis.length)?;
+        self.axes.iter().try_fold(0, |slice, axis| {
+            let at = cell.get(axis.axis)?.checked_sub(axis.origin).filter(|&at| at < axis.length)?;
             Some(slice * axis.pieces + axis.piece_of(at))
         })
     }
@@ -128,7 +183,23 @@ impl Axis {
     fn piece(&self, piece: usize, halo: usize) -> Piece {
         let (start, end) = (self.at(piece), self.at(piece + 1));
         let outer = (start.saturating_sub(halo), end.saturating_add(halo).min(self.length));
-        Piece { axis: self.axis, inner: (start, end), outer }
+        let moved = |(start, end)| (start + self.origin, end + self.origin);
+        Piece { axis: self.axis, inner: moved((start, end)), outer: moved(outer) }
+    }
+
+    /// The pieces that have cells no further than `cells` from `piece`, itself included, on a ring if the axis `wraps`.
+    fn near(&self, piece: usize, cells: usize, wraps: bool) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (start, end) = (self.at(piece), self.at(piece + 1));
+        let all =
+            |from: usize, to: usize| if from < to { self.piece_of(from)..self.piece_of(to - 1) + 1 } else { 0..0 };
+        let (before, after) = (cells.saturating_sub(start), (end + cells).saturating_sub(self.length));
+        let ring = |from: usize, to: usize| if wraps { all(from, to) } else { 0..0 };
+        [
+            all(start.saturating_sub(cells), (end + cells).min(self.length)),
+            ring(self.length - before.min(self.length), self.length),
+            ring(0, after.min(self.length)),
+        ]
+        .into_iter()
     }
 }
 
@@ -136,7 +207,7 @@ impl Axis {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
     index: usize,
-    cuts: [Option<Piece>; 2],
+    cuts: [Option<Piece>; AXES],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

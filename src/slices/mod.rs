@@ -5,12 +5,14 @@
 //! relies on; `grid.rs` argues it and its property tests check it.
 
 mod grid;
+mod margins;
 mod plan;
 mod runs;
 mod schedule;
 mod split;
 
 pub use grid::{Grid, Region};
+pub(crate) use margins::{AxisMargin, Edge, Margins};
 pub use plan::{Balance, PlannedSlice, plan};
 pub(crate) use runs::Extent;
 pub use schedule::{Schedule, ScheduleError};

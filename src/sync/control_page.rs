@@ -37,6 +37,8 @@ pub(crate) struct Head {
     pub(crate) descriptor: DescriptorSlot,
     /// Where workers meet within a body.
     pub(crate) meeting: CachePadded<Barrier>,
+    /// Whether all are to come to the end as soon as they can, for the sake of one who died, whose slices others wait for: 1 then.
+    pub(crate) recall: AtomicU32,
     /// How far the slices are dealt out.
     pub(crate) dealt: CachePadded<AtomicU64>,
     /// How much room for answers of any length is given out.
@@ -99,6 +101,7 @@ impl ControlPage {
         // SAFETY: the segment was made just now and no other process or thread has it.
         unsafe { page.prepare() };
         page.slice_table().clear();
+        page.clear_steps();
         page.head().header.publish(Head::SIZES, Duration::ZERO);
         Ok(page)
     }
@@ -108,7 +111,7 @@ impl ControlPage {
     /// # Errors
     /// If there is none.
     pub(crate) fn for_many(workers: usize) -> Result<Self> {
-        let layout = Layout { workers, slices: 0, loans: 0, answer: 0, log: 0 };
+        let layout = Layout { workers, slices: 0, loans: 0, answer: 0, log: 0, steps: 0 };
         let segment = Arc::new(Segment::for_control_pages(ROOM)?);
         let at = layout.offsets(SLOTS, workers).filter(|at| at.end <= segment.len());
         let at = at.ok_or_else(|| too_large(layout, segment.len()))?;
@@ -197,7 +200,12 @@ impl ControlPage {
         &self.segment.words(self.at.addresses, self.layout.workers * loans)[rank * loans..][..loans]
     }
 
-    fn slice_table(&self) -> SliceTable<'_> {
+    /// The words that count steps.
+    pub(super) fn steps(&self) -> &[AtomicU64] {
+        self.segment.words(self.at.steps, self.layout.step_words())
+    }
+
+    pub(super) fn slice_table(&self) -> SliceTable<'_> {
         let slices = self.layout.slices;
         let states = self.segment.words(self.at.states, slices);
         let answers = self.segment.words(self.at.answers, slices * self.layout.answer_words());
@@ -314,6 +322,7 @@ impl ControlPage {
         // SAFETY: passed on to the caller.
         unsafe { self.clear_for_new_workers() };
         self.head().meeting.0.make_consistent();
+        self.head().recall.store(0, Ordering::Relaxed);
         self.head().dealt.0.store(0, Ordering::Relaxed);
     }
 
@@ -347,8 +356,10 @@ impl ControlPage {
     pub(crate) fn clear_for_next_job(&self) {
         self.slice_table().clear();
         self.head().posted.0.store(0, Ordering::Relaxed);
+        self.clear_steps();
         self.head().end.clear_bell();
         self.head().meeting.0.make_consistent();
+        self.head().recall.store(0, Ordering::Relaxed);
         self.head().dealt.0.store(0, Ordering::Relaxed);
     }
 
@@ -364,6 +375,7 @@ impl ControlPage {
     pub(crate) fn give_up(&self, rank: Option<usize>) {
         self.head().end.give_up(rank);
         self.head().meeting.0.break_for(rank);
+        self.ring_all();
     }
 }
 

@@ -25,10 +25,10 @@ pub(crate) struct Doorbell(AtomicU32);
 pub(crate) struct Ticket(u32);
 
 impl Doorbell {
-    /// Calls all workers. Only for the coordinator.
+    /// Calls all who listen.
     pub(crate) fn ring(&self) {
         let mut word = self.0.load(Ordering::Relaxed);
-        // Release: who hears the call finds what it is about. Only sleepers' bits come in between.
+        // Release: who hears the call finds what it is about.
         while let Err(changed) = self.0.compare_exchange_weak(
             word,
             (word & !SLEEPERS).wrapping_add(CALL),
@@ -49,10 +49,16 @@ impl Doorbell {
 
     /// Sleeps until the call after `last`. May return early: listen again.
     pub(crate) fn sleep(&self, last: Ticket) {
+        let (word, asleep) = self.prepare_to_sleep(last);
+        futex::wait(word, asleep, None);
+    }
+
+    /// Says that somebody is about to sleep: the word to sleep on, and its value until the call after `last`.
+    pub(crate) fn prepare_to_sleep(&self, last: Ticket) -> (&AtomicU32, u32) {
         let asleep = last.0 | SLEEPERS;
         // Relaxed: it publishes nothing. If it fails the bit is there already, or there was a call.
         let _ = self.0.compare_exchange(last.0, asleep, Ordering::Relaxed, Ordering::Relaxed);
-        futex::wait(&self.0, asleep, None);
+        (&self.0, asleep)
     }
 }
 

@@ -35,8 +35,6 @@ pub(crate) struct End {
     /// |--------------------------------|------------------------------------------------|
     /// | the coordinator may be asleep  | how many workers have come or are known to be dead: for wake-ups only |
     bell: AtomicU32,
-    /// Not 0 if workers are to come without beginning another slice. Who sets it with nobody dead leaves slices undone, which is found out.
-    recalled: AtomicU32,
 }
 
 /// Why a job is over before all had come: because of that worker, if of one.
@@ -159,16 +157,6 @@ impl End {
         futex::wake_all(&self.bell);
     }
 
-    /// Lets all come when they have done the slice that they are at: somebody died, and what he left cannot wait until all else is done.
-    pub(crate) fn recall(&self) {
-        self.recalled.store(1, Ordering::Relaxed);
-    }
-
-    /// Whether that was said.
-    pub(crate) fn is_recalled(&self) -> bool {
-        self.recalled.load(Ordering::Relaxed) != 0
-    }
-
     /// Whether the job is over before all have come, and for whom.
     pub(crate) fn over(&self) -> Option<EndedEarly> {
         match self.over.load(Ordering::Acquire) {
@@ -199,7 +187,6 @@ impl End {
     /// Nobody has come yet. For when all workers of the round before have come or are dead.
     pub(crate) fn clear_bell(&self) {
         self.bell.store(0, Ordering::Relaxed);
-        self.recalled.store(0, Ordering::Relaxed);
     }
 
     /// Makes it new. For when nobody is near it.

@@ -26,6 +26,7 @@ impl ExitMessage {
                 (3, format!("{} {pid} {} {program}", exit.word(), u32::from(*began)))
             }
             Self::Damaged { what: ControlPageDamage::Dealt { slice } } => (4, slice.to_string()),
+            Self::Damaged { what: ControlPageDamage::Steps { slice } } => (4, format!("steps {slice}")),
             Self::Damaged { .. } => (4, String::new()),
         }
     }
@@ -47,8 +48,11 @@ impl ExitMessage {
                 Self::ProgramExited { exit: exit.unwrap_or(Exit::Unknown), pid, program, began }
             }
             4 => {
-                let slice = text.parse().map(|slice| ControlPageDamage::Dealt { slice });
-                Self::Damaged { what: slice.unwrap_or(ControlPageDamage::Descriptor) }
+                let what = match text.strip_prefix("steps ") {
+                    Some(slice) => slice.parse().map(|slice| ControlPageDamage::Steps { slice }),
+                    None => text.parse().map(|slice| ControlPageDamage::Dealt { slice }),
+                };
+                Self::Damaged { what: what.unwrap_or(ControlPageDamage::Descriptor) }
             }
             _ => return None,
         })
@@ -73,6 +77,7 @@ mod tests {
             program(true),
             program(false),
             ExitMessage::Damaged { what: ControlPageDamage::Dealt { slice: 7 } },
+            ExitMessage::Damaged { what: ControlPageDamage::Steps { slice: 7 } },
             ExitMessage::Damaged { what: ControlPageDamage::Descriptor },
         ] {
             let (kind, text) = message.written();

@@ -15,6 +15,8 @@ pub(crate) struct Layout {
     pub(crate) answer: usize,
     /// Entries of each event log; 0 if the job is not recorded.
     pub(crate) log: usize,
+    /// How many steps each slice has; 0 in a job without.
+    pub(crate) steps: u32,
 }
 
 /// Where things are on a control page, in bytes.
@@ -23,6 +25,7 @@ pub(super) struct Offsets {
     pub(super) addresses: usize,
     pub(super) states: usize,
     pub(super) answers: usize,
+    pub(super) steps: usize,
     pub(super) logs: usize,
     pub(super) end: usize,
 }
@@ -36,6 +39,11 @@ impl Layout {
         self.answer.div_ceil(size_of::<AtomicU64>())
     }
 
+    /// How many words say how many steps are done: one a slice, if there are steps.
+    pub(super) fn step_words(self) -> usize {
+        if self.steps == 0 { 0 } else { self.slices }
+    }
+
     /// On a control page with a head of so many bytes and room for so many `slots`; `None` if no control page is large enough.
     pub(super) fn offsets(self, head: usize, slots: usize) -> Option<Offsets> {
         let after = |start: usize, count: usize, size: usize| start.checked_add(count.checked_mul(size)?);
@@ -43,8 +51,10 @@ impl Layout {
         let states = after(addresses, self.workers.checked_mul(self.loans)?, size_of::<AtomicU64>())?;
         let answers = after(states, self.slices, size_of::<AtomicU64>())?;
         let answer_words = self.slices.checked_mul(self.answer_words())?;
-        let logs = after(answers, answer_words, size_of::<AtomicU64>())?.checked_next_multiple_of(EventLog::ALIGN)?;
+        let steps = after(answers, answer_words, size_of::<AtomicU64>())?;
+        let logs =
+            after(steps, self.step_words(), size_of::<AtomicU64>())?.checked_next_multiple_of(EventLog::ALIGN)?;
         let end = logs.checked_add(EventLog::bytes(self.workers, self.log)?)?;
-        (end < Self::MOST).then_some(Offsets { addresses, states, answers, logs, end })
+        (end < Self::MOST).then_some(Offsets { addresses, states, answers, steps, logs, end })
     }
 }

@@ -19,6 +19,7 @@ mod public_header;
 mod slice_table;
 mod snapshot;
 mod spin_policy;
+mod steps;
 mod tag;
 mod worker_slot;
 

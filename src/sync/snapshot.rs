@@ -45,7 +45,7 @@ impl ControlPage {
     /// Tells whoever looks that a job has begun.
     pub(crate) fn publish_job(&self, sign: &JobInfo<'_>) -> RunningGuard<'_> {
         let header = &self.head().header;
-        let (Layout { workers, slices, loans, answer, log }, word) = (self.layout(), |number: usize| number as u64);
+        let (Layout { workers, slices, loans, answer, log, .. }, word) = (self.layout(), |number: usize| number as u64);
         if !header.is_published(Head::SIZES) {
             // A worker of an earlier job has written over it.
             header.publish(Head::SIZES, self.clock());
@@ -89,7 +89,7 @@ impl ControlPage {
     /// who knows over what else.
     pub(crate) fn is_header_damaged(&self) -> bool {
         let header = &self.head().header;
-        let Layout { workers, slices, loans, answer, log } = self.layout();
+        let Layout { workers, slices, loans, answer, log, .. } = self.layout();
         let layout = [self.room_for_slots(), workers, slices, loans, answer, log].map(|number| number as u64);
         !header.is_published(Head::SIZES)
             || header.layout.iter().zip(layout).any(|(word, known)| word.load(Ordering::Relaxed) != known)
@@ -169,8 +169,9 @@ pub(crate) fn snapshot(page: &dyn Bytes) -> Result<Snapshot, Unreadable> {
     if workers > room || room > MOST_WORKERS + 1 || slices > Grid::MOST || run.start > run.end || run.end > slices {
         return Err(Unreadable::Absurd("it has more workers or slices than a job can have"));
     }
-    let at =
-        Layout { workers, slices, loans, answer, log }.offsets(SLOTS, room).filter(|at| at.end as u64 <= page.len());
+    let at = Layout { workers, slices, loans, answer, log, steps: 0 }
+        .offsets(SLOTS, room)
+        .filter(|at| at.end as u64 <= page.len());
     let at = at.ok_or(Unreadable::Absurd("it is longer than its memory"))?;
     let mut slots = Vec::with_capacity(workers);
     let mut bytes = [0; WorkerSlot::GLIMPSED];

@@ -27,6 +27,13 @@ pub(super) fn said(word: u64) -> u64 {
     word & ((1 << SAID) - 1)
 }
 
+/// A word that says that so many steps are done of what is at a `place`: in the lower half, where there is room for any number.
+pub(super) fn counted(key: u64, place: u64, steps: u32) -> u64 {
+    let place =
+        place.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u64::from(steps).wrapping_mul(0xd1b5_4a32_d192_ed03));
+    mix(!key ^ place) & !u64::from(u32::MAX) | u64::from(steps)
+}
+
 /// A hash of words, in order. Words that differ from these in one place have another.
 pub(super) fn hash(words: impl Iterator<Item = u64>) -> u64 {
     /// Odd, so that to multiply by it loses nothing.

@@ -5,6 +5,7 @@ use std::mem::offset_of;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::doorbell::Doorbell;
 use super::end::Arrival;
 use super::exit_message::ExitMessage;
 use crate::shared::ShmSafe;
@@ -48,6 +49,8 @@ pub(crate) struct WorkerSlot {
     /// | 1     | it is dead: the coordinator has seen it                    |
     /// | 2     | it waits at a meeting for so long only, or has waited so long |
     absence: AtomicU32,
+    /// Rung when it has done a step of a slice that others wait for.
+    pub(crate) steps: Doorbell,
     exit_message: ExitMessageBuffer,
     /// That it has come to the end of its job.
     pub(crate) arrival: Arrival,

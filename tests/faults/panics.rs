@@ -60,7 +60,7 @@ pub(crate) fn an_error_of_a_body_is_told() {
             job.run(|w, _| if w.region().index() == BAD { Err("no light in here") } else { Ok(()) }).unwrap_err()
         });
         let Error::BodyFailed(refusal) = &error else { panic!("{error:?}") };
-        let parfork::BodyFailure { rank, slice, reason } = &**refusal;
+        let parfork::BodyFailure { rank, slice, reason, .. } = &**refusal;
         assert_eq!((*rank < workers, slice.unwrap().0.index(), reason.as_str()), (true, BAD, "no light in here"));
         let text = error.to_string();
         assert!(

@@ -41,30 +41,30 @@ const FILTERS: [&str; 13] = [
 fn main() -> Result<(), Box<dyn Error>> {
     let mut crew = Crew::start(WORKERS)?;
     if std::env::args().any(|argument| argument == "serve") {
-        let mut desk: Option<Desk> = None;
+        let mut fixture: Option<Fixture> = None;
         for line in std::io::stdin().lock().lines() {
             let line = line?;
             let [who, kind, filter] = line.split(' ').collect::<Vec<_>>()[..] else {
                 return Err("give an engine or crew, a kind of picture, and a filter: crew 4096x4096x3x8 sobel".into());
             };
             // One picture at a time: those of 16 bits are large.
-            if desk.as_ref().is_none_or(|desk| desk.kind != kind) {
-                desk = None;
+            if fixture.as_ref().is_none_or(|fixture| fixture.kind != kind) {
+                fixture = None;
             }
-            let desk = match &mut desk {
-                Some(desk) => desk,
-                none => none.insert(Desk::new(kind)?),
+            let fixture = match &mut fixture {
+                Some(fixture) => fixture,
+                none => none.insert(Fixture::new(kind)?),
             };
-            println!("{}", desk.milliseconds(&mut crew, who, filter)?);
+            println!("{}", fixture.milliseconds(&mut crew, who, filter)?);
             std::io::stdout().flush()?;
         }
         return Ok(());
     }
-    let mut desk = Desk::new(USUAL)?;
+    let mut fixture = Fixture::new(USUAL)?;
     println!("{WORKERS} workers, {} CPUs; median of {ROUNDS} interleaved runs, ms\n", parfork::cpus());
     println!("{:<20} {:>9} {:>9} {:>9}  processes/threads  crew/threads", "filter", "threads", "processes", "crew");
     for filter in FILTERS {
-        let [threads, processes, stay] = desk.compare(&mut crew, ["threads", "processes", "crew"], filter)?;
+        let [threads, processes, stay] = fixture.compare(&mut crew, ["threads", "processes", "crew"], filter)?;
         let [by_two, by_crew] = [processes / threads, stay / threads];
         println!("{filter:<20} {threads:>9.2} {processes:>9.2} {stay:>9.2}  {by_two:>17.2}  {by_crew:>12.2}");
     }
@@ -72,7 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// A picture, and a result for each filter, made and touched before.
-struct Desk {
+struct Fixture {
     /// Columns, rows, channels and bits, as in [`USUAL`].
     kind: String,
     picture: Picture,
@@ -81,7 +81,7 @@ struct Desk {
     peer: Option<peer::Resizing>,
 }
 
-impl Desk {
+impl Fixture {
     fn new(kind: &str) -> Result<Self, Box<dyn Error>> {
         let sizes: Vec<usize> = kind.split('x').map(str::parse).collect::<Result<_, _>>()?;
         let [width, height, channels, bits] = sizes[..] else { return Err("a picture has four sizes".into()) };
@@ -96,7 +96,7 @@ impl Desk {
             Picture::U8(it) => it.as_mut_slice().iter_mut().zip(places).for_each(|(v, at)| *v = (value(at) >> 8) as u8),
             Picture::U16(it) => it.as_mut_slice().iter_mut().zip(places).for_each(|(v, at)| *v = value(at)),
         }
-        Ok(Desk {
+        Ok(Fixture {
             kind: kind.to_owned(),
             picture,
             results: HashMap::new(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
-use parfork::{Dtype, Engine, MOST_WORKERS, Sandbox, Schedule, Split, cpus};
+use parfork::{Dtype, Engine, JobSpec, MOST_WORKERS, Sandbox, Schedule, Split, cpus};
 
 use crate::output::count;
 use crate::quantity;
@@ -26,66 +26,90 @@ impl Confinement {
     }
 }
 
-/// Flags that every job takes.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Job")]
-pub struct Common {
-    /// How many workers: a number, all, or a share of the CPUs as in 50% [default: CPUs available to this process]
-    #[arg(short = 'n', long, value_name = "N", value_parser = number_of_workers, allow_negative_numbers = true)]
-    pub workers: Option<usize>,
-    /// Who works: processes, threads or serial
-    #[arg(long, value_name = "ENGINE", default_value_t)]
-    pub engine: Engine,
-    /// How the output is cut: rows, rows=64, cols, cols=64, tiles=HxW [default: what suits the job]
-    #[arg(long, value_name = "SPLIT")]
-    pub split: Option<Split>,
-    /// How slices are given out: static, dynamic, dynamic=CHUNK, guided
-    #[arg(long, value_name = "SCHEDULE", default_value_t)]
-    pub schedule: Schedule,
-    /// How often a slice is tried again after a worker process died on it
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    pub retries: u32,
-    /// Time for the whole job, as in 90s or 1h30m; for a chain of filters, for each pass over the picture
-    #[arg(long, value_name = "TIME", value_parser = quantity::time)]
-    pub deadline: Option<Duration>,
-    /// Time for one slice; a worker that takes longer is killed and counts as dead
-    #[arg(long, value_name = "TIME", value_parser = quantity::time)]
-    pub slice_deadline: Option<Duration>,
-    /// Memory of its own that a worker may use beyond what it starts with, as in 512M
-    #[arg(long, value_name = "BYTES", value_parser = quantity::bytes)]
-    pub mem_limit: Option<u64>,
-    /// Let workers write to nothing but the slice they work on
-    #[arg(long)]
-    pub guard: bool,
-    /// Keep workers from files, sockets, programs and other processes; strict: or refuse to run where the kernel cannot
-    #[arg(long, value_name = "strict", num_args = 0..=1, require_equals = true, default_missing_value = "available")]
-    pub sandbox: Option<Confinement>,
-    /// Run this slice alone and write no result: to look again at one on which a job failed. Of several filters it is the
-    /// last one's, after all of those before
-    #[arg(long, value_name = "K", overrides_with = "only_slice")]
-    pub only_slice: Option<usize>,
-    /// To how many threads BLAS, OpenMP and rayon are held in each worker process; 0 leaves them alone
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub threads_per_worker: usize,
-    /// Bind each worker process to a CPU, neighbours far from each other
-    #[arg(long)]
-    pub pin: bool,
-    /// Also run serially and compare every bit, and where there is a naive program for it with what that computes; exit 1 on a
-    /// difference
-    #[arg(long)]
-    pub verify: bool,
-    /// Write a page on the run to this HTML file: who did what when, and where the time went
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub report: Option<PathBuf>,
-    /// Write a trace of the run to this JSON file, for ui.perfetto.dev or chrome://tracing
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub trace: Option<PathBuf>,
-    /// Print one machine-readable report on stdout
-    #[arg(long)]
-    pub json: bool,
-    /// Print nothing but results and errors
-    #[arg(short, long)]
-    pub quiet: bool,
+/// Flags that every job takes: those of a setting of the library's [`JobSpec`], each under the setting's name, and others.
+macro_rules! common_flags {
+    (
+        settings { $($(#[$meta:meta])* $setting:ident: $type:ty,)* }
+        others { $($(#[$other_meta:meta])* $other:ident: $other_type:ty,)* }
+    ) => {
+        /// Flags that every job takes.
+        #[derive(Debug, Clone, Args)]
+        #[command(next_help_heading = "Job")]
+        pub struct Common {
+            $($(#[$meta])* pub $setting: $type,)*
+            $($(#[$other_meta])* pub $other: $other_type,)*
+        }
+
+        impl Common {
+            /// What is set by flags.
+            pub fn spec(&self) -> JobSpec {
+                JobSpec { $($setting: self.$setting.into(),)* ..JobSpec::default() }
+            }
+        }
+    };
+}
+
+common_flags! {
+    settings {
+        /// How many workers: a number, all, or a share of the CPUs as in 50% [default: CPUs available to this process]
+        #[arg(short = 'n', long, value_name = "N", value_parser = number_of_workers, allow_negative_numbers = true)]
+        workers: Option<usize>,
+        /// How the output is cut: rows, rows=64, cols, cols=64, tiles=HxW [default: what suits the job]
+        #[arg(long, value_name = "SPLIT")]
+        split: Option<Split>,
+        /// How slices are given out: static, dynamic, dynamic=CHUNK, guided
+        #[arg(long, value_name = "SCHEDULE", default_value_t)]
+        schedule: Schedule,
+        /// How often a slice is tried again after a worker process died on it
+        #[arg(long, value_name = "N", default_value_t = 2)]
+        retries: u32,
+        /// Time for the whole job, as in 90s or 1h30m; for a chain of filters, for each pass over the picture
+        #[arg(long, value_name = "TIME", value_parser = quantity::time)]
+        deadline: Option<Duration>,
+        /// Time for one slice; a worker that takes longer is killed and counts as dead
+        #[arg(long, value_name = "TIME", value_parser = quantity::time)]
+        slice_deadline: Option<Duration>,
+        /// Memory of its own that a worker may use beyond what it starts with, as in 512M
+        #[arg(long = "mem-limit", value_name = "BYTES", value_parser = quantity::bytes)]
+        memory_limit: Option<u64>,
+        /// Let workers write to nothing but the slice they work on
+        #[arg(long)]
+        guard: bool,
+        /// Run this slice alone and write no result: to look again at one on which a job failed. Of several filters it is the
+        /// last one's, after all of those before
+        #[arg(long, value_name = "K", overrides_with = "only_slice")]
+        only_slice: Option<usize>,
+        /// To how many threads BLAS, OpenMP and rayon are held in each worker process; 0 leaves them alone
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        threads_per_worker: usize,
+        /// Bind each worker process to a CPU, neighbours far from each other
+        #[arg(long)]
+        pin: bool,
+    }
+    others {
+        /// Who works: processes, threads or serial
+        #[arg(long, value_name = "ENGINE", default_value_t)]
+        engine: Engine,
+        /// Keep workers from files, sockets, programs and other processes; strict: or refuse to run where the kernel cannot
+        #[arg(long, value_name = "strict", num_args = 0..=1, require_equals = true, default_missing_value = "available")]
+        sandbox: Option<Confinement>,
+        /// Also run serially and compare every bit, and where there is a naive program for it with what that computes; exit 1 on a
+        /// difference
+        #[arg(long)]
+        verify: bool,
+        /// Write a page on the run to this HTML file: who did what when, and where the time went
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        report: Option<PathBuf>,
+        /// Write a trace of the run to this JSON file, for ui.perfetto.dev or chrome://tracing
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        trace: Option<PathBuf>,
+        /// Print one machine-readable report on stdout
+        #[arg(long)]
+        json: bool,
+        /// Print nothing but results and errors
+        #[arg(short, long)]
+        quiet: bool,
+    }
 }
 
 /// What `-n` says: a number; `all`, or -1 as joblib counts, -2 for all but one; a share of the CPUs in percent.

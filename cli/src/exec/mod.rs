@@ -90,7 +90,7 @@ pub fn run(args: Exec) -> Result<(), Failure> {
         facts,
         line: format!("{title} on {}", output::count(slices, "slice")),
         // Told when the inputs were read.
-        remarks: Vec::new(),
+        warnings: Vec::new(),
         reports: vec![report],
         names: vec![title],
         filing,
@@ -129,8 +129,8 @@ fn open(job: Job<'_>, Input { name, path }: &Input, quiet: bool) -> parfork::Res
         return Array::input_file(name, ArrayFile::of(input)?);
     }
     let (spec, _, hooks) = job.into_parts();
-    let (picture, remark) = picture::read_from(&spec, hooks, input)?;
-    remark.into_iter().for_each(|remark| files::remark(path, remark, quiet));
+    let (picture, warning) = picture::read_from(&spec, hooks, input)?;
+    warning.into_iter().for_each(|warning| files::warning(path, warning, quiet));
     match picture {
         Picture::U8(samples) => Array::input_of(name, samples),
         Picture::U16(samples) => Array::input_of(name, samples),

@@ -46,7 +46,7 @@ pub fn run(typed: &Typed, of_many: bool) -> Result<Summary, Failure> {
     };
     let inputs = Files::new(maps, &reading);
     let task = kernel.open(given, &inputs)?;
-    let remarks = inputs.into_remarks();
+    let warnings = inputs.into_warnings();
     if let (Some(format), Form::Picture { shape, bits }) = (format, task.form()) {
         format.holds(shape, bits).map_err(Failure::usage)?;
     }
@@ -71,7 +71,7 @@ pub fn run(typed: &Typed, of_many: bool) -> Result<Summary, Failure> {
         output::print(&format!("{number}\n"))?;
     }
     let wall = began.elapsed();
-    Ok(Summary { command: kernel.name(), facts, line, remarks, reports, names, filing, wall, verified, views })
+    Ok(Summary { command: kernel.name(), facts, line, warnings, reports, names, filing, wall, verified, views })
 }
 
 /// Runs the jobs as the flags ask; what each did, and its report.

@@ -30,8 +30,8 @@ impl Contents {
         match input.is_array()? {
             true => Ok(Self::Array(ArrayFile::of(input)?)),
             false => {
-                let (picture, remark) = picture::read_from(&JobSpec::default(), Hooks::default(), input)?;
-                remark.into_iter().for_each(|remark| files::remark(path, remark, false));
+                let (picture, warning) = picture::read_from(&JobSpec::default(), Hooks::default(), input)?;
+                warning.into_iter().for_each(|warning| files::warning(path, warning, false));
                 Ok(Self::Picture(picture))
             }
         }

@@ -10,7 +10,7 @@ use std::path::Path;
 use parfork::Shared;
 use parfork_workers::picture::{self, Picture};
 
-use crate::desk::Desk;
+use crate::fixture::Fixture;
 
 /// A picture that no other number has.
 fn picture(number: usize, shape: [usize; 3]) -> Picture {
@@ -19,15 +19,15 @@ fn picture(number: usize, shape: [usize; 3]) -> Picture {
 }
 
 /// A folder `in` with so many pictures of several formats and sizes.
-fn desk(count: usize) -> Desk {
-    let desk = Desk::new();
-    fs::create_dir(desk.path("in")).unwrap();
+fn fixture(count: usize) -> Fixture {
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.path("in")).unwrap();
     for number in 0..count {
         let ending = ["png", "jpg", "tif", "ppm"][number % 4];
-        let path = desk.path(&format!("in/{number:02}.{ending}"));
+        let path = fixture.path(&format!("in/{number:02}.{ending}"));
         picture::save(path, &picture(number, [20 + 3 * number, 61 - number, 3])).unwrap();
     }
-    desk
+    fixture
 }
 
 /// The names in a folder, hidden ones too.

@@ -5,7 +5,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
-use crate::desk::{Desk, watched};
+use crate::fixture::{Fixture, watched};
 
 /// Calls, and how they are refused.
 const CALLS: [(&str, libc::c_long, i32); 32] = [
@@ -81,10 +81,10 @@ fn deny(call: libc::c_long, errno: i32) -> std::io::Result<()> {
 
 #[test]
 fn whatever_is_refused_a_command_ends_and_says_why() {
-    let desk = Desk::with_inputs();
+    let fixture = Fixture::with_inputs();
     for (name, call, errno) in CALLS {
         for line in COMMANDS {
-            let mut command = desk.command(line);
+            let mut command = fixture.command(line);
             // SAFETY: it makes system calls only.
             unsafe { command.pre_exec(move || deny(call, errno)) };
             let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -106,8 +106,8 @@ fn whatever_is_refused_a_command_ends_and_says_why() {
 /// The first child of such a process ends all others with it.
 #[test]
 fn children_in_another_namespace_are_refused() {
-    let desk = Desk::with_inputs();
-    let mut command = desk.command("matmul a.npy b.npy -o c.npy -n 2 -q");
+    let fixture = Fixture::with_inputs();
+    let mut command = fixture.command("matmul a.npy b.npy -o c.npy -n 2 -q");
     let enter = || {
         // SAFETY: flags.
         match unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWPID) } {
@@ -127,10 +127,10 @@ fn children_in_another_namespace_are_refused() {
 
 #[test]
 fn too_few_descriptors_are_told_as_that() {
-    let desk = Desk::with_inputs();
+    let fixture = Fixture::with_inputs();
     for most in [7, 8, 9, 10, 12, 16] {
         for line in COMMANDS {
-            let mut command = desk.command(line);
+            let mut command = fixture.command(line);
             let limit = move || {
                 let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
                 // SAFETY: a live record.
@@ -156,9 +156,9 @@ fn too_few_descriptors_are_told_as_that() {
 
 #[test]
 fn without_proc_the_reason_is_told() {
-    let desk = Desk::with_inputs();
+    let fixture = Fixture::with_inputs();
     for line in COMMANDS {
-        let mut command = desk.command(line);
+        let mut command = fixture.command(line);
         let hide = || {
             let (none, tmpfs) = (std::ptr::null(), c"tmpfs".as_ptr());
             let flags = libc::MS_REC | libc::MS_PRIVATE;

@@ -7,19 +7,19 @@ use parfork::Shared;
 use parfork::formats::npy;
 use parfork_workers::picture;
 
-use crate::desk::{Desk, noise};
+use crate::fixture::{Fixture, noise};
 
 /// A program for exec that leaves zeros.
 const NOTHING: &str = "sh -c 'while read word start end; do echo done; done'";
 
-fn same(desk: &Desk, one: &str, other: &str) {
-    assert!(fs::read(desk.path(one)).unwrap() == fs::read(desk.path(other)).unwrap(), "{one} {other}");
+fn same(fixture: &Fixture, one: &str, other: &str) {
+    assert!(fs::read(fixture.path(one)).unwrap() == fs::read(fixture.path(other)).unwrap(), "{one} {other}");
 }
 
 #[test]
 fn arrays_come_and_go_through_standard_streams_and_pipes() {
-    let desk = Desk::with_inputs();
-    desk.ok("matmul a.npy b.npy -o c.npy -q");
+    let fixture = Fixture::with_inputs();
+    fixture.ok("matmul a.npy b.npy -o c.npy -q");
     for line in [
         "cat a.npy | $P sum - -q",
         "$P sum - -q < a.npy",
@@ -31,9 +31,9 @@ fn arrays_come_and_go_through_standard_streams_and_pipes() {
         "cat a.npy | $P sum - --engine threads -q",
         "cat a.npy | $P sum - --verify -q",
     ] {
-        let more = [b"abc", &fs::read(desk.path("a.npy")).unwrap()[..]].concat();
-        fs::write(desk.path("with-three-more.npy"), more).unwrap();
-        assert_eq!(desk.shell_ok(line), b"780.0\n", "{line}");
+        let more = [b"abc", &fs::read(fixture.path("a.npy")).unwrap()[..]].concat();
+        fs::write(fixture.path("with-three-more.npy"), more).unwrap();
+        assert_eq!(fixture.shell_ok(line), b"780.0\n", "{line}");
     }
     for line in [
         "$P matmul a.npy b.npy -o - -q > found.npy",
@@ -43,107 +43,111 @@ fn arrays_come_and_go_through_standard_streams_and_pipes() {
         "mkfifo pipe; $P matmul a.npy b.npy -o pipe -q & cat pipe > found.npy; wait; rm pipe",
         "$P transpose a.npy -o - -q | $P transpose - -o - -q | $P matmul - b.npy -o found.npy -q",
     ] {
-        desk.shell_ok(line);
-        same(&desk, "c.npy", "found.npy");
-        fs::remove_file(desk.path("found.npy")).unwrap();
+        fixture.shell_ok(line);
+        same(&fixture, "c.npy", "found.npy");
+        fs::remove_file(fixture.path("found.npy")).unwrap();
     }
-    assert!(!desk.path("-").exists());
-    desk.shell_ok("$P matmul a.npy b.npy -o - -q | head -c 1 > one.byte");
-    desk.shell_ok(&format!("$P exec --in - --out - -n 2 --verify -q -- {NOTHING} < a.npy > zeros.npy"));
-    assert_eq!(desk.ok("sum zeros.npy -q"), "0.0\n");
-    desk.shell_fails("$P sum - < /dev/null", 3, &["-: ", "0 bytes"]);
-    desk.shell_fails("head -c 100 a.npy | $P sum -", 3, &["118 bytes long"]);
-    desk.shell_fails("cat a.npy | $P matmul - - -o d.npy", 2, &["can be read but once"]);
-    desk.shell_fails("cat a.npy | $P matmul - /dev/stdin -o d.npy", 2, &["can be read but once"]);
-    desk.shell_fails("cat a.npy | $P scale sum - -o runs -q", 2, &["- can be read but once, and every run reads it"]);
+    assert!(!fixture.path("-").exists());
+    fixture.shell_ok("$P matmul a.npy b.npy -o - -q | head -c 1 > one.byte");
+    fixture.shell_ok(&format!("$P exec --in - --out - -n 2 --verify -q -- {NOTHING} < a.npy > zeros.npy"));
+    assert_eq!(fixture.ok("sum zeros.npy -q"), "0.0\n");
+    fixture.shell_fails("$P sum - < /dev/null", 3, &["-: ", "0 bytes"]);
+    fixture.shell_fails("head -c 100 a.npy | $P sum -", 3, &["118 bytes long"]);
+    fixture.shell_fails("cat a.npy | $P matmul - - -o d.npy", 2, &["can be read but once"]);
+    fixture.shell_fails("cat a.npy | $P matmul - /dev/stdin -o d.npy", 2, &["can be read but once"]);
+    fixture.shell_fails(
+        "cat a.npy | $P scale sum - -o runs -q",
+        2,
+        &["- can be read but once, and every run reads it"],
+    );
 }
 
 #[test]
 fn pictures_come_and_go_through_standard_streams_in_a_format_that_is_asked_for() {
-    let desk = Desk::with_inputs();
+    let fixture = Fixture::with_inputs();
     for (format, begins) in
         [("png", &b"\x89PNG"[..]), ("jpeg", b"\xff\xd8"), ("ppm", b"P6"), ("pam", b"P7"), ("tiff", b"II")]
     {
         let line = format!("$P image - -o - --format {format} --filter invert -q < photo.png > found");
-        desk.shell_ok(&line);
-        assert!(fs::read(desk.path("found")).unwrap().starts_with(begins), "{format}");
+        fixture.shell_ok(&line);
+        assert!(fs::read(fixture.path("found")).unwrap().starts_with(begins), "{format}");
         if format != "jpeg" {
-            desk.shell_ok("cat found | $P image - -o back.png --filter invert -q");
-            let pixels = |name: &str| picture::read_u8(desk.path(name)).unwrap();
+            fixture.shell_ok("cat found | $P image - -o back.png --filter invert -q");
+            let pixels = |name: &str| picture::read_u8(fixture.path(name)).unwrap();
             assert_eq!(pixels("back.png").view(), pixels("photo.png").view());
         }
     }
-    assert!(desk.shell_ok("$P mandelbrot -o - --size 20x10 -q").starts_with(b"\x89PNG"));
-    assert!(desk.shell_ok("$P mandelbrot -o /dev/fd/3 --size 20x10 -q 3>&1 | cat").starts_with(b"\x89PNG"));
-    desk.ok("mandelbrot -o odd.name --format bmp --size 20x10 -q");
-    assert!(fs::read(desk.path("odd.name")).unwrap().starts_with(b"BM"));
-    desk.fails("mandelbrot -o set.png --format gif", 2, &["gif", "possible values"]);
-    desk.fails("mandelbrot -o odd.txt", 2, &["no format of pictures is known for the extension .txt"]);
-    let drawing = desk.shell_ok("$P plan 20x3 -o -");
+    assert!(fixture.shell_ok("$P mandelbrot -o - --size 20x10 -q").starts_with(b"\x89PNG"));
+    assert!(fixture.shell_ok("$P mandelbrot -o /dev/fd/3 --size 20x10 -q 3>&1 | cat").starts_with(b"\x89PNG"));
+    fixture.ok("mandelbrot -o odd.name --format bmp --size 20x10 -q");
+    assert!(fs::read(fixture.path("odd.name")).unwrap().starts_with(b"BM"));
+    fixture.fails("mandelbrot -o set.png --format gif", 2, &["gif", "possible values"]);
+    fixture.fails("mandelbrot -o odd.txt", 2, &["no format of pictures is known for the extension .txt"]);
+    let drawing = fixture.shell_ok("$P plan 20x3 -o -");
     assert!(drawing.starts_with(b"<svg") || drawing.starts_with(b"<?xml"), "a drawing and no table");
-    assert!(desk.shell_ok("$P mandelbrot -o set.png --size 20x10 --report - -q").starts_with(b"<!DOCTYPE html>"));
+    assert!(fixture.shell_ok("$P mandelbrot -o set.png --size 20x10 --report - -q").starts_with(b"<!DOCTYPE html>"));
 }
 
 #[test]
 fn every_verb_reads_and_writes_segments() {
-    let desk = Desk::with_inputs();
-    desk.ok("matmul a.npy b.npy -o c.npy -q");
-    desk.shell_ok("$P matmul a.npy b.npy -o shm:product -q; $P shm get product -o found.npy");
-    same(&desk, "c.npy", "found.npy");
+    let fixture = Fixture::with_inputs();
+    fixture.ok("matmul a.npy b.npy -o c.npy -q");
+    fixture.shell_ok("$P matmul a.npy b.npy -o shm:product -q; $P shm get product -o found.npy");
+    same(&fixture, "c.npy", "found.npy");
     // Filled again: one generation more, and still kept.
-    desk.shell_ok("$P matmul shm:product b.npy -o x.npy -q || $P matmul a.npy b.npy -o shm:product -q");
-    let info: serde_json::Value = serde_json::from_slice(&desk.shell_ok("$P shm info product --json")).unwrap();
+    fixture.shell_ok("$P matmul shm:product b.npy -o x.npy -q || $P matmul a.npy b.npy -o shm:product -q");
+    let info: serde_json::Value = serde_json::from_slice(&fixture.shell_ok("$P shm info product --json")).unwrap();
     assert_eq!((&info["generation"], &info["kept"], &info["unfinished"]), (&1.into(), &true.into(), &false.into()));
-    desk.shell_fails("$P transpose a.npy -o shm:product", 1, &["<f8 of shape [20, 3]", "<f8 of shape [2, 20]"]);
-    desk.shell_fails("$P sum shm:nothing", 3, &["no such segment"]);
-    desk.shell_fails("$P transpose a.npy -o 'shm:a b'", 1, &["a name cannot have ` ` in it"]);
+    fixture.shell_fails("$P transpose a.npy -o shm:product", 1, &["<f8 of shape [20, 3]", "<f8 of shape [2, 20]"]);
+    fixture.shell_fails("$P sum shm:nothing", 3, &["no such segment"]);
+    fixture.shell_fails("$P transpose a.npy -o 'shm:a b'", 1, &["a name cannot have ` ` in it"]);
     // Elements of every type that segments have, in the order and the byte order that they have there.
     for dtype in ["u8", "i16", "u32", "i64", "f32", "f64"] {
         let line = format!(
             "$P shm create {dtype} --shape 6x4 --dtype {dtype} --keep && $P exec --in a=shm:{dtype} --out b=shm:{dtype}-too -n 1 -q -- \
              {NOTHING} && $P sum shm:{dtype}-too -q && $P transpose shm:{dtype} -o shm:{dtype}-turned -q && $P shm info {dtype}-turned"
         );
-        assert!(String::from_utf8(desk.shell_ok(&line)).unwrap().contains("4x6"), "{dtype}");
+        assert!(String::from_utf8(fixture.shell_ok(&line)).unwrap().contains("4x6"), "{dtype}");
     }
-    fs::write(desk.path("big.npy"), crate::kernels::npy(">i4", true, [2, 3], &[0, 0, 0, 1].repeat(6))).unwrap();
-    assert_eq!(desk.shell_ok("$P transpose big.npy -o shm:big -q && $P sum shm:big -q"), b"6\n");
+    fs::write(fixture.path("big.npy"), crate::kernels::npy(">i4", true, [2, 3], &[0, 0, 0, 1].repeat(6))).unwrap();
+    assert_eq!(fixture.shell_ok("$P transpose big.npy -o shm:big -q && $P sum shm:big -q"), b"6\n");
     let fortran = Shared::<f64, Ix2>::from_array(&array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]].reversed_axes()).unwrap();
-    npy::save(desk.path("f.npy"), fortran.view()).unwrap();
+    npy::save(fixture.path("f.npy"), fortran.view()).unwrap();
     // A segment whose elements lie column by column is filled with rows.
-    desk.shell_ok(
+    fixture.shell_ok(
         "$P shm create f --from f.npy --keep; $P transpose f.npy -o t.npy -q; $P transpose t.npy -o shm:f -q",
     );
-    desk.shell_ok("$P shm get f -o again.npy");
-    same(&desk, "f.npy", "again.npy");
+    fixture.shell_ok("$P shm get f -o again.npy");
+    same(&fixture, "f.npy", "again.npy");
     for dtype in ["|b1", "<f2", "<c16"] {
         let size: usize = dtype[2..].parse().unwrap();
-        fs::write(desk.path("odd.npy"), crate::kernels::npy(dtype, false, [1, 1], &vec![0; size])).unwrap();
-        desk.shell_fails("$P transpose odd.npy -o shm:odd", 1, &["segments hold u8 to u64", dtype]);
-        desk.shell_fails("$P shm info odd", 3, &["no such segment"]);
+        fs::write(fixture.path("odd.npy"), crate::kernels::npy(dtype, false, [1, 1], &vec![0; size])).unwrap();
+        fixture.shell_fails("$P transpose odd.npy -o shm:odd", 1, &["segments hold u8 to u64", dtype]);
+        fixture.shell_fails("$P shm info odd", 3, &["no such segment"]);
     }
     // Pictures.
-    desk.shell_ok(
+    fixture.shell_ok(
         "$P image photo.png -o shm:photo -q --filter invert; $P image shm:photo -o back.png --filter invert -q",
     );
-    let pixels = |name: &str| picture::read_u8(desk.path(name)).unwrap();
+    let pixels = |name: &str| picture::read_u8(fixture.path(name)).unwrap();
     assert_eq!(pixels("back.png").view(), pixels("photo.png").view());
-    desk.shell_ok("cat photo.png | $P shm create piped --from - --keep; $P shm get piped -o piped.png; cat a.npy | $P shm put f64-too - || true");
-    desk.shell_ok("$P shm get product -o - | cmp - c.npy && cat c.npy | $P shm put product -");
-    desk.shell_ok("$P plan 20x3 --split rows=1 --cost shm:product && $P plan 20x3 --split rows=1 --cost - < c.npy");
-    desk.shell_ok("$P scale -o runs --workers 1 --repeat 1 -q sum shm:product");
+    fixture.shell_ok("cat photo.png | $P shm create piped --from - --keep; $P shm get piped -o piped.png; cat a.npy | $P shm put f64-too - || true");
+    fixture.shell_ok("$P shm get product -o - | cmp - c.npy && cat c.npy | $P shm put product -");
+    fixture.shell_ok("$P plan 20x3 --split rows=1 --cost shm:product && $P plan 20x3 --split rows=1 --cost - < c.npy");
+    fixture.shell_ok("$P scale -o runs --workers 1 --repeat 1 -q sum shm:product");
 }
 
 #[test]
 fn endings_are_read_in_any_case() {
-    let desk = Desk::with_inputs();
-    desk.save("COSTS.NPY", &noise((20, 1), 1).mapv(f64::abs));
-    desk.ok("plan 20x1 --split rows=1 --cost COSTS.NPY");
-    desk.shell_ok(&format!("$P exec --in photo.png --out Zeros.Npy --out p=ZEROS.PNG -n 1 -q -- {NOTHING}"));
-    assert!(fs::read(desk.path("Zeros.Npy")).unwrap().starts_with(b"\x93NUMPY"));
-    assert!(fs::read(desk.path("ZEROS.PNG")).unwrap().starts_with(b"\x89PNG"));
-    desk.shell_ok("$P shm create p --from photo.png --keep; $P shm get p -o P.NPY; $P shm get p -o P.Jpg");
-    assert!(fs::read(desk.path("P.NPY")).unwrap().starts_with(b"\x93NUMPY"));
+    let fixture = Fixture::with_inputs();
+    fixture.save("COSTS.NPY", &noise((20, 1), 1).mapv(f64::abs));
+    fixture.ok("plan 20x1 --split rows=1 --cost COSTS.NPY");
+    fixture.shell_ok(&format!("$P exec --in photo.png --out Zeros.Npy --out p=ZEROS.PNG -n 1 -q -- {NOTHING}"));
+    assert!(fs::read(fixture.path("Zeros.Npy")).unwrap().starts_with(b"\x93NUMPY"));
+    assert!(fs::read(fixture.path("ZEROS.PNG")).unwrap().starts_with(b"\x89PNG"));
+    fixture.shell_ok("$P shm create p --from photo.png --keep; $P shm get p -o P.NPY; $P shm get p -o P.Jpg");
+    assert!(fs::read(fixture.path("P.NPY")).unwrap().starts_with(b"\x93NUMPY"));
     // What an input is, its first bytes say.
-    fs::copy(desk.path("P.NPY"), desk.path("array")).unwrap();
-    desk.shell_ok(&format!("$P exec --in array --out o.npy -n 1 -q -- {NOTHING}"));
+    fs::copy(fixture.path("P.NPY"), fixture.path("array")).unwrap();
+    fixture.shell_ok(&format!("$P exec --in array --out o.npy -n 1 -q -- {NOTHING}"));
 }

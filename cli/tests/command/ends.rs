@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
 
-use crate::desk::{Desk, children, has_worked, noise, until, watched};
+use crate::fixture::{Fixture, children, has_worked, noise, until, watched};
 
 /// A rendering that takes for ever.
 const ENDLESS: &str = "mandelbrot -o set.png --size 4000x4000 --center=-0.1,0 --zoom 50 --iterations 1000000 -n 2";
@@ -12,16 +12,16 @@ const ENDLESS: &str = "mandelbrot -o set.png --size 4000x4000 --center=-0.1,0 --
 /// A 64 KiB file system of the test's own, in a mount namespace, where the system lets us make one.
 #[test]
 fn a_full_disk_leaves_the_older_file() {
-    let desk = Desk::new();
-    desk.save("a.npy", &noise((300, 300), 1));
-    fs::create_dir(desk.path("disk")).unwrap();
+    let fixture = Fixture::new();
+    fixture.save("a.npy", &noise((300, 300), 1));
+    fs::create_dir(fixture.path("disk")).unwrap();
     let script = format!(
         "mount -t tmpfs -o size=64k none disk && printf old > disk/c.npy && {{ {} matmul a.npy a.npy -o disk/c.npy; echo code $?; cat disk/c.npy; ls -A disk; }}",
         env!("CARGO_BIN_EXE_parfork")
     );
     let unshare = Command::new("unshare")
         .args(["-rm", "sh", "-c", &script])
-        .current_dir(desk.0.path())
+        .current_dir(fixture.0.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -38,10 +38,10 @@ fn a_full_disk_leaves_the_older_file() {
 
 #[test]
 fn nobody_reading_stdout_is_no_disaster() {
-    let desk = Desk::new();
-    desk.save("a.npy", &noise((20, 20), 1));
+    let fixture = Fixture::new();
+    fixture.save("a.npy", &noise((20, 20), 1));
     for line in ["sum a.npy -q", "plan 1000x1000 --split tiles=10x10", "man", "sum a.npy --json"] {
-        let mut child = desk.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = fixture.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         let output = watched(line, child);
         assert!(
@@ -57,9 +57,9 @@ fn an_interrupted_job_leaves_nothing() {
     for signal in
         [nix::sys::signal::Signal::SIGINT, nix::sys::signal::Signal::SIGTERM, nix::sys::signal::Signal::SIGKILL]
     {
-        let desk = Desk::new();
-        fs::write(desk.path("set.png"), "older").unwrap();
-        let child = desk.command(ENDLESS).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let fixture = Fixture::new();
+        fs::write(fixture.path("set.png"), "older").unwrap();
+        let child = fixture.command(ENDLESS).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let pid = child.id();
         let workers = children(pid, 2);
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), signal).unwrap();
@@ -73,7 +73,7 @@ fn an_interrupted_job_leaves_nothing() {
                 assert!(text.contains(&stopped), "{text}");
             }
         }
-        assert_eq!(desk.everything(), [(desk.path("set.png"), b"older".to_vec())], "{signal}");
+        assert_eq!(fixture.everything(), [(fixture.path("set.png"), b"older".to_vec())], "{signal}");
         // They are killed with their coordinator; give the kernel the time it takes, but not for ever.
         let gone =
             |pid: &u32| fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "));
@@ -83,34 +83,34 @@ fn an_interrupted_job_leaves_nothing() {
 
 #[test]
 fn a_killed_worker_is_replaced_and_told() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     // Long enough to be killed in the middle of.
     let steps = if cfg!(debug_assertions) { 8000 } else { 300_000 };
     let line = |name: &str| {
         format!("mandelbrot -o {name} --size 200x200 --center=-0.75,0.1 --zoom 8 --iterations {steps} -n 2")
     };
-    let child = desk.command(&line("a.png")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = fixture.command(&line("a.png")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let victim = children(child.id(), 2)[0];
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(victim as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
     let output = watched("with a killed worker", child);
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains(&format!("(pid {victim}) was ended by signal 9")), "{text}");
-    desk.ok(&line("b.png"));
-    assert_eq!(fs::read(desk.path("a.png")).unwrap(), fs::read(desk.path("b.png")).unwrap());
-    let child = desk.command(&format!("{} --retries 0", line("c.png"))).stderr(Stdio::piped()).spawn().unwrap();
+    fixture.ok(&line("b.png"));
+    assert_eq!(fs::read(fixture.path("a.png")).unwrap(), fs::read(fixture.path("b.png")).unwrap());
+    let child = fixture.command(&format!("{} --retries 0", line("c.png"))).stderr(Stdio::piped()).spawn().unwrap();
     let victim = children(child.id(), 2)[1];
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(victim as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
     let output = watched("with a killed worker and no retries", child);
     assert_eq!(output.status.code(), Some(1));
-    assert!(!desk.path("c.png").exists());
+    assert!(!fixture.path("c.png").exists());
 }
 
 /// Ctrl-C on a terminal goes to coordinator and workers alike.
 #[test]
 fn a_signal_to_all_at_once_is_the_coordinators_to_act_on() {
     for (signal, name) in [(libc::SIGINT, "SIGINT"), (libc::SIGHUP, "SIGHUP"), (libc::SIGTERM, "SIGTERM")] {
-        let desk = Desk::new();
-        let mut command = desk.command(ENDLESS);
+        let fixture = Fixture::new();
+        let mut command = fixture.command(ENDLESS);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn().unwrap();
         children(child.id(), 2);
         nix::sys::signal::killpg(pid_of(&child), nix::sys::signal::Signal::try_from(signal).unwrap()).unwrap();
@@ -118,34 +118,34 @@ fn a_signal_to_all_at_once_is_the_coordinators_to_act_on() {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(128 + signal), "{text}");
         assert!(text.contains(&format!("stopped by {name}")) && text.lines().count() == 1, "{text}");
-        assert!(desk.everything().is_empty());
+        assert!(fixture.everything().is_empty());
     }
 }
 
 #[test]
 fn signals_that_were_ignored_stay_ignored() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     // Long enough to be caught at it on a busy machine.
     let steps = if cfg!(debug_assertions) { 100_000 } else { 2_000_000 };
     let line = format!("mandelbrot -o set.png --size 60x60 --center=-0.1,0 --zoom 50 --iterations {steps} -n 2 -q");
     let mut shell = Command::new("sh");
     let script = format!("trap '' HUP; exec {} {line}", env!("CARGO_BIN_EXE_parfork"));
-    let child = shell.args(["-c", &script]).current_dir(desk.0.path()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = shell.args(["-c", &script]).current_dir(fixture.0.path()).stderr(Stdio::piped()).spawn().unwrap();
     children(child.id(), 2);
     nix::sys::signal::kill(pid_of(&child), nix::sys::signal::Signal::SIGHUP).unwrap();
     let output = watched(&line, child);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(desk.path("set.png").exists());
+    assert!(fixture.path("set.png").exists());
 }
 
 /// A stopped worker is resumed by nobody; the coordinator kills it when its time is over.
 #[test]
 fn a_stopped_worker_is_killed_and_replaced() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     let steps = if cfg!(debug_assertions) { 8000 } else { 300_000 };
     let line = format!("mandelbrot -o a.png --size 200x200 --center=-0.75,0.1 --zoom 8 --iterations {steps} -n 2");
     let bounded = format!("{line} --slice-deadline 5s");
-    let child = desk.command(&bounded).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = fixture.command(&bounded).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let victim = children(child.id(), 2)[1];
     until(|| has_worked(victim));
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(victim as i32), nix::sys::signal::Signal::SIGSTOP).unwrap();
@@ -156,25 +156,29 @@ fn a_stopped_worker_is_killed_and_replaced() {
 
 #[test]
 fn a_deadline_ends_the_job() {
-    let desk = Desk::new();
-    desk.fails(&format!("{ENDLESS} --deadline 200ms"), 1, &["after its deadline of 200ms", "slices done"]);
-    desk.fails(&format!("{ENDLESS} --deadline soon"), 2, &["`soon` is not a time"]);
-    desk.fails(&format!("{ENDLESS} --slice-deadline 1s --engine threads"), 2, &["a deadline for slices needs workers"]);
+    let fixture = Fixture::new();
+    fixture.fails(&format!("{ENDLESS} --deadline 200ms"), 1, &["after its deadline of 200ms", "slices done"]);
+    fixture.fails(&format!("{ENDLESS} --deadline soon"), 2, &["`soon` is not a time"]);
+    fixture.fails(
+        &format!("{ENDLESS} --slice-deadline 1s --engine threads"),
+        2,
+        &["a deadline for slices needs workers"],
+    );
 }
 
 #[test]
 fn a_worker_without_memory_is_told() {
-    let desk = Desk::new();
-    desk.save("a.npy", &noise((600, 600), 1));
-    desk.save("b.npy", &noise((600, 600), 2));
-    let output = desk.run("matmul a.npy b.npy -o c.npy -n 2 --mem-limit 4K --retries 0");
+    let fixture = Fixture::new();
+    fixture.save("a.npy", &noise((600, 600), 1));
+    fixture.save("b.npy", &noise((600, 600), 2));
+    let output = fixture.run("matmul a.npy b.npy -o c.npy -n 2 --mem-limit 4K --retries 0");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(
-        text.contains("it may have 4096 bytes beyond what it began with") && !desk.path("c.npy").exists(),
+        text.contains("it may have 4096 bytes beyond what it began with") && !fixture.path("c.npy").exists(),
         "{text}"
     );
-    desk.ok("matmul a.npy b.npy -o c.npy -n 2 --mem-limit 64M --guard --verify");
+    fixture.ok("matmul a.npy b.npy -o c.npy -n 2 --mem-limit 64M --guard --verify");
 }
 
 fn pid_of(child: &std::process::Child) -> nix::unistd::Pid {

@@ -11,7 +11,7 @@ use ndarray::ArrayD;
 use parfork::Shared;
 use parfork::formats::npy;
 
-use crate::desk::{Desk, watched};
+use crate::fixture::{Fixture, watched};
 
 /// Doubles bytes: cell by cell with `dd`, as slow as it is plain. For rows of one axis.
 pub(crate) const DOUBLE: &str = r#"while read -r word start end; do
@@ -24,7 +24,7 @@ pub(crate) const DOUBLE: &str = r#"while read -r word start end; do
     echo done $start $end
 done"#;
 
-impl Desk {
+impl Fixture {
     /// The command with these words, and a script for `sh` as its program.
     pub(crate) fn exec(&self, line: &str, script: &str) -> Command {
         let mut command = self.command(&format!("exec {line} -- sh -c"));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use crate::desk::{Desk, watched};
+use crate::fixture::{Fixture, watched};
 use crate::terminal::Terminal;
 
 /// The columns of addresses, by the first word of their line: A's and B's.
@@ -43,8 +43,8 @@ fn check(text: &str) {
 
 #[test]
 fn the_calls_are_those_of_the_run() {
-    let desk = Desk::new();
-    let text = desk.ok("explain");
+    let fixture = Fixture::new();
+    let text = fixture.ok("explain");
     if text.contains("told without them") {
         return eprintln!("not tested: processes may not be watched here");
     }
@@ -72,11 +72,11 @@ fn the_calls_are_those_of_the_run() {
 /// strace, where it is installed, sees the same calls; the job is then told without a watch of its own, for a process has one.
 #[test]
 fn strace_sees_the_same() {
-    let desk = Desk::new();
-    let seen = desk.ok("explain");
+    let fixture = Fixture::new();
+    let seen = fixture.ok("explain");
     let traced = Command::new("strace")
         .args(["-f", "-qq", "-o", "calls", env!("CARGO_BIN_EXE_parfork"), "explain"])
-        .current_dir(desk.0.path())
+        .current_dir(fixture.0.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -96,22 +96,22 @@ fn strace_sees_the_same() {
         text.lines().filter(|line| !line.trim_start().starts_with('#')).filter_map(named).collect()
     };
     let count = |calls: &[String], kind: &str| calls.iter().filter(|call| *call == kind).count();
-    let traced = calls(&desk_text(&desk, "calls"));
+    let traced = calls(&fixture_text(&fixture, "calls"));
     let told = calls(&seen);
     for kind in &kinds {
         assert_eq!((count(&told, kind), count(&traced, kind)), (3, 3), "{kind}");
     }
 }
 
-fn desk_text(desk: &Desk, name: &str) -> String {
-    std::fs::read_to_string(desk.path(name)).unwrap()
+fn fixture_text(fixture: &Fixture, name: &str) -> String {
+    std::fs::read_to_string(fixture.path(name)).unwrap()
 }
 
 /// A filter of system calls that refuses ptrace, as some containers have.
 #[test]
 fn where_nobody_may_watch_it_tells_without_calls() {
-    let desk = Desk::new();
-    let mut command = desk.command("explain");
+    let fixture = Fixture::new();
+    let mut command = fixture.command("explain");
     let refuse = || {
         let statement = |code: u32, value: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k: value };
         let mut filter = [
@@ -145,8 +145,8 @@ fn where_nobody_may_watch_it_tells_without_calls() {
 
 #[test]
 fn steps_wait_for_enter() {
-    let desk = Desk::new();
-    let stage = Terminal::run(desk.command("explain --step"), 100, 80);
+    let fixture = Fixture::new();
+    let stage = Terminal::run(fixture.command("explain --step"), 100, 80);
     for step in 0..10 {
         let next = format!("{}. ", step + 1);
         stage.shows(|screen| screen.trim_end().ends_with("[Enter: go on]"));

@@ -6,7 +6,7 @@ use parfork_workers::KERNELS;
 use parfork_workers::kernel::{InScale, Kind};
 use serde_json::Value;
 
-use crate::desk::{Desk, noise};
+use crate::fixture::{Fixture, noise};
 
 /// Bytes of a .npy file, by the description of the format.
 pub(crate) fn npy(descr: &str, fortran: bool, shape: [usize; 2], payload: &[u8]) -> Vec<u8> {
@@ -23,9 +23,10 @@ pub(crate) fn npy(descr: &str, fortran: bool, shape: [usize; 2], payload: &[u8])
 
 #[test]
 fn every_kernel_is_in_all_that_is_made_from_the_list() {
-    let desk = Desk::new();
-    let (help, man, scale) = (desk.ok("--help"), desk.ok("man").replace('\\', ""), desk.ok("scale --help"));
-    let shells = ["bash", "zsh", "fish", "elvish", "powershell"].map(|shell| desk.ok(&format!("completions {shell}")));
+    let fixture = Fixture::new();
+    let (help, man, scale) = (fixture.ok("--help"), fixture.ok("man").replace('\\', ""), fixture.ok("scale --help"));
+    let shells =
+        ["bash", "zsh", "fish", "elvish", "powershell"].map(|shell| fixture.ok(&format!("completions {shell}")));
     let listed = |help: &str, name: &str, what: &str| {
         let mut lines = help.lines().filter_map(|line| line.trim().split_once(' '));
         lines.any(|(first, rest)| first == name && rest.trim().starts_with(what.split(' ').next().unwrap()))
@@ -38,7 +39,7 @@ fn every_kernel_is_in_all_that_is_made_from_the_list() {
         assert!(listed(&help, name, summary) && listed(&scale, name, summary), "{name}: {help}{scale}");
         let section = man.split(&format!(".SH PARFORK {}\n", name.to_uppercase())).nth(1).expect(name);
         let section = section.split(".SH PARFORK").next().unwrap();
-        let (own, measured) = (desk.ok(&format!("{name} --help")), desk.ok(&format!("scale {name} --help")));
+        let (own, measured) = (fixture.ok(&format!("{name} --help")), fixture.ok(&format!("scale {name} --help")));
         assert!(own.starts_with(summary) && section.contains(summary), "{name}: {own}{section}");
         assert!(own.contains("Example") && own.contains("--verify") && section.contains("--verify"), "{name}: {own}");
         for arg in kernel.args() {
@@ -53,39 +54,39 @@ fn every_kernel_is_in_all_that_is_made_from_the_list() {
             assert!(arg.is_output() || measurable == (arg.in_scale != InScale::Never), "{name} {flag}: {measured}");
         }
         assert!(shells.iter().all(|completions| completions.contains(name)), "{name}");
-        let plan: Value = serde_json::from_str(&desk.ok(&format!("plan 60x40 -n 2 --cost {name} --json"))).unwrap();
+        let plan: Value = serde_json::from_str(&fixture.ok(&format!("plan 60x40 -n 2 --cost {name} --json"))).unwrap();
         assert_eq!((plan["cost"].as_str(), plan["comparison"]["costs"].as_array().unwrap().len()), (Some(name), 60));
     }
-    desk.fails("plan 6x4 --cost hard", 2, &["`hard` is no cost", "transpose"]);
+    fixture.fails("plan 6x4 --cost hard", 2, &["`hard` is no cost", "transpose"]);
 }
 
 /// A kernel with a made-up input can be measured, and so can one with the inputs that it is given.
 #[test]
 fn every_kernel_can_be_measured() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     for kernel in KERNELS {
         let size = vec!["40"; kernel.sizes().lengths[0]].join("x");
         let line = format!("scale {} --sizes {size} --workers 1,2 --repeat 1 -q -o {0}", kernel.name());
-        desk.ok(&line);
-        let text = fs::read_to_string(desk.path(&format!("{}/scaling.json", kernel.name()))).unwrap();
+        fixture.ok(&line);
+        let text = fs::read_to_string(fixture.path(&format!("{}/scaling.json", kernel.name()))).unwrap();
         let json: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["series"].as_array().unwrap().len(), 2, "{}", kernel.name());
         let chain = kernel.args().iter().any(|arg| matches!(arg.kind, Kind::Chain(_)));
-        assert_eq!(desk.ok(&format!("{} --help", kernel.name())).contains("--until"), chain);
+        assert_eq!(fixture.ok(&format!("{} --help", kernel.name())).contains("--until"), chain);
     }
-    desk.save("a.npy", &noise((30, 40), 1));
-    desk.ok("scale transpose a.npy --workers 1,2 --engines serial,threads,processes --repeat 1 -q -o given");
+    fixture.save("a.npy", &noise((30, 40), 1));
+    fixture.ok("scale transpose a.npy --workers 1,2 --engines serial,threads,processes --repeat 1 -q -o given");
     for size in ["4000000000x4000000000", "3000000x3000000"] {
-        let output = desk.run(&format!("scale transpose --sizes {size} --workers 1 -q -o large{size}"));
+        let output = fixture.run(&format!("scale transpose --sizes {size} --workers 1 -q -o large{size}"));
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && text.contains("bytes") && !text.contains("panicked"), "{text}");
     }
-    desk.fails("scale transpose --sizes 30", 2, &["30 is not a size of transpose. Write MxN, as in 4096x1024."]);
+    fixture.fails("scale transpose --sizes 30", 2, &["30 is not a size of transpose. Write MxN, as in 4096x1024."]);
 }
 
 #[test]
 fn transposes_are_what_a_naive_loop_makes_in_every_type_shape_order_and_cut() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     let types = [
         ("|b1", 1),
         ("|u1", 1),
@@ -117,16 +118,16 @@ fn transposes_are_what_a_naive_loop_makes_in_every_type_shape_order_and_cut() {
                     expected.extend(&payload[at..at + size]);
                 }
             }
-            fs::write(desk.path("a.npy"), npy(descr, fortran, [m, n], &payload)).unwrap();
+            fs::write(fixture.path("a.npy"), npy(descr, fortran, [m, n], &payload)).unwrap();
             // Every cut of the larger ones, and of the others one.
             let flags = if m * n > 300 && size == 8 { &flags[..] } else { &flags[(turn + size) % flags.len()..][..1] };
             for flags in flags {
                 let line = format!("transpose a.npy -o b.npy --verify {flags}");
-                let output = desk.run(&line);
+                let output = fixture.run(&line);
                 let told = String::from_utf8_lossy(&output.stderr);
                 let compared = format!("same bits as serial, all of {} elements where the definition puts them", m * n);
                 assert!(output.status.success() && told.contains(&compared), "{line} {descr} {m}x{n}: {told}");
-                let found = fs::read(desk.path("b.npy")).unwrap();
+                let found = fs::read(fixture.path("b.npy")).unwrap();
                 assert!(found.ends_with(&expected), "{line} {descr} {m}x{n} {fortran}");
                 let header = &found[..found.len() - expected.len()];
                 let header = (String::from_utf8_lossy(header).into_owned(), header.len());
@@ -139,9 +140,9 @@ fn transposes_are_what_a_naive_loop_makes_in_every_type_shape_order_and_cut() {
 
 #[test]
 fn a_transpose_is_of_a_matrix_and_is_told_to_programs() {
-    let desk = Desk::new();
-    desk.save("a.npy", &noise((30, 40), 1));
-    let json: Value = serde_json::from_str(&desk.ok("transpose a.npy -o b.npy --json --verify -n 2")).unwrap();
+    let fixture = Fixture::new();
+    fixture.save("a.npy", &noise((30, 40), 1));
+    let json: Value = serde_json::from_str(&fixture.ok("transpose a.npy -o b.npy --json --verify -n 2")).unwrap();
     assert_eq!(
         (&json["command"], &json["input"], &json["output"]),
         (&"transpose".into(), &"a.npy".into(), &"b.npy".into())
@@ -149,34 +150,34 @@ fn a_transpose_is_of_a_matrix_and_is_told_to_programs() {
     assert_eq!((&json["dtype"], &json["shape"]), (&"<f8".into(), &serde_json::json!([30, 40])));
     assert_eq!((&json["verified"], &json["jobs"][0]["shape"]), (&true.into(), &serde_json::json!([40, 30])));
     // Twice is nothing at all.
-    desk.ok("transpose b.npy -o c.npy -q -n 3");
-    assert_eq!(fs::read(desk.path("c.npy")).unwrap(), fs::read(desk.path("a.npy")).unwrap());
-    desk.ok("transpose a.npy -o a.npy -q");
-    assert_eq!(fs::read(desk.path("a.npy")).unwrap(), fs::read(desk.path("b.npy")).unwrap());
-    desk.save("line.npy", &ndarray::Array1::zeros(5));
-    desk.save("cube.npy", &ndarray::Array3::zeros((2, 3, 4)));
-    desk.fails("transpose line.npy -o d.npy", 3, &["line.npy has 1 axes (shape [5])", "a.reshape(m, n)"]);
-    desk.fails("transpose cube.npy -o d.npy", 3, &["cube.npy has 3 axes (shape [2, 3, 4])"]);
-    desk.fails("transpose none.npy -o d.npy", 3, &["no such file"]);
-    desk.fails("transpose a.npy", 2, &["--output"]);
+    fixture.ok("transpose b.npy -o c.npy -q -n 3");
+    assert_eq!(fs::read(fixture.path("c.npy")).unwrap(), fs::read(fixture.path("a.npy")).unwrap());
+    fixture.ok("transpose a.npy -o a.npy -q");
+    assert_eq!(fs::read(fixture.path("a.npy")).unwrap(), fs::read(fixture.path("b.npy")).unwrap());
+    fixture.save("line.npy", &ndarray::Array1::zeros(5));
+    fixture.save("cube.npy", &ndarray::Array3::zeros((2, 3, 4)));
+    fixture.fails("transpose line.npy -o d.npy", 3, &["line.npy has 1 axes (shape [5])", "a.reshape(m, n)"]);
+    fixture.fails("transpose cube.npy -o d.npy", 3, &["cube.npy has 3 axes (shape [2, 3, 4])"]);
+    fixture.fails("transpose none.npy -o d.npy", 3, &["no such file"]);
+    fixture.fails("transpose a.npy", 2, &["--output"]);
     // Nothing times nothing is more than there can be.
     for (name, shape) in [("tall", [1 << 40, 0]), ("wide", [0, 1 << 40])] {
-        fs::write(desk.path(name), npy("<f8", false, shape, &[])).unwrap();
+        fs::write(fixture.path(name), npy("<f8", false, shape, &[])).unwrap();
     }
-    desk.fails("matmul tall wide -o d.npy", 3, &["[1099511627776, 1099511627776]"]);
-    desk.ok("transpose tall -o flat.npy --verify -q");
-    assert_eq!(fs::metadata(desk.path("flat.npy")).unwrap().len(), 128);
-    desk.fails("transpose a.npy -o nowhere/d.npy", 1, &["no folder nowhere"]);
-    assert_eq!(desk.ok("transpose a.npy -o d.npy --split rows=10 --only-slice 1 --verify"), "");
-    assert!(!desk.path("d.npy").exists());
+    fixture.fails("matmul tall wide -o d.npy", 3, &["[1099511627776, 1099511627776]"]);
+    fixture.ok("transpose tall -o flat.npy --verify -q");
+    assert_eq!(fs::metadata(fixture.path("flat.npy")).unwrap().len(), 128);
+    fixture.fails("transpose a.npy -o nowhere/d.npy", 1, &["no folder nowhere"]);
+    assert_eq!(fixture.ok("transpose a.npy -o d.npy --split rows=10 --only-slice 1 --verify"), "");
+    assert!(!fixture.path("d.npy").exists());
 }
 
 #[test]
 fn verification_says_what_was_compared() {
-    let desk = Desk::new();
-    desk.save("a.npy", &noise((40, 40), 1));
+    let fixture = Fixture::new();
+    fixture.save("a.npy", &noise((40, 40), 1));
     let told = |line: &str| {
-        let output = desk.run(line);
+        let output = fixture.run(line);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{line}: {text}");
         text

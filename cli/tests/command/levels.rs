@@ -8,7 +8,7 @@ use parfork::formats::npy;
 use parfork_workers::picture::{self, Picture};
 use parfork_workers::simd::Level;
 
-use crate::desk::{Desk, noise, photo, watched};
+use crate::fixture::{Fixture, noise, photo, watched};
 use crate::sampled::Sampler;
 
 const FILTERS: [&str; 14] = [
@@ -29,7 +29,7 @@ const FILTERS: [&str; 14] = [
 ];
 
 /// All that the command computes from these inputs, by name, at a level.
-fn results(desk: &Desk, level: Level) -> Vec<(String, Vec<u8>)> {
+fn results(fixture: &Fixture, level: Level) -> Vec<(String, Vec<u8>)> {
     let ends = ["gray.png", "rgb.png", "deep.png"];
     let pictures =
         ends.iter().flat_map(|picture| FILTERS.map(|filter| format!("image {picture} --filter {filter} -o out.png")));
@@ -42,9 +42,9 @@ fn results(desk: &Desk, level: Level) -> Vec<(String, Vec<u8>)> {
         "mandelbrot --size 91x67 --iterations 300 -o out.png".to_owned(),
     ];
     let run = |line: String| {
-        let (png, npy) = (desk.path("out.png"), desk.path("out.npy"));
+        let (png, npy) = (fixture.path("out.png"), fixture.path("out.npy"));
         [&png, &npy].iter().for_each(|file| fs::remove_file(file).unwrap_or_default());
-        let mut command = desk.command(&format!("{line} -n 2 --quiet"));
+        let mut command = fixture.command(&format!("{line} -n 2 --quiet"));
         command.env("PARFORK_SIMD", level.to_string());
         let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
         let output = watched(&line, child);
@@ -57,21 +57,21 @@ fn results(desk: &Desk, level: Level) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn all_levels_give_the_same_bits() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     let a = noise((97, 97), 3);
-    desk.save("a.npy", &a);
-    npy::save(desk.path("a32.npy"), a.mapv(|x| x as f32).view()).unwrap();
-    npy::save(desk.path("a16.npy"), a.mapv(|x| (x * 3000.0) as i16).view()).unwrap();
-    npy::save(desk.path("bytes.npy"), a.mapv(|x| (x * 100.0 + 120.0) as u8).view()).unwrap();
-    picture::save(desk.path("gray.png"), &photo(1)).unwrap();
-    picture::save(desk.path("rgb.png"), &photo(3)).unwrap();
+    fixture.save("a.npy", &a);
+    npy::save(fixture.path("a32.npy"), a.mapv(|x| x as f32).view()).unwrap();
+    npy::save(fixture.path("a16.npy"), a.mapv(|x| (x * 3000.0) as i16).view()).unwrap();
+    npy::save(fixture.path("bytes.npy"), a.mapv(|x| (x * 100.0 + 120.0) as u8).view()).unwrap();
+    picture::save(fixture.path("gray.png"), &photo(1)).unwrap();
+    picture::save(fixture.path("rgb.png"), &photo(3)).unwrap();
     let sample = |(y, x, c): (usize, usize, usize)| ((y * 771 + x * 1285 + c * 10_537 + y * x * 37) % 65_536) as u16;
     let deep = Picture::U16(Shared::from_array(&Array3::from_shape_fn((61, 83, 4), sample)).unwrap());
-    picture::save(desk.path("deep.png"), &deep).unwrap();
-    let expected = results(&desk, Level::Baseline);
+    picture::save(fixture.path("deep.png"), &deep).unwrap();
+    let expected = results(&fixture, Level::Baseline);
     let levels = Level::ALL.iter().filter(|&&level| level > Level::Baseline && level <= Level::of_cpu());
     for &level in Sampler::new().some(levels, 1) {
-        for ((line, got), (_, bits)) in results(&desk, level).into_iter().zip(&expected) {
+        for ((line, got), (_, bits)) in results(&fixture, level).into_iter().zip(&expected) {
             assert!(got == *bits, "{line}: other bits at {level} than at baseline");
         }
     }
@@ -79,14 +79,14 @@ fn all_levels_give_the_same_bits() {
 
 #[test]
 fn the_level_is_told_and_a_wrong_one_refused() {
-    let desk = Desk::new();
-    let told = desk.ok("--version --verbose");
+    let fixture = Fixture::new();
+    let told = fixture.ok("--version --verbose");
     let cpu = Level::of_cpu();
     assert!(told.contains(&format!("vector instructions: {cpu} (this CPU: {cpu})")), "{told}");
-    let mut command = desk.command("mandelbrot --size 9x9 -o out.png --json");
+    let mut command = fixture.command("mandelbrot --size 9x9 -o out.png --json");
     let output = command.env("PARFORK_SIMD", "baseline").output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains(r#""simd":"baseline""#), "{output:?}");
-    let mut command = desk.command("mandelbrot --size 9x9 -o out.png");
+    let mut command = fixture.command("mandelbrot --size 9x9 -o out.png");
     let output = command.env("PARFORK_SIMD", "avx9").output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!((output.status.code(), text.contains("PARFORK_SIMD=avx9 is no level")), (Some(2), true), "{text}");

@@ -4,11 +4,11 @@ use ndarray::{Array1, Array2};
 use parfork::formats::npy;
 use serde_json::Value;
 
-use crate::desk::Desk;
+use crate::fixture::Fixture;
 use crate::terminal::Terminal;
 
-fn json(desk: &Desk, line: &str) -> Value {
-    serde_json::from_str(&desk.ok(line)).unwrap()
+fn json(fixture: &Fixture, line: &str) -> Value {
+    serde_json::from_str(&fixture.ok(line)).unwrap()
 }
 
 fn numbers(value: &Value) -> Vec<f64> {
@@ -42,11 +42,11 @@ fn makespan(schedule: &str, costs: &[f64], workers: usize) -> f64 {
 
 #[test]
 fn makespans_are_those_of_a_naive_simulation() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     for cost in ["uniform", "linear", "mandelbrot"] {
         for (shape, split, workers) in [("300x200", "rows=4", 7), ("90x1000", "tiles=30x100", 4), ("1000", "rows", 1)] {
             let line = format!("plan {shape} --split {split} -n {workers} --cost {cost} --json");
-            let told = json(&desk, &line);
+            let told = json(&fixture, &line);
             let comparison = &told["comparison"];
             let costs = numbers(&comparison["costs"]);
             assert_eq!(costs.len(), told["slices"].as_array().unwrap().len());
@@ -67,45 +67,45 @@ fn makespans_are_those_of_a_naive_simulation() {
 
 #[test]
 fn costs_come_from_files() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     let cells = Array2::from_shape_fn((6, 4), |(i, j)| (10 * i + j) as f64);
-    desk.save("cells.npy", &cells);
-    let told = json(&desk, "plan 6x4 --split rows=2 -n 2 --cost cells.npy --json");
+    fixture.save("cells.npy", &cells);
+    let told = json(&fixture, "plan 6x4 --split rows=2 -n 2 --cost cells.npy --json");
     let sums: Vec<f64> = (0..3).map(|slice| cells.slice(ndarray::s![2 * slice..2 * slice + 2, ..]).sum()).collect();
     assert_eq!(numbers(&told["comparison"]["costs"]), sums);
-    let tiles = json(&desk, "plan 6x4 --split tiles=6x1 -n 2 --cost cells.npy --json");
+    let tiles = json(&fixture, "plan 6x4 --split tiles=6x1 -n 2 --cost cells.npy --json");
     let columns: Vec<f64> = cells.columns().into_iter().map(|column| column.sum()).collect();
     assert_eq!(numbers(&tiles["comparison"]["costs"]), columns);
-    npy::save(desk.path("slices.npy"), Array1::from(vec![3_u8, 1, 2]).view()).unwrap();
-    let told = json(&desk, "plan 6x4 --split rows=2 -n 2 --cost slices.npy --json");
+    npy::save(fixture.path("slices.npy"), Array1::from(vec![3_u8, 1, 2]).view()).unwrap();
+    let told = json(&fixture, "plan 6x4 --split rows=2 -n 2 --cost slices.npy --json");
     assert_eq!(numbers(&told["comparison"]["costs"]), [3.0, 1.0, 2.0]);
-    npy::save(desk.path("wrong.npy"), Array1::from(vec![3.0_f32, f32::NAN, 2.0]).view()).unwrap();
-    desk.fails("plan 6x4 --split rows=2 --cost wrong.npy", 3, &["NaN at [1]", "finite"]);
-    desk.fails("plan 6x5 --split rows=2 --cost cells.npy", 3, &["[6, 4]", "[6, 5]", "[3]"]);
-    desk.fails("plan 6x4 --cost none.npy", 3, &["none.npy"]);
-    desk.fails("plan 6x4 --cost hard", 2, &["`hard` is no cost", "mandelbrot"]);
+    npy::save(fixture.path("wrong.npy"), Array1::from(vec![3.0_f32, f32::NAN, 2.0]).view()).unwrap();
+    fixture.fails("plan 6x4 --split rows=2 --cost wrong.npy", 3, &["NaN at [1]", "finite"]);
+    fixture.fails("plan 6x5 --split rows=2 --cost cells.npy", 3, &["[6, 4]", "[6, 5]", "[3]"]);
+    fixture.fails("plan 6x4 --cost none.npy", 3, &["none.npy"]);
+    fixture.fails("plan 6x4 --cost hard", 2, &["`hard` is no cost", "mandelbrot"]);
 }
 
 #[test]
 fn the_table_is_told_to_be_a_simulation() {
-    let desk = Desk::new();
-    let text = desk.ok("plan 100x10 --split rows=1 -n 4 --cost linear");
+    let fixture = Fixture::new();
+    let text = fixture.ok("plan 100x10 --split rows=1 -n 4 --cost linear");
     assert!(text.contains("100 slices, 4 virtual workers (a simulation)") && text.contains("1000 cells"), "{text}");
     // Static leaves the last quarter to one: 1000 * (1 - (3/4)^2).
     let row =
         |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap().split_whitespace().collect::<Vec<_>>();
     assert_eq!(row("static ")[1..5], ["438", "1.75", "57.1%", "4"]);
     assert_eq!(row("dynamic ")[4], "100");
-    let many = desk.ok("plan 100x10 --split rows=1 -n 5000 --cost linear");
+    let many = fixture.ok("plan 100x10 --split rows=1 -n 5000 --cost linear");
     assert!(many.contains("100 virtual workers"), "{many}");
-    desk.fails("plan 100x10 -n 5000", 2, &["5000 workers", "1024"]);
-    desk.fails("plan 100x10 -n 0 --cost linear", 2, &["--workers"]);
+    fixture.fails("plan 100x10 -n 5000", 2, &["5000 workers", "1024"]);
+    fixture.fails("plan 100x10 -n 0 --cost linear", 2, &["--workers"]);
 }
 
 #[test]
 fn without_a_terminal_the_film_is_its_last_frame() {
-    let desk = Desk::new();
-    let text = desk.ok("plan 64x64 --split rows=4 -n 3 --cost linear --animate");
+    let fixture = Fixture::new();
+    let text = fixture.ok("plan 64x64 --split rows=4 -n 3 --cost linear --animate");
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 1 + 4 * 5);
     assert!(lines.iter().all(|line| line.chars().count() <= 80) && !text.contains('\x1b'), "{text}");
@@ -117,9 +117,9 @@ fn without_a_terminal_the_film_is_its_last_frame() {
 
 #[test]
 fn a_film_plays_and_leaves_its_last_frame() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     for colours in [true, false] {
-        let mut command = desk.command("plan 64x64 --split rows=4 -n 3 --cost linear --animate");
+        let mut command = fixture.command("plan 64x64 --split rows=4 -n 3 --cost linear --animate");
         if !colours {
             command.env("NO_COLOR", "1");
         } else {

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::desk::Desk;
+use crate::fixture::Fixture;
 
 /// Small enough to be over in a moment.
 const SMALL: &str = "scale mandelbrot --sizes 60x40 --iterations 50 --workers 1,2 --repeat 5 -q";
@@ -19,19 +19,19 @@ const SMALL: &str = "scale mandelbrot --sizes 60x40 --iterations 50 --workers 1,
 const NOTE: &str = "echo $$ $1 $PARFORK_WORKERS >> log\n[ $(wc -l < log) -lt 3 ] || exec cat gate\n";
 const NOTED: &str = "scale --workers 1,2 --repeat 3 --warm-up 0 -o out exec -- sh note.sh {workers}";
 
-fn json(desk: &Desk, name: &str) -> Value {
-    serde_json::from_str(&fs::read_to_string(desk.path(name)).unwrap()).unwrap()
+fn json(fixture: &Fixture, name: &str) -> Value {
+    serde_json::from_str(&fs::read_to_string(fixture.path(name)).unwrap()).unwrap()
 }
 
-fn lines(desk: &Desk, name: &str) -> Vec<String> {
-    fs::read_to_string(desk.path(name)).unwrap_or_default().lines().map(str::to_owned).collect()
+fn lines(fixture: &Fixture, name: &str) -> Vec<String> {
+    fs::read_to_string(fixture.path(name)).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
 fn names(folder: &Path) -> BTreeSet<String> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
 }
 
-impl Desk {
+impl Fixture {
     /// Runs a command that must fail so.
     fn refuses(&self, line: &str, code: i32, words: &str) {
         let output = self.run(line);

@@ -11,21 +11,21 @@ use parfork::{Order, Shared};
 use parfork_workers::picture::{self, Picture};
 use serde_json::Value;
 
-use crate::desk::{Desk, noise, photo, watched};
+use crate::fixture::{Fixture, noise, photo, watched};
 
-/// A desk whose segments are in a folder of its own.
+/// A fixture whose segments are in a folder of its own.
 struct Shm {
-    desk: Desk,
+    fixture: Fixture,
     place: tempfile::TempDir,
 }
 
 impl Shm {
     fn new() -> Self {
-        Self { desk: Desk::new(), place: tempfile::tempdir_in("/dev/shm").unwrap() }
+        Self { fixture: Fixture::new(), place: tempfile::tempdir_in("/dev/shm").unwrap() }
     }
 
     fn command(&self, line: &str) -> Command {
-        let mut command = self.desk.command(&format!("shm {line}"));
+        let mut command = self.fixture.command(&format!("shm {line}"));
         command.env("PARFORK_SHM", self.place.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -63,30 +63,30 @@ impl Shm {
 fn arrays_and_pictures_go_in_and_come_out() {
     let shm = Shm::new();
     let table = Shared::<i16, IxDyn>::zeros_in(&[30, 4][..], Order::F).unwrap();
-    npy::save(shm.desk.path("f.npy"), table.view()).unwrap();
-    shm.desk.save("c.npy", &noise((123, 45), 1));
-    shm.desk.save("scalar.npy", &ndarray::arr0(2.5));
-    shm.desk.save("empty.npy", &Array2::zeros((0, 5)));
+    npy::save(shm.fixture.path("f.npy"), table.view()).unwrap();
+    shm.fixture.save("c.npy", &noise((123, 45), 1));
+    shm.fixture.save("scalar.npy", &ndarray::arr0(2.5));
+    shm.fixture.save("empty.npy", &Array2::zeros((0, 5)));
     for file in ["f", "c", "scalar", "empty"] {
         shm.ok(&format!("create {file} --from {file}.npy --keep"));
         shm.ok(&format!("get {file} -o again.npy"));
         assert_eq!(
-            fs::read(shm.desk.path("again.npy")).unwrap(),
-            fs::read(shm.desk.path(&format!("{file}.npy"))).unwrap()
+            fs::read(shm.fixture.path("again.npy")).unwrap(),
+            fs::read(shm.fixture.path(&format!("{file}.npy"))).unwrap()
         );
     }
     let Picture::U8(samples) = photo(3) else { unreachable!() };
-    picture::save(shm.desk.path("photo.png"), &photo(3)).unwrap();
+    picture::save(shm.fixture.path("photo.png"), &photo(3)).unwrap();
     shm.ok("create photo --from photo.png --keep");
     shm.ok("get photo -o again.png");
-    assert_eq!(picture::read_u8(shm.desk.path("again.png")).unwrap().view(), samples.view());
+    assert_eq!(picture::read_u8(shm.fixture.path("again.png")).unwrap().view(), samples.view());
     shm.fails("get c -o c.png", 2, &["pictures are rows, columns and channels"]);
 
     shm.ok("create zeros --shape 123x45 --keep");
     shm.ok("put zeros c.npy");
     shm.ok("cp zeros copy");
     shm.ok("get copy -o copy.npy");
-    assert_eq!(fs::read(shm.desk.path("copy.npy")).unwrap(), fs::read(shm.desk.path("c.npy")).unwrap());
+    assert_eq!(fs::read(shm.fixture.path("copy.npy")).unwrap(), fs::read(shm.fixture.path("c.npy")).unwrap());
     shm.fails("put zeros f.npy", 3, &["<f8", "<i2"]);
     shm.fails("put zeros scalar.npy", 3, &["[]", "[123, 45]"]);
     assert_eq!(shm.json("info zeros --json")["generation"], 1);
@@ -100,25 +100,25 @@ fn arrays_and_pictures_go_in_and_come_out() {
 fn jobs_take_segments_in_place_of_files() {
     let shm = Shm::new();
     let same = |line: &str| {
-        let mut command = shm.desk.command(line);
+        let mut command = shm.fixture.command(line);
         command.env("PARFORK_SHM", shm.place.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let output = watched(line, command.spawn().unwrap());
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     };
-    shm.desk.save("a.npy", &noise((30, 40), 1));
-    shm.desk.save("b.npy", &noise((40, 20), 2));
-    picture::save(shm.desk.path("photo.png"), &photo(4)).unwrap();
+    shm.fixture.save("a.npy", &noise((30, 40), 1));
+    shm.fixture.save("b.npy", &noise((40, 20), 2));
+    picture::save(shm.fixture.path("photo.png"), &photo(4)).unwrap();
     for (name, file) in [("a", "a.npy"), ("b", "b.npy"), ("photo", "photo.png")] {
         shm.ok(&format!("create {name} --from {file} --keep"));
     }
     assert_eq!(same("mean shm:a -q"), same("mean a.npy -q"));
     same("matmul shm:a shm:b -o one.npy -q");
     same("matmul a.npy b.npy -o two.npy -q");
-    assert_eq!(fs::read(shm.desk.path("one.npy")).unwrap(), fs::read(shm.desk.path("two.npy")).unwrap());
+    assert_eq!(fs::read(shm.fixture.path("one.npy")).unwrap(), fs::read(shm.fixture.path("two.npy")).unwrap());
     same("image shm:photo -o one.png -q --filter invert");
     same("image photo.png -o two.png -q --filter invert");
-    assert_eq!(fs::read(shm.desk.path("one.png")).unwrap(), fs::read(shm.desk.path("two.png")).unwrap());
+    assert_eq!(fs::read(shm.fixture.path("one.png")).unwrap(), fs::read(shm.fixture.path("two.png")).unwrap());
     shm.ok("rm a b photo");
     assert!(shm.is_empty());
 }
@@ -181,7 +181,7 @@ fn what_cannot_be_done_is_refused_with_a_remedy() {
 #[test]
 fn generations_are_watched_until_the_segment_goes() {
     let shm = Shm::new();
-    shm.desk.save("x.npy", &noise((5, 5), 2));
+    shm.fixture.save("x.npy", &noise((5, 5), 2));
     shm.ok("create x --from x.npy --keep");
     let mut child = shm.command("watch x --past 0").spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use crate::desk::{until, watched};
+use crate::fixture::{until, watched};
 
 /// A command on a terminal of its own.
 pub(crate) struct Terminal {

@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::desk::{Desk, children, has_worked, until, watched};
+use crate::fixture::{Fixture, children, has_worked, until, watched};
 use crate::terminal::Terminal;
 
 /// A job that goes on for as long as a test may want, and is done soon once it is let.
@@ -23,8 +23,8 @@ fn send(pid: u32, signal: Signal) {
 }
 
 /// A job whose two workers have begun and were stopped, so that nothing changes until somebody changes it.
-fn stopped_job(desk: &Desk, line: &str) -> (Child, Vec<u32>) {
-    let job = desk.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+fn stopped_job(fixture: &Fixture, line: &str) -> (Child, Vec<u32>) {
+    let job = fixture.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let workers = children(job.id(), 2);
     for &worker in &workers {
         until(|| has_worked(worker));
@@ -36,17 +36,17 @@ fn stopped_job(desk: &Desk, line: &str) -> (Child, Vec<u32>) {
 }
 
 /// What `top` says of the job of one coordinator; others may run too.
-fn report(desk: &Desk, pid: u32) -> Option<Value> {
-    let report: Value = serde_json::from_str(&desk.ok("top --once --json")).unwrap();
+fn report(fixture: &Fixture, pid: u32) -> Option<Value> {
+    let report: Value = serde_json::from_str(&fixture.ok("top --once --json")).unwrap();
     assert_eq!((&report["schema"], &report["command"]), (&1.into(), &"top".into()));
     report["jobs"].as_array().unwrap().iter().find(|job| job["pid"] == pid).cloned()
 }
 
 #[test]
 fn a_job_is_told_as_it_is() {
-    let desk = Desk::new();
-    let (job, workers) = stopped_job(&desk, &line("a.png"));
-    let told = report(&desk, job.id()).unwrap();
+    let fixture = Fixture::new();
+    let (job, workers) = stopped_job(&fixture, &line("a.png"));
+    let told = report(&fixture, job.id()).unwrap();
     // 200 rows, 8 to a slice; three bytes a pixel, on whole pages.
     for (key, value) in [("name", "mandelbrot"), ("engine", "processes"), ("schedule", "dynamic")] {
         assert_eq!(told[key], value);
@@ -69,7 +69,7 @@ fn a_job_is_told_as_it_is() {
     assert!(count("taken") as usize <= slices.len());
     assert_eq!(count("done"), of_workers.iter().map(|worker| worker["done"].as_u64().unwrap()).sum::<u64>());
     assert!(slices.iter().all(|&slice| slice < 25));
-    let table = desk.ok("top --once");
+    let table = fixture.ok("top --once");
     assert!(table.contains(&format!("workers of mandelbrot (pid {})", job.id())), "{table}");
     assert!(workers.iter().all(|pid| table.contains(&pid.to_string())), "{table}");
     // And nothing has happened to it.
@@ -77,26 +77,26 @@ fn a_job_is_told_as_it_is() {
     let pid = job.id();
     let output = watched("watched", job);
     assert!(output.status.success() && !String::from_utf8_lossy(&output.stderr).contains("others did its work"));
-    assert_eq!(report(&desk, pid), None);
+    assert_eq!(report(&fixture, pid), None);
 }
 
 #[test]
 fn jobs_of_others_are_not_told() {
-    let desk = Desk::new();
-    let mut command = desk.command("mandelbrot -o /dev/null/no.png");
+    let fixture = Fixture::new();
+    let mut command = fixture.command("mandelbrot -o /dev/null/no.png");
     // SAFETY: a system call.
     if unsafe { libc::geteuid() } != 0 {
         return eprintln!("not tested: only root can be somebody else");
     }
     drop(command);
-    fs::set_permissions(desk.0.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-    command = desk.command(&line("a.png"));
+    fs::set_permissions(fixture.0.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    command = fixture.command(&line("a.png"));
     let Ok(mut job) = command.uid(65534).gid(65534).stderr(Stdio::piped()).spawn() else {
         return eprintln!("not tested: nobody else can run the command where it is");
     };
     let workers = children(job.id(), 2);
     workers.iter().for_each(|&worker| send(worker, Signal::SIGSTOP));
-    assert_eq!(report(&desk, job.id()), None);
+    assert_eq!(report(&fixture, job.id()), None);
     job.kill().unwrap();
     watched("killed", job);
 }
@@ -125,9 +125,9 @@ fn press_until(top: &Terminal, key: &str, what: impl Fn(&str) -> bool) {
 
 #[test]
 fn a_worker_killed_by_key_is_replaced() {
-    let desk = Desk::new();
-    let (job, workers) = stopped_job(&desk, &line("a.png"));
-    let top = Terminal::run(desk.command("top"), 24, 80);
+    let fixture = Fixture::new();
+    let (job, workers) = stopped_job(&fixture, &line("a.png"));
+    let top = Terminal::run(fixture.command("top"), 24, 80);
     select(&top, job.id());
     top.shows(|screen| screen.matches("stopped").count() == 2);
     // Down, kill, no; kill, yes.
@@ -142,24 +142,24 @@ fn a_worker_killed_by_key_is_replaced() {
     let output = watched("with a worker that top has killed", job);
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains(&format!("(pid {}) was ended by signal 9", workers[1])), "{text}");
-    desk.ok(&line("b.png"));
-    assert_eq!(fs::read(desk.path("a.png")).unwrap(), fs::read(desk.path("b.png")).unwrap());
+    fixture.ok(&line("b.png"));
+    assert_eq!(fs::read(fixture.path("a.png")).unwrap(), fs::read(fixture.path("b.png")).unwrap());
     top.press("q");
     assert!(top.end().success());
 }
 
 #[test]
 fn the_terminal_is_given_back() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     for (rows, columns) in [(24, 80), (24, 40), (5, 20)] {
-        let top = Terminal::run(desk.command("top"), rows, columns);
+        let top = Terminal::run(fixture.command("top"), rows, columns);
         top.shows(|screen| screen.contains("parfork top") && screen.contains("q quit"));
         // Ctrl-C, which is a key there.
         top.press("\x03");
         assert!(top.end().success());
     }
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-        let top = Terminal::run(desk.command("top"), 24, 80);
+        let top = Terminal::run(fixture.command("top"), 24, 80);
         top.shows(|screen| screen.contains("parfork top") && screen.contains("q quit"));
         send(top.pid(), signal);
         assert_eq!(top.end().code(), Some(128 + signal as i32));
@@ -169,9 +169,9 @@ fn the_terminal_is_given_back() {
 /// Also by who has asked that hanging up be ignored.
 #[test]
 fn a_closed_terminal_ends_it() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     for ignores in [false, true] {
-        let mut command = desk.command("top");
+        let mut command = fixture.command("top");
         let ignore = move || {
             if ignores {
                 // SAFETY: of a process that is about to run the command.
@@ -190,7 +190,7 @@ fn a_closed_terminal_ends_it() {
 
 #[test]
 fn without_a_terminal_it_says_what_to_do() {
-    let desk = Desk::new();
-    desk.fails("top", 2, &["no terminal", "--once"]);
-    desk.fails("top --json", 2, &["--once"]);
+    let fixture = Fixture::new();
+    fixture.fails("top", 2, &["no terminal", "--once"]);
+    fixture.fails("top --json", 2, &["--once"]);
 }

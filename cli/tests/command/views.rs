@@ -12,37 +12,37 @@ use parfork_workers::picture;
 use serde_json::Value;
 
 use crate::browser::Browser;
-use crate::desk::{Desk, children, has_worked_for, noise, photo, until, watched};
+use crate::fixture::{Fixture, children, has_worked_for, noise, photo, until, watched};
 
 /// Runs jobs of all kinds; their pages.
-fn pages(desk: &Desk) -> Vec<(&'static str, PathBuf)> {
-    picture::save(desk.path("photo.png"), &photo(3)).unwrap();
-    desk.save("a.npy", &noise((200, 300), 1));
-    desk.save("b.npy", &noise((300, 100), 2));
-    desk.ok("mandelbrot -o set.png --size 240x160 -q -n 4 --split tiles=20x30 --report set.html");
-    desk.ok("image photo.png -o out.png --filter gaussian:2,sobel,resize:40x40 -q -n 3 --schedule guided --report chain.html");
-    desk.ok("matmul a.npy b.npy -o c.npy -q -n 2 --engine threads --report product.html");
-    desk.ok("sum a.npy -q --engine serial --report sum.html");
-    desk.ok("mandelbrot -o many.png --size 100x2000 -q -n 8 --split rows=1 --iterations 50 --report many.html");
-    with_death(desk);
-    ["set", "chain", "product", "sum", "many", "death"].map(|name| (name, desk.path(&format!("{name}.html")))).into()
+fn pages(fixture: &Fixture) -> Vec<(&'static str, PathBuf)> {
+    picture::save(fixture.path("photo.png"), &photo(3)).unwrap();
+    fixture.save("a.npy", &noise((200, 300), 1));
+    fixture.save("b.npy", &noise((300, 100), 2));
+    fixture.ok("mandelbrot -o set.png --size 240x160 -q -n 4 --split tiles=20x30 --report set.html");
+    fixture.ok("image photo.png -o out.png --filter gaussian:2,sobel,resize:40x40 -q -n 3 --schedule guided --report chain.html");
+    fixture.ok("matmul a.npy b.npy -o c.npy -q -n 2 --engine threads --report product.html");
+    fixture.ok("sum a.npy -q --engine serial --report sum.html");
+    fixture.ok("mandelbrot -o many.png --size 100x2000 -q -n 8 --split rows=1 --iterations 50 --report many.html");
+    with_death(fixture);
+    ["set", "chain", "product", "sum", "many", "death"].map(|name| (name, fixture.path(&format!("{name}.html")))).into()
 }
 
 /// A run one of whose workers is killed.
-fn with_death(desk: &Desk) {
+fn with_death(fixture: &Fixture) {
     let steps = if cfg!(debug_assertions) { 20_000 } else { 300_000 };
     let line = format!(
         "mandelbrot -o death.png --size 200x200 --center=-0.75,0.1 --zoom 8 --iterations {steps} -n 2 --report death.html \
          --trace death.json"
     );
-    let child = desk.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = fixture.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let victim = children(child.id(), 2)[0];
     // In a debug build a tenth of a second may go by before its first slice.
     until(|| has_worked_for(victim, 25));
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(victim as i32), nix::sys::signal::Signal::SIGKILL).unwrap();
     let output = watched(&line, child);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let html = fs::read_to_string(desk.path("death.html")).unwrap();
+    let html = fs::read_to_string(fixture.path("death.html")).unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(html.contains(&format!("(pid {victim}) was ended by signal 9")) && html.contains("in attempt 2"), "{told}");
 }
@@ -50,8 +50,8 @@ fn with_death(desk: &Desk) {
 #[test]
 fn pages_stand_up_in_a_browser() {
     let Some(browser) = Browser::start() else { return };
-    let desk = Desk::new();
-    for (name, page) in pages(&desk) {
+    let fixture = Fixture::new();
+    for (name, page) in pages(&fixture) {
         assert!(fs::metadata(&page).unwrap().len() < 2 << 20, "{name} is too large");
         for (width, dark, scripts) in
             [(360, false, true), (360, true, false), (1200, false, false), (1200, true, true), (800, false, true)]
@@ -85,10 +85,10 @@ fn pages_stand_up_in_a_browser() {
 #[test]
 fn a_page_is_used_by_keyboard() {
     let Some(browser) = Browser::start() else { return };
-    let desk = Desk::new();
-    desk.ok("mandelbrot -o set.png --size 240x160 -q -n 2 --report set.html");
+    let fixture = Fixture::new();
+    fixture.ok("mandelbrot -o set.png --size 240x160 -q -n 2 --report set.html");
     browser.dress(1200, false, true);
-    browser.visit(&desk.path("set.html"));
+    browser.visit(&fixture.path("set.html"));
     let mut reached = BTreeMap::new();
     for _ in 0..30 {
         browser.press("Tab", 9);
@@ -113,9 +113,9 @@ fn a_page_is_used_by_keyboard() {
 
 #[test]
 fn a_trace_has_a_track_for_each_and_its_slices_nest() {
-    let desk = Desk::new();
-    with_death(&desk);
-    let trace: Value = serde_json::from_slice(&fs::read(desk.path("death.json")).unwrap()).unwrap();
+    let fixture = Fixture::new();
+    with_death(&fixture);
+    let trace: Value = serde_json::from_slice(&fs::read(fixture.path("death.json")).unwrap()).unwrap();
     let events = trace["traceEvents"].as_array().unwrap();
     let names: Vec<&str> =
         events.iter().filter(|it| it["name"] == "thread_name").map(|it| it["args"]["name"].as_str().unwrap()).collect();
@@ -151,10 +151,11 @@ fn a_trace_has_a_track_for_each_and_its_slices_nest() {
 
 #[test]
 fn reports_for_programs_have_the_record() {
-    let desk = Desk::new();
-    desk.save("x.npy", &noise((300, 1000), 5));
+    let fixture = Fixture::new();
+    fixture.save("x.npy", &noise((300, 1000), 5));
     for engine in ["processes", "threads", "serial"] {
-        let run: Value = serde_json::from_str(&desk.ok(&format!("sum x.npy --json -n 2 --engine {engine}"))).unwrap();
+        let run: Value =
+            serde_json::from_str(&fixture.ok(&format!("sum x.npy --json -n 2 --engine {engine}"))).unwrap();
         assert_eq!(run["schema"], "parfork/1");
         let record = &run["jobs"][0]["record"];
         let sum: f64 = record["waterfall"]
@@ -172,18 +173,18 @@ fn reports_for_programs_have_the_record() {
         assert_eq!(record["options"]["engine"], engine);
         assert_documented(&run);
     }
-    assert_documented(&serde_json::from_str(&desk.ok("plan 10x10 -n 2 --json")).unwrap());
+    assert_documented(&serde_json::from_str(&fixture.ok("plan 10x10 -n 2 --json")).unwrap());
 }
 
 /// However the job is run, of a worker's time no more than a twentieth of the wall time is left without a cause.
 #[test]
 fn lost_time_is_explained() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     for flags in
         ["-n 2", "-n 4 --schedule guided", "-n 3 --schedule static --guard", "-n 2 --engine threads", "--engine serial"]
     {
         let run: Value =
-            serde_json::from_str(&desk.ok(&format!("mandelbrot -o set.png --size 300x200 --json {flags}"))).unwrap();
+            serde_json::from_str(&fixture.ok(&format!("mandelbrot -o set.png --size 300x200 --json {flags}"))).unwrap();
         let record = &run["jobs"][0]["record"];
         let unexplained = record["waterfall"]["unexplained_seconds"].as_f64().unwrap();
         let wall = record["wall_seconds"].as_f64().unwrap();
@@ -208,7 +209,7 @@ fn assert_documented(value: &Value) {
 }
 
 /// Runs a command whose stderr is a terminal; what it shows there.
-fn on_terminal(desk: &Desk, line: &str) -> String {
+fn on_terminal(fixture: &Fixture, line: &str) -> String {
     let (mut ours, mut theirs) = (0, 0);
     let none = std::ptr::null_mut();
     // SAFETY: two live integers to be filled, and null where nothing is asked for or given.
@@ -218,7 +219,7 @@ fn on_terminal(desk: &Desk, line: &str) -> String {
     let ours = unsafe { OwnedFd::from_raw_fd(ours) };
     // SAFETY: as above.
     let theirs = unsafe { OwnedFd::from_raw_fd(theirs) };
-    let child = desk.command(line).stdout(Stdio::null()).stderr(theirs).spawn().unwrap();
+    let child = fixture.command(line).stdout(Stdio::null()).stderr(theirs).spawn().unwrap();
     // Read while it runs; the end comes as an error when the last who has the terminal is gone.
     let reader = std::thread::spawn(move || {
         let (mut text, mut bytes, mut terminal) = (Vec::new(), [0; 4096], fs::File::from(ours));
@@ -233,45 +234,45 @@ fn on_terminal(desk: &Desk, line: &str) -> String {
 
 #[test]
 fn a_terminal_is_told_who_did_what() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     let line = "mandelbrot -o set.png --size 400x300 -n 3";
-    let text = on_terminal(&desk, line);
+    let text = on_terminal(&fixture, line);
     for rank in 0..3 {
         assert!(text.contains(&format!("worker {rank} |")), "{text}");
     }
     assert!(text.contains(" busy, ") || text.contains(" faulting, "), "{text}");
-    assert!(!on_terminal(&desk, &format!("{line} -q")).contains("worker"));
+    assert!(!on_terminal(&fixture, &format!("{line} -q")).contains("worker"));
     // Nobody sits behind a pipe.
-    let output = desk.run(line);
+    let output = fixture.run(line);
     assert!(!String::from_utf8_lossy(&output.stderr).contains("worker 0 |"));
 }
 
 #[test]
 fn a_job_that_fails_leaves_its_views() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     let line = "mandelbrot -o endless.png --size 4000x4000 --center=-0.1,0 --zoom 50 --iterations 1000000 -n 2 --deadline 300ms \
                 --report why.html --trace why.json";
-    let output = desk.run(line);
+    let output = fixture.run(line);
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && text.contains("after its deadline of 300ms"), "{text}");
-    let html = fs::read_to_string(desk.path("why.html")).unwrap();
+    let html = fs::read_to_string(fixture.path("why.html")).unwrap();
     assert!(html.contains("This job failed:") && html.contains("after its deadline of 300ms"));
-    let trace: Value = serde_json::from_str(&fs::read_to_string(desk.path("why.json")).unwrap()).unwrap();
+    let trace: Value = serde_json::from_str(&fs::read_to_string(fixture.path("why.json")).unwrap()).unwrap();
     assert!(trace["traceEvents"].as_array().is_some_and(|events| !events.is_empty()));
-    assert!(!desk.path("endless.png").exists());
+    assert!(!fixture.path("endless.png").exists());
     // What is wrong before the job begins leaves none.
-    desk.fails("sum nowhere.npy --report none.html", 3, &["nowhere.npy"]);
-    assert!(!desk.path("none.html").exists());
+    fixture.fails("sum nowhere.npy --report none.html", 3, &["nowhere.npy"]);
+    assert!(!fixture.path("none.html").exists());
 }
 
 #[test]
 fn views_that_cannot_be_written_are_found_before_the_work() {
-    let desk = Desk::new();
-    desk.save("x.npy", &noise((30, 10), 5));
+    let fixture = Fixture::new();
+    fixture.save("x.npy", &noise((30, 10), 5));
     for flag in ["--report", "--trace"] {
-        desk.fails(&format!("sum x.npy {flag} nowhere/out"), 1, &["nowhere"]);
-        desk.fails(&format!("mandelbrot -o set.png {flag} nowhere/out"), 1, &["nowhere"]);
+        fixture.fails(&format!("sum x.npy {flag} nowhere/out"), 1, &["nowhere"]);
+        fixture.fails(&format!("mandelbrot -o set.png {flag} nowhere/out"), 1, &["nowhere"]);
     }
     // A job that fails leaves no page.
-    desk.fails("matmul x.npy x.npy -o y.npy --report out.html", 3, &["do not multiply"]);
+    fixture.fails("matmul x.npy x.npy -o y.npy --report out.html", 3, &["do not multiply"]);
 }

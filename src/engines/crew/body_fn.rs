@@ -13,14 +13,14 @@ use crate::worker::Worker;
 /// process that has it, and a worker that was forked before knows nothing of that.
 pub(crate) type BareBody<A, L, R> = fn(&Worker<'_>, A, <L as Lend>::Part<'_>) -> R;
 
-/// What runs the slices, given the body that has its argument.
-type HandOn<'h> = &'h mut dyn FnMut(&dyn RunSlices) -> Result<()>;
+/// The callback that runs the slices, given the body that has its argument.
+type RunCallback<'h> = &'h mut dyn FnMut(&dyn RunSlices) -> Result<()>;
 
-/// A function that makes a [`RunSlices`] of a body and the bytes of its argument, and hands it on; and that body, as a pointer without
+/// A function that makes a [`RunSlices`] of a body and the bytes of its argument, and passes it to a callback; and that body, as a pointer without
 /// its type.
 #[derive(Clone, Copy)]
 pub(crate) struct BodyFn {
-    call: unsafe fn(*const (), &[u8], HandOn<'_>) -> Result<()>,
+    call: unsafe fn(*const (), &[u8], RunCallback<'_>) -> Result<()>,
     body: *const (),
 }
 
@@ -41,18 +41,18 @@ impl BodyFn {
     pub(super) unsafe fn at([call, body]: [u64; 2]) -> Self {
         // SAFETY: a function's address as `addresses` gave it, of the same program at the same place.
         let call = unsafe {
-            std::mem::transmute::<usize, unsafe fn(*const (), &[u8], HandOn<'_>) -> Result<()>>(call as usize)
+            std::mem::transmute::<usize, unsafe fn(*const (), &[u8], RunCallback<'_>) -> Result<()>>(call as usize)
         };
         Self { call, body: std::ptr::with_exposed_provenance(body as usize) }
     }
 
-    /// Hands on the body with this argument.
+    /// Passes the body with this argument to the callback.
     ///
     /// # Safety
     /// The bytes are of an argument for this body.
-    pub(super) unsafe fn call(self, argument: &[u8], hand_on: HandOn<'_>) -> Result<()> {
+    pub(super) unsafe fn call(self, argument: &[u8], run: RunCallback<'_>) -> Result<()> {
         // SAFETY: `of` and `at` keep the two together; the rest is passed on to the caller.
-        unsafe { (self.call)(self.body, argument, hand_on) }
+        unsafe { (self.call)(self.body, argument, run) }
     }
 }
 
@@ -61,10 +61,10 @@ impl BodyFn {
 unsafe fn call_with<L: Lend, A: Pod, R: Answer<K>, K>(
     body: *const (),
     argument: &[u8],
-    hand_on: HandOn<'_>,
+    run: RunCallback<'_>,
 ) -> Result<()> {
     let argument: A = bytemuck::pod_read_unaligned(argument);
     // SAFETY: what it was, as the caller vouches.
     let body = unsafe { std::mem::transmute::<*const (), BareBody<A, L, R>>(body) };
-    hand_on(&Body::<L, R, K, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part)))
+    run(&Body::<L, R, K, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part)))
 }

@@ -8,11 +8,10 @@ use std::ops::Range;
 use std::ptr::NonNull;
 
 use super::super::job_context::{JobContext, Round};
-use super::spec_words;
 use crate::error::Result;
 use crate::lend::Loan;
 use crate::shared::{Backing, SegmentHandle};
-use crate::slices::Extent;
+use crate::slices::{Extent, Margins};
 use crate::spec::JobSpec;
 use crate::sync::{self, Layout};
 use crate::sys::memory::Access;
@@ -23,7 +22,7 @@ pub(super) struct JobDescriptor {
     pub(super) body_fn: [u64; 2],
     pub(super) argument: Vec<u8>,
     pub(super) layout: Layout,
-    /// What workers need of the settings.
+    /// What is set.
     pub(super) spec: JobSpec,
     /// How many workers are dealt slices, and how many of them are processes of their own.
     pub(super) dealt: usize,
@@ -51,13 +50,14 @@ pub(super) struct LoanHandle {
     element: usize,
     first_is_fastest: bool,
     shape: Vec<usize>,
+    margins: Option<Margins>,
 }
 
 impl LoanHandle {
     /// The loan of this array, which the coordinator has mapped at `base`.
     pub(super) fn loan<'l>(&'l self, backing: &'l Backing, base: NonNull<u8>) -> Loan<'l> {
         let extent = Extent { shape: &self.shape, first_is_fastest: self.first_is_fastest, element: self.element };
-        Loan { backing, base: Some(base), access: self.access, extent, lease: None, dtype: "" }
+        Loan { backing, base: Some(base), access: self.access, extent, lease: None, dtype: "", margins: self.margins }
     }
 }
 
@@ -80,11 +80,12 @@ pub(super) fn write(
     round: &Round,
     more: DescriptorParts<'_>,
 ) -> Result<()> {
-    let Layout { workers, slices, loans, answer, log } = context.page.layout();
+    let Layout { workers, slices, loans, answer, log, steps } = context.page.layout();
     words.clear();
     words.extend(more.body_fn);
     words.extend([workers, slices, loans, answer, log].map(|number| number as u64));
-    words.extend(spec_words::write(context.spec));
+    words.push(u64::from(steps));
+    context.spec.write(words);
     words.extend([round.dealer.workers as u64, round.processes as u64, u64::from(round.goes_on)]);
     words.push(u64::from(context.hands_on));
     words.push(u64::from(more.slice_table.is_some()));
@@ -101,6 +102,8 @@ pub(super) fn write(
         words.extend([u64::from(loan.access == Access::Write), u64::from(first_is_fastest), element as u64]);
         words.push(shape.len() as u64);
         words.extend(shape.iter().map(|&length| length as u64));
+        words.push(u64::from(loan.margins.is_some()));
+        words.extend(loan.margins.iter().flat_map(Margins::words));
     }
     list(words, |words| {
         words.extend(context.ranges.iter().flat_map(|range| [range.start as u64, range.end as u64]));
@@ -146,14 +149,15 @@ impl JobDescriptor {
         let mut words = Words(words);
         let body_fn = words.several()?;
         let [workers, slices, loans, answer, log] = words.several()?.map(|number| number as usize);
-        let layout = Layout { workers, slices, loans, answer, log };
-        let spec = spec_words::read(words.several()?)?;
+        let steps = u32::try_from(words.next()?).ok()?;
+        let layout = Layout { workers, slices, loans, answer, log, steps };
+        let spec = JobSpec::read(&mut words)?;
         let (dealt, processes, goes_on) = (words.one()?, words.one()?, words.next()? != 0);
         let hands_on = words.next()? != 0;
         let [is_later, call, tag] = words.several()?;
         let slice_table = (is_later != 0).then_some(sync::JobTag { call, tag });
         let bytes = words.one()?;
-        let argument = words.take(bytes.div_ceil(8))?.iter().flat_map(|word| word.to_le_bytes()).take(bytes).collect();
+        let argument = words.some(bytes.div_ceil(8))?.iter().flat_map(|word| word.to_le_bytes()).take(bytes).collect();
         let loans = (0..layout.loans).map(|_| words.loan()).collect::<Option<_>>()?;
         let to_range = |ends: &[u64]| ends[0] as usize..ends[1] as usize;
         let ranges = words.list()?.chunks_exact(2).map(to_range).collect();
@@ -191,15 +195,19 @@ fn to_handle(words: &[u64]) -> Option<SegmentHandle> {
 /// Words yet to be read.
 struct Words<'w>(&'w [u64]);
 
+impl Iterator for Words<'_> {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        self.some(1).map(|word| word[0])
+    }
+}
+
 impl<'w> Words<'w> {
-    fn take(&mut self, count: usize) -> Option<&'w [u64]> {
+    fn some(&mut self, count: usize) -> Option<&'w [u64]> {
         let (taken, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         Some(taken)
-    }
-
-    fn next(&mut self) -> Option<u64> {
-        self.take(1).map(|word| word[0])
     }
 
     fn one(&mut self) -> Option<usize> {
@@ -207,22 +215,25 @@ impl<'w> Words<'w> {
     }
 
     fn several<const N: usize>(&mut self) -> Option<[u64; N]> {
-        self.take(N)?.try_into().ok()
+        self.some(N)?.try_into().ok()
     }
 
     fn list(&mut self) -> Option<&'w [u64]> {
         let count = self.one()?;
-        self.take(count)
+        self.some(count)
     }
 
     /// A loan whose array fits its bytes.
     fn loan(&mut self) -> Option<LoanHandle> {
-        let array = to_handle(self.take(5)?)?;
+        let array = to_handle(self.some(5)?)?;
         let [write, first_is_fastest, element] = self.several()?;
         let shape: Vec<usize> = self.list()?.iter().map(|&length| length as usize).collect();
         let bytes = shape.iter().try_fold(element as usize, |bytes, &length| bytes.checked_mul(length))?;
         let access = if write != 0 { Access::Write } else { Access::Read };
         let (element, first_is_fastest) = (element as usize, first_is_fastest != 0);
-        (bytes <= array.len).then_some(LoanHandle { array, access, element, first_is_fastest, shape })
+        let has_margins = self.next()? != 0;
+        let margins = has_margins.then(|| self.several()).map(|words| Margins::of_words(&words?, &shape));
+        let margins = if let Some(margins) = margins { Some(margins?) } else { None };
+        (bytes <= array.len).then_some(LoanHandle { array, access, element, first_is_fastest, shape, margins })
     }
 }

@@ -19,7 +19,8 @@ struct CachedMapping {
     backing: Arc<Backing>,
     /// What its descriptor allows.
     opened: Access,
-    mapped: Option<Mapped>,
+    /// One for each access that a job has lent it for: planes are lent to read and to write.
+    mapped: Vec<Mapped>,
 }
 
 struct Mapped {
@@ -50,7 +51,7 @@ impl MappingCache {
         // What was opened to be read cannot be mapped to be written.
         self.kept.remove(&told.number);
         let backing = Arc::new(Backing::open(told, self.coordinator, access)?);
-        self.kept.insert(told.number, CachedMapping { backing: backing.clone(), opened: access, mapped: None });
+        self.kept.insert(told.number, CachedMapping { backing: backing.clone(), opened: access, mapped: Vec::new() });
         Ok(backing)
     }
 
@@ -63,7 +64,10 @@ impl MappingCache {
             MapMode::SharedToRead => Access::Read,
             MapMode::SharedToWrite => Access::Write,
         };
-        if let Some(mapped) = &mut kept.mapped {
+        let as_it_is = kept.mapped.iter().position(|mapped| mapped.allowed == Some(access));
+        let free = || kept.mapped.iter().position(|mapped| !mapped.lent);
+        if let Some(at) = as_it_is.or_else(free) {
+            let mapped = &mut kept.mapped[at];
             if mapped.allowed != Some(access) {
                 let whole = 0..kept.backing.len();
                 mapped.bytes.protect(whole, access).map_err(Error::system("allow or forbid writes to a lent array"))?;
@@ -73,13 +77,13 @@ impl MappingCache {
             return Ok(mapped.bytes.clone());
         }
         let bytes = kept.backing.attach(keeping).map(Rc::new)?;
-        kept.mapped = Some(Mapped { bytes: bytes.clone(), allowed: Some(access), lent: true });
+        kept.mapped.push(Mapped { bytes: bytes.clone(), allowed: Some(access), lent: true });
         Ok(bytes)
     }
 
     /// Closes what was not mapped for the job at hand: arrays that are not lent, and those of which it has private copies.
     pub(super) fn close_the_rest(&mut self) -> Result<()> {
-        for mapped in self.kept.values_mut().filter_map(|kept| kept.mapped.as_mut()) {
+        for mapped in self.kept.values_mut().flat_map(|kept| &mut kept.mapped) {
             if !std::mem::take(&mut mapped.lent) && mapped.allowed.take().is_some() {
                 mapped.bytes.close().map_err(Error::system("keep a worker away from arrays of earlier jobs"))?;
             }

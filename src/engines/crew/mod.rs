@@ -10,7 +10,6 @@ mod cpu_spread;
 mod descriptor;
 mod mapping_cache;
 mod persistent_worker;
-mod spec_words;
 
 pub(crate) use body_fn::BodyFn;
 
@@ -199,7 +198,8 @@ impl WorkerPool {
         self.descriptor.clear();
         // What is there now may be the next job's number, which new workers would take for one that is over.
         self.page.head().job.store(self.job, Ordering::Release);
-        let slots = self.page.laid_out(Layout { workers: self.workers, slices: 0, loans: 0, answer: 0, log: 0 })?;
+        let slots =
+            self.page.laid_out(Layout { workers: self.workers, slices: 0, loans: 0, answer: 0, log: 0, steps: 0 })?;
         slots.reserve_slots()?;
         loop {
             // SAFETY: all workers are gone.

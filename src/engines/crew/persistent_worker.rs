@@ -3,7 +3,7 @@
 
 use std::ptr::NonNull;
 
-use super::super::job_context::{JobContext, Round};
+use super::super::job_context::{JobContext, Round, Steps};
 use super::super::run_slices::{RunSlices, Stopped};
 use super::super::worker_main::{PreFork, start_worker};
 use super::super::worker_memory::{OutputProtection, WorkerMemory};
@@ -132,6 +132,7 @@ impl PersistentWorker<'_> {
             grid: &grid,
             page: &page,
             dealer,
+            steps: Steps::of(&descriptor.spec, &loans),
             spin_policy: SpinPolicy::new(descriptor.layout.workers, self.cpus),
             hands_on: descriptor.hands_on,
             mailbox: mailbox.as_ref(),

@@ -9,7 +9,7 @@ use crate::error::Result;
 /// What such files begin with, if there is anything in them.
 pub(crate) const MAGIC: &[u8] = b"PK\x03\x04";
 
-/// The end of an archive is looked for in so many bytes at its end: a record of 22 and a remark.
+/// The end of an archive is looked for in so many bytes at its end: a record of 22 and a comment.
 const END: u64 = 22 + 0xFFFF;
 
 /// A directory that is longer is not read.
@@ -81,7 +81,7 @@ fn directory(source: &InputFile) -> Option<Vec<Entry>> {
     let mut rest = &bytes[..];
     let mut entries = Vec::new();
     while rest.starts_with(b"PK\x01\x02") && rest.len() >= 46 {
-        let [name, extra, remark] = [28, 30, 32].map(|field| usize::from(short(rest, field)));
+        let [name, extra, comment] = [28, 30, 32].map(|field| usize::from(short(rest, field)));
         let mut extras = rest.get(46 + name..46 + name + extra)?;
         let [mut packed, mut length, mut at] = [20, 24, 42].map(|field| u64::from(long(rest, field)));
         while extras.len() >= 4 {
@@ -98,7 +98,7 @@ fn directory(source: &InputFile) -> Option<Vec<Entry>> {
         if let Some(name) = text.strip_suffix(".npy") {
             entries.push(Entry { name: name.to_owned(), stored: short(rest, 10) == 0 && packed == length, length, at });
         }
-        rest = rest.get(46 + name + extra + remark..)?;
+        rest = rest.get(46 + name + extra + comment..)?;
     }
     Some(entries)
 }

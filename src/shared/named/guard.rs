@@ -152,7 +152,7 @@ impl<'n, T: Element, D: Dimension> WriteGuard<'n, T, D> {
     pub fn publish(self) -> Result<u64> {
         self.named.own()?;
         self.named.whole()?;
-        let words = self.named.live.own();
+        let words = self.named.state.own();
         // In this order: who dies in between leaves it marked.
         let generation = words.generation.fetch_add(1, Ordering::AcqRel) + 1;
         words.writer.store(0, Ordering::Release);
@@ -165,7 +165,7 @@ impl<'n, T: Element, D: Dimension> WriteGuard<'n, T, D> {
             // The lock is another process's, and what is lent or looked at here will be refused.
             return;
         }
-        self.named.live.own().writer.store(std::process::id(), Ordering::Release);
+        self.named.state.own().writer.store(std::process::id(), Ordering::Release);
     }
 
     /// The segment.

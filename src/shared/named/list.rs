@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::header::{HEADER, Header, Owner};
-use super::live::Live;
 use super::name::Name;
 use super::owner::Liveness;
 use super::segment_folder::SegmentFolder;
+use super::state::SegmentState;
 use super::{Order, open_file};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result, SegmentErrorKind};
@@ -177,11 +177,11 @@ pub fn remove(name: &str) -> Result<()> {
     }
     let inode = place.inode(name.file()).ok_or_else(|| name.error(SegmentErrorKind::Absent))?;
     // Who waits for it is told at once, if it is one.
-    let live = open_file(&place, &name, true).and_then(|(file, _)| Live::of(&file, true, false)).ok();
+    let state = open_file(&place, &name, true).and_then(|(file, _)| SegmentState::of(&file, true, false)).ok();
     if !place.remove(name.file(), inode)? {
         return Err(name.error(SegmentErrorKind::Absent));
     }
-    live.iter().for_each(Live::ring);
+    state.iter().for_each(SegmentState::ring);
     Ok(())
 }
 

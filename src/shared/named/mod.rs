@@ -27,10 +27,10 @@ mod destination;
 mod guard;
 pub(crate) mod header;
 mod list;
-mod live;
 mod name;
 mod owner;
 mod segment_folder;
+mod state;
 mod wait;
 
 use std::fs::File;
@@ -57,9 +57,9 @@ use crate::sys::lock::Lock;
 use crate::sys::memory::MapMode;
 use crate::sys::page::page_size;
 use header::{HEADER, Header};
-use live::Live;
 use name::Name;
 use segment_folder::SegmentFolder;
+use state::SegmentState;
 
 /// A named segment that this process has open: an array of `T` with the axes of `D`.
 ///
@@ -70,7 +70,7 @@ pub struct Named<T, D> {
     name: Name,
     header: Header,
     file: File,
-    live: Live,
+    state: SegmentState,
     backing: Backing,
     mapped: Attached,
     writable: bool,
@@ -147,7 +147,7 @@ impl<T: Element, D: Dimension> Named<T, D> {
     /// Maps what was opened and checked.
     fn map(name: Name, header: Header, file: File, writable: bool) -> Result<Self> {
         let foreign = header.owner.uid != crate::sys::file::user();
-        let live = Live::of(&file, writable, foreign)?;
+        let state = SegmentState::of(&file, writable, foreign)?;
         let copy = file.try_clone().map_err(Error::system("keep a segment open"))?;
         let backing = Backing::named(copy.into(), header.data_at as usize, (header.bytes as usize).max(1));
         let mapped = backing.attach(if writable { MapMode::SharedToWrite } else { MapMode::SharedToRead })?;
@@ -158,7 +158,7 @@ impl<T: Element, D: Dimension> Named<T, D> {
             name,
             header,
             file,
-            live,
+            state,
             backing,
             mapped,
             writable,
@@ -245,7 +245,7 @@ impl<T, D> Named<T, D> {
 
     /// How often it has been written whole.
     pub fn generation(&self) -> u64 {
-        self.live.seen().generation
+        self.state.seen().generation
     }
 
     /// Whether its name is gone. Its elements stay for as long as it is attached.
@@ -267,6 +267,6 @@ impl<T, D> Drop for Named<T, D> {
         let Ok(found) = self.file.metadata() else { return };
         // What cannot be removed now is for `gc`.
         let _ = place.remove(self.name.file(), found.ino());
-        self.live.ring();
+        self.state.ring();
     }
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Named;
-use super::live::Seen;
+use super::state::Seen;
 use crate::cancel::CancelToken;
 use crate::error::{Result, SegmentErrorKind};
 use crate::sys::lock::{self, Lock};
@@ -93,7 +93,7 @@ impl<'w> OngoingWait<'w> {
         if self.until.is_some_and(|until| now >= until) {
             return Err(SegmentErrorKind::Deadline(self.wait.deadline.unwrap_or_default()));
         }
-        named.live.sleep(seen, (now + LOOK).min(self.until.unwrap_or(now + LOOK)));
+        named.state.sleep(seen, (now + LOOK).min(self.until.unwrap_or(now + LOOK)));
         Ok(())
     }
 }
@@ -117,7 +117,7 @@ impl<T, D> Named<T, D> {
 
     fn queue(&self, bytes: Range<u64>, kind: Lock, watch: &OngoingWait<'_>) -> Result<()> {
         loop {
-            let seen = self.live.bell();
+            let seen = self.state.bell();
             if lock::take(&self.file, bytes.clone(), kind).map_err(crate::error::Error::system("lock a segment"))? {
                 return Ok(());
             }
@@ -128,7 +128,7 @@ impl<T, D> Named<T, D> {
     /// Whether what the lock is of can be used, now that it is held.
     fn usable(&self, wait: Wait<'_>) -> Result<()> {
         self.whole()?;
-        match self.live.seen() {
+        match self.state.seen() {
             Seen { writer: 0, .. } => Ok(()),
             _ if wait.unfinished => Ok(()),
             Seen { generation, .. } => Err(self.name.error(SegmentErrorKind::Unfinished { generation })),
@@ -152,7 +152,7 @@ impl<T, D> Named<T, D> {
     fn give_back(&self, bytes: Range<u64>) {
         let gone = lock::give_back(&self.file, bytes);
         debug_assert!(gone.is_ok(), "an own lock can be given back");
-        self.live.ring();
+        self.state.ring();
     }
 
     /// Says that this process may write; how often that was said of this segment.
@@ -161,9 +161,9 @@ impl<T, D> Named<T, D> {
             // Shared, which nobody here refuses; a stranger who does can only make others think that nobody is there.
             let _ = lock::take(&self.file, PRESENCE, Lock::Shared)
                 .map_err(crate::error::Error::system("lock a segment"))?;
-            return Ok(self.live.own().attached.fetch_add(1, Ordering::AcqRel).wrapping_add(1));
+            return Ok(self.state.own().attached.fetch_add(1, Ordering::AcqRel).wrapping_add(1));
         }
-        Ok(self.live.seen().attached)
+        Ok(self.state.seen().attached)
     }
 
     /// Whether somebody else has it attached to be written.
@@ -182,7 +182,7 @@ impl<T, D> Named<T, D> {
     pub fn wait_past(&self, generation: u64, wait: Wait<'_>) -> Result<u64> {
         let watch = OngoingWait::new(wait);
         loop {
-            let seen = self.live.bell();
+            let seen = self.state.bell();
             let now = self.generation();
             if now > generation {
                 return Ok(now);
@@ -201,10 +201,10 @@ impl<T, D> Named<T, D> {
         if self.is_removed() {
             return Some(SegmentErrorKind::Removed);
         }
-        let Seen { writer, attached, .. } = self.live.seen();
+        let Seen { writer, attached, .. } = self.state.seen();
         if writer != 0 && !wait.unfinished && lock::of_others(&self.file, DATA).is_ok_and(|lock| lock.is_none()) {
             // Who finished between these two looks has made another generation, or taken its name away.
-            let Seen { writer: still, generation, .. } = self.live.seen();
+            let Seen { writer: still, generation, .. } = self.state.seen();
             let same = still == writer && generation == now;
             return same.then_some(SegmentErrorKind::Unfinished { generation: now });
         }

@@ -30,7 +30,7 @@ pub(super) fn blur<S: Sample>(weights: &[u16], source: &Source<'_, S>, mut regio
             for (n, pairs) in pairs.iter_mut().enumerate() {
                 let y = (y + n) as isize - halo as isize;
                 let pixels = source.stretch(y, strip.start as isize - halo as isize, &mut line);
-                vectors(Beside { bytes: bytemuck::cast_slice(pixels), channels, pairs });
+                vectors(Pairing { bytes: bytemuck::cast_slice(pixels), channels, pairs });
             }
             vectors(Across { taps: &taps, pairs: &pairs, rows });
         };
@@ -70,13 +70,13 @@ fn taps(weights: &[u16], channels: usize) -> Vec<Tap> {
 }
 
 /// Stands each byte in a pair with the one `channels` after it: as the lower and the upper half of a number.
-struct Beside<'a> {
+struct Pairing<'a> {
     bytes: &'a [u8],
     channels: usize,
     pairs: &'a mut [u16],
 }
 
-impl Work for Beside<'_> {
+impl Work for Pairing<'_> {
     type Output = ();
 
     #[inline(always)]

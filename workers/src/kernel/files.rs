@@ -8,20 +8,20 @@ use parfork::formats::InputFile;
 use parfork::formats::npy::{ArrayFile, Header};
 use parfork::{Element, Input, Job, Mapped, Result, Shared};
 
-use crate::picture::{self, Picture, Remark};
+use crate::picture::{self, DecodeWarning, Picture};
 
 /// How inputs are opened.
 pub struct Files<'f> {
     maps: bool,
     job: &'f dyn Fn() -> Job<'static>,
-    remarks: RefCell<Vec<(PathBuf, Remark)>>,
+    warnings: RefCell<Vec<(PathBuf, DecodeWarning)>>,
 }
 
 impl<'f> Files<'f> {
     /// Arrays stay where they lie if they can and `maps` says so: then worker processes alone can look at them. Pictures are
     /// decoded as `job` says.
     pub fn new(maps: bool, job: &'f dyn Fn() -> Job<'static>) -> Self {
-        Self { maps, job, remarks: RefCell::default() }
+        Self { maps, job, warnings: RefCell::default() }
     }
 
     /// An array of elements of a type, from an input that is open.
@@ -56,14 +56,14 @@ impl<'f> Files<'f> {
     /// As [`picture::read_with`].
     pub fn picture(&self, path: &Path) -> Result<Picture> {
         let (spec, _, hooks) = (self.job)().into_parts();
-        let (picture, remark) = picture::read_from(&spec, hooks, InputFile::open(path)?)?;
-        self.remarks.borrow_mut().extend(remark.map(|remark| (path.to_owned(), remark)));
+        let (picture, warning) = picture::read_from(&spec, hooks, InputFile::open(path)?)?;
+        self.warnings.borrow_mut().extend(warning.map(|warning| (path.to_owned(), warning)));
         Ok(picture)
     }
 
     /// What there is to say of the files that were read.
-    pub fn into_remarks(self) -> Vec<(PathBuf, Remark)> {
-        self.remarks.into_inner()
+    pub fn into_warnings(self) -> Vec<(PathBuf, DecodeWarning)> {
+        self.warnings.into_inner()
     }
 }
 

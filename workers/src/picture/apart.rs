@@ -11,8 +11,8 @@ use parfork::isolated::{self, Task};
 use parfork::{ExecError, Hooks, JobSpec, Result};
 
 use super::Picture;
-use super::decode::{Header, Remark, blank, of_array};
-use super::decoder::{DECODE, LOOK, in_numbers, remark_of};
+use super::decode::{DecodeWarning, Header, blank, of_array};
+use super::decoder::{DECODE, LOOK, in_numbers, warning_of};
 
 /// Reads a picture as [`read`](super::read()) does, in a process that is kept in a [`Sandbox`](parfork::Sandbox) and has nothing of this one's
 /// memory or environment: for files that strangers sent. A decoder that crashes, or wants more memory than the picture explains, ends
@@ -32,14 +32,13 @@ pub fn read_with(spec: &JobSpec, hooks: Hooks<'_>, path: impl AsRef<Path>) -> Re
 ///
 /// # Errors
 /// As [`read_with`].
-pub fn read_from(spec: &JobSpec, hooks: Hooks<'_>, source: InputFile) -> Result<(Picture, Option<Remark>)> {
+pub fn read_from(spec: &JobSpec, hooks: Hooks<'_>, source: InputFile) -> Result<(Picture, Option<DecodeWarning>)> {
     if source.is_segment() {
         return Ok((of_array(ArrayFile::of(source)?)?, None));
     }
     if !isolated::serves(DECODE) {
-        let what = "pictures are decoded".to_owned();
-        let remedy = "Call picture::serve_decoder() first in main, or read with picture::read".to_owned();
-        return Err(ExecError::NotServed { what, remedy }.into());
+        let call = "picture::serve_decoder()".to_owned();
+        return Err(ExecError::NotServed { task: DECODE.to_owned(), call }.into());
     }
     let spec = |picture: usize| {
         let memory_limit = spec.memory_limit.or(Some(3 * picture as u64 + 2 * source.len() + (320 << 20)));
@@ -53,7 +52,7 @@ pub fn read_from(spec: &JobSpec, hooks: Hooks<'_>, source: InputFile) -> Result<
         Picture::U8(samples) => task.run_into(&spec(header.bytes()), hooks(), samples)?,
         Picture::U16(samples) => task.run_into(&spec(header.bytes()), hooks(), samples)?,
     };
-    Ok((picture, remark_of(told)))
+    Ok((picture, warning_of(told)))
 }
 
 /// What a process has said of a picture, if there can be such a one.

@@ -60,12 +60,12 @@ fn decoded(source: &InputFile) -> Result<Picture> {
 
 /// What there is to say of a file from which a picture was read nevertheless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remark {
+pub enum DecodeWarning {
     /// The marker that ends a JPEG is not there; the picture is.
     Unended,
 }
 
-impl fmt::Display for Remark {
+impl fmt::Display for DecodeWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unended => f.write_str("the file lacks the marker that ends a JPEG; its picture is whole"),
@@ -124,7 +124,7 @@ fn samples_of(picture: &mut Picture) -> &mut [u8] {
 }
 
 /// Decodes a picture to where `target` wants it; what there is to say of the file.
-pub(crate) fn decode(source: &InputFile, target: &mut dyn Target) -> Result<Option<Remark>> {
+pub(crate) fn decode(source: &InputFile, target: &mut dyn Target) -> Result<Option<DecodeWarning>> {
     let decoded = catch_unwind(AssertUnwindSafe(|| decode_by_format(source, target)));
     decoded.unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
@@ -134,16 +134,16 @@ pub(crate) fn decode(source: &InputFile, target: &mut dyn Target) -> Result<Opti
     })
 }
 
-fn decode_by_format(source: &InputFile, target: &mut dyn Target) -> Result<Option<Remark>> {
+fn decode_by_format(source: &InputFile, target: &mut dyn Target) -> Result<Option<DecodeWarning>> {
     source.rewind()?;
     let head = source.head(64)?;
     let format = known_format(source, &head)?;
     match format {
         ImageFormat::Jpeg => {
             let decoder = Jpeg::new(whole_file(source)?);
-            let remark = decoder.as_ref().is_ok_and(Jpeg::is_unended).then_some(Remark::Unended);
+            let warning = decoder.as_ref().is_ok_and(Jpeg::is_unended).then_some(DecodeWarning::Unended);
             decode_by(decoder, source, &head, format, false, target)?;
-            return Ok(remark);
+            return Ok(warning);
         }
         ImageFormat::Bmp => bitmap(source, &head, target)?,
         ImageFormat::Tiff => decode_by(TiffDecoder::new(source, &head), source, &head, format, false, target)?,

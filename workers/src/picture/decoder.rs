@@ -4,7 +4,7 @@ use parfork::formats::InputFile;
 use parfork::{Error, Result, isolated};
 
 use super::PictureError;
-use super::decode::{Header, Remark, Target, decode};
+use super::decode::{DecodeWarning, Header, Target, decode};
 
 /// The task of telling of what kind a picture is.
 pub(super) const LOOK: &str = "look-at-picture";
@@ -30,15 +30,15 @@ fn look(source: &InputFile) -> Result<[u64; 4]> {
 fn decode_into([height, width, channels, bits]: [u64; 4], source: &InputFile, room: &mut [u8]) -> Result<[u64; 4]> {
     let shape = [height, width, channels].map(|length| length as usize);
     let header = Header { shape, bits: bits as u32 };
-    let remark = decode(source, &mut PictureMemory { header, room: Some(room) })?;
-    Ok([remark.map_or(0, |Remark::Unended| UNENDED), 0, 0, 0])
+    let warning = decode(source, &mut PictureMemory { header, room: Some(room) })?;
+    Ok([warning.map_or(0, |DecodeWarning::Unended| UNENDED), 0, 0, 0])
 }
 
-/// A remark as a number; all others are none.
+/// A warning as a number; all others are none.
 const UNENDED: u64 = 1;
 
-pub(super) fn remark_of([number, ..]: [u64; 4]) -> Option<Remark> {
-    (number == UNENDED).then_some(Remark::Unended)
+pub(super) fn warning_of([number, ..]: [u64; 4]) -> Option<DecodeWarning> {
+    (number == UNENDED).then_some(DecodeWarning::Unended)
 }
 
 pub(super) fn in_numbers(Header { shape: [height, width, channels], bits }: Header) -> [u64; 4] {

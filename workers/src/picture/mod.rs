@@ -36,9 +36,9 @@ use std::path::Path;
 use ndarray::Ix3;
 
 pub use apart::{read_from, read_with};
+pub use decode::{DecodeWarning, read};
 #[cfg(any(test, fuzzing))]
 pub(crate) use decode::{Header as PictureHeader, Target, decode};
-pub use decode::{Remark, read};
 pub use decoder::serve_decoder;
 pub use encode::{prepare, save, write, write_with};
 pub use error::PictureError;

@@ -85,9 +85,9 @@ fn done(at: usize, typed: &Typed) -> Result<Value, Failure> {
     let began = Instant::now();
     match one::run(typed, true) {
         Ok(summary) => {
-            let remarks: Vec<_> = summary.remarks.iter().map(|(_, remark)| remark.to_string()).collect();
+            let warnings: Vec<_> = summary.warnings.iter().map(|(_, warning)| warning.to_string()).collect();
             let seconds = began.elapsed().as_secs_f64();
-            Ok(json!({ "at": at, "facts": summary.facts, "remarks": remarks, "seconds": seconds }))
+            Ok(json!({ "at": at, "facts": summary.facts, "warnings": warnings, "seconds": seconds }))
         }
         Err(stopped @ Failure::Stopped { .. }) => Err(stopped),
         Err(failure) => {
@@ -132,7 +132,7 @@ fn by_workers(
         ))
     })?;
     // A worker of its own for what only those can be kept to.
-    let apart = common.sandbox.is_some() || common.guard || common.mem_limit.is_some();
+    let apart = common.sandbox.is_some() || common.guard || common.memory_limit.is_some();
     let alone = Common {
         workers: Some(1),
         engine: if apart { Engine::Processes } else { Engine::Serial },

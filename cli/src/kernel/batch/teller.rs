@@ -62,8 +62,8 @@ impl<'p> Teller<'p> {
         self.told[at] = true;
         (self.done, self.bytes) = (self.done + 1, self.bytes + input.bytes);
         if !self.quiet {
-            for remark in said["remarks"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-                self.say(&format!("{}: {remark}", input.path.display()));
+            for warning in said["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                self.say(&format!("{}: {warning}", input.path.display()));
             }
         }
         if self.is_read {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::units::{bytes, count, duration, percent, runs};
-use parfork::Report;
+use parfork::{Report, SettingValue};
 
 use super::super::{Memory, Part, Record, Usage};
 use super::{Text, chip, colour};
@@ -262,22 +262,8 @@ pub(super) fn slices(record: &Record<'_>, html: &mut String) {
 /// What was asked for, and of which machine.
 pub(super) fn settings(record: &Record<'_>, html: &mut String) {
     let (Report { spec, engine, crew, .. }, machine) = (record.report, &record.machine);
-    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
-    let limit = |limit: Option<String>| limit.unwrap_or_else(|| "none".to_owned());
-    let mut facts = vec![
-        ("engine", format!("{engine}{}", if *crew { ", of a crew" } else { "" })),
-        ("workers", record.workers.len().to_string()),
-        ("split", spec.split.unwrap_or_default().to_string()),
-        ("schedule", spec.schedule.to_string()),
-        ("retries", spec.retries.to_string()),
-        ("deadline", limit(spec.deadline.map(duration))),
-        ("deadline for a slice", limit(spec.slice_deadline.map(duration))),
-        ("guard", yes(spec.guard)),
-        ("memory limit", limit(spec.memory_limit.map(bytes))),
-        ("bound to CPUs", yes(spec.pin)),
-        ("threads of libraries in a worker", spec.threads_per_worker.unwrap_or(1).to_string()),
-    ];
-    facts.extend(spec.only_slice.map(|slice| ("slice that was run alone", slice.to_string())));
+    let mut facts = vec![("engine", format!("{engine}{}", if *crew { ", of a crew" } else { "" }))];
+    facts.extend(spec.settings().into_iter().map(|setting| (setting.title, value(&setting.value))));
     let cpu = if machine.cpu.is_empty() { "unknown" } else { &machine.cpu };
     facts.push(("CPUs", format!("{} that can be used, {cpu}", machine.cpus)));
     facts.push(("memory", format!("{}, pages of {}", bytes(machine.memory), bytes(machine.page as u64))));
@@ -287,4 +273,15 @@ pub(super) fn settings(record: &Record<'_>, html: &mut String) {
         let _ = writeln!(html, "<dt>{name}</dt><dd>{}</dd>", Text(&value));
     }
     html.push_str("</dl>\n");
+}
+
+fn value(value: &SettingValue) -> String {
+    let shown = match value {
+        SettingValue::Flag(is_set) => Some(if *is_set { "yes" } else { "no" }.to_owned()),
+        SettingValue::Number(number) => number.map(|number| number.to_string()),
+        SettingValue::Bytes(number) => number.map(bytes),
+        SettingValue::Time(time) => time.map(duration),
+        SettingValue::Choice(choice) => choice.clone(),
+    };
+    shown.unwrap_or_else(|| "not set".to_owned())
 }

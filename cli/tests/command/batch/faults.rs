@@ -9,15 +9,15 @@ use nix::unistd::Pid;
 use parfork_workers::picture;
 
 use super::names;
-use crate::desk::{Desk, children, until, watched};
+use crate::fixture::{Fixture, children, until, watched};
 
 /// Four pictures that take a while to decode, and small ones.
-fn desk() -> Desk {
-    let desk = super::desk(3);
+fn fixture() -> Fixture {
+    let fixture = super::fixture(3);
     for number in 4..8 {
-        picture::save(desk.path(&format!("in/{number:02}.png")), &super::picture(number, [900, 1000, 1])).unwrap();
+        picture::save(fixture.path(&format!("in/{number:02}.png")), &super::picture(number, [900, 1000, 1])).unwrap();
     }
-    desk
+    fixture
 }
 
 /// The children of a process.
@@ -52,9 +52,9 @@ fn a_decoder_that_is_killed_or_hangs_takes_one_picture_with_it() {
     for (more, words) in
         [("", "the process that reads it was ended by signal 9"), ("--slice-deadline 3s", "after its deadline of 3s")]
     {
-        let desk = desk();
+        let fixture = fixture();
         let line = format!("image in -r -o out/ -f invert -n 2 {more}");
-        let child = desk.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let child = fixture.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let decoder = stopped_decoder(child.id());
         if more.is_empty() {
             kill(decoder, Signal::SIGKILL).unwrap();
@@ -64,17 +64,17 @@ fn a_decoder_that_is_killed_or_hangs_takes_one_picture_with_it() {
         assert_eq!(output.status.code(), Some(5), "{text}");
         assert!(text.matches(" is set aside: ").count() == 1 && text.contains(words), "{text}");
         assert!(text.contains("6 of 7 pictures by 2 processes in ") && text.contains("; 1 set aside"), "{text}");
-        assert_eq!(names(&desk.path("out")).len(), 6);
+        assert_eq!(names(&fixture.path("out")).len(), 6);
     }
 }
 
 #[test]
 fn a_decoder_that_wants_too_much_memory_takes_one_picture_with_it() {
-    let desk = super::desk(4);
+    let fixture = super::fixture(4);
     // TIFF is decoded into memory of the decoder's own.
     let large = picture::Picture::U8(parfork::Shared::zeros((3000, 4000, 3)).unwrap());
-    picture::save(desk.path("in/large.tif"), &large).unwrap();
-    let output = desk.run("image in -r -o out/ -f resize:10% -n 2 --mem-limit 24M");
+    picture::save(fixture.path("in/large.tif"), &large).unwrap();
+    let output = fixture.run("image in -r -o out/ -f resize:10% -n 2 --mem-limit 24M");
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(5), "{text}");
     assert!(text.contains("large.tif is set aside: ") && text.contains("4 of 5 pictures"), "{text}");
@@ -82,19 +82,19 @@ fn a_decoder_that_wants_too_much_memory_takes_one_picture_with_it() {
 
 #[test]
 fn the_picture_of_a_worker_that_is_killed_is_done_by_another() {
-    let desk = desk();
+    let fixture = fixture();
     let line = "image in -r -o out/ -f gaussian:4 -n 2 -q";
-    let child = desk.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = fixture.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let victim = children(child.id(), 2)[0];
     kill(Pid::from_raw(victim as i32), Signal::SIGKILL).unwrap();
     let output = watched(line, child);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(names(&desk.path("out")).len(), 7);
-    desk.ok("image in/04.png -o alone.png -f gaussian:4 -q");
-    assert!(fs::read(desk.path("alone.png")).unwrap() == fs::read(desk.path("out/04.png")).unwrap());
+    assert_eq!(names(&fixture.path("out")).len(), 7);
+    fixture.ok("image in/04.png -o alone.png -f gaussian:4 -q");
+    assert!(fs::read(fixture.path("alone.png")).unwrap() == fs::read(fixture.path("out/04.png")).unwrap());
     // One that is killed each time.
     let line = "image in -r -o none/ -f gaussian:4 -n 1 --retries 0";
-    let child = desk.command(line).stderr(Stdio::piped()).spawn().unwrap();
+    let child = fixture.command(line).stderr(Stdio::piped()).spawn().unwrap();
     kill(Pid::from_raw(children(child.id(), 1)[0] as i32), Signal::SIGKILL).unwrap();
     let output = watched(line, child);
     let text = String::from_utf8_lossy(&output.stderr);
@@ -107,9 +107,9 @@ fn a_stopped_run_leaves_whole_pictures_and_nothing_else() {
     for (signal, more) in
         [(Signal::SIGINT, "-n 2"), (Signal::SIGTERM, "-n 1"), (Signal::SIGINT, "-n 9"), (Signal::SIGKILL, "-n 2")]
     {
-        let desk = desk();
+        let fixture = fixture();
         let line = format!("image in -r -o out/ -f invert {more}");
-        let child = desk.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let child = fixture.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let pid = Pid::from_raw(child.id() as i32);
         let workers = if more == "-n 9" { Vec::new() } else { children(child.id(), more[3..].parse().unwrap()) };
         // It cannot be over before it is asked to stop.
@@ -132,10 +132,10 @@ fn a_stopped_run_leaves_whole_pictures_and_nothing_else() {
                 stat.map_or(true, |stat| stat.contains(") Z"))
             })
         });
-        let made = names(&desk.path("out"));
+        let made = names(&fixture.path("out"));
         assert!(made.len() < 7 && made.iter().all(|name| !name.starts_with('.')), "{made:?}");
         for name in made {
-            desk.ok(&format!("image out/{name} -o again-{name} -f invert -q"));
+            fixture.ok(&format!("image out/{name} -o again-{name} -f invert -q"));
         }
     }
 }

@@ -5,15 +5,15 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use serde_json::Value;
 
-use super::{desk, names};
-use crate::desk::Desk;
+use super::{fixture, names};
+use crate::fixture::Fixture;
 
 #[test]
 fn outputs_that_cannot_be_are_refused_before_the_work() {
-    let desk = desk(3);
-    fs::create_dir(desk.path("there")).unwrap();
-    symlink("../in", desk.path("there/again")).unwrap();
-    fs::create_dir(desk.path("empty")).unwrap();
+    let fixture = fixture(3);
+    fs::create_dir(fixture.path("there")).unwrap();
+    symlink("../in", fixture.path("there/again")).unwrap();
+    fs::create_dir(fixture.path("empty")).unwrap();
     for (line, code, words) in [
         // Of several inputs one output.
         ("in/* -o one.png", 2, &["several pictures cannot all be one.png", "one.png/", "{stem}"][..]),
@@ -38,34 +38,34 @@ fn outputs_that_cannot_be_are_refused_before_the_work() {
         ("in/* -o out/ --keep-going=perhaps", 2, &["perhaps"]),
         ("empty -r -o out/", 3, &["no file in empty is called as a picture"]),
     ] {
-        desk.shell_fails(
+        fixture.shell_fails(
             &format!("set -f; set -- $(echo '{line}'); set +f; eval \"$P image -f gray {line}\""),
             code,
             words,
         );
-        assert!(!desk.path("out").exists() && names(&desk.path("in")).len() == 3, "{line}");
+        assert!(!fixture.path("out").exists() && names(&fixture.path("in")).len() == 3, "{line}");
     }
 }
 
 #[test]
 fn what_cannot_be_done_is_told_and_set_aside_and_the_others_are_done() {
-    let desk = desk(5);
-    let broken = fs::read(desk.path("in/00.png")).unwrap();
-    fs::write(desk.path("in/broken.png"), &broken[..broken.len() / 2]).unwrap();
-    fs::write(desk.path("in/empty.png"), "").unwrap();
-    fs::write(desk.path("in/letter.txt"), "a letter").unwrap();
-    fs::write(desk.path("in/lies.jpg"), "a letter").unwrap();
-    fs::create_dir(desk.path("in/folder.png")).unwrap();
-    fs::copy(desk.path("in/00.png"), desk.path("in/secret.png")).unwrap();
-    fs::set_permissions(desk.path("in/secret.png"), PermissionsExt::from_mode(0o000)).unwrap();
-    let is_root = fs::read(desk.path("in/secret.png")).is_ok();
-    let (code, out, text) = desk.shell("$P image in/* none.png -o out/ -f gray --json -n 2");
+    let fixture = fixture(5);
+    let broken = fs::read(fixture.path("in/00.png")).unwrap();
+    fs::write(fixture.path("in/broken.png"), &broken[..broken.len() / 2]).unwrap();
+    fs::write(fixture.path("in/empty.png"), "").unwrap();
+    fs::write(fixture.path("in/letter.txt"), "a letter").unwrap();
+    fs::write(fixture.path("in/lies.jpg"), "a letter").unwrap();
+    fs::create_dir(fixture.path("in/folder.png")).unwrap();
+    fs::copy(fixture.path("in/00.png"), fixture.path("in/secret.png")).unwrap();
+    fs::set_permissions(fixture.path("in/secret.png"), PermissionsExt::from_mode(0o000)).unwrap();
+    let is_root = fs::read(fixture.path("in/secret.png")).is_ok();
+    let (code, out, text) = fixture.shell("$P image in/* none.png -o out/ -f gray --json -n 2");
     assert_eq!(code, Some(5), "{text}");
     let mut done = vec!["00.png", "01.jpg", "02.tif", "03.ppm", "04.png", "secret.png"];
     done.truncate(if is_root { 6 } else { 5 });
     // The luma of a .ppm is no .ppm.
     done.remove(3);
-    assert_eq!(names(&desk.path("out")), done);
+    assert_eq!(names(&fixture.path("out")), done);
     let lines: Vec<Value> =
         String::from_utf8(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 12);
@@ -87,22 +87,22 @@ fn what_cannot_be_done_is_told_and_set_aside_and_the_others_are_done() {
     }
     assert_eq!(lines.iter().filter(|line| line["status"] == "done").count(), 12 - wanted.len());
     // The first that cannot be done is the end, if asked: before the work, and in it.
-    desk.shell_fails(
+    fixture.shell_fails(
         "$P image in/letter.txt in/00.png -o no/ -f gray --keep-going=no",
         2,
         &["letter.txt is set aside"],
     );
     for n in [1, 2, 5] {
         let line = format!("$P image in/broken.png in/0*.jpg in/0*.png -o no/ -f gray --keep-going=no -n {n}");
-        desk.shell_fails(&line, 3, &["broken.png is set aside"]);
+        fixture.shell_fails(&line, 3, &["broken.png is set aside"]);
     }
     // A pattern that the shell found nothing for.
-    desk.fails("image none/*.jpg -o out/ -f gray", 5, &["none/*.jpg is set aside: there is no such file"]);
+    fixture.fails("image none/*.jpg -o out/ -f gray", 5, &["none/*.jpg is set aside: there is no such file"]);
 }
 
 /// Nobody reads what is printed, and still all is done.
 #[test]
 fn nobody_reading_its_lines_is_no_disaster() {
-    let desk: Desk = desk(6);
-    desk.shell_ok("$P image in/* -o out/ -f invert --json -q | head -1 > /dev/null; test $(ls out | wc -l) = 6");
+    let fixture: Fixture = fixture(6);
+    fixture.shell_ok("$P image in/* -o out/ -f invert --json -q | head -1 > /dev/null; test $(ls out | wc -l) = 6");
 }

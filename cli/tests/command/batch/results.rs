@@ -8,121 +8,121 @@ use std::time::{Duration, SystemTime};
 use parfork_workers::picture;
 use serde_json::Value;
 
-use super::{desk, names};
-use crate::desk::Desk;
+use super::{fixture, names};
+use crate::fixture::Fixture;
 use crate::terminal::Terminal;
 
 #[test]
 fn each_result_is_that_of_a_run_for_it_alone() {
-    let desk = desk(7);
-    fs::create_dir(desk.path("alone")).unwrap();
+    let fixture = fixture(7);
+    fs::create_dir(fixture.path("alone")).unwrap();
     let filters = "--filter resize:50%,sharpen -q";
-    for name in names(&desk.path("in")) {
-        desk.ok(&format!("image in/{name} -o alone/{name} {filters}"));
+    for name in names(&fixture.path("in")) {
+        fixture.ok(&format!("image in/{name} -o alone/{name} {filters}"));
     }
     for (n, more) in
         [(1, ""), (2, "--guard"), (5, "--sandbox --mem-limit 1G"), (9, ""), (2, "--engine threads"), (2, "--verify")]
     {
-        desk.shell_ok(&format!("$P image in/* -o new/{n}/ {filters} -n {n} {more}"));
-        for name in names(&desk.path("in")) {
-            let read = |folder: &str| fs::read(desk.path(&format!("{folder}/{name}"))).unwrap();
+        fixture.shell_ok(&format!("$P image in/* -o new/{n}/ {filters} -n {n} {more}"));
+        for name in names(&fixture.path("in")) {
+            let read = |folder: &str| fs::read(fixture.path(&format!("{folder}/{name}"))).unwrap();
             assert!(read("alone") == read(&format!("new/{n}")), "{name} -n {n} {more}");
         }
-        fs::remove_dir_all(desk.path("new")).unwrap();
+        fs::remove_dir_all(fixture.path("new")).unwrap();
     }
 }
 
 #[test]
 fn results_are_called_as_asked() {
-    let desk = desk(3);
-    desk.shell_ok("$P image in/* -o 'out/{parent}-{stem}-{ext}.png' -f gray -q");
-    assert_eq!(names(&desk.path("out")), ["in-00-png.png", "in-01-jpg.png", "in-02-tif.png"]);
-    desk.shell_ok(
+    let fixture = fixture(3);
+    fixture.shell_ok("$P image in/* -o 'out/{parent}-{stem}-{ext}.png' -f gray -q");
+    assert_eq!(names(&fixture.path("out")), ["in-00-png.png", "in-01-jpg.png", "in-02-tif.png"]);
+    fixture.shell_ok(
         "$P image in/* -o tif/ --format tif -f gray -q; mkdir there; cd in; $P image 0* -o ../there -f gray -q",
     );
-    assert_eq!(names(&desk.path("tif")), ["00.tif", "01.tif", "02.tif"]);
-    assert_eq!(names(&desk.path("there")), ["00.png", "01.jpg", "02.tif"]);
-    assert_eq!(fs::read(desk.path("tif/02.tif")).unwrap(), fs::read(desk.path("there/02.tif")).unwrap());
+    assert_eq!(names(&fixture.path("tif")), ["00.tif", "01.tif", "02.tif"]);
+    assert_eq!(names(&fixture.path("there")), ["00.png", "01.jpg", "02.tif"]);
+    assert_eq!(fs::read(fixture.path("tif/02.tif")).unwrap(), fs::read(fixture.path("there/02.tif")).unwrap());
 }
 
 #[test]
 fn without_a_filter_it_is_the_same_picture_in_another_format() {
-    let desk = desk(5);
-    desk.shell_ok("$P image in/* -o png/ --format png -q; $P image in/00.png -o one.tif --verify -q");
-    let read = |path: &str| picture::read_u8(desk.path(path)).unwrap();
+    let fixture = fixture(5);
+    fixture.shell_ok("$P image in/* -o png/ --format png -q; $P image in/00.png -o one.tif --verify -q");
+    let read = |path: &str| picture::read_u8(fixture.path(path)).unwrap();
     for (from, to) in [("in/01.jpg", "png/01.png"), ("in/03.ppm", "png/03.png"), ("in/00.png", "one.tif")] {
         assert_eq!(read(from).view(), read(to).view(), "{from}");
     }
-    assert_eq!(fs::read(desk.path("in/00.png")).unwrap(), fs::read(desk.path("png/00.png")).unwrap());
+    assert_eq!(fs::read(fixture.path("in/00.png")).unwrap(), fs::read(fixture.path("png/00.png")).unwrap());
 }
 
 #[test]
 fn names_are_any_bytes() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     let odd: [&[u8]; 4] = [b"a b.png", b"new\nline.png", b"caf\xe9.png", b"-q.png"];
     for (number, name) in odd.iter().enumerate() {
-        let path = desk.0.path().join(OsStr::from_bytes(name));
+        let path = fixture.0.path().join(OsStr::from_bytes(name));
         picture::save(path, &super::picture(number, [9, 9, 1])).unwrap();
     }
-    let out = desk.shell_ok("$P image -o out/ -f invert --json -n 2 -- *.png");
+    let out = fixture.shell_ok("$P image -o out/ -f invert --json -n 2 -- *.png");
     let lines: Vec<Value> =
         String::from_utf8(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.iter().filter(|line| line["lossy"] == true && line["input"] == "caf\u{fffd}.png").count(), 1);
     assert!(lines.len() == 4 && lines.iter().all(|line| line["status"] == "done" && line["shape"][0] == 9));
     for name in odd {
-        assert!(desk.path("out").join(OsStr::from_bytes(name)).exists());
+        assert!(fixture.path("out").join(OsStr::from_bytes(name)).exists());
     }
 }
 
 #[test]
 fn folders_below_are_kept() {
-    let desk = desk(2);
-    fs::create_dir_all(desk.path("in/below/deep")).unwrap();
-    fs::create_dir_all(desk.path("in/.hidden")).unwrap();
+    let fixture = fixture(2);
+    fs::create_dir_all(fixture.path("in/below/deep")).unwrap();
+    fs::create_dir_all(fixture.path("in/.hidden")).unwrap();
     for to in ["in/below/deep/x.png", "in/.hidden/x.png", "in/.x.png"] {
-        fs::copy(desk.path("in/00.png"), desk.path(to)).unwrap();
+        fs::copy(fixture.path("in/00.png"), fixture.path(to)).unwrap();
     }
-    fs::write(desk.path("in/notes.txt"), "no picture").unwrap();
-    nix::unistd::mkfifo(&desk.path("in/pipe.png"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    std::os::unix::fs::symlink("..", desk.path("in/below/up.png")).unwrap();
+    fs::write(fixture.path("in/notes.txt"), "no picture").unwrap();
+    nix::unistd::mkfifo(&fixture.path("in/pipe.png"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::os::unix::fs::symlink("..", fixture.path("in/below/up.png")).unwrap();
     // An output in there is no input of the next run.
     for _ in 0..2 {
-        desk.ok("image in -r -o in/out/ -f gray -q");
+        fixture.ok("image in -r -o in/out/ -f gray -q");
     }
-    assert_eq!(names(&desk.path("in/out")), ["00.png", "01.jpg", "below"]);
-    assert_eq!(names(&desk.path("in/out/below/deep")), ["x.png"]);
+    assert_eq!(names(&fixture.path("in/out")), ["00.png", "01.jpg", "below"]);
+    assert_eq!(names(&fixture.path("in/out/below/deep")), ["x.png"]);
 }
 
 #[test]
 fn what_is_there_is_left_out_if_asked() {
-    let desk = desk(3);
-    fs::create_dir(desk.path("out")).unwrap();
+    let fixture = fixture(3);
+    fs::create_dir(fixture.path("out")).unwrap();
     for name in ["00.png", "01.jpg"] {
-        fs::write(desk.path(&format!("out/{name}")), "old").unwrap();
+        fs::write(fixture.path(&format!("out/{name}")), "old").unwrap();
     }
     // An hour older than its output, an hour newer.
     let hour = Duration::from_secs(3600);
     for (name, time) in [("00.png", SystemTime::now() - hour), ("01.jpg", SystemTime::now() + hour)] {
-        File::options().append(true).open(desk.path(&format!("in/{name}"))).unwrap().set_modified(time).unwrap();
+        File::options().append(true).open(fixture.path(&format!("in/{name}"))).unwrap().set_modified(time).unwrap();
     }
-    let is_old = |name: &str| fs::read(desk.path(&format!("out/{name}"))).unwrap() == b"old";
-    let out = desk.shell_ok("$P image in/* -o out/ -f gray --skip-existing --json");
+    let is_old = |name: &str| fs::read(fixture.path(&format!("out/{name}"))).unwrap() == b"old";
+    let out = fixture.shell_ok("$P image in/* -o out/ -f gray --skip-existing --json");
     assert_eq!(String::from_utf8_lossy(&out).matches(r#""status":"skipped""#).count(), 2);
     assert!(is_old("00.png") && is_old("01.jpg") && !is_old("02.tif"));
-    desk.shell_ok("$P image in/* -o out/ -f gray --newer");
+    fixture.shell_ok("$P image in/* -o out/ -f gray --newer");
     assert!(is_old("00.png") && !is_old("01.jpg"));
-    desk.shell_ok("$P image in/* -o out/ -f gray -q");
+    fixture.shell_ok("$P image in/* -o out/ -f gray -q");
     assert!(!is_old("00.png"));
 }
 
 #[test]
 fn a_terminal_shows_files_and_speed() {
-    let desk = Desk::new();
-    fs::create_dir(desk.path("in")).unwrap();
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.path("in")).unwrap();
     for number in 0..6 {
-        picture::save(desk.path(&format!("in/{number}.png")), &super::picture(number, [300, 400, 3])).unwrap();
+        picture::save(fixture.path(&format!("in/{number}.png")), &super::picture(number, [300, 400, 3])).unwrap();
     }
-    let terminal = Terminal::run(desk.command("image in -r -o out/ -f gaussian:9 -n 1"), 30, 100);
+    let terminal = Terminal::run(fixture.command("image in -r -o out/ -f gaussian:9 -n 1"), 30, 100);
     terminal.shows(|text| text.contains("of 6 files, ") && text.contains(" MB/s"));
     terminal.shows(|text| text.contains("6 of 6 pictures by 1 process in "));
     assert!(!terminal.text().contains("files,"), "{}", terminal.text());

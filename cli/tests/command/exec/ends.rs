@@ -9,12 +9,12 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::DOUBLE;
-use crate::desk::{Desk, children, until, watched};
+use crate::fixture::{Fixture, children, until, watched};
 
 #[test]
 fn programs_that_end_are_dead_workers() {
-    let desk = Desk::new();
-    desk.bytes("a.npy", 40);
+    let fixture = Fixture::new();
+    fixture.bytes("a.npy", 40);
     let line = "--in a.npy --out b.npy -n 2 --split rows=10 --retries 1";
     for (script, words) in [
         ("read l; kill -9 $$", &["which was ended by signal 9 (SIGKILL: killed), while it worked on slice "][..]),
@@ -23,24 +23,24 @@ fn programs_that_end_are_dead_workers() {
         // Its child holds the pipe open; it is dead all the same, and its child goes with it.
         ("sleep 1000 & read l; exit 4", &["exited with status 4"]),
     ] {
-        let text = desk.exec_fails(line, script, 1, words);
+        let text = fixture.exec_fails(line, script, 1, words);
         assert!(
             text.contains("lost its program `sh` (pid ") && text.contains("the last of 2 workers to die on it"),
             "{text}"
         );
     }
-    desk.exec_fails(&format!("{line} --each"), "exit 5", 1, &["exited with status 5"]);
+    fixture.exec_fails(&format!("{line} --each"), "exit 5", 1, &["exited with status 5"]);
     for (script, words) in [
         ("exit 0", &["exited with status 0", "--each"][..]),
         ("exec nonesuch", &["exited with status 127", "127 is what shells say"]),
         ("exec ./a.npy", &["exited with status 126", "126 is what shells say"]),
     ] {
-        let text = desk.exec_fails(line, script, 1, words);
+        let text = fixture.exec_fails(line, script, 1, words);
         assert!(text.contains("before it had read what it was to do, while it worked on no slice"), "{text}");
     }
     // A job that fails leaves its record.
-    let output = desk.run_exec(&format!("{line} --report run.html"), "read l; exit 3");
-    let page = fs::read_to_string(desk.path("run.html")).unwrap();
+    let output = fixture.run_exec(&format!("{line} --report run.html"), "read l; exit 3");
+    let page = fs::read_to_string(fixture.path("run.html")).unwrap();
     assert!(output.status.code() == Some(1) && page.contains("lost its program `sh`"), "{page}");
 }
 
@@ -48,18 +48,18 @@ fn programs_that_end_are_dead_workers() {
 /// slice would be, one that ends on each slice on a few of them. One that could not begin once is another matter.
 #[test]
 fn a_program_that_never_works_is_not_started_for_every_slice() {
-    let desk = Desk::new();
-    let twice: Vec<u8> = desk.bytes("a.npy", 1000).iter().map(|byte| byte * 2).collect();
+    let fixture = Fixture::new();
+    let twice: Vec<u8> = fixture.bytes("a.npy", 1000).iter().map(|byte| byte * 2).collect();
     let line = "--in a.npy --out b.npy -n 2 --split rows=1";
-    let starts = || fs::read_to_string(desk.path("starts")).unwrap().lines().count();
+    let starts = || fs::read_to_string(fixture.path("starts")).unwrap().lines().count();
     for (line, script, least, most) in [
         (line.to_owned(), "echo x >> starts; exit 3", 3, 6),
         (line.to_owned(), "echo x >> starts; kill -9 $$", 3, 6),
         (line.to_owned(), "echo x >> starts; read l; exit 3", 24, 60),
         (format!("{line} --each"), "echo x >> starts; exit 3", 24, 60),
     ] {
-        fs::write(desk.path("starts"), "").unwrap();
-        let output = desk.run_exec(&line, script);
+        fs::write(fixture.path("starts"), "").unwrap();
+        let output = fixture.run_exec(&line, script);
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(text.contains("lost its program `sh`") && text.contains("; 0 of 1000 slices were done"), "{text}");
         assert!(
@@ -69,25 +69,25 @@ fn a_program_that_never_works_is_not_started_for_every_slice() {
         );
     }
     let once = format!("mkdir mark 2>/dev/null && exit 3; {DOUBLE}");
-    let text = desk.exec_ok("--in a.npy --out b.npy -n 2 --split rows=500", &once);
+    let text = fixture.exec_ok("--in a.npy --out b.npy -n 2 --split rows=500", &once);
     assert!(text.contains("before it had read what it was to do"), "{text}");
-    assert_eq!(desk.found("b.npy"), twice);
+    assert_eq!(fixture.found("b.npy"), twice);
 }
 
 #[test]
 fn what_a_dead_program_left_is_done_by_others() {
-    let desk = Desk::new();
-    let twice: Vec<u8> = desk.bytes("a.npy", 40).iter().map(|byte| byte * 2).collect();
+    let fixture = Fixture::new();
+    let twice: Vec<u8> = fixture.bytes("a.npy", 40).iter().map(|byte| byte * 2).collect();
     // The first that comes to slice 20 leaves a mark and dies; whoever comes next finds it.
     let first_dies =
         DOUBLE.replacen("i=$start", "[ $start = 20 ] && mkdir mark 2>/dev/null && kill -9 $$; i=$start", 1);
-    let text = desk.exec_ok("--in a.npy --out b.npy -n 2 --split rows=10", &first_dies);
+    let text = fixture.exec_ok("--in a.npy --out b.npy -n 2 --split rows=10", &first_dies);
     assert!(text.contains("lost its program `sh`") && text.contains("; others did its work"), "{text}");
-    assert_eq!(desk.found("b.npy"), twice);
+    assert_eq!(fixture.found("b.npy"), twice);
     // One that dies each time is set aside, all others are done, and the line that is printed runs it again.
-    fs::remove_file(desk.path("b.npy")).unwrap();
+    fs::remove_file(fixture.path("b.npy")).unwrap();
     let dies = DOUBLE.replacen("i=$start", "[ $start = 20 ] && exit 7; i=$start", 1);
-    let text = desk.exec_fails(
+    let text = fixture.exec_fails(
         "--in a.npy --out b.npy -n 2 --split rows=10",
         &dies,
         1,
@@ -95,34 +95,35 @@ fn what_a_dead_program_left_is_done_by_others() {
     );
     let (_, again) = text.split_once(" To run that slice alone:\n  ").expect("a command to type");
     assert!(again.contains(" --only-slice 2 -- sh -c "), "{again}");
-    let child = Command::new("sh").args(["-c", again]).current_dir(desk.0.path()).stderr(Stdio::piped()).spawn();
+    let child = Command::new("sh").args(["-c", again]).current_dir(fixture.0.path()).stderr(Stdio::piped()).spawn();
     let output = watched(again, child.unwrap());
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && told.contains("exited with status 7"), "{told}");
-    desk.exec_ok("--in a.npy --out b.npy -n 2 --split rows=10 --only-slice 1", &dies);
-    assert!(!desk.path("b.npy").exists());
+    fixture.exec_ok("--in a.npy --out b.npy -n 2 --split rows=10 --only-slice 1", &dies);
+    assert!(!fixture.path("b.npy").exists());
 }
 
 #[test]
 fn deadlines_end_programs() {
-    let desk = Desk::new();
-    desk.bytes("a.npy", 40);
+    let fixture = Fixture::new();
+    fixture.bytes("a.npy", 40);
     // What it starts says where it is, so that its end can be seen.
     let script = "sh -c 'echo $$ > inner; exec sleep 1000' & echo $$ > outer; wait";
     for (flag, words) in [
         ("--deadline 1s", "after its deadline of 1s"),
         ("--slice-deadline 1s", "and was killed; it was waiting for a program that it had started"),
     ] {
-        let output = desk.run_exec(&format!("--in a.npy --out b.npy -n 1 --split rows=40 --retries 0 {flag}"), script);
+        let output =
+            fixture.run_exec(&format!("--in a.npy --out b.npy -n 1 --split rows=40 --retries 0 {flag}"), script);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(1) && text.contains(words), "{text}");
         for file in ["inner", "outer"] {
             // On a machine that is busy the time may be over before it is written.
-            let pid = fs::read_to_string(desk.path(file)).ok().and_then(|pid| pid.trim().parse().ok());
+            let pid = fs::read_to_string(fixture.path(file)).ok().and_then(|pid| pid.trim().parse().ok());
             if let Some(pid) = pid {
                 until(|| gone(pid));
             }
-            let _ = fs::remove_file(desk.path(file));
+            let _ = fs::remove_file(fixture.path(file));
         }
     }
 }
@@ -131,9 +132,9 @@ fn deadlines_end_programs() {
 #[test]
 #[allow(unsafe_code)]
 fn ends_of_children_that_were_ignored_are_told() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     let run = |flags: &str, script: &str| {
-        let mut command = desk.exec(&format!("--out b.npy:u8:4 -n 2 {flags}"), script);
+        let mut command = fixture.exec(&format!("--out b.npy:u8:4 -n 2 {flags}"), script);
         let ignore = || {
             // SAFETY: ignored, for a signal of a process that has just been made.
             unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
@@ -169,17 +170,17 @@ fn programs(coordinator: u32, number: usize) -> Vec<u32> {
     found.iter().map(|pid| pid.parse().unwrap()).collect()
 }
 
-fn waiting(desk: &Desk) -> Child {
-    desk.bytes("a.npy", 40);
-    let mut command = desk.exec("--in a.npy --out b.npy -n 2 --split rows=20", "read l; exec sleep 1000");
+fn waiting(fixture: &Fixture) -> Child {
+    fixture.bytes("a.npy", 40);
+    let mut command = fixture.exec("--in a.npy --out b.npy -n 2 --split rows=20", "read l; exec sleep 1000");
     command.process_group(0).spawn().unwrap()
 }
 
 #[test]
 fn ctrl_c_and_sigkill_leave_no_program() {
     for signal in [Signal::SIGINT, Signal::SIGKILL] {
-        let desk = Desk::new();
-        let child = waiting(&desk);
+        let fixture = Fixture::new();
+        let child = waiting(&fixture);
         let (pid, running) = (Pid::from_raw(child.id() as i32), programs(child.id(), 2));
         match signal {
             // The terminal sends it to the whole group.
@@ -193,28 +194,28 @@ fn ctrl_c_and_sigkill_leave_no_program() {
             assert!(text.contains("stopped by SIGINT") && text.lines().count() == 1, "{text}");
         }
         until(|| running.iter().all(|&pid| gone(pid)));
-        assert!(!desk.path("b.npy").exists());
+        assert!(!fixture.path("b.npy").exists());
     }
 }
 
 #[test]
 fn a_killed_program_is_replaced_and_told() {
-    let desk = Desk::new();
-    let bytes = desk.bytes("a.npy", 40);
+    let fixture = Fixture::new();
+    let bytes = fixture.bytes("a.npy", 40);
     // Waits until the test has killed one of them.
     let script = r#"while read -r word start end; do
         until [ -e go ]; do sleep 0.01; done
         dd if=$PARFORK_IN_A of=$PARFORK_OUT_B bs=1 skip=$start seek=$start count=$((end - start)) conv=notrunc status=none
         echo done $start $end
     done"#;
-    let run = || desk.exec("--in a.npy --out b.npy -n 2 --split rows=10", script).spawn().unwrap();
+    let run = || fixture.exec("--in a.npy --out b.npy -n 2 --split rows=10", script).spawn().unwrap();
     let goes_on = |child, told: &str| {
-        fs::write(desk.path("go"), "").unwrap();
+        fs::write(fixture.path("go"), "").unwrap();
         let output = watched("with a killed program", child);
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && text.contains(told), "{text}");
-        assert_eq!(desk.found("b.npy"), bytes);
-        fs::remove_file(desk.path("go")).unwrap();
+        assert_eq!(fixture.found("b.npy"), bytes);
+        fs::remove_file(fixture.path("go")).unwrap();
     };
     let child = run();
     let victim = programs(child.id(), 2)[0];
@@ -231,24 +232,24 @@ fn a_killed_program_is_replaced_and_told() {
 /// All slices are done, or so it has said: whether they are, its end tells.
 #[test]
 fn programs_that_end_badly_after_their_last_slice_are_no_success() {
-    let desk = Desk::new();
-    desk.bytes("a.npy", 40);
+    let fixture = Fixture::new();
+    fixture.bytes("a.npy", 40);
     let line = "--in a.npy --out b.npy -n 2 --split rows=10";
     let told = "after it had said that all of its slices were done";
     for (end, words) in [("kill -9 $$", "signal 9 (SIGKILL"), ("exit 3", "exited with status 3")] {
         let script = format!("while read l; do echo done; done; {end}");
-        desk.exec_fails(line, &script, 1, &["gave up", words, told]);
+        fixture.exec_fails(line, &script, 1, &["gave up", words, told]);
     }
-    desk.exec_ok(line, "while read l; do echo done; done; sleep 0.1; exit 0");
+    fixture.exec_ok(line, "while read l; do echo done; done; sleep 0.1; exit 0");
 }
 
 #[test]
 fn a_program_has_no_terminal_and_one_that_is_stopped_is_told() {
-    let desk = Desk::new();
-    desk.bytes("a.npy", 40);
+    let fixture = Fixture::new();
+    fixture.bytes("a.npy", 40);
     let line = "--in a.npy --out b.npy -n 1 --split rows=40";
-    desk.exec_ok(line, "while read l; do if (: < /dev/tty) 2>/dev/null; then echo failed; else echo done; fi; done");
-    let mut child = desk.exec(line, "while read l; do kill -STOP $$; echo done; done").spawn().unwrap();
+    fixture.exec_ok(line, "while read l; do if (: < /dev/tty) 2>/dev/null; then echo failed; else echo done; fi; done");
+    let mut child = fixture.exec(line, "while read l; do kill -STOP $$; echo done; done").spawn().unwrap();
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
     let stop = said.by_ref().map(Result::unwrap).find(|line| line.contains("is stopped")).expect("it is told");
     let pid = stop.rsplit_once("kill -CONT ").unwrap().1.parse().unwrap();

@@ -4,25 +4,26 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use crate::desk::{Desk, watched};
+use crate::fixture::{Fixture, watched};
 
 #[test]
 fn a_program_has_what_it_needs_and_nothing_else() {
-    let desk = Desk::new();
-    desk.bytes("a.npy", 4);
+    let fixture = Fixture::new();
+    fixture.bytes("a.npy", 4);
     // A descriptor that the shell leaves open, and a variable.
     let parfork = env!("CARGO_BIN_EXE_parfork");
     let list = "for fd in /proc/self/fd/*; do readlink $fd; done > fds; env > env";
-    fs::write(desk.path("list"), format!("#!/bin/sh\n{list}\n")).unwrap();
-    fs::set_permissions(desk.path("list"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(fixture.path("list"), format!("#!/bin/sh\n{list}\n")).unwrap();
+    fs::set_permissions(fixture.path("list"), fs::Permissions::from_mode(0o755)).unwrap();
     let run = |flags: &str| {
         let script = format!(
             "exec 7</dev/zero; SECRET=1 KEPT=2 {parfork} exec --in a.npy --out b.npy --split rows=4 --each -q {flags} -- ./list"
         );
-        let child = Command::new("sh").args(["-c", &script]).current_dir(desk.0.path()).stderr(Stdio::piped()).spawn();
+        let child =
+            Command::new("sh").args(["-c", &script]).current_dir(fixture.0.path()).stderr(Stdio::piped()).spawn();
         let output = watched(flags, child.unwrap());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let read = |name: &str| fs::read_to_string(desk.path(name)).unwrap();
+        let read = |name: &str| fs::read_to_string(fixture.path(name)).unwrap();
         let fds: Vec<String> = read("fds").lines().map(str::to_owned).collect();
         (fds, read("env").lines().map(str::to_owned).collect::<Vec<_>>())
     };
@@ -55,27 +56,27 @@ fn a_program_has_what_it_needs_and_nothing_else() {
 
 #[test]
 fn inputs_cannot_be_written_and_a_guard_keeps_programs_to_their_slice() {
-    let desk = Desk::new();
-    let bytes = desk.bytes("a.npy", 40);
+    let fixture = Fixture::new();
+    let bytes = fixture.bytes("a.npy", 40);
     // Not even by opening it anew; nor can the manifest.
     let spoil = "printf x 2>/dev/null 1<>/proc/self/fd/$PARFORK_MANIFEST_FD && exit 7; printf xxxx 2>/dev/null 1<>$PARFORK_IN_A && exit 8; dd if=/dev/zero of=$PARFORK_IN_A count=1 conv=notrunc 2>/dev/null && exit 9; exit 0";
-    desk.exec_ok("--in a.npy --out b.npy --split rows=40 --each -q", spoil);
-    assert_eq!(desk.found("a.npy"), bytes);
+    fixture.exec_ok("--in a.npy --out b.npy --split rows=40 --each -q", spoil);
+    assert_eq!(fixture.found("a.npy"), bytes);
     // A slice's own letter, everywhere.
     let everywhere = r#"while read -r word start end; do
         head -c 40 /dev/zero | tr '\0' $(printf "\\$(printf %03o $((65 + start / 10)))") | dd of=$PARFORK_OUT_B conv=notrunc status=none
         echo done
     done"#;
-    desk.exec_ok("--out b.npy:u8:40 -n 2 --split rows=10 --guard -q", everywhere);
-    assert_eq!(desk.found("b.npy"), b"AAAAAAAAAABBBBBBBBBBCCCCCCCCCCDDDDDDDDDD");
+    fixture.exec_ok("--out b.npy:u8:40 -n 2 --split rows=10 --guard -q", everywhere);
+    assert_eq!(fixture.found("b.npy"), b"AAAAAAAAAABBBBBBBBBBCCCCCCCCCCDDDDDDDDDD");
 }
 
 #[test]
 fn a_program_without_memory_is_told() {
-    let desk = Desk::new();
-    desk.bytes("a.npy", 4);
+    let fixture = Fixture::new();
+    fixture.bytes("a.npy", 4);
     // A string that doubles until there is no room for it.
     let script = "awk 'BEGIN { s = \"x\"; while (length(s) < 2 ^ 30) s = s s; exit 0 }' 2>/dev/null || exit 6";
     let line = "--in a.npy --out b.npy --split rows=4 --each --retries 0";
-    desk.exec_fails(&format!("{line} --mem-limit 64M"), script, 1, &["exited with status 6"]);
+    fixture.exec_fails(&format!("{line} --mem-limit 64M"), script, 1, &["exited with status 6"]);
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::desk::Desk;
+use crate::fixture::Fixture;
 
 #[test]
 fn whatever_breaks_the_protocol_is_told() {
@@ -35,29 +35,29 @@ fn whatever_breaks_the_protocol_is_told() {
             ("read l; printf 'done\\ndone\\n'; read l; read l", &["wrote \"done\" before it was given a slice"]),
         ] {
             scope.spawn(move || {
-                let desk = Desk::new();
-                desk.bytes("a.npy", 40);
-                let text = desk.exec_fails(line, script, 1, words);
+                let fixture = Fixture::new();
+                fixture.bytes("a.npy", 40);
+                let text = fixture.exec_fails(line, script, 1, words);
                 assert!(text.starts_with("parfork: worker ") && text.contains(" gave up on slice "), "{text}");
             });
         }
     });
-    let desk = Desk::new();
-    desk.bytes("a.npy", 40);
+    let fixture = Fixture::new();
+    fixture.bytes("a.npy", 40);
     for (program, words) in [
         ("nonesuch", "`nonesuch` cannot be started: there is no such program"),
         ("./a.npy", "`./a.npy` cannot be started: it may not be executed; chmod +x"),
     ] {
-        desk.fails(&format!("exec {line} -- {program}"), 1, &["gave up on slice", words]);
+        fixture.fails(&format!("exec {line} -- {program}"), 1, &["gave up on slice", words]);
     }
 }
 
 #[test]
 fn clients_are_printed() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     for (language, file) in [("python", "parfork.py"), ("c", "parfork.h")] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(file);
-        assert_eq!(desk.ok(&format!("exec --client {language}")), fs::read_to_string(path).unwrap());
+        assert_eq!(fixture.ok(&format!("exec --client {language}")), fs::read_to_string(path).unwrap());
     }
-    desk.fails("exec --in a.npy", 2, &["PROGRAM"]);
+    fixture.fails("exec --in a.npy", 2, &["PROGRAM"]);
 }

@@ -8,24 +8,24 @@ use parfork_workers::picture;
 use serde_json::Value;
 
 use super::{NOTE, SMALL, json, lines, names};
-use crate::desk::{Desk, noise, photo, watched};
+use crate::fixture::{Fixture, noise, photo, watched};
 
 #[test]
 fn everything_is_left_in_the_folder_and_agrees() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     let line = SMALL.replace(" -q", "");
-    let output = desk.run(&format!("{line} --engines serial,threads,processes -o out"));
+    let output = fixture.run(&format!("{line} --engines serial,threads,processes -o out"));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && told.contains("25 runs, 5 of each of 5 setups"), "{told}");
     let plots = ["speedup", "efficiency", "throughput", "lost"];
     let files = plots.iter().map(|plot| format!("{plot}.svg"));
     let others = ["table.txt", "scaling.csv", "scaling.json", "index.html", "runs.jsonl"].map(str::to_owned);
     let others = others.into_iter().chain(["hyperfine.json", "extra-p.jsonl", "bencher.json"].map(str::to_owned));
-    assert_eq!(names(&desk.path("out")), files.chain(others).collect());
+    assert_eq!(names(&fixture.path("out")), files.chain(others).collect());
     // The table on stdout is the one on disk.
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), fs::read_to_string(desk.path("out/table.txt")).unwrap());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), fs::read_to_string(fixture.path("out/table.txt")).unwrap());
 
-    let json = json(&desk, "out/scaling.json");
+    let json = json(&fixture, "out/scaling.json");
     assert_eq!((json["schema"].as_u64(), json["scaling"].as_str()), (Some(1), Some("strong")));
     assert!(json["others_cpus"].as_f64().is_some_and(|others| others >= 0.0));
     let series = json["series"].as_array().unwrap();
@@ -33,7 +33,7 @@ fn everything_is_left_in_the_folder_and_agrees() {
     assert_eq!(engines, ["serial", "threads", "processes"]);
     let reference = median(&series[0]["points"][0]["run_seconds"]);
     assert_eq!(series[0]["points"][0]["speedup"]["value"].as_f64(), Some(1.0));
-    let mut rows = lines(&desk, "out/scaling.csv").into_iter().skip(1);
+    let mut rows = lines(&fixture, "out/scaling.csv").into_iter().skip(1);
     for series in series {
         assert_eq!(series["speedup_over"]["who"], "serial");
         for point in series["points"].as_array().unwrap() {
@@ -54,9 +54,9 @@ fn everything_is_left_in_the_folder_and_agrees() {
         }
     }
     assert_eq!(rows.next(), None);
-    exports_have_the_same_times(&desk, series);
+    exports_have_the_same_times(&fixture, series);
     for plot in plots {
-        let svg = fs::read_to_string(desk.path(&format!("out/{plot}.svg"))).unwrap();
+        let svg = fs::read_to_string(fixture.path(&format!("out/{plot}.svg"))).unwrap();
         assert!(
             svg.contains("<title") && svg.contains("<desc") && !svg.contains("NaN") && !svg.contains("inf"),
             "{plot}"
@@ -65,10 +65,10 @@ fn everything_is_left_in_the_folder_and_agrees() {
 }
 
 /// hyperfine's JSON has a result for each point, with its times; Extra-P's a line for each run; Bencher's the median in nanoseconds.
-fn exports_have_the_same_times(desk: &Desk, series: &[Value]) {
-    let (hyperfine, bencher) = (json(desk, "out/hyperfine.json"), json(desk, "out/bencher.json"));
+fn exports_have_the_same_times(fixture: &Fixture, series: &[Value]) {
+    let (hyperfine, bencher) = (json(fixture, "out/hyperfine.json"), json(fixture, "out/bencher.json"));
     let mut results = hyperfine["results"].as_array().unwrap().iter();
-    let mut lines = lines(desk, "out/extra-p.jsonl").into_iter();
+    let mut lines = lines(fixture, "out/extra-p.jsonl").into_iter();
     for (series, point) in
         series.iter().flat_map(|one| one["points"].as_array().unwrap().iter().map(move |point| (one, point)))
     {
@@ -98,9 +98,9 @@ fn median(times: &Value) -> f64 {
 
 #[test]
 fn every_kernel_can_be_measured_on_made_up_and_on_given_inputs() {
-    let desk = Desk::new();
-    desk.save("a.npy", &noise((40, 40), 1));
-    picture::save(desk.path("photo.png"), &photo(3)).unwrap();
+    let fixture = Fixture::new();
+    fixture.save("a.npy", &noise((40, 40), 1));
+    picture::save(fixture.path("photo.png"), &photo(3)).unwrap();
     for job in [
         "matmul --sizes 40x30x20 --dtype f32 --split tiles=8x8",
         "matmul a.npy a.npy",
@@ -111,8 +111,8 @@ fn every_kernel_can_be_measured_on_made_up_and_on_given_inputs() {
         "norm --sizes 70000 --schedules static,guided",
     ] {
         let folder = job.replace([' ', '/', '.', ',', ':', '='], "_");
-        desk.ok(&format!("scale {job} --workers 1,2 --engines serial,threads,processes --repeat 1 -q -o {folder}"));
-        let json = json(&desk, &format!("{folder}/scaling.json"));
+        fixture.ok(&format!("scale {job} --workers 1,2 --engines serial,threads,processes --repeat 1 -q -o {folder}"));
+        let json = json(&fixture, &format!("{folder}/scaling.json"));
         let count = if job.contains("schedules") { 5 } else { 3 };
         assert_eq!(json["series"].as_array().unwrap().len(), count, "{job}");
         assert!(
@@ -124,9 +124,9 @@ fn every_kernel_can_be_measured_on_made_up_and_on_given_inputs() {
 
 #[test]
 fn weak_scaling_grows_the_job_and_fits_gustafson() {
-    let desk = Desk::new();
-    desk.ok("scale sum --weak --sizes 100000 --workers 1,2 --engines processes --repeat 5 -q -o out");
-    let json = json(&desk, "out/scaling.json");
+    let fixture = Fixture::new();
+    fixture.ok("scale sum --weak --sizes 100000 --workers 1,2 --engines processes --repeat 5 -q -o out");
+    let json = json(&fixture, "out/scaling.json");
     let series = &json["series"][0];
     let sizes: Vec<&str> =
         series["points"].as_array().unwrap().iter().map(|point| point["size"].as_str().unwrap()).collect();
@@ -137,46 +137,47 @@ fn weak_scaling_grows_the_job_and_fits_gustafson() {
 
 #[test]
 fn any_command_can_be_measured() {
-    let desk = Desk::new();
-    fs::write(desk.path("note.sh"), NOTE).unwrap();
-    fs::write(desk.path("gate"), "much output that nobody reads\n").unwrap();
-    desk.ok("scale --workers 1,2,4 --sizes 7,9 --repeat 2 --warm-up 1 -q -o out exec -- sh note.sh {workers}-{size}");
+    let fixture = Fixture::new();
+    fs::write(fixture.path("note.sh"), NOTE).unwrap();
+    fs::write(fixture.path("gate"), "much output that nobody reads\n").unwrap();
+    fixture
+        .ok("scale --workers 1,2,4 --sizes 7,9 --repeat 2 --warm-up 1 -q -o out exec -- sh note.sh {workers}-{size}");
     let mut calls: Vec<String> =
-        lines(&desk, "log").iter().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
+        lines(&fixture, "log").iter().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect();
     calls.sort();
     let expected = [1, 2, 4].into_iter().flat_map(|workers| [7, 9].map(|size| format!("{workers}-{size} {workers}")));
     assert_eq!(calls, expected.flat_map(|call| [call.clone(), call.clone(), call]).collect::<Vec<_>>());
-    let json = json(&desk, "out/scaling.json");
+    let json = json(&fixture, "out/scaling.json");
     assert_eq!((json["series"].as_array().unwrap().len(), json["series"][1]["name"].as_str()), (2, Some("command 9")));
 }
 
 #[test]
 fn more_workers_than_cpus_are_said_and_kept_out_of_fits() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     let cpus = parfork::cpus();
     let line = SMALL.replace("1,2", &format!("1,{}", 4 * cpus));
-    let output = desk.run(&format!("{line} -o out"));
+    let output = fixture.run(&format!("{line} -o out"));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
         output.status.success()
             && text.contains(&format!("warning: {} workers are more than the {cpus} CPU", 4 * cpus)),
         "{text}"
     );
-    let out = json(&desk, "out/scaling.json");
+    let out = json(&fixture, "out/scaling.json");
     let processes = &out["series"][1];
     assert_eq!(processes["fitted_workers"], serde_json::json!([1]));
     assert_eq!(processes["points"][1]["oversubscribed"], true);
     assert!(processes["fits"][0]["error"].as_str().unwrap().contains("2 parameters"), "{processes}");
-    desk.ok(&format!("{line} -o out --fit-oversubscribed"));
-    assert_eq!(json(&desk, "out/scaling.json")["series"][1]["fitted_workers"], serde_json::json!([1, 4 * cpus]));
+    fixture.ok(&format!("{line} -o out --fit-oversubscribed"));
+    assert_eq!(json(&fixture, "out/scaling.json")["series"][1]["fitted_workers"], serde_json::json!([1, 4 * cpus]));
 }
 
 /// In a real browser, where there is one: nothing is fetched, nothing is wider than a telephone, and something is to be seen.
 #[test]
 fn the_page_opens_in_a_browser() {
-    let desk = Desk::new();
-    desk.ok(&format!("{} --engines serial,threads,processes -o out", SMALL));
-    let page = fs::read_to_string(desk.path("out/index.html")).unwrap();
+    let fixture = Fixture::new();
+    fixture.ok(&format!("{} --engines serial,threads,processes -o out", SMALL));
+    let page = fs::read_to_string(fixture.path("out/index.html")).unwrap();
     let addresses = page.replace("http://www.w3.org/2000/svg", "");
     assert!(
         !addresses.contains("http") && !addresses.contains("<script") && !addresses.contains("url("),
@@ -188,14 +189,14 @@ fn the_page_opens_in_a_browser() {
     // The page tells its own width, and what of it is wider.
     let tell = "<script>document.body.dataset.wide = [document.documentElement.scrollWidth, window.innerWidth, \
                 document.querySelectorAll('svg').length, document.querySelectorAll('td').length].join(' ')</script></body>";
-    fs::write(desk.path("probe.html"), page.replace("</body>", tell)).unwrap();
+    fs::write(fixture.path("probe.html"), page.replace("</body>", tell)).unwrap();
     let run = |arguments: &[&str]| {
         let mut command = Command::new(browser);
         command
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=500,900"])
             .args(arguments);
-        command.arg(format!("--user-data-dir={}", desk.path("profile").display()));
-        command.arg(format!("file://{}", desk.path("probe.html").display()));
+        command.arg(format!("--user-data-dir={}", fixture.path("profile").display()));
+        command.arg(format!("file://{}", fixture.path("probe.html").display()));
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         String::from_utf8_lossy(&watched("in the browser", child).stdout).into_owned()
     };
@@ -205,8 +206,8 @@ fn the_page_opens_in_a_browser() {
     let numbers: Vec<usize> = told.split(' ').map(|number| number.parse().unwrap()).collect();
     assert!(numbers[0] <= numbers[1], "{} pixels wide in a window of {}", numbers[0], numbers[1]);
     assert_eq!(&numbers[2..], [4, 5 * 11]);
-    run(&["--screenshot=shot.png", &format!("--screenshot={}", desk.path("shot.png").display())]);
-    let shot = picture::read(desk.path("shot.png")).unwrap();
+    run(&["--screenshot=shot.png", &format!("--screenshot={}", fixture.path("shot.png").display())]);
+    let shot = picture::read(fixture.path("shot.png")).unwrap();
     let picture::Picture::U8(pixels) = shot else { panic!("a screenshot has 8 bits") };
     let colours: BTreeSet<&[u8]> = pixels.as_slice().chunks_exact(pixels.shape()[2]).collect();
     assert!(colours.len() > 20, "{} colours", colours.len());

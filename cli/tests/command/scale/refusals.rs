@@ -6,13 +6,13 @@ use std::path::Path;
 use nix::sys::stat::Mode;
 
 use super::SMALL;
-use crate::desk::{Desk, noise};
+use crate::fixture::{Fixture, noise};
 
 #[test]
 fn a_rule_that_is_broken_fails_with_the_numbers() {
-    let desk = Desk::new();
-    desk.ok(&format!("{SMALL} -o out --fail-if seconds@1<0 --fail-if efficiency@2/processes>1000"));
-    let output = desk.run(&format!("{SMALL} -o out --fail-if seconds@2>0 --fail-if efficiency@2<=1000"));
+    let fixture = Fixture::new();
+    fixture.ok(&format!("{SMALL} -o out --fail-if seconds@1<0 --fail-if efficiency@2/processes>1000"));
+    let output = fixture.run(&format!("{SMALL} -o out --fail-if seconds@2>0 --fail-if efficiency@2<=1000"));
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(
@@ -22,17 +22,17 @@ fn a_rule_that_is_broken_fails_with_the_numbers() {
     assert!(text.contains("efficiency with 2 workers is ") && text.contains("(95 %: "), "{text}");
     // Fewer than five runs, which an older folder has of what it is asked again, tell nothing.
     let few = format!("{} -o few --fail-if seconds@2>0", SMALL.replace("--repeat 5", "--repeat 2"));
-    let output = desk.run(&few);
+    let output = fixture.run(&few);
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(4) && text.contains("there are 2. Make more (--repeat 5"), "{text}");
-    desk.fails_in_folder("out", &format!("{SMALL} -o out --fail-if speedup@3<1"), 2, "no such runs are made");
-    desk.fails_in_folder("out", &format!("{SMALL} -o out --fail-if speed@2<1"), 2, "as in efficiency@2<0.9");
+    fixture.fails_in_folder("out", &format!("{SMALL} -o out --fail-if speedup@3<1"), 2, "no such runs are made");
+    fixture.fails_in_folder("out", &format!("{SMALL} -o out --fail-if speed@2<1"), 2, "as in efficiency@2<0.9");
 }
 
 #[test]
 fn what_cannot_be_run_is_refused() {
-    let desk = Desk::new();
-    desk.save("a.npy", &noise((3, 3), 1));
+    let fixture = Fixture::new();
+    fixture.save("a.npy", &noise((3, 3), 1));
     for (line, code, words) in [
         ("scale", 2, "JOB"),
         ("scale frobnicate", 2, "frobnicate"),
@@ -58,7 +58,7 @@ fn what_cannot_be_run_is_refused() {
         ("scale sum -o a.npy", 1, "cannot be made"),
         ("measure nonsense", 2, "Call that instead"),
     ] {
-        desk.fails(line, code, &[words]);
+        fixture.fails(line, code, &[words]);
     }
     for (line, code, words) in [
         ("scale --workers 1 -q -o out exec -- ./nothing", 3, "./nothing cannot be run"),
@@ -67,27 +67,27 @@ fn what_cannot_be_run_is_refused() {
         ("scale sum --split diagonals -q -o out4", 2, "rows=64"),
         ("scale mandelbrot --sizes 9x9 --zoom 0 -q -o out5 --workers 1", 2, "zoom"),
     ] {
-        desk.refuses(line, code, words);
+        fixture.refuses(line, code, words);
     }
-    nix::unistd::mkfifo(&desk.path("gate"), Mode::S_IRWXU).unwrap();
+    nix::unistd::mkfifo(&fixture.path("gate"), Mode::S_IRWXU).unwrap();
     let line = "scale --workers 1 -q --deadline 50ms -o late exec -- cat gate";
-    desk.refuses(line, 1, "did not end within 50ms and was killed");
+    fixture.refuses(line, 1, "did not end within 50ms and was killed");
     // No run was made there, so nothing keeps another job out.
-    desk.ok("scale sum --sizes 10 --workers 1 --repeat 1 -q -o late");
+    fixture.ok("scale sum --sizes 10 --workers 1 --repeat 1 -q -o late");
 }
 
 #[test]
 fn a_run_that_takes_too_long_leaves_no_process() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     // One in the run's group, one in a session of its own, which its parent does not wait for.
     let script = "sleep 1000 & echo $! >> pids\nsetsid sh -c 'echo $$ >> pids; exec sleep 1000' &\nwait\n";
-    fs::write(desk.path("late.sh"), script).unwrap();
-    desk.refuses(
+    fs::write(fixture.path("late.sh"), script).unwrap();
+    fixture.refuses(
         "scale --workers 1 --warm-up 0 -q --deadline 1s -o late exec -- sh late.sh",
         1,
         "did not end within 1s",
     );
-    let pids = fs::read_to_string(desk.path("pids")).unwrap_or_default();
+    let pids = fs::read_to_string(fixture.path("pids")).unwrap_or_default();
     for pid in pids.lines() {
         assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{pid} of {pids} is there");
     }

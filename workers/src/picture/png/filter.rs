@@ -29,8 +29,14 @@ impl WithSimd for Row<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Self { to, now, above, pixel } = self;
-        let beside = Beside::of(now, above, pixel);
-        let sums = [beside.sum(none), beside.sum(sub), beside.sum(up), beside.sum(average), beside.sum(paeth)];
+        let neighbours = Neighbours::of(now, above, pixel);
+        let sums = [
+            neighbours.sum(none),
+            neighbours.sum(sub),
+            neighbours.sum(up),
+            neighbours.sum(average),
+            neighbours.sum(paeth),
+        ];
         let mut least = 0;
         for filter in 1..sums.len() {
             least = if sums[filter] < sums[least] { filter } else { least };
@@ -38,11 +44,11 @@ impl WithSimd for Row<'_> {
         to[0] = least as u8;
         let to = &mut to[1..];
         match least {
-            0 => beside.write(to, none),
-            1 => beside.write(to, sub),
-            2 => beside.write(to, up),
-            3 => beside.write(to, average),
-            _ => beside.write(to, paeth),
+            0 => neighbours.write(to, none),
+            1 => neighbours.write(to, sub),
+            2 => neighbours.write(to, up),
+            3 => neighbours.write(to, average),
+            _ => neighbours.write(to, paeth),
         }
     }
 }
@@ -82,7 +88,7 @@ fn paeth(x: u8, a: u8, b: u8, c: u8) -> u8 {
 }
 
 /// A row's bytes with their neighbours: those of the first pixel, which have none to the left, and all others.
-struct Beside<'a> {
+struct Neighbours<'a> {
     first: (&'a [u8], &'a [u8]),
     x: &'a [u8],
     a: &'a [u8],
@@ -90,7 +96,7 @@ struct Beside<'a> {
     c: &'a [u8],
 }
 
-impl<'a> Beside<'a> {
+impl<'a> Neighbours<'a> {
     #[inline(always)]
     fn of(now: &'a [u8], above: &'a [u8], pixel: usize) -> Self {
         let rest = now.len() - pixel;

@@ -14,20 +14,20 @@ use parfork::formats::npy;
 use parfork_workers::picture::{self, Picture};
 
 /// A folder of its own for a test, and the command run in it.
-pub(crate) struct Desk(pub(crate) tempfile::TempDir);
+pub(crate) struct Fixture(pub(crate) tempfile::TempDir);
 
-impl Desk {
+impl Fixture {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
     /// With two matrices to multiply, a.npy and b.npy, and photo.png.
     pub(crate) fn with_inputs() -> Self {
-        let desk = Self::new();
-        desk.save("a.npy", &Array2::from_shape_fn((20, 2), |(i, j)| (2 * i + j) as f64));
-        desk.save("b.npy", &Array2::ones((2, 3)));
-        picture::save(desk.path("photo.png"), &photo(3)).unwrap();
-        desk
+        let fixture = Self::new();
+        fixture.save("a.npy", &Array2::from_shape_fn((20, 2), |(i, j)| (2 * i + j) as f64));
+        fixture.save("b.npy", &Array2::ones((2, 3)));
+        picture::save(fixture.path("photo.png"), &photo(3)).unwrap();
+        fixture
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -74,7 +74,7 @@ impl Desk {
         assert_eq!(self.everything(), before, "parfork {line} left something");
     }
 
-    /// Runs lines of `sh`, where `$P` is the command and segments are in a folder of this desk; exit code, stdout, stderr.
+    /// Runs lines of `sh`, where `$P` is the command and segments are in a folder of this fixture; exit code, stdout, stderr.
     pub(crate) fn shell(&self, lines: &str) -> (Option<i32>, Vec<u8>, String) {
         let segments = self.path("segments");
         fs::create_dir_all(&segments).unwrap();

@@ -36,16 +36,16 @@ pub(super) struct Seen {
     pub(super) attached: u32,
 }
 
-/// The words of one segment, in this process.
+/// The state of one segment, as this process has it mapped.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct SegmentState {
     /// `None` for one of another user's that is only read: he could cut the file off, which is SIGBUS for who has it mapped.
     mapping: Option<Mapping>,
     file: File,
     writable: bool,
 }
 
-impl Live {
+impl SegmentState {
     /// Of a file that is as long.
     pub(super) fn of(file: &File, writable: bool, foreign: bool) -> Result<Self> {
         let keeping = if writable { MapMode::SharedToWrite } else { MapMode::SharedToRead };
@@ -122,7 +122,8 @@ mod tests {
     fn words_that_are_read_are_those_that_are_mapped() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(4096).unwrap();
-        let (own, foreign) = (Live::of(&file, true, false).unwrap(), Live::of(&file, false, true).unwrap());
+        let (own, foreign) =
+            (SegmentState::of(&file, true, false).unwrap(), SegmentState::of(&file, false, true).unwrap());
         own.own().generation.store(0x1_0000_0002, Ordering::Release);
         own.own().writer.store(3, Ordering::Release);
         own.own().attached.store(4, Ordering::Release);

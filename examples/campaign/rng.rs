@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// A stream of numbers.
-pub(crate) struct Chance(fastrand::Rng);
+pub(crate) struct TrialRng(fastrand::Rng);
 
 /// A number of which every bit depends on every bit of `value`: what bodies compute (the finalizer of SplitMix64, Steele, Lea and Flood
 /// 2014).
@@ -13,7 +13,7 @@ pub(crate) fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
-impl Chance {
+impl TrialRng {
     /// The stream of one trial: neighbours in a campaign have nothing in common.
     pub(crate) fn of(seed: u64, trial: u64) -> Self {
         Self(fastrand::Rng::with_seed(mix(seed) ^ mix(trial)))
