@@ -88,7 +88,7 @@ impl Worker<'_> {
         self.region.ranges_with_halo().fold(array, |array, (axis, range)| cut(array, axis, range))
     }
 
-    /// Random numbers for its slice: the same for any number of workers, on any engine, and when the slice is tried again. No two
+    /// Random numbers for its slice, and step: the same for any number of workers, on any engine, and when the slice is tried again. No two
     /// slices, and no two seeds, share any. Each call begins anew; who needs more streams for a slice takes more seeds.
     ///
     /// ```
@@ -102,10 +102,9 @@ impl Worker<'_> {
     /// # Ok::<(), parfork::Error>(())
     /// ```
     ///
-    /// They are those of NumPy's `Generator(Philox(key=seed, counter=[0, 0, 0, slice]))`, where `slice` is the slice's number.
+    /// They are those of NumPy's `Generator(Philox(key=seed, counter=[0, 0, step, slice]))`, where `slice` is the slice's number.
     pub fn random(&self, seed: u64) -> Philox {
-        // The place before the slice's is for the step, of which a job without steps has one.
-        Philox::new([seed, 0], [0, 0, 0, self.region.index() as u64])
+        Philox::new([seed, 0], [0, 0, self.step.into(), self.region.index() as u64])
     }
 
     /// Waits until every worker of the job has come here; what they wrote before is visible after.
