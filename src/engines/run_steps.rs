@@ -10,7 +10,6 @@
 //! there.
 
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::job_context::{JobContext, Round, Steps};
