@@ -60,6 +60,30 @@ def python_against_numpy():
     print(f"ok    parfork.py: {count} types, orders of bytes and memory, and splits")
 
 
+def python_random_numbers():
+    write("dice.py", "import parfork\nc = parfork.outputs['c']\nfor part in parfork.slices():\n    c[part] = parfork.random(part, 42).random(c[part].shape)\n")
+    # The slices, row by row, as pairs of starts and ends.
+    pieces = {
+        "rows=7": ([7 * k for k in range(8)] + [50], [0, 60]),
+        "rows/8": ([0, 7, 14, 20, 26, 32, 38, 44, 50], [0, 60]),
+        "cols=9": ([0, 50], [9 * k for k in range(7)] + [60]),
+        "axis1/7": ([0, 50], [0, 9, 18, 27, 36, 44, 52, 60]),
+        "tiles=8x16": ([8 * k for k in range(7)] + [50], [16 * k for k in range(4)] + [60]),
+        "rows": (list(range(51)), [0, 60]),
+    }
+    for split, (rows, cols) in pieces.items():
+        expected, number = np.empty((50, 60)), 0
+        for top, bottom in zip(rows, rows[1:]):
+            for left, right in zip(cols, cols[1:]):
+                random = np.random.Generator(np.random.Philox(key=42, counter=[0, 0, 0, number]))
+                expected[top:bottom, left:right] = random.random((bottom - top, right - left))
+                number += 1
+        for workers in "1", "3":
+            run("--out", "c=c.npy:f64:50x60", "-n", workers, "--split", split, "--", "python", "dice.py")
+            assert (np.load("c.npy") == expected).all(), (split, workers)
+    print(f"ok    parfork.py: random numbers of {len(pieces)} splits")
+
+
 def python_errors():
     np.save("a.npy", np.ones((4, 4)))
     for body, words in (
@@ -217,6 +241,7 @@ for part in parfork.slices():
 
 
 python_against_numpy()
+python_random_numbers()
 python_errors()
 python_slices_that_are_collected()
 c_against_numpy()

@@ -46,13 +46,14 @@ use crate::worker::Worker;
 /// # Errors
 /// If this process has other threads; if processes cannot be made; if a worker dies, panics or its body returns an error: the
 /// error then says which worker, on which slice, why. Outputs of a failed job are incomplete. No process is left in any case.
-pub fn fork<L, R>(workers: usize, lent: L, body: impl Fn(&Worker<'_>, L::Part<'_>) -> R) -> Result<Answers<R::Value>>
+pub fn fork<L, R, K>(workers: usize, lent: L, body: impl Fn(&Worker<'_>, L::Part<'_>) -> R) -> Result<Answers<R::Value>>
 where
     L: Lend,
-    R: Answer,
+    R: Answer<K>,
 {
-    let body = Body::<L, R, _>::new(body);
-    Job::new(lent).workers(workers).run_as::<R>(None, &mut |work, supervision, _| run_alone(work, &body, supervision))
+    let body = Body::<L, R, K, _>::new(body);
+    let job = Job::new(lent).workers(workers);
+    job.run_as::<R, K>(None, None, &mut |work, supervision, _| run_alone(work, &body, supervision))
 }
 
 impl Crew {
@@ -61,7 +62,7 @@ impl Crew {
     ///
     /// # Errors
     /// As [`fork`]; what an ended job leaves is the same, and the crew can be used on.
-    pub fn run<L: Lend, A: Pod + Sync, R: Answer>(
+    pub fn run<L: Lend, A: Pod + Sync, R: Answer<K>, K>(
         &mut self,
         lent: L,
         argument: A,

@@ -1,7 +1,7 @@
 //! What may be lent to a job, and what a worker gets for it.
 //!
 //! `&array` gives every worker a read-only view of the whole; `&mut array` is cut, and gives the worker the slice it works
-//! on; tuples lend several at once. The loan lasts as long as the borrow it is made of, so the borrow checker keeps
+//! on; a range is cut like an array of its length, and gives the worker its own part; tuples lend several at once. The loan lasts as long as the borrow it is made of, so the borrow checker keeps
 //! everybody else away from what workers write.
 #![allow(unsafe_code)]
 
@@ -29,7 +29,18 @@ use crate::slices::{Extent, Grid, Margins, Region, Split};
 use crate::sys::lease::Lease;
 use crate::sys::memory::Access;
 
-/// What may be lent: `&Shared`, `&mut Shared`, the same of [guards](crate::named) of named segments, and tuples of what may be lent.
+/// What may be lent: `&Shared`, `&mut Shared`, the same of [guards](crate::named) of named segments, a `Range<usize>`, and tuples of
+/// what may be lent.
+///
+/// A range is cut as an array of one axis and of its length would be that is lent for writing, and the body gets its own part of it:
+/// what to do for work that is counted rather than stored.
+///
+/// ```
+/// let words = ["to", "be", "or", "not"];
+/// let letters = parfork::fork(2, 0..words.len(), |_, mine| words[mine].iter().map(|word| word.len()).sum::<usize>())?;
+/// assert_eq!(letters.sum(), 9);
+/// # Ok::<(), parfork::Error>(())
+/// ```
 ///
 /// # Safety
 /// For implementors (there are none outside of this crate): `loans` names every segment that `part` makes views of, in the
@@ -44,7 +55,12 @@ pub unsafe trait Lend {
     #[doc(hidden)]
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>);
 
-    /// The part of one slice in one step, where `mapped_loans` are the loans as this process has them, in the order of `loans`.
+    /// The ranges among what is lent, in order.
+    #[doc(hidden)]
+    fn ranges(&self, _list: &mut Vec<Range<usize>>) {}
+
+    /// The part of one slice in one step, where `mapped_loans` are the loans as this process has them, in the order of `loans`, and the
+    /// ranges.
     ///
     /// # Safety
     /// `loans` of a value of this type gave these extents; each mapped loan's base maps the loan's segment with the access that the
@@ -60,7 +76,7 @@ pub unsafe trait Lend {
     #[doc(hidden)]
     unsafe fn mirror(mapped_loans: &mut MappedLoans<'_>, _region: &Region, _step: u32) {
         // As many as one that is not planes has.
-        mapped_loans.next();
+        mapped_loans.arrays.next();
     }
 
     /// A job begins to write to what is lent.
@@ -77,10 +93,6 @@ pub unsafe trait Lend {
     fn finish(&mut self, _steps: u32) {}
 }
 
-/// Loans as a worker has them, in order.
-#[doc(hidden)]
-pub type MappedLoans<'m> = std::slice::Iter<'m, MappedLoan<'m>>;
-
 /// One loan as a worker has it.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +103,14 @@ pub struct MappedLoan<'s> {
     pub(crate) extent: Extent<'s>,
     /// What of that is margin, if any is.
     pub(crate) margins: Option<&'s Margins>,
+}
+
+/// Loans as a worker has them, in order, and the ranges that are lent.
+#[doc(hidden)]
+#[derive(Clone)]
+pub struct MappedLoans<'m> {
+    pub(crate) arrays: std::slice::Iter<'m, MappedLoan<'m>>,
+    pub(crate) ranges: std::slice::Iter<'m, Range<usize>>,
 }
 
 /// One lent array: which memory, to do what, how the array lies in it.
@@ -196,6 +216,25 @@ unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &Mapped<T, D> {
     }
 }
 
+// SAFETY: no loan, and no view.
+unsafe impl Lend for Range<usize> {
+    type Part<'c> = Self;
+
+    fn loans<'s>(&'s self, _list: &mut Vec<Loan<'s>>) {}
+
+    fn ranges(&self, list: &mut Vec<Self>) {
+        list.push(self.clone());
+    }
+
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, _step: u32) -> Self::Part<'c> {
+        let whole = mapped_loans.ranges.next().expect("as many ranges as `ranges` named");
+        let mine = region.range(0).expect("a range has one axis, which is cut");
+        whole.start + mine.start..whole.start + mine.end
+    }
+
+    unsafe fn mirror(_mapped_loans: &mut MappedLoans<'_>, _region: &Region, _step: u32) {}
+}
+
 #[cfg(feature = "named")]
 fn named_loan<T: Element, D: Dimension>(named: &Named<T, D>, access: Access) -> Loan<'_> {
     let dtype = std::any::type_name::<T>();
@@ -252,6 +291,7 @@ impl Loan<'_> {
 /// As for [`raw_view`].
 unsafe fn take<T: Pod, D: Dimension>(mapped_loans: &mut MappedLoans<'_>) -> RawArrayViewMut<T, D> {
     let mapped = mapped_loans
+        .arrays
         .next()
         .expect("one mapped loan for each loan: `loans` and `part` go through the arrays in the same order");
     // SAFETY: passed on to the caller.
@@ -287,6 +327,10 @@ macro_rules! lend_tuples {
                 $(self.$at.loans(list);)+
             }
 
+            fn ranges(&self, list: &mut Vec<Range<usize>>) {
+                $(self.$at.ranges(list);)+
+            }
+
             unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) -> Self::Part<'c> {
                 // SAFETY: the caller vouches for all members' mapped loans, for the region and the step.
                 ($(unsafe { $name::part(mapped_loans, region, step) },)+)
@@ -320,24 +364,26 @@ lend_tuples! {
     (A 0, B 1, C 2, E 3, F 4, G 5, H 6, I 7)
 }
 
-/// Cuts the first array lent for writing, or else the first (whatever is lent has one at least), and checks that others lent for
-/// writing can be cut alike.
-pub(crate) fn cut(split: Split, bounds: &[usize], loans: &[Loan<'_>]) -> Result<Grid> {
+/// Cuts the first array lent for writing, or else the first range, or else the first array, and checks that others lent for writing
+/// and ranges can be cut alike.
+pub(crate) fn cut(split: Split, bounds: &[usize], loans: &[Loan<'_>], ranges: &[Range<usize>]) -> Result<Grid> {
     let written = || loans.iter().filter(|loan| loan.access == Access::Write);
-    let first = written().next().unwrap_or(&loans[0]);
-    let grid = match &first.margins {
-        Some(margins) => Grid::inside(split, bounds, first.extent.shape, margins)?,
-        None => Grid::new(split, first.extent.shape)?.with_bounds(bounds)?,
+    let grid = match (written().next(), ranges.first()) {
+        (None, Some(range)) => Grid::new(split, &[range.len()])?.with_bounds(bounds)?,
+        // Whatever is lent has a range or an array at least.
+        (first, _) => match first.unwrap_or_else(|| &loans[0]) {
+            Loan { margins: Some(margins), extent, .. } => Grid::inside(split, bounds, extent.shape, margins)?,
+            Loan { extent, .. } => Grid::new(split, extent.shape)?.with_bounds(bounds)?,
+        },
     };
     let first = grid.shape();
+    let alike = |shape: Vec<usize>| match grid.cut_axes().find(|&axis| shape.get(axis) != first.get(axis)) {
+        Some(axis) => Err(ShapeError::Outputs { first: first.to_vec(), other: shape, axis, split: Box::new(split) }),
+        None => Ok(()),
+    };
+    ranges.iter().try_for_each(|range| alike(vec![range.len()]))?;
     for other in written() {
-        let shape =
-            other.margins.as_ref().map_or(other.extent.shape.to_vec(), |margins| margins.shape(other.extent.shape));
-        if let Some(axis) = grid.cut_axes().find(|&axis| shape.get(axis) != first.get(axis)) {
-            return Err(
-                ShapeError::Outputs { first: first.to_vec(), other: shape, axis, split: Box::new(split) }.into()
-            );
-        }
+        alike(other.margins.as_ref().map_or(other.extent.shape.to_vec(), |margins| margins.shape(other.extent.shape)))?;
         if let Some(margins) = &other.margins
             && let theirs = Grid::inside(split, bounds, other.extent.shape, margins)?
             && let Some((one, other)) = grid.regions().zip(theirs.regions()).find(|(one, other)| one != other)

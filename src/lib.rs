@@ -68,6 +68,7 @@ mod hooks;
 pub mod isolated;
 mod job;
 mod lend;
+mod philox;
 mod planes;
 mod process;
 #[cfg(feature = "record")]
@@ -88,7 +89,7 @@ mod trace;
 pub mod watch;
 mod worker;
 
-pub use answer::{Answer, Answers};
+pub use answer::{Answer, Answers, Fixed, Growing};
 pub use cancel::{CancelToken, SignalGuard};
 pub use crew::{Crew, CrewBuilder};
 pub use dtype::{Dtype, DtypeError, DtypeKind};
@@ -104,6 +105,7 @@ pub use hooks::OnFailure;
 pub use hooks::{Hooks, Progress};
 pub use job::{Job, Runner, cpus};
 pub use lend::{Input, Lend, Slice};
+pub use philox::Philox;
 pub use planes::{Border, Planes};
 pub use report::{Memory, Report, WorkerReport};
 #[cfg(feature = "sandbox")]

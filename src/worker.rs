@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use ndarray::{ArrayView, Axis, Dimension};
 
 use crate::error::{Absent, Attendance, BarrierError, Result};
+use crate::philox::Philox;
 use crate::slices::Region;
 use crate::sync::{Absence, ControlPage, Event, ExitMessage, Sleep, SliceState, SpinPolicy};
 use crate::sys::fork_stamp::Stamp;
@@ -85,6 +86,25 @@ impl Worker<'_> {
     /// As [`slice_of`](Self::slice_of).
     pub fn slice_with_halo<'a, T, D: Dimension>(&self, array: ArrayView<'a, T, D>) -> ArrayView<'a, T, D> {
         self.region.ranges_with_halo().fold(array, |array, (axis, range)| cut(array, axis, range))
+    }
+
+    /// Random numbers for its slice, and step: the same for any number of workers, on any engine, and when the slice is tried again. No two
+    /// slices, and no two seeds, share any. Each call begins anew; who needs more streams for a slice takes more seeds.
+    ///
+    /// ```
+    /// use parfork::{Engine, Job, Worker};
+    /// let hits = |w: &Worker<'_>, mine: std::ops::Range<usize>| {
+    ///     let mut random = w.random(2026);
+    ///     mine.filter(|_| random.uniform().powi(2) + random.uniform().powi(2) < 1.0).count()
+    /// };
+    /// let hits = Job::new(0..1_000_000).workers(2).run(hits)?.sum();
+    /// assert_eq!(hits, 785_859);
+    /// # Ok::<(), parfork::Error>(())
+    /// ```
+    ///
+    /// They are those of NumPy's `Generator(Philox(key=seed, counter=[0, 0, step, slice]))`, where `slice` is the slice's number.
+    pub fn random(&self, seed: u64) -> Philox {
+        Philox::new([seed, 0], [0, 0, self.step.into(), self.region.index() as u64])
     }
 
     /// Waits until every worker of the job has come here; what they wrote before is visible after.

@@ -14,7 +14,7 @@ const PACKAGES: &[(&str, &str)] = &[("parfork", "src"), ("parfork_workers", "wor
 
 /// The rooms of `parfork` from the ground up. A room may name those below it; rooms on one line do not name each other.
 const LAYERS: &[&[&str]] = &[
-    &["sys", "slices", "engine", "dtype"],
+    &["sys", "slices", "engine", "dtype", "philox"],
     &["error", "spec"],
     &["cancel", "sandbox"],
     &["shared"],

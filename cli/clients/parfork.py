@@ -23,7 +23,7 @@ import traceback
 
 import numpy
 
-__all__ = ["inputs", "outputs", "slices", "rank", "size", "manifest"]
+__all__ = ["inputs", "outputs", "slices", "random", "rank", "size", "manifest"]
 
 _SCHEMA = "parfork-manifest/2"
 
@@ -172,6 +172,30 @@ class _Slices:
 def slices():
     """Slice after slice, each to index arrays with, until there are no more. Asking for the next says that the last is done."""
     return _Slices()
+
+
+def _number(part):
+    """The number of a slice, counted row by row."""
+    told, number = manifest["slices"], 0
+    lengths = [int(length) for length in told["split"].partition("=")[2].split("x") if length]
+    parts = part if isinstance(part, tuple) else (part,)
+    for place, axis in enumerate(told["axes"]):
+        start, length = parts[axis].start, told["shape"][axis]
+        if lengths:
+            piece, pieces = start // lengths[place], -(-length // lengths[place])
+        else:
+            # The first `more` pieces are one longer than the others.
+            pieces = told["count"]
+            each, more = divmod(length, pieces)
+            edge = more * (each + 1)
+            piece = start // (each + 1) if start < edge else more + (start - edge) // each
+        number = number * pieces + piece
+    return number
+
+
+def random(part, seed):
+    """A numpy.random.Generator for one slice: the same numbers whoever works on it, for any number of workers; no two slices share any."""
+    return numpy.random.Generator(numpy.random.Philox(key=seed, counter=[0, 0, 0, _number(part)]))
 
 
 def _failed(kind, error, trace):

@@ -1,8 +1,10 @@
 //! A job as an engine sees it: what its workers share, and what only the coordinator has.
 
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::hand_on::Unhanded;
 use super::ledger::Ledger;
 use super::worker_memory::OutputProtection;
 use crate::cancel::CancelToken;
@@ -13,7 +15,7 @@ use crate::process::cause_of;
 use crate::sandbox::Confinement;
 use crate::slices::{Grid, Margins};
 use crate::spec::JobSpec;
-use crate::sync::{ControlPage, Dealer, ExitMessage, SpinPolicy};
+use crate::sync::{ControlPage, Dealer, ExitMessage, Mailbox, SpinPolicy};
 use crate::sys::sandbox;
 
 /// What all workers of a job share.
@@ -21,12 +23,18 @@ pub(crate) struct JobContext<'w> {
     /// What is set, with the number of workers and the split decided; in a crew's workers what they need of it.
     pub(crate) spec: &'w JobSpec,
     pub(crate) loans: &'w [Loan<'w>],
+    /// The ranges among what is lent.
+    pub(crate) ranges: &'w [Range<usize>],
     pub(crate) grid: &'w Grid,
     pub(crate) page: &'w ControlPage,
     pub(crate) dealer: Dealer,
     /// What it takes to do several steps, if planes are lent.
     pub(crate) steps: Option<Steps>,
     pub(crate) spin_policy: SpinPolicy,
+    /// Whether the coordinator wants to know of each slice when it is done.
+    pub(crate) hands_on: bool,
+    /// Where answers of any length go, if the job has such.
+    pub(crate) mailbox: Option<&'w Mailbox>,
     /// How outputs are looked after.
     pub(crate) protection: &'w OutputProtection,
     /// What a worker process is confined to when it has attached what was lent.
@@ -82,6 +90,8 @@ pub(crate) struct Supervision<'o> {
     pub(crate) progress: Option<Progress<'o>>,
     /// What it knows of the slices.
     pub(crate) ledger: Ledger,
+    /// Answers that are yet to be handed on, if they are.
+    pub(crate) unhanded: Option<Unhanded<'o>>,
 }
 
 impl<'o> Supervision<'o> {
@@ -92,6 +102,27 @@ impl<'o> Supervision<'o> {
         if let Some(progress) = &mut self.progress {
             progress(page.done(), page.layout().slices);
         }
+    }
+
+    /// Hands on answers, if that is asked for: whether there are enough of them, so that the job is to end well.
+    pub(crate) fn hand_on(&mut self, page: &ControlPage) -> bool {
+        let late = self.late();
+        self.unhanded.as_mut().is_some_and(|unhanded| unhanded.look(page, &mut self.ledger, &late))
+    }
+
+    /// Whether answers wait for those before them.
+    pub(crate) fn hands_on_in_order(&self) -> bool {
+        self.unhanded.as_ref().is_some_and(Unhanded::is_in_order)
+    }
+
+    /// Hands on what is left of them when all slices are done: whether that was possible in time.
+    pub(crate) fn hand_on_rest(&mut self, page: &ControlPage) -> bool {
+        self.hand_on(page) || self.unhanded.as_ref().is_none_or(Unhanded::is_empty)
+    }
+
+    /// Whether there were enough.
+    pub(crate) fn has_enough(&self) -> bool {
+        self.unhanded.as_ref().is_some_and(Unhanded::is_enough)
     }
 
     /// Whether the job is to end, done or not.

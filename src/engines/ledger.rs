@@ -15,7 +15,8 @@ use crate::sync::{ControlPage, RoundKey, SliceState, WorkDigest};
 pub(crate) struct Ledger {
     /// The slices that are to be run.
     run: Range<usize>,
-    /// Of each slice, its word if it was seen done, else 0. Empty until somebody dies, for nobody looks before the end then.
+    /// Of each slice, its word if it was seen done, else 0. Empty until somebody dies, or an answer is handed on: nobody else looks before
+    /// the end.
     done: Vec<u64>,
     /// Slices whose undo copy is known to be complete.
     saved: BTreeSet<usize>,
@@ -50,6 +51,11 @@ impl Ledger {
         Self { run, done: Vec::new(), saved, aside, dead, digest: Vec::new(), round_key: None }
     }
 
+    /// The slices that are to be run.
+    pub(crate) fn slices(&self) -> Range<usize> {
+        self.run.clone()
+    }
+
     /// A round begins with so many workers.
     pub(super) fn begin_round(&mut self, round_key: RoundKey, workers: usize) {
         self.dead.clear();
@@ -76,6 +82,16 @@ impl Ledger {
     /// A slice is not to be tried again.
     pub(super) fn set_aside(&mut self, slice: usize) {
         self.aside.insert(slice);
+    }
+
+    /// Enters that a slice was seen done, by its word, perhaps once more.
+    pub(super) fn note_done(&mut self, slice: usize, word: u64, rank: usize) -> Result<()> {
+        self.done.resize(self.run.len(), 0);
+        match self.done.get(slice - self.run.start) {
+            Some(&known) if known == word => Ok(()),
+            Some(0) => self.see_done(slice, word, rank),
+            _ => Err(damaged(slice, SliceState::Damaged)),
+        }
     }
 
     /// Whether all slices are done; not before all claim it, and not if it becomes too `late` to look.

@@ -5,6 +5,7 @@
 
 mod crew;
 mod fault_location;
+mod hand_on;
 mod job_context;
 mod ledger;
 mod processes;
@@ -21,6 +22,7 @@ mod worker_main;
 mod worker_memory;
 
 pub(crate) use crew::{BodyFn, CrewJob, WorkerPool};
+pub(crate) use hand_on::{Enough, HandOn, Unhanded};
 pub(crate) use job_context::{JobContext, Steps, Supervision};
 pub(crate) use ledger::Ledger;
 pub(crate) use processes::{run_alone, run_in_threaded_process};

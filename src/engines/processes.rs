@@ -105,7 +105,8 @@ fn rounds(
         let attended = supervise(context, &round, worker_set, spin_policy, supervision);
         context.page.note_own(Event::Ends);
         let late = supervision.late();
-        let left = match attended.is_ok() && supervision.ledger.has_dead() {
+        let enough = supervision.has_enough();
+        let left = match attended.is_ok() && supervision.ledger.has_dead() && !enough {
             true => {
                 let owners = context.steps.as_ref().map(|_| run_steps::owners(context, &round)).unwrap_or_default();
                 let checked = context.steps.as_ref().map_or(Ok(()), |steps| run_steps::check(context, steps));
@@ -120,7 +121,7 @@ fn rounds(
         let missing = left.iter().map(|left| u64::from(steps - left.steps)).sum();
         retry_tracker.count(deaths, &left, context.grid, missing < fewest);
         fewest = missing;
-        if left.is_empty() {
+        if left.is_empty() || enough {
             break;
         }
         if context.in_step() {

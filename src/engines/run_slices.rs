@@ -13,9 +13,9 @@ use super::worker_memory::WorkerMemory;
 use crate::answer::Answer;
 use crate::cancel::CancelToken;
 use crate::error::{ControlPageDamage, Error};
-use crate::lend::Lend;
+use crate::lend::{Lend, MappedLoans};
 use crate::report::Memory;
-use crate::sync::{ExitMessage, WorkDigest};
+use crate::sync::{ExitMessage, Outbox, WorkDigest};
 use crate::sys::pidfd::Remaining;
 use crate::sys::{child, fork_stamp};
 use crate::worker::{Worker, exit_stray_worker};
@@ -37,8 +37,9 @@ pub(crate) fn note_panic(location: String) {
 /// compiled once and not for each body.
 #[allow(unsafe_code)]
 pub(crate) trait RunSlices {
-    /// Lets the body work on one slice in one step, 0 if there are no others, and writes its answer's bytes to `answer`; the slice is to
-    /// be put `back` first or not. Whether it has an undo copy; or the last words of a worker that cannot go on.
+    /// Lets the body work on one slice in one step, 0 if there are no others, and writes what the slice table is told of its answer to
+    /// `answer`: its bytes, or where they were posted. The slice is to be put `back` first or not. Whether it has an undo copy; or the last
+    /// words of a worker that cannot go on.
     ///
     /// # Safety
     /// As `run_slices`; the slice is this worker's.
@@ -49,7 +50,7 @@ pub(crate) trait RunSlices {
         slice_and_step: (usize, u32),
         back: bool,
         worker_memory: &WorkerMemory<'_>,
-        answer: &mut Vec<u8>,
+        answer: (&mut Vec<u8>, Option<&mut Outbox<'_>>),
     ) -> Result<bool, ExitMessage>;
 
     /// Other programs that workers hand their slices on to.
@@ -70,13 +71,13 @@ pub(crate) trait Programs: Sync {
 }
 
 /// A body, which gets parts of loans `L` and returns an `R`.
-pub(crate) struct Body<'b, L, R, B> {
+pub(crate) struct Body<'b, L, R, K, B> {
     body: B,
     programs: Option<&'b dyn Programs>,
-    types: PhantomData<fn(L) -> R>,
+    types: PhantomData<fn(L) -> (R, K)>,
 }
 
-impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R, B> {
+impl<'b, L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R, K, B> {
     pub(crate) fn new(body: B) -> Self {
         Self { body, programs: None, types: PhantomData }
     }
@@ -88,7 +89,7 @@ impl<'b, L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> Body<'b, L, R
 }
 
 #[allow(unsafe_code)]
-impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Body<'_, L, R, B> {
+impl<L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Body<'_, L, R, K, B> {
     unsafe fn work_on(
         &self,
         context: &JobContext<'_>,
@@ -96,7 +97,7 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
         (slice, step): (usize, u32),
         back: bool,
         worker_memory: &WorkerMemory<'_>,
-        answer: &mut Vec<u8>,
+        (answer, outbox): (&mut Vec<u8>, Option<&mut Outbox<'_>>),
     ) -> Result<bool, ExitMessage> {
         let region = context.grid.region(slice);
         let refused =
@@ -105,9 +106,10 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
         if saves && !context.page.note_saved(rank, slice) {
             return Err(lost(slice));
         }
+        let mapped_loans = MappedLoans { arrays: worker_memory.mapped_loans().iter(), ranges: context.ranges.iter() };
         // SAFETY: the caller vouches for the mapped loans. Each slice is dealt once a round, slices are disjoint, and all workers
         // of the round before are gone: this is the only part of it.
-        let part = unsafe { L::part(&mut worker_memory.mapped_loans().iter(), &region, step) };
+        let part = unsafe { L::part(&mut mapped_loans.clone(), &region, step) };
         let (in_step, spin_policy, timed) = (context.in_step(), context.spin_policy, context.is_timed());
         let sleep = worker_memory.sleep();
         let born = fork_stamp::current();
@@ -126,10 +128,17 @@ impl<L: Lend, R: Answer, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices for Bod
             }
         };
         // SAFETY: as above, and the part is gone.
-        unsafe { L::mirror(&mut worker_memory.mapped_loans().iter(), &region, step) };
+        unsafe { L::mirror(&mut mapped_loans.clone(), &region, step) };
         worker_memory.close(&region).map_err(refused("publish a slice"))?;
         answer.clear();
-        answer.extend_from_slice(bytemuck::bytes_of(&value));
+        match outbox {
+            Some(outbox) => {
+                let place = outbox.post(R::bytes(&value), R::elements(&value));
+                let place = place.map_err(|reason| ExitMessage::BodyFailed { reason })?;
+                answer.extend_from_slice(bytemuck::bytes_of(&place.words()));
+            }
+            None => answer.extend_from_slice(R::bytes(&value)),
+        }
         Ok(back || saves)
     }
 
@@ -162,19 +171,25 @@ impl dyn RunSlices + '_ {
             word.store(mapped.base.addr().get() as u64, std::sync::atomic::Ordering::Relaxed);
         }
         let (mut digest, mut began, mut answer) = (WorkDigest::default(), Instant::now(), Vec::new());
+        let mut outbox = context.mailbox.map(|mailbox| mailbox.outbox(&page.head().posted.0));
         let mut notes = Tracer::begin(page, rank, worker_memory.whose(), began);
         if let Some(steps) = &context.steps {
             // SAFETY: passed on to the caller.
-            let done = unsafe { self.run_steps(context, steps, round, rank, worker_memory, (&mut digest, &mut notes)) };
+            let done = unsafe {
+                self.run_steps(context, steps, round, rank, worker_memory, (&mut digest, &mut notes, outbox.as_mut()))
+            };
             began = done.map_err(|words| stop(context, round, rank, words))?;
             return self.leave(context, rank, worker_memory, (digest, notes, began));
         }
-        for run in (0..).map_while(|runs| round.dealer.deal(&page.head().dealt.0, rank, runs)) {
+        'deal: for run in (0..).map_while(|runs| round.dealer.deal(&page.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
                 let asked = context.stop.is_some_and(CancelToken::is_cancelled);
                 if asked {
                     // On threads nobody else tells those who wait for this one at a meeting.
                     page.give_up(None);
+                }
+                if page.is_recalled() {
+                    break 'deal;
                 }
                 if asked || page.head().end.over().is_some() {
                     return Err(stop(context, round, rank, None));
@@ -183,7 +198,9 @@ impl dyn RunSlices + '_ {
                 notes.takes(slice, began);
                 let worked = match taken {
                     // SAFETY: passed on to the caller; it was free, and is this worker's now.
-                    Some(back) => unsafe { self.work_on(context, rank, (slice, 0), back, worker_memory, &mut answer) },
+                    Some(back) => unsafe {
+                        self.work_on(context, rank, (slice, 0), back, worker_memory, (&mut answer, outbox.as_mut()))
+                    },
                     None => Err(lost(slice)),
                 };
                 // Also when the next one begins: reading the clock takes longer than to be dealt a slice.
@@ -197,6 +214,11 @@ impl dyn RunSlices + '_ {
                         digest.add(word);
                         notes.finishes(slice, now);
                         began = now;
+                        if context.hands_on {
+                            worker_memory.after_slice.map_or_else(|| page.head().end.tell(), |after| after());
+                            // The coordinator may be this thread.
+                            began = Instant::now();
+                        }
                         continue;
                     }
                     Err(words) => words,

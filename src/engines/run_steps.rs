@@ -20,7 +20,7 @@ use super::worker_memory::WorkerMemory;
 use crate::cancel::CancelToken;
 use crate::error::{ControlPageDamage, Error};
 use crate::slices::Schedule;
-use crate::sync::{ExitMessage, SliceState, WorkDigest};
+use crate::sync::{ExitMessage, Outbox, SliceState, WorkDigest};
 use crate::sys::futex;
 
 /// A slice of this worker's.
@@ -54,7 +54,7 @@ impl dyn RunSlices + '_ {
         round: &Round,
         rank: usize,
         worker_memory: &WorkerMemory<'_>,
-        (digest, notes): (&mut WorkDigest, &mut Tracer<'_>),
+        (digest, notes, mut outbox): (&mut WorkDigest, &mut Tracer<'_>, Option<&mut Outbox<'_>>),
     ) -> Result<Instant, Option<ExitMessage>> {
         let page = context.page;
         let (mut began, mut answer) = (Instant::now(), Vec::new());
@@ -78,17 +78,22 @@ impl dyn RunSlices + '_ {
                     Err(Halt::Stopped(words)) => return Err(words),
                 }
                 let slice = own[at].slice;
+                // The answers of the last step are the job's.
+                let is_last = step + 1 == steps.count;
+                let outbox = outbox.as_deref_mut().filter(|_| is_last);
                 let taken = page.take(rank, slice, began);
                 notes.takes(slice, began);
                 let worked = match taken {
                     // SAFETY: passed on to the caller; it was free, and is this worker's now. All who have cells that it reads have done
                     // the step before, and nobody begins the one after before this is done.
-                    Some(_) => unsafe { self.work_on(context, rank, (slice, step), false, worker_memory, &mut answer) },
+                    Some(_) => unsafe {
+                        self.work_on(context, rank, (slice, step), false, worker_memory, (&mut answer, outbox))
+                    },
                     None => Err(lost(slice)),
                 };
                 let now = Instant::now();
                 let done = worked.and_then(|_| {
-                    if step + 1 < steps.count {
+                    if !is_last {
                         return match page.finish_step(rank, slice, step, now - began) {
                             true => Ok(()),
                             false => Err(lost(slice)),
@@ -105,6 +110,10 @@ impl dyn RunSlices + '_ {
                 }
                 notes.finishes(slice, now);
                 began = now;
+                if is_last && context.hands_on {
+                    worker_memory.after_slice.map_or_else(|| page.head().end.tell(), |after| after());
+                    began = Instant::now();
+                }
             }
         }
         Ok(began)

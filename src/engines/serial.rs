@@ -1,5 +1,7 @@
 //! One worker, the calling thread.
 
+use std::cell::RefCell;
+
 use super::job_context::{JobContext, Supervision};
 use super::run_slices::{RunSlices, Stopped};
 use super::worker_memory::WorkerMemory;
@@ -13,12 +15,19 @@ pub(super) fn run(
 ) -> Result<Vec<Death>> {
     context.page.note_own(Event::Works);
     context.page.note(0, Event::Born { pid: std::process::id() });
-    let worker_memory = WorkerMemory::of_coordinator(context.loans, None);
+    supervision.ledger.begin_round(context.page.round_key(0), 1);
+    let supervising = RefCell::new(&mut *supervision);
+    let hand_on = || {
+        if supervising.borrow_mut().hand_on(context.page) {
+            context.page.give_up(None);
+        }
+    };
+    let mut worker_memory = WorkerMemory::of_coordinator(context.loans, None);
+    worker_memory.after_slice = Some(&hand_on);
     // SAFETY: the arrays' own addresses in this process, writable; one worker, one rank. What is lent for reading is only
     // viewed for reading.
     #[allow(unsafe_code)]
     let done = unsafe { runner.run_slices(context, &context.first_round(false), 0, &worker_memory) };
-    supervision.ledger.begin_round(context.page.round_key(0), 1);
     context.page.note_own(Event::Ends);
     supervision.tell(context.page);
     match done {
@@ -26,6 +35,7 @@ pub(super) fn run(
             context.page.arrive(0, 0, digest, 1);
             Ok(Vec::new())
         }
+        Err(Stopped) if supervision.has_enough() => Ok(Vec::new()),
         Err(Stopped) => Err(match context.page.head().end.over() {
             Some(EndedEarly { by: Some(rank) }) => context.failure(rank, std::process::id(), None),
             _ => supervision.ended(context.page.done(), context.grid.slices()),

@@ -45,6 +45,10 @@ pub(super) fn supervise(
         if arrivals.is_complete(&supervision.ledger) {
             break Ok(());
         }
+        if supervision.hand_on(context.page) {
+            context.page.give_up(None);
+            break Err(None);
+        }
         let Some(bell) = bell.take() else {
             // Once more after it has said that it sleeps.
             bell =
@@ -106,7 +110,7 @@ pub(super) fn supervise(
                     }
                     supervision.ledger.note_dead(rank);
                     context.page.withdraw(rank);
-                    if context.steps.is_some() {
+                    if context.steps.is_some() || supervision.hands_on_in_order() {
                         context.page.recall();
                     }
                     match context.failure(rank, pid, Some(cause)) {
@@ -131,6 +135,9 @@ pub(super) fn supervise(
     supervision.tell(context.page);
     let Err(by) = ended else { return Ok(deaths) };
     let culprit = over(context, worker_set, by);
+    if supervision.has_enough() {
+        return Ok(deaths);
+    }
     // All came while it was decided. Those who have not come have not said what they did, and the words of slices alone may have been
     // turned back and written again.
     if arrivals.is_complete(&supervision.ledger) && supervision.ledger.is_all_done(context.page, supervision.late()) {

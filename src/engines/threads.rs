@@ -18,9 +18,11 @@ pub(super) fn run(
     let workers = context.dealer.workers;
     let (left, stopped) = (AtomicUsize::new(workers), AtomicBool::new(false));
     supervision.ledger.begin_round(context.page.round_key(0), workers);
-    let live = |rank: usize, _leaving: LeaveGuard<'_>| {
+    let live = |rank: usize, leaving: LeaveGuard<'_>| {
         context.page.note(rank, Event::Born { pid: std::process::id() });
-        let worker_memory = WorkerMemory::of_coordinator(context.loans, None);
+        let wake = || leaving.coordinator.unpark();
+        let mut worker_memory = WorkerMemory::of_coordinator(context.loans, None);
+        worker_memory.after_slice = Some(&wake);
         let runner: &dyn RunSlices = runner;
         // SAFETY: the arrays' own addresses in this process, writable; each rank is spawned once below. What is lent for
         // reading is only viewed for reading.
@@ -58,6 +60,7 @@ pub(super) fn run(
     ran.map_err(|error| Error::System { doing: "start threads", source: std::io::Error::other(error) })?;
     match context.page.head().end.over() {
         None if !stopped.into_inner() => Ok(Vec::new()),
+        _ if supervision.has_enough() => Ok(Vec::new()),
         Some(EndedEarly { by: Some(rank) }) => Err(context.failure(rank, std::process::id(), None)),
         _ => Err(supervision.ended(context.page.done(), context.grid.slices())),
     }
@@ -68,6 +71,9 @@ pub(super) fn run(
 fn watch(context: &JobContext<'_>, supervision: &mut Supervision<'_>, left: &AtomicUsize) {
     while left.load(Ordering::Acquire) > 0 {
         supervision.tell(context.page);
+        if supervision.hand_on(context.page) {
+            context.page.give_up(None);
+        }
         let over = context.page.head().end.over().is_some();
         match supervision.next_look(None).filter(|_| !over) {
             Some(look) => thread::park_timeout(look.saturating_duration_since(Instant::now())),

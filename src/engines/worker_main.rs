@@ -117,6 +117,7 @@ fn prepare<'w>(context: &JobContext<'w>, rank: usize) -> Result<WorkerMemory<'w>
     }
     if let Some(sandbox) = context.sandbox {
         let mut keep = context.protection.descriptors(context.loans);
+        keep.extend(context.mailbox.map(|mailbox| mailbox.file().descriptor()));
         if context.spec.measure_memory {
             keep.push(worker_memory.open_gauge().map_err(Error::system("open /proc/self/smaps_rollup"))?);
         }

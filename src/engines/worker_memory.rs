@@ -111,6 +111,8 @@ pub(crate) struct WorkerMemory<'w> {
     /// Mapped for as long as the worker lives.
     _inputs: Vec<Rc<Attached>>,
     sleep: Option<&'w Sleep<'w>>,
+    /// What its worker does after each slice of a job that hands on answers, if not as all processes do.
+    pub(super) after_slice: Option<&'w dyn Fn()>,
     /// Whether its worker is a process of its own, or a thread of the coordinator's.
     whose: UsageOf,
     /// Where its worker reads how much memory it has, if it cannot open that later.
@@ -134,7 +136,15 @@ impl<'w> WorkerMemory<'w> {
             .iter()
             .map(|loan| MappedLoan { base: base(loan), extent: loan.extent, margins: loan.margins.as_ref() })
             .collect();
-        Self { mapped_loans, outputs: Vec::new(), _inputs: Vec::new(), sleep, whose: UsageOf::Thread, gauge: None }
+        Self {
+            mapped_loans,
+            outputs: Vec::new(),
+            _inputs: Vec::new(),
+            sleep,
+            after_slice: None,
+            whose: UsageOf::Thread,
+            gauge: None,
+        }
     }
 
     /// In a worker process, with what was lent mapped by `map`: the loan of a number, kept in a way.
@@ -148,6 +158,7 @@ impl<'w> WorkerMemory<'w> {
             outputs: Vec::new(),
             _inputs: Vec::new(),
             sleep: None,
+            after_slice: None,
             whose: UsageOf::Process,
             gauge: None,
         };

@@ -37,6 +37,11 @@ pub enum CrewError {
          Job::continue_after_death."
     )]
     CoordinatorWorks,
+    /// Answers that are handed on as they come, with a coordinator that works.
+    #[error(
+        "a coordinator that works cannot meanwhile hand on answers. Leave out Crew::coordinator_works, or use Job::run_with."
+    )]
+    HandsOn,
     /// A process whose descriptors nobody may open.
     #[error("{NOT_DUMPABLE}.")]
     NotDumpable,

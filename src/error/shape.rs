@@ -47,10 +47,10 @@ pub enum ShapeError {
         /// The shape asked for.
         shape: Vec<usize>,
     },
-    /// Outputs of one job that differ where they are cut.
+    /// Outputs or ranges of one job that differ where they are cut.
     #[error(
-        "two outputs of shapes {first:?} and {other:?} differ on axis {axis}, which the split `{split}` cuts. Make them equally long \
-         there, or cut another axis."
+        "two outputs or ranges of shapes {first:?} and {other:?} differ on axis {axis}, which the split `{split}` cuts. Make them \
+         equally long there, or cut another axis."
     )]
     Outputs {
         /// The shape of the output that is cut.

@@ -92,7 +92,7 @@ impl SliceBytes<'_> {
                 // SAFETY: readable: mapped for this worker, whose slice it is. That is done: a program that goes on writing to it
                 // spoils its own result, and no reference, for there is none.
                 unsafe { put(&payload.file, payload.at + run.start, bytes) }
-                    .and_then(|()| array.backing().give_back(run))
+                    .and_then(|()| array.backing().give_back_huge_pages(run))
                     .map_err(|error| {
                         format!("the slice cannot be written to the output `{}` ({error})", array.name())
                     })?;
@@ -120,11 +120,15 @@ unsafe impl Lend for &ArrayList {
     }
 
     unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, _step: u32) -> Self::Part<'c> {
-        SliceBytes { bases: mapped_loans.map(|mapped| mapped.base).collect(), region: *region, array_list: PhantomData }
+        SliceBytes {
+            bases: mapped_loans.arrays.by_ref().map(|mapped| mapped.base).collect(),
+            region: *region,
+            array_list: PhantomData,
+        }
     }
 
     unsafe fn mirror(mapped_loans: &mut MappedLoans<'_>, _region: &Region, _step: u32) {
-        mapped_loans.for_each(drop);
+        mapped_loans.arrays.by_ref().for_each(drop);
     }
 }
 

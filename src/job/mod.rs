@@ -9,6 +9,7 @@ mod recorder;
 #[path = "no_recorder.rs"]
 mod recorder;
 mod run;
+mod run_each;
 mod runner;
 
 use std::mem;
@@ -29,6 +30,7 @@ use crate::slices::{Schedule, Split};
 use crate::spec::{JobSpec, RetryPolicy, settings};
 use crate::sys::cpu;
 use crate::worker::Worker;
+use run_each::Each;
 
 pub use runner::Runner;
 
@@ -244,25 +246,29 @@ impl<L: Lend> Job<'_, L> {
     ///
     /// # Errors
     /// As [`fork`](crate::fork()); also if the array cannot be cut as asked.
-    pub fn run<R: Answer>(self, body: impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync) -> Result<Answers<R::Value>> {
-        self.without_crew()?.run_body(&Body::<L, R, _>::new(body))
+    pub fn run<R: Answer<K>, K>(
+        self,
+        body: impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync,
+    ) -> Result<Answers<R::Value>> {
+        self.without_crew()?.run_body(&Body::<L, R, K, _>::new(body), None)
     }
 
     /// As [`run`](Self::run), for a body that hands slices on to programs.
-    pub(crate) fn run_programs<R: Answer>(
+    pub(crate) fn run_programs<R: Answer<K>, K>(
         self,
         body: impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync,
         programs: &dyn Programs,
     ) -> Result<Answers<R::Value>> {
-        self.run_body(&Body::<L, R, _>::with_programs(body, programs))
+        self.run_body(&Body::<L, R, K, _>::with_programs(body, programs), None)
     }
 
-    fn run_body<R: Answer>(
+    fn run_body<R: Answer<K>, K>(
         self,
-        body: &Body<'_, L, R, impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync>,
+        body: &Body<'_, L, R, K, impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync>,
+        each: Option<Each<'_, R::Value>>,
     ) -> Result<Answers<R::Value>> {
         let engine = self.runner.engine();
-        self.run_as::<R>(None, &mut |context, supervision, _| engines::run(engine, context, body, supervision))
+        self.run_as::<R, K>(None, each, &mut |context, supervision, _| engines::run(engine, context, body, supervision))
     }
 
     /// Refuses a crew, for a body that captures.
@@ -311,14 +317,27 @@ impl<L: Lend> Job<'_, L> {
     ///
     /// # Errors
     /// As [`run`](Self::run); also if the job asks for more workers than the crew has.
-    pub fn run_with<A: Pod + Sync, R: Answer>(
-        mut self,
+    pub fn run_with<A: Pod + Sync, R: Answer<K>, K>(
+        self,
         argument: A,
         body: fn(&Worker<'_>, A, L::Part<'_>) -> R,
     ) -> Result<Answers<R::Value>> {
+        self.run_with_argument(argument, body, None)
+    }
+
+    fn run_with_argument<A: Pod + Sync, R: Answer<K>, K>(
+        mut self,
+        argument: A,
+        body: fn(&Worker<'_>, A, L::Part<'_>) -> R,
+        each: Option<Each<'_, R::Value>>,
+    ) -> Result<Answers<R::Value>> {
         let crew = match mem::take(&mut self.runner) {
             Runner::Crew(crew) => crew,
-            runner => return self.runner(runner).run(move |worker, part| body(worker, argument, part)),
+            runner => {
+                let body =
+                    Body::<L, R, K, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part));
+                return self.runner(runner).run_body(&body, each);
+            }
         };
         if self.spec.threads_per_worker.is_some() || self.spec.pin {
             return Err(CrewError::DecidedAtStart.into());
@@ -327,9 +346,9 @@ impl<L: Lend> Job<'_, L> {
             return Err(CrewError::Sandbox.into());
         }
         crew.pool().check()?;
-        let task = CrewJob { body_fn: BodyFn::of::<L, A, R>(body), argument: bytemuck::bytes_of(&argument) };
-        let body = Body::<L, R, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part));
-        self.run_as::<R>(Some(crew.pool()), &mut |context, supervision, pool| {
+        let task = CrewJob { body_fn: BodyFn::of::<L, A, R, K>(body), argument: bytemuck::bytes_of(&argument) };
+        let body = Body::<L, R, K, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part));
+        self.run_as::<R, K>(Some(crew.pool()), each, &mut |context, supervision, pool| {
             pool.map_or_else(|| unreachable!("handed over above"), |pool| pool.run(&task, context, &body, supervision))
         })
     }
@@ -344,14 +363,16 @@ impl<L: Lend> Job<'_, L> {
     /// # Errors
     /// As [`run`](Self::run).
     #[allow(unsafe_code)]
-    pub unsafe fn run_in_threaded_process<R: Answer>(
+    pub unsafe fn run_in_threaded_process<R: Answer<K>, K>(
         self,
         body: impl Fn(&Worker<'_>, L::Part<'_>) -> R,
     ) -> Result<Answers<R::Value>> {
-        let body = Body::<L, R, _>::new(body);
+        let body = Body::<L, R, K, _>::new(body);
         // SAFETY: passed on to the caller.
-        self.without_crew()?.runner(Runner::Processes).run_as::<R>(None, &mut |context, supervision, _| unsafe {
-            engines::run_in_threaded_process(context, &body, supervision)
-        })
+        self.without_crew()?.runner(Runner::Processes).run_as::<R, K>(
+            None,
+            None,
+            &mut |context, supervision, _| unsafe { engines::run_in_threaded_process(context, &body, supervision) },
+        )
     }
 }

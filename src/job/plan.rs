@@ -32,7 +32,7 @@ impl Plan {
         spec: &mut JobSpec,
         engine: Engine,
         hooks: &Hooks<'_>,
-        loans: &[Loan<'_>],
+        (loans, ranges): (&[Loan<'_>], &[Range<usize>]),
         pool: Option<&WorkerPool>,
     ) -> Result<Self> {
         let (usual, most) = pool.map_or((cpus(), MOST_WORKERS), |pool| (pool.ranks(), pool.ranks()));
@@ -41,7 +41,7 @@ impl Plan {
             return Err(Error::Workers { asked, most });
         }
         loans.iter().try_for_each(|loan| loan.backing.own())?;
-        let grid = cut(*spec.split.get_or_insert_default(), &spec.bounds, loans)?;
+        let grid = cut(*spec.split.get_or_insert_default(), &spec.bounds, loans, ranges)?;
         check(spec, engine, hooks, loans, pool)?;
         let steps = steps(spec, loans, pool)?;
         let slices = grid.slices();
@@ -112,8 +112,12 @@ fn check(
     pool: Option<&WorkerPool>,
 ) -> Result<()> {
     let is_away = loans.iter().any(|loan| loan.base.is_none());
-    if is_away && pool.is_some_and(WorkerPool::coordinator_works) {
+    let coordinator_works = pool.is_some_and(WorkerPool::coordinator_works);
+    if is_away && coordinator_works {
         return Err(CrewError::MappedFile.into());
+    }
+    if spec.continue_after_death && coordinator_works {
+        return Err(CrewError::CoordinatorWorks.into());
     }
     let needs_processes = match (is_away, hooks.sandbox()) {
         (true, _) => Some("a mapped file"),

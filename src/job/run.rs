@@ -1,24 +1,24 @@
 //! How a job is run: plan, control page, spawn and supervise (an engine does that), collect.
 
+use std::ops::Range;
 use std::time::{Instant, SystemTime};
 
-use bytemuck::Zeroable as _;
-
-use super::collect::{Gather, collect};
+use super::collect::{Gather, collect, posted, written};
 use super::page::control_page;
 use super::plan::Plan;
 use super::recorder::{FinishedJob, Recorder};
+use super::run_each::Each;
 use super::{Job, cpus};
 use crate::answer::{Answer, Answers};
 use crate::engine::Engine;
-use crate::engines::{JobContext, Ledger, Steps, Supervision, WorkerPool};
+use crate::engines::{HandOn, JobContext, Ledger, Steps, Supervision, Unhanded, WorkerPool};
 use crate::error::{Death, Result};
 use crate::hooks::Hooks;
 use crate::lend::{Lend, Loan};
 use crate::report::Report;
 use crate::sandbox::Sandbox;
 use crate::spec::JobSpec;
-use crate::sync::{Dealer, JobInfo, SpinPolicy};
+use crate::sync::{Dealer, JobInfo, Mailbox, Place, SpinPolicy};
 use crate::sys::signals::SignalGuard;
 
 /// Has a job's slices run by an engine's workers, or by those of a crew if there is one; the deaths it has survived.
@@ -26,32 +26,45 @@ pub(crate) type Work<'w> =
     dyn FnMut(&JobContext<'_>, &mut Supervision<'_>, Option<&mut WorkerPool>) -> Result<Vec<Death>> + 'w;
 
 impl<L: Lend> Job<'_, L> {
-    /// Runs the job as `work` has it done.
-    pub(crate) fn run_as<R: Answer>(
+    /// Runs the job as `work` has it done; its answers are handed on to `each`, if there is one, and else gathered.
+    pub(crate) fn run_as<R: Answer<K>, K>(
         self,
         pool: Option<&mut WorkerPool>,
+        each: Option<Each<'_, R::Value>>,
         work: &mut Work<'_>,
     ) -> Result<Answers<R::Value>> {
         let Self { mut lent, spec, runner, hooks } = self;
         let steps = spec.steps.unwrap_or(1);
-        let mut loans = Vec::new();
+        let (mut loans, mut ranges, mut answers) = (Vec::new(), Vec::new(), Vec::new());
         lent.loans(&mut loans);
-        let mut answers = Vec::new();
+        lent.ranges(&mut ranges);
+        let mailbox = R::GROWS.then(Mailbox::new).transpose()?;
+        let in_order = each.as_ref().is_some_and(|each| each.in_order);
+        let mut reader = each.map(|each| each.of::<R, K>(mailbox.clone()));
         let job = Lent {
             spec,
             engine: runner.engine(),
             hooks,
             loans,
+            ranges,
             begin: &|| lent.begin(),
-            answer: size_of::<R::Value>(),
+            answer: if R::GROWS { size_of::<[u64; Place::WORDS]>() } else { R::SIZE },
+            mailbox: mailbox.as_ref(),
+            to: reader.as_mut().map(|reader| (reader as &mut dyn HandOn, in_order)),
         };
-        let report = job.run(pool, work, &mut |read| {
-            let mut answer = R::Value::zeroed();
-            let state = read(bytemuck::bytes_of_mut(&mut answer));
-            answers.push(answer);
-            state
+        let (report, is_cut_short) = job.run(pool, work, &mut |page, ledger, late| {
+            let gathered = match &mailbox {
+                Some(mailbox) => posted::<R, K>(page, mailbox, ledger, late),
+                None => written::<R, K>(page, ledger, late),
+            };
+            let Some(all) = gathered? else { return Ok(false) };
+            answers = all;
+            Ok(true)
         })?;
-        lent.finish(steps);
+        // Planes of a job that was ended by what it hands answers on to are torn.
+        if !is_cut_short {
+            lent.finish(steps);
+        }
         Ok(Answers::new(answers, report))
     }
 }
@@ -62,17 +75,28 @@ struct Lent<'p, 'l> {
     engine: Engine,
     hooks: Hooks<'p>,
     loans: Vec<Loan<'l>>,
+    ranges: Vec<Range<usize>>,
     /// Tells what is lent that the job begins to write to it.
     begin: &'l dyn Fn() -> Result<()>,
-    /// How many bytes each answer has.
+    /// How many bytes the slice table has for each answer.
     answer: usize,
+    /// Where answers are, of which it says where.
+    mailbox: Option<&'l Mailbox>,
+    /// Whom answers are handed on to while others work, and whether in the order of slices.
+    to: Option<(&'l mut dyn HandOn, bool)>,
 }
 
 impl Lent<'_, '_> {
-    fn run(self, mut pool: Option<&mut WorkerPool>, work: &mut Work<'_>, gather: &mut Gather<'_>) -> Result<Report> {
+    /// Runs it; whether it was ended by whom answers are handed on to.
+    fn run(
+        self,
+        mut pool: Option<&mut WorkerPool>,
+        work: &mut Work<'_>,
+        gather: &mut Gather<'_>,
+    ) -> Result<(Report, bool)> {
         let called = (Instant::now(), SystemTime::now());
-        let Self { mut spec, engine, mut hooks, loans, begin, answer } = self;
-        let plan = Plan::new(&mut spec, engine, &hooks, &loans, pool.as_deref())?;
+        let Self { mut spec, engine, mut hooks, loans, ranges, begin, answer, mailbox, to } = self;
+        let plan = Plan::new(&mut spec, engine, &hooks, (&loans, &ranges), pool.as_deref())?;
         let slices = plan.grid.slices();
         let mut supervision = Supervision {
             spec: &spec,
@@ -80,7 +104,9 @@ impl Lent<'_, '_> {
             stop: hooks.cancel_token,
             progress: hooks.progress.take(),
             ledger: Ledger::new(plan.run.clone()),
+            unhanded: to.map(|(to, in_order)| Unhanded::new(to, in_order, plan.run.clone())),
         };
+        let hands_on = supervision.unhanded.is_some();
         let late = supervision.late();
         let recorder = Recorder::of(&spec, &mut hooks, called);
         let protection = plan.protection(&spec, engine, &loans, &late);
@@ -94,11 +120,14 @@ impl Lent<'_, '_> {
         let context = JobContext {
             spec: &spec,
             loans: &loans,
+            ranges: &ranges,
             grid: &plan.grid,
             page: &page,
             steps: Steps::of(&spec, &loans),
             dealer: Dealer { schedule: spec.schedule, slices: plan.run.len(), workers: plan.workers },
             spin_policy: SpinPolicy::new(plan.workers, cpus()),
+            hands_on,
+            mailbox,
             protection: &protection,
             sandbox: sandbox.as_ref(),
             stop: hooks.cancel_token.filter(|_| engine != Engine::Processes || coordinator_works),
@@ -127,6 +156,7 @@ impl Lent<'_, '_> {
 
         let wall = began.elapsed();
         let ended = Instant::now();
+        let is_cut_short = supervision.has_enough();
         let collected = collect(deaths, &page, &loans, supervision, gather);
         let mut report = Report::new(spec, engine, pool.is_some(), plan.grid, wall);
         report.addresses = loans.iter().map(Loan::address).collect();
@@ -138,7 +168,7 @@ impl Lent<'_, '_> {
                 if let Some(recorder) = recorder {
                     recorder.done(&finished, &mut report);
                 }
-                Ok(report)
+                Ok((report, is_cut_short))
             }
             Err(error) => {
                 // Whoever has written over the control page may be at work, and others with it.

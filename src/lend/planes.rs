@@ -86,7 +86,7 @@ struct Turn<'m> {
 
 impl<'m> Turn<'m> {
     fn take(mapped_loans: &mut MappedLoans<'m>, step: u32) -> Option<Self> {
-        let mut next = || mapped_loans.next().copied();
+        let mut next = || mapped_loans.arrays.next().copied();
         let (to_read, to_write) = ([next()?, next()?], [next()?, next()?]);
         let turn = (step % 2) as usize;
         Some(Self { old: to_read[turn], new: to_write[1 - turn], margins: to_read[0].margins? })

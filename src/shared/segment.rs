@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::limits;
 use crate::sys::memory::{
-    Access, HUGE, Inheritance, MapMode, Mapping, for_reading, inode_of, is_sealed, memfd, punch, put, reopen, seal,
+    Access, HUGE, Inheritance, MapMode, Mapping, for_reading, get, inode_of, is_sealed, memfd, punch, put, reopen, seal,
 };
 use crate::sys::page::page_size;
 use crate::sys::proc::why_closed;
@@ -222,6 +222,11 @@ impl Backing {
         Self::numbered(fd, 0, len, true)
     }
 
+    /// `len` zero bytes that are not mapped here, and for which there is no memory yet.
+    pub(crate) fn sparse(len: usize) -> io::Result<Self> {
+        Ok(Self::made(memfd(c"parfork", len)?, len))
+    }
+
     /// `len` bytes from `at` on of a file that has a name, and that others may use when this is dropped.
     pub(crate) fn named(fd: OwnedFd, at: usize, len: usize) -> Self {
         Self::numbered(fd, at, len, false)
@@ -293,7 +298,7 @@ impl Backing {
 
     /// Gives back the memory of some of the bytes, which are zero then: of the huge pages that lie in there whole, for to take a part
     /// out of one cuts it up.
-    pub(crate) fn give_back(&self, bytes: Range<usize>) -> io::Result<()> {
+    pub(crate) fn give_back_huge_pages(&self, bytes: Range<usize>) -> io::Result<()> {
         let whole = bytes.start.next_multiple_of(HUGE)..bytes.end / HUGE * HUGE;
         if whole.is_empty() { Ok(()) } else { punch(&self.fd, self.at + whole.start..self.at + whole.end) }
     }
@@ -333,6 +338,22 @@ impl Backing {
     /// A descriptor of its own for another program, to read or also to write.
     pub(crate) fn reopened(&self, access: Access) -> io::Result<OwnedFd> {
         reopen(std::process::id(), self.fd.as_raw_fd() as u64, access == Access::Write)
+    }
+
+    /// Writes these bytes to `at`, which takes memory if there is none there yet.
+    pub(crate) fn write(&self, at: usize, bytes: &[u8]) -> io::Result<()> {
+        // SAFETY: a reference keeps writers away.
+        unsafe { put(&self.fd, self.at + at, NonNull::from(bytes)) }
+    }
+
+    /// Reads the bytes from `at` on.
+    pub(crate) fn read(&self, at: usize, into: &mut [u8]) -> io::Result<()> {
+        get(&self.fd, self.at + at, into)
+    }
+
+    /// Gives back the memory of these bytes, which are zero then.
+    pub(crate) fn give_back(&self, bytes: Range<usize>) -> io::Result<()> {
+        punch(&self.fd, self.at + bytes.start..self.at + bytes.end)
     }
 
     /// Writes the bytes `run` of `from` to the same place of this segment.

@@ -37,10 +37,12 @@ pub(crate) struct Head {
     pub(crate) descriptor: DescriptorSlot,
     /// Where workers meet within a body.
     pub(crate) meeting: CachePadded<Barrier>,
-    /// Whether those who work in steps are to come to the end, for the sake of one who died: 1 then.
+    /// Whether all are to come to the end as soon as they can, for the sake of one who died, whose slices others wait for: 1 then.
     pub(crate) recall: AtomicU32,
     /// How far the slices are dealt out.
     pub(crate) dealt: CachePadded<AtomicU64>,
+    /// How much room for answers of any length is given out.
+    pub(crate) posted: CachePadded<AtomicU64>,
     /// What the coordinator and its fork server say to each other.
     pub(crate) fork_server: CachePadded<ForkServerMailbox>,
 }
@@ -350,9 +352,10 @@ impl ControlPage {
         unsafe { post.lock.prepare() };
     }
 
-    /// Makes slice table, meeting and counter new for another job of workers who stay and wait for it.
+    /// Makes slice table, meeting and counters new for another job of workers who stay and wait for it.
     pub(crate) fn clear_for_next_job(&self) {
         self.slice_table().clear();
+        self.head().posted.0.store(0, Ordering::Relaxed);
         self.clear_steps();
         self.head().end.clear_bell();
         self.head().meeting.0.make_consistent();

@@ -127,6 +127,14 @@ impl End {
         }
     }
 
+    /// Wakes the coordinator if it may sleep, for something else than that all have come.
+    pub(crate) fn tell(&self) {
+        // AcqRel: as in `arrive`. Once for each time that it goes to sleep.
+        if self.bell.fetch_and(!ASLEEP, Ordering::AcqRel) & ASLEEP != 0 {
+            futex::wake_all(&self.bell);
+        }
+    }
+
     /// Counts one that is dead, for the sake of those who come after it. Only for the coordinator.
     pub(crate) fn count_dead(&self) {
         self.bell.fetch_add(1, Ordering::AcqRel);

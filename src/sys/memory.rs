@@ -10,7 +10,7 @@ use std::ffi::CStr;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::ptr::NonNull;
 use std::sync::OnceLock;
@@ -114,8 +114,9 @@ pub(crate) fn finish(mut file: &std::fs::File) -> io::Result<()> {
 
 /// Reads bytes of a file from `offset` on, as many as there is room for.
 pub(crate) fn get(fd: impl AsFd, offset: usize, room: &mut [u8]) -> io::Result<()> {
-    let file = std::fs::File::from(fd.as_fd().try_clone_to_owned()?);
-    std::os::unix::fs::FileExt::read_exact_at(&file, room, offset as u64)
+    // SAFETY: open for as long as `fd` is borrowed, and never closed by this.
+    let file = ManuallyDrop::new(unsafe { std::fs::File::from_raw_fd(fd.as_fd().as_raw_fd()) });
+    std::os::unix::fs::FileExt::read_exact_at(&*file, room, offset as u64)
 }
 
 /// Makes the kernel give memory for these bytes of a file, where it has none yet.
@@ -127,9 +128,10 @@ pub(crate) fn allocate(fd: impl AsFd, bytes: Range<usize>) -> io::Result<()> {
 
 /// Gives back the memory of these bytes of a file, which are zero then.
 pub(crate) fn punch(fd: impl AsFd, bytes: Range<usize>) -> io::Result<()> {
-    let how = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
     let (start, len) = (i64::try_from(bytes.start), i64::try_from(bytes.len()));
-    Ok(fallocate(fd, how, start.map_err(io::Error::other)?, len.map_err(io::Error::other)?)?)
+    let (start, len) = (start.map_err(io::Error::other)?, len.map_err(io::Error::other)?);
+    let how = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    Ok(fallocate(fd, how, start, len)?)
 }
 
 /// Opens once more what another process of this user has open.

@@ -13,7 +13,7 @@ pub(crate) fn outputs_that_cannot_be_cut_alike_are_refused() {
         let refused = nothing_left(|| Job::new((&source, &mut a, &mut b)).runner(engine).run(|_, _| ()).unwrap_err());
         assert_eq!(
             refused.to_string(),
-            "two outputs of shapes [9, 4] and [8, 4] differ on axis 0, which the split `rows` cuts. \
+            "two outputs or ranges of shapes [9, 4] and [8, 4] differ on axis 0, which the split `rows` cuts. \
              Make them equally long there, or cut another axis."
         );
         // Along columns they are alike.

@@ -77,6 +77,11 @@ macro_rules! atomics {
                 self.0.fetch_add(value, order)
             }
 
+            pub fn fetch_and(&self, value: $value, order: Ordering) -> $value {
+                step();
+                self.0.fetch_and(value, order)
+            }
+
             pub fn fetch_or(&self, value: $value, order: Ordering) -> $value {
                 step();
                 self.0.fetch_or(value, order)

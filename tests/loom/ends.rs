@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use loom::cell::UnsafeCell;
 
-use crate::atomic::{futex, step};
+use crate::atomic::{AtomicU64, Ordering, futex, step};
 use crate::end::{Arrival, End, EndedEarly, RoundKey, WorkDigest};
 use crate::spin_policy::SpinPolicy;
 use crate::{Model, at_every_step, explore, models, spawn};
@@ -17,6 +17,7 @@ pub const MODELS: &[Model] = models![
     one_of_three_dies_and_is_not_waited_for,
     one_gives_up_just_as_the_coordinator_falls_asleep,
     the_coordinator_lets_go_who_has_come,
+    it_is_told_of_what_was_done_just_as_it_falls_asleep,
 ];
 
 /// What is on a control page, and a cell of each worker's.
@@ -149,4 +150,28 @@ fn the_coordinator_lets_go_who_has_come() {
             assert!(!worker.join().unwrap());
         });
     }
+}
+
+/// In the order of `attend`: it looks for what was done, says that it sleeps, looks once more, and sleeps. Two tell it of something each.
+fn it_is_told_of_what_was_done_just_as_it_falls_asleep() {
+    explore(Some(3), || {
+        let place = Place::new(2);
+        let done = Arc::new([AtomicU64::default(), AtomicU64::default()]);
+        let tell = |rank: usize| {
+            let (there, done) = (place.clone(), done.clone());
+            spawn(None, move || {
+                done[rank].store(1, Ordering::Release);
+                there.end.tell();
+            })
+        };
+        let workers = [tell(0), tell(1)];
+        let mut bell = None;
+        while done.iter().any(|word| word.load(Ordering::Acquire) == 0) {
+            match bell.take() {
+                None => bell = Some(place.end.prepare_to_sleep()),
+                Some((word, expected)) => futex::wait(word, expected, None),
+            }
+        }
+        workers.into_iter().for_each(|worker| assert!(!worker.join().unwrap()));
+    });
 }

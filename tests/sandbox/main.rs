@@ -31,6 +31,7 @@ fn main() -> ExitCode {
             a_fault_and_an_abort_are_still_told_as_such,
             only_what_is_kept_stays_open,
             it_goes_with_retries,
+            it_goes_with_answers_of_any_length,
             it_goes_with_a_guard_of_either_kind,
             it_goes_with_limits_deadlines_and_records,
             other_engines_and_crews_refuse_it,
@@ -216,6 +217,13 @@ fn only_what_is_kept_stays_open() {
 }
 
 /// Of workers that the coordinator forked, and of those that replace them.
+fn it_goes_with_answers_of_any_length() {
+    let job = Job::new(0..20).workers(2).retries(1).sandbox(Sandbox::new().strict(true));
+    let done =
+        nothing_left(|| job.run(|_, mine| vec![u8::from(File::open("/etc/passwd").is_err()); 10_000 * mine.start]));
+    assert!(done.unwrap().iter().enumerate().all(|(slice, answer)| *answer == vec![1; 10_000 * slice]));
+}
+
 fn it_goes_with_retries() {
     let page = Page::new();
     let mut cells = Shared::<u8, _>::zeros((12, 8)).unwrap();

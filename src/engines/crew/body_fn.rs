@@ -25,8 +25,8 @@ pub(crate) struct BodyFn {
 }
 
 impl BodyFn {
-    pub(crate) fn of<L: Lend, A: Pod, R: Answer>(body: BareBody<A, L, R>) -> Self {
-        Self { call: call_with::<L, A, R>, body: body as *const () }
+    pub(crate) fn of<L: Lend, A: Pod, R: Answer<K>, K>(body: BareBody<A, L, R>) -> Self {
+        Self { call: call_with::<L, A, R, K>, body: body as *const () }
     }
 
     /// Where both are.
@@ -58,9 +58,13 @@ impl BodyFn {
 
 /// # Safety
 /// `body` was a `BareBody<A, L, R>`, and `argument` are the bytes of an `A`.
-unsafe fn call_with<L: Lend, A: Pod, R: Answer>(body: *const (), argument: &[u8], run: RunCallback<'_>) -> Result<()> {
+unsafe fn call_with<L: Lend, A: Pod, R: Answer<K>, K>(
+    body: *const (),
+    argument: &[u8],
+    run: RunCallback<'_>,
+) -> Result<()> {
     let argument: A = bytemuck::pod_read_unaligned(argument);
     // SAFETY: what it was, as the caller vouches.
     let body = unsafe { std::mem::transmute::<*const (), BareBody<A, L, R>>(body) };
-    run(&Body::<L, R, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part)))
+    run(&Body::<L, R, K, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part)))
 }

@@ -4,6 +4,7 @@
 //! they read is copied first and checked, and what it says of memory is asked of the kernel.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 use super::super::job_context::{JobContext, Round};
@@ -29,7 +30,11 @@ pub(super) struct JobDescriptor {
     /// Which slices, if not all.
     pub(super) slices: Option<Vec<usize>>,
     pub(super) goes_on: bool,
+    pub(super) hands_on: bool,
     pub(super) loans: Vec<LoanHandle>,
+    pub(super) ranges: Vec<Range<usize>>,
+    /// Where answers of any length go.
+    pub(super) mailbox: Option<SegmentHandle>,
     /// For each output, if there are any.
     pub(super) restore_outputs: Vec<SegmentHandle>,
     /// Of which job the slice table is, if not of each that is called for by this descriptor.
@@ -82,6 +87,7 @@ pub(super) fn write(
     words.push(u64::from(steps));
     context.spec.write(words);
     words.extend([round.dealer.workers as u64, round.processes as u64, u64::from(round.goes_on)]);
+    words.push(u64::from(context.hands_on));
     words.push(u64::from(more.slice_table.is_some()));
     words.extend(more.slice_table.map_or([0, 0], |job| [job.call, job.tag]));
     words.push(more.argument.len() as u64);
@@ -99,6 +105,14 @@ pub(super) fn write(
         words.push(u64::from(loan.margins.is_some()));
         words.extend(loan.margins.iter().flat_map(Margins::words));
     }
+    list(words, |words| {
+        words.extend(context.ranges.iter().flat_map(|range| [range.start as u64, range.end as u64]));
+        Ok(())
+    })?;
+    list(words, |words| {
+        words.extend(context.mailbox.map(|mailbox| mailbox.file().told()).transpose()?.into_iter().flat_map(of_told));
+        Ok(())
+    })?;
     list(words, |words| {
         for copy in context.protection.restore_outputs() {
             words.extend(of_told(copy.told()?));
@@ -139,11 +153,16 @@ impl JobDescriptor {
         let layout = Layout { workers, slices, loans, answer, log, steps };
         let spec = JobSpec::read(&mut words)?;
         let (dealt, processes, goes_on) = (words.one()?, words.one()?, words.next()? != 0);
+        let hands_on = words.next()? != 0;
         let [is_later, call, tag] = words.several()?;
         let slice_table = (is_later != 0).then_some(sync::JobTag { call, tag });
         let bytes = words.one()?;
         let argument = words.some(bytes.div_ceil(8))?.iter().flat_map(|word| word.to_le_bytes()).take(bytes).collect();
         let loans = (0..layout.loans).map(|_| words.loan()).collect::<Option<_>>()?;
+        let to_range = |ends: &[u64]| ends[0] as usize..ends[1] as usize;
+        let ranges = words.list()?.chunks_exact(2).map(to_range).collect();
+        let mailbox = words.list()?;
+        let mailbox = if mailbox.is_empty() { None } else { Some(to_handle(mailbox)?) };
         let restore_outputs = words.list()?.chunks_exact(5).map(to_handle).collect::<Option<_>>()?;
         let some = words.next()? != 0;
         let slices: Vec<usize> = words.list()?.iter().map(|&slice| slice as usize).collect();
@@ -157,7 +176,10 @@ impl JobDescriptor {
             processes,
             slices,
             goes_on,
+            hands_on,
             loans,
+            ranges,
+            mailbox,
             restore_outputs,
             slice_table,
             keep: words.list()?.to_vec(),

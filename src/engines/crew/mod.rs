@@ -30,7 +30,7 @@ use crate::error::{CrewError, Death, Error, Result};
 use crate::process::{ForkServer, SpawnOrder, Spawned, WorkerSet};
 use crate::shared::{give_back_at_once, retain_live};
 use crate::spec::JobSpec;
-use crate::sync::{ControlPage, Event, JobTag, Layout, SpinPolicy};
+use crate::sync::{ControlPage, Event, JobTag, Layout, Mailbox, SpinPolicy};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::pidfd::Remaining;
 use crate::sys::reserve::{Late, never};
@@ -170,8 +170,8 @@ impl WorkerPool {
         runner: &dyn RunSlices,
         supervision: &mut Supervision<'_>,
     ) -> Result<Vec<Death>> {
-        if self.coordinator_works && context.spec.continue_after_death {
-            return Err(CrewError::CoordinatorWorks.into());
+        if self.coordinator_works && context.hands_on {
+            return Err(CrewError::HandsOn.into());
         }
         run_rounds(context, runner, supervision, &mut AtCrewJob { pool: self, task, remaining: Vec::new() })
     }
@@ -240,8 +240,9 @@ impl WorkerPool {
 
     /// Tells what is to be done, if that is not what was done last, and calls.
     fn call(&mut self, task: &CrewJob<'_>, context: &JobContext<'_>, round: &mut Round, late: Late<'_>) -> Result<()> {
-        for loan in context.loans {
-            self.known.insert(loan.backing.told()?.number);
+        let arrays = context.loans.iter().map(|loan| loan.backing);
+        for lent in arrays.chain(context.mailbox.map(Mailbox::file)) {
+            self.known.insert(lent.told()?.number);
         }
         let (body_fn, argument) = (task.body_fn.addresses(), task.argument);
         let slice_table = self.slice_table.filter(|_| !round.first);

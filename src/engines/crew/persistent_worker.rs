@@ -13,7 +13,9 @@ use super::descriptor::JobDescriptor;
 use super::mapping_cache::MappingCache;
 use crate::error::{ControlPageDamage, Error, Result};
 use crate::lend::{Loan, cut};
-use crate::sync::{ControlPage, Dealer, Event, ExitMessage, JobTag, JobWaiter, Posted, SpinPolicy, Ticket, WorkDigest};
+use crate::sync::{
+    ControlPage, Dealer, Event, ExitMessage, JobTag, JobWaiter, Mailbox, Posted, SpinPolicy, Ticket, WorkDigest,
+};
 use crate::sys::limits;
 use crate::sys::memory::Access;
 
@@ -114,7 +116,9 @@ impl PersistentWorker<'_> {
         let nowhere = NonNull::dangling();
         let loans: Vec<Loan<'_>> =
             descriptor.loans.iter().zip(&backings).map(|(told, backing)| told.loan(backing, nowhere)).collect();
-        let grid = cut(descriptor.spec.split.unwrap_or_default(), &descriptor.spec.bounds, &loans)?;
+        let grid = cut(descriptor.spec.split.unwrap_or_default(), &descriptor.spec.bounds, &loans, &descriptor.ranges)?;
+        let mailbox =
+            descriptor.mailbox.map(|told| cache.take(&told, Access::Write).map(Mailbox::opened)).transpose()?;
         let mut copies = descriptor.restore_outputs.iter();
         let mut copy = || copies.next().map(|copy| cache.take(copy, Access::Write)).transpose();
         let protection = OutputProtection::with(&loans, &grid, descriptor.spec.guard, |_| copy())?;
@@ -124,11 +128,14 @@ impl PersistentWorker<'_> {
         let context = JobContext {
             spec: &descriptor.spec,
             loans: &loans,
+            ranges: &descriptor.ranges,
             grid: &grid,
             page: &page,
             dealer,
             steps: Steps::of(&descriptor.spec, &loans),
             spin_policy: SpinPolicy::new(descriptor.layout.workers, self.cpus),
+            hands_on: descriptor.hands_on,
+            mailbox: mailbox.as_ref(),
             protection: &protection,
             sandbox: None,
             stop: None,

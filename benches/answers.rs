@@ -1,0 +1,47 @@
+//! What do answers of any length cost? 100,000 answers of 1 KiB, handed on by two workers, beside answers of one length.
+//!
+//! `cargo bench --bench answers`; method and findings in benches/README.md.
+
+use std::time::Instant;
+
+use parfork::{Answers, Crew, Job, Result, Split};
+
+const ANSWERS: usize = 100_000;
+const ROUNDS: usize = 9;
+
+fn main() -> Result<()> {
+    let mut crew = Crew::start(2)?;
+    let job = || Job::new(0..ANSWERS).workers(2).split(Split::rows().of(1));
+    println!("| {ANSWERS} answers of 1 KiB, 2 workers | ms, median (least) of {ROUNDS} |\n|---|---:|");
+    say("Vec, workers forked for the job", || {
+        job().run(|_, mine| vec![mine.start as u8; 1024]).map(|all| last(&all, 1024))
+    })?;
+    say("Vec, a crew", || {
+        job().crew(&mut crew).run_with((), |_, (), mine| vec![mine.start as u8; 1024]).map(|all| last(&all, 1024))
+    })?;
+    say("[u8; 1024], a crew", || {
+        let all = job().crew(&mut crew).run_with((), |_, (), mine| [mine.start as u8; 1024])?;
+        Ok(all.last().map_or(0, |last| last[0]))
+    })?;
+    say("nothing, a crew", || {
+        job().crew(&mut crew).run_with((), |_, (), _| ())?;
+        Ok((ANSWERS - 1) as u8)
+    })
+}
+
+fn last(all: &Answers<Vec<u8>>, length: usize) -> u8 {
+    assert!(all.len() == ANSWERS && all.iter().all(|answer| answer.len() == length));
+    all.last().map_or(0, |last| last[length - 1])
+}
+
+fn say(name: &str, mut job: impl FnMut() -> Result<u8>) -> Result<()> {
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        assert_eq!(job()?, (ANSWERS - 1) as u8);
+        times.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    println!("| {name} | {:.1} ({:.1}) |", times[ROUNDS / 2], times[0]);
+    Ok(())
+}

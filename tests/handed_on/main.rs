@@ -1,0 +1,45 @@
+//! What slices are handed that is no array, and what they hand on: ranges, random numbers, answers of any length, answers while others work.
+#![allow(unsafe_code)]
+
+mod answers;
+mod each;
+mod random;
+mod ranges;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    support::run(
+        support::cases![
+            ranges::each_number_is_in_one_part,
+            ranges::a_range_goes_with_arrays_that_are_as_long,
+            ranges::what_does_not_fit_is_refused,
+            ranges::a_dead_workers_part_is_done_by_others,
+            ranges::a_crew_is_told_of_them,
+            random::numbers_are_of_a_slice_and_a_seed,
+            answers::of_any_length_arrive_whole,
+            answers::those_of_dead_workers_are_kept,
+            answers::a_crew_hands_them_on,
+            answers::what_there_is_no_room_for_is_an_error_with_numbers,
+            answers::what_was_written_over_is_damage,
+            each::in_the_order_of_slices_while_others_work,
+            each::as_they_come,
+            each::a_break_ends_the_job_well,
+            each::a_panic_ends_the_job_first,
+            each::each_once_though_workers_die,
+            each::a_death_does_not_keep_those_after_it_waiting,
+            each::deadlines_stops_and_errors_end_it,
+            each::a_crew_hands_on_and_stays,
+            each::their_memory_is_given_back,
+        ],
+        &[],
+    )
+}
+
+/// Ends this process, a worker, as nobody can prevent.
+fn kill_me() {
+    // SAFETY: a signal to this process.
+    unsafe { libc::kill(std::process::id() as i32, libc::SIGKILL) };
+}
