@@ -20,6 +20,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod film;
 pub mod filter;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -34,6 +35,7 @@ pub mod reduce;
 #[path = "../../tests/support/sampled.rs"]
 mod sampled;
 pub mod simd;
+pub mod stencil;
 mod sys;
 mod text_arg;
 pub mod transpose;
@@ -47,6 +49,7 @@ pub const KERNELS: &[&dyn Kernel] = &[
     &filter::Image,
     &mandelbrot::Mandelbrot,
     &transpose::Transpose,
+    &stencil::Stencil,
     &reduce::Reduction(Op::Sum),
     &reduce::Reduction(Op::Mean),
     &reduce::Reduction(Op::Min),
