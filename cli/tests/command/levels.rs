@@ -39,6 +39,8 @@ fn results(fixture: &Fixture, level: Level) -> Vec<(String, Vec<u8>)> {
         "matmul a.npy a.npy -o out.npy".to_owned(),
         "matmul a32.npy a32.npy -o out.npy".to_owned(),
         "transpose a32.npy -o out.npy".to_owned(),
+        "stencil a.npy -o out.npy --weights heat:0.2 --steps 20".to_owned(),
+        "stencil a32.npy -o out.npy --weights a5.npy --steps 5 --border wrap".to_owned(),
         "mandelbrot --size 91x67 --iterations 300 -o out.png".to_owned(),
     ];
     let run = |line: String| {

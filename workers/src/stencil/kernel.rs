@@ -102,10 +102,10 @@ fn task<T: Real, D: Dimension + 'static>(start: Shared<T, D>, given: &ArgValues)
     let name: String = given.read("weights");
     let rule = Rule::of(&name)?;
     rule.weights(start.shape().len()).map_err(|error| KernelError::arguments(error.to_string()))?;
-    let film = Film::of(given)?;
-    if film.is_some() && start.shape().len() != 2 {
+    if !given.all("frames").is_empty() && start.shape().len() != 2 {
         return Err(KernelError::arguments(StencilError::Film { axes: start.shape().len() }));
     }
+    let film = Film::of(given)?;
     Ok(Box::new(StencilTask {
         start,
         name,

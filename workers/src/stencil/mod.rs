@@ -7,6 +7,8 @@ mod cells;
 mod kernel;
 mod naive;
 mod rule;
+#[cfg(test)]
+mod tests;
 
 use bytemuck::{Pod, Zeroable};
 use ndarray::{ArrayBase, ArrayView, Data, Dimension, NdFloat, Zip};
