@@ -27,6 +27,7 @@ pub mod filter;
 #[path = "../../fuzz/targets/workers.rs"]
 pub mod fuzzing;
 pub mod kernel;
+pub mod life;
 pub mod mandelbrot;
 pub mod matmul;
 pub mod picture;
@@ -50,6 +51,7 @@ pub const KERNELS: &[&dyn Kernel] = &[
     &mandelbrot::Mandelbrot,
     &transpose::Transpose,
     &stencil::Stencil,
+    &life::Life,
     &reduce::Reduction(Op::Sum),
     &reduce::Reduction(Op::Mean),
     &reduce::Reduction(Op::Min),

@@ -7,7 +7,7 @@ use parfork::formats::npy::ArrayFile;
 use parfork::{Border, DtypeKind, Error, Report, Shared};
 
 use super::rule::check_input;
-use super::{Plate, Real, Rule, StencilError, further, naive, run};
+use super::{Real, Rule, StencilError, StencilPlanes, further, naive, run};
 use crate::film::{self, Film};
 use crate::kernel::{
     Arg, ArgValues, Fact, Files, Form, InScale, Kernel, KernelError, Output, Sizes, Step, Steps, Task, parses,
@@ -168,7 +168,7 @@ impl<T: Real, D: Dimension + 'static> Task for StencilTask<T, D> {
     }
 
     fn run(&self, jobs: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error> {
-        let mut plate = Plate::new(&self.start.view(), &self.rule, self.border)?;
+        let mut plate = StencilPlanes::new(&self.start.view(), &self.rule, self.border)?;
         let film = self.film.take();
         let (least, most) = self.start.view().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), &cell| {
             let cell: f64 = cell.into();

@@ -36,14 +36,14 @@ impl Real for f64 {
 }
 
 /// An array of one to three axes, and what a step makes of each cell.
-pub struct Plate<T, D> {
+pub struct StencilPlanes<T, D> {
     planes: Planes<T, D>,
     /// Of heat the share that flows.
     weights: Shared<T, D>,
     is_heat: bool,
 }
 
-impl<T: Real, D: Dimension> Plate<T, D> {
+impl<T: Real, D: Dimension> StencilPlanes<T, D> {
     /// A copy of an array. The `border` is what there is beyond its edges; of `Keep` the outermost cells, as many as the rule looks
     /// far, stay as they are.
     ///
@@ -89,17 +89,17 @@ struct Told {
 ///
 /// ```
 /// use parfork::{Border, Job};
-/// use parfork_workers::stencil::{Plate, Rule, run};
+/// use parfork_workers::stencil::{StencilPlanes, Rule, run};
 /// let mut start = ndarray::Array2::<f64>::zeros((9, 9));
 /// start[[4, 4]] = 1.0;
-/// let mut plate = Plate::new(&start, &Rule::Heat(0.25), Border::Wrap)?;
+/// let mut plate = StencilPlanes::new(&start, &Rule::Heat(0.25), Border::Wrap)?;
 /// let moved = run(Job::default(), &mut plate, 1)?;
 /// assert_eq!((plate.view()?[[4, 5]], moved.fold(0.0, f64::max)), (0.25, 1.0));
 /// # Ok::<(), parfork::Error>(())
 /// ```
 pub fn run<T: Real, D: Dimension>(
     mut job: Job<'_>,
-    plate: &mut Plate<T, D>,
+    plate: &mut StencilPlanes<T, D>,
     steps: u32,
 ) -> Result<Answers<f64>, Error> {
     // Slices do not wait for those of the same worker: a large one each has the fewest neighbours.
