@@ -80,7 +80,7 @@ impl Film {
         cells: ArrayView2<'_, T>,
         colour: impl Fn(&T) -> [u8; C],
     ) -> Result<(), Error> {
-        if step % self.every != 0 {
+        if !step.is_multiple_of(self.every) {
             return Ok(());
         }
         let (rows, cols) = cells.dim();

@@ -83,7 +83,7 @@ impl<T: Real> WithSimd for Weigh<'_, T> {
 /// A row from its column `from` on.
 #[inline(always)]
 fn row_of<'a, T>(old: &ArrayView3<'a, T>, plane: usize, row: usize, from: usize) -> &'a [T] {
-    let row = old.clone().index_axis_move(Axis(0), plane).index_axis_move(Axis(0), row);
+    let row = (*old).index_axis_move(Axis(0), plane).index_axis_move(Axis(0), row);
     &row.to_slice().expect("rows without gaps")[from..]
 }
 
