@@ -106,7 +106,7 @@ pub use hooks::{Hooks, Progress};
 pub use job::{Job, Runner, cpus};
 pub use lend::{Input, Lend, Slice};
 pub use philox::Philox;
-pub use planes::{Border, Planes};
+pub use planes::{Border, BorderError, Planes};
 pub use report::{Memory, Report, WorkerReport};
 #[cfg(feature = "sandbox")]
 pub use sandbox::Sandbox;

@@ -1,6 +1,7 @@
 //! `Planes`: an array that jobs of steps work on, twice in memory: as the step before left it, and as this step makes it.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytemuck::Pod;
@@ -11,6 +12,12 @@ use crate::shared::Shared;
 use crate::slices::{AxisMargin, Edge, Margins};
 
 /// What slices read beyond an edge of the array.
+///
+/// ```
+/// use parfork::Border;
+/// assert_eq!("constant:-0.5".parse(), Ok(Border::Constant(-0.5)));
+/// assert_eq!(Border::<u8>::Wrap.to_string(), "wrap");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Border<T> {
     /// The array's own outermost cells, as many as the margin is wide: they are read and never computed, and stay as they are.
@@ -37,6 +44,45 @@ impl<T> Border<T> {
         }
     }
 }
+
+/// As [`from_str`](FromStr::from_str) reads it: `keep`, `constant:1.5`, `reflect101`, `replicate`, `wrap`.
+impl<T: fmt::Display> fmt::Display for Border<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Keep => f.write_str("keep"),
+            Self::Constant(value) => write!(f, "constant:{value}"),
+            Self::Reflect101 => f.write_str("reflect101"),
+            Self::Replicate => f.write_str("replicate"),
+            Self::Wrap => f.write_str("wrap"),
+        }
+    }
+}
+
+/// Reads what one is shown as.
+impl<T: FromStr> FromStr for Border<T> {
+    type Err = BorderError;
+
+    fn from_str(text: &str) -> std::result::Result<Self, BorderError> {
+        let wrong = || BorderError(text.to_owned());
+        match text {
+            "keep" => Ok(Self::Keep),
+            "reflect101" => Ok(Self::Reflect101),
+            "replicate" => Ok(Self::Replicate),
+            "wrap" => Ok(Self::Wrap),
+            _ => {
+                let value = text.strip_prefix("constant:").and_then(|value| value.parse().ok());
+                value.map(Self::Constant).ok_or_else(wrong)
+            }
+        }
+    }
+}
+
+/// A text that names no [`Border`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a border. Write keep, wrap, reflect101, replicate, or constant:V with V a value that cells can have, as in constant:0."
+)]
+pub struct BorderError(String);
 
 /// An array that a job of [steps](crate::Job::steps) works on.
 ///
@@ -256,5 +302,24 @@ fn fill<T: Pod, D: Dimension, S: Data<Elem = T>>(
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn borders_are_read_as_they_are_shown() {
+        let all = [Border::Keep, Border::Constant(-0.5), Border::Reflect101, Border::Replicate, Border::Wrap];
+        for border in all {
+            assert_eq!(border.to_string().parse(), Ok(border));
+        }
+        for wrong in ["", "Wrap", "wrap:1", "mirror", "constant", "constant:", "constant:x"] {
+            let error = wrong.parse::<Border<f64>>().expect_err(wrong).to_string();
+            assert!(error.starts_with(&format!("`{wrong}` is not a border. Write keep, wrap, ")), "{error}");
+        }
+        assert_eq!("constant:255".parse(), Ok(Border::Constant(255_u8)));
+        assert!("constant:256".parse::<Border<u8>>().is_err());
     }
 }

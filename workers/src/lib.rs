@@ -20,12 +20,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod film;
 pub mod filter;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 #[path = "../../fuzz/targets/workers.rs"]
 pub mod fuzzing;
 pub mod kernel;
+pub mod life;
 pub mod mandelbrot;
 pub mod matmul;
 pub mod picture;
@@ -34,6 +36,7 @@ pub mod reduce;
 #[path = "../../tests/support/sampled.rs"]
 mod sampled;
 pub mod simd;
+pub mod stencil;
 mod sys;
 mod text_arg;
 pub mod transpose;
@@ -47,6 +50,8 @@ pub const KERNELS: &[&dyn Kernel] = &[
     &filter::Image,
     &mandelbrot::Mandelbrot,
     &transpose::Transpose,
+    &stencil::Stencil,
+    &life::Life,
     &reduce::Reduction(Op::Sum),
     &reduce::Reduction(Op::Mean),
     &reduce::Reduction(Op::Min),

@@ -192,7 +192,7 @@ fn clap_arg(arg: &Arg, default: Option<&'static str>) -> clap::Arg {
     let made = clap::Arg::new(arg.name).value_name(arg.value).help(arg.help);
     let made = if arg.is_input() { made } else { made.long(arg.name) };
     let made = match arg.kind {
-        Kind::InputArray | Kind::InputPicture | Kind::OutputArray | Kind::OutputPicture => {
+        Kind::InputArray | Kind::InputPicture | Kind::OutputArray | Kind::OutputPicture | Kind::OutputEither => {
             made.value_parser(value_parser!(PathBuf)).value_hint(ValueHint::FilePath)
         }
         Kind::Text(check) => made.value_parser(check),

@@ -174,7 +174,10 @@ fn picture_format(
     asked: Option<Format>,
     jpeg: Jpeg,
 ) -> Result<Option<Format>, Failure> {
-    let arg = kernel.args().iter().find(|arg| matches!(arg.kind, Kind::OutputPicture));
+    let arg = kernel.args().iter().find(|arg| match arg.kind {
+        Kind::OutputEither => Arg::is_picture(given.path(arg.name)),
+        kind => matches!(kind, Kind::OutputPicture),
+    });
     let format = arg.map(|arg| asked.map_or_else(|| Format::for_target(given.path(arg.name)), Ok));
     let format = format.map(|format| format.and_then(|format| format.with_jpeg(jpeg.quality, jpeg.sampling)));
     format.transpose().map_err(Failure::usage)

@@ -72,7 +72,7 @@ fn every_kernel_can_be_measured() {
         let json: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["series"].as_array().unwrap().len(), 2, "{}", kernel.name());
         let chain = kernel.args().iter().any(|arg| matches!(arg.kind, Kind::Chain(_)));
-        assert_eq!(fixture.ok(&format!("{} --help", kernel.name())).contains("--until"), chain);
+        assert_eq!(fixture.ok(&format!("{} --help", kernel.name())).contains("--until <N>"), chain);
     }
     fixture.save("a.npy", &noise((30, 40), 1));
     fixture.ok("scale transpose a.npy --workers 1,2 --engines serial,threads,processes --repeat 1 -q -o given");

@@ -39,6 +39,9 @@ fn results(fixture: &Fixture, level: Level) -> Vec<(String, Vec<u8>)> {
         "matmul a.npy a.npy -o out.npy".to_owned(),
         "matmul a32.npy a32.npy -o out.npy".to_owned(),
         "transpose a32.npy -o out.npy".to_owned(),
+        "stencil a.npy -o out.npy --weights heat:0.2 --steps 20".to_owned(),
+        "life bytes.npy -o out.npy --steps 9".to_owned(),
+        "stencil a32.npy -o out.npy --weights w.npy --steps 5 --border wrap".to_owned(),
         "mandelbrot --size 91x67 --iterations 300 -o out.png".to_owned(),
     ];
     let run = |line: String| {
@@ -61,6 +64,7 @@ fn all_levels_give_the_same_bits() {
     let a = noise((97, 97), 3);
     fixture.save("a.npy", &a);
     npy::save(fixture.path("a32.npy"), a.mapv(|x| x as f32).view()).unwrap();
+    fixture.save("w.npy", &noise((3, 3), 4));
     npy::save(fixture.path("a16.npy"), a.mapv(|x| (x * 3000.0) as i16).view()).unwrap();
     npy::save(fixture.path("bytes.npy"), a.mapv(|x| (x * 100.0 + 120.0) as u8).view()).unwrap();
     picture::save(fixture.path("gray.png"), &photo(1)).unwrap();

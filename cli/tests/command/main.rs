@@ -21,6 +21,7 @@ mod results;
 mod sampled;
 mod scale;
 mod shm;
+mod steps;
 mod terminal;
 mod top;
 mod views;

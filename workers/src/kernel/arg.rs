@@ -6,6 +6,8 @@ use std::fmt::Display;
 use std::path::Path;
 use std::str::FromStr;
 
+use parfork::formats::Address;
+
 /// Says what is wrong with a text.
 pub type Check = fn(&str) -> Result<(), String>;
 
@@ -43,6 +45,8 @@ pub enum Kind {
     OutputArray,
     /// A picture to write, in the format of its ending.
     OutputPicture,
+    /// A picture if the name ends as that of one does, else a .npy file.
+    OutputEither,
     /// A text.
     Text(Check),
     /// A text that may begin with a minus.
@@ -90,6 +94,11 @@ impl Arg {
     /// Where the picture goes that is the result: `--output`.
     pub const fn output_picture(help: &'static str) -> Self {
         Self::new("output", "FILE", help, Kind::OutputPicture).short('o').in_scale(InScale::Never)
+    }
+
+    /// Where the result goes, an array or a picture: `--output`.
+    pub const fn output_either(help: &'static str) -> Self {
+        Self::new("output", "FILE", help, Kind::OutputEither).short('o').in_scale(InScale::Never)
     }
 
     /// A parameter.
@@ -149,12 +158,18 @@ impl Arg {
 
     /// Whether it is a file to write.
     pub fn is_output(&self) -> bool {
-        matches!(self.kind, Kind::OutputArray | Kind::OutputPicture)
+        matches!(self.kind, Kind::OutputArray | Kind::OutputPicture | Kind::OutputEither)
     }
 
     /// Whether it is the name of a file, which need not be UTF-8.
     pub fn is_file(&self) -> bool {
         self.is_input() || self.is_output()
+    }
+
+    /// Whether an output of this name is a picture, where it may be an array as well.
+    pub fn is_picture(path: &Path) -> bool {
+        let is_file = matches!(Address::of(path), Address::File(_));
+        is_file && path.extension().is_some_and(|ending| !ending.eq_ignore_ascii_case("npy"))
     }
 
     /// Looks at one value of it.
@@ -163,7 +178,9 @@ impl Arg {
     /// What is wrong with it.
     pub fn check(&self, value: &str) -> Result<(), String> {
         match self.kind {
-            Kind::InputArray | Kind::InputPicture | Kind::OutputArray | Kind::OutputPicture => Ok(()),
+            Kind::InputArray | Kind::InputPicture | Kind::OutputArray | Kind::OutputPicture | Kind::OutputEither => {
+                Ok(())
+            }
             Kind::Text(check) | Kind::Signed(check) | Kind::Chain(check) => check(value),
             Kind::Choice(words) if words.contains(&value) => Ok(()),
             Kind::Choice(words) => Err(format!("it is none of {}", words.join(", "))),

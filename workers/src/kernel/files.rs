@@ -55,9 +55,17 @@ impl<'f> Files<'f> {
     /// # Errors
     /// As [`picture::read_with`].
     pub fn picture(&self, path: &Path) -> Result<Picture> {
-        let (spec, _, hooks) = (self.job)().into_parts();
-        let (picture, warning) = picture::read_from(&spec, hooks, InputFile::open(path)?)?;
-        self.warnings.borrow_mut().extend(warning.map(|warning| (path.to_owned(), warning)));
+        self.picture_of(InputFile::open(path)?)
+    }
+
+    /// Reads a picture from an input that is open.
+    ///
+    /// # Errors
+    /// As [`picture::read_with`].
+    pub fn picture_of(&self, input: InputFile) -> Result<Picture> {
+        let (path, (spec, _, hooks)) = (input.path().to_owned(), (self.job)().into_parts());
+        let (picture, warning) = picture::read_from(&spec, hooks, input)?;
+        self.warnings.borrow_mut().extend(warning.map(|warning| (path, warning)));
         Ok(picture)
     }
 
