@@ -13,7 +13,7 @@ use parfork::formats::InputFile;
 use parfork::formats::npy::{self, ArrayFile};
 use parfork::{Dtype, Element, Job, Report, SegmentErrorKind};
 use parfork_workers::kernel::difference;
-use parfork_workers::picture::{self, Picture, PictureError};
+use parfork_workers::picture::{self, Metadata, Picture, PictureError, PictureFile};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
@@ -77,7 +77,8 @@ pub fn run(args: Exec) -> Result<(), Failure> {
                 views.keep_picture(&picture);
                 if args.common.only_slice.is_none() {
                     let job = args.common.job("writing", &views);
-                    filing = picture::write_with(job, &mut target_file, &picture, format).map_err(Failure::filing)?;
+                    filing = picture::write_with(job, &mut target_file, &picture, format, &Metadata::default())
+                        .map_err(Failure::filing)?;
                 }
             }
         }
@@ -129,8 +130,8 @@ fn open(job: Job<'_>, Input { name, path }: &Input, quiet: bool) -> parfork::Res
         return Array::input_file(name, ArrayFile::of(input)?);
     }
     let (spec, _, hooks) = job.into_parts();
-    let (picture, warning) = picture::read_from(&spec, hooks, input)?;
-    warning.into_iter().for_each(|warning| files::warning(path, warning, quiet));
+    let PictureFile { picture, remark, .. } = picture::read_from(&spec, hooks, input, false)?;
+    remark.into_iter().for_each(|remark| files::remark(path, remark, quiet));
     match picture {
         Picture::U8(samples) => Array::input_of(name, samples),
         Picture::U16(samples) => Array::input_of(name, samples),

@@ -23,6 +23,8 @@ pub struct Typed {
     pub format: Option<Format>,
     /// How a JPEG is to be written, if not as by default.
     pub jpeg: Jpeg,
+    /// Whether what a picture's file has beside it is left out.
+    pub strip: bool,
     /// What is to become of many inputs, where there may be many.
     pub many: Option<Many>,
     /// The flags that every job takes.
@@ -48,6 +50,9 @@ const QUALITY: &str = "quality";
 
 const SAMPLING: &str = "sampling";
 
+/// The flag that leaves out what a picture's file has beside it.
+const STRIP: &str = "strip";
+
 impl Subcommand for Typed {
     fn augment_subcommands(command: Command) -> Command {
         command.subcommands(KERNELS.iter().map(|kernel| {
@@ -59,6 +64,7 @@ impl Subcommand for Typed {
                 match arg.kind {
                     Kind::Chain(_) => command.arg(until(arg)),
                     Kind::OutputPicture => command.arg(format()).arg(quality()).arg(sampling()),
+                    Kind::InputPicture => command.arg(strip()),
                     _ => command,
                 }
             });
@@ -95,7 +101,9 @@ impl FromArgMatches for Typed {
             false => (None, Jpeg::default()),
         };
         let many = takes_many(kernel).then(|| Many::from_arg_matches(matches)).transpose()?;
-        Ok(Self { kernel, given, format, jpeg, many, common: Common::from_arg_matches(matches)? })
+        let reads = kernel.args().iter().any(|arg| matches!(arg.kind, Kind::InputPicture));
+        let strip = reads && matches.get_flag(STRIP);
+        Ok(Self { kernel, given, format, jpeg, strip, many, common: Common::from_arg_matches(matches)? })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -245,6 +253,13 @@ fn sampling() -> clap::Arg {
         ))
         .overrides_with(SAMPLING)
         .value_parser(names.try_map(|name| name.parse::<Sampling>()))
+}
+
+fn strip() -> clap::Arg {
+    clap::Arg::new(STRIP)
+        .long(STRIP)
+        .action(clap::ArgAction::SetTrue)
+        .help("Leave out EXIF, the profile of colours (ICC) and XMP, which the result has otherwise if its format can")
 }
 
 /// What was typed for arguments, or is their default.

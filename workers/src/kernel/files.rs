@@ -8,20 +8,27 @@ use parfork::formats::InputFile;
 use parfork::formats::npy::{ArrayFile, Header};
 use parfork::{Element, Input, Job, Mapped, Result, Shared};
 
-use crate::picture::{self, DecodeWarning, Picture};
+use crate::picture::{self, Metadata, Picture, Remark};
 
 /// How inputs are opened.
 pub struct Files<'f> {
     maps: bool,
     job: &'f dyn Fn() -> Job<'static>,
-    warnings: RefCell<Vec<(PathBuf, DecodeWarning)>>,
+    keeps_metadata: bool,
+    remarks: RefCell<Vec<(PathBuf, Remark)>>,
+    metadata: RefCell<Metadata>,
 }
 
 impl<'f> Files<'f> {
     /// Arrays stay where they lie if they can and `maps` says so: then worker processes alone can look at them. Pictures are
     /// decoded as `job` says.
     pub fn new(maps: bool, job: &'f dyn Fn() -> Job<'static>) -> Self {
-        Self { maps, job, warnings: RefCell::default() }
+        Self { maps, job, keeps_metadata: false, remarks: RefCell::default(), metadata: RefCell::default() }
+    }
+
+    /// The same, but what pictures' files have beside them is kept.
+    pub fn keep_metadata(self, keeps_metadata: bool) -> Self {
+        Self { keeps_metadata, ..self }
     }
 
     /// An array of elements of a type, from an input that is open.
@@ -56,14 +63,15 @@ impl<'f> Files<'f> {
     /// As [`picture::read_with`].
     pub fn picture(&self, path: &Path) -> Result<Picture> {
         let (spec, _, hooks) = (self.job)().into_parts();
-        let (picture, warning) = picture::read_from(&spec, hooks, InputFile::open(path)?)?;
-        self.warnings.borrow_mut().extend(warning.map(|warning| (path.to_owned(), warning)));
-        Ok(picture)
+        let file = picture::read_from(&spec, hooks, InputFile::open(path)?, self.keeps_metadata)?;
+        self.remarks.borrow_mut().extend(file.remark.map(|remark| (path.to_owned(), remark)));
+        self.metadata.replace(file.metadata);
+        Ok(file.picture)
     }
 
-    /// What there is to say of the files that were read.
-    pub fn into_warnings(self) -> Vec<(PathBuf, DecodeWarning)> {
-        self.warnings.into_inner()
+    /// What there is to say of the files that were read, and what the last picture's had beside it.
+    pub fn into_parts(self) -> (Vec<(PathBuf, Remark)>, Metadata) {
+        (self.remarks.into_inner(), self.metadata.into_inner())
     }
 }
 

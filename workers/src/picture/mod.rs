@@ -24,9 +24,11 @@ mod encode;
 mod error;
 mod format;
 mod jpeg;
+mod metadata;
 mod plausible;
 mod png;
 mod pnm;
+mod remark;
 mod thumbnail;
 mod tiff;
 mod ycbcr;
@@ -35,8 +37,8 @@ use std::path::Path;
 
 use ndarray::Ix3;
 
-pub use apart::{read_from, read_with};
-pub use decode::{DecodeWarning, read};
+pub use apart::{PictureFile, read_from, read_with};
+pub use decode::read;
 #[cfg(any(test, fuzzing))]
 pub(crate) use decode::{Header as PictureHeader, Target, decode};
 pub use decoder::serve_decoder;
@@ -44,6 +46,8 @@ pub use encode::{prepare, save, write, write_with};
 pub use error::PictureError;
 pub use format::Format;
 pub use jpeg::{JpegSettings, Sampling};
+pub use metadata::Metadata;
+pub use remark::Remark;
 pub use thumbnail::thumbnail;
 
 use parfork::{Error, Result, Shared};
