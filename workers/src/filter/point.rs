@@ -198,15 +198,20 @@ fn look_up<S: Sample>(source: &Source<'_, S>, mut region: Region<'_, S>, change:
         return map(source, region, change);
     }
     let table: Vec<S> = (0..values).map(|v| change(S::from_u32(v))).collect();
-    let table = bytemuck::cast_slice(&table).first_chunk().expect("256 bytes");
     let cols = region.cols.clone();
     for y in region.rows.clone() {
         let line = source.line(y, cols.clone());
         region.line(y, cols.clone(), |out| {
-            vectors(Bytes { table, from: bytemuck::cast_slice(&line), to: bytemuck::cast_slice_mut(out) });
+            change_bytes(&table, &line, out);
             source.keep_alpha(y, cols.start, out);
         });
     }
+}
+
+/// Changes bytes by a table of all.
+pub(super) fn change_bytes<S: Sample>(table: &[S], from: &[S], to: &mut [S]) {
+    let table = bytemuck::cast_slice(table).first_chunk().expect("256 bytes");
+    vectors(Bytes { table, from: bytemuck::cast_slice(from), to: bytemuck::cast_slice_mut(to) });
 }
 
 /// Bytes by a table.
