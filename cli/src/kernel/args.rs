@@ -25,6 +25,8 @@ pub struct Typed {
     pub jpeg: Jpeg,
     /// Whether what a picture's file has beside it is left out.
     pub strip: bool,
+    /// Whether a number that comes out is told with its input, being one of several.
+    pub is_named: bool,
     /// What is to become of many inputs, where there may be many.
     pub many: Option<Many>,
     /// The flags that every job takes.
@@ -103,7 +105,8 @@ impl FromArgMatches for Typed {
         let many = takes_many(kernel).then(|| Many::from_arg_matches(matches)).transpose()?;
         let reads = kernel.args().iter().any(|arg| matches!(arg.kind, Kind::InputPicture));
         let strip = reads && matches.get_flag(STRIP);
-        Ok(Self { kernel, given, format, jpeg, strip, many, common: Common::from_arg_matches(matches)? })
+        let is_named = false;
+        Ok(Self { kernel, given, format, jpeg, strip, is_named, many, common: Common::from_arg_matches(matches)? })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -165,9 +168,9 @@ impl FromArgMatches for Measured {
     }
 }
 
-/// Whether several inputs may be given.
+/// Whether several pictures may be given, each with a result of its own.
 fn takes_many(kernel: &dyn kernel::Kernel) -> bool {
-    kernel.args().iter().any(|arg| arg.many)
+    kernel.args().iter().any(|arg| arg.many && matches!(arg.kind, Kind::InputPicture))
 }
 
 /// How sizes of made-up inputs are written.

@@ -71,7 +71,8 @@ pub fn run(typed: &Typed, of_many: bool) -> Result<Summary, Failure> {
         _ => None,
     };
     if let (Some(Some(number)), false) = (number, common.json) {
-        output::print(&format!("{number}\n"))?;
+        let name = given_name(typed).map_or(String::new(), |name| format!(" {name}"));
+        output::print(&format!("{number}{name}\n"))?;
     }
     let wall = began.elapsed();
     Ok(Summary { command: kernel.name(), facts, line, warnings, reports, names, filing, wall, verified, views })
@@ -188,6 +189,11 @@ fn picture_format(
 fn output_path<'g>(kernel: &dyn Kernel, given: &'g ArgValues) -> Option<&'g Path> {
     let output = kernel.args().iter().find(|arg| arg.is_output())?;
     given.all(output.name).first().map(Path::new)
+}
+
+/// The name of the input, if that is told with the number that comes out.
+fn given_name(Typed { kernel, given, is_named, .. }: &Typed) -> Option<String> {
+    inputs(*kernel, given).next().filter(|_| *is_named).map(|input| input.display().to_string())
 }
 
 /// Whether what goes there is a file, and not samples alone.
