@@ -22,7 +22,7 @@ struct Columns {
 }
 
 pub(super) fn median<S: Sample, const C: usize>(radius: usize, source: &Source<'_, S>, mut region: Region<'_, S>) {
-    let colours = if C % 2 == 0 { C - 1 } else { C };
+    let colours = C - usize::from(C.is_multiple_of(2));
     let reach = radius as isize;
     for start in region.cols.clone().step_by(STRIP / C) {
         let cols = start..region.cols.end.min(start + STRIP / C);

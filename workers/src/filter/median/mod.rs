@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn it_is_the_middle_one_of_all_that_are_around() {
         let noise = |(y, x, c): (usize, usize, usize)| {
-            ((y * 7919 + x * 104_729 + c * 31 + y * x * x) * 2_654_435_761 >> 8) as u16
+            (((y * 7919 + x * 104_729 + c * 31 + y * x * x) * 2_654_435_761) >> 8) as u16
         };
         let shade = |(y, x, c): (usize, usize, usize)| (y * 260 + x * 131 + c) as u16;
         let two = |(y, x, c): (usize, usize, usize)| if (y * x + c) % 3 == 0 { 0 } else { u16::MAX };

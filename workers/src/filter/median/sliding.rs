@@ -12,7 +12,7 @@ struct Counts([Vec<u16>; 4]);
 const SHIFTS: [usize; 4] = [12, 8, 4, 0];
 
 pub(super) fn median<S: Sample, const C: usize>(radius: usize, source: &Source<'_, S>, mut region: Region<'_, S>) {
-    let colours = if C % 2 == 0 { C - 1 } else { C };
+    let colours = C - usize::from(C.is_multiple_of(2));
     let side = 2 * radius + 1;
     let mut counts = Counts(SHIFTS.map(|shift| vec![0; 1 << (16 - shift)]));
     for strip in strips(region.cols.clone(), radius, C) {
