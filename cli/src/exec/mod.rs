@@ -130,8 +130,8 @@ fn open(job: Job<'_>, Input { name, path }: &Input, quiet: bool) -> parfork::Res
         return Array::input_file(name, ArrayFile::of(input)?);
     }
     let (spec, _, hooks) = job.into_parts();
-    let PictureFile { picture, remark, .. } = picture::read_from(&spec, hooks, input, false)?;
-    remark.into_iter().for_each(|remark| files::remark(path, remark, quiet));
+    let PictureFile { picture, warning, .. } = picture::read_from(&spec, hooks, input, false)?;
+    warning.into_iter().for_each(|warning| files::warning(path, warning, quiet));
     match picture {
         Picture::U8(samples) => Array::input_of(name, samples),
         Picture::U16(samples) => Array::input_of(name, samples),

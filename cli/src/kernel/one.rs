@@ -46,12 +46,12 @@ pub fn run(typed: &Typed, of_many: bool) -> Result<Summary, Failure> {
     };
     let files = Files::new(maps, &reading).keep_metadata(!strip && output.is_some_and(is_file));
     let task = kernel.open(given, &files)?;
-    let (mut remarks, metadata) = files.into_parts();
+    let (mut warnings, metadata) = files.into_parts();
     if let (Some(format), Form::Picture { shape, bits }) = (format, task.form()) {
         format.holds(shape, bits).map_err(Failure::usage)?;
         let left = metadata.left_behind(format, shape);
         let input = inputs(kernel, given).next().unwrap_or(Path::new(""));
-        remarks.extend(left.into_iter().map(|left| (input.to_owned(), left)));
+        warnings.extend(left.into_iter().map(|left| (input.to_owned(), left)));
     }
     let mut result = task.output()?;
     let target = output.map(|path| Target::open(path, format, &task.form(), common.quiet)).transpose()?;

@@ -31,7 +31,7 @@ impl Contents {
             true => Ok(Self::Array(ArrayFile::of(input)?)),
             false => {
                 let file = picture::read_from(&JobSpec::default(), Hooks::default(), input, false)?;
-                file.remark.into_iter().for_each(|remark| files::remark(path, remark, false));
+                file.warning.into_iter().for_each(|warning| files::warning(path, warning, false));
                 Ok(Self::Picture(file.picture))
             }
         }

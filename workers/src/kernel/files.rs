@@ -8,14 +8,14 @@ use parfork::formats::InputFile;
 use parfork::formats::npy::{ArrayFile, Header};
 use parfork::{Element, Input, Job, Mapped, Result, Shared};
 
-use crate::picture::{self, Metadata, Picture, Remark};
+use crate::picture::{self, DecodeWarning, Metadata, Picture};
 
 /// How inputs are opened.
 pub struct Files<'f> {
     maps: bool,
     job: &'f dyn Fn() -> Job<'static>,
     keeps_metadata: bool,
-    remarks: RefCell<Vec<(PathBuf, Remark)>>,
+    warnings: RefCell<Vec<(PathBuf, DecodeWarning)>>,
     metadata: RefCell<Metadata>,
 }
 
@@ -23,7 +23,7 @@ impl<'f> Files<'f> {
     /// Arrays stay where they lie if they can and `maps` says so: then worker processes alone can look at them. Pictures are
     /// decoded as `job` says.
     pub fn new(maps: bool, job: &'f dyn Fn() -> Job<'static>) -> Self {
-        Self { maps, job, keeps_metadata: false, remarks: RefCell::default(), metadata: RefCell::default() }
+        Self { maps, job, keeps_metadata: false, warnings: RefCell::default(), metadata: RefCell::default() }
     }
 
     /// The same, but what pictures' files have beside them is kept.
@@ -64,14 +64,14 @@ impl<'f> Files<'f> {
     pub fn picture(&self, path: &Path) -> Result<Picture> {
         let (spec, _, hooks) = (self.job)().into_parts();
         let file = picture::read_from(&spec, hooks, InputFile::open(path)?, self.keeps_metadata)?;
-        self.remarks.borrow_mut().extend(file.remark.map(|remark| (path.to_owned(), remark)));
+        self.warnings.borrow_mut().extend(file.warning.map(|warning| (path.to_owned(), warning)));
         self.metadata.replace(file.metadata);
         Ok(file.picture)
     }
 
     /// What there is to say of the files that were read, and what the last picture's had beside it.
-    pub fn into_parts(self) -> (Vec<(PathBuf, Remark)>, Metadata) {
-        (self.remarks.into_inner(), self.metadata.into_inner())
+    pub fn into_parts(self) -> (Vec<(PathBuf, DecodeWarning)>, Metadata) {
+        (self.warnings.into_inner(), self.metadata.into_inner())
     }
 }
 

@@ -12,9 +12,9 @@ use parfork::{Error, ExecError, Hooks, JobSpec, Result, Shared};
 
 use super::Picture;
 use super::decode::{Header, blank, of_array};
-use super::decoder::{DECODE, LOOK, in_numbers, of_look, remark_of};
+use super::decoder::{DECODE, LOOK, in_numbers, of_look, warning_of};
 use super::metadata::{MOST, Metadata};
-use super::remark::Remark;
+use super::warning::DecodeWarning;
 
 /// Reads a picture as [`read`](super::read()) does, in a process that is kept in a [`Sandbox`](parfork::Sandbox) and has nothing of this one's
 /// memory or environment: for files that strangers sent. A decoder that crashes, or wants more memory than the picture explains, ends
@@ -44,7 +44,7 @@ pub struct PictureFile {
     /// What else there is, if it was wanted.
     pub metadata: Metadata,
     /// What there is to say of the file.
-    pub remark: Option<Remark>,
+    pub warning: Option<DecodeWarning>,
 }
 
 /// Room for what a file has beside its picture that most have enough of.
@@ -57,7 +57,7 @@ const USUAL: usize = 128 << 10;
 pub fn read_from(spec: &JobSpec, hooks: Hooks<'_>, source: InputFile, with_metadata: bool) -> Result<PictureFile> {
     if source.is_segment() {
         let picture = of_array(ArrayFile::of(source)?)?;
-        return Ok(PictureFile { picture, metadata: Metadata::default(), remark: None });
+        return Ok(PictureFile { picture, metadata: Metadata::default(), warning: None });
     }
     if !isolated::serves(DECODE) {
         let call = "picture::serve_decoder()".to_owned();
@@ -94,7 +94,7 @@ pub fn read_from(spec: &JobSpec, hooks: Hooks<'_>, source: InputFile, with_metad
         Picture::U8(samples) => task.run_into(&spec(header.bytes()), hooks(), samples)?,
         Picture::U16(samples) => task.run_into(&spec(header.bytes()), hooks(), samples)?,
     };
-    Ok(PictureFile { picture, metadata, remark: remark_of(told) })
+    Ok(PictureFile { picture, metadata, warning: warning_of(told) })
 }
 
 /// What a process has said of a picture, if there can be such a one.

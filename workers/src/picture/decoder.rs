@@ -6,7 +6,7 @@ use parfork::{Error, Result, isolated};
 use super::PictureError;
 use super::decode::{Header, Target, decode};
 use super::metadata::{MOST, Metadata};
-use super::remark::Remark;
+use super::warning::DecodeWarning;
 
 /// The task of telling of what kind a picture is.
 pub(super) const LOOK: &str = "look-at-picture";
@@ -50,8 +50,8 @@ pub(super) fn of_look([height, width, kind, length]: [u64; 4]) -> ([u64; 4], u64
 fn decode_into([height, width, channels, bits]: [u64; 4], source: &InputFile, room: &mut [u8]) -> Result<[u64; 4]> {
     let shape = [height, width, channels].map(|length| length as usize);
     let header = Header { shape, bits: bits as u32 };
-    let remark = decode(source, &mut PictureMemory { header, room: Some(room) })?;
-    Ok([if remark == Some(Remark::Unended) { UNENDED } else { 0 }, 0, 0, 0])
+    let warning = decode(source, &mut PictureMemory { header, room: Some(room) })?;
+    Ok([if warning == Some(DecodeWarning::Unended) { UNENDED } else { 0 }, 0, 0, 0])
 }
 
 /// A warning as a number; all others are none.

@@ -28,9 +28,9 @@ mod metadata;
 mod plausible;
 mod png;
 mod pnm;
-mod remark;
 mod thumbnail;
 mod tiff;
+mod warning;
 mod ycbcr;
 
 use std::path::Path;
@@ -47,8 +47,8 @@ pub use error::PictureError;
 pub use format::Format;
 pub use jpeg::{JpegSettings, Sampling};
 pub use metadata::Metadata;
-pub use remark::Remark;
 pub use thumbnail::thumbnail;
+pub use warning::DecodeWarning;
 
 use parfork::{Error, Result, Shared};
 

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use parfork::formats::AtomicFile;
 use parfork::{CancelToken, Engine, Error, Hooks, Job, JobSpec, Progress, Report, Shared, Split, cpus};
-use parfork_workers::picture::Remark;
+use parfork_workers::picture::DecodeWarning;
 use serde_json::{Value, json};
 
 use crate::args::common::Common;
@@ -87,11 +87,11 @@ fn done(at: usize, typed: &Typed) -> Result<Value, Failure> {
     match one::run(typed, true) {
         Ok(summary) => {
             let (once, each): (Vec<_>, Vec<_>) =
-                summary.remarks.iter().partition(|(_, remark)| matches!(remark, Remark::LeftBehind { .. }));
+                summary.warnings.iter().partition(|(_, warning)| matches!(warning, DecodeWarning::LeftBehind { .. }));
             let [once, each] =
-                [once, each].map(|all| all.iter().map(|(_, remark)| remark.to_string()).collect::<Vec<_>>());
+                [once, each].map(|all| all.iter().map(|(_, warning)| warning.to_string()).collect::<Vec<_>>());
             let seconds = began.elapsed().as_secs_f64();
-            Ok(json!({ "at": at, "facts": summary.facts, "remarks": each, "remarks_once": once, "seconds": seconds }))
+            Ok(json!({ "at": at, "facts": summary.facts, "warnings": each, "warnings_once": once, "seconds": seconds }))
         }
         Err(stopped @ Failure::Stopped { .. }) => Err(stopped),
         Err(failure) => {

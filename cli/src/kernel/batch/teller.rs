@@ -81,12 +81,14 @@ impl<'p> Teller<'p> {
         (self.done, self.bytes) = (self.done + 1, self.bytes + input.bytes);
         if !self.quiet {
             let texts = |of: &str| said[of].as_array().into_iter().flatten().filter_map(Value::as_str);
-            for remark in texts("remarks") {
-                self.say(&format!("{}: {remark}", input.path.display()));
+            for warning in texts("warnings") {
+                self.say(&format!("{}: {warning}", input.path.display()));
             }
-            for remark in texts("remarks_once").filter(|remark| !self.said_once.contains(*remark)).collect::<Vec<_>>() {
-                self.said_once.insert(remark.to_owned());
-                self.say(&format!("{}: {remark}; of others this is not said again", input.path.display()));
+            for warning in
+                texts("warnings_once").filter(|warning| !self.said_once.contains(*warning)).collect::<Vec<_>>()
+            {
+                self.said_once.insert(warning.to_owned());
+                self.say(&format!("{}: {warning}; of others this is not said again", input.path.display()));
             }
         }
         if self.is_read {

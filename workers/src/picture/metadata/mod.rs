@@ -6,7 +6,7 @@ mod exif;
 #[cfg(test)]
 mod tests;
 
-use super::{Format, Remark};
+use super::{DecodeWarning, Format};
 pub(super) use directory::{ByteOrder, Entry, HEADER, bounded, first, read, written};
 pub(super) use exif::{for_tiff, of_tiff};
 
@@ -37,7 +37,7 @@ pub struct Metadata {
 
 impl Metadata {
     /// What of it stays behind when a picture of this height, width and channels is written in this format.
-    pub fn left_behind(&self, format: Format, shape: [usize; 3]) -> Vec<Remark> {
+    pub fn left_behind(&self, format: Format, shape: [usize; 3]) -> Vec<DecodeWarning> {
         self.fitted(format, shape).1
     }
 
@@ -45,7 +45,7 @@ impl Metadata {
     ///
     /// The picture was turned upright, and may have got other sides: EXIF and XMP say so then. A thumbnail shows what it was before,
     /// and is left out.
-    pub(super) fn fitted(&self, format: Format, shape @ [height, width, _]: [usize; 3]) -> (Self, Vec<Remark>) {
+    pub(super) fn fitted(&self, format: Format, shape @ [height, width, _]: [usize; 3]) -> (Self, Vec<DecodeWarning>) {
         let jpeg = matches!(format, Format::Jpeg(_));
         let short = |bytes: Vec<u8>, name: &[u8]| match jpeg && bytes.len() > SEGMENT - name.len() {
             true => Err("it is longer than 64 KB"),
@@ -61,7 +61,7 @@ impl Metadata {
         let mut left = Vec::new();
         let mut part = |what, fitted: Option<Result<Vec<u8>, &'static str>>| {
             let fitted = fitted.map(|fitted| if format.has_metadata() { fitted } else { Err("") })?;
-            fitted.map_err(|why| left.push(Remark::LeftBehind { what, why, format: format.name() })).ok()
+            fitted.map_err(|why| left.push(DecodeWarning::LeftBehind { what, why, format: format.name() })).ok()
         };
         let fitted = Self {
             exif: part("EXIF", self.exif.as_deref().map(exif)),

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What there is to say of a file from which a picture was read nevertheless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remark {
+pub enum DecodeWarning {
     /// The marker that ends a JPEG is not there; the picture is.
     Unended,
     /// Not all that the file has beside its picture is written with the result.
@@ -18,7 +18,7 @@ pub enum Remark {
     },
 }
 
-impl fmt::Display for Remark {
+impl fmt::Display for DecodeWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unended => f.write_str("the file lacks the marker that ends a JPEG; its picture is whole"),
