@@ -286,12 +286,12 @@ fn completions_and_manual_are_made() {
 /// `np.load(f).sum()` of a.npy, b.npy: 780.0 and 6.0.
 #[test]
 fn several_arrays_are_told_with_their_names() {
-    let desk = Desk::with_inputs();
-    assert_eq!(desk.ok("sum a.npy b.npy -q"), "780.0 a.npy\n6.0 b.npy\n");
-    assert_eq!(desk.ok("sum b.npy -q"), "6.0\n");
-    let lines = desk.ok("max b.npy a.npy --json -n 2");
+    let fixture = Fixture::with_inputs();
+    assert_eq!(fixture.ok("sum a.npy b.npy -q"), "780.0 a.npy\n6.0 b.npy\n");
+    assert_eq!(fixture.ok("sum b.npy -q"), "6.0\n");
+    let lines = fixture.ok("max b.npy a.npy --json -n 2");
     let told: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(told.iter().map(|told| told["answer"].as_f64().unwrap()).collect::<Vec<_>>(), [1.0, 39.0]);
-    desk.fails("sum a.npy b.npy --axis 0 -o c.npy", 2, &["-o, --report and --trace are one file"]);
-    desk.fails("sum missing.npy a.npy", 3, &["missing.npy"]);
+    fixture.fails("sum a.npy b.npy --axis 0 -o c.npy", 2, &["-o, --report and --trace are one file"]);
+    fixture.fails("sum missing.npy a.npy", 3, &["missing.npy"]);
 }
