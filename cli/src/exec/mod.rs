@@ -13,7 +13,7 @@ use parfork::formats::npy::{self, ArrayFile};
 use parfork::formats::{InputFile, OutputFile};
 use parfork::{Dtype, Element, Job, Report, SegmentErrorKind};
 use parfork_workers::kernel::difference;
-use parfork_workers::picture::{self, Picture, PictureError};
+use parfork_workers::picture::{self, Metadata, Picture, PictureError, PictureFile};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
@@ -85,7 +85,8 @@ pub fn run(args: Exec) -> Result<(), Failure> {
                 views.keep_picture(&picture);
                 if args.common.only_slice.is_none() {
                     let job = args.common.job("writing", &views);
-                    filing = picture::write_with(job, &mut target_file, &picture, format).map_err(Failure::filing)?;
+                    filing = picture::write_with(job, &mut target_file, &picture, format, &Metadata::default())
+                        .map_err(Failure::filing)?;
                 }
             }
         }
@@ -137,7 +138,7 @@ fn open(job: Job<'_>, Input { name, path }: &Input, quiet: bool) -> parfork::Res
         return Array::input_file(name, ArrayFile::of(input)?);
     }
     let (spec, _, hooks) = job.into_parts();
-    let (picture, warning) = picture::read_from(&spec, hooks, input)?;
+    let PictureFile { picture, warning, .. } = picture::read_from(&spec, hooks, input, false)?;
     warning.into_iter().for_each(|warning| files::warning(path, warning, quiet));
     match picture {
         Picture::U8(samples) => Array::input_of(name, samples),

@@ -23,6 +23,10 @@ pub struct Typed {
     pub format: Option<Format>,
     /// How a JPEG is to be written, if not as by default.
     pub jpeg: Jpeg,
+    /// Whether what a picture's file has beside it is left out.
+    pub strip: bool,
+    /// Whether a number that comes out is told with its input, being one of several.
+    pub is_named: bool,
     /// What is to become of many inputs, where there may be many.
     pub many: Option<Many>,
     /// The flags that every job takes.
@@ -48,6 +52,9 @@ const QUALITY: &str = "quality";
 
 const SAMPLING: &str = "sampling";
 
+/// The flag that leaves out what a picture's file has beside it.
+const STRIP: &str = "strip";
+
 impl Subcommand for Typed {
     fn augment_subcommands(command: Command) -> Command {
         command.subcommands(KERNELS.iter().map(|kernel| {
@@ -59,6 +66,7 @@ impl Subcommand for Typed {
                 match arg.kind {
                     Kind::Chain(_) => command.arg(until(arg)),
                     Kind::OutputPicture => command.arg(format()).arg(quality()).arg(sampling()),
+                    Kind::InputPicture => command.arg(strip()),
                     _ => command,
                 }
             });
@@ -95,7 +103,10 @@ impl FromArgMatches for Typed {
             false => (None, Jpeg::default()),
         };
         let many = takes_many(kernel).then(|| Many::from_arg_matches(matches)).transpose()?;
-        Ok(Self { kernel, given, format, jpeg, many, common: Common::from_arg_matches(matches)? })
+        let reads = kernel.args().iter().any(|arg| matches!(arg.kind, Kind::InputPicture));
+        let strip = reads && matches.get_flag(STRIP);
+        let is_named = false;
+        Ok(Self { kernel, given, format, jpeg, strip, is_named, many, common: Common::from_arg_matches(matches)? })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -157,9 +168,9 @@ impl FromArgMatches for Measured {
     }
 }
 
-/// Whether several inputs may be given.
+/// Whether several pictures may be given, each with a result of its own.
 fn takes_many(kernel: &dyn kernel::Kernel) -> bool {
-    kernel.args().iter().any(|arg| arg.many)
+    kernel.args().iter().any(|arg| arg.many && matches!(arg.kind, Kind::InputPicture))
 }
 
 /// How sizes of made-up inputs are written.
@@ -245,6 +256,13 @@ fn sampling() -> clap::Arg {
         ))
         .overrides_with(SAMPLING)
         .value_parser(names.try_map(|name| name.parse::<Sampling>()))
+}
+
+fn strip() -> clap::Arg {
+    clap::Arg::new(STRIP)
+        .long(STRIP)
+        .action(clap::ArgAction::SetTrue)
+        .help("Leave out EXIF, the profile of colours (ICC) and XMP, which the result has otherwise if its format can")
 }
 
 /// What was typed for arguments, or is their default.

@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use parfork::formats::{OutputFile, npy};
+use parfork::formats::{Address, OutputFile, npy};
 use parfork::{Engine, Error, Job, Order, Report};
 use parfork_workers::kernel::{
     Arg, ArgValues, Fact, Files, Form, Kernel, KernelError, Kind, Number, Output, Step, Task,
 };
-use parfork_workers::picture::{self, Format};
+use parfork_workers::picture::{self, Format, Metadata};
 use serde_json::{Map, Value, json};
 
 use crate::args::common::Common;
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Does what was typed, with one input for each argument; what there is to tell of it. Whether it is one `of_many`, which are told
 /// together.
 pub fn run(typed: &Typed, of_many: bool) -> Result<Summary, Failure> {
-    let Typed { kernel, ref given, format, jpeg, ref common, .. } = *typed;
+    let Typed { kernel, ref given, format, jpeg, strip, ref common, .. } = *typed;
     let began = Instant::now();
     let format = picture_format(kernel, given, format, jpeg)?;
     let output = output_path(kernel, given);
@@ -44,11 +44,14 @@ pub fn run(typed: &Typed, of_many: bool) -> Result<Summary, Failure> {
         job.spec_mut().deadline = common.deadline.or(of_many.then_some(PATIENCE));
         job
     };
-    let inputs = Files::new(maps, &reading);
-    let task = kernel.open(given, &inputs)?;
-    let warnings = inputs.into_warnings();
+    let files = Files::new(maps, &reading).keep_metadata(!strip && output.is_some_and(is_file));
+    let task = kernel.open(given, &files)?;
+    let (mut warnings, metadata) = files.into_parts();
     if let (Some(format), Form::Picture { shape, bits }) = (format, task.form()) {
         format.holds(shape, bits).map_err(Failure::usage)?;
+        let left = metadata.left_behind(format, shape);
+        let input = inputs(kernel, given).next().unwrap_or(Path::new(""));
+        warnings.extend(left.into_iter().map(|left| (input.to_owned(), left)));
     }
     let mut result = task.output()?;
     let target = output.map(|path| Target::open(path, format, &task.form(), common.quiet)).transpose()?;
@@ -64,11 +67,12 @@ pub fn run(typed: &Typed, of_many: bool) -> Result<Summary, Failure> {
         views.keep_picture(picture);
     }
     let filing = match target {
-        Some(target) if whole => target.write(&form, &result, || common.job("writing", &views))?,
+        Some(target) if whole => target.write(&form, &result, &metadata, || common.job("writing", &views))?,
         _ => None,
     };
     if let (Some(Some(number)), false) = (number, common.json) {
-        output::print(&format!("{number}\n"))?;
+        let name = given_name(typed).map_or(String::new(), |name| format!(" {name}"));
+        output::print(&format!("{number}{name}\n"))?;
     }
     let wall = began.elapsed();
     Ok(Summary { command: kernel.name(), facts, line, warnings, reports, names, filing, wall, verified, views })
@@ -149,6 +153,7 @@ impl Target {
         mut self,
         form: &Form,
         result: &Output,
+        metadata: &Metadata,
         job: impl FnOnce() -> Job<'static>,
     ) -> Result<Option<Report>, Failure> {
         let filing = match (result, form, self.format) {
@@ -158,7 +163,7 @@ impl Target {
                     .map_err(Failure::filing)?
             }
             (Output::Picture(picture), _, Some(format)) => {
-                picture::write_with(job(), &mut self.file, picture, format).map_err(Failure::filing)?
+                picture::write_with(job(), &mut self.file, picture, format, metadata).map_err(Failure::filing)?
             }
             _ => unreachable!("a result has the form that its task says, and a picture a format"),
         };
@@ -187,6 +192,16 @@ fn picture_format(
 fn output_path<'g>(kernel: &dyn Kernel, given: &'g ArgValues) -> Option<&'g Path> {
     let output = kernel.args().iter().find(|arg| arg.is_output())?;
     given.all(output.name).first().map(Path::new)
+}
+
+/// The name of the input, if that is told with the number that comes out.
+fn given_name(Typed { kernel, given, is_named, .. }: &Typed) -> Option<String> {
+    inputs(*kernel, given).next().filter(|_| *is_named).map(|input| input.display().to_string())
+}
+
+/// Whether what goes there is a file, and not samples alone.
+fn is_file(output: &Path) -> bool {
+    !matches!(Address::of(output), Address::Segment(_))
 }
 
 /// The argument that is a chain.

@@ -30,9 +30,9 @@ impl Contents {
         match input.is_array()? {
             true => Ok(Self::Array(ArrayFile::of(input)?)),
             false => {
-                let (picture, warning) = picture::read_from(&JobSpec::default(), Hooks::default(), input)?;
-                warning.into_iter().for_each(|warning| files::warning(path, warning, false));
-                Ok(Self::Picture(picture))
+                let file = picture::read_from(&JobSpec::default(), Hooks::default(), input, false)?;
+                file.warning.into_iter().for_each(|warning| files::warning(path, warning, false));
+                Ok(Self::Picture(file.picture))
             }
         }
     }

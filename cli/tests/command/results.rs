@@ -282,3 +282,16 @@ fn completions_and_manual_are_made() {
         assert!(fixture.ok(&format!("{} --help", kernel.name())).contains("Usage"), "{}", kernel.name());
     }
 }
+
+/// `np.load(f).sum()` of a.npy, b.npy: 780.0 and 6.0.
+#[test]
+fn several_arrays_are_told_with_their_names() {
+    let fixture = Fixture::with_inputs();
+    assert_eq!(fixture.ok("sum a.npy b.npy -q"), "780.0 a.npy\n6.0 b.npy\n");
+    assert_eq!(fixture.ok("sum b.npy -q"), "6.0\n");
+    let lines = fixture.ok("max b.npy a.npy --json -n 2");
+    let told: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(told.iter().map(|told| told["answer"].as_f64().unwrap()).collect::<Vec<_>>(), [1.0, 39.0]);
+    fixture.fails("sum a.npy b.npy --axis 0 -o c.npy", 2, &["-o, --report and --trace are one file"]);
+    fixture.fails("sum missing.npy a.npy", 3, &["missing.npy"]);
+}

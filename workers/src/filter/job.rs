@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayView3, Ix3};
 
-use super::{Border, Filter, FilterError, Run, Sample};
+use super::{Border, Filter, FilterError, Run, Sample, equalize};
 use crate::kernel::{Step, Steps};
 use crate::text_arg::TextArg;
 use parfork::{Answers, Error, Job, Report, Shared, Split};
@@ -53,6 +53,9 @@ pub fn run_together<S: Sample>(
         let (filters, shape) = (together.to_string(), result.shape().to_vec());
         return Err(Error::kernel(FilterError::Result { filters, needed, shape }));
     }
+    if together.is_equalize() {
+        return equalize::run_alone(job, BAND, picture, result);
+    }
     let band = band(together.halo(), needed[0]);
     let told = [TextArg::of(together), TextArg::of(&border)];
     job.default_split(Split::rows().of(band)).body_overwrites().lend((picture, result)).run_with(
@@ -89,17 +92,22 @@ pub fn chain<S: Sample>(
         begun += together.filters().len();
         let last = at + 1 == runs.len();
         let source = between.as_ref().unwrap_or(picture);
-        let job = jobs(Step { name: &together.to_string(), last, begun });
-        let done = if last {
-            run_together(job, together, border, source, result)?
-        } else {
-            let shape = together.output_shape(source.view().dim().into());
-            let mut next = Shared::zeros(shape.map_err(Error::kernel)?)?;
-            let done = run_together(job, together, border, source, &mut next)?;
-            between = Some(next);
-            done
+        let name = together.to_string();
+        let step = Step { name: &name, last, begun };
+        let mut next = None;
+        let target = match last {
+            true => &mut *result,
+            false => {
+                let shape = together.output_shape(source.view().dim().into());
+                next.insert(Shared::zeros(shape.map_err(Error::kernel)?)?)
+            }
         };
-        reports.push(done.report().clone());
+        if together.is_equalize() {
+            reports.extend(equalize::run(jobs, step, BAND, source, target)?);
+        } else {
+            reports.push(run_together(jobs(step), together, border, source, target)?.report().clone());
+        }
+        between = next;
     }
     Ok(reports)
 }

@@ -55,6 +55,7 @@ mod border;
 mod bytes;
 mod convolve;
 mod crop;
+mod equalize;
 mod error;
 mod fixed;
 mod geometry;
@@ -63,6 +64,7 @@ mod job;
 mod lanczos;
 mod luma;
 mod mean;
+mod median;
 mod parse;
 mod picture;
 mod point;
@@ -109,6 +111,12 @@ pub enum Filter {
         /// R in pixels: 1 to 16383.
         radius: usize,
     },
+    /// The middle one of the (2R+1)x(2R+1) samples around, by channel (`cv2.medianBlur` with another border). Of 8-bit pictures R does
+    /// not matter to the time; of 16-bit ones it grows with R.
+    Median {
+        /// R in pixels: 1 to 127.
+        radius: usize,
+    },
     /// The kernel 0 -1 0 / -1 5 -1 / 0 -1 0 (`cv2.filter2D`).
     Sharpen,
     /// Edges: sqrt(gx² + gy²) of the 3x3 Sobel derivatives of the luma, saturated; gray (and alpha, if it had any).
@@ -125,6 +133,9 @@ pub enum Filter {
     Gamma(f32),
     /// White where `v >= T`, else black; T is in 8-bit levels (16-bit pictures: times 257).
     Threshold(f32),
+    /// Levels spread evenly by how often each is in the whole picture, each channel by itself: `cv2.equalizeHist`, bit for bit, and by
+    /// channels as Pillow's `ImageOps.equalize`. A rectangle alone takes as long as counting the whole.
+    Equalize,
     /// Lanczos with three lobes, antialiased (Pillow's `LANCZOS`, in the order of passes that it has since 13.0).
     Resize(Size),
     /// A rectangle of it.
@@ -174,6 +185,7 @@ const fn define(name: &'static str, parameter: &'static str, summary: &'static s
 pub const FILTERS: &[Definition] = &[
     define("gaussian", "SIGMA", "Gaussian blur, sigma in pixels, out to 3 sigma"),
     define("box", "R", "mean of the (2R+1)x(2R+1) pixels around"),
+    define("median", "R", "middle one of the (2R+1)x(2R+1) samples around, R up to 127"),
     define("sharpen", "", "kernel 0 -1 0 / -1 5 -1 / 0 -1 0"),
     define("sobel", "", "edges: length of the gradient of the luma; the result is gray"),
     define("gray", "", "BT.601 luma: 0.299 R + 0.587 G + 0.114 B"),
@@ -182,6 +194,7 @@ pub const FILTERS: &[Definition] = &[
     define("contrast", "C", "multiplies the distance to middle gray by C"),
     define("gamma", "G", "raises to the power 1/G: above 1 brightens the middle"),
     define("threshold", "T", "white from T on, in 8-bit levels (0 to 255), else black"),
+    define("equalize", "", "spreads the levels of the whole picture evenly, each channel by itself"),
     define(
         "resize",
         "WxH|Wx|xH|P%",
@@ -265,7 +278,7 @@ impl Filter {
     pub fn halo(&self) -> usize {
         match *self {
             Filter::Gaussian { sigma } => convolve::radius(sigma),
-            Filter::Box { radius } => radius,
+            Filter::Box { radius } | Filter::Median { radius } => radius,
             Filter::Sharpen | Filter::Sobel => 1,
             Filter::Resize(_) => lanczos::LOBES,
             _ => 0,
@@ -303,6 +316,7 @@ impl Filter {
         match *self {
             Filter::Gaussian { sigma } => convolve::blur(sigma, source, region),
             Filter::Box { radius } => mean::mean(radius, source, region),
+            Filter::Median { radius } => median::median(radius, source, region),
             Filter::Sharpen => sharpen::sharpen(source, region),
             Filter::Sobel => sobel::edges(source, region),
             Filter::Gray => luma::gray(source, region),
@@ -311,6 +325,7 @@ impl Filter {
             Filter::Contrast(by) => point::contrast(by, source, region),
             Filter::Gamma(gamma) => point::gamma(gamma, source, region),
             Filter::Threshold(level) => point::threshold(level, source, region),
+            Filter::Equalize => equalize::equalize(source, region),
             Filter::Resize(size) => {
                 let [height, width] = size.of(source.height(), source.width());
                 resize::resize([height, width, source.channels()], source, region);

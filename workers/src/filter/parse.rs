@@ -1,6 +1,6 @@
 //! Filters as text, there and back: `name` or `name:parameter`.
 
-use super::{Crop, Definition, FILTERS, Filter, FilterError, Flip, Size, Turn, convolve, window::MAX_RADIUS};
+use super::{Crop, Definition, FILTERS, Filter, FilterError, Flip, Size, Turn, convolve, median, window::MAX_RADIUS};
 use std::{fmt, str::FromStr};
 
 impl fmt::Display for Filter {
@@ -8,6 +8,7 @@ impl fmt::Display for Filter {
         match *self {
             Filter::Gaussian { sigma } => write!(f, "gaussian:{sigma}"),
             Filter::Box { radius } => write!(f, "box:{radius}"),
+            Filter::Median { radius } => write!(f, "median:{radius}"),
             Filter::Sharpen => f.write_str("sharpen"),
             Filter::Sobel => f.write_str("sobel"),
             Filter::Gray => f.write_str("gray"),
@@ -16,6 +17,7 @@ impl fmt::Display for Filter {
             Filter::Contrast(by) => write!(f, "contrast:{by}"),
             Filter::Gamma(gamma) => write!(f, "gamma:{gamma}"),
             Filter::Threshold(level) => write!(f, "threshold:{level}"),
+            Filter::Equalize => f.write_str("equalize"),
             Filter::Resize(size) => write!(f, "resize:{size}"),
             Filter::Crop(crop) => write!(f, "crop:{crop}"),
             Filter::Flip(Flip::Vertical) => f.write_str("flip:vertical"),
@@ -43,6 +45,7 @@ impl FromStr for Filter {
         let filter = match name {
             "gaussian" => Filter::Gaussian { sigma: number("sigma in pixels, as in gaussian:3")? },
             "box" => Filter::Box { radius: whole(text, value, "a whole number of pixels, as in box:2")? },
+            "median" => Filter::Median { radius: whole(text, value, "a whole number of pixels, as in median:2")? },
             "sharpen" => Filter::Sharpen,
             "sobel" => Filter::Sobel,
             "gray" => Filter::Gray,
@@ -51,6 +54,7 @@ impl FromStr for Filter {
             "contrast" => Filter::Contrast(number("a factor, as in contrast:1.5")?),
             "gamma" => Filter::Gamma(number("a number above 0, as in gamma:2.2")?),
             "threshold" => Filter::Threshold(number("an 8-bit level, as in threshold:128")?),
+            "equalize" => Filter::Equalize,
             "resize" => Filter::Resize(Size::parse(value).ok_or_else(|| {
                 misread(
                     text,
@@ -93,6 +97,10 @@ impl Filter {
             Filter::Box { radius } if !(1..=MAX_RADIUS).contains(&radius) => refuse(
                 format!("has a radius of {radius}, which must be 1 to {MAX_RADIUS}"),
                 "Give the pixels to each side of the middle one, as in box:2".to_owned(),
+            ),
+            Filter::Median { radius } if !(1..=median::MAX_RADIUS).contains(&radius) => refuse(
+                format!("has a radius of {radius}, which must be 1 to {}", median::MAX_RADIUS),
+                "Give the pixels to each side of the middle one, as in median:2".to_owned(),
             ),
             Filter::Gamma(gamma) if !(gamma > 0.0 && gamma.is_finite()) => refuse(
                 format!("has a gamma of {gamma}, which must be above 0 and finite"),
@@ -181,6 +189,8 @@ mod tests {
             "gaussian:3",
             "gaussian:0.1",
             "box:2",
+            "median:2",
+            "equalize",
             "sharpen",
             "sobel",
             "gray",
@@ -228,6 +238,10 @@ mod tests {
             "box:1.5",
             "box:99999999999999999999",
             "box:20000",
+            "median:0",
+            "median:128",
+            "median:x",
+            "equalize:1",
             "sharpen:1",
             "sobel:",
             "gamma:0",

@@ -38,6 +38,11 @@ impl<'a, S: Sample> Source<'a, S> {
         Source { pixels, first, size, border, constant }
     }
 
+    /// The pixels that there are.
+    pub(super) fn pixels(&self) -> ArrayView3<'a, S> {
+        self.pixels
+    }
+
     pub(super) fn height(&self) -> usize {
         self.size[0]
     }

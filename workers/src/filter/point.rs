@@ -199,14 +199,19 @@ fn look_up<S: Sample>(source: &Source<'_, S>, mut region: Region<'_, S>, change:
         return map(source, region, change);
     }
     let table: Vec<S> = (0..values).map(|v| change(S::from_u32(v))).collect();
-    let table = bytemuck::cast_slice(&table).first_chunk().expect("256 bytes");
     for (y, part) in parts(&region) {
         let line = source.line(y, part.clone());
         region.line(y, part.clone(), |out| {
-            vectors(Bytes { table, from: bytemuck::cast_slice(&line), to: bytemuck::cast_slice_mut(out) });
+            change_bytes(&table, &line, out);
             source.keep_alpha(y, part.start, out);
         });
     }
+}
+
+/// Changes bytes by a table of all.
+pub(super) fn change_bytes<S: Sample>(table: &[S], from: &[S], to: &mut [S]) {
+    let table = bytemuck::cast_slice(table).first_chunk().expect("256 bytes");
+    vectors(Bytes { table, from: bytemuck::cast_slice(from), to: bytemuck::cast_slice_mut(to) });
 }
 
 /// The rows of a region in parts that stay in the first cache until their alpha has been put back.

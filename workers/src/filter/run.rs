@@ -38,7 +38,9 @@ impl Run {
         let mut runs: Vec<Run> = Vec::new();
         for &filter in chain {
             match runs.last_mut() {
-                Some(run) if run.filters.len() < MOST && filter.is_point() => run.filters.push(filter),
+                Some(run) if run.filters.len() < MOST && filter.is_point() && !run.is_equalize() => {
+                    run.filters.push(filter)
+                }
                 Some(run) if run.filters.len() < MOST && run.main.is_none() && filter.follows_points() => {
                     run.main = Some(run.filters.len());
                     run.filters.push(filter);
@@ -52,6 +54,11 @@ impl Run {
     /// Its filters, in order.
     pub fn filters(&self) -> &[Filter] {
         &self.filters
+    }
+
+    /// Whether it takes a look at the whole picture first, and so goes alone.
+    pub(super) fn is_equalize(&self) -> bool {
+        matches!(self.filters[..], [Filter::Equalize])
     }
 
     /// (height, width, channels) of the result for an input of such a shape.
@@ -152,9 +159,9 @@ impl Filter {
         matches!(self, Filter::Flip(_) | Filter::Rotate(_) | Filter::Crop(_))
     }
 
-    /// Whether it can be computed from a part of the picture that has been changed before; resizing cannot.
+    /// Whether it can be computed from a part of the picture that has been changed before; resizing and equalizing cannot.
     fn follows_points(&self) -> bool {
-        !matches!(self, Filter::Resize(_))
+        !matches!(self, Filter::Resize(_) | Filter::Equalize)
     }
 }
 
@@ -164,7 +171,7 @@ mod tests {
     use crate::sampled;
     use proptest::prelude::*;
 
-    const NAMES: [&str; 18] = [
+    const NAMES: [&str; 20] = [
         "invert",
         "brightness:20",
         "brightness:-70.5",
@@ -177,6 +184,8 @@ mod tests {
         "sharpen",
         "sobel",
         "gray",
+        "median:2",
+        "equalize",
         "flip",
         "rotate:90",
         "rotate:270",
@@ -234,7 +243,8 @@ mod tests {
 
     #[test]
     fn runs_are_as_long_as_can_be_and_end_where_shorter_chains_do() {
-        let chain: Vec<Filter> = NAMES.iter().chain(&NAMES[3..9]).map(|name| name.parse().expect("a filter")).collect();
+        let chain: Vec<Filter> =
+            NAMES.iter().chain(&NAMES[3..12]).map(|name| name.parse().expect("a filter")).collect();
         let runs = Run::split(&chain);
         assert!(runs.iter().all(|run| run.filters().iter().filter(|filter| !filter.is_point()).count() <= 1));
         let mut done = 0;

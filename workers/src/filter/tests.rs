@@ -6,7 +6,7 @@ use ndarray::{Array3, ArrayView3, Axis, s};
 use proptest::prelude::*;
 use std::{f64::consts::PI, ops::Range};
 
-const FILTERS: [&str; 28] = [
+const FILTERS: [&str; 33] = [
     "gaussian:0.1",
     "gaussian:0.8",
     "gaussian:3",
@@ -14,6 +14,11 @@ const FILTERS: [&str; 28] = [
     "box:4",
     "box:91",
     "box:1600",
+    "median:1",
+    "median:2",
+    "median:3",
+    "median:40",
+    "equalize",
     "sharpen",
     "sobel",
     "gray",

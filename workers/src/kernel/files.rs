@@ -8,20 +8,27 @@ use parfork::formats::InputFile;
 use parfork::formats::npy::{ArrayFile, Header};
 use parfork::{Element, Input, Job, Mapped, Result, Shared};
 
-use crate::picture::{self, DecodeWarning, Picture};
+use crate::picture::{self, DecodeWarning, Metadata, Picture};
 
 /// How inputs are opened.
 pub struct Files<'f> {
     maps: bool,
     job: &'f dyn Fn() -> Job<'static>,
+    keeps_metadata: bool,
     warnings: RefCell<Vec<(PathBuf, DecodeWarning)>>,
+    metadata: RefCell<Metadata>,
 }
 
 impl<'f> Files<'f> {
     /// Arrays stay where they lie if they can and `maps` says so: then worker processes alone can look at them. Pictures are
     /// decoded as `job` says.
     pub fn new(maps: bool, job: &'f dyn Fn() -> Job<'static>) -> Self {
-        Self { maps, job, warnings: RefCell::default() }
+        Self { maps, job, keeps_metadata: false, warnings: RefCell::default(), metadata: RefCell::default() }
+    }
+
+    /// The same, but what pictures' files have beside them is kept.
+    pub fn keep_metadata(self, keeps_metadata: bool) -> Self {
+        Self { keeps_metadata, ..self }
     }
 
     /// An array of elements of a type, from an input that is open.
@@ -64,14 +71,15 @@ impl<'f> Files<'f> {
     /// As [`picture::read_with`].
     pub fn picture_of(&self, input: InputFile) -> Result<Picture> {
         let (path, (spec, _, hooks)) = (input.path().to_owned(), (self.job)().into_parts());
-        let (picture, warning) = picture::read_from(&spec, hooks, input)?;
-        self.warnings.borrow_mut().extend(warning.map(|warning| (path, warning)));
-        Ok(picture)
+        let file = picture::read_from(&spec, hooks, input, self.keeps_metadata)?;
+        self.warnings.borrow_mut().extend(file.warning.map(|warning| (path, warning)));
+        self.metadata.replace(file.metadata);
+        Ok(file.picture)
     }
 
-    /// What there is to say of the files that were read.
-    pub fn into_warnings(self) -> Vec<(PathBuf, DecodeWarning)> {
-        self.warnings.into_inner()
+    /// What there is to say of the files that were read, and what the last picture's had beside it.
+    pub fn into_parts(self) -> (Vec<(PathBuf, DecodeWarning)>, Metadata) {
+        (self.warnings.into_inner(), self.metadata.into_inner())
     }
 }
 

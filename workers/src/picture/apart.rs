@@ -8,11 +8,13 @@ use std::path::Path;
 use parfork::formats::InputFile;
 use parfork::formats::npy::ArrayFile;
 use parfork::isolated::{self, Task};
-use parfork::{ExecError, Hooks, JobSpec, Result};
+use parfork::{Error, ExecError, Hooks, JobSpec, Result, Shared};
 
 use super::Picture;
-use super::decode::{DecodeWarning, Header, blank, of_array};
-use super::decoder::{DECODE, LOOK, in_numbers, warning_of};
+use super::decode::{Header, blank, of_array};
+use super::decoder::{DECODE, LOOK, in_numbers, of_look, warning_of};
+use super::metadata::{MOST, Metadata};
+use super::warning::DecodeWarning;
 
 /// Reads a picture as [`read`](super::read()) does, in a process that is kept in a [`Sandbox`](parfork::Sandbox) and has nothing of this one's
 /// memory or environment: for files that strangers sent. A decoder that crashes, or wants more memory than the picture explains, ends
@@ -25,16 +27,37 @@ use super::decoder::{DECODE, LOOK, in_numbers, warning_of};
 /// # Errors
 /// As [`read`](super::read()), and as [`Job::run`](parfork::Job::run) if there can be no worker; [`Error::Exec`](parfork::Error::Exec) if `main` does not begin so.
 pub fn read_with(spec: &JobSpec, hooks: Hooks<'_>, path: impl AsRef<Path>) -> Result<Picture> {
-    read_from(spec, hooks, InputFile::open(path)?).map(|(picture, _)| picture)
+    read_from(spec, hooks, InputFile::open(path)?, false).map(|file| file.picture)
 }
 
-/// As [`read_with`], of an input that is open; what there is to say of it too.
+/// More is never told: three parts, and how long each is.
+const MOST_IN_ALL: u64 = 3 * MOST as u64 + 24;
+
+/// What to do with a file that has its process misbehave.
+const HARMFUL: &str = "it was made to do harm: fetch or export it again";
+
+/// What was read from a file.
+#[derive(Debug)]
+pub struct PictureFile {
+    /// The picture.
+    pub picture: Picture,
+    /// What else there is, if it was wanted.
+    pub metadata: Metadata,
+    /// What there is to say of the file.
+    pub warning: Option<DecodeWarning>,
+}
+
+/// Room for what a file has beside its picture that most have enough of.
+const USUAL: usize = 128 << 10;
+
+/// As [`read_with`], of an input that is open; with what it has beside its picture if that is wanted, and what there is to say of it.
 ///
 /// # Errors
-/// As [`read_with`].
-pub fn read_from(spec: &JobSpec, hooks: Hooks<'_>, source: InputFile) -> Result<(Picture, Option<DecodeWarning>)> {
+/// As [`read_with`]; if there is more beside the picture than can be meant.
+pub fn read_from(spec: &JobSpec, hooks: Hooks<'_>, source: InputFile, with_metadata: bool) -> Result<PictureFile> {
     if source.is_segment() {
-        return Ok((of_array(ArrayFile::of(source)?)?, None));
+        let picture = of_array(ArrayFile::of(source)?)?;
+        return Ok(PictureFile { picture, metadata: Metadata::default(), warning: None });
     }
     if !isolated::serves(DECODE) {
         let call = "picture::serve_decoder()".to_owned();
@@ -45,14 +68,33 @@ pub fn read_from(spec: &JobSpec, hooks: Hooks<'_>, source: InputFile) -> Result<
         JobSpec { memory_limit, ..spec.clone() }
     };
     let hooks = || Hooks { cancel_token: hooks.cancel_token, sandbox: hooks.sandbox.clone(), ..Hooks::default() };
-    let header = believed(&source, Task::new(LOOK, &source).run(&spec(0), hooks())?)?;
+    let look = |room: usize| {
+        let (task, mut beside) = (Task::new(LOOK, &source), Shared::<u8, _>::zeros(room)?);
+        let told =
+            if room == 0 { task.run(&spec(0), hooks())? } else { task.run_into(&spec(0), hooks(), &mut beside)? };
+        let (header, length) = of_look(told);
+        Ok::<_, Error>((believed(&source, header)?, length, beside))
+    };
+    let mut looked = look(if with_metadata { USUAL } else { 0 })?;
+    if looked.1 > USUAL as u64 && looked.1 <= MOST_IN_ALL {
+        looked = look(looked.1 as usize)?;
+    }
+    let (header, length, beside) = looked;
+    let beside = usize::try_from(length).ok().and_then(|length| beside.as_slice().get(..length));
+    let metadata = match beside {
+        Some([]) => Metadata::default(),
+        beside => beside.and_then(Metadata::from_bytes).ok_or_else(|| {
+            let what = format!("the process that reads it says that there are {length} bytes beside the picture");
+            source.wrong(what, HARMFUL)
+        })?,
+    };
     let mut picture = blank(header)?;
     let task = Task::new(DECODE, &source).numbers(in_numbers(header));
     let told = match &mut picture {
         Picture::U8(samples) => task.run_into(&spec(header.bytes()), hooks(), samples)?,
         Picture::U16(samples) => task.run_into(&spec(header.bytes()), hooks(), samples)?,
     };
-    Ok((picture, warning_of(told)))
+    Ok(PictureFile { picture, metadata, warning: warning_of(told) })
 }
 
 /// What a process has said of a picture, if there can be such a one.
@@ -69,7 +111,7 @@ fn believed(source: &InputFile, [height, width, channels, bits]: [u64; 4]) -> Re
     if !can_be {
         let what =
             format!("the process that reads it says {width} x {height} pixels of {channels} channels with {bits} bits");
-        return Err(source.wrong(what, "it was made to do harm: fetch or export it again"));
+        return Err(source.wrong(what, HARMFUL));
     }
     Ok(Header { shape: [height as usize, width as usize, channels as usize], bits: bits as u32 })
 }

@@ -1,7 +1,6 @@
 //! From a file to a picture: the decoder, what it may do, and where its bytes go.
 
 use std::error::Error as _;
-use std::fmt;
 use std::io::{self, Cursor};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -15,9 +14,11 @@ use ndarray::{ArrayView3, ArrayViewMut3, Axis, ShapeError, s};
 
 use super::Picture;
 use super::jpeg::Jpeg;
+use super::metadata::{EXIF_NAME, Metadata};
 use super::plausible::{ClaimedShape, least_file};
 use super::png;
 use super::tiff::TiffDecoder;
+use super::warning::DecodeWarning;
 use parfork::formats::InputFile;
 use parfork::formats::npy::ArrayFile;
 use parfork::{Element, Error, Result, Shared};
@@ -58,21 +59,6 @@ fn decoded(source: &InputFile) -> Result<Picture> {
     made.0.ok_or_else(|| unreachable!("room is asked for before anything is decoded"))
 }
 
-/// What there is to say of a file from which a picture was read nevertheless.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DecodeWarning {
-    /// The marker that ends a JPEG is not there; the picture is.
-    Unended,
-}
-
-impl fmt::Display for DecodeWarning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unended => f.write_str("the file lacks the marker that ends a JPEG; its picture is whole"),
-        }
-    }
-}
-
 /// What a file says of its picture, the right way up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -93,6 +79,11 @@ pub(crate) trait Target {
     /// The place for a picture of this kind: bytes in C order, aligned as its samples are. `None` if nobody wants it. May be asked
     /// for again.
     fn room(&mut self, header: Header) -> Result<Option<&mut [u8]>>;
+
+    /// Where what the file has beside its picture goes, if anybody wants it.
+    fn metadata(&mut self) -> Option<&mut Metadata> {
+        None
+    }
 }
 
 /// A picture that is made when it is known how large it is.
@@ -216,11 +207,20 @@ fn decode_by(
 ) -> Result<()> {
     let failed = |error| failure(source, format, error);
     let mut decoder = decoder.map_err(failed)?;
-    let orientation = match decoder.orientation().map_err(failed)? {
-        Orientation::NoTransforms if format == ImageFormat::Png => png::orientation(source.file()),
-        other => Some(other),
-    };
-    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+    let mut exif = decoder.exif_metadata().map_err(failed)?;
+    let mut orientation = decoder.orientation().map_err(failed)?;
+    if format == ImageFormat::Png && exif.is_none() {
+        exif = png::late_exif(source.file());
+        orientation = exif.as_deref().and_then(Orientation::from_exif_chunk).unwrap_or(orientation);
+    }
+    if let Some(metadata) = target.metadata() {
+        let exif = exif.map(|exif| exif.strip_prefix(EXIF_NAME).map_or(exif.clone(), <[u8]>::to_vec));
+        *metadata = Metadata {
+            exif,
+            icc: decoder.icc_profile().map_err(failed)?,
+            xmp: decoder.xmp_metadata().unwrap_or_default(),
+        };
+    }
     let color = decoder.color_type();
     let (width, height) = decoder.dimensions();
     let (channels, bits) = match color {

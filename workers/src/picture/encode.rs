@@ -8,7 +8,7 @@ use image::codecs::bmp::BmpEncoder;
 use image::{ExtendedColorType, ImageEncoder, ImageError};
 use ndarray::Ix3;
 
-use super::{Format, Picture, jpeg, png, pnm, tiff};
+use super::{Format, Metadata, Picture, jpeg, png, pnm, tiff};
 use parfork::Engine;
 use parfork::Job;
 use parfork::Report;
@@ -26,17 +26,24 @@ use parfork::{Dtype, Element, Order, Shared};
 /// # Errors
 /// As [`Format::holds`]; [`Error::File`](parfork::Error::File) if the disk is full or fails.
 pub fn write(out: &mut OutputFile, picture: &Picture, format: Format) -> Result<()> {
-    write_with(Job::default().runner(Engine::Serial), out, picture, format).map(drop)
+    write_with(Job::default().runner(Engine::Serial), out, picture, format, &Metadata::default()).map(drop)
 }
 
 /// As [`write()`], by workers where the format is coded, and can be in pieces: PNG and JPEG, whose bytes are the same for any
 /// number of them.
+/// What the file is to have beside its picture goes with it, but for [what is left behind](Metadata::left_behind).
 /// The report is that of their job, if there was one. The job's split and slice have no say.
 ///
 /// # Errors
 /// As [`write()`] and [`Job::run`](parfork::Job::run), and if there is too little memory for what the workers write: as much as
 /// the picture has, for JPEG of a quality above 95 up to twice as much.
-pub fn write_with(job: Job<'_>, out: &mut OutputFile, picture: &Picture, format: Format) -> Result<Option<Report>> {
+pub fn write_with(
+    job: Job<'_>,
+    out: &mut OutputFile,
+    picture: &Picture,
+    format: Format,
+    metadata: &Metadata,
+) -> Result<Option<Report>> {
     format.holds(picture.shape(), picture.bits())?;
     let copy = match picture {
         Picture::U8(samples) => in_c_order(samples)?.map(Picture::U8),
@@ -47,6 +54,7 @@ pub fn write_with(job: Job<'_>, out: &mut OutputFile, picture: &Picture, format:
         return npy::write_bytes(out, samples(picture.bits()), &picture.shape(), Order::C, bytes(picture))
             .map(|()| None);
     }
+    let (metadata, _) = metadata.fitted(format, picture.shape());
     let coded = match (format, picture) {
         (Format::Png, Picture::U8(samples)) => Some(png::code(job, samples)?),
         (Format::Png, Picture::U16(samples)) => Some(png::code(job, samples)?),
@@ -54,9 +62,11 @@ pub fn write_with(job: Job<'_>, out: &mut OutputFile, picture: &Picture, format:
         _ => None,
     };
     let written = match (&coded, format, picture) {
-        (Some((bands, _)), Format::Jpeg(settings), Picture::U8(samples)) => jpeg::encode(out, bands, samples, settings),
-        (Some((bands, _)), ..) => png::encode(out, bands, picture.shape(), picture.bits()),
-        (None, ..) => encode(out, picture, format),
+        (Some((bands, _)), Format::Jpeg(settings), Picture::U8(samples)) => {
+            jpeg::encode(out, bands, samples, settings, &metadata)
+        }
+        (Some((bands, _)), ..) => png::encode(out, bands, picture.shape(), picture.bits(), &metadata),
+        (None, ..) => encode(out, picture, format, &metadata),
     };
     written.map(|()| coded.map(|(_, report)| report)).map_err(|error| out.failed(&error))
 }
@@ -106,7 +116,7 @@ fn in_c_order<S: Pod>(samples: &Shared<S, Ix3>) -> Result<Option<Shared<S, Ix3>>
     }
 }
 
-fn encode(out: &mut impl Write, picture: &Picture, format: Format) -> io::Result<()> {
+fn encode(out: &mut impl Write, picture: &Picture, format: Format, metadata: &Metadata) -> io::Result<()> {
     let [height, width, channels] = picture.shape();
     // `holds` saw to it that the axes are below 2^31.
     let (high, wide) = (height as u32, width as u32);
@@ -116,7 +126,7 @@ fn encode(out: &mut impl Write, picture: &Picture, format: Format) -> io::Result
         // Those are written in bands, and JPEG has no 16 bits.
         Format::Png | Format::Jpeg(_) => Err(io::ErrorKind::Unsupported.into()),
         Format::Bmp => BmpEncoder::new(out).write_image(bytes, wide, high, color).map_err(as_io),
-        Format::Tiff => tiff::encode(out, picture, bytes),
+        Format::Tiff => tiff::encode(out, picture, bytes, metadata),
         Format::Pgm | Format::Ppm | Format::Pnm => pnm::encode(out, picture, pnm::Kind::Classic),
         Format::Pam => pnm::encode(out, picture, pnm::Kind::Any),
     }

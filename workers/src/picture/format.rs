@@ -155,7 +155,12 @@ impl Format {
         Ok(())
     }
 
-    fn name(self) -> &'static str {
+    /// Whether it holds EXIF, an ICC profile and XMP.
+    pub(super) fn has_metadata(self) -> bool {
+        matches!(self, Self::Png | Self::Jpeg(_) | Self::Tiff)
+    }
+
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Png => "PNG",
             Self::Jpeg(_) => "JPEG",

@@ -24,19 +24,21 @@ mod encode;
 mod error;
 mod format;
 mod jpeg;
+mod metadata;
 mod plausible;
 mod png;
 mod pnm;
 mod thumbnail;
 mod tiff;
+mod warning;
 mod ycbcr;
 
 use std::path::Path;
 
 use ndarray::Ix3;
 
-pub use apart::{read_from, read_with};
-pub use decode::{DecodeWarning, read};
+pub use apart::{PictureFile, read_from, read_with};
+pub use decode::read;
 #[cfg(any(test, fuzzing))]
 pub(crate) use decode::{Header as PictureHeader, Target, decode};
 pub use decoder::serve_decoder;
@@ -44,7 +46,9 @@ pub use encode::{prepare, save, write, write_with};
 pub use error::PictureError;
 pub use format::Format;
 pub use jpeg::{JpegSettings, Sampling};
+pub use metadata::Metadata;
 pub use thumbnail::thumbnail;
+pub use warning::DecodeWarning;
 
 use parfork::{Error, Result, Shared};
 

@@ -33,6 +33,7 @@ impl Kernel for Reduction {
     fn notes(&self) -> String {
         "Examples:
   parfork mean data.npy -n 4
+  parfork sum a.npy b.npy
   parfork max data.npy --axis 0 -o highest.npy
 
 Every integer and float type that .npy has, either byte order. The elements are taken in blocks of 65536 in the order of
@@ -43,7 +44,7 @@ memory; --split cuts the table of blocks, 16 to a row, so the answer has the sam
     fn args(&self) -> &'static [Arg] {
         const {
             &[
-                Arg::input_array("input", "INPUT", "Array (.npy)"),
+                Arg::input_array("input", "INPUT", "Arrays (.npy); of several each is told with its name").many(),
                 Arg::signed("axis", "AXIS", "Along this axis alone, from 0, or -1 for the last; the answers go to -o", parses::<i64>)
                     .optional()
                     .in_scale(InScale::Never),

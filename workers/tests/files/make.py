@@ -11,7 +11,7 @@ import zlib
 import cv2
 import numpy as np
 import tifffile
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 os.chdir(os.path.dirname(os.path.abspath(__file__)))
 random = np.random.default_rng(15)
@@ -255,3 +255,19 @@ case("turned-clear.png", png(plain, WIDTH, 8, 2, exif(8) + chunk(b"tRNS", rgb[1,
 # PNM: comments among the samples
 case("comments-bits.pbm", b"P1 # of bits\n3 2\n1 0 # two of three\n1\n#\n0 1 0", np.array([[0, 255, 0], [255, 0, 255]], np.uint8), by_opencv)
 case("comments.ppm", b"P3\n# RGB\n2 1 # size\n255\n1 2#\n3 # next\n4 5 6\n# end", np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8), by_opencv)
+
+# What stands beside a picture: EXIF that says it lies on its side, a profile of colours, and XMP that says so again
+xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+noted = Image.Exif()
+noted[274], noted[271], noted[306] = 6, "Maker", "2026:01:02 03:04:05"
+noted.get_ifd(0x8769).update({0xA002: WIDTH, 0xA003: HEIGHT, 0x829A: 1 / 250})
+noted.get_ifd(0x8825).update({1: "N", 2: (48.0, 8.0, 14.5)})
+profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+text = PngImagePlugin.PngInfo()
+text.add_itxt("XML:com.adobe.xmp", xmp.decode())
+Image.fromarray(smooth).save("noted.jpg", exif=noted, icc_profile=profile, xmp=xmp)
+Image.fromarray(smooth).save("noted.png", exif=noted, icc_profile=profile, pnginfo=text)
+tags = {"compression": None, "photometric": "rgb", "metadata": None, "software": False}
+beside = [(274, 3, 1, 6, True), (271, 2, 0, "Maker", True), (306, 2, 0, "2026:01:02 03:04:05", True)]
+beside += [(700, 1, len(xmp), xmp, True), (34675, 7, len(profile), profile, True)]
+tifffile.imwrite("noted.tif", smooth, byteorder=">", extratags=beside, **tags)

@@ -3,6 +3,7 @@
 
 mod crews;
 mod inputs;
+mod metadata;
 mod sandbox;
 #[path = "../../../tests/support/mod.rs"]
 mod support;
@@ -21,6 +22,8 @@ fn main() -> ExitCode {
             crews::give_the_same_bits_on_a_crew,
             inputs::kernels_read_files_as_they_read_memory,
             inputs::named_segments_are_inputs,
+            metadata::stays_with_the_picture_and_says_that_it_is_upright,
+            metadata::may_be_long_but_not_without_end,
             sandbox::pictures_are_decoded_alike_in_a_sandbox,
             sandbox::a_damaged_picture_is_told_alike_from_a_sandbox,
             sandbox::a_decoder_without_memory_is_an_error_of_the_file,

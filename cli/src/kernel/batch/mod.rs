@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use parfork::formats::AtomicFile;
 use parfork::{CancelToken, Engine, Error, Hooks, Job, JobSpec, Progress, Report, Shared, Split, cpus};
+use parfork_workers::picture::DecodeWarning;
 use serde_json::{Value, json};
 
 use crate::args::common::Common;
@@ -85,9 +86,12 @@ fn done(at: usize, typed: &Typed) -> Result<Value, Failure> {
     let began = Instant::now();
     match one::run(typed, true) {
         Ok(summary) => {
-            let warnings: Vec<_> = summary.warnings.iter().map(|(_, warning)| warning.to_string()).collect();
+            let (once, each): (Vec<_>, Vec<_>) =
+                summary.warnings.iter().partition(|(_, warning)| matches!(warning, DecodeWarning::LeftBehind { .. }));
+            let [once, each] =
+                [once, each].map(|all| all.iter().map(|(_, warning)| warning.to_string()).collect::<Vec<_>>());
             let seconds = began.elapsed().as_secs_f64();
-            Ok(json!({ "at": at, "facts": summary.facts, "warnings": warnings, "seconds": seconds }))
+            Ok(json!({ "at": at, "facts": summary.facts, "warnings": each, "warnings_once": once, "seconds": seconds }))
         }
         Err(stopped @ Failure::Stopped { .. }) => Err(stopped),
         Err(failure) => {

@@ -99,7 +99,16 @@ impl Plan {
         // Those of a mixed folder that are not JPEG have no settings of JPEG.
         let format = typed.format.map_or_else(|| Format::for_target(&self.inputs[at].output), Ok);
         let jpeg = if matches!(format, Ok(Format::Jpeg(_))) { typed.jpeg } else { Jpeg::default() };
-        Typed { kernel: typed.kernel, given, format: typed.format, jpeg, many: None, common }
+        Typed {
+            kernel: typed.kernel,
+            given,
+            format: typed.format,
+            jpeg,
+            strip: typed.strip,
+            is_named: false,
+            many: None,
+            common,
+        }
     }
 
     /// Makes the folders that results go to.

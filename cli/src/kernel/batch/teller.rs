@@ -1,5 +1,6 @@
 //! What is told of many inputs while they are done, and at the end.
 
+use std::collections::HashSet;
 use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
 
@@ -28,6 +29,8 @@ pub struct Teller<'p> {
     began: Instant,
     /// Of each input, whether it was told.
     told: Vec<bool>,
+    /// What is said but once.
+    said_once: HashSet<String>,
     done: usize,
     /// Bytes of those.
     bytes: u64,
@@ -44,7 +47,22 @@ impl<'p> Teller<'p> {
         let told = vec![false; plan.inputs.len()];
         let json = typed.common.json;
         let (done, bytes, skipped, set_aside, first) = (0, 0, 0, 0, None);
-        Self { command, plan, json, is_read: json, quiet, bar, began, told, done, bytes, skipped, set_aside, first }
+        Self {
+            command,
+            plan,
+            json,
+            is_read: json,
+            quiet,
+            bar,
+            began,
+            told,
+            said_once: HashSet::new(),
+            done,
+            bytes,
+            skipped,
+            set_aside,
+            first,
+        }
     }
 
     /// Tells what was said of an input by whoever did it; once, also if a worker died just when it had said so and another did it again.
@@ -62,8 +80,15 @@ impl<'p> Teller<'p> {
         self.told[at] = true;
         (self.done, self.bytes) = (self.done + 1, self.bytes + input.bytes);
         if !self.quiet {
-            for warning in said["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let texts = |of: &str| said[of].as_array().into_iter().flatten().filter_map(Value::as_str);
+            for warning in texts("warnings") {
                 self.say(&format!("{}: {warning}", input.path.display()));
+            }
+            for warning in
+                texts("warnings_once").filter(|warning| !self.said_once.contains(*warning)).collect::<Vec<_>>()
+            {
+                self.said_once.insert(warning.to_owned());
+                self.say(&format!("{}: {warning}; of others this is not said again", input.path.display()));
             }
         }
         if self.is_read {

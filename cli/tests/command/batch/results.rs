@@ -128,3 +128,33 @@ fn a_terminal_shows_files_and_speed() {
     assert!(!terminal.text().contains("files,"), "{}", terminal.text());
     assert!(terminal.end().success());
 }
+
+/// Pillow's JPEG and PNG and tifffile's TIFF, with EXIF, a profile of RGB and XMP.
+#[test]
+fn metadata_stays_and_what_cannot_is_told_once() {
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.path("in")).unwrap();
+    for name in ["noted.jpg", "noted.png", "noted.tif"] {
+        let files = concat!(env!("CARGO_MANIFEST_DIR"), "/../workers/tests/files");
+        fs::copy(format!("{files}/{name}"), fixture.path(&format!("in/{name}"))).unwrap();
+    }
+    let has =
+        |path: &str, part: &[u8]| fs::read(fixture.path(path)).unwrap().windows(part.len()).any(|bytes| bytes == part);
+    let words: [&[u8]; 2] = [b"2026:01:02 03:04:05", b"tiff:Orientation=\"1\""];
+    fixture.shell_ok("$P image in/* -o out/ -q; $P image in/* -o bare/ --strip");
+    for name in names(&fixture.path("in")) {
+        for part in words {
+            assert!(has(&format!("out/{name}"), part), "{name}");
+            assert!(!has(&format!("bare/{name}"), part), "{name}");
+        }
+    }
+    assert!(has("out/noted.jpg", b"ICC_PROFILE") && has("out/noted.png", b"iCCP") && has("out/noted.tif", b"acsp"));
+    let told = fixture.run("image in -r -o bmp/{ext}.bmp");
+    let told = String::from_utf8(told.stderr).unwrap();
+    assert_eq!(told.matches("is left out: BMP holds none; of others this is not said again").count(), 3, "{told}");
+    let told = fixture.run("image in/noted.jpg -o gray.jpg --filter gray");
+    let told = String::from_utf8(told.stderr).unwrap();
+    assert!(told.contains("its ICC profile is left out of the JPEG: it is of other colours than the result"), "{told}");
+    assert!(!has("gray.jpg", b"ICC_PROFILE") && has("gray.jpg", words[0]));
+    assert!(fixture.run("image in/noted.jpg -o bare.bmp --strip -q").stderr.is_empty());
+}

@@ -4,11 +4,11 @@ use std::io::{self, Cursor};
 
 use image::codecs::jpeg::JpegDecoder;
 use image::error::{UnsupportedError, UnsupportedErrorKind};
-use image::metadata::Orientation;
 use image::{ColorType, ImageDecoder, ImageError, ImageFormat, ImageResult, Limits};
 
 use super::scans;
 use super::segments::{Frame, Segments};
+use crate::picture::metadata::Metadata;
 
 /// What a file without its last marker is read as if it ended with.
 const END: [u8; 2] = [0xFF, 0xD9];
@@ -20,6 +20,7 @@ pub(in crate::picture) struct Jpeg {
     decoder: JpegDecoder<Cursor<Vec<u8>>>,
     /// The frame of a picture whose components come in scans of their own.
     apart: Option<Frame>,
+    metadata: Metadata,
     /// Bytes that are there of the picture, if the marker that ends it is not among them.
     unended: Option<usize>,
 }
@@ -32,6 +33,7 @@ impl Jpeg {
     pub(in crate::picture) fn new(mut whole: Vec<u8>) -> ImageResult<Self> {
         let segments = Segments::of(&whole);
         let frame = segments.frame();
+        let metadata = segments.metadata();
         let count = segments.scans().count();
         let ended = segments.ended;
         let is_whole = count > 0 && frame.as_ref().is_some_and(|frame| segments.is_complete(frame));
@@ -54,7 +56,7 @@ impl Jpeg {
             whole.extend(END);
         }
         let again = if apart.is_some() || !ended { whole.clone() } else { Vec::new() };
-        Ok(Self { whole: again, decoder: JpegDecoder::new(Cursor::new(whole))?, apart, unended })
+        Ok(Self { whole: again, decoder: JpegDecoder::new(Cursor::new(whole))?, apart, metadata, unended })
     }
 
     /// Whether the marker that ends it is missing.
@@ -121,8 +123,16 @@ impl ImageDecoder for Jpeg {
         self.decoder.color_type()
     }
 
-    fn orientation(&mut self) -> ImageResult<Orientation> {
-        self.decoder.orientation()
+    fn exif_metadata(&mut self) -> ImageResult<Option<Vec<u8>>> {
+        Ok(self.metadata.exif.clone())
+    }
+
+    fn icc_profile(&mut self) -> ImageResult<Option<Vec<u8>>> {
+        Ok(self.metadata.icc.take())
+    }
+
+    fn xmp_metadata(&mut self) -> ImageResult<Option<Vec<u8>>> {
+        Ok(self.metadata.xmp.take())
     }
 
     fn set_limits(&mut self, limits: Limits) -> ImageResult<()> {

@@ -9,8 +9,10 @@ use std::ops::Range;
 use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
 use ndarray::Ix3;
 
+use super::segments::{EXIF, ICC, JFIF};
 use super::settings::{JpegSettings, Sampling};
 use crate::picture::bands::Bands;
+use crate::picture::metadata::{EXIF_NAME, ICC_NAME, ICC_PART, Metadata, XMP_NAME};
 use parfork::Job;
 use parfork::Report;
 use parfork::Result;
@@ -95,6 +97,7 @@ pub(in crate::picture) fn encode(
     bands: &Bands,
     picture: &Shared<u8, Ix3>,
     settings: JpegSettings,
+    metadata: &Metadata,
 ) -> io::Result<()> {
     let &[height, width, channels] = picture.shape() else { return Err(io::ErrorKind::InvalidInput.into()) };
     let [across, down] = unit(settings, channels);
@@ -106,7 +109,7 @@ pub(in crate::picture) fn encode(
         };
         let (head, coded) = apart(bytes.unwrap_or(&again))?;
         if at == 0 {
-            write_head(out, head, height as u16, (bands.iter().len() > 1).then_some(units as u16))?;
+            write_head(out, head, height as u16, (bands.iter().len() > 1).then_some(units as u16), metadata)?;
         } else {
             out.write_all(&[0xFF, RESTART + (at as u8 - 1) % 8])?;
         }
@@ -133,13 +136,23 @@ fn segments(jpeg: &[u8]) -> impl Iterator<Item = (u8, Range<usize>)> {
     })
 }
 
-fn write_head(out: &mut impl Write, head: &[u8], height: u16, interval: Option<u16>) -> io::Result<()> {
+fn write_head(
+    out: &mut impl Write,
+    head: &[u8],
+    height: u16,
+    interval: Option<u16>,
+    metadata: &Metadata,
+) -> io::Result<()> {
     out.write_all(&head[..2])?;
+    let mut told = false;
     for (marker, range) in segments(head) {
         let mut segment = head.get(range).ok_or(io::ErrorKind::InvalidData)?.to_vec();
         if marker == FRAME {
             // After marker, length and depth.
             segment[5..7].copy_from_slice(&height.to_be_bytes());
+        }
+        if marker != JFIF && !std::mem::replace(&mut told, true) {
+            write_metadata(out, metadata)?;
         }
         if let Some(interval) = interval.filter(|_| marker == SCAN) {
             let [high, low] = interval.to_be_bytes();
@@ -148,6 +161,23 @@ fn write_head(out: &mut impl Write, head: &[u8], height: u16, interval: Option<u
         out.write_all(&segment)?;
     }
     Ok(())
+}
+
+/// What a file has beside its picture, in segments of which each is no longer than its length can say.
+fn write_metadata(out: &mut impl Write, metadata: &Metadata) -> io::Result<()> {
+    let mut segment = |marker, parts: &[&[u8]]| {
+        let length = 2 + parts.iter().map(|part| part.len()).sum::<usize>();
+        let length = u16::try_from(length).map_err(io::Error::other)?.to_be_bytes();
+        out.write_all(&[&[0xFF, marker], &length[..], &parts.concat()].concat())
+    };
+    for (name, bytes) in [(EXIF_NAME, &metadata.exif), (XMP_NAME, &metadata.xmp)] {
+        bytes.iter().try_for_each(|bytes| segment(EXIF, &[name, bytes]))?;
+    }
+    let icc = metadata.icc.as_deref().unwrap_or_default();
+    let count = icc.len().div_ceil(ICC_PART) as u8;
+    icc.chunks(ICC_PART)
+        .zip(1..=u8::MAX)
+        .try_for_each(|(part, number)| segment(ICC, &[ICC_NAME, &[number, count], part]))
 }
 
 #[cfg(test)]
@@ -182,7 +212,7 @@ mod tests {
             let picture = Shared::from_array(&Array3::from_shape_fn(shape, wave)).unwrap();
             let (bands, _) = code(serially(), &picture, settings).unwrap();
             let mut jpeg = Vec::new();
-            encode(&mut jpeg, &bands, &picture, settings).unwrap();
+            encode(&mut jpeg, &bands, &picture, settings, &Metadata::default()).unwrap();
             let got = decoded(&jpeg, shape);
             assert!(nearly(got.view(), picture.view()), "{shape:?} {sampling}");
 
@@ -190,7 +220,7 @@ mod tests {
                 Bands::of(serially(), &picture, unit(settings, shape.2)[1], |_| 1, |_: &[u8], _, _| Ok([1 << 40, 0]));
             let no_room = no_room.unwrap().0;
             let mut again = Vec::new();
-            encode(&mut again, &no_room, &picture, settings).unwrap();
+            encode(&mut again, &no_room, &picture, settings, &Metadata::default()).unwrap();
             assert!(again == jpeg, "{shape:?}");
         }
     }
@@ -214,7 +244,7 @@ mod tests {
         let (bands, _) = code(serially(), &picture, settings).unwrap();
         assert!(bands.iter().len() > 4);
         let mut jpeg = Vec::new();
-        encode(&mut jpeg, &bands, &picture, settings).unwrap();
+        encode(&mut jpeg, &bands, &picture, settings, &Metadata::default()).unwrap();
         let whole = decoded(&jpeg, noise.dim());
         for (rows, bytes, _) in bands.iter() {
             let alone = decoded(bytes.unwrap(), (rows.len(), 1001, 1));

@@ -1,11 +1,16 @@
 //! What a JPEG consists of, as its markers say it.
 
+use crate::picture::metadata::{EXIF_NAME, ICC_NAME, Metadata, XMP_NAME};
+
 const END: u8 = 0xD9;
 /// The first segment of coded data.
 pub(super) const SCAN: u8 = 0xDA;
 /// Of Adobe's: which colours.
 pub(super) const ADOBE: u8 = 0xEE;
 pub(super) const JFIF: u8 = 0xE0;
+/// EXIF, and XMP.
+pub(super) const EXIF: u8 = 0xE1;
+pub(super) const ICC: u8 = 0xE2;
 
 /// A marker with what belongs to it.
 #[derive(Clone, Copy, Debug)]
@@ -119,6 +124,28 @@ impl<'j> Segments<'j> {
             }
             given == u64::MAX
         })
+    }
+
+    /// The segments of a marker that have this name, behind it.
+    fn named(&self, marker: u8, name: &[u8]) -> impl Iterator<Item = &'j [u8]> {
+        self.all
+            .iter()
+            .filter(move |segment| segment.marker == marker)
+            .filter_map(move |segment| segment.body.strip_prefix(name))
+    }
+
+    /// What it has beside its picture.
+    pub(super) fn metadata(&self) -> Metadata {
+        let first = |name| self.named(EXIF, name).next().map(<[u8]>::to_vec);
+        // Each part has its number, from 1, and how many there are.
+        let mut parts: Vec<_> = self.named(ICC, ICC_NAME).filter_map(|part| part.split_at_checked(2)).collect();
+        parts.sort_by_key(|(number, _)| number[0]);
+        let all = parts
+            .iter()
+            .enumerate()
+            .all(|(at, (number, _))| number.iter().map(|&n| usize::from(n)).eq([at + 1, parts.len()]));
+        let icc = (all && !parts.is_empty()).then(|| parts.iter().flat_map(|(_, part)| *part).copied().collect());
+        Metadata { exif: first(EXIF_NAME), icc, xmp: first(XMP_NAME) }
     }
 
     /// Whether three components are red, green and blue, and not brightness and differences of colours.

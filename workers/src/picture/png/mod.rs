@@ -16,7 +16,8 @@ use ndarray::Ix3;
 use simd_adler32::Adler32;
 
 use super::bands::Bands;
-pub(super) use exif::orientation;
+use super::metadata::Metadata;
+pub(super) use exif::late_exif;
 use parfork::{Job, Report, Result, Shared};
 
 /// The most bytes of a chunk, well below what the format allows.
@@ -86,6 +87,7 @@ pub(super) fn encode(
     bands: &Bands,
     [height, width, channels]: [usize; 3],
     bits: u32,
+    metadata: &Metadata,
 ) -> io::Result<()> {
     out.write_all(b"\x89PNG\r\n\x1a\n")?;
     let color = [0, 4, 2, 6][channels - 1];
@@ -94,6 +96,21 @@ pub(super) fn encode(
     head.extend((height as u32).to_be_bytes());
     head.extend([bits as u8, color, 0, 0, 0]);
     chunk(out, *b"IHDR", &head)?;
+    if let Some(icc) = &metadata.icc {
+        let mut piece = vec![0; deflate::most(icc.len())];
+        let length = deflate::piece(icc, &mut piece);
+        let sum = simd_adler32::adler32(&icc.as_slice()).to_be_bytes();
+        // A name, its end, and that it is deflated.
+        let parts = [b"ICC profile\0\0", &deflate::BEGIN[..], &piece[..length], &deflate::END, &sum];
+        chunk(out, *b"iCCP", &parts.concat())?;
+    }
+    if let Some(exif) = &metadata.exif {
+        chunk(out, *b"eXIf", exif)?;
+    }
+    if let Some(xmp) = &metadata.xmp {
+        // A keyword, its end, that it is not deflated, and of no language.
+        chunk(out, *b"iTXt", &[b"XML:com.adobe.xmp\0\0\0\0\0", &xmp[..]].concat())?;
+    }
     chunk(out, *b"IDAT", &deflate::BEGIN)?;
     let mut sum = 1;
     for (rows, bytes, next) in bands.iter() {

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read, Seek};
+use std::os::unix::fs::FileExt;
 
 use bytemuck::{cast_slice_mut, pod_read_unaligned};
 use image::error::{DecodingError, LimitError, LimitErrorKind, UnsupportedError, UnsupportedErrorKind};
@@ -18,6 +19,8 @@ use tiff::{TiffError, TiffResult};
 
 use super::colours::{Colours, Sample, Stored};
 use super::rewritten::Rewritten;
+use super::{ICC, XMP};
+use crate::picture::metadata::{Entry, MOST, bounded, first, of_tiff, read};
 
 const PHOTOMETRIC: u16 = 262;
 const FILL_ORDER: u16 = 266;
@@ -41,6 +44,9 @@ pub(in crate::picture) struct TiffDecoder<'f> {
     /// Whether each channel has strips or tiles of its own.
     planar: bool,
     orientation: Orientation,
+    file: &'f File,
+    /// Of the file.
+    length: u64,
 }
 
 impl<'f> TiffDecoder<'f> {
@@ -97,6 +103,8 @@ impl<'f> TiffDecoder<'f> {
             samples: usize::from(samples),
             bits,
             planar,
+            file: source.file(),
+            length: source.len(),
             orientation: orientation.unwrap_or(Orientation::NoTransforms),
         })
     }
@@ -155,6 +163,27 @@ impl<'f> TiffDecoder<'f> {
     }
 }
 
+impl TiffDecoder<'_> {
+    fn read_at(&self) -> impl Fn(u64, usize) -> Option<Vec<u8>> {
+        |at, length| {
+            // No longer than the file, whatever it says.
+            let end = at.checked_add(length as u64)?;
+            (end <= self.length).then_some(())?;
+            let mut bytes = vec![0; length];
+            self.file.read_exact_at(&mut bytes, at).ok()?;
+            Some(bytes)
+        }
+    }
+
+    /// The bytes of a tag, if they are there; not of a file with offsets of 64 bits.
+    fn bytes_of(&self, wanted: u16) -> Option<Vec<u8>> {
+        let file = self.read_at();
+        let file = bounded(4 * MOST, &file);
+        let (order, at) = first(&file)?;
+        read(&file, [order; 2], at, &|tag| tag == wanted).into_iter().next().map(Entry::into_bytes)
+    }
+}
+
 impl ImageDecoder for TiffDecoder<'_> {
     fn dimensions(&self) -> (u32, u32) {
         self.dimensions
@@ -185,6 +214,18 @@ impl ImageDecoder for TiffDecoder<'_> {
 
     fn orientation(&mut self) -> ImageResult<Orientation> {
         Ok(self.orientation)
+    }
+
+    fn exif_metadata(&mut self) -> ImageResult<Option<Vec<u8>>> {
+        Ok(of_tiff(&self.read_at()))
+    }
+
+    fn icc_profile(&mut self) -> ImageResult<Option<Vec<u8>>> {
+        Ok(self.bytes_of(ICC))
+    }
+
+    fn xmp_metadata(&mut self) -> ImageResult<Option<Vec<u8>>> {
+        Ok(self.bytes_of(XMP))
     }
 
     fn read_image(mut self, samples: &mut [u8]) -> ImageResult<()> {
