@@ -169,7 +169,8 @@ impl WorkerSet {
         };
         // One that works is an answer, and two reads of files; so those that say so are asked first, and the last that were born.
         let mut asked: Vec<_> = self.living().take_while(|(rank, ..)| *rank < processes).collect();
-        asked.sort_by_key(|(rank, _, slot)| (slot.since().is_none(), Reverse(*rank)));
+        // What a slot says changes meanwhile: each is looked at once.
+        asked.sort_by_cached_key(|(rank, _, slot)| (slot.since().is_none(), Reverse(*rank)));
         let mut all = Waiting::Asleep;
         for (_, handle, slot) in asked {
             all = all.min(waits(handle.process.pid(), slot));
