@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use bytemuck::Pod;
 use ndarray::{ArrayView, Axis, Dimension};
 
 use crate::error::{Absent, Attendance, BarrierError, Result};
 use crate::philox::Philox;
 use crate::slices::Region;
-use crate::sync::{Absence, ControlPage, Event, ExitMessage, Sleep, SliceState, SpinPolicy};
+use crate::sync::{Absence, ControlPage, Event, ExitMessage, MOST_VALUE, Sleep, SliceState, SpinPolicy};
 use crate::sys::fork_stamp::Stamp;
 use crate::sys::{exit, futex};
 
@@ -109,7 +110,8 @@ impl Worker<'_> {
 
     /// Waits until every worker of the job has come here; what they wrote before is visible after.
     ///
-    /// It is for what workers do together apart from the arrays: files, devices, taking times. It carries no data: of an array that is lent for
+    /// It is for what workers do together apart from the arrays: files, devices, taking times; with a value each there is
+    /// [`all`](Self::all). It carries no data: of an array that is lent for
     /// writing a worker never sees another's cells, before it or after. To iterate on an array are [`Planes`](crate::Planes), where nobody
     /// waits for more than the slices that it reads.
     ///
@@ -131,6 +133,47 @@ impl Worker<'_> {
     /// for good: whoever has come is counted, and cannot be taken back without leaving the others in doubt who has met.
     pub fn barrier_timeout(&self, span: Duration) -> Result<()> {
         self.come(Some(span))
+    }
+
+    /// Meets all others as [`barrier`](Self::barrier) does, with a value each: those of all workers, in the order of ranks.
+    ///
+    /// So that all can decide the same: whether to go on, who has found the most, what the sum is.
+    ///
+    /// ```
+    /// use parfork::{Job, Schedule, Shared, Split};
+    /// let mut cells = Shared::from_array(&ndarray::Array1::from_iter((0..1000).map(f64::from)))?;
+    /// let job = Job::new(&mut cells).workers(4).schedule(Schedule::Static).split(Split::rows().into_pieces(4));
+    /// job.run(|w, mut mine| {
+    ///     let sum: f64 = w.all(mine.sum())?.into_iter().sum();
+    ///     mine.mapv_inplace(|cell| cell / sum);
+    ///     Ok::<(), parfork::Error>(())
+    /// })?;
+    /// assert!((cells.view().sum() - 1.0).abs() < 1e-12);
+    /// # Ok::<(), parfork::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`barrier`](Self::barrier); also if a worker came to this meeting by [`barrier`](Self::barrier), with a value of another size, or
+    /// died in a job that [goes on without the dead](crate::Job::continue_after_death).
+    pub fn all<T: Pod>(&self, value: T) -> Result<Vec<T>> {
+        const { assert!(size_of::<T>() <= MOST_VALUE, "a value for all has 128 bytes at most") };
+        if self.in_step && self.born.is_current() {
+            let meeting = self.page.slots()[self.rank].barriers().wrapping_add(1);
+            self.page.bring(self.rank, meeting, bytemuck::bytes_of(&value));
+        }
+        self.barrier()?;
+        let meeting = self.page.slots()[self.rank].barriers();
+        let read = |rank: usize| {
+            let mut value = T::zeroed();
+            match self.page.brought(rank, meeting, bytemuck::bytes_of_mut(&mut value)) {
+                true => Ok(value),
+                false => {
+                    let died = self.page.slots()[rank].absence() == Some(Absence::Dead);
+                    Err(BarrierError::NoValue { rank, died }.into())
+                }
+            }
+        };
+        (0..self.workers()).map(read).collect()
     }
 
     fn come(&self, span: Option<Duration>) -> Result<()> {

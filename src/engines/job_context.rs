@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::hand_on::Unhanded;
+use super::delivery::Undelivered;
 use super::ledger::Ledger;
 use super::worker_memory::OutputProtection;
 use crate::cancel::CancelToken;
@@ -32,7 +32,7 @@ pub(crate) struct JobContext<'w> {
     pub(crate) steps: Option<Steps>,
     pub(crate) spin_policy: SpinPolicy,
     /// Whether the coordinator wants to know of each slice when it is done.
-    pub(crate) hands_on: bool,
+    pub(crate) delivers: bool,
     /// Where answers of any length go, if the job has such.
     pub(crate) mailbox: Option<&'w Mailbox>,
     /// How outputs are looked after.
@@ -91,7 +91,7 @@ pub(crate) struct Supervision<'o> {
     /// What it knows of the slices.
     pub(crate) ledger: Ledger,
     /// Answers that are yet to be handed on, if they are.
-    pub(crate) unhanded: Option<Unhanded<'o>>,
+    pub(crate) undelivered: Option<Undelivered<'o>>,
 }
 
 impl<'o> Supervision<'o> {
@@ -105,24 +105,24 @@ impl<'o> Supervision<'o> {
     }
 
     /// Hands on answers, if that is asked for: whether there are enough of them, so that the job is to end well.
-    pub(crate) fn hand_on(&mut self, page: &ControlPage) -> bool {
+    pub(crate) fn deliver(&mut self, page: &ControlPage) -> bool {
         let late = self.late();
-        self.unhanded.as_mut().is_some_and(|unhanded| unhanded.look(page, &mut self.ledger, &late))
+        self.undelivered.as_mut().is_some_and(|undelivered| undelivered.look(page, &mut self.ledger, &late))
     }
 
     /// Whether answers wait for those before them.
     pub(crate) fn hands_on_in_order(&self) -> bool {
-        self.unhanded.as_ref().is_some_and(Unhanded::is_in_order)
+        self.undelivered.as_ref().is_some_and(Undelivered::is_in_order)
     }
 
     /// Hands on what is left of them when all slices are done: whether that was possible in time.
-    pub(crate) fn hand_on_rest(&mut self, page: &ControlPage) -> bool {
-        self.hand_on(page) || self.unhanded.as_ref().is_none_or(Unhanded::is_empty)
+    pub(crate) fn deliver_rest(&mut self, page: &ControlPage) -> bool {
+        self.deliver(page) || self.undelivered.as_ref().is_none_or(Undelivered::is_empty)
     }
 
     /// Whether there were enough.
     pub(crate) fn has_enough(&self) -> bool {
-        self.unhanded.as_ref().is_some_and(Unhanded::is_enough)
+        self.undelivered.as_ref().is_some_and(Undelivered::is_enough)
     }
 
     /// Whether the job is to end, done or not.

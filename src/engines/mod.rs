@@ -1,11 +1,11 @@
 //! The same job run serially, on threads, or in processes.
 //!
 //! A job reaches an engine as a [`JobContext`] (loans, grid, control page) and a [`RunSlices`] (the body). An engine decides only who runs
-//! [`RunSlices::run_slices`] and at which addresses the loans are; what is dealt, run, journalled and gathered is the same code.
+//! `run_slices` and at which addresses the loans are; what is dealt, run, journalled and gathered is the same code.
 
 mod crew;
+mod delivery;
 mod fault_location;
-mod hand_on;
 mod job_context;
 mod ledger;
 mod processes;
@@ -22,7 +22,7 @@ mod worker_main;
 mod worker_memory;
 
 pub(crate) use crew::{BodyFn, CrewJob, WorkerPool};
-pub(crate) use hand_on::{Enough, HandOn, Unhanded};
+pub(crate) use delivery::{AnswerSink, Enough, Undelivered};
 pub(crate) use job_context::{JobContext, Steps, Supervision};
 pub(crate) use ledger::Ledger;
 pub(crate) use processes::{run_alone, run_in_threaded_process};

@@ -214,7 +214,7 @@ impl dyn RunSlices + '_ {
                         digest.add(word);
                         notes.finishes(slice, now);
                         began = now;
-                        if context.hands_on {
+                        if context.delivers {
                             worker_memory.after_slice.map_or_else(|| page.head().end.tell(), |after| after());
                             // The coordinator may be this thread.
                             began = Instant::now();

@@ -110,7 +110,7 @@ impl dyn RunSlices + '_ {
                 }
                 notes.finishes(slice, now);
                 began = now;
-                if is_last && context.hands_on {
+                if is_last && context.delivers {
                     worker_memory.after_slice.map_or_else(|| page.head().end.tell(), |after| after());
                     began = Instant::now();
                 }

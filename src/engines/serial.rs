@@ -17,13 +17,13 @@ pub(super) fn run(
     context.page.note(0, Event::Born { pid: std::process::id() });
     supervision.ledger.begin_round(context.page.round_key(0), 1);
     let supervising = RefCell::new(&mut *supervision);
-    let hand_on = || {
-        if supervising.borrow_mut().hand_on(context.page) {
+    let deliver = || {
+        if supervising.borrow_mut().deliver(context.page) {
             context.page.give_up(None);
         }
     };
     let mut worker_memory = WorkerMemory::of_coordinator(context.loans, None);
-    worker_memory.after_slice = Some(&hand_on);
+    worker_memory.after_slice = Some(&deliver);
     // SAFETY: the arrays' own addresses in this process, writable; one worker, one rank. What is lent for reading is only
     // viewed for reading.
     #[allow(unsafe_code)]

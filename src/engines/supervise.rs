@@ -45,7 +45,7 @@ pub(super) fn supervise(
         if arrivals.is_complete(&supervision.ledger) {
             break Ok(());
         }
-        if supervision.hand_on(context.page) {
+        if supervision.deliver(context.page) {
             context.page.give_up(None);
             break Err(None);
         }

@@ -71,7 +71,7 @@ pub(super) fn run(
 fn watch(context: &JobContext<'_>, supervision: &mut Supervision<'_>, left: &AtomicUsize) {
     while left.load(Ordering::Acquire) > 0 {
         supervision.tell(context.page);
-        if supervision.hand_on(context.page) {
+        if supervision.deliver(context.page) {
             context.page.give_up(None);
         }
         let over = context.page.head().end.over().is_some();

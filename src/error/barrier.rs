@@ -54,6 +54,17 @@ pub enum BarrierError {
         /// What became of it.
         why: Absent,
     },
+    /// One came without a value.
+    #[error(
+        "worker {rank} brought no value to the meeting: {}",
+        if *.died { "it died, and the others went on without it" } else { "all workers have to call all() there, with values of the same type" }
+    )]
+    NoValue {
+        /// Its rank.
+        rank: usize,
+        /// Whether it is dead.
+        died: bool,
+    },
     /// The control page names a worker that does not exist.
     #[error("the workers cannot meet, because somebody has written over the control page")]
     Damaged,

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::panic::resume_unwind;
 
 use crate::answer::Answer;
-use crate::engines::{Enough, Ledger, Supervision, Unhanded};
+use crate::engines::{Enough, Ledger, Supervision, Undelivered};
 use crate::error::{ControlPageDamage, Death, Error, Result};
 use crate::lend::Loan;
 use crate::sync::{ControlPage, Mailbox, Place};
@@ -26,8 +26,8 @@ pub(super) fn collect(
     let deaths = deaths?;
     unchanged(loans)?;
     let late = supervision.late();
-    let gathered = match supervision.unhanded {
-        Some(_) => hand_on_rest(page, &mut supervision, &late),
+    let gathered = match supervision.undelivered {
+        Some(_) => deliver_rest(page, &mut supervision, &late),
         None => gather(page, &mut supervision.ledger, &late),
     };
     match gathered? {
@@ -38,14 +38,14 @@ pub(super) fn collect(
 
 /// Makes sure that all slices are done, if not enough of them were, and hands on the answers that are left; false if it became too `late`.
 /// A panic of whoever gets them goes on here, where all workers are past their work.
-fn hand_on_rest(page: &ControlPage, supervision: &mut Supervision<'_>, late: impl Fn() -> bool) -> Result<bool> {
+fn deliver_rest(page: &ControlPage, supervision: &mut Supervision<'_>, late: impl Fn() -> bool) -> Result<bool> {
     if !supervision.has_enough() {
         let mut answer = vec![0; page.layout().answer];
-        if !supervision.ledger.gather(page, late, |read| read(&mut answer))? || !supervision.hand_on_rest(page) {
+        if !supervision.ledger.gather(page, late, |read| read(&mut answer))? || !supervision.deliver_rest(page) {
             return Ok(false);
         }
     }
-    match supervision.unhanded.as_mut().and_then(Unhanded::take_enough) {
+    match supervision.undelivered.as_mut().and_then(Undelivered::take_enough) {
         None | Some(Enough::Asked) => Ok(true),
         Some(Enough::Failed(error)) => Err(error),
         Some(Enough::Panicked(panic)) => resume_unwind(panic),

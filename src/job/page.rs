@@ -26,7 +26,15 @@ pub(super) fn control_page(
     } else {
         0
     };
-    let layout = Layout { workers: plan.workers, slices: plan.grid.slices(), loans, answer, log, steps: plan.steps };
+    let layout = Layout {
+        workers: plan.workers,
+        slices: plan.grid.slices(),
+        loans,
+        answer,
+        log,
+        steps: plan.steps,
+        meets: plan.meets,
+    };
     let Some(pool) = pool else { return ControlPage::new(layout, late) };
     let page = pool.page(layout)?;
     // Those of the job before.

@@ -21,6 +21,8 @@ pub(super) struct Plan {
     pub(super) workers: usize,
     /// How often each slice is worked on, if planes are lent; else 0.
     pub(super) steps: u32,
+    /// Whether every worker has one slice, so that all can meet.
+    pub(super) meets: bool,
 }
 
 impl Plan {
@@ -51,7 +53,8 @@ impl Plan {
         let run = spec.only_slice.map_or(0..slices, |slice| slice..slice + 1);
         let workers = if engine == Engine::Serial { 1 } else { asked.min(run.len()).max(1) };
         spec.workers = Some(workers);
-        Ok(Self { grid, run, workers, steps })
+        let meets = steps == 0 && spec.schedule == Schedule::Static && run.len() == workers;
+        Ok(Self { grid, run, workers, steps, meets })
     }
 
     /// How outputs are looked after.

@@ -11,7 +11,7 @@ use super::run_each::Each;
 use super::{Job, cpus};
 use crate::answer::{Answer, Answers};
 use crate::engine::Engine;
-use crate::engines::{HandOn, JobContext, Ledger, Steps, Supervision, Unhanded, WorkerPool};
+use crate::engines::{AnswerSink, JobContext, Ledger, Steps, Supervision, Undelivered, WorkerPool};
 use crate::error::{Death, Result};
 use crate::hooks::Hooks;
 use crate::lend::{Lend, Loan};
@@ -50,7 +50,7 @@ impl<L: Lend> Job<'_, L> {
             begin: &|| lent.begin(),
             answer: if R::GROWS { size_of::<[u64; Place::WORDS]>() } else { R::SIZE },
             mailbox: mailbox.as_ref(),
-            to: reader.as_mut().map(|reader| (reader as &mut dyn HandOn, in_order)),
+            to: reader.as_mut().map(|reader| (reader as &mut dyn AnswerSink, in_order)),
         };
         let (report, is_cut_short) = job.run(pool, work, &mut |page, ledger, late| {
             let gathered = match &mailbox {
@@ -83,7 +83,7 @@ struct Lent<'p, 'l> {
     /// Where answers are, of which it says where.
     mailbox: Option<&'l Mailbox>,
     /// Whom answers are handed on to while others work, and whether in the order of slices.
-    to: Option<(&'l mut dyn HandOn, bool)>,
+    to: Option<(&'l mut dyn AnswerSink, bool)>,
 }
 
 impl Lent<'_, '_> {
@@ -104,9 +104,9 @@ impl Lent<'_, '_> {
             stop: hooks.cancel_token,
             progress: hooks.progress.take(),
             ledger: Ledger::new(plan.run.clone()),
-            unhanded: to.map(|(to, in_order)| Unhanded::new(to, in_order, plan.run.clone())),
+            undelivered: to.map(|(to, in_order)| Undelivered::new(to, in_order, plan.run.clone())),
         };
-        let hands_on = supervision.unhanded.is_some();
+        let delivers = supervision.undelivered.is_some();
         let late = supervision.late();
         let recorder = Recorder::of(&spec, &mut hooks, called);
         let protection = plan.protection(&spec, engine, &loans, &late);
@@ -126,7 +126,7 @@ impl Lent<'_, '_> {
             steps: Steps::of(&spec, &loans),
             dealer: Dealer { schedule: spec.schedule, slices: plan.run.len(), workers: plan.workers },
             spin_policy: SpinPolicy::new(plan.workers, cpus()),
-            hands_on,
+            delivers,
             mailbox,
             protection: &protection,
             sandbox: sandbox.as_ref(),

@@ -8,7 +8,7 @@ use bytemuck::Pod;
 use super::Job;
 use super::collect::read_posted;
 use crate::answer::Answer;
-use crate::engines::{Body, HandOn};
+use crate::engines::{AnswerSink, Body};
 use crate::error::{ControlPageDamage, Error, Result};
 use crate::lend::Lend;
 use crate::report::Report;
@@ -110,7 +110,7 @@ impl<'e, A> Each<'e, A> {
     }
 
     /// For the answers of type `R`, which are in this mailbox, if not on the control page.
-    pub(super) fn of<R, K>(self, mailbox: Option<Mailbox>) -> impl HandOn
+    pub(super) fn of<R, K>(self, mailbox: Option<Mailbox>) -> impl AnswerSink
     where
         R: Answer<K, Value = A>,
     {
@@ -125,8 +125,8 @@ struct Reader<'e, R: Answer<K>, K> {
     given_back: Vec<Range<u64>>,
 }
 
-impl<R: Answer<K>, K> HandOn for Reader<'_, R, K> {
-    fn hand_on(
+impl<R: Answer<K>, K> AnswerSink for Reader<'_, R, K> {
+    fn deliver(
         &mut self,
         page: &ControlPage,
         slice: usize,

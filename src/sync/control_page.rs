@@ -15,7 +15,7 @@ use super::key::Keys;
 use super::layout::{Layout, Offsets};
 use super::public_header::PublicHeader;
 use super::slice_table::SliceTable;
-use super::{Absence, Barrier, Doorbell, SliceState, WorkerSlot};
+use super::{Absence, Barrier, Doorbell, SliceState, WorkerSlot, values};
 use crate::error::{Error, Result};
 use crate::shared::{Segment, ShmSafe};
 use crate::sys::reserve::{Late, never};
@@ -111,7 +111,7 @@ impl ControlPage {
     /// # Errors
     /// If there is none.
     pub(crate) fn for_many(workers: usize) -> Result<Self> {
-        let layout = Layout { workers, slices: 0, loans: 0, answer: 0, log: 0, steps: 0 };
+        let layout = Layout::without_job(workers);
         let segment = Arc::new(Segment::for_control_pages(ROOM)?);
         let at = layout.offsets(SLOTS, workers).filter(|at| at.end <= segment.len());
         let at = at.ok_or_else(|| too_large(layout, segment.len()))?;
@@ -198,6 +198,11 @@ impl ControlPage {
     pub(crate) fn addresses(&self, rank: usize) -> &[AtomicU64] {
         let loans = self.layout.loans;
         &self.segment.words(self.at.addresses, self.layout.workers * loans)[rank * loans..][..loans]
+    }
+
+    /// The words for values that worker `rank` brings to meetings.
+    pub(super) fn values(&self, rank: usize) -> &[AtomicU64] {
+        &self.segment.words(self.at.values, self.layout.value_words())[rank * values::WORDS..][..values::WORDS]
     }
 
     /// The words that count steps.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
-use super::{EventLog, WorkerSlot};
+use super::{EventLog, WorkerSlot, values};
 
 /// Numbers that fix the layout of a control page.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Layout {
     pub(crate) log: usize,
     /// How many steps each slice has; 0 in a job without.
     pub(crate) steps: u32,
+    /// Whether workers can meet, and bring a value each.
+    pub(crate) meets: bool,
 }
 
 /// Where things are on a control page, in bytes.
@@ -26,11 +28,17 @@ pub(super) struct Offsets {
     pub(super) states: usize,
     pub(super) answers: usize,
     pub(super) steps: usize,
+    pub(super) values: usize,
     pub(super) logs: usize,
     pub(super) end: usize,
 }
 
 impl Layout {
+    /// Of so many workers, without a job.
+    pub(crate) fn without_job(workers: usize) -> Self {
+        Self { workers, slices: 0, loans: 0, answer: 0, log: 0, steps: 0, meets: false }
+    }
+
     /// No control page is as large.
     pub(super) const MOST: usize = 1 << 40;
 
@@ -44,6 +52,11 @@ impl Layout {
         if self.steps == 0 { 0 } else { self.slices }
     }
 
+    /// How many words are for values that workers bring to meetings.
+    pub(super) fn value_words(self) -> usize {
+        if self.meets { self.workers.saturating_mul(values::WORDS) } else { 0 }
+    }
+
     /// On a control page with a head of so many bytes and room for so many `slots`; `None` if no control page is large enough.
     pub(super) fn offsets(self, head: usize, slots: usize) -> Option<Offsets> {
         let after = |start: usize, count: usize, size: usize| start.checked_add(count.checked_mul(size)?);
@@ -52,9 +65,10 @@ impl Layout {
         let answers = after(states, self.slices, size_of::<AtomicU64>())?;
         let answer_words = self.slices.checked_mul(self.answer_words())?;
         let steps = after(answers, answer_words, size_of::<AtomicU64>())?;
+        let values = after(steps, self.step_words(), size_of::<AtomicU64>())?;
         let logs =
-            after(steps, self.step_words(), size_of::<AtomicU64>())?.checked_next_multiple_of(EventLog::ALIGN)?;
+            after(values, self.value_words(), size_of::<AtomicU64>())?.checked_next_multiple_of(EventLog::ALIGN)?;
         let end = logs.checked_add(EventLog::bytes(self.workers, self.log)?)?;
-        (end < Self::MOST).then_some(Offsets { addresses, states, answers, steps, logs, end })
+        (end < Self::MOST).then_some(Offsets { addresses, states, answers, steps, values, logs, end })
     }
 }

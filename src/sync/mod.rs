@@ -22,6 +22,7 @@ mod spin_policy;
 mod step_count;
 mod steps;
 mod tag;
+mod values;
 mod worker_slot;
 
 pub(crate) use barrier::{Barrier, Sleep};
@@ -39,6 +40,7 @@ pub(crate) use mailbox::{Mailbox, Outbox, Place};
 pub(crate) use slice_table::SliceState;
 pub(crate) use snapshot::{Bytes, JobInfo, Snapshot, Unreadable, WorkerSnapshot, snapshot};
 pub(crate) use spin_policy::SpinPolicy;
+pub(crate) use values::MOST as MOST_VALUE;
 pub(crate) use worker_slot::{Absence, WorkerSlot};
 
 #[cfg(any(test, fuzzing))]

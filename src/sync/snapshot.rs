@@ -169,7 +169,7 @@ pub(crate) fn snapshot(page: &dyn Bytes) -> Result<Snapshot, Unreadable> {
     if workers > room || room > MOST_WORKERS + 1 || slices > Grid::MOST || run.start > run.end || run.end > slices {
         return Err(Unreadable::Absurd("it has more workers or slices than a job can have"));
     }
-    let at = Layout { workers, slices, loans, answer, log, steps: 0 }
+    let at = Layout { workers, slices, loans, answer, log, steps: 0, meets: false }
         .offsets(SLOTS, room)
         .filter(|at| at.end as u64 <= page.len());
     let at = at.ok_or(Unreadable::Absurd("it is longer than its memory"))?;

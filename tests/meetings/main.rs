@@ -6,6 +6,7 @@ mod crossings;
 mod news;
 #[path = "../support/mod.rs"]
 mod support;
+mod values;
 mod without_the_dead;
 
 use std::process::ExitCode;
@@ -37,6 +38,10 @@ fn main() -> ExitCode {
             without_the_dead::going_on_is_not_for_those_who_return,
             without_the_dead::a_death_with_nothing_missing_is_no_error,
             without_the_dead::the_dead_are_not_missed_when_time_is_up,
+            values::of_all_come_in_the_order_of_ranks,
+            values::decide_for_all_when_to_stop,
+            values::of_the_dead_are_missed,
+            values::are_not_had_by_who_comes_without_one,
             crossings::many_workers_on_few_cpus_live_and_die,
         ],
         cases![],

@@ -30,7 +30,7 @@ pub(super) struct JobDescriptor {
     /// Which slices, if not all.
     pub(super) slices: Option<Vec<usize>>,
     pub(super) goes_on: bool,
-    pub(super) hands_on: bool,
+    pub(super) delivers: bool,
     pub(super) loans: Vec<LoanHandle>,
     pub(super) ranges: Vec<Range<usize>>,
     /// Where answers of any length go.
@@ -80,14 +80,14 @@ pub(super) fn write(
     round: &Round,
     more: DescriptorParts<'_>,
 ) -> Result<()> {
-    let Layout { workers, slices, loans, answer, log, steps } = context.page.layout();
+    let Layout { workers, slices, loans, answer, log, steps, meets } = context.page.layout();
     words.clear();
     words.extend(more.body_fn);
     words.extend([workers, slices, loans, answer, log].map(|number| number as u64));
-    words.push(u64::from(steps));
+    words.extend([u64::from(steps), u64::from(meets)]);
     context.spec.write(words);
     words.extend([round.dealer.workers as u64, round.processes as u64, u64::from(round.goes_on)]);
-    words.push(u64::from(context.hands_on));
+    words.push(u64::from(context.delivers));
     words.push(u64::from(more.slice_table.is_some()));
     words.extend(more.slice_table.map_or([0, 0], |job| [job.call, job.tag]));
     words.push(more.argument.len() as u64);
@@ -150,10 +150,11 @@ impl JobDescriptor {
         let body_fn = words.several()?;
         let [workers, slices, loans, answer, log] = words.several()?.map(|number| number as usize);
         let steps = u32::try_from(words.next()?).ok()?;
-        let layout = Layout { workers, slices, loans, answer, log, steps };
+        let meets = words.next()? != 0;
+        let layout = Layout { workers, slices, loans, answer, log, steps, meets };
         let spec = JobSpec::read(&mut words)?;
         let (dealt, processes, goes_on) = (words.one()?, words.one()?, words.next()? != 0);
-        let hands_on = words.next()? != 0;
+        let delivers = words.next()? != 0;
         let [is_later, call, tag] = words.several()?;
         let slice_table = (is_later != 0).then_some(sync::JobTag { call, tag });
         let bytes = words.one()?;
@@ -176,7 +177,7 @@ impl JobDescriptor {
             processes,
             slices,
             goes_on,
-            hands_on,
+            delivers,
             loans,
             ranges,
             mailbox,

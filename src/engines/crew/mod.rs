@@ -170,7 +170,7 @@ impl WorkerPool {
         runner: &dyn RunSlices,
         supervision: &mut Supervision<'_>,
     ) -> Result<Vec<Death>> {
-        if self.coordinator_works && context.hands_on {
+        if self.coordinator_works && context.delivers {
             return Err(CrewError::HandsOn.into());
         }
         run_rounds(context, runner, supervision, &mut AtCrewJob { pool: self, task, remaining: Vec::new() })
@@ -198,8 +198,7 @@ impl WorkerPool {
         self.descriptor.clear();
         // What is there now may be the next job's number, which new workers would take for one that is over.
         self.page.head().job.store(self.job, Ordering::Release);
-        let slots =
-            self.page.laid_out(Layout { workers: self.workers, slices: 0, loans: 0, answer: 0, log: 0, steps: 0 })?;
+        let slots = self.page.laid_out(Layout::without_job(self.workers))?;
         slots.reserve_slots()?;
         loop {
             // SAFETY: all workers are gone.

@@ -134,7 +134,7 @@ impl PersistentWorker<'_> {
             dealer,
             steps: Steps::of(&descriptor.spec, &loans),
             spin_policy: SpinPolicy::new(descriptor.layout.workers, self.cpus),
-            hands_on: descriptor.hands_on,
+            delivers: descriptor.delivers,
             mailbox: mailbox.as_ref(),
             protection: &protection,
             sandbox: None,

@@ -5,7 +5,11 @@ use super::*;
 const SLICES: usize = 5;
 
 fn page() -> ControlPage {
-    ControlPage::new(Layout { workers: 3, slices: SLICES, loans: 2, answer: 12, log: 64, steps: 0 }, &|| false).unwrap()
+    ControlPage::new(
+        Layout { workers: 3, slices: SLICES, loans: 2, answer: 12, log: 64, steps: 0, meets: false },
+        &|| false,
+    )
+    .unwrap()
 }
 
 fn states(page: &ControlPage) -> [SliceState; SLICES] {

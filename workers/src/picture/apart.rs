@@ -25,7 +25,7 @@ use super::warning::DecodeWarning;
 /// memory of the decoder is limited to three times that of the picture and twice that of the file, and 320 MiB.
 ///
 /// # Errors
-/// As [`read`](super::read()), and as [`Job::run`](parfork::Job::run) if there can be no worker; [`Error::Exec`](parfork::Error::Exec) if `main` does not begin so.
+/// As [`read`](super::read()), and as [`Job::run`](parfork::Job::run) if there can be no worker; [`parfork::Error::Exec`] if `main` does not begin so.
 pub fn read_with(spec: &JobSpec, hooks: Hooks<'_>, path: impl AsRef<Path>) -> Result<Picture> {
     read_from(spec, hooks, InputFile::open(path)?, false).map(|file| file.picture)
 }

@@ -10,12 +10,12 @@ use crate::error::{Error, Result};
 use crate::sync::{ControlPage, SliceState};
 
 /// Whom answers are handed on to.
-pub(crate) trait HandOn {
+pub(crate) trait AnswerSink {
     /// Reads the answer of a slice that claims to be done, notes that it was `seen` by its word and its worker, and hands it on.
     ///
     /// # Errors
     /// If it is not done, or not as its worker left it.
-    fn hand_on(
+    fn deliver(
         &mut self,
         page: &ControlPage,
         slice: usize,
@@ -24,8 +24,8 @@ pub(crate) trait HandOn {
 }
 
 /// The answers of a job that have not been handed on.
-pub(crate) struct Unhanded<'h> {
-    to: &'h mut dyn HandOn,
+pub(crate) struct Undelivered<'h> {
+    to: &'h mut dyn AnswerSink,
     in_order: bool,
     /// Their slices, ascending.
     slices: VecDeque<usize>,
@@ -40,9 +40,9 @@ pub(crate) enum Enough {
     Failed(Error),
 }
 
-impl<'h> Unhanded<'h> {
+impl<'h> Undelivered<'h> {
     /// Those of the slices `run`.
-    pub(crate) fn new(to: &'h mut dyn HandOn, in_order: bool, run: Range<usize>) -> Self {
+    pub(crate) fn new(to: &'h mut dyn AnswerSink, in_order: bool, run: Range<usize>) -> Self {
         Self { to, in_order, slices: run.collect(), enough: None }
     }
 
@@ -60,7 +60,7 @@ impl<'h> Unhanded<'h> {
             if enough.is_some() || late() {
                 break;
             }
-            *enough = hand_on(*to, page, ledger, slice);
+            *enough = deliver(*to, page, ledger, slice);
             handed += 1;
         }
         match in_order {
@@ -92,9 +92,9 @@ impl<'h> Unhanded<'h> {
     }
 }
 
-fn hand_on(to: &mut dyn HandOn, page: &ControlPage, ledger: &mut Ledger, slice: usize) -> Option<Enough> {
+fn deliver(to: &mut dyn AnswerSink, page: &ControlPage, ledger: &mut Ledger, slice: usize) -> Option<Enough> {
     let mut seen = |word, rank| ledger.note_done(slice, word, rank);
-    match catch_unwind(AssertUnwindSafe(|| to.hand_on(page, slice, &mut seen))) {
+    match catch_unwind(AssertUnwindSafe(|| to.deliver(page, slice, &mut seen))) {
         Ok(Ok(ControlFlow::Continue(()))) => None,
         Ok(Ok(ControlFlow::Break(()))) => Some(Enough::Asked),
         Ok(Err(error)) => Some(Enough::Failed(error)),
