@@ -7,7 +7,7 @@ use crate::cancel::CancelToken;
 use crate::report::Report;
 use crate::sandbox::Sandbox;
 
-/// Called in the coordinator with the number of slices done and of all.
+/// Called in the coordinator with the number of slices done and of all; in a job of steps, of the steps of all slices.
 pub type Progress<'p> = Box<dyn FnMut(usize, usize) + 'p>;
 
 /// Who is given the report of a job that failed, with its trace.

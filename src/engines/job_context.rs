@@ -100,7 +100,8 @@ impl<'o> Supervision<'o> {
 
     pub(crate) fn tell(&mut self, page: &ControlPage) {
         if let Some(progress) = &mut self.progress {
-            progress(page.done(), page.layout().slices);
+            let (done, of) = page.progress();
+            progress(done, of);
         }
     }
 

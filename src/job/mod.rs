@@ -234,7 +234,8 @@ impl<'p, L> Job<'p, L> {
         self
     }
 
-    /// Calls `progress` in the coordinator now and then with the number of slices done and of all.
+    /// Calls `progress` in the coordinator now and then with the number of slices done and of all; in a job of [steps](Self::steps), each
+    /// step of each slice counts.
     pub fn progress(mut self, progress: impl FnMut(usize, usize) + 'p) -> Self {
         self.hooks.progress = Some(Box::new(progress));
         self

@@ -21,6 +21,19 @@ impl ControlPage {
         StepCount { word: &self.steps()[slice], key: self.keys().key(), slice }
     }
 
+    /// How much is done, of how much: slices, or steps of slices. For people.
+    pub(crate) fn progress(&self) -> (usize, usize) {
+        let (slices, steps) = (self.layout().slices, self.layout().steps as usize);
+        if steps == 0 {
+            return (self.done(), slices);
+        }
+        let of = |slice: usize| match self.claimed(slice) {
+            SliceState::Done { .. } => steps,
+            _ => self.step_count(slice).done().map_or(0, |done| (done as usize).min(steps)),
+        };
+        ((0..slices).map(of).sum(), slices.saturating_mul(steps))
+    }
+
     /// No step of any slice is done.
     pub(super) fn clear_steps(&self) {
         (0..self.layout().step_words()).for_each(|slice| self.step_count(slice).clear());

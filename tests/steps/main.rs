@@ -20,6 +20,7 @@ fn main() -> ExitCode {
             results::two_planes_and_an_input_go_together,
             results::many_workers_on_few_cpus_come_to_the_end,
             results::a_body_knows_its_step,
+            results::progress_counts_steps,
             results::records_name_the_step,
             results::uneven_slices_and_blocks_are_steps_too,
             deaths::at_any_moment_cost_nothing_but_time,

@@ -263,6 +263,18 @@ pub(super) fn many_workers_on_few_cpus_come_to_the_end() {
     assert_eq!(planes.view().unwrap(), naive(&start, &edges, 200));
 }
 
+pub(super) fn progress_counts_steps() {
+    let cells = start(&[40]);
+    for engine in [Engine::Serial, Engine::Threads, Engine::Processes] {
+        let mut planes = Planes::with_edges(&cells, &edges(&[(1, WRAP, WRAP)])).unwrap();
+        let mut told = Vec::new();
+        let job = Job::default().workers(2).split(Split::rows().of(10)).steps(50).runner(engine);
+        run(job.progress(|done, of| told.push((done, of))), &mut planes).unwrap();
+        assert!(told.is_sorted() && told.iter().all(|&(done, of)| done <= of && of == 200), "{engine}: {told:?}");
+        assert_eq!(told.last(), Some(&(200, 200)), "{engine}");
+    }
+}
+
 /// Of the first eight steps each slice is there, with its number; of others only what there was room for.
 #[cfg(feature = "record")]
 pub(super) fn records_name_the_step() {
