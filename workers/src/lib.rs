@@ -30,6 +30,7 @@ pub mod kernel;
 pub mod life;
 pub mod mandelbrot;
 pub mod matmul;
+pub mod pi;
 pub mod picture;
 pub mod reduce;
 #[cfg(test)]
@@ -52,6 +53,7 @@ pub const KERNELS: &[&dyn Kernel] = &[
     &transpose::Transpose,
     &stencil::Stencil,
     &life::Life,
+    &pi::Pi,
     &reduce::Reduction(Op::Sum),
     &reduce::Reduction(Op::Mean),
     &reduce::Reduction(Op::Min),

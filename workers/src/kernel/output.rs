@@ -198,6 +198,7 @@ facts! {
     &str: Text(text) text.to_owned(),
     usize: Whole(number) number as u64,
     u32: Whole(number) number.into(),
+    u64: Whole(number) number,
     f64: Real(number) number,
 }
 
