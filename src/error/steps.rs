@@ -19,7 +19,9 @@ pub enum StepsError {
     #[error("0 steps were asked for. Ask for 1 or more.")]
     None,
     /// One slice of a job whose slices need each other.
-    #[error("slice {slice} cannot be run alone: in a job of steps it needs what others write. Leave that out, and run all.")]
+    #[error(
+        "slice {slice} cannot be run alone: in a job of steps it needs what others write. Leave that out, and run all."
+    )]
     OnlySlice {
         /// Its number.
         slice: usize,

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::hidden;
 use super::input::wrong;
 use super::target::{MountedFile, Target, unusable_folder};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, limit};
 use crate::sys::file::{Bounded, Folder, permit_like, reserve, user};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::signals::SignalGuard;
@@ -203,7 +203,8 @@ impl AtomicFile {
             }
             _ => {
                 let what = format!("it cannot be written ({error})");
-                return wrong(&self.path, what, format!("check its folder and the disk; {}", self.what_is_there()));
+                let remedy = limit(error).unwrap_or_else(|| "check its folder and the disk".to_owned());
+                return wrong(&self.path, what, format!("{remedy}; {}", self.what_is_there()));
             }
         };
         wrong(&self.path, format!("{what} {wanted} ({error})"), format!("{remedy}; {}", self.what_is_there()))

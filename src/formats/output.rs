@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::input::wrong;
 use super::{Address, AtomicFile};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, limit};
 #[cfg(feature = "named")]
 use crate::shared::named::{Destination, Elements};
 use crate::sys::pipe::open_to_write;
@@ -176,7 +176,10 @@ fn unwritable(path: &Path, error: &io::Error) -> Error {
             wrong(path, "it is a pipe of another user", "name one of your own, or - for standard output")
         }
         Some(libc::ENXIO) => wrong(path, "it is a pipe that nobody reads", "start what reads it first"),
-        _ => wrong(path, format!("it cannot be written ({error})"), "look at where it goes"),
+        _ => {
+            let remedy = limit(error).unwrap_or_else(|| "look at where it goes".to_owned());
+            wrong(path, format!("it cannot be written ({error})"), remedy)
+        }
     }
 }
 
