@@ -37,6 +37,7 @@ pub(super) fn supervise(
     let mut watchdog = Watchdog::new(supervision.spec.slice_deadline);
     let is_leased = context.loans.iter().any(|loan| loan.lease.is_some());
     let mut stall_detector = StallDetector::new();
+    let mut reason = None;
     let mut reports = Receiver::default();
     let ended = loop {
         if let Some(EndedEarly { by }) = end.over() {
@@ -128,7 +129,9 @@ pub(super) fn supervise(
             }
         }
         supervision.tell(context.page);
-        if supervision.are_to_end() || wanted(context).is_some() {
+        // Who wanted to write may have gone away by the end.
+        reason = reason.or_else(|| wanted(context));
+        if supervision.are_to_end() || reason.is_some() {
             context.page.give_up(None);
         }
     };
@@ -146,7 +149,9 @@ pub(super) fn supervise(
     Err(match culprit {
         Some((rank, pid, cause)) => context.failure(rank, pid, cause),
         None if supervision.are_to_end() => supervision.ended(context.page.done(), context.grid.slices()),
-        None => wanted(context).unwrap_or(Error::ControlPageDamaged { what: ControlPageDamage::End }),
+        None => {
+            reason.or_else(|| wanted(context)).unwrap_or(Error::ControlPageDamaged { what: ControlPageDamage::End })
+        }
     })
 }
 

@@ -16,7 +16,7 @@ const BLOCK: u64 = 1 << 16;
 
 /// How many points of so many lie in the circle, slice by slice; the sum of the answers over all points is a quarter of pi, about.
 ///
-/// The points of block `b`, 65,536 each, are those of `numpy.random.Generator(Philox(key=seed, counter=[0, 0, 0, b])).random((65536, 2))`.
+/// The points of block `b`, 65,536 each, are those of `numpy.random.Generator(Philox(key=key, counter=[0, 0, 0, b])).random((65536, 2))`.
 ///
 /// ```
 /// use parfork::Job;
@@ -27,15 +27,15 @@ const BLOCK: u64 = 1 << 16;
 ///
 /// # Errors
 /// As [`Job::run_with`].
-pub fn hits(job: Job<'_>, points: u64, seed: u64) -> Result<Answers<u64>, Error> {
+pub fn hits(job: Job<'_>, points: u64, key: u64) -> Result<Answers<u64>, Error> {
     let blocks = usize::try_from(points.div_ceil(BLOCK)).unwrap_or(usize::MAX);
-    job.lend(0..blocks).run_with([points, seed], |_, [points, seed], mine| count(mine, points, seed))
+    job.lend(0..blocks).run_with([points, key], |_, [points, key], mine| count(mine, points, key))
 }
 
 /// The hits of some blocks of so many points in all.
-fn count(blocks: Range<usize>, points: u64, seed: u64) -> u64 {
+fn count(blocks: Range<usize>, points: u64, key: u64) -> u64 {
     let of_block = |block: u64| {
-        let mut random = Philox::new([seed, 0], [0, 0, 0, block]);
+        let mut random = Philox::new([key, 0], [0, 0, 0, block]);
         let here = points.saturating_sub(block * BLOCK).min(BLOCK);
         (0..here).filter(|_| random.uniform().powi(2) + random.uniform().powi(2) < 1.0).count() as u64
     };
@@ -57,9 +57,9 @@ impl Kernel for Pi {
     fn notes(&self) -> String {
         "Examples:
   parfork pi
-  parfork pi --points 1000000000 --seed 7 -n 4 --verify
+  parfork pi --points 1000000000 --key 7 -n 4 --verify
 
-Points come in blocks of 65536, of which each has random numbers of its own (those of NumPy's Philox, key the seed, counter [0, 0, 0, block]): the
+Points come in blocks of 65536, of which each has random numbers of its own (those of NumPy's Philox, key KEY, counter [0, 0, 0, block]): the
 same answer for every -n, --split and schedule."
             .to_owned()
     }
@@ -68,7 +68,7 @@ same answer for every -n, --split and schedule."
         const {
             &[
                 Arg::text("points", "N", "How many points", parses::<u64>).or("100000000").in_scale(InScale::Never),
-                Arg::text("seed", "SEED", "Which random numbers", parses::<u64>).or("42"),
+                Arg::text("key", "KEY", "Which random numbers", parses::<u64>).or("42"),
             ]
         }
     }
@@ -100,12 +100,12 @@ fn task(points: u64, given: &ArgValues) -> Result<Box<dyn Task>, KernelError> {
     if points == 0 {
         return Err(KernelError::arguments(NoPoints));
     }
-    Ok(Box::new(Counting { points, seed: given.read("seed") }))
+    Ok(Box::new(Counting { points, key: given.read("key") }))
 }
 
 struct Counting {
     points: u64,
-    seed: u64,
+    key: u64,
 }
 
 impl Counting {
@@ -116,11 +116,11 @@ impl Counting {
 
 impl Task for Counting {
     fn line(&self) -> String {
-        format!("pi by {} points, seed {}", self.points, self.seed)
+        format!("pi by {} points, key {}", self.points, self.key)
     }
 
     fn facts(&self) -> Vec<(&'static str, Fact)> {
-        vec![("points", self.points.into()), ("seed", self.seed.into())]
+        vec![("points", self.points.into()), ("key", self.key.into())]
     }
 
     fn form(&self) -> Form {
@@ -132,7 +132,7 @@ impl Task for Counting {
     }
 
     fn run(&self, jobs: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error> {
-        let answers = hits(jobs(Step::only("pi")), self.points, self.seed)?;
+        let answers = hits(jobs(Step::only("pi")), self.points, self.key)?;
         let report = answers.report().clone();
         *output = Output::Number(Some(self.pi(answers.sum())));
         Ok(vec![report])
