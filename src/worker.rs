@@ -111,9 +111,8 @@ impl Worker<'_> {
     /// Waits until every worker of the job has come here; what they wrote before is visible after.
     ///
     /// It is for what workers do together apart from the arrays: files, devices, taking times; with a value each there is
-    /// [`all`](Self::all). It carries no data: of an array that is lent for
-    /// writing a worker never sees another's cells, before it or after. To iterate on an array are [`Planes`](crate::Planes), where nobody
-    /// waits for more than the slices that it reads.
+    /// [`all`](Self::all). It carries no data: of an array that is lent for writing a worker never sees another's cells, before it or
+    /// after. To iterate on an array are [`Planes`](crate::Planes), where nobody waits for more than the slices that it reads.
     ///
     /// Only for jobs in which every worker has one slice, all at the same time: a static schedule and as many slices as
     /// workers, as [`Split::into_pieces`](crate::Split::into_pieces) makes them.

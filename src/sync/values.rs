@@ -24,13 +24,11 @@ impl ControlPage {
     /// If it is longer than [`MOST`].
     pub(crate) fn bring(&self, rank: usize, meeting: u32, value: &[u8]) {
         let place = &self.values(rank)[(meeting % 2) as usize * PLACE..][..PLACE];
-        for (word, bytes) in place[1..].iter().zip(value.chunks(8)) {
-            let mut whole = [0; 8];
-            whole[..bytes.len()].copy_from_slice(bytes);
-            word.store(u64::from_ne_bytes(whole), Ordering::Relaxed);
+        for (word, value) in place[1..].iter().zip(words(value)) {
+            word.store(value, Ordering::Relaxed);
         }
         // Relaxed: the meeting publishes it.
-        place[0].store(self.value_tag(rank, meeting, value.len()), Ordering::Relaxed);
+        place[0].store(self.value_tag(rank, meeting, value), Ordering::Relaxed);
     }
 
     /// Reads the value that worker `rank` has brought to a meeting that all have come to; false if it has brought none.
@@ -39,13 +37,51 @@ impl ControlPage {
         for (word, bytes) in place[1..].iter().zip(value.chunks_mut(8)) {
             bytes.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes()[..bytes.len()]);
         }
-        place[0].load(Ordering::Relaxed) == self.value_tag(rank, meeting, value.len())
+        place[0].load(Ordering::Relaxed) == self.value_tag(rank, meeting, value)
     }
 
-    /// What stands before a value of so many bytes.
-    fn value_tag(&self, rank: usize, meeting: u32, len: usize) -> u64 {
-        let place = &self.values(rank)[(meeting % 2) as usize * PLACE..][..PLACE];
-        let words = place[1..].iter().take(len.div_ceil(8)).map(|word| word.load(Ordering::Relaxed));
-        tag::tagged(self.keys().key(), rank as u64, 23, tag::hash(words) ^ u64::from(meeting) << 32 ^ len as u64)
+    /// What stands before a value: of the bytes that a reader has, and not of those that stand there by now.
+    fn value_tag(&self, rank: usize, meeting: u32, value: &[u8]) -> u64 {
+        let hash = tag::hash(words(value)) ^ u64::from(meeting) << 32 ^ value.len() as u64;
+        tag::tagged(self.keys().key(), rank as u64, 23, hash)
+    }
+}
+
+/// Bytes as words, the last filled up with zeros.
+fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    bytes.chunks(8).map(|bytes| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        u64::from_ne_bytes(word)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::Layout;
+
+    #[test]
+    fn what_is_read_is_what_was_brought_to_that_meeting_or_nothing() {
+        let layout = Layout { meets: true, ..Layout::without_job(3) };
+        let page = ControlPage::new(layout, &|| false).unwrap();
+        let value: Vec<u8> = (0..MOST as u8).collect();
+        for len in [0, 1, 8, 13, MOST] {
+            page.bring(1, 6, &value[..len]);
+            let read = |rank, meeting, len| {
+                let mut found = vec![0; len];
+                page.brought(rank, meeting, &mut found).then_some(found)
+            };
+            assert_eq!(read(1, 6, len), Some(value[..len].to_vec()));
+            assert_eq!((read(2, 6, len), read(1, 8, len), read(1, 7, len)), (None, None, None));
+            assert_eq!(read(1, 6, if len == MOST { 1 } else { len + 1 }), None, "of another length");
+            // Each word of it.
+            for word in 0..len.div_ceil(8) {
+                let place = &page.values(1)[1 + word];
+                let before = place.fetch_xor(1, Ordering::Relaxed);
+                assert_eq!(read(1, 6, len), None, "word {word} of {len} bytes");
+                place.store(before, Ordering::Relaxed);
+            }
+        }
     }
 }
