@@ -386,6 +386,7 @@ pub(crate) fn cut(split: Split, bounds: &[usize], loans: &[Loan<'_>], ranges: &[
         alike(other.margins.as_ref().map_or(other.extent.shape.to_vec(), |margins| margins.shape(other.extent.shape)))?;
         if let Some(margins) = &other.margins
             && let theirs = Grid::inside(split, bounds, other.extent.shape, margins)?
+            && theirs != grid
             && let Some((one, other)) = grid.regions().zip(theirs.regions()).find(|(one, other)| one != other)
         {
             return Err(StepsError::Planes { slice: one.index(), cells: Box::new([one, other]) }.into());

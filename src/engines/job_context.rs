@@ -53,7 +53,13 @@ pub(crate) struct Steps {
 impl Steps {
     /// Of a job with these settings and loans, if it has planes.
     pub(crate) fn of(spec: &JobSpec, loans: &[Loan<'_>]) -> Option<Self> {
-        let margins: Vec<Margins> = loans.iter().filter_map(|loan| loan.margins).collect();
+        let mut margins: Vec<Margins> = Vec::new();
+        for one in loans.iter().filter_map(|loan| loan.margins) {
+            // Planes are four loans.
+            if !margins.contains(&one) {
+                margins.push(one);
+            }
+        }
         (!margins.is_empty()).then(|| Self { count: spec.steps.unwrap_or(1), margins })
     }
 }
@@ -112,7 +118,7 @@ impl<'o> Supervision<'o> {
     }
 
     /// Whether answers wait for those before them.
-    pub(crate) fn hands_on_in_order(&self) -> bool {
+    pub(crate) fn delivers_in_order(&self) -> bool {
         self.undelivered.as_ref().is_some_and(Undelivered::is_in_order)
     }
 

@@ -111,7 +111,7 @@ pub(super) fn supervise(
                     }
                     supervision.ledger.note_dead(rank);
                     context.page.withdraw(rank);
-                    if context.steps.is_some() || supervision.hands_on_in_order() {
+                    if context.steps.is_some() || supervision.delivers_in_order() {
                         context.page.recall();
                     }
                     match context.failure(rank, pid, Some(cause)) {

@@ -19,6 +19,8 @@ pub(crate) struct StepCount<'w> {
     /// The job's.
     pub(super) key: u64,
     pub(super) slice: usize,
+    /// No more are ever counted.
+    pub(super) most: u32,
 }
 
 impl StepCount<'_> {
@@ -31,7 +33,7 @@ impl StepCount<'_> {
     pub(crate) fn done(&self) -> Option<u32> {
         // Acquire: with it comes all that its worker wrote before.
         let word = self.word.load(Ordering::Acquire);
-        Some(word as u32).filter(|&steps| word == self.word_of(steps))
+        Some(word as u32).filter(|&steps| steps <= self.most && word == self.word_of(steps))
     }
 
     /// Counts one more; whether there were as many as `before`. Only for the worker that has the slice.

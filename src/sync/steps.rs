@@ -18,7 +18,9 @@ impl ControlPage {
 
     /// How many steps of a slice are done that is not done yet.
     pub(crate) fn step_count(&self, slice: usize) -> StepCount<'_> {
-        StepCount { word: &self.steps()[slice], key: self.keys().key(), slice }
+        // The last step is not counted: its slice is done.
+        let most = self.layout().steps.saturating_sub(1);
+        StepCount { word: &self.steps()[slice], key: self.keys().key(), slice, most }
     }
 
     /// How much is done, of how much: slices, or steps of slices. For people.
@@ -29,7 +31,7 @@ impl ControlPage {
         }
         let of = |slice: usize| match self.claimed(slice) {
             SliceState::Done { .. } => steps,
-            _ => self.step_count(slice).done().map_or(0, |done| (done as usize).min(steps)),
+            _ => self.step_count(slice).done().map_or(0, |done| done as usize),
         };
         ((0..slices).map(of).sum(), slices.saturating_mul(steps))
     }

@@ -41,7 +41,7 @@ impl Place {
     }
 
     fn count(&self, slice: usize) -> StepCount<'_> {
-        StepCount { word: &self.counts[slice], key: 42, slice }
+        StepCount { word: &self.counts[slice], key: 42, slice, most: 2 }
     }
 
     fn read(&self, step: u32, slice: usize) -> u64 {
@@ -134,6 +134,8 @@ fn one_dies_and_the_other_is_called_back() {
 fn a_count_that_is_not_right_is_damage() {
     explore(None, || {
         let place = Place::new();
+        place.counts[0].store(place.count(0).word_of(3), Ordering::Relaxed);
+        assert_eq!(place.count(0).done(), None, "more than there are");
         place.counts[1].store(place.count(0).word_of(7), Ordering::Relaxed);
         let waited = place.count(1).wait(
             1,
