@@ -203,7 +203,7 @@ impl WorkerSet {
     pub(crate) fn end_stalled(&mut self, rank: usize, limit: Duration) {
         let handle = &mut self.members[rank];
         let pid = handle.process.pid();
-        handle.stalled = match proc::state(pid) {
+        handle.stalled = match proc::settled_state(pid) {
             // What has ended it is its cause, though nobody was told in time.
             Err(_) | Ok(proc::ENDING) => None,
             Ok(proc::ASLEEP) if !proc::children(pid).is_empty() => Some("waiting for a program that it had started"),

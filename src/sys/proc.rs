@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
+use std::thread;
+use std::time::Duration;
 
 /// How many threads this process has.
 pub(crate) fn threads() -> io::Result<usize> {
@@ -25,6 +27,9 @@ pub(crate) fn parent(pid: u32) -> io::Result<u32> {
     field(&pid.to_string(), 4)?.parse().map_err(io::Error::other)
 }
 
+/// What is said of a process that has a CPU, or waits for one.
+const RUNNING: &str = "running";
+
 /// What is said of a process that waits for something.
 pub(crate) const ASLEEP: &str = "asleep in a system call";
 
@@ -37,12 +42,24 @@ pub(crate) const ENDING: &str = "ending";
 /// What a process is doing, in words.
 pub(crate) fn state(pid: u32) -> io::Result<&'static str> {
     Ok(match field(&pid.to_string(), 3)?.as_str() {
-        "R" => "running",
+        "R" => RUNNING,
         "S" => ASLEEP,
         "D" => "in a system call that cannot be interrupted",
         "T" | "t" => STOPPED,
         _ => ENDING,
     })
+}
+
+/// As [`state`], for words that a person reads. One that waits for its children wakes now and then to look after them, and is asleep
+/// a moment later.
+pub(crate) fn settled_state(pid: u32) -> io::Result<&'static str> {
+    for _ in 0..5 {
+        if state(pid)? != RUNNING || children(pid).is_empty() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    state(pid)
 }
 
 /// The children of a process, where the kernel lists them.
