@@ -1,13 +1,15 @@
 //! Workers that stay between jobs.
 
 use std::fmt;
+use std::process::Command;
 
 use crate::engine::MOST_WORKERS;
-use crate::engines::WorkerPool;
-use crate::error::{Error, Result};
+use crate::engines::{self, ServerSource, WorkerPool};
+use crate::error::{CrewError, Error, Result};
 use crate::process;
 use crate::spec::JobSpec;
-use crate::sys::cpu;
+use crate::sys::exit::leave;
+use crate::sys::{cpu, server_program};
 
 /// What is decided when a crew starts.
 ///
@@ -52,13 +54,40 @@ impl CrewBuilder {
     /// # Errors
     /// If this process has other threads; if there are to be none or more than [`MOST_WORKERS`]; if the system makes fewer.
     pub fn start(self) -> Result<Crew> {
-        let workers = self.number()?;
         // SAFETY: each fork is made by the only thread there is, so no other holds anything that a worker could wait for.
         #[allow(unsafe_code)]
-        let pool = unsafe {
-            WorkerPool::start(workers, MOST_WORKERS, self.spec, cpu::count(), process::ensure_single_threaded)
-        };
-        pool.map(Crew)
+        unsafe {
+            self.start_from(ServerSource::Fork(process::ensure_single_threaded))
+        }
+    }
+
+    /// Starts this program once more, to fork the workers: that is safe whatever threads this process has, and takes some
+    /// milliseconds. What comes first in its `main` is to be a call of [`serve`](crate::serve()).
+    ///
+    /// Workers know of this process only what is lent to them: a static variable has its first value there. The program ends with
+    /// this process, however that ends.
+    ///
+    /// # Errors
+    /// If this program does not call [`serve`](crate::serve()); as [`start`](Self::start), but for threads.
+    pub fn start_in_program(self) -> Result<Crew> {
+        match server_program::asks() {
+            true => self.start_by(server_program::this()),
+            false => Err(CrewError::NotServing.into()),
+        }
+    }
+
+    /// As [`start_in_program`](Self::start_in_program), but with another program, started by this command: one that has loaded the
+    /// library that this crate is in, and calls [`serve`](crate::serve()) before it has threads. Its standard input is replaced.
+    ///
+    /// # Errors
+    /// If it cannot be started, or ends instead of serving; as [`start`](Self::start), but for threads.
+    pub fn start_by(self, program: Command) -> Result<Crew> {
+        let source = ServerSource::program(program)?;
+        // SAFETY: this process does not fork.
+        #[allow(unsafe_code)]
+        unsafe {
+            self.start_from(source)
+        }
     }
 
     /// Forks the workers even if this process has other threads.
@@ -70,12 +99,17 @@ impl CrewBuilder {
     /// As for [`Job::run_in_threaded_process`](crate::Job::run_in_threaded_process), for every body that the crew will ever run.
     #[allow(unsafe_code)]
     pub unsafe fn start_in_threaded_process(self) -> Result<Crew> {
+        // SAFETY: passed on to the caller.
+        unsafe { self.start_from(ServerSource::Fork(process::ensure_children_live_here)) }
+    }
+
+    /// # Safety
+    /// As for [`WorkerPool::start`].
+    #[allow(unsafe_code)]
+    unsafe fn start_from(self, source: ServerSource) -> Result<Crew> {
         let workers = self.number()?;
         // SAFETY: passed on to the caller.
-        let pool = unsafe {
-            WorkerPool::start(workers, MOST_WORKERS, self.spec, cpu::count(), process::ensure_children_live_here)
-        };
-        pool.map(Crew)
+        unsafe { WorkerPool::start(workers, MOST_WORKERS, self.spec, cpu::count(), source) }.map(Crew)
     }
 
     fn number(&self) -> Result<usize> {
@@ -119,6 +153,15 @@ impl Crew {
     /// If this process has other threads; if there are to be none or more than [`MOST_WORKERS`]; if the system makes fewer.
     pub fn start(workers: usize) -> Result<Self> {
         CrewBuilder::new().workers(workers).start()
+    }
+
+    /// Has so many workers forked by this program, started once more: for processes with threads. See
+    /// [`CrewBuilder::start_in_program`].
+    ///
+    /// # Errors
+    /// As [`CrewBuilder::start_in_program`].
+    pub fn in_program(workers: usize) -> Result<Self> {
+        CrewBuilder::new().workers(workers).start_in_program()
     }
 
     /// How many workers there are; this process is not counted.
@@ -167,5 +210,30 @@ fn check(workers: usize) -> Result<()> {
     match (1..=MOST_WORKERS).contains(&workers) {
         true => Ok(()),
         false => Err(Error::Workers { asked: workers, most: MOST_WORKERS }),
+    }
+}
+
+/// Takes over, and does not come back, in a process that was started to fork the workers of a
+/// [crew in a program](CrewBuilder::start_in_program); does nothing in any other. To be called first in `main`, before there are threads.
+///
+/// ```
+/// use parfork::{Crew, Shared};
+/// fn main() -> parfork::Result<()> {
+///     parfork::serve();
+///     let busy = std::thread::spawn(|| (0..100_u64).sum::<u64>());
+///     let mut cells = Shared::<u8, _>::zeros(2)?;
+///     Crew::in_program(2)?.run(&mut cells, 7, |_, value: u8, mut slice| slice.fill(value))?;
+///     assert_eq!((cells.as_slice(), busy.join().unwrap()), ([7, 7].as_slice(), 4950));
+///     Ok(())
+/// }
+/// ```
+pub fn serve() {
+    match engines::serve() {
+        None => {}
+        Some(Ok(status)) => leave(status),
+        Some(Err(error)) => {
+            eprintln!("parfork: {error}");
+            leave(1)
+        }
     }
 }

@@ -54,7 +54,8 @@ pub enum Error {
     /// A safe fork needs a process with one thread.
     #[error(
         "this process has {threads} threads, and a worker forked now could find a lock held for ever by one of them. \
-         Fork before starting threads, use Engine::Threads, or read the contract of Job::run_in_threaded_process."
+         Fork before starting threads, have a crew's workers forked by a program (Crew::in_program), use Engine::Threads, or read the \
+         contract of Job::run_in_threaded_process."
     )]
     ThreadsRunning {
         /// How many threads there are.

@@ -42,6 +42,21 @@ pub enum CrewError {
         "a coordinator that works cannot meanwhile hand on answers. Leave out Crew::coordinator_works, or use Job::run_with."
     )]
     HandsOn,
+    /// A program that would run once more instead of serving.
+    #[error(
+        "this program would do all its work once more if it were started to fork workers. Call parfork::serve() first in main, which then \
+         takes over."
+    )]
+    NotServing,
+    /// Another program than the one that has started it, or another build of it.
+    #[error("this program was started to fork workers for another one, or for another build of this one.")]
+    OtherProgram,
+    /// A body in another library than this crate, which a program that is started may have elsewhere.
+    #[error(
+        "this body is in another library than parfork, which the program that forks the workers may have at another address, or not at \
+         all. Link both into one, or use Crew::start before there are threads."
+    )]
+    BodyElsewhere,
     /// A process whose descriptors nobody may open.
     #[error("{NOT_DUMPABLE}.")]
     NotDumpable,

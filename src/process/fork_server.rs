@@ -5,14 +5,18 @@
 //! says so, before which none is reaped, so that a pid means what it says, and none has anything to do with arrays
 //! ([`SpawnOrder::wait`]). From then on the fork server reaps who dies and notes how it ended.
 //!
+//! Beside threads it cannot be forked; there a program is started that becomes one, this one again or another that has the same code
+//! ([`ForkServer::start`]).
+//!
 //! Should it die itself, its workers die with it. Those that the coordinator holds are waited for; those that it does not hold
 //! have attached nothing, and leave.
 
 use std::io;
+use std::process::{ChildStdin, Command};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::worker_set::{WorkerEvent, WorkerSet};
+use super::worker_set::{WorkerEvent, WorkerSet, cause_of};
 use crate::sync::{ControlPage, WorkerSlot, held};
 use crate::sys::child::{self, Child};
 use crate::sys::exit;
@@ -20,6 +24,7 @@ use crate::sys::futex;
 use crate::sys::pidfd::{ENDING, Remaining};
 use crate::sys::reserve::Late;
 use crate::sys::robust_lock::RobustLock;
+use crate::sys::server_program;
 
 /// The fork server of a job, as the coordinator holds it. Dropping it ends it. Whoever it made is to be dropped before.
 pub(crate) struct ForkServer {
@@ -28,6 +33,8 @@ pub(crate) struct ForkServer {
     orders: u32,
     /// What it has said of the last one.
     answered: u32,
+    /// With which it ends, if it is a program.
+    _line: Option<ChildStdin>,
 }
 
 /// The order by which a worker is forked: number `order` of this page's job.
@@ -52,6 +59,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long it may take even when time is up. It needs some milliseconds, and another one cannot be made beside threads.
 const GRACE: Duration = Duration::from_millis(300);
+
+/// How long a program may take until it serves: it may have to be read from a slow disk, with all its libraries.
+const STARTING: Duration = Duration::from_secs(60);
 
 /// How long it may take to leave: no longer than those that it ends.
 const CLOSING: Duration = ENDING.saturating_add(Duration::from_secs(1));
@@ -95,7 +105,36 @@ impl ForkServer {
         let life = || serve(page, coordinator, bear);
         // SAFETY: passed on to the caller.
         let child = unsafe { child::spawn(life) }?;
-        Ok(Self { page: page.clone(), child, orders: 0, answered: 0 })
+        Ok(Self { page: page.clone(), child, orders: 0, answered: 0, _line: None })
+    }
+
+    /// Starts a program that reads these words and calls [`serve()`], and waits until it does.
+    ///
+    /// # Errors
+    /// If it cannot be started, ends instead, or takes too long.
+    pub(crate) fn start(page: &ControlPage, program: &mut Command, words: &[u64], late: Late<'_>) -> io::Result<Self> {
+        // SAFETY: as in `open`.
+        #[allow(unsafe_code)]
+        unsafe {
+            page.clear_fork_server();
+        }
+        let (child, line) = server_program::start(program, words)?;
+        let server = Self { page: page.clone(), child, orders: 0, answered: 0, _line: Some(line) };
+        let lock = &page.head().fork_server.0.lock;
+        let begun = Instant::now();
+        while !lock.is_held_by(server.child.pid()) {
+            if let Some(exit) = server.child.ended() {
+                let (name, cause) = (program.get_program().display(), cause_of(exit));
+                return Err(io::Error::other(format!(
+                    "{name}, the program that was to fork them, {cause} before it did"
+                )));
+            }
+            if begun.elapsed() > STARTING || (begun.elapsed() > GRACE && late()) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            futex::wait(lock.word(), 0, Some(Instant::now() + SOON));
+        }
+        Ok(server)
     }
 
     /// Lets it fork the workers of a round, and waits for that until it is `late`, a little longer.
@@ -219,8 +258,12 @@ impl Drop for ForkServer {
     }
 }
 
-/// The fork server's own life.
-fn serve(page: &ControlPage, coordinator: u32, mut bear: impl FnMut(&mut WorkerSet, SpawnOrder<'_>) -> bool) -> i32 {
+/// The fork server's own life; the status to leave with.
+pub(crate) fn serve(
+    page: &ControlPage,
+    coordinator: u32,
+    mut bear: impl FnMut(&mut WorkerSet, SpawnOrder<'_>) -> bool,
+) -> i32 {
     child::name("parfork-server");
     let post = &page.head().fork_server.0;
     post.lock.acquire();

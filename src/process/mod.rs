@@ -6,6 +6,6 @@ mod process;
 mod single_threaded;
 mod worker_set;
 
-pub(crate) use fork_server::{ForkServer, SpawnOrder, Spawned};
+pub(crate) use fork_server::{ForkServer, SpawnOrder, Spawned, serve};
 pub(crate) use single_threaded::{ensure_children_live_here, ensure_single_threaded};
 pub(crate) use worker_set::{Exiting, Waiting, WorkerEvent, WorkerSet, cause_of};

@@ -3,10 +3,11 @@
 //! A [`Segment`] is a run of bytes that processes share; [`Shared`] is a typed n-d array that owns one.
 //! In the coordinator an array is borrowed like any other: many readers or one writer. A worker gets at the bytes only
 //! by attaching what it was lent, at an address of its own; the coordinator's address is empty there. Unsafe is opened
-//! in `array.rs` and `segment.rs`, nowhere else in this room.
+//! in `array.rs`, `backing.rs` and `segment.rs`, nowhere else in this room.
 
 mod array;
 mod attached;
+mod backing;
 mod element;
 #[cfg(feature = "npy")]
 mod mapped;
@@ -19,12 +20,11 @@ mod segment_cache;
 pub use array::{Order, Shared};
 pub(crate) use array::{byte_length, raw_view};
 pub(crate) use attached::Attached;
+pub(crate) use backing::{Backing, SegmentHandle, give_back_at_once, retain_live, scratch};
 pub use element::Element;
 pub(crate) use element::is_element;
 #[cfg(feature = "npy")]
 pub use mapped::Mapped;
 pub(crate) use page_fault::page_fault_cost;
-pub(crate) use segment::{
-    Backing, CONTROL_PAGE, Segment, SegmentHandle, ShmSafe, give_back_at_once, retain_live, scratch,
-};
+pub(crate) use segment::{CONTROL_PAGE, Segment, ShmSafe};
 pub use segment_cache::set_segment_cache;

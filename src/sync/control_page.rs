@@ -111,16 +111,20 @@ impl ControlPage {
     /// # Errors
     /// If there is none.
     pub(crate) fn for_many(workers: usize) -> Result<Self> {
-        let layout = Layout::without_job(workers);
-        let segment = Arc::new(Segment::for_control_pages(ROOM)?);
-        let at = layout.offsets(SLOTS, workers).filter(|at| at.end <= segment.len());
-        let at = at.ok_or_else(|| too_large(layout, segment.len()))?;
+        let segment = Segment::for_control_pages(ROOM)?;
         segment.reserve(0..SLOTS, &never)?;
-        let page = Self { segment, keys: Arc::default(), layout, slots: workers, at, epoch: Instant::now() };
+        let page = Self::of_segment(segment, Keys::default(), workers, Instant::now())?;
         // SAFETY: as in `new`.
         unsafe { page.head().fork_server.0.lock.prepare() };
         page.head().header.publish(Head::SIZES, Duration::ZERO);
         Ok(page)
+    }
+
+    /// The one that is in this segment, with room for so many workers.
+    pub(super) fn of_segment(segment: Segment, keys: Keys, slots: usize, epoch: Instant) -> Result<Self> {
+        let layout = Layout::without_job(slots);
+        let at = layout.offsets_within(SLOTS, slots, segment.len()).ok_or_else(|| too_large(layout, segment.len()))?;
+        Ok(Self { segment: Arc::new(segment), keys: Arc::new(keys), layout, slots, at, epoch })
     }
 
     /// The same control page as it is laid out for another job.
@@ -128,8 +132,8 @@ impl ControlPage {
     /// # Errors
     /// If there is no room for it on the control page.
     pub(crate) fn laid_out(&self, layout: Layout) -> Result<Self> {
-        let at = layout.offsets(SLOTS, self.slots).filter(|at| at.end <= self.segment.len());
-        let at = at.ok_or_else(|| too_large(layout, self.segment.len()))?;
+        let room = self.segment.len();
+        let at = layout.offsets_within(SLOTS, self.slots, room).ok_or_else(|| too_large(layout, room))?;
         let (segment, keys) = (self.segment.clone(), self.keys.clone());
         Ok(Self { segment, keys, layout, at, ..*self })
     }

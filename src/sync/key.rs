@@ -17,8 +17,7 @@ pub(crate) struct Keys {
 impl Default for Keys {
     fn default() -> Self {
         // Keyed by chance, as hash maps are.
-        let nonce = RandomState::new().build_hasher().finish();
-        Self { nonce, key: AtomicU64::new(tag::mix(nonce)) }
+        Self::with(RandomState::new().build_hasher().finish())
     }
 }
 
@@ -31,6 +30,16 @@ pub(crate) struct JobTag {
 }
 
 impl Keys {
+    /// Those that have this [`nonce`](Self::nonce).
+    pub(crate) fn with(nonce: u64) -> Self {
+        Self { nonce, key: AtomicU64::new(tag::mix(nonce)) }
+    }
+
+    /// The number that all of them are made of, for a process that is to have the same and is no fork of this one.
+    pub(crate) fn nonce(&self) -> u64 {
+        self.nonce
+    }
+
     /// Has the key of this job from now on.
     pub(crate) fn set_job(&self, job: JobTag) {
         self.key.store(tag::hash([self.nonce, job.call, job.tag].into_iter()), Ordering::Relaxed);

@@ -71,4 +71,9 @@ impl Layout {
         let end = logs.checked_add(EventLog::bytes(self.workers, self.log)?)?;
         (end < Self::MOST).then_some(Offsets { addresses, states, answers, steps, values, logs, end })
     }
+
+    /// As [`offsets`](Self::offsets), if they are within so many bytes.
+    pub(super) fn offsets_within(self, head: usize, slots: usize, room: usize) -> Option<Offsets> {
+        self.offsets(head, slots).filter(|at| at.end <= room)
+    }
 }

@@ -78,6 +78,13 @@ fn die_with(parent: Pid) -> io::Result<()> {
 }
 
 impl Child {
+    /// One that was started as a program.
+    pub(crate) fn of(program: std::process::Child) -> Self {
+        let pidfd = Pidfd::open(program.id()).ok();
+        let pid = Pid::from_raw(program.id() as i32);
+        Self { pid, pidfd, refused: AtomicBool::new(false), exit: OnceLock::new(), usage: OnceLock::new() }
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.pid.as_raw() as u32
     }

@@ -20,6 +20,8 @@ use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize,
 
 use nix::errno::Errno;
 
+use super::image::{self, Image};
+
 /// The signals of faults.
 const SIGNALS: [c_int; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
 
@@ -41,6 +43,8 @@ pub(crate) struct FaultRecord {
     access: AtomicU32,
     address: AtomicU64,
     instruction: AtomicU64,
+    /// [`image::anchor`] of the worker.
+    anchor: AtomicU64,
     stack: AtomicU64,
     /// The number of the last system call that a sandbox refused it, + 1; 0 for none.
     call: AtomicU32,
@@ -68,6 +72,7 @@ pub(crate) struct FaultReading {
     /// is none that could exist.
     pub(crate) address: Option<u64>,
     pub(crate) touch: AccessKind,
+    /// Where that is in this process; 0 where it cannot be told.
     pub(crate) instruction: u64,
     /// Whether the address is right at the stack pointer, where a stack overflows.
     pub(crate) at_stack: bool,
@@ -103,9 +108,19 @@ impl FaultRecord {
             signal,
             address: (code != SI_KERNEL).then_some(address),
             touch,
-            instruction: self.instruction.load(Ordering::Relaxed),
+            instruction: self.instruction_here(),
             at_stack: is_overflow(signal, code, address, self.stack.load(Ordering::Relaxed)),
         })
+    }
+
+    /// A worker of a program that was started again has other libraries' code elsewhere, nobody knows where.
+    fn instruction_here(&self) -> u64 {
+        let [there, anchor] = [&self.instruction, &self.anchor].map(|word| word.load(Ordering::Relaxed));
+        let here = image::address_of(there.wrapping_sub(anchor));
+        match anchor == image::anchor() || Image::own().is_ok_and(|image| image.holds(here)) {
+            true => here,
+            false => 0,
+        }
     }
 
     /// Enters a fault. Should two threads have one at the same time, either is the cause.
@@ -118,6 +133,7 @@ impl FaultRecord {
         self.access.store(place.access, Ordering::Relaxed);
         self.address.store(address, Ordering::Relaxed);
         self.instruction.store(place.instruction, Ordering::Relaxed);
+        self.anchor.store(image::anchor(), Ordering::Relaxed);
         self.stack.store(place.stack, Ordering::Relaxed);
         self.state.store(2, Ordering::Release);
     }

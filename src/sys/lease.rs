@@ -25,7 +25,7 @@ const KEEP_LEASES: [i64; 6] = [
 ];
 
 /// fcntl(2) in the kernel's asm-generic/fcntl.h, which x86-64 and aarch64 use; libc does not name it.
-const F_SETSIG: i32 = 10;
+pub(super) const F_SETSIG: i32 = 10;
 
 /// A lease for reading, F_SETLEASE in fcntl(2): opening the file to write, and cutting it off, wait for its end. The kernel takes it
 /// back by force after `/proc/sys/fs/lease-break-time`, 45 s where nobody has changed it, so who holds one looks now and then

@@ -11,6 +11,7 @@ pub(crate) mod fork_stamp;
 pub(crate) mod futex;
 #[cfg(feature = "named")]
 pub(crate) mod holders;
+pub(crate) mod image;
 pub(crate) mod lease;
 pub(crate) mod limits;
 #[cfg(feature = "named")]
@@ -32,6 +33,7 @@ pub(crate) mod sandbox;
 #[cfg(not(feature = "sandbox"))]
 #[path = "sandbox/absent.rs"]
 pub(crate) mod sandbox;
+pub(crate) mod server_program;
 pub(crate) mod signals;
 pub(crate) mod subreaper;
 #[cfg(feature = "symbols")]

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parfork::{Cause, Crew, Error, FaultLocation, Job, Schedule, Shared, Split};
 
-use super::support::nothing_left;
-use super::{children, death, each_one, fork_server, is_sound, start, with_crew};
+use super::{children, death, each_one, fork_server, is_sound, nothing_left, start, with_crew};
 
 /// How the mapping at an address may be used: `r--s` or `rw-s`, as a number.
 fn access(address: usize) -> u32 {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use parfork::{Crew, Error, Shared};
 
-use super::support::{Watched, nothing_left, play};
-use super::{children, fork_server, is_sound, pids, start, with_crew};
+use super::support::{Watched, play};
+use super::{children, fork_server, is_sound, nothing_left, pids, start, with_crew};
 
 /// The state of a process, and the time that it has had, in ticks of 10 ms.
 fn state(pid: u32) -> (char, u64) {

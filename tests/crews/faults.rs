@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use parfork::{Answers, Cause, Crew, Error, Job, JobSpec, RetryPolicy, Shared, Split, Worker};
 
-use super::support::{Watched, nothing_left};
-use super::{children, count, death, end, fork_server, is_sound, kill_me, page, pids, send, soon, start, with_crew};
+use super::support::Watched;
+use super::{
+    children, count, death, end, fork_server, is_sound, kill_me, nothing_left, page, pids, send, soon, start, with_crew,
+};
 
 pub(crate) fn a_worker_killed_between_jobs_is_replaced() {
     with_crew(3, |crew| {

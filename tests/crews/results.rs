@@ -5,7 +5,7 @@ use ndarray::{Dimension, IxDyn};
 use parfork::slices::Grid;
 use parfork::{Crew, Error, Job, JobSpec, Schedule, Shared, Split, Worker};
 
-use super::{is_sound, pids, start, support::nothing_left, with_crew};
+use super::{is_sound, nothing_left, pids, start, with_crew};
 
 /// What cells are made of.
 trait Cell: Pod + Send + Sync + PartialEq + std::fmt::Debug {

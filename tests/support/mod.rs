@@ -198,12 +198,24 @@ pub(crate) fn no_children() {
 pub(crate) struct Page(&'static [AtomicU64]);
 
 impl Page {
+    const BYTES: usize = 1024 * size_of::<AtomicU64>();
+
     /// 1024 zeros.
     pub(crate) fn new() -> Self {
-        let (length, access) = (1024 * size_of::<AtomicU64>(), libc::PROT_READ | libc::PROT_WRITE);
-        let kind = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
-        // SAFETY: new memory at an address of the kernel's choice.
-        let base = unsafe { libc::mmap(std::ptr::null_mut(), length, access, kind, -1, 0) };
+        Self::map(libc::MAP_ANONYMOUS, -1)
+    }
+
+    /// Those in a file, for programs that are no forks of this one as well.
+    pub(crate) fn of_file(path: &Path) -> Self {
+        let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).unwrap();
+        file.set_len(Self::BYTES as u64).unwrap();
+        Self::map(0, std::os::fd::AsRawFd::as_raw_fd(&file))
+    }
+
+    fn map(kind: i32, file: i32) -> Self {
+        let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | kind);
+        // SAFETY: new memory, or of an open file, at an address of the kernel's choice.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), Self::BYTES, access, kind, file, 0) };
         assert_ne!(base, libc::MAP_FAILED);
         // SAFETY: mapped just now, never unmapped, and used as nothing but these words.
         Self(unsafe { std::slice::from_raw_parts(base.cast(), 1024) })

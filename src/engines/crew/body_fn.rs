@@ -1,4 +1,4 @@
-//! A body as addresses in the program's code, which are the same in all forks of it.
+//! A body as addresses in the program's code, which are the same in all forks of it, and as far from each other when it is started again.
 #![allow(unsafe_code)]
 
 use bytemuck::Pod;
@@ -7,6 +7,7 @@ use super::super::run_slices::{Body, RunSlices};
 use crate::answer::Answer;
 use crate::error::Result;
 use crate::lend::Lend;
+use crate::sys::image::{self, Image};
 use crate::worker::Worker;
 
 /// A body that captures nothing, not even a value without bytes: such a value can be the proof of something that was done in the
@@ -29,17 +30,28 @@ impl BodyFn {
         Self { call: call_with::<L, A, R, K>, body: body as *const () }
     }
 
-    /// Where both are.
-    pub(super) fn addresses(self) -> [u64; 2] {
+    /// Where both are, from the code of this crate on.
+    pub(super) fn offsets(self) -> [u64; 2] {
+        self.addresses().map(image::offset_of)
+    }
+
+    /// Whether both are in this piece of code.
+    pub(super) fn is_in(self, image: &Image) -> bool {
+        self.addresses().into_iter().all(|address| image.holds(address))
+    }
+
+    fn addresses(self) -> [u64; 2] {
         [self.call as usize as u64, self.body.addr() as u64]
     }
 
-    /// The one that is at these addresses.
+    /// The one that is there.
     ///
     /// # Safety
-    /// They are a `BodyFn`'s, of this process or of one that this one was forked from.
-    pub(super) unsafe fn at([call, body]: [u64; 2]) -> Self {
-        // SAFETY: a function's address as `addresses` gave it, of the same program at the same place.
+    /// They are a `BodyFn`'s, of this process, or of one that this one was forked from, or of one that has the same file of code loaded,
+    /// which [holds](Self::is_in) the `BodyFn`.
+    pub(super) unsafe fn at(offsets: [u64; 2]) -> Self {
+        let [call, body] = offsets.map(image::address_of);
+        // SAFETY: a function's address as `offsets` gave it, of the same code.
         let call = unsafe {
             std::mem::transmute::<usize, unsafe fn(*const (), &[u8], RunCallback<'_>) -> Result<()>>(call as usize)
         };

@@ -98,7 +98,7 @@ pub(super) fn write(
     }));
     for loan in context.loans {
         let Extent { shape, first_is_fastest, element } = loan.extent;
-        words.extend(of_told(loan.backing.told()?));
+        words.extend(loan.backing.told()?.words());
         words.extend([u64::from(loan.access == Access::Write), u64::from(first_is_fastest), element as u64]);
         words.push(shape.len() as u64);
         words.extend(shape.iter().map(|&length| length as u64));
@@ -110,12 +110,19 @@ pub(super) fn write(
         Ok(())
     })?;
     list(words, |words| {
-        words.extend(context.mailbox.map(|mailbox| mailbox.file().told()).transpose()?.into_iter().flat_map(of_told));
+        words.extend(
+            context
+                .mailbox
+                .map(|mailbox| mailbox.file().told())
+                .transpose()?
+                .into_iter()
+                .flat_map(SegmentHandle::words),
+        );
         Ok(())
     })?;
     list(words, |words| {
         for copy in context.protection.restore_outputs() {
-            words.extend(of_told(copy.told()?));
+            words.extend(copy.told()?.words());
         }
         Ok(())
     })?;
@@ -137,10 +144,6 @@ fn list(words: &mut Vec<u64>, write: impl FnOnce(&mut Vec<u64>) -> Result<()>) -
     write(words)?;
     words[at] = (words.len() - at - 1) as u64;
     Ok(())
-}
-
-fn of_told(told: SegmentHandle) -> [u64; 5] {
-    [told.number, told.fd, told.at as u64, told.len as u64, told.inode]
 }
 
 impl JobDescriptor {
@@ -189,8 +192,7 @@ impl JobDescriptor {
 }
 
 fn to_handle(words: &[u64]) -> Option<SegmentHandle> {
-    let &[number, fd, at, len, inode] = words else { return None };
-    Some(SegmentHandle { number, fd, at: at as usize, len: len as usize, inode })
+    words.try_into().ok().map(SegmentHandle::of_words)
 }
 
 /// Words yet to be read.

@@ -1,6 +1,7 @@
 //! A crew: persistent worker processes, as the coordinator sees them.
 //!
-//! They are forked by a fork server, one process of one thread that was itself forked when the crew was started. A job is told to
+//! They are forked by a fork server, one process of one thread that was itself forked, or started as a program, when the crew was
+//! (`server.rs`). A job is told to
 //! them by a descriptor on the control page (`descriptor.rs`) and a call; they map what they do not have yet (`mapping_cache.rs`), run slices, come to the end
 //! barrier and wait for the next call (`persistent_worker.rs`). When one dies, or a job fails, all are ended and the next job has new ones: a
 //! worker that has been in a job that failed may be anywhere.
@@ -10,8 +11,10 @@ mod cpu_spread;
 mod descriptor;
 mod mapping_cache;
 mod persistent_worker;
+mod server;
 
 pub(crate) use body_fn::BodyFn;
+pub(crate) use server::{ServerSource, serve};
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -23,18 +26,17 @@ use super::job_context::{JobContext, Round, Supervision};
 use super::processes::{WorkerSource, run_rounds};
 use super::run_slices::RunSlices;
 use super::supervise::AtBarrier;
-use super::worker_main::PreFork;
 use super::worker_memory::WorkerMemory;
 use crate::cancel::CancelToken;
 use crate::error::{CrewError, Death, Error, Result};
-use crate::process::{ForkServer, SpawnOrder, Spawned, WorkerSet};
+use crate::process::{ForkServer, Spawned, WorkerSet};
 use crate::shared::{give_back_at_once, retain_live};
 use crate::spec::JobSpec;
 use crate::sync::{ControlPage, Event, JobTag, Layout, Mailbox, SpinPolicy};
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::sys::pidfd::Remaining;
+use crate::sys::proc;
 use crate::sys::reserve::{Late, never};
-use crate::sys::{child, proc};
 use descriptor::DescriptorParts;
 
 /// Reads words as a worker does.
@@ -53,7 +55,7 @@ pub(crate) struct WorkerPool {
     /// What is set for all its jobs: for how many threads, and whether workers are bound to CPUs.
     spec: JobSpec,
     coordinator_works: bool,
-    may_fork: fn() -> Result<()>,
+    source: ServerSource,
     worker_set: Option<WorkerSet>,
     fork_server: Option<ForkServer>,
     /// The number of the last job.
@@ -78,20 +80,20 @@ pub(crate) struct CrewJob<'t> {
 }
 
 impl WorkerPool {
-    /// Forks so many workers, whenever `may_fork` says yes, of at most as many as `most` there will ever be.
+    /// Has so many workers forked, of at most as many as `most` there will ever be.
     ///
     /// # Errors
     /// If there is no memory for the control page, or the system makes fewer processes.
     ///
     /// # Safety
-    /// As for [`child::spawn`], whenever `may_fork` says yes.
+    /// As for [`child::spawn`], whenever this process is the `source` and may fork.
     #[allow(unsafe_code)]
     pub(crate) unsafe fn start(
         workers: usize,
         most: usize,
         spec: JobSpec,
         cpus: usize,
-        may_fork: fn() -> Result<()>,
+        source: ServerSource,
     ) -> Result<Self> {
         if !proc::is_open_to_forks() {
             return Err(CrewError::NotDumpable.into());
@@ -103,7 +105,7 @@ impl WorkerPool {
             cpus,
             spec,
             coordinator_works: false,
-            may_fork,
+            source,
             worker_set: None,
             fork_server: None,
             job: 0,
@@ -173,6 +175,7 @@ impl WorkerPool {
         if self.coordinator_works && context.delivers {
             return Err(CrewError::HandsOn.into());
         }
+        self.source.check(task.body_fn)?;
         run_rounds(context, runner, supervision, &mut AtCrewJob { pool: self, task, remaining: Vec::new() })
     }
 
@@ -208,10 +211,9 @@ impl WorkerPool {
             }
             let is_new = self.fork_server.is_none();
             if is_new {
-                (self.may_fork)()?;
-                // SAFETY: this process may fork, as whoever started the crew has vouched.
+                // SAFETY: if this process may fork, as whoever started the crew has vouched.
                 #[allow(unsafe_code)]
-                let fork_server = unsafe { open_fork_server(&self.page, &self.spec, self.cpus) };
+                let fork_server = unsafe { self.source.open(&self.page, &self.spec, self.cpus, late) }?;
                 self.fork_server =
                     Some(fork_server.map_err(|source| Error::too_few_processes(0, self.workers, Some(source)))?);
             }
@@ -243,7 +245,7 @@ impl WorkerPool {
         for lent in arrays.chain(context.mailbox.map(Mailbox::file)) {
             self.known.insert(lent.told()?.number);
         }
-        let (body_fn, argument) = (task.body_fn.addresses(), task.argument);
+        let (body_fn, argument) = (task.body_fn.offsets(), task.argument);
         let slice_table = self.slice_table.filter(|_| !round.first);
         let more = DescriptorParts { body_fn, argument, keep: &self.known, slice_table };
         descriptor::write(&mut self.next, context, round, more)?;
@@ -357,43 +359,4 @@ impl Drop for AtCrewJob<'_> {
             self.pool.end_workers();
         }
     }
-}
-
-/// Forks the process that forks the workers.
-///
-/// # Safety
-/// As for [`child::spawn`].
-#[allow(unsafe_code)]
-unsafe fn open_fork_server(page: &ControlPage, spec: &JobSpec, cpus: usize) -> io::Result<ForkServer> {
-    // SAFETY: passed on to the caller.
-    let ways = unsafe { PreFork::of(spec, false) };
-    let coordinator = std::process::id();
-    let bear = |worker_set: &mut WorkerSet, held: SpawnOrder<'_>| {
-        let head = page.head();
-        let wanted = (head.fork_server.0.wanted.load(Ordering::Acquire) as usize).min(page.slots().len());
-        let (ticket, job) = (head.call.last_ticket(), head.job.load(Ordering::Acquire));
-        for rank in 0..wanted {
-            let init = persistent_worker::WorkerInit {
-                page,
-                rank,
-                ways: &ways,
-                coordinator,
-                workers: wanted,
-                cpus,
-                ticket,
-                job,
-            };
-            let life = || {
-                held.wait();
-                persistent_worker::worker_main(init)
-            };
-            // SAFETY: the fork server has one thread.
-            let Ok(child) = (unsafe { child::spawn(life) }) else { return false };
-            page.slots()[rank].enter(child.pid());
-            worker_set.add(child);
-        }
-        true
-    };
-    // SAFETY: passed on to the caller.
-    unsafe { ForkServer::open(page, bear) }
 }

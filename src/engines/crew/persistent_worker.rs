@@ -148,7 +148,7 @@ impl PersistentWorker<'_> {
         cache.close_the_rest()?;
         let mut worker_memory = Some(worker_memory);
         let mut done = Ok(());
-        // SAFETY: the coordinator, of whose program this process is a copy, wrote the address of a `BodyFn` there.
+        // SAFETY: the coordinator, of whose code this process has a copy, wrote there where a `BodyFn` is, which it has looked for in it.
         let body_fn = unsafe { BodyFn::at(descriptor.body_fn) };
         // Again and again, until there is another descriptor; once if what is mapped is for this job alone.
         let mut at_work = |runner: &dyn RunSlices| {

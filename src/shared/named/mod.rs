@@ -49,7 +49,7 @@ pub use owner::Liveness;
 pub use wait::Wait;
 
 use super::attached::Attached;
-use super::segment::Backing;
+use super::backing::Backing;
 use super::{Element, Order, Shared};
 use crate::error::{Error, Result, SegmentErrorKind};
 use crate::sys::fork_stamp::{self, Stamp};

@@ -1,0 +1,153 @@
+//! Crews whose workers are forked by a program, besides what they have in common with others.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use parfork::{Crew, CrewBuilder, CrewError, Error, Shared};
+
+use super::support::{Watched, play};
+use super::{end, fork_server, is_sound, nothing_left, page, pids};
+
+/// Does that beside a thread that holds the lock of stdout, which a fork would find held for ever.
+fn beside_a_thread(job: impl FnOnce()) {
+    let (locked, is_locked) = mpsc::channel();
+    let (stop, stopped) = mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        let _lock = std::io::stdout().lock();
+        locked.send(()).unwrap();
+        stopped.recv().is_err()
+    });
+    is_locked.recv().unwrap();
+    job();
+    drop(stop);
+    assert!(thread.join().unwrap());
+}
+
+pub(crate) fn threads_are_no_obstacle() {
+    beside_a_thread(|| {
+        nothing_left(|| {
+            assert!(matches!(Crew::start(2), Err(Error::ThreadsRunning { threads: 2 })));
+            let mut crew = Crew::in_program(2).unwrap();
+            is_sound(&mut crew);
+            // What others would not survive: another one is started.
+            end(fork_server());
+            is_sound(&mut crew);
+            crew.resize(3).unwrap();
+            is_sound(&mut crew);
+            crew.run(&Shared::<u8, _>::zeros(3).unwrap(), (), |_, (), _| print!(".")).unwrap();
+        });
+    });
+}
+
+pub(crate) fn it_outlives_the_thread_that_started_it() {
+    nothing_left(|| {
+        let mut crew = std::thread::spawn(|| Crew::in_program(2).unwrap()).join().unwrap();
+        let before = pids(&mut crew);
+        is_sound(&mut crew);
+        std::thread::spawn(move || {
+            assert_eq!(pids(&mut crew), before);
+        })
+        .join()
+        .unwrap();
+    });
+}
+
+/// Prints who is there, and waits for its end; with a child that has inherited all that it has.
+pub(crate) fn be_killed() {
+    let mut crew = Crew::in_program(3).unwrap();
+    let all: Vec<_> = pids(&mut crew).into_iter().chain([fork_server()]).map(|pid| pid.to_string()).collect();
+    if std::env::var_os("PARFORK_FORKS").is_some() {
+        // SAFETY: this process has one thread; the child sleeps until it is killed.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            std::thread::sleep(Duration::from_secs(100));
+        }
+        println!("{} {child}", all.join(" "));
+    } else {
+        println!("{} 0", all.join(" "));
+    }
+    std::thread::sleep(Duration::from_secs(100));
+}
+
+pub(crate) fn all_go_with_the_coordinator() {
+    for forks in [false, true] {
+        let mut command = play("program::be_killed");
+        if forks {
+            command.env("PARFORK_FORKS", "1");
+        }
+        let mut coordinator = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(coordinator.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let all: Vec<u32> = line.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+        let (&child, all) = all.split_last().unwrap();
+        let watched: Vec<_> = all.iter().map(|&pid| Watched::new(pid).unwrap()).collect();
+        assert_eq!(all.len(), 4);
+        coordinator.kill().unwrap();
+        coordinator.wait().unwrap();
+        assert!(watched.iter().all(|process| process.ends_within(Duration::from_secs(60))));
+        if child != 0 {
+            end(child);
+        }
+    }
+}
+
+pub(crate) fn what_does_not_serve_is_told() {
+    nothing_left(|| {
+        let start = |command: &mut Command| {
+            let command = std::mem::replace(command, Command::new(""));
+            CrewBuilder::new().workers(2).start_by(command).err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        let text = start(Command::new("sh").args(["-c", "exit 7"]));
+        assert!(text.contains("sh, the program that was to fork them, exited with status 7 before it did"), "{text}");
+        let text = start(Command::new("sh").args(["-c", "kill -9 $$"]));
+        assert!(text.contains("SIGKILL") && text.contains("before it did"), "{text}");
+        let text = start(&mut Command::new("/nowhere/at/all"));
+        assert!(text.contains("No such file"), "{text}");
+        // The same code from another file is another program, with its functions wherever they may be.
+        let copy = std::env::temp_dir().join("copy");
+        std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+        let (messages, output) = std::io::pipe().unwrap();
+        let text = start(Command::new(&copy).stderr(output));
+        std::fs::remove_file(&copy).unwrap();
+        assert!(text.contains("exited with status 1 before it did"), "{text}");
+        let mut told = String::new();
+        BufReader::new(messages).read_line(&mut told).unwrap();
+        assert!(told.contains("was started to fork workers for another one"), "{told}");
+    });
+}
+
+/// As a library's caller would: before anything else has asked what this program is to serve.
+pub(crate) fn bodies_of_other_libraries_are_refused() {
+    let mut crew = Crew::in_program(1).unwrap();
+    is_sound(&mut crew);
+    // What `libc` has is in another file than this crate.
+    let body: fn(&parfork::Worker<'_>, (), parfork::Slice<'_, u8, ndarray::Ix1>) -> () = {
+        // SAFETY: never called: that is what is to be refused.
+        unsafe { std::mem::transmute::<usize, _>(libc::getpid as *const () as usize) }
+    };
+    let mut cells = Shared::<u8, _>::zeros(1).unwrap();
+    let error = parfork::Job::new(&mut cells).crew(&mut crew).run_with((), body).unwrap_err();
+    assert!(matches!(error, Error::Crew(CrewError::BodyElsewhere)), "{error:?}");
+    is_sound(&mut crew);
+}
+
+pub(crate) fn its_file_may_be_replaced_meanwhile() {
+    // Played by a copy of this program, which is removed as soon as it runs.
+    let copy = std::env::temp_dir().join("copy");
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let template = play("program::be_removed");
+    let mut command = Command::new(&copy);
+    command.envs(template.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    let begun = Instant::now();
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?} {:?}", begun.elapsed());
+    assert!(!copy.exists());
+}
+
+pub(crate) fn be_removed() {
+    std::fs::remove_file(std::env::current_exe().unwrap()).unwrap();
+    page();
+    nothing_left(|| is_sound(&mut Crew::in_program(2).unwrap()));
+}
