@@ -1,23 +1,21 @@
 //! The terminal as a screen to draw on and keys to press, given back as it was however the command ends.
 
-use std::io::{self, IsTerminal, Stdout};
-use std::mem::ManuallyDrop;
+mod line;
+
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::panic;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
+use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use parfork::{CancelToken, SignalGuard};
-use ratatui::backend::CrosstermBackend;
-use ratatui::crossterm::cursor::Show;
-use ratatui::crossterm::execute;
-use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
-use ratatui::{Frame, Terminal};
 
 use crate::failure::Failure;
+pub use line::{Colour, Line, Shown, Style};
 
 /// A key that somebody pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +32,17 @@ pub enum Key {
 
 /// The terminal while it is a screen. Dropping it gives it back.
 pub struct Screen {
-    /// Never dropped: it would show the cursor, and panic where the terminal is gone.
-    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
+    shown: Shown,
     /// Signals are looked at here, and end the process only when the terminal is what it was.
     _hold: SignalGuard,
 }
 
-/// Whether the terminal is to be given back.
-static TAKEN: AtomicBool = AtomicBool::new(false);
+/// What the terminal is to be again.
+static TAKEN: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// The other screen, without a cursor; what is too long for a line, as wide characters may be, is cut off by the terminal.
+const TAKE: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l";
+const GIVE_BACK: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 
 /// Whether there is a terminal to read keys from and to draw on.
 pub fn is_there() -> bool {
@@ -63,19 +64,24 @@ impl Screen {
             give_back();
             told(info);
         }));
-        TAKEN.store(true, Ordering::Release);
-        let opened = enable_raw_mode()
-            .and_then(|()| execute!(io::stdout(), EnterAlternateScreen))
-            .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
-        opened
-            .map(|terminal| Self { terminal: ManuallyDrop::new(terminal), _hold: hold })
-            .map_err(gone)
-            .inspect_err(|_| give_back())
+        let take = || {
+            let before = tcgetattr(io::stdin())?;
+            let mut raw = before.clone();
+            cfmakeraw(&mut raw);
+            *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
+            tcsetattr(io::stdin(), SetArg::TCSANOW, &raw)?;
+            send(TAKE)
+        };
+        take().map_err(gone).inspect_err(|_| give_back())?;
+        Ok(Self { shown: Shown::default(), _hold: hold })
     }
 
-    /// Draws a frame.
-    pub fn draw(&mut self, frame: impl FnOnce(&mut Frame<'_>)) -> Result<(), Failure> {
-        unless_stopped(self.terminal.draw(frame).map(drop).map_err(gone))
+    /// Draws the lines that there are to be on so many columns and rows.
+    pub fn draw(&mut self, lines: impl FnOnce(usize, usize) -> Vec<Line>) -> Result<(), Failure> {
+        let size = terminal_size::terminal_size_of(io::stdout());
+        let (width, height) = size.map_or((80, 24), |(width, height)| (usize::from(width.0), usize::from(height.0)));
+        let change = self.shown.change(&lines(width, height), (width, height));
+        unless_stopped(send(&change).map_err(gone))
     }
 
     /// The keys that were pressed, once there are some, or none after so long.
@@ -116,11 +122,18 @@ fn await_keys(patience: Duration) -> Result<Vec<Key>, Failure> {
 
 /// Makes the terminal what it was; once.
 fn give_back() {
-    if TAKEN.swap(false, Ordering::AcqRel) {
+    if let Some(before) = TAKEN.lock().unwrap_or_else(PoisonError::into_inner).take() {
         // If there is no terminal any more, there is nothing to give back.
-        let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
-        let _ = disable_raw_mode();
+        let _ = send(GIVE_BACK);
+        let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, &before);
     }
+}
+
+/// Writes to the terminal at once.
+fn send(bytes: &str) -> io::Result<()> {
+    let mut stdout = io::stdout();
+    stdout.write_all(bytes.as_bytes())?;
+    stdout.flush()
 }
 
 /// What drawing may fail with. A terminal that was closed is told by the signal for that, which comes sooner or later.
@@ -136,8 +149,7 @@ fn closed() -> Failure {
     Failure::Stopped { signal: Signal::SIGHUP as i32, text: "the terminal was closed.".to_owned() }
 }
 
-/// Whether there is input within some time; false also after a signal. Not through crossterm, which reads a terminal that was
-/// closed again and again, for ever.
+/// Whether there is input within some time; false also after a signal.
 fn await_input(patience: Duration) -> Result<bool, Failure> {
     let stdin = io::stdin();
     let mut ready = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];

@@ -3,15 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use ratatui::style::{Color, Modifier, Style};
-use ratatui::text::{Line, Span};
-use ratatui::widgets::Paragraph;
-
 use super::compare::{Comparison, Trial, times};
 use crate::drawing::Drawing;
 use crate::failure::Failure;
 use crate::output;
-use crate::screen::{self, Key, Screen};
+use crate::screen::{self, Colour, Key, Line, Screen, Style};
 
 /// How long all of it takes on a terminal.
 const SPAN: Duration = Duration::from_secs(8);
@@ -40,16 +36,14 @@ fn play(comparison: &Comparison) -> Result<(), Failure> {
     let colours = screen::has_colours();
     let (mut at, mut runs, mut last) = (0.0_f64, true, Instant::now());
     loop {
-        screen.draw(|canvas| {
-            let area = canvas.area();
-            let height = usize::from(area.height);
+        screen.draw(|columns, height| {
             let rows = (height.saturating_sub(2) / comparison.trials.len()).saturating_sub(2);
-            let mut lines = frame(comparison, at, usize::from(area.width), rows, colours);
+            let mut lines = frame(comparison, at, columns, rows, colours);
             lines.truncate(height.saturating_sub(1));
             lines.resize(height.saturating_sub(1), Line::default());
             let state = if runs && at < 1.0 { "pause" } else { "go on" };
             lines.push(Line::from(format!("q quit  space {state}  \u{2190} \u{2192} step  r again")));
-            canvas.render_widget(Paragraph::new(lines), area);
+            lines
         })?;
         for key in screen.keys(FRAME)? {
             match key {
@@ -71,7 +65,7 @@ fn play(comparison: &Comparison) -> Result<(), Failure> {
 
 /// All of it at one moment, of which 1 is the end: what is dealt, then for each schedule its name, the strip of slices, and at
 /// most so many lines for its workers.
-pub fn frame(comparison: &Comparison, at: f64, columns: usize, rows: usize, colours: bool) -> Vec<Line<'static>> {
+pub fn frame(comparison: &Comparison, at: f64, columns: usize, rows: usize, colours: bool) -> Vec<Line> {
     let now = comparison.end() * at;
     let mut lines = vec![Line::from(comparison.what.clone())];
     for trial in &comparison.trials {
@@ -85,7 +79,7 @@ pub fn frame(comparison: &Comparison, at: f64, columns: usize, rows: usize, colo
 /// Columns at the left for whose line it is.
 const LABEL: usize = 8;
 
-fn title(comparison: &Comparison, trial: &Trial, now: f64) -> Line<'static> {
+fn title(comparison: &Comparison, trial: &Trial, now: f64) -> Line {
     let balance = &trial.balance;
     let name = format!("{:<12}", trial.schedule.to_string());
     let told = if now >= balance.makespan {
@@ -95,11 +89,11 @@ fn title(comparison: &Comparison, trial: &Trial, now: f64) -> Line<'static> {
         let busy = trial.planned.iter().filter(|one| one.start <= now && now < one.end).count();
         format!("{done} of {} slices done, {busy} of {} workers busy", trial.planned.len(), comparison.workers)
     };
-    Line::from(vec![Span::styled(name, Style::new().add_modifier(Modifier::BOLD)), Span::raw(told)])
+    Line::new(name, Style::BOLD).and(told, Style::PLAIN)
 }
 
 /// All slices from the first to the last: who has each, or `.` if nobody has yet.
-fn strip(trial: &Trial, now: f64, columns: usize, colours: bool) -> Line<'static> {
+fn strip(trial: &Trial, now: f64, columns: usize, colours: bool) -> Line {
     let width = columns.saturating_sub(LABEL).max(1);
     // When each run is dealt: all of its slices at once.
     let mut dealt = vec![f64::INFINITY; trial.balance.runs];
@@ -108,19 +102,19 @@ fn strip(trial: &Trial, now: f64, columns: usize, colours: bool) -> Line<'static
         let one = trial.planned.get((2 * column + 1) * trial.planned.len() / (2 * width))?;
         (dealt[one.run] <= now).then_some((one.rank, one.end <= now))
     };
-    let mut spans = vec![Span::raw(format!("{:<LABEL$}", "slices"))];
+    let mut line = Line::from(format!("{:<LABEL$}", "slices"));
     let cells: Vec<_> = (0..width).map(cell).collect();
     for run in cells.chunk_by(|one, next| one == next) {
-        spans.push(match run[0] {
-            None => Span::raw(".".repeat(run.len())),
+        line = match run[0] {
+            None => line.and(".".repeat(run.len()), Style::PLAIN),
             Some((rank, done)) => {
                 let letters = Drawing::letter(rank).to_string().repeat(run.len());
                 let style = colour_of(rank, colours);
-                Span::styled(letters, if done { style.add_modifier(Modifier::BOLD) } else { style })
+                line.and(letters, if done { style.bold() } else { style })
             }
-        });
+        };
     }
-    Line::from(spans)
+    line
 }
 
 /// A line for each worker, or for each few of them if there are more than `rows`: how many of them work at each time.
@@ -131,7 +125,7 @@ fn times_of_workers(
     columns: usize,
     rows: usize,
     colours: bool,
-) -> Vec<Line<'static>> {
+) -> Vec<Line> {
     if rows == 0 {
         return Vec::new();
     }
@@ -163,8 +157,8 @@ fn times_of_workers(
             _ => ' ',
         };
         let bar: String = work.iter().enumerate().map(cell).collect();
-        let style = if first == last { colour_of(first, colours) } else { Style::new() };
-        Line::from(vec![Span::raw(format!("{label:<LABEL$}")), Span::styled(bar, style)])
+        let style = if first == last { colour_of(first, colours) } else { Style::PLAIN };
+        Line::from(format!("{label:<LABEL$}")).and(bar, style)
     };
     work.into_iter().enumerate().map(line).collect()
 }
@@ -172,8 +166,9 @@ fn times_of_workers(
 /// A worker's colour: those of the drawing, for people with any colour vision, as far as terminals have them. Its letter says the
 /// same.
 fn colour_of(rank: usize, colours: bool) -> Style {
-    const COLOURS: [Color; 6] = [Color::Cyan, Color::Yellow, Color::Green, Color::Magenta, Color::Blue, Color::Red];
-    if colours { Style::new().fg(COLOURS[rank % COLOURS.len()]) } else { Style::new() }
+    const COLOURS: [Colour; 6] =
+        [Colour::Cyan, Colour::Yellow, Colour::Green, Colour::Magenta, Colour::Blue, Colour::Red];
+    if colours { Style::PLAIN.in_colour(COLOURS[rank % COLOURS.len()]) } else { Style::PLAIN }
 }
 
 #[cfg(test)]

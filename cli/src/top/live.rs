@@ -18,7 +18,7 @@ pub fn run() -> Result<(), Failure> {
     let mut screen = Screen::open()?;
     let mut seen = Instant::now();
     loop {
-        screen.draw(|frame| view.draw(frame))?;
+        screen.draw(|width, height| view.lines(width, height))?;
         let mut look_again = false;
         for key in screen.keys(ROUND.saturating_sub(seen.elapsed()))? {
             match view.press(key) {

@@ -2,12 +2,10 @@
 
 use parfork::watch::{JobList, State, WatchedJob, WatchedWorker};
 use parfork::{Engine, Schedule};
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
 use std::time::Duration;
 
 use super::view::{Act, View};
-use crate::screen::Key;
+use crate::screen::{Key, Shown};
 
 fn job(pid: u32, name: &str, workers: usize) -> WatchedJob {
     let worker = |rank: usize| WatchedWorker {
@@ -44,12 +42,13 @@ fn view(jobs: Vec<WatchedJob>) -> View {
     view
 }
 
+/// What a terminal shows of it.
 fn drawn(view: &View, width: u16, height: u16) -> Vec<String> {
-    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    terminal.draw(|frame| view.draw(frame)).unwrap();
-    let buffer = terminal.backend().buffer().clone();
-    let line = |row: u16| (0..width).map(|column| buffer[(column, row)].symbol()).collect::<String>();
-    (0..height).map(|row| line(row).trim_end().to_owned()).collect()
+    let lines = view.lines(width.into(), height.into());
+    assert_eq!(lines.len(), usize::from(height));
+    let mut terminal = vt100::Parser::new(height.try_into().unwrap(), width.try_into().unwrap(), 0);
+    terminal.process(Shown::default().change(&lines, (width.into(), height.into())).as_bytes());
+    terminal.screen().rows(0, width).collect()
 }
 
 #[test]

@@ -4,14 +4,10 @@ use std::cmp::Reverse;
 
 use parfork::Memory;
 use parfork::watch::{JobList, WatchedJob, WatchedWorker};
-use ratatui::Frame;
-use ratatui::style::{Color, Modifier, Style};
-use ratatui::text::Line;
-use ratatui::widgets::Paragraph;
 
 use super::table;
 use crate::output;
-use crate::screen::Key;
+use crate::screen::{Colour, Key, Line, Style};
 
 /// The view.
 #[derive(Default)]
@@ -158,22 +154,15 @@ impl View {
         }
     }
 
-    /// Draws all of it.
-    pub fn draw(&self, frame: &mut Frame<'_>) {
-        let area = frame.area();
-        let lines = self.lines(usize::from(area.width), usize::from(area.height));
-        frame.render_widget(Paragraph::new(lines), area);
-    }
-
-    fn lines(&self, width: usize, height: usize) -> Vec<Line<'static>> {
-        let bold = Style::new().add_modifier(Modifier::BOLD);
+    /// All of it, on so many columns and rows.
+    pub fn lines(&self, width: usize, height: usize) -> Vec<Line> {
         let (jobs, workers) = (&self.list.jobs, self.workers());
         let total = jobs.iter().map(|job| job.workers.len()).sum::<usize>();
         let count = match jobs.len() {
             0 => "no jobs".to_owned(),
             many => format!("{}, {}", output::count(many, "job"), output::count(total, "worker")),
         };
-        let mut lines = vec![Line::styled(table::cut(&format!("parfork top: {count}"), width), bold)];
+        let mut lines = vec![Line::new(table::cut(&format!("parfork top: {count}"), width), Style::BOLD)];
         // What is left of the height after titles and the last line; jobs get a third at most.
         let room = height.saturating_sub(6);
         let for_jobs = jobs.len().min((room / 3).max(1));
@@ -182,7 +171,7 @@ impl View {
             lines.extend(self.rows(table::jobs(jobs, width.saturating_sub(2)), at, for_jobs));
             lines.push(Line::default());
             let about = format!("{}: {}", job.name, table::summary(job));
-            lines.push(Line::styled(table::cut(&about, width), bold));
+            lines.push(Line::new(table::cut(&about, width), Style::BOLD));
             let at = workers.iter().position(|(worker, _)| worker.rank == self.worker);
             let table = table::workers(job, &workers, width.saturating_sub(2));
             lines.extend(self.rows(table, at, room - for_jobs.min(room)));
@@ -201,28 +190,25 @@ impl View {
     }
 
     /// The lines of a table, of whose rows there is room for `room`: those around the one that is selected.
-    fn rows(&self, table: Vec<String>, selected: Option<usize>, room: usize) -> Vec<Line<'static>> {
+    fn rows(&self, table: Vec<String>, selected: Option<usize>, room: usize) -> Vec<Line> {
         let at = selected.unwrap_or(0);
         let many = table.len().saturating_sub(1);
         let first = (at + 1).saturating_sub(room).min(many.saturating_sub(room));
         let mut lines = table.into_iter();
-        let titles = lines
-            .next()
-            .map(|titles| Line::styled(format!("  {titles}"), Style::new().add_modifier(Modifier::UNDERLINED)));
+        let titles = lines.next().map(|titles| Line::new(format!("  {titles}"), Style::UNDERLINED));
         let rows = lines.enumerate().skip(first).take(room).map(|(row, text)| match Some(row) == selected {
-            true => Line::styled(format!("> {text}"), self.highlight()),
+            true => Line::new(format!("> {text}"), self.highlight()),
             false => Line::from(format!("  {text}")),
         });
         titles.into_iter().chain(rows).collect()
     }
 
     fn highlight(&self) -> Style {
-        let style = Style::new().add_modifier(Modifier::BOLD);
-        if self.colours { style.fg(Color::Cyan) } else { style }
+        if self.colours { Style::BOLD.in_colour(Colour::Cyan) } else { Style::BOLD }
     }
 
     /// A question, a message, or the keys.
-    fn last_line(&self, width: usize) -> Line<'static> {
+    fn last_line(&self, width: usize) -> Line {
         let by = match self.sort {
             Sort::Rank => "rank",
             Sort::Done => "done",
@@ -241,7 +227,7 @@ impl View {
                 keys.into_iter().find(|keys| keys.len() <= width).unwrap_or_else(|| "q quit".to_owned())
             }
         };
-        let style = if self.doomed.is_some() { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
-        Line::styled(table::cut(&text, width), style)
+        let style = if self.doomed.is_some() { Style::REVERSED } else { Style::PLAIN };
+        Line::new(table::cut(&text, width), style)
     }
 }

@@ -28,12 +28,20 @@ const AHEAD: usize = 2048;
 /// Rounds that a lane goes through at once where registers do not hold all lanes.
 const DEEP: usize = 8;
 
+/// Elements that are put into the order of bytes that is scanned at a time: whole rounds, and few enough to stay in the first cache.
+const PIECE: usize = 2 * LANES * DEEP;
+
 /// An element type as stored: how its bytes become a number.
 pub(super) trait Stored {
     /// The bytes of one element, without alignment.
     type Bytes: bytemuck::Pod;
     /// The number.
     type Value: Copy;
+    /// The same numbers as they are scanned. Others are turned into these first: a scan of its own for each order of bytes was a
+    /// quarter of the machine code of all kernels.
+    type Scanned: Stored<Value = Self::Value>;
+    /// How, or not at all.
+    const TURN: Option<fn(Self::Bytes) -> <Self::Scanned as Stored>::Bytes> = None;
 
     fn read(bytes: Self::Bytes) -> Self::Value;
 }
@@ -49,6 +57,7 @@ macro_rules! stored {
         impl Stored for Little<$number> {
             type Bytes = [u8; size_of::<$number>()];
             type Value = $number;
+            type Scanned = Self;
             #[inline(always)]
             fn read(bytes: Self::Bytes) -> $number {
                 <$number>::from_le_bytes(bytes)
@@ -58,6 +67,8 @@ macro_rules! stored {
         impl Stored for Big<$number> {
             type Bytes = [u8; size_of::<$number>()];
             type Value = $number;
+            type Scanned = Little<$number>;
+            const TURN: Option<fn(Self::Bytes) -> Self::Bytes> = Some(reversed);
             #[inline(always)]
             fn read(bytes: Self::Bytes) -> $number {
                 <$number>::from_be_bytes(bytes)
@@ -71,6 +82,7 @@ stored!(i8, i16, i32, i64, u8, u16, u32, u64, f32, f64);
 impl Stored for Little<half::f16> {
     type Bytes = [u8; 2];
     type Value = f32;
+    type Scanned = Self;
     #[inline(always)]
     fn read(bytes: [u8; 2]) -> f32 {
         widen(u16::from_le_bytes(bytes))
@@ -80,6 +92,8 @@ impl Stored for Little<half::f16> {
 impl Stored for Big<half::f16> {
     type Bytes = [u8; 2];
     type Value = f32;
+    type Scanned = Little<half::f16>;
+    const TURN: Option<fn([u8; 2]) -> [u8; 2]> = Some(reversed);
     #[inline(always)]
     fn read(bytes: [u8; 2]) -> f32 {
         widen(u16::from_be_bytes(bytes))
@@ -89,10 +103,18 @@ impl Stored for Big<half::f16> {
 impl Stored for bool {
     type Bytes = u8;
     type Value = u8;
+    type Scanned = Little<u8>;
+    const TURN: Option<fn(u8) -> [u8; 1]> = Some(|byte| [Self::read(byte)]);
     #[inline(always)]
     fn read(byte: u8) -> u8 {
         u8::from(byte != 0)
     }
+}
+
+#[inline(always)]
+fn reversed<const N: usize>(mut bytes: [u8; N]) -> [u8; N] {
+    bytes.reverse();
+    bytes
 }
 
 /// Half to single precision, exactly and without a branch, so that it vectorizes; `half` asks the CPU at every call.
@@ -114,12 +136,20 @@ pub(super) trait Accumulate<V> {
 }
 
 /// Runs all elements of `bytes` through `taker`, in the widest vectors that the CPU has.
-pub(super) fn scan<S: Stored, T: Accumulate<S::Value>>(bytes: &[u8], taker: T) -> T {
-    simd::arch().dispatch(Scan {
-        elements: bytemuck::cast_slice::<u8, S::Bytes>(bytes),
-        taker,
-        stored: PhantomData::<S>,
-    })
+pub(super) fn scan<S: Stored, T: Accumulate<S::Value>>(bytes: &[u8], mut taker: T) -> T {
+    let Some(turn) = S::TURN else {
+        return widest::<S::Scanned, T>(bytemuck::cast_slice(bytes), taker);
+    };
+    let mut piece = [bytemuck::Zeroable::zeroed(); PIECE];
+    for elements in bytemuck::cast_slice::<u8, S::Bytes>(bytes).chunks(PIECE) {
+        piece.iter_mut().zip(elements).for_each(|(turned, &bytes)| *turned = turn(bytes));
+        taker = widest::<S::Scanned, T>(&piece[..elements.len()], taker);
+    }
+    taker
+}
+
+fn widest<S: Stored, T: Accumulate<S::Value>>(elements: &[S::Bytes], taker: T) -> T {
+    simd::arch().dispatch(Scan { elements, taker, stored: PhantomData::<S> })
 }
 
 struct Scan<'a, S: Stored, T> {
