@@ -2,6 +2,7 @@
 
 mod advice;
 mod barrier;
+mod carry;
 mod cause;
 mod crew;
 mod damage;
@@ -27,6 +28,7 @@ pub(crate) use advice::{advice, limit};
 use signal::name_of;
 
 pub use barrier::{Absent, Attendance, BarrierError};
+pub use carry::CarryError;
 pub use cause::Cause;
 pub use crew::CrewError;
 pub use damage::ControlPageDamage;
@@ -262,6 +264,10 @@ pub enum Error {
     /// A barrier that a body waits at cannot be crossed.
     #[error(transparent)]
     Barrier(#[from] BarrierError),
+
+    /// What a slice gets from those before it, or hands on, cannot be.
+    #[error(transparent)]
+    Carry(#[from] CarryError),
 
     /// A named segment that cannot be had, or not now.
     #[error("segment {name}: {kind}.")]

@@ -95,9 +95,9 @@ pub use crew::{Crew, CrewBuilder, serve};
 pub use dtype::{Dtype, DtypeError, DtypeKind};
 pub use engine::{Engine, EngineError, MOST_WORKERS};
 pub use error::{
-    Absent, AccessKind, ArrayName, Attendance, BarrierError, BodyFailure, Cause, CellOwner, ControlPageDamage,
-    CrewError, Death, Error, ExecError, Fault, FaultLocation, JsonError, ManifestError, Obstacle, ProtocolError,
-    Remaining, Result, SegmentErrorKind, ShapeError, SliceName, StepsError,
+    Absent, AccessKind, ArrayName, Attendance, BarrierError, BodyFailure, CarryError, Cause, CellOwner,
+    ControlPageDamage, CrewError, Death, Error, ExecError, Fault, FaultLocation, JsonError, ManifestError, Obstacle,
+    ProtocolError, Remaining, Result, SegmentErrorKind, ShapeError, SliceName, StepsError,
 };
 pub use fork::fork;
 #[cfg(feature = "record")]

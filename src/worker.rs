@@ -1,5 +1,8 @@
 //! The worker's side of a job: who it is, which slice it has, what it may read for it, where it meets the others.
 
+mod carry;
+
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use bytemuck::Pod;
@@ -8,6 +11,7 @@ use ndarray::{ArrayView, Axis, Dimension};
 use crate::error::{Absent, Attendance, BarrierError, Result};
 use crate::philox::Philox;
 use crate::slices::Region;
+use crate::spec::JobSpec;
 use crate::sync::{Absence, ControlPage, Event, ExitMessage, MOST_VALUE, Sleep, SliceState, SpinPolicy};
 use crate::sys::fork_stamp::Stamp;
 use crate::sys::{exit, futex};
@@ -19,15 +23,28 @@ pub struct Worker<'j> {
     /// Which step, from 0.
     pub(crate) step: u32,
     pub(crate) page: &'j ControlPage,
-    /// Each worker has exactly one slice, so that all are in a body at the same time.
-    pub(crate) in_step: bool,
+    /// What is set.
+    pub(crate) spec: &'j JobSpec,
     pub(crate) spin_policy: SpinPolicy,
-    /// Whether the coordinator wants to know since when it has been at its slice.
-    pub(crate) timed: bool,
     /// How it waits for others, if deaths are its own affair: nobody else looks for them while the coordinator works.
     pub(crate) sleep: Option<&'j Sleep<'j>>,
     /// The process that it was made in.
     pub(crate) born: Stamp,
+    /// What its slice is for the others by now.
+    pub(crate) standing: Cell<Standing>,
+}
+
+/// What has become of a slice while its body waited for others.
+#[derive(Default)]
+pub(crate) enum Standing {
+    #[default]
+    Whole,
+    /// It has handed on to the next one, or is about to.
+    Carried,
+    /// It is given back and done again in the next round, whatever the body returns.
+    CalledBack,
+    /// It cannot be done, for this reason.
+    Failed(String),
 }
 
 /// Ends a process that a body forked and that came back from there, as its worker did: it has no part in the job, and what it said
@@ -156,7 +173,7 @@ impl Worker<'_> {
     /// died in a job that [goes on without the dead](crate::Job::continue_after_death).
     pub fn all<T: Pod>(&self, value: T) -> Result<Vec<T>> {
         const { assert!(size_of::<T>() <= MOST_VALUE, "a value for all has 128 bytes at most") };
-        if self.in_step && self.born.is_current() {
+        if self.can_meet() && self.born.is_current() {
             let meeting = self.page.slots()[self.rank].barriers().wrapping_add(1);
             self.page.bring(self.rank, meeting, bytemuck::bytes_of(&value));
         }
@@ -180,9 +197,17 @@ impl Worker<'_> {
             exit_stray_worker();
         }
         let workers = self.workers();
-        if !self.in_step {
+        if !self.can_meet() {
             let slices = self.page.layout().slices;
             return Err(BarrierError::NotInStep { workers, slices }.into());
+        }
+        match self.page.first_meeting().come() {
+            Some(true) => {}
+            Some(false) => {
+                self.standing.set(Standing::CalledBack);
+                return Err(BarrierError::CalledBack.into());
+            }
+            None => return Err(BarrierError::Damaged.into()),
         }
         let own = &self.page.slots()[self.rank];
         let meeting = own.arrive_at_barrier();
@@ -194,7 +219,7 @@ impl Worker<'_> {
         let sleep = self.sleep.unwrap_or(&futex::wait);
         let met = self.page.head().meeting.0.arrive_and_wait_until(workers as u32, self.spin_policy, limit, sleep);
         // Reading the clock costs more than the meeting itself.
-        own.resume_clock(self.timed.then(|| self.page.clock()));
+        own.resume_clock(self.is_timed().then(|| self.page.clock()));
         self.page.note(self.rank, Event::Met);
         if met.is_ok() {
             own.set_absent(None);
@@ -209,6 +234,16 @@ impl Worker<'_> {
             };
             error.into()
         })
+    }
+
+    /// Whether each worker has exactly one slice, so that all are in a body at the same time.
+    fn can_meet(&self) -> bool {
+        self.page.layout().meets
+    }
+
+    /// Whether the coordinator wants to know since when it has been at its slice.
+    fn is_timed(&self) -> bool {
+        self.spec.slice_deadline.is_some()
     }
 
     /// Who of the living has come to meeting number `meeting`, and who has not.

@@ -89,7 +89,11 @@ impl JobContext<'_> {
     fn owner(&self, cell: &[usize]) -> Option<CellOwner> {
         let slice = self.grid.slice_of(cell)?;
         let (worker, done) = match self.page.claimed(slice) {
-            SliceState::Free | SliceState::Restore | SliceState::Aside | SliceState::Damaged => (None, false),
+            SliceState::Free
+            | SliceState::Restore
+            | SliceState::Aside
+            | SliceState::GivenBack { .. }
+            | SliceState::Damaged => (None, false),
             SliceState::Taken { rank } | SliceState::Saved { rank } => (Some(rank), false),
             SliceState::Done { rank } => (Some(rank), true),
         };

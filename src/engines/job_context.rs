@@ -169,10 +169,10 @@ impl<'o> Supervision<'o> {
 }
 
 impl JobContext<'_> {
-    /// The first round: all slices. Only processes can `survive` the death of a worker. Where workers may meet nothing is
-    /// tried again, for those who did cannot meet again; but they can go on without the dead, if that is wanted.
+    /// The first round: all slices. Only processes can `survive` the death of a worker. Where workers may meet they can go on without
+    /// the dead, if that is wanted; else, as all others, slices are tried again.
     pub(crate) fn first_round(&self, survive: bool) -> Round {
-        let goes_on = survive && if self.in_step() { self.spec.continue_after_death } else { self.spec.retries > 0 };
+        let goes_on = survive && (self.goes_on_without() || self.spec.retries > 0);
         let processes = self.dealer.workers;
         let slices = self.spec.only_slice.map(|slice| vec![slice]);
         Round { dealer: self.dealer, slices, first: true, number: 0, goes_on, processes }
@@ -195,11 +195,19 @@ impl JobContext<'_> {
         self.sandbox.is_some_and(Confinement::confines_workers)
     }
 
-    /// Whether every worker has exactly one slice, fixed beforehand.
-    pub(super) fn in_step(&self) -> bool {
-        self.steps.is_none()
-            && self.dealer.schedule == crate::slices::Schedule::Static
-            && self.dealer.slices == self.dealer.workers
+    /// Whether every worker has exactly one slice, fixed beforehand, so that all can meet.
+    pub(super) fn can_meet(&self) -> bool {
+        self.page.layout().meets
+    }
+
+    /// Whether workers that meet go on without the dead, of which nothing is tried again.
+    pub(super) fn goes_on_without(&self) -> bool {
+        self.can_meet() && self.spec.continue_after_death
+    }
+
+    /// Whether a worker that has just died may be replaced, or gone on without: not when others have met it, who cannot meet again.
+    pub(super) fn survives_death(&self) -> bool {
+        !self.can_meet() || self.goes_on_without() || self.page.first_meeting().close()
     }
 
     /// The error of a job that broke because of worker `rank`, of which `exit` is what the system says, if it was asked.

@@ -39,6 +39,8 @@ pub(super) struct UnfinishedSlice {
     pub(super) saved: bool,
     /// How many of its steps are done, in a job of steps.
     pub(super) steps: u32,
+    /// Whether a worker that was called back has given it back.
+    pub(super) given_back: bool,
 }
 
 /// How many words of slices and answers are looked at between two looks at the clock.
@@ -101,7 +103,7 @@ impl Ledger {
     }
 
     /// Closes a round in which somebody died: the slices that are left; `None` if it became too `late` to look. In a job of steps each
-    /// slice has one of the `owners`, who says how many are done.
+    /// slice has one of the `owners`, who says how many are done. Who has given back a slice has left an undo copy of it, if there are any.
     ///
     /// # Errors
     /// If a word is not what it should be.
@@ -110,28 +112,36 @@ impl Ledger {
         page: &ControlPage,
         late: impl Fn() -> bool,
         owners: &[Option<usize>],
+        restores: bool,
     ) -> Result<Option<Vec<UnfinishedSlice>>> {
         let (mut left, saved, dead) = (Vec::new(), self.saved.clone(), self.dead.clone());
-        let mut enter = |(slice, state): (usize, SliceState)| {
+        let mut backs = Vec::new();
+        let mut enter = |(slice, word, state): (usize, u64, SliceState)| {
             let is_saved = saved.contains(&slice);
             let steps = if owners.is_empty() { Some(0) } else { page.step_count(slice).done() };
             let steps = steps.ok_or(Error::ControlPageDamaged { what: ControlPageDamage::Steps { slice } })?;
-            left.push(match state {
+            let mut given_back = false;
+            let (on, saved) = match state {
                 // Dealt to a dead worker that did not come to it.
-                SliceState::Free if !is_saved => UnfinishedSlice { slice, on: None, saved: false, steps },
-                SliceState::Restore if is_saved => UnfinishedSlice { slice, on: None, saved: true, steps },
-                SliceState::Taken { rank } if dead.contains(&rank) && !is_saved => {
-                    UnfinishedSlice { slice, on: Some(rank), saved: false, steps }
-                }
-                SliceState::Saved { rank } if dead.contains(&rank) => {
-                    UnfinishedSlice { slice, on: Some(rank), saved: true, steps }
+                SliceState::Free if !is_saved => (None, false),
+                SliceState::Restore if is_saved => (None, true),
+                SliceState::Taken { rank } if dead.contains(&rank) && !is_saved => (Some(rank), false),
+                SliceState::Saved { rank } if dead.contains(&rank) => (Some(rank), true),
+                SliceState::GivenBack { rank } => {
+                    given_back = true;
+                    backs.push((slice, word, rank));
+                    (None, restores)
                 }
                 state => return Err(damaged(slice, state)),
-            });
+            };
+            left.push(UnfinishedSlice { slice, on, saved, steps, given_back });
             Ok(())
         };
         if self.look(page, late, &mut enter)?.is_none() {
             return Ok(None);
+        }
+        for (slice, word, rank) in backs {
+            self.digest.get_mut(rank).ok_or_else(|| damaged(slice, SliceState::GivenBack { rank }))?.add(word);
         }
         for left in &left {
             if let Some(digest) = owners.get(left.slice).and_then(|&owner| self.digest.get_mut(owner?)) {
@@ -150,7 +160,7 @@ impl Ledger {
         &mut self,
         page: &ControlPage,
         late: impl Fn() -> bool,
-        mut missing: impl FnMut((usize, SliceState)) -> Result<()>,
+        mut missing: impl FnMut((usize, u64, SliceState)) -> Result<()>,
     ) -> Result<Option<usize>> {
         self.done.resize(self.run.len(), 0);
         let (mut pace, mut left) = (ClockPace::new(page), 0);
@@ -163,9 +173,9 @@ impl Ledger {
             }
             match page.state(slice) {
                 (word, SliceState::Done { rank }) => self.see_done(slice, word, rank)?,
-                (_, state) => {
+                (word, state) => {
                     left += 1;
-                    missing((slice, state))?;
+                    missing((slice, word, state))?;
                 }
             }
         }
@@ -222,7 +232,7 @@ impl Ledger {
 fn damaged(slice: usize, state: SliceState) -> Error {
     let what = match state {
         SliceState::Damaged | SliceState::Done { .. } => ControlPageDamage::Slice { slice },
-        SliceState::Taken { rank } | SliceState::Saved { rank } => {
+        SliceState::Taken { rank } | SliceState::Saved { rank } | SliceState::GivenBack { rank } => {
             ControlPageDamage::NotDone { slice, taken_by: Some(rank) }
         }
         SliceState::Free | SliceState::Restore | SliceState::Aside => {

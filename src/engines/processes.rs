@@ -110,7 +110,9 @@ fn rounds(
             true => {
                 let owners = context.steps.as_ref().map(|_| run_steps::owners(context, &round)).unwrap_or_default();
                 let checked = context.steps.as_ref().map_or(Ok(()), |steps| run_steps::check(context, steps));
-                checked.and_then(|()| supervision.ledger.close_round(context.page, late, &owners))
+                checked.and_then(|()| {
+                    supervision.ledger.close_round(context.page, late, &owners, context.protection.restores())
+                })
             }
             false => Ok(Some(Vec::new())),
         };
@@ -124,13 +126,15 @@ fn rounds(
         if left.is_empty() || enough {
             break;
         }
-        if context.in_step() {
+        if context.goes_on_without() {
             // Its workers may have met, and nobody else can take part in what they then did.
             return Err(retry_tracker.first(context.page.done()));
         }
         let is_lost = |left: &UnfinishedSlice| retry_tracker.is_set_aside(left.slice);
+        // Others wait for what it would have done.
+        let is_waited_for = context.steps.is_some() || left.iter().any(|left| left.given_back);
+        let is_needed = |left: &UnfinishedSlice| is_waited_for && is_lost(left);
         // Slices that somebody may still write to are given to nobody else.
-        let is_needed = |left: &UnfinishedSlice| context.steps.is_some() && is_lost(left);
         if left.iter().all(is_lost)
             || left.iter().any(is_needed)
             || retry_tracker.is_hopeless(context.page.done())
@@ -164,7 +168,12 @@ fn rounds(
             }
         }
         left.iter().filter(|left| is_lost(left)).for_each(|left| supervision.ledger.set_aside(left.slice));
-        let again = left.iter().filter(|left| !is_lost(left)).map(|left| left.slice).collect();
+        let again: Vec<_> = left.iter().filter(|left| !is_lost(left)).map(|left| left.slice).collect();
+        if context.can_meet() {
+            // Who is done has not come to a meeting, and does not come any more.
+            let returned = supervision.ledger.slices().find(|slice| again.binary_search(slice).is_err());
+            returned.into_iter().for_each(|rank| context.page.head().meeting.0.break_for(Some(rank)));
+        }
         round = context.later_round(number, again);
     }
     match retry_tracker.has_set_aside() {
@@ -206,7 +215,7 @@ impl<'o> OneShot<'o> {
         let worker_set = unsafe { fork_workers(context, runner, round, late) }?;
         // After the workers, which begin the sooner for it. Without one (the limit of processes is reached), this process
         // forks the replacements, if it still may.
-        if round.goes_on && !context.in_step() {
+        if round.goes_on && !context.goes_on_without() {
             context.page.note_own(Event::OpensForkServer);
             // SAFETY: nothing has happened since the forks above that could have started a thread.
             #[allow(unsafe_code)]

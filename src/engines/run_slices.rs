@@ -1,7 +1,7 @@
 //! What workers run: the loop that takes slices, and the body that it calls for each.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,7 @@ use crate::report::Memory;
 use crate::sync::{ExitMessage, Outbox, WorkDigest};
 use crate::sys::pidfd::Remaining;
 use crate::sys::{child, fork_stamp};
-use crate::worker::{Worker, exit_stray_worker};
+use crate::worker::{Standing, Worker, exit_stray_worker};
 
 /// Why a worker stopped before the slices ran out; details are on the control page.
 pub(crate) struct Stopped;
@@ -38,8 +38,8 @@ pub(crate) fn note_panic(location: String) {
 #[allow(unsafe_code)]
 pub(crate) trait RunSlices {
     /// Lets the body work on one slice in one step, 0 if there are no others, and writes what the slice table is told of its answer to
-    /// `answer`: its bytes, or where they were posted. The slice is to be put `back` first or not. Whether it has an undo copy; or the last
-    /// words of a worker that cannot go on.
+    /// `answer`: its bytes, or where they were posted. The slice is to be put `back` first or not. What came of it; or the last words of a
+    /// worker that cannot go on.
     ///
     /// # Safety
     /// As `run_slices`; the slice is this worker's.
@@ -51,10 +51,18 @@ pub(crate) trait RunSlices {
         back: bool,
         worker_memory: &WorkerMemory<'_>,
         answer: (&mut Vec<u8>, Option<&mut Outbox<'_>>),
-    ) -> Result<bool, ExitMessage>;
+    ) -> Result<Worked, ExitMessage>;
 
     /// Other programs that workers hand their slices on to.
     fn programs(&self) -> Option<&dyn Programs>;
+}
+
+/// What came of a slice that a body has worked on.
+pub(crate) struct Worked {
+    /// Whether there is an undo copy.
+    saved: bool,
+    /// Whether it waited for others and was called back, so that the slice is not done.
+    called_back: bool,
 }
 
 /// Programs that workers hand their slices on to, each worker to its own.
@@ -98,7 +106,7 @@ impl<L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices f
         back: bool,
         worker_memory: &WorkerMemory<'_>,
         (answer, outbox): (&mut Vec<u8>, Option<&mut Outbox<'_>>),
-    ) -> Result<bool, ExitMessage> {
+    ) -> Result<Worked, ExitMessage> {
         let region = context.grid.region(slice);
         let refused =
             |doing| move |error: io::Error| ExitMessage::BodyFailed { reason: Error::system(doing)(error).to_string() };
@@ -110,13 +118,25 @@ impl<L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices f
         // SAFETY: the caller vouches for the mapped loans. Each slice is dealt once a round, slices are disjoint, and all workers
         // of the round before are gone: this is the only part of it.
         let part = unsafe { L::part(&mut mapped_loans.clone(), &region, step) };
-        let (in_step, spin_policy, timed) = (context.in_step(), context.spin_policy, context.is_timed());
+        let (page, spec, spin_policy) = (context.page, context.spec, context.spin_policy);
         let sleep = worker_memory.sleep();
         let born = fork_stamp::current();
-        let worker = Worker { rank, region, step, page: context.page, in_step, spin_policy, timed, sleep, born };
+        let worker = Worker { rank, region, step, page, spec, spin_policy, sleep, born, standing: Cell::default() };
         let answered = catch_unwind(AssertUnwindSafe(|| (self.body)(&worker, part).into_answer()));
         if !born.is_current() {
             exit_stray_worker();
+        }
+        let saved = back || saves;
+        let called_back = match worker.standing.take() {
+            Standing::Whole | Standing::Carried => false,
+            Standing::CalledBack => true,
+            Standing::Failed(reason) => return Err(ExitMessage::BodyFailed { reason }),
+        };
+        if called_back {
+            // What the body made of it is as little wanted as what it did; not even its destructor, which may panic.
+            std::mem::forget(answered);
+            worker_memory.close(&region).map_err(refused("give back a slice"))?;
+            return Ok(Worked { saved, called_back });
         }
         let value = match answered {
             Ok(value) => value.map_err(|reason| ExitMessage::BodyFailed { reason })?,
@@ -139,7 +159,7 @@ impl<L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices f
             }
             None => answer.extend_from_slice(R::bytes(&value)),
         }
-        Ok(back || saves)
+        Ok(Worked { saved, called_back })
     }
 
     fn programs(&self) -> Option<&dyn Programs> {
@@ -205,13 +225,20 @@ impl dyn RunSlices + '_ {
                 };
                 // Also when the next one begins: reading the clock takes longer than to be dealt a slice.
                 let now = Instant::now();
-                let done = worked.and_then(|saved| {
-                    let done = page.finish(rank, slice, saved, &answer, now - began);
-                    done.ok_or_else(|| lost(slice))
+                let done = worked.and_then(|Worked { saved, called_back }| {
+                    let word = match called_back {
+                        true => page.give_back(rank, slice, saved, now - began),
+                        false => page.finish(rank, slice, saved, &answer, now - began),
+                    };
+                    word.map(|word| (word, called_back)).ok_or_else(|| lost(slice))
                 });
                 let words = match done {
-                    Ok(word) => {
+                    Ok((word, called_back)) => {
                         digest.add(word);
+                        if called_back {
+                            began = now;
+                            break 'deal;
+                        }
                         notes.finishes(slice, now);
                         began = now;
                         if context.delivers {

@@ -102,7 +102,7 @@ pub(super) fn supervise(
                         deaths.push(*death);
                     }
                 }
-                _ if round.goes_on => {
+                _ if round.goes_on && context.survives_death() => {
                     let (pid, cause) = worker_set.retire(rank);
                     if worker_set.has_remaining() {
                         // It goes on, and what it writes cannot be told from what its replacement does.

@@ -79,6 +79,11 @@ impl OutputProtection {
         self.outputs.iter().any(|output| output.undo.is_some() || output.guard.is_some())
     }
 
+    /// Whether there are undo copies.
+    pub(super) fn restores(&self) -> bool {
+        self.outputs.iter().any(|output| output.undo.is_some())
+    }
+
     /// The undo copies, in order, where outputs have one.
     pub(super) fn restore_outputs(&self) -> impl Iterator<Item = &Backing> {
         self.outputs.iter().filter_map(|output| output.undo.as_deref())

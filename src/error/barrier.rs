@@ -39,6 +39,11 @@ pub enum BarrierError {
         /// Who came, and who did not.
         attendance: Attendance,
     },
+    /// Somebody died before anybody had come, and is replaced.
+    #[error(
+        "the workers cannot meet yet, because one of them died. Return: its slice and this one are done again, and then they can"
+    )]
+    CalledBack,
     /// The coordinator ended the job.
     #[error("the workers cannot meet, because the coordinator ended the job")]
     JobEnded,

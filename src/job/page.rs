@@ -34,6 +34,7 @@ pub(super) fn control_page(
         log,
         steps: plan.steps,
         meets: plan.meets,
+        carries: plan.carries,
     };
     let Some(pool) = pool else { return ControlPage::new(layout, late) };
     let page = pool.page(layout)?;

@@ -23,6 +23,8 @@ pub(super) struct Plan {
     pub(super) steps: u32,
     /// Whether every worker has one slice, so that all can meet.
     pub(super) meets: bool,
+    /// How many places there are for what slices hand on: two in turn, or one each if they may be tried again.
+    pub(super) carries: usize,
 }
 
 impl Plan {
@@ -54,7 +56,13 @@ impl Plan {
         let workers = if engine == Engine::Serial { 1 } else { asked.min(run.len()).max(1) };
         spec.workers = Some(workers);
         let meets = steps == 0 && spec.schedule == Schedule::Static && run.len() == workers;
-        Ok(Self { grid, run, workers, steps, meets })
+        let is_in_order = steps == 0 && spec.schedule == Schedule::DYNAMIC && spec.only_slice.is_none();
+        let carries = match is_in_order {
+            false => 0,
+            true if engine == Engine::Processes && spec.retries > 0 => slices,
+            true => slices.min(2),
+        };
+        Ok(Self { grid, run, workers, steps, meets, carries })
     }
 
     /// How outputs are looked after.

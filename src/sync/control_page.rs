@@ -15,7 +15,7 @@ use super::key::Keys;
 use super::layout::{Layout, Offsets};
 use super::public_header::PublicHeader;
 use super::slice_table::SliceTable;
-use super::{Absence, Barrier, Doorbell, SliceState, WorkerSlot, values};
+use super::{Barrier, Doorbell, SliceState, WorkerSlot, values};
 use crate::error::{Error, Result};
 use crate::shared::{Segment, ShmSafe};
 use crate::sys::reserve::{Late, never};
@@ -37,6 +37,10 @@ pub(crate) struct Head {
     pub(crate) descriptor: DescriptorSlot,
     /// Where workers meet within a body.
     pub(crate) meeting: CachePadded<Barrier>,
+    /// Whether anybody has come to a meeting.
+    pub(super) met: AtomicU64,
+    /// Rung when a slice has handed on what the next one waits for.
+    pub(crate) carried: CachePadded<Doorbell>,
     /// Whether all are to come to the end as soon as they can, for the sake of one who died, whose slices others wait for: 1 then.
     pub(crate) recall: AtomicU32,
     /// How far the slices are dealt out.
@@ -102,6 +106,7 @@ impl ControlPage {
         unsafe { page.prepare() };
         page.slice_table().clear();
         page.clear_steps();
+        page.first_meeting().open();
         page.head().header.publish(Head::SIZES, Duration::ZERO);
         Ok(page)
     }
@@ -212,6 +217,11 @@ impl ControlPage {
     /// The words that count steps.
     pub(super) fn steps(&self) -> &[AtomicU64] {
         self.segment.words(self.at.steps, self.layout.step_words())
+    }
+
+    /// The words for what slices hand on.
+    pub(super) fn carried_words(&self) -> &[AtomicU64] {
+        self.segment.words(self.at.carried, self.layout.carried_words())
     }
 
     pub(super) fn slice_table(&self) -> SliceTable<'_> {
@@ -331,6 +341,7 @@ impl ControlPage {
         // SAFETY: passed on to the caller.
         unsafe { self.clear_for_new_workers() };
         self.head().meeting.0.make_consistent();
+        self.first_meeting().open();
         self.head().recall.store(0, Ordering::Relaxed);
         self.head().dealt.0.store(0, Ordering::Relaxed);
     }
@@ -368,23 +379,9 @@ impl ControlPage {
         self.clear_steps();
         self.head().end.clear_bell();
         self.head().meeting.0.make_consistent();
+        self.first_meeting().open();
         self.head().recall.store(0, Ordering::Relaxed);
         self.head().dealt.0.store(0, Ordering::Relaxed);
-    }
-
-    /// Lets all others go on without worker `rank`, which can do nothing more.
-    pub(crate) fn withdraw(&self, rank: usize) {
-        self.slots()[rank].set_absent(Some(Absence::Dead));
-        self.head().end.count_dead();
-        self.head().meeting.0.withdraw();
-    }
-
-    /// Ends the job because of worker `rank`, or for the coordinator's reasons, also for those who meet. The end first, so that
-    /// its reason is the cause and not what a worker makes of a broken meeting.
-    pub(crate) fn give_up(&self, rank: Option<usize>) {
-        self.head().end.give_up(rank);
-        self.head().meeting.0.break_for(rank);
-        self.ring_all();
     }
 }
 

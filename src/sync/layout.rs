@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
-use super::{EventLog, WorkerSlot, values};
+use super::{EventLog, WorkerSlot, carried, values};
 
 /// Numbers that fix the layout of a control page.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,8 @@ pub(crate) struct Layout {
     pub(crate) steps: u32,
     /// Whether workers can meet, and bring a value each.
     pub(crate) meets: bool,
+    /// How many places there are for what slices hand on to the next.
+    pub(crate) carries: usize,
 }
 
 /// Where things are on a control page, in bytes.
@@ -29,6 +31,7 @@ pub(super) struct Offsets {
     pub(super) answers: usize,
     pub(super) steps: usize,
     pub(super) values: usize,
+    pub(super) carried: usize,
     pub(super) logs: usize,
     pub(super) end: usize,
 }
@@ -36,7 +39,7 @@ pub(super) struct Offsets {
 impl Layout {
     /// Of so many workers, without a job.
     pub(crate) fn without_job(workers: usize) -> Self {
-        Self { workers, slices: 0, loans: 0, answer: 0, log: 0, steps: 0, meets: false }
+        Self { workers, slices: 0, loans: 0, answer: 0, log: 0, steps: 0, meets: false, carries: 0 }
     }
 
     /// No control page is as large.
@@ -57,6 +60,11 @@ impl Layout {
         if self.meets { self.workers.saturating_mul(values::WORDS) } else { 0 }
     }
 
+    /// How many words are for what slices hand on.
+    pub(super) fn carried_words(self) -> usize {
+        self.carries.saturating_mul(carried::WORDS)
+    }
+
     /// On a control page with a head of so many bytes and room for so many `slots`; `None` if no control page is large enough.
     pub(super) fn offsets(self, head: usize, slots: usize) -> Option<Offsets> {
         let after = |start: usize, count: usize, size: usize| start.checked_add(count.checked_mul(size)?);
@@ -66,10 +74,11 @@ impl Layout {
         let answer_words = self.slices.checked_mul(self.answer_words())?;
         let steps = after(answers, answer_words, size_of::<AtomicU64>())?;
         let values = after(steps, self.step_words(), size_of::<AtomicU64>())?;
+        let carried = after(values, self.value_words(), size_of::<AtomicU64>())?;
         let logs =
-            after(values, self.value_words(), size_of::<AtomicU64>())?.checked_next_multiple_of(EventLog::ALIGN)?;
+            after(carried, self.carried_words(), size_of::<AtomicU64>())?.checked_next_multiple_of(EventLog::ALIGN)?;
         let end = logs.checked_add(EventLog::bytes(self.workers, self.log)?)?;
-        (end < Self::MOST).then_some(Offsets { addresses, states, answers, steps, values, logs, end })
+        (end < Self::MOST).then_some(Offsets { addresses, states, answers, steps, values, carried, logs, end })
     }
 
     /// As [`offsets`](Self::offsets), if they are within so many bytes.

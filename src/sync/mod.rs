@@ -3,6 +3,7 @@
 
 mod atomic;
 mod barrier;
+mod carried;
 mod control_page;
 mod dealer;
 mod descriptor;
@@ -10,6 +11,7 @@ mod doorbell;
 mod end;
 mod event_log;
 mod exit_message;
+mod first_meeting;
 pub(crate) mod held;
 mod job_waiter;
 mod key;
@@ -21,12 +23,13 @@ mod slice_table;
 mod snapshot;
 mod spin_policy;
 mod step_count;
-mod steps;
 mod tag;
 mod values;
+mod waits;
 mod worker_slot;
 
 pub(crate) use barrier::{Barrier, Sleep};
+pub(crate) use carried::MOST as MOST_CARRIED;
 pub(crate) use control_page::ControlPage;
 pub(crate) use dealer::Dealer;
 pub(crate) use descriptor::Posted;

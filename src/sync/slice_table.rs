@@ -25,6 +25,10 @@ pub(crate) enum SliceState {
     Done {
         rank: usize,
     },
+    /// Free in the next round: a worker that was called back has left it, with its undo copy if there are any.
+    GivenBack {
+        rank: usize,
+    },
     /// Nobody wrote that who has part in the job.
     Damaged,
 }
@@ -44,6 +48,7 @@ impl SliceState {
     /// | rank       | 4         | taken by rank                   |
     /// | rank       | 5         | taken by rank, undo copy complete |
     /// | rank       | 6         | done by rank                    |
+    /// | rank       | 7         | given back by rank              |
     fn word(self) -> u64 {
         let of = |kind, rank: usize| (rank as u64 % RANKS) << KIND | kind;
         match self {
@@ -54,6 +59,7 @@ impl SliceState {
             Self::Taken { rank } => of(4, rank),
             Self::Saved { rank } => of(5, rank),
             Self::Done { rank } => of(6, rank),
+            Self::GivenBack { rank } => of(7, rank),
         }
     }
 
@@ -67,6 +73,7 @@ impl SliceState {
             4 => Self::Taken { rank },
             5 => Self::Saved { rank },
             6 => Self::Done { rank },
+            7 => Self::GivenBack { rank },
             _ => Self::Damaged,
         }
     }
@@ -148,6 +155,13 @@ impl<'w> SliceTable<'w> {
         // Release: who reads Done sees the slice's cells and its answer.
         let passed = self.states[slice].compare_exchange(had, done, Ordering::Release, Ordering::Relaxed);
         passed.is_ok().then_some(done)
+    }
+
+    /// Enters that a slice is given back which this worker has: the word, if it still had it.
+    pub(super) fn give_back(&self, rank: usize, slice: usize, saved: bool) -> Option<u64> {
+        let had = if saved { SliceState::Saved { rank } } else { SliceState::Taken { rank } };
+        let back = SliceState::GivenBack { rank };
+        self.pass(slice, had, back).then(|| self.word(slice, back, 0))
     }
 
     fn answer(&self, slice: usize) -> &'w [AtomicU64] {

@@ -169,7 +169,7 @@ pub(crate) fn snapshot(page: &dyn Bytes) -> Result<Snapshot, Unreadable> {
     if workers > room || room > MOST_WORKERS + 1 || slices > Grid::MOST || run.start > run.end || run.end > slices {
         return Err(Unreadable::Absurd("it has more workers or slices than a job can have"));
     }
-    let at = Layout { workers, slices, loans, answer, log, steps: 0, meets: false }
+    let at = Layout { workers, slices, loans, answer, log, steps: 0, meets: false, carries: 0 }
         .offsets(SLOTS, room)
         .filter(|at| at.end as u64 <= page.len());
     let at = at.ok_or(Unreadable::Absurd("it is longer than its memory"))?;
@@ -248,7 +248,7 @@ fn count(page: &dyn Bytes, states: usize, run: Range<usize>, slots: &mut [Worker
         page.copy((states + 8 * next) as u64, piece)?;
         for state in piece.as_chunks::<8>().0.iter().map(|word| SliceState::claimed(u64::from_ne_bytes(*word))) {
             match state {
-                SliceState::Free | SliceState::Restore | SliceState::Damaged => {}
+                SliceState::Free | SliceState::Restore | SliceState::GivenBack { .. } | SliceState::Damaged => {}
                 SliceState::Aside => aside += 1,
                 SliceState::Taken { rank } | SliceState::Saved { rank } => {
                     slots.get_mut(rank).into_iter().for_each(|seat| seat.taken += 1)

@@ -6,6 +6,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::carried::words;
 use super::{ControlPage, tag};
 
 /// The most bytes of a value.
@@ -45,15 +46,6 @@ impl ControlPage {
         let hash = tag::hash(words(value)) ^ u64::from(meeting) << 32 ^ value.len() as u64;
         tag::tagged(self.keys().key(), rank as u64, 23, hash)
     }
-}
-
-/// Bytes as words, the last filled up with zeros.
-fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
-    bytes.chunks(8).map(|bytes| {
-        let mut word = [0; 8];
-        word[..bytes.len()].copy_from_slice(bytes);
-        u64::from_ne_bytes(word)
-    })
 }
 
 #[cfg(test)]

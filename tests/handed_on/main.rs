@@ -1,7 +1,9 @@
-//! What slices are handed that is no array, and what they hand on: ranges, random numbers, answers of any length, answers while others work.
+//! What slices are handed that is no array, and what they hand on: ranges, random numbers, answers of any length, answers while others work,
+//! what all slices before come to.
 #![allow(unsafe_code)]
 
 mod answers;
+mod carry;
 mod each;
 mod random;
 mod ranges;
@@ -33,6 +35,15 @@ fn main() -> ExitCode {
             each::deadlines_stops_and_errors_end_it,
             each::a_crew_hands_on_and_stays,
             each::their_memory_is_given_back,
+            carry::each_is_given_what_all_before_it_come_to,
+            carry::prefix_sums_of_any_cut_are_those_of_a_naive_loop,
+            carry::what_cannot_be_is_refused_before_the_work,
+            carry::who_hands_nothing_on_is_named_by_the_next,
+            carry::who_dies_is_replaced_and_its_slice_given_the_same,
+            carry::a_death_long_after_is_no_matter_for_those_who_went_on,
+            carry::who_hands_on_another_value_the_second_time_is_refused,
+            carry::a_slice_that_kills_all_is_named_and_nobody_waits_for_it,
+            carry::deadlines_stops_and_errors_end_those_who_wait,
         ],
         &[],
     )

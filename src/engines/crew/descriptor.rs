@@ -80,11 +80,11 @@ pub(super) fn write(
     round: &Round,
     more: DescriptorParts<'_>,
 ) -> Result<()> {
-    let Layout { workers, slices, loans, answer, log, steps, meets } = context.page.layout();
+    let Layout { workers, slices, loans, answer, log, steps, meets, carries } = context.page.layout();
     words.clear();
     words.extend(more.body_fn);
     words.extend([workers, slices, loans, answer, log].map(|number| number as u64));
-    words.extend([u64::from(steps), u64::from(meets)]);
+    words.extend([u64::from(steps), u64::from(meets), carries as u64]);
     context.spec.write(words);
     words.extend([round.dealer.workers as u64, round.processes as u64, u64::from(round.goes_on)]);
     words.push(u64::from(context.delivers));
@@ -154,7 +154,8 @@ impl JobDescriptor {
         let [workers, slices, loans, answer, log] = words.several()?.map(|number| number as usize);
         let steps = u32::try_from(words.next()?).ok()?;
         let meets = words.next()? != 0;
-        let layout = Layout { workers, slices, loans, answer, log, steps, meets };
+        let carries = words.one()?;
+        let layout = Layout { workers, slices, loans, answer, log, steps, meets, carries };
         let spec = JobSpec::read(&mut words)?;
         let (dealt, processes, goes_on) = (words.one()?, words.one()?, words.next()? != 0);
         let delivers = words.next()? != 0;

@@ -6,7 +6,7 @@ const SLICES: usize = 5;
 
 fn page() -> ControlPage {
     ControlPage::new(
-        Layout { workers: 3, slices: SLICES, loans: 2, answer: 12, log: 64, steps: 0, meets: false },
+        Layout { workers: 3, slices: SLICES, loans: 2, answer: 12, log: 64, steps: 0, meets: false, carries: 0 },
         &|| false,
     )
     .unwrap()

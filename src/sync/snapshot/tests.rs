@@ -22,8 +22,11 @@ fn sign(name: Option<&str>) -> JobInfo<'_> {
 }
 
 fn page() -> ControlPage {
-    ControlPage::new(Layout { workers: 3, slices: 5, loans: 2, answer: 12, log: 0, steps: 0, meets: false }, &|| false)
-        .unwrap()
+    ControlPage::new(
+        Layout { workers: 3, slices: 5, loans: 2, answer: 12, log: 0, steps: 0, meets: false, carries: 0 },
+        &|| false,
+    )
+    .unwrap()
 }
 
 fn freeze(page: &ControlPage) -> Frozen {
