@@ -1,6 +1,6 @@
 """A contestant of the bench `kernels`: does its case in NumPy once for each line that comes, and says the milliseconds.
 
-kernels.py product f32 M N K | kernels.py reduce sum|min|max|norm
+kernels.py product f32 M N K | kernels.py reduce sum|min|max|norm | kernels.py sort
 """
 
 import sys
@@ -20,6 +20,9 @@ def prepare(section, case):
     if section == "reduce":
         numbers = np.random.default_rng(1).uniform(-1, 1, 1 << 27)
         return {"sum": numbers.sum, "min": numbers.min, "max": numbers.max, "norm": lambda: np.linalg.norm(numbers)}[case[0]]
+    if section == "sort":
+        numbers = np.random.default_rng(1).random(100_000_000)
+        return lambda: np.sort(numbers)
     return None
 
 

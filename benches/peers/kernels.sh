@@ -8,4 +8,4 @@ if "$PYTHON" -c "import numpy" 2>/dev/null; then
     fi
     export PARFORK_BENCH_PEERS
 fi
-cargo bench --features peers --bench kernels -- product reduce
+cargo bench --features peers --bench kernels -- product reduce sort

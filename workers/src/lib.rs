@@ -37,6 +37,7 @@ pub mod reduce;
 #[path = "../../tests/support/sampled.rs"]
 mod sampled;
 pub mod simd;
+pub mod sort;
 pub mod stencil;
 mod sys;
 mod text_arg;
@@ -53,6 +54,7 @@ pub const KERNELS: &[&dyn Kernel] = &[
     &transpose::Transpose,
     &stencil::Stencil,
     &life::Life,
+    &sort::Sort,
     &pi::Pi,
     &reduce::Reduction(Op::Sum),
     &reduce::Reduction(Op::Mean),

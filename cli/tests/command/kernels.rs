@@ -190,3 +190,43 @@ fn verification_says_what_was_compared() {
     assert!(told("mean a.npy --verify").trim_end().ends_with("same bits as serial"));
     assert!(!told("mean a.npy").contains("same bits"));
 }
+
+#[test]
+fn sorted_are_all_types_either_byte_order_and_lines_in_any_order() {
+    let fixture = Fixture::new();
+    let bits = |line: &str| {
+        fixture.ok(&format!("sort {line} -o b.npy --verify -q"));
+        fs::read(fixture.path("b.npy")).unwrap()
+    };
+    let payload: Vec<u8> = (0..48_u32).map(|at| (at * at * 59 + 13) as u8).collect();
+    for (descr, size) in [("|b1", 1), ("|i1", 1), ("|u1", 1), ("i2", 2), ("f2", 2), ("u4", 4), ("f4", 4), ("f8", 8)] {
+        let orders = if size == 1 { &[""][..] } else { &["<", ">"] };
+        for order in orders {
+            let descr = format!("{order}{descr}");
+            fs::write(fixture.path("a.npy"), npy(&descr, false, [3, 16 / size], &payload)).unwrap();
+            let sorted = bits("a.npy -n 3");
+            // The same lines with the elements of each column side by side.
+            let columns = (0..16 / size).flat_map(|col| (0..3).map(move |row| row * 16 + col * size));
+            let columns: Vec<u8> = columns.flat_map(|at| payload[at..at + size].to_vec()).collect();
+            fs::write(fixture.path("f.npy"), npy(&descr, true, [3, 16 / size], &columns)).unwrap();
+            assert_eq!(bits("f.npy -n 1"), sorted, "{descr}");
+        }
+    }
+    // numpy.sort(numpy.array([300, -2, 1, -300], '>i2'))
+    let numbers: Vec<u8> = [300_i16, -2, 1, -300].iter().flat_map(|number| number.to_be_bytes()).collect();
+    fs::write(fixture.path("a.npy"), npy(">i2", false, [1, 4], &numbers)).unwrap();
+    let right: Vec<u8> = [-300_i16, -2, 1, 300].iter().flat_map(|number| number.to_le_bytes()).collect();
+    assert!(bits("a.npy").ends_with(&right));
+    // One line, in parts.
+    fixture.save("a.npy", &noise((1, 100_003), 3));
+    let one = bits("a.npy --engine serial");
+    for flags in
+        ["-n 2", "-n 5 --schedule static", "-n 3 --engine threads --split cols=1000", "-n 2 --retries 1 --guard"]
+    {
+        assert!(bits(&format!("a.npy {flags}")) == one, "{flags}");
+    }
+    fs::write(fixture.path("a.npy"), npy("<c16", false, [1, 3], &payload)).unwrap();
+    fixture.fails("sort a.npy -o b.npy", 3, &["elements <c16", "a.astype('f8')"]);
+    fs::write(fixture.path("a.npy"), npy("<f8", false, [0, 3], &[])).unwrap();
+    bits("a.npy");
+}

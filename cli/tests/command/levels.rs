@@ -41,6 +41,7 @@ fn results(fixture: &Fixture, level: Level) -> Vec<(String, Vec<u8>)> {
         "transpose a32.npy -o out.npy".to_owned(),
         "stencil a.npy -o out.npy --weights heat:0.2 --steps 20".to_owned(),
         "life bytes.npy -o out.npy --steps 9".to_owned(),
+        "sort a16.npy -o out.npy".to_owned(),
         "stencil a32.npy -o out.npy --weights w.npy --steps 5 --border wrap".to_owned(),
         "mandelbrot --size 91x67 --iterations 300 -o out.png".to_owned(),
     ];

@@ -1,13 +1,14 @@
 //! How fast are the numeric kernels, beside the best that others have and beside what the machine can do? Ours, peers and
 //! limits run in processes of their own, in turns.
 //!
-//! `cargo bench --bench kernels -- [mandelbrot] [reduce] [product]`; with faer too: `--features peers`; with NumPy too:
+//! `cargo bench --bench kernels -- [mandelbrot] [reduce] [product] [sort]`; with faer too: `--features peers`; with NumPy too:
 //! `benches/peers/run kernels`. Method and findings in benches/README.md.
 
 mod contest;
 mod mandelbrot;
 mod product;
 mod reduce;
+mod sort;
 
 use std::error::Error;
 use std::time::Duration;
@@ -22,8 +23,12 @@ const WORKERS: usize = 2;
 
 type Section = fn() -> Result<(), Box<dyn Error>>;
 
-const SECTIONS: [(&str, Section); 3] =
-    [("mandelbrot", mandelbrot::section), ("reduce", reduce::section), ("product", product::section)];
+const SECTIONS: [(&str, Section); 4] = [
+    ("mandelbrot", mandelbrot::section),
+    ("reduce", reduce::section),
+    ("product", product::section),
+    ("sort", sort::section),
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
@@ -32,6 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return contest::answer(match *section {
             "mandelbrot" => mandelbrot::contestant(case, who)?,
             "reduce" => reduce::contestant(case, who)?,
+            "sort" => sort::contestant(who)?,
             _ => product::contestant(case, who)?,
         });
     }

@@ -47,7 +47,14 @@ impl<'f> Files<'f> {
     /// # Errors
     /// As [`ArrayFile::open`] and [`ArrayFile::load_bytes`].
     pub fn bytes(&self, path: &Path) -> Result<(Header, Source<u8, Ix1>)> {
-        let file = ArrayFile::open(path)?;
+        self.bytes_of(ArrayFile::open(path)?)
+    }
+
+    /// An array as bytes, from an input that is open.
+    ///
+    /// # Errors
+    /// As [`ArrayFile::load_bytes`].
+    pub fn bytes_of(&self, file: ArrayFile) -> Result<(Header, Source<u8, Ix1>)> {
         if self.maps
             && let Some(mapped) = file.map_bytes()
         {
