@@ -36,6 +36,7 @@ pub mod reduce;
 #[cfg(test)]
 #[path = "../../tests/support/sampled.rs"]
 mod sampled;
+pub mod scan;
 pub mod simd;
 pub mod stencil;
 mod sys;
@@ -54,6 +55,7 @@ pub const KERNELS: &[&dyn Kernel] = &[
     &stencil::Stencil,
     &life::Life,
     &pi::Pi,
+    &scan::Scan,
     &reduce::Reduction(Op::Sum),
     &reduce::Reduction(Op::Mean),
     &reduce::Reduction(Op::Min),
