@@ -20,7 +20,7 @@ fn main() -> ExitCode {
             a_body_that_never_works_is_not_tried_on_every_slice,
             a_panic_is_tried_again,
             an_error_of_a_body_is_not_tried_again,
-            a_job_whose_workers_meet_is_not_tried_again,
+            a_job_whose_workers_have_met_is_not_tried_again,
             workers_that_die_before_any_slice_end_the_job,
             a_worker_killed_at_the_end_takes_no_other_along,
             the_deadline_is_for_all_rounds,
@@ -184,7 +184,7 @@ fn an_error_of_a_body_is_not_tried_again() {
     assert_eq!(begun[0].load(Ordering::Relaxed), 1);
 }
 
-fn a_job_whose_workers_meet_is_not_tried_again() {
+fn a_job_whose_workers_have_met_is_not_tried_again() {
     let mut cells = Shared::<u64, _>::zeros(4).unwrap();
     let job = Job::new(&mut cells)
         .workers(4)

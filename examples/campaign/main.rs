@@ -10,6 +10,7 @@
 //! | `faults.rs` | what befalls it |
 //! | `deed.rs`  | what can befall a process, and how it must be told |
 //! | `scribble.rs`, `offspring.rs` | the longer of these: writes over the control page; processes that a body starts |
+//! | `answers.rs` | how answers come, and what slices hand on to the next |
 //! | `body.rs`, `steps.rs`, `program.rs` | what is done with a slice, once, step by step, or by a program |
 //! | `trial.rs` | the coordinator of one trial, a process of its own: runs the job, looks at what it left |
 //! | `judge.rs` | whether it ended as it should have |
@@ -18,6 +19,7 @@
 //! | `run.rs`, `table.rs` | many trials, and their sum |
 #![allow(unsafe_code)]
 
+mod answers;
 mod body;
 mod deed;
 mod faults;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use parfork::slices::Grid;
 use parfork::{Job, JobSpec, RetryPolicy, Schedule, Split};
 
+use crate::answers::{Carry, Delivery};
 use crate::deed::Deed;
 use crate::faults::faults;
 use crate::page::Words;
@@ -32,6 +33,9 @@ pub(crate) struct Plan {
     pub(crate) progress: bool,
     /// How often workers meet before and after they write.
     pub(crate) meets: usize,
+    pub(crate) delivery: Delivery,
+    /// When slices hand on to the next, if they do.
+    pub(crate) carry: Option<Carry>,
     /// How many steps there are, of a body that has more than one.
     pub(crate) steps: u32,
     /// How long all bodies together take, about.
@@ -142,6 +146,8 @@ impl Plan {
             graceful: rng.in_a_hundred(50),
             progress: rng.in_a_hundred(30),
             meets: if rng.in_a_hundred(15) { rng.within(1..6) } else { 0 },
+            delivery: Delivery::Gathered,
+            carry: None,
             steps: if body == Body::Steps { rng.within(1..12) as u32 } else { 1 },
             busy: Duration::from_micros(rng.one(&[0, 500, 2000, 6000])),
             faults: Vec::new(),
@@ -158,6 +164,7 @@ impl Plan {
             plan.split = Split::rows().into_pieces(plan.workers);
             plan.schedule = Schedule::Static;
         }
+        (plan.delivery, plan.carry) = (Delivery::of(rng, &plan), Carry::of(rng, &plan));
         plan.faults = faults(rng, &plan);
         plan.bound(rng);
         if let Engine::Crew(stay) = plan.engine {
@@ -226,8 +233,9 @@ impl Plan {
         }
         // While the coordinator works it looks at no deadline.
         let bounded = self.faults.iter().any(|fault| fault.deed.stalls() || fault.deed == Deed::Refuse);
-        // Nor can it replace who dies between two steps.
-        let bounded = bounded || self.body == Body::Steps && self.retries > 0;
+        // Nor can it replace who dies between two steps, or before a slice that it waits for; nor does it hand on answers.
+        let waits = self.body == Body::Steps || self.carry.is_some();
+        let bounded = bounded || waits && self.retries > 0 || self.delivery.is_early();
         let coordinator_works = !bounded && self.workers > 1 && rng.in_a_hundred(40);
         self.engine = Engine::Crew(Stay { coordinator_works, ..stay });
     }
@@ -300,12 +308,9 @@ impl Plan {
         Grid::new(self.split, &self.shape).expect("rng cuts only axes that there are")
     }
 
-    /// How many workers may die on a slice before the job must fail. None if workers could meet: they cannot do so again.
+    /// How many workers may die on a slice before the job must fail. None if workers meet: they cannot do so again.
     pub(crate) fn lives(&self) -> u64 {
-        let slices = self.grid().slices();
-        let in_step =
-            self.body != Body::Steps && self.schedule == Schedule::Static && slices == self.workers.min(slices);
-        if in_step { 0 } else { u64::from(self.retries) }
+        if self.meets > 0 { 0 } else { u64::from(self.retries) }
     }
 
     /// What this trial is about, as a row of the table.

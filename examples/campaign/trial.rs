@@ -9,15 +9,15 @@ use bytemuck::Pod;
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 use nix::sys::signal::{SigSet, Signal};
 use parfork::slices::Region;
-use parfork::{Answers, CancelToken, Crew, Job, Shared, Slice, Worker};
+use parfork::{CancelToken, Crew, Job, Report, Shared};
 
-use crate::body::{Cell, Context, answer, befall, earlier, given, value};
+use crate::answers::gathered;
+use crate::body::{Cell, answer, befall, earlier, given, value};
 use crate::judge::{Case, Verdict};
-use crate::offspring::Who;
 use crate::page::{Page, Words, now};
 use crate::plan::{Body, Element, Engine, Place, Plan, Stay};
 use crate::support::nothing_left;
-use crate::{program, steps};
+use crate::{answers, program, steps};
 
 /// The plan and the shared words, for a fork handler and for the bodies of a crew, which are given nothing.
 static TOLD: OnceLock<(Plan, Page)> = OnceLock::new();
@@ -172,11 +172,11 @@ impl<T: Cell> Arrays<T> {
         let began = now();
         let job = job(plan);
         let done = match plan.body {
-            Body::Steps => steps::run::<T, N>(plan, words, job, &before, crew).map(|(after, gathered)| {
+            Body::Steps => steps::run::<T, N>(plan, words, job, &before, crew).map(|(after, done)| {
                 output.view_mut().assign(&after);
-                gathered
+                gathered(done)
             }),
-            _ => run_job::<T, N>(plan, words, job, (input, output), crew),
+            _ => answers::run::<T, N>(plan, words, job, (input, output), crew),
         };
         let lied = plan.lied(words) > settled;
         let case = Case { plan, grid: &grid, words, began, ended: now(), lied };
@@ -192,15 +192,15 @@ impl<T: Cell> Arrays<T> {
         };
         let is_right = |region: &Region| part(right.view(), region) == part(after.view(), region);
         match done {
-            Ok(gathered) => {
+            Ok((answers, report)) => {
                 let wrong =
                     grid.regions().find(|region| !is_right(region)).map(|region| format!("slice {region} is wrong"));
-                let complaint = || complaint::<T, N>(&case, &right, &gathered);
-                case.completed(&gathered.report().deaths, wrong.or_else(complaint))
+                let complaint = || complaint::<T, N>(&case, &right, &answers, &report);
+                case.completed(&report.deaths, wrong.or_else(complaint))
             }
             Err(error) => {
-                // Planes that failed are nobody's to look at.
-                let unseen = plan.body == Body::Steps;
+                // Planes that failed are nobody's to look at; and where a slice cannot be done that hands on to others, neither can they.
+                let unseen = plan.body == Body::Steps || plan.carry.is_some();
                 let fatal = |slice| plan.faults.iter().any(|fault| fault.slice() == Some(slice));
                 case.failed(&error, unseen || grid.regions().all(|region| fatal(region.index()) || is_right(&region)))
             }
@@ -233,40 +233,22 @@ fn job<'p>(plan: &Plan) -> Job<'p> {
     job
 }
 
-fn run_job<T: Cell, const N: usize>(
-    plan: &Plan,
-    words: &Words,
-    job: Job<'_>,
-    (input, output): (&Shared<T, IxDyn>, &mut Shared<T, IxDyn>),
-    crew: Option<&mut Crew>,
-) -> parfork::Result<Answers<[u64; N]>>
-where
-    [u64; N]: Pod,
-{
-    let Some(crew) = crew else {
-        return job.lend((input, output)).run(|w, (input, slice)| labour::<T, N>(plan, words, w, input, slice));
-    };
-    job.crew(crew).lend((input, output)).run_with(plan.salt, |w, salt, (input, slice)| {
-        let (plan, words) = told();
-        labour::<T, N>(&Plan { salt, ..plan.clone() }, words, w, input, slice)
-    })
-}
-
 /// What is wrong with the answers and the report of a job that was completed.
 fn complaint<T: Cell, const N: usize>(
     case: &Case<'_>,
     right: &ArrayD<T>,
-    gathered: &Answers<[u64; N]>,
+    gathered: &[[u64; N]],
+    report: &Report,
 ) -> Option<String> {
     let answers =
         case.grid.regions().map(|region| answer::<T, N>(case.plan, region.index(), part(right.view(), &region)));
     if !gathered.iter().copied().eq(answers) {
         return Some(format!("answers are wrong: {:?}", gathered.iter().collect::<Vec<_>>()));
     }
-    let mut by_worker: Vec<_> = gathered.report().workers.iter().flat_map(|worker| worker.slices.clone()).collect();
+    let mut by_worker: Vec<_> = report.workers.iter().flat_map(|worker| worker.slices.clone()).collect();
     by_worker.sort_unstable();
     let once = by_worker.into_iter().eq(0..case.grid.slices());
-    (!once && !case.lied).then(|| format!("not each slice once: {:?}", gathered.report().workers))
+    (!once && !case.lied).then(|| format!("not each slice once: {:?}", report.workers))
 }
 
 /// The plan and the words, in a worker of a crew.
@@ -282,23 +264,4 @@ pub(crate) fn in_danger(plan: &Plan) -> bool {
         FORKS.store(NONE_OF_OURS, SeqCst);
     }
     in_danger
-}
-
-/// The body.
-fn labour<T: Cell, const N: usize>(
-    plan: &Plan,
-    words: &Words,
-    w: &Worker<'_>,
-    input: ArrayViewD<'_, T>,
-    mut slice: Slice<'_, T, IxDyn>,
-) -> Result<[u64; N], String> {
-    let meet = || (0..plan.meets).try_for_each(|_| w.barrier()).map_err(|error| error.to_string());
-    meet()?;
-    let context = Context { plan, words, rank: w.rank(), region: *w.region(), in_danger: in_danger(plan), step: 0 };
-    let value = |_: &[usize], index: &[usize], before| value(plan, index, input[index], before);
-    if let Who::Child(end) = context.work(&mut slice, value)? {
-        return end.come_back().map(|()| [!0; N]);
-    }
-    meet()?;
-    Ok(answer(plan, w.region().index(), slice.iter()))
 }

@@ -10,6 +10,7 @@ mod recorder;
 mod recorder;
 mod run;
 mod run_each;
+mod run_init;
 mod runner;
 
 use std::mem;

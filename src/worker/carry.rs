@@ -82,6 +82,10 @@ impl Worker<'_> {
             None => first,
         };
         let after = with(before);
+        // A copy of this worker that came back from there would hand on in its name.
+        if !self.born.is_current() {
+            exit_stray_worker();
+        }
         let (carried, mut handed_on) = (self.page.carried(slice), T::zeroed());
         match carried.read(bytemuck::bytes_of_mut(&mut handed_on)) {
             true if bytemuck::bytes_of(&handed_on) != bytemuck::bytes_of(&after) => {

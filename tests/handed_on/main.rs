@@ -5,6 +5,7 @@
 mod answers;
 mod carry;
 mod each;
+mod init;
 mod random;
 mod ranges;
 #[path = "../support/mod.rs"]
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
             each::deadlines_stops_and_errors_end_it,
             each::a_crew_hands_on_and_stays,
             each::their_memory_is_given_back,
+            init::a_state_is_made_once_for_each_worker,
             carry::each_is_given_what_all_before_it_come_to,
             carry::prefix_sums_of_any_cut_are_those_of_a_naive_loop,
             carry::what_cannot_be_is_refused_before_the_work,

@@ -1,4 +1,4 @@
-//! Barrier, end, call, dealer, slice table and the fork server's word, the files of `src/sync` themselves, in every order in which two
+//! Barrier, end, call, dealer, slice table, steps, what slices hand on and the fork server's word, the files of `src/sync` themselves, in every order in which two
 //! and three participants can be
 //! interrupted, with a death before every step that one of them takes.
 //!
@@ -11,6 +11,7 @@
 mod atomic;
 mod barriers;
 mod calls;
+mod carries;
 mod ends;
 mod fork_server;
 mod rounds;
@@ -20,6 +21,9 @@ mod steps;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/barrier.rs"]
 mod barrier;
+#[allow(dead_code, unused_imports)]
+#[path = "../../src/sync/carried.rs"]
+mod carried;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/dealer.rs"]
 mod dealer;
@@ -62,7 +66,7 @@ use loom::thread::JoinHandle;
 
 fn main() -> ExitCode {
     let trials = barriers::MODELS.iter().chain(calls::MODELS).chain(ends::MODELS).chain(rounds::MODELS);
-    let trials = trials.chain(steps::MODELS).chain(fork_server::MODELS).chain(atomic::MODELS);
+    let trials = trials.chain(steps::MODELS).chain(carries::MODELS).chain(fork_server::MODELS).chain(atomic::MODELS);
     let trials = trials.map(|&(name, model)| {
         Trial::test(name, move || {
             model();

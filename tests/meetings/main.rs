@@ -4,6 +4,7 @@
 
 mod crossings;
 mod news;
+mod replaced;
 #[path = "../support/mod.rs"]
 mod support;
 mod values;
@@ -38,6 +39,12 @@ fn main() -> ExitCode {
             without_the_dead::going_on_is_not_for_those_who_return,
             without_the_dead::a_death_with_nothing_missing_is_no_error,
             without_the_dead::the_dead_are_not_missed_when_time_is_up,
+            replaced::who_dies_before_all_meet_is_replaced_and_then_they_do,
+            replaced::a_crew_replaces_who_dies_before_all_meet,
+            replaced::who_does_not_meet_is_replaced_alone,
+            replaced::who_is_tried_again_meets_nobody_who_has_returned,
+            replaced::a_slice_that_is_called_back_is_done_again_whatever_its_body_answers,
+            replaced::a_slice_that_kills_all_before_they_meet_is_named,
             values::of_all_come_in_the_order_of_ranks,
             values::decide_for_all_when_to_stop,
             values::of_the_dead_are_missed,

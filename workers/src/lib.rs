@@ -36,6 +36,7 @@ pub mod reduce;
 #[cfg(test)]
 #[path = "../../tests/support/sampled.rs"]
 mod sampled;
+pub mod scan;
 pub mod simd;
 pub mod sort;
 pub mod stencil;
@@ -56,6 +57,7 @@ pub const KERNELS: &[&dyn Kernel] = &[
     &life::Life,
     &sort::Sort,
     &pi::Pi,
+    &scan::Scan,
     &reduce::Reduction(Op::Sum),
     &reduce::Reduction(Op::Mean),
     &reduce::Reduction(Op::Min),
