@@ -1,9 +1,11 @@
 //! What does a step cost over the loop that it is? Heat on a plate, by a crew of 2 and steps, beside a job for each step whose arrays
 //! change roles, beside rayon, and beside copying as many bytes; interleaved, medians.
 //!
-//! `cargo bench --bench steps`; findings in benches/README.md.
+//! `cargo bench --bench steps`; beside numba, OpenMP and MPI: `benches/peers/run steps`. Findings in benches/README.md.
 
+use std::io::{BufRead, BufReader, Write};
 use std::mem::swap;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
@@ -27,8 +29,11 @@ fn heat(old: ArrayView2<'_, f64>, mut new: ArrayViewMut2<'_, f64>) {
 
 fn main() -> parfork::Result<()> {
     println!("{} CPUs; us a step, median (least) of {ROUNDS} interleaved turns, 2 workers\n", parfork::cpus());
-    println!("| plate | steps | job a step | rayon | the loop, half of the rows | copying |");
-    println!("|---|---:|---:|---:|---:|---:|");
+    let others = std::env::var("PARFORK_BENCH_PEERS").unwrap_or_default();
+    let others: Vec<(&str, &str)> = others.lines().filter_map(|line| line.split_once('\t')).collect();
+    let names: String = others.iter().map(|(name, _)| format!(" {name} |")).collect();
+    println!("| plate | steps | job a step | rayon | the loop, half of the rows | copying |{names}");
+    println!("|---|---:|---:|---:|---:|---:|{}", "---:|".repeat(others.len()));
     let mut crew = Crew::start(2)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
     for (n, steps) in [(128, 2000), (512, 400), (1024, 100), (4096, 6)] {
@@ -36,7 +41,8 @@ fn main() -> parfork::Result<()> {
         let mut planes = Planes::from_array(&start, 1, Border::Keep)?;
         let mut shared = [Shared::from_array(&start)?, Shared::from_array(&start)?];
         let mut owned = [start.clone(), start.clone()];
-        let mut times: [Vec<f64>; 5] = Default::default();
+        let mut times = vec![Vec::new(); 5 + others.len()];
+        let mut peers: Vec<Peer> = others.iter().map(|(_, shell)| Peer::start(shell, n, steps)).collect();
         for _ in 0..ROUNDS {
             let bands = Split::rows().into_pieces(2);
             times[0].push(time(steps, || {
@@ -95,12 +101,49 @@ fn main() -> parfork::Result<()> {
                 }
                 Ok(())
             })?);
+            for (times, peer) in times[5..].iter_mut().zip(&mut peers) {
+                times.push(peer.step());
+            }
         }
         assert!(planes.view()?.iter().all(|cell| cell.is_finite()));
-        let cells = times.each_mut().map(|times| cell(times)).join(" | ");
+        let cells: Vec<String> = times.iter_mut().map(|times| cell(times)).collect();
+        let cells = cells.join(" | ");
         println!("| {n} x {n} | {cells} |");
     }
     Ok(())
+}
+
+/// Another program that does the same: some steps for each line that it reads, whose microseconds it writes.
+struct Peer {
+    process: Child,
+    from: BufReader<ChildStdout>,
+}
+
+impl Peer {
+    fn start(shell: &str, n: usize, steps: u32) -> Self {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("exec {shell} {n} {steps}")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().expect("a shell");
+        let from = BufReader::new(process.stdout.take().expect("it is piped"));
+        let mut peer = Self { process, from };
+        peer.step();
+        peer
+    }
+
+    fn step(&mut self) -> f64 {
+        let mut line = String::new();
+        self.process.stdin.as_mut().expect("it is piped").write_all(b"\n").expect("it reads");
+        self.from.read_line(&mut line).expect("it writes");
+        line.trim().parse().expect("microseconds")
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // At the end of its input it leaves.
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
 }
 
 /// Microseconds a step.

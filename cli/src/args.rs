@@ -4,7 +4,7 @@ pub mod common;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use common::number_of_workers;
 
@@ -50,7 +50,7 @@ pub enum Command {
     Top(Top),
     /// Make, list, read, write and remove named segments: arrays in shared memory that stay until they are removed
     Shm(Shm),
-    /// Run one tiny job and show step by step how its processes share memory
+    /// Run one tiny job and show step by step how its processes share memory, or who waits for whom in a job of steps
     Explain(Explain),
     /// Print the completions of a shell
     #[command(after_help = "Example:\n  parfork completions bash > ~/.local/share/bash-completion/completions/parfork")]
@@ -97,10 +97,25 @@ pub struct Top {
 #[command(after_help = "Examples:
   parfork explain
   parfork explain --step
+  parfork explain steps
 
-The job is a real one: addresses, process numbers and system calls are those of the run, which is watched with ptrace.")]
+The job is a real one: addresses, process numbers and system calls are those of the run, which is watched with ptrace. steps is a job of \
+     steps on a rod of 8 cells: who waits for whom, and what would come out if nobody did.")]
 pub struct Explain {
+    /// What is explained
+    #[arg(value_enum, default_value_t)]
+    pub what: Explained,
     /// Wait for Enter between the steps
     #[arg(long)]
     pub step: bool,
+}
+
+/// What is explained.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub enum Explained {
+    /// A job: how processes share memory
+    #[default]
+    Job,
+    /// Steps: who waits for whom
+    Steps,
 }

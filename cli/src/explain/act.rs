@@ -1,4 +1,5 @@
-//! The job that is explained: B is A turned over its diagonal, by two workers, two rows each.
+//! The job that is explained: B is A turned over its diagonal, by two workers, two rows each, who then tell each other the sums of their
+//! rows.
 
 use ndarray::Ix2;
 use parfork::{Job, Schedule, Shared, Split};
@@ -18,6 +19,8 @@ pub struct Facts {
     pub own: [u64; 2],
     /// For each worker its process, and where it has A and B.
     pub workers: [[u64; 3]; WORKERS],
+    /// What each worker was told at the barrier: the sums of its rows of all workers.
+    pub sums: [[u64; WORKERS]; WORKERS],
     /// What is in them at the end, row by row.
     pub a: [u64; N * N],
     pub b: [u64; N * N],
@@ -32,6 +35,7 @@ impl Facts {
     /// As one line.
     pub fn to_text(&self) -> String {
         let numbers = [self.coordinator].into_iter().chain(self.own).chain(self.workers.into_iter().flatten());
+        let numbers = numbers.chain(self.sums.into_iter().flatten());
         let numbers = numbers.chain(self.a).chain(self.b).map(|number| format!(" {number}"));
         format!("{FACTS}{}", numbers.collect::<String>())
     }
@@ -47,6 +51,7 @@ impl Facts {
             coordinator: next(),
             own: std::array::from_fn(|_| next()),
             workers: std::array::from_fn(|_| std::array::from_fn(|_| next())),
+            sums: std::array::from_fn(|_| std::array::from_fn(|_| next())),
             a: std::array::from_fn(|_| next()),
             b: std::array::from_fn(|_| next()),
         })
@@ -83,9 +88,9 @@ pub fn play(mark: &dyn Fn(&str)) -> parfork::Result<Facts> {
             *cell = a[[column, first + row]];
         }
         calls::mark(WRITTEN);
-        w.barrier()?;
+        let sums = w.all(rows.iter().sum::<u64>())?;
         calls::mark(MET);
-        Ok::<u64, parfork::Error>(std::process::id().into())
+        Ok::<_, parfork::Error>([std::process::id().into(), sums[0], sums[1]])
     })?;
     mark(GATHER);
     let mut facts = Facts { coordinator, ..Facts::default() };
@@ -94,8 +99,9 @@ pub fn play(mark: &dyn Fn(&str)) -> parfork::Result<Facts> {
     facts.own = std::array::from_fn(|array| done.report().addresses[array] as u64);
     facts.workers = std::array::from_fn(|rank| {
         let addresses = &done.report().workers[rank].addresses;
-        [done[rank], addresses[0] as u64, addresses[1] as u64]
+        [done[rank][0], addresses[0] as u64, addresses[1] as u64]
     });
+    facts.sums = std::array::from_fn(|rank| [done[rank][1], done[rank][2]]);
     mark(DROP);
     drop((a, b));
     mark(END);
@@ -115,6 +121,7 @@ mod tests {
             coordinator: 4711,
             own: [0x7f00_0000_0000, 2],
             workers: [numbers(3), numbers(6)],
+            sums: [numbers(9), numbers(11)],
             a: numbers(100),
             b: numbers(200),
         };

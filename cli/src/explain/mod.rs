@@ -1,8 +1,9 @@
-//! `parfork explain`: one tiny job, and how its processes share memory, step by step.
+//! `parfork explain`: one tiny job, and how its processes share memory, step by step; or a job of steps, and who waits for whom.
 //!
-//! The job is run first, watched; then it is told. Its numbers are those of the run.
+//! The job is run first, the first one watched; then it is told. Its numbers are those of the run.
 
 mod act;
+mod steps;
 mod story;
 mod words;
 
@@ -11,15 +12,20 @@ use std::io::{self, IsTerminal, Write};
 use crate::calls::{self, Event};
 use parfork::Error;
 
-use crate::args::Explain;
+use crate::args::{Explain, Explained};
 use crate::failure::Failure;
 use crate::output;
 
 /// Runs the job and tells what happened.
 pub fn run(args: Explain) -> Result<(), Failure> {
     let waits = args.step && io::stdin().is_terminal() && io::stdout().is_terminal();
-    let (facts, events, unwatched) = perform()?;
-    let steps = story::tell(&facts, &events, unwatched.as_deref());
+    let steps = match args.what {
+        Explained::Job => {
+            let (facts, events, unwatched) = perform()?;
+            story::tell(&facts, &events, unwatched.as_deref())
+        }
+        Explained::Steps => steps::tell()?,
+    };
     let last = steps.len().saturating_sub(1);
     for (at, step) in steps.iter().enumerate() {
         output::print(step)?;

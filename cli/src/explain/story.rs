@@ -153,8 +153,9 @@ impl Explanation<'_> {
     fn met(&mut self) {
         self.title("They meet at a barrier");
         self.say(
-            "The barrier is a word on the control page. Who comes counts itself in, the last one lets all go; who has to wait looks at the word \
-             for a while and then sleeps until the kernel is told to wake it (futex).",
+            "Each wants the sum of all rows, and has its own. So each leaves that sum on the control page, and waits until the other has. The \
+             barrier is a word there: who comes counts itself in, the last one lets all go; who has to wait looks at the word for a while and then \
+             sleeps until the kernel is told to wake it (futex).",
         );
         for rank in 0..WORKERS {
             let calls = self.of_worker(rank, Some(act::WRITTEN), Some(act::MET));
@@ -165,6 +166,12 @@ impl Explanation<'_> {
                 ));
             }
         }
+        let [[mine, other], _] = self.facts.sums;
+        let whole = self.facts.sums.map(|sums| sums.into_iter().sum::<u64>());
+        self.say(&format!(
+            "After it both know {mine} and {other}: worker 0 makes {} of that, and worker 1 {}.",
+            whole[0], whole[1]
+        ));
     }
 
     fn ended(&mut self) {

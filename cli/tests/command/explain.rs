@@ -65,6 +65,7 @@ fn the_calls_are_those_of_the_run() {
         assert!(whole.contains(&format!("madvise({own:#x}, 128, MADV_DONTFORK) = 0")), "{text}");
         assert!(whole.contains(&format!("munmap({own:#x}, ")), "{text}");
     }
+    assert!(whole.contains("both know 52 and 68: worker 0 makes 120 of that, and worker 1 120."), "{text}");
     assert_eq!(whole.matches("clone(CLONE_CHILD_SETTID|CLONE_CHILD_CLEARTID|SIGCHLD) = ").count(), 2, "{text}");
     assert!(whole.contains("both together made no system call") && whole.contains("and the like): 0."), "{text}");
 }
@@ -155,4 +156,28 @@ fn steps_wait_for_enter() {
         stage.shows(|screen| screen.lines().any(|line| line.starts_with(&next)));
     }
     assert!(stage.end().success());
+}
+
+#[test]
+fn of_steps_it_tells_who_waited_and_what_comes_out_if_nobody_does() {
+    let fixture = Fixture::new();
+    let text = fixture.ok("explain steps");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let numbers = |line: &str| -> Vec<f64> {
+        line.split_whitespace().filter_map(|word| word.trim_end_matches('*').parse().ok()).collect()
+    };
+    let table = text.lines().skip_while(|line| !line.contains("worker 0 begins")).skip(1).take(4).map(numbers);
+    let table: Vec<Vec<f64>> = table.collect();
+    for (before, step) in table.iter().zip(&table[1..]) {
+        // Begins and ends: of worker 0 at 1 and 2, of worker 1 at 4 and 5.
+        assert!(step[1] >= before[5] && step[4] >= before[2], "a worker began before its neighbour was done: {text}");
+    }
+    assert!(
+        table[1][2] - table[1][1] >= 20.0 && unbroken(&text).contains("Worker 1 waited longest before step 3"),
+        "{text}"
+    );
+    let rods = text.lines().filter(|line| line.starts_with("   step ")).map(numbers);
+    let rods: Vec<Vec<f64>> = rods.filter(|numbers| numbers.len() == 9).collect();
+    assert_eq!(rods[4][1..], [8.0, 28.0, 56.0, 70.0, 56.0, 28.0, 8.0, 1.0], "{text}");
+    assert!(text.contains('*'), "{text}");
 }
