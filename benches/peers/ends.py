@@ -1,6 +1,6 @@
 """End to end: whole commands from file to file, wall clock, against scripts and commands that do the same.
 
-Usage: ends.py PARFORK FOLDER [ROUNDS]; benches/peers/run ends makes both.
+Usage: ends.py PARFORK FOLDER [ROUNDS [SECTION]...]; sections as in SECTIONS, all if none is given. benches/peers/run ends makes the first two.
 """
 
 import importlib.util
@@ -209,8 +209,7 @@ def starts():
     contest("start of a command", None, contestants, 20 * rounds)
 
 
-pictures()
-jpegs()
-products()
-programs()
-starts()
+SECTIONS = {"pictures": pictures, "jpegs": jpegs, "products": products, "programs": programs, "starts": starts}
+
+for name in sys.argv[4:] or SECTIONS:
+    SECTIONS[name]()

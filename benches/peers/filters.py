@@ -1,7 +1,7 @@
 """Picture filters in memory, at each level of vector instructions, beside OpenCV, libvips and fast_image_resize on two threads,
 each at the best that this CPU has.
 
-Usage: filters.py [ROUNDS [KIND]...]; a kind as in KINDS. benches/peers/run filters makes what it needs.
+Usage: filters.py [ROUNDS [KIND | FILTER]...]; kinds and filters as in KINDS and FILTERS. benches/peers/run filters makes what it needs.
 """
 
 import json
@@ -40,19 +40,19 @@ KINDS = {
     "RGBA16": (4096, 4096, 4, 16),
 }
 
-FILTERS = ["gaussian:3", "sobel", "sharpen", "box:4", "box:500", "contrast:1.5", "gamma:2.2", "invert", "brightness:20", "threshold:128", "gray", "rotate:90", "flip:horizontal", "resize"]
+FILTERS = ["gaussian:3", "sobel", "sharpen", "box:4", "box:500", "median:1", "median:2", "contrast:1.5", "gamma:2.2", "invert", "brightness:20", "threshold:128", "gray", "rotate:90", "flip:horizontal", "resize"]
 
 # The most that the project allows itself of OpenCV's time, unless it is the usual: as much.
 GOALS = {"gaussian:3": 0.7, "sobel": 0.7, "box:500": 2.0}
 
 
 def levels():
-    """Those that this CPU has, without that of every CPU."""
+    """Those that this CPU has, the least first."""
     if platform.machine() == "aarch64":
-        return ["neon"]
+        return ["baseline", "neon"]
     with open("/proc/cpuinfo") as file:
         flags = next((line.split() for line in file if line.startswith("flags")), [])
-    return [level for level, needed in [("v3", "avx2"), ("v4", "avx512vl")] if needed in flags]
+    return ["baseline"] + [level for level, needed in [("v3", "avx2"), ("v4", "avx512vl")] if needed in flags]
 
 
 class Ours:
@@ -108,6 +108,8 @@ def opencv(picture, half):
         "threshold:128": lambda: cv2.threshold(picture, 128 * top // 255 - 1, top, cv2.THRESH_BINARY, dst=out),
         "box:4": lambda: cv2.blur(picture, (9, 9), dst=out),
         "box:500": lambda: cv2.blur(picture, (1001, 1001), dst=out),
+        "median:1": lambda: cv2.medianBlur(picture, 3, dst=out),
+        "median:2": lambda: cv2.medianBlur(picture, 5, dst=out),
         "rotate:90": lambda: cv2.rotate(picture, cv2.ROTATE_90_CLOCKWISE, dst=turned),
         "flip:horizontal": lambda: cv2.flip(picture, 1, dst=out),
     }
@@ -159,7 +161,8 @@ def main():
     path = bench()
     ours, threads = {level: Ours(path, level) for level in levels()}, Ours(path, None)
     print(f"2 workers against 2 threads; ms: least of {rounds} runs in turns; ratios: of the least, and the median of those of each turn\n")
-    for called in sys.argv[2:] or KINDS:
+    asked_for = sys.argv[2:]
+    for called in [word for word in asked_for if word in KINDS] or KINDS:
         kind = width, height, channels, bits = KINDS[called]
         half = (width // 2, height // 2)
         peers = {}
@@ -172,7 +175,7 @@ def main():
             peers["libvips"] = libvips(picture)
         columns = "".join(f" {level} | {level}/theirs |" for level in ours)
         print(f"\n{called}, {width} x {height}\n\n| filter | peer | theirs |{columns} goal |\n|---|---|---:|{'---:|---:|' * len(ours)}---:|")
-        for name in FILTERS:
+        for name in [word for word in asked_for if word in FILTERS] or FILTERS:
             calls = {peer: (lambda call=calls[name]: timed(call)) for peer, calls in peers.items() if name in calls and works(calls[name])}
             asked = "resize:%dx%d" % half if name == "resize" else name
             if name == "resize" and channels != 2 and (bits == 8 or channels == 3):

@@ -1,3 +1,3 @@
-# Filters in memory, beside OpenCV, libvips and fast_image_resize.
+# Filters in memory, beside OpenCV, libvips and fast_image_resize. Arguments: rounds, then kinds of pictures and filters, as in filters.py.
 want numpy opencv-python-headless 'pyvips[binary]'
-"$PYTHON" benches/peers/filters.py
+"$PYTHON" benches/peers/filters.py "$@"

@@ -1,4 +1,5 @@
-# The bench `kernels` with NumPy as it comes, and with its OpenBLAS told that the CPU has AVX-512, where it has.
+# The bench `kernels` with NumPy as it comes, and with its OpenBLAS told that the CPU has AVX-512, where it has. Arguments: as that
+# bench's, `product` and `reduce` if none.
 want numpy
 if "$PYTHON" -c "import numpy" 2>/dev/null; then
     numpy="env OPENBLAS_NUM_THREADS=2 $PYTHON benches/peers/kernels.py"
@@ -8,4 +9,5 @@ if "$PYTHON" -c "import numpy" 2>/dev/null; then
     fi
     export PARFORK_BENCH_PEERS
 fi
-cargo bench --features peers --bench kernels -- product reduce sort
+[ $# -gt 0 ] || set -- product reduce sort
+cargo bench --quiet -p parfork-workers --features peers --bench kernels -- "$@"

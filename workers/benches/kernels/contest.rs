@@ -19,9 +19,9 @@ pub fn answer(mut run: Run) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A name for `who` at each level of vector instructions that this CPU has beyond those of every CPU.
+/// A name for `who` at each level of vector instructions that this CPU has.
 pub fn at_levels(who: &str) -> Vec<String> {
-    let levels = Level::ALL.iter().filter(|&&level| level > Level::Baseline && level <= Level::of_cpu());
+    let levels = Level::ALL.iter().filter(|&&level| level <= Level::of_cpu());
     levels.map(|level| format!("{who}@{level}")).collect()
 }
 

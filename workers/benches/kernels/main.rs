@@ -1,8 +1,8 @@
 //! How fast are the numeric kernels, beside the best that others have and beside what the machine can do? Ours, peers and
 //! limits run in processes of their own, in turns.
 //!
-//! `cargo bench --bench kernels -- [mandelbrot] [reduce] [product] [sort]`; with faer too: `--features peers`; with NumPy too:
-//! `benches/peers/run kernels`. Method and findings in benches/README.md.
+//! `cargo bench --bench kernels -- [mandelbrot] [reduce [sum|min|max|norm]...] [product [f32|f64|MxNxK]...] [sort]`; with
+//! faer too: `--features peers`; with NumPy too: `benches/peers/run kernels`. Method and findings in benches/README.md.
 
 mod contest;
 mod mandelbrot;
@@ -21,7 +21,13 @@ type Run = Box<dyn FnMut() -> Result<Duration, Box<dyn Error>>>;
 /// Workers, threads and CPUs that each contestant may use, unless it is called serial.
 const WORKERS: usize = 2;
 
-type Section = fn() -> Result<(), Box<dyn Error>>;
+/// Of its cases those that the words name, or all.
+type Section = fn(&[&str]) -> Result<(), Box<dyn Error>>;
+
+/// Whether a case is one of those that the words name; all are if they name none.
+fn wanted<'a>(words: &[&str], all: impl IntoIterator<Item = &'a str>, case: &str) -> bool {
+    words.contains(&case) || !all.into_iter().any(|name| words.contains(&name))
+}
 
 const SECTIONS: [(&str, Section); 4] = [
     ("mandelbrot", mandelbrot::section),
@@ -44,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{WORKERS} workers, {} CPUs; in turns; ms: least / median\n", parfork::cpus());
     for (name, section) in SECTIONS {
         if words.is_empty() || words.contains(&name) {
-            section()?;
+            section(&words)?;
         }
     }
     Ok(())

@@ -59,7 +59,7 @@ impl Window {
     }
 }
 
-pub fn section() -> Result<(), Box<dyn Error>> {
+pub fn section(_: &[&str]) -> Result<(), Box<dyn Error>> {
     for window in ["symmetric", "skewed"] {
         let ours = at_levels("processes");
         let others = ["processes", "threads", "serial", "processes-static", "rayon-plain-loop"];

@@ -9,7 +9,7 @@ use parfork_workers::matmul::{self, Element};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::contest::{contest, timed};
-use super::{Hands, Run, WORKERS};
+use super::{Hands, Run, WORKERS, wanted};
 
 /// (m, n, k): squares, tall, wide, flat and odd.
 const SHAPES: [[usize; 3]; 8] = [
@@ -23,12 +23,17 @@ const SHAPES: [[usize; 3]; 8] = [
     [1537, 1023, 777],
 ];
 
-pub fn section() -> Result<(), Box<dyn Error>> {
-    for kind in ["f32", "f64"] {
+pub fn section(words: &[&str]) -> Result<(), Box<dyn Error>> {
+    const KINDS: [&str; 2] = ["f32", "f64"];
+    let names = SHAPES.map(|shape| shape.map(|len| len.to_string()).join("x"));
+    for kind in KINDS.into_iter().filter(|kind| wanted(words, KINDS, kind)) {
         let peak = contest("product", &[kind, "0", "0", "0"], &["peak"], 9)?;
         let peak = peak.times("peak").map_or(f64::NAN, |times| PEAK_FLOP as f64 / times.least / 1e6);
         println!("{kind}: at most {peak:.0} GFLOP/s, multiply-adds in registers on {WORKERS} CPUs");
-        for shape in SHAPES {
+        for (shape, name) in SHAPES.iter().zip(&names) {
+            if !wanted(words, names.iter().map(String::as_str), name) {
+                continue;
+            }
             let words = shape.map(|len| len.to_string());
             let case = [kind, &words[0], &words[1], &words[2]];
             let flop = 2.0 * shape.iter().product::<usize>() as f64;

@@ -8,19 +8,19 @@ use parfork_workers::reduce::{self, Op};
 use rayon::prelude::*;
 
 use super::contest::{at_levels, contest, timed};
-use super::{Hands, Run, WORKERS};
+use super::{Hands, Run, WORKERS, wanted};
 
 /// Of `f64`.
 const ELEMENTS: usize = 1 << 27;
 
 const OPS: [Op; 4] = [Op::Sum, Op::Min, Op::Max, Op::Norm];
 
-pub fn section() -> Result<(), Box<dyn Error>> {
+pub fn section(words: &[&str]) -> Result<(), Box<dyn Error>> {
     let ours = at_levels("crew");
     let ours_first = ours.iter().map(String::as_str);
     let who: Vec<&str> =
         ours_first.chain(["crew", "rayon-32-lanes", "reading", "processes", "threads", "serial"]).collect();
-    for op in OPS {
+    for op in OPS.into_iter().filter(|op| wanted(words, OPS.map(Op::name), op.name())) {
         let outcome = contest("reduce", &[op.name()], &who, 15)?;
         outcome.print(&format!("{op} of 1 GiB f64"), "crew", |times| {
             format!("{:>5.1} GB/s", (ELEMENTS * size_of::<f64>()) as f64 / times.least / 1e6)

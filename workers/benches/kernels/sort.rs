@@ -12,7 +12,7 @@ use super::{Run, WORKERS};
 
 const ELEMENTS: usize = 100_000_000;
 
-pub fn section() -> Result<(), Box<dyn Error>> {
+pub fn section(_: &[&str]) -> Result<(), Box<dyn Error>> {
     let outcome = contest("sort", &[], &["processes", "threads", "rayon"], 3)?;
     outcome.print("sort of 100 M f64", "processes", |times| {
         format!("{:>5.1} ns an element", times.least * 1e6 / ELEMENTS as f64)

@@ -1,7 +1,7 @@
 //! Filters that move pixels as they are.
 
 use super::picture::{Region, Source};
-use super::vectors::vectorised;
+use super::vectors::{SUMS, Vectors, Work, vectors};
 use super::{Flip, Sample, Turn};
 use std::ops::Range;
 
@@ -36,17 +36,55 @@ fn rows<S: Sample>(upward: bool, leftward: bool, source: &Source<'_, S>, mut reg
         let line = source.line(mirrored(upward, &(y..y + 1), source.height()).start, from.clone());
         region.line(y, cols.clone(), |out| {
             if leftward {
-                with_channels!(source.channels(), C => vectorised(
-                    #[inline(always)]
-                    || {
-                        let pixels = line.as_chunks::<C>().0.iter().rev();
-                        out.as_chunks_mut::<C>().0.iter_mut().zip(pixels).for_each(|(out, pixel)| *out = *pixel);
-                    },
-                ));
+                with_channels!(source.channels(), C => vectors(TurnRound::<S, C> { line: &line, out }));
             } else {
                 out.copy_from_slice(&line);
             }
         });
+    }
+}
+
+/// Pixel by pixel.
+#[inline(always)]
+fn plainly<S: Sample, const C: usize>(line: &[S], out: &mut [S]) {
+    let pixels = line.as_chunks::<C>().0.iter().rev();
+    out.as_chunks_mut::<C>().0.iter_mut().zip(pixels).for_each(|(out, pixel)| *out = *pixel);
+}
+
+/// A line from right to left.
+struct TurnRound<'a, S, const C: usize> {
+    line: &'a [S],
+    out: &'a mut [S],
+}
+
+impl<S: Sample, const C: usize> Work for TurnRound<'_, S, C> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with<V: Vectors>(self, vectors: V) {
+        let (pixel, TurnRound { line, out }) = (C * size_of::<S>(), self);
+        // The compiler has vectors for all other pixels.
+        if !V::CHOOSES || pixel.is_power_of_two() || line.is_empty() {
+            return plainly::<S, C>(line, out);
+        }
+        let together = SUMS / pixel;
+        let step = together * pixel;
+        let places: [u8; SUMS] = std::array::from_fn(|n| {
+            let (which, byte) = (n / pixel % together, n % pixel);
+            ((together - 1 - which) * pixel + byte) as u8
+        });
+        // The first pixel by itself, for a byte or some more are read than are of those that go together. Those that are written
+        // too many are written again.
+        plainly::<S, C>(&line[line.len() - C..], &mut out[..C]);
+        let (bytes, to) = (bytemuck::cast_slice::<S, u8>(line), bytemuck::cast_slice_mut::<S, u8>(out));
+        let mut done = pixel;
+        while let Some(to) = to[done..].first_chunk_mut() {
+            let from = bytes[bytes.len() - done - step..].first_chunk().expect("a pixel follows these");
+            *to = vectors.choose(from, &places);
+            done += step;
+        }
+        let done = done / size_of::<S>();
+        plainly::<S, C>(&line[..line.len() - done], &mut out[done..]);
     }
 }
 

@@ -17,6 +17,9 @@ pub(super) trait Vectors: Copy {
     /// Whether registers hold eight [`Sums`](Self::Sums) and what is added to them.
     const MANY: bool;
 
+    /// Whether [`choose`](Self::choose) is one instruction.
+    const CHOOSES: bool;
+
     /// [`SUMS`] integers of 32 bits.
     type Sums: Copy;
 
@@ -62,6 +65,9 @@ pub(super) trait Vectors: Copy {
 
     /// Changes each byte to what the table holds for it.
     fn look_up(self, table: &[u8; 256], bytes: &[u8; 4 * SUMS]) -> [u8; 4 * SUMS];
+
+    /// The bytes that stand at these places, each of which is below [`SUMS`].
+    fn choose(self, bytes: &[u8; SUMS], places: &[u8; SUMS]) -> [u8; SUMS];
 
     /// Runs `work`, and everything inlined into it, with these instructions.
     fn have<W: Work>(self, work: W) -> W::Output;
@@ -128,6 +134,7 @@ pub(super) fn fill<S: Copy, const LANES: usize, const ROWS: usize>(
 
 impl Vectors for Scalar {
     const MANY: bool = false;
+    const CHOOSES: bool = false;
     type Sums = [i32; SUMS];
     type Words = [u16; 2 * SUMS];
 
@@ -205,6 +212,11 @@ impl Vectors for Scalar {
     }
 
     #[inline(always)]
+    fn choose(self, bytes: &[u8; SUMS], places: &[u8; SUMS]) -> [u8; SUMS] {
+        places.map(|place| bytes[usize::from(place)])
+    }
+
+    #[inline(always)]
     fn have<W: Work>(self, work: W) -> W::Output {
         work.with(self)
     }
@@ -243,8 +255,10 @@ mod tests {
             }
             let lanes = vectors.interleave(&self.0.as_chunks().0[1], &turned.as_chunks().0[2]);
             let lanes = vectors.lanes(vectors.add_pairs(vectors.sums_of(3), &lanes, [2, 4]));
+            let places = std::array::from_fn(|i| turned[i] % SUMS as u8);
+            let chosen = vectors.choose(&turned.as_chunks().0[3], &places);
             for (i, other) in vectors.settle::<22>(sums).into_iter().enumerate() {
-                settled[i] ^= other ^ lanes[i % SUMS] as u8;
+                settled[i] ^= other ^ lanes[i % SUMS] as u8 ^ chosen[i % SUMS];
             }
             settled
         }
