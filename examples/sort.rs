@@ -4,7 +4,7 @@ use ndarray::{Array1, ArrayView1, ArrayViewMut1};
 use parfork::{Crew, Engine, Job, Runner, Shared, Split};
 use std::{env::temp_dir, fs, process};
 
-/// The numbers that have the ranks of a slice, in order: its bounds are searched in all sorted parts, and `sort` merges the runs between.
+/// The numbers, no two alike, of the ranks of a slice: its bounds are searched in all sorted parts, `sort` merges the runs between.
 fn merge(parts: ArrayView1<'_, u64>, ranks: std::ops::Range<usize>, mut slice: ArrayViewMut1<'_, u64>) {
     let parts: Vec<&[u64]> = parts.to_slice().expect("one axis").chunks(20_000).collect();
     let below = |key: u64| parts.iter().map(move |part| part.partition_point(|&it| it < key));
@@ -17,14 +17,13 @@ fn merge(parts: ArrayView1<'_, u64>, ranks: std::ops::Range<usize>, mut slice: A
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let numbers = Array1::from_iter((0..100_000_u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-    let (numbers, mut right, mut crew) = (Shared::from_array(&numbers)?, numbers.to_vec(), Crew::start(5)?);
+    let mut right: Vec<u64> = (0..100_000).map(|at| at * 0x9e37_79b9_7f4a % 0xffff_ffff_fffb).collect();
+    let (numbers, mut crew) = (Shared::from_array(&Array1::from_iter(right.iter().rev().copied()))?, Crew::start(5)?);
     right.sort();
     let engines: [fn(&mut Crew) -> Runner<'_>; 4] =
         [|_| Engine::Serial.into(), |_| Engine::Threads.into(), |_| Runner::Processes, |crew| Runner::Crew(crew)];
     for (workers, engine) in [1, 2, 5].into_iter().flat_map(|workers| (0..4).map(move |engine| (workers, engine))) {
-        let folder = temp_dir().join(format!("parfork-sort-{}", process::id()));
-        (engine > 1).then(|| fs::create_dir(folder)).transpose()?;
+        (engine > 1).then(|| fs::create_dir(temp_dir().join(format!("parfork-sort-{}", process::id())))).transpose()?;
         let (mut parts, mut sorted) = (Shared::zeros_like(&numbers)?, Shared::zeros_like(&numbers)?);
         let job = Job::new((&numbers, &mut parts)).runner(engines[engine](&mut crew)).workers(workers).retries(1);
         let done =
