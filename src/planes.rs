@@ -88,7 +88,8 @@ pub struct BorderError(String);
 ///
 /// It is there twice, and the two change roles with every step. Lent with `&mut`, it gives a body two views: one to read, of its slice and
 /// of the margin around that, as the step before left them; and the slice to write. The view to read is longer than the slice by twice the
-/// margin on every axis, at the edges of the array too, so that `old.windows(..)` has a window for each cell of the slice.
+/// margin on every axis, at the edges of the array too, so that `old.windows(..)` has a window for each cell of the slice. A body writes
+/// every cell of its slice: what that held before is of no meaning.
 ///
 /// A slice begins a step as soon as the slices whose cells it reads have done the step before. There is no barrier.
 ///
@@ -218,9 +219,17 @@ impl<T: Pod, D: Dimension> Planes<T, D> {
         if shape != array.shape() {
             return Err(StepsError::Content { planes: shape, array: array.shape().to_vec() }.into());
         }
-        for plane in &mut self.planes {
-            fill(plane.view_mut(), array, &self.margins, &self.constants);
+        let [one, other] = &mut self.planes;
+        fill(one.view_mut(), array, &self.margins, &self.constants);
+        // Of the other the first step writes all but what is fixed at the edges.
+        for axis in 0..shape.len() {
+            let (cells, length) = (self.margins.cells(axis), one.shape()[axis]);
+            for edge in [0..cells, length - cells..length] {
+                let from = one.view().slice_axis_move(Axis(axis), edge.clone().into());
+                other.view_mut().slice_axis_mut(Axis(axis), edge.into()).assign(&from);
+            }
         }
+        self.now = 0;
         self.torn = AtomicBool::new(false);
         Ok(())
     }

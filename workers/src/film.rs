@@ -66,7 +66,7 @@ impl Film {
     }
 
     /// After which step there is the next picture.
-    pub(crate) fn after(&self, step: u32) -> u32 {
+    fn after(&self, step: u32) -> u32 {
         (step / self.every + 1).saturating_mul(self.every)
     }
 
@@ -89,4 +89,27 @@ impl Film {
         let name = format!("frame-{:06}.png", step / self.every);
         picture::save(self.folder.join(name), &Picture::U8(Shared::from_array(&picture)?))
     }
+}
+
+/// Does so many steps on `planes`, with a picture of the start and of each so many. `run` does steps: some are done, and these many may be; it says
+/// how many are done then, and whether to go on.
+///
+/// # Errors
+/// Those of `run` and of `picture`.
+pub(crate) fn play<P>(
+    film: Option<Film>,
+    steps: u32,
+    planes: &mut P,
+    mut run: impl FnMut(&mut P, u32, u32) -> Result<(u32, bool), Error>,
+    picture: impl Fn(&Film, u32, &P) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let show = |done: u32, planes: &P| film.as_ref().map_or(Ok(()), |film| picture(film, done, planes));
+    show(0, planes)?;
+    let (mut done, mut goes_on) = (0, true);
+    while goes_on && done < steps {
+        let most = film.as_ref().map_or(steps, |film| film.after(done).min(steps));
+        (done, goes_on) = run(planes, done, most)?;
+        show(done, planes)?;
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ndarray::{Array1, ArrayView1, ArrayViewMut1, Ix1, Ix2, s};
+use ndarray::{Array1, ArrayView1, ArrayViewMut1, Ix2, s};
 use parfork::{Border, Job, Planes, Shared, Split};
 
 use super::words::wrapped;

@@ -217,6 +217,11 @@ fn sorted_are_all_types_either_byte_order_and_lines_in_any_order() {
     fs::write(fixture.path("a.npy"), npy(">i2", false, [1, 4], &numbers)).unwrap();
     let right: Vec<u8> = [-300_i16, -2, 1, 300].iter().flat_map(|number| number.to_le_bytes()).collect();
     assert!(bits("a.npy").ends_with(&right));
+    fixture.save("a.npy", &noise((4, 9), 3));
+    for split in ["cols=3", "tiles=2x3"] {
+        let line = format!("sort a.npy -o b.npy --split {split}");
+        fixture.fails(&line, 3, &["4 lines are sorted each as a whole", "Cut between lines: rows"]);
+    }
     // One line, in parts.
     fixture.save("a.npy", &noise((1, 100_003), 3));
     let one = bits("a.npy --engine serial");

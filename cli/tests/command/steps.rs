@@ -81,6 +81,7 @@ fn what_cannot_be_stepped_on_is_refused_with_a_remedy() {
     stencil("a.npy --weights heat:0.1 --steps 1 --border mirror", 2, &["`mirror` is not a border. Write keep"]);
     stencil("bytes.npy --weights heat:0.1 --steps 1", 3, &["bytes.npy has elements |u1"]);
     stencil("nan.npy --weights heat:0.1 --steps 4000000000 --until 1e-9", 3, &["NaN after 16 steps", "--until"]);
+    stencil("nan.npy --weights heat:0.1 --steps 3 --until 1e-9", 3, &["NaN after 3 steps"]);
     stencil("a.npy --weights heat:0.1 --steps 5 --until nan", 2, &["no distance"]);
     stencil(
         "a.npy --weights heat:0.1 --steps 5 --schedule guided",

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use ndarray::{Array2, ArrayView2, Axis, Ix2, ShapeBuilder, s};
 use parfork::formats::InputFile;
 use parfork::formats::npy::ArrayFile;
-use parfork::{Border, Dtype, DtypeKind, Element, Error, Order, Planes, Report};
+use parfork::{Border, Dtype, DtypeKind, Element, Error, Order, Planes, Report, Shared};
 
 use super::{rle, run};
 use crate::film::{self, Film};
@@ -157,14 +157,14 @@ result is a picture, black and white, if its name ends as one's does; else an ar
         noise: &mut dyn FnMut() -> f64,
     ) -> Result<Box<dyn Task>, KernelError> {
         // As all arrays: too little memory is an error with the numbers.
-        let mut cells = parfork::Shared::<u8, Ix2>::zeros((size[0], size[1]))?;
+        let mut cells = Shared::<u8, Ix2>::zeros((size[0], size[1]))?;
         cells.as_mut_slice().iter_mut().for_each(|cell| *cell = u8::from(noise() < 0.3));
-        Ok(Box::new(LifeTask::of(u8::DTYPE, cells.view().to_owned(), given)))
+        Ok(Box::new(LifeTask::of(u8::DTYPE, cells, given)))
     }
 }
 
 /// The cells of an input, 0 or 1, and the type that the result has.
-fn read(path: &Path, files: &Files<'_>) -> Result<(Dtype, Array2<u8>), KernelError> {
+fn read(path: &Path, files: &Files<'_>) -> Result<(Dtype, Shared<u8, Ix2>), KernelError> {
     let input = InputFile::open(path)?;
     if input.is_array()? {
         let (header, bytes) = ArrayFile::of(input)?.load_bytes()?;
@@ -176,16 +176,17 @@ fn read(path: &Path, files: &Files<'_>) -> Result<(Dtype, Array2<u8>), KernelErr
             return Err(KernelError::input(LifeError::Array { path: path.to_owned(), dtype, shape }));
         }
         let cells = ArrayView2::from_shape((rows, cols).set_f(header.order == Order::F), bytes.as_slice());
-        return Ok((dtype, cells.expect("as many bytes as the header says").mapv(|cell| u8::from(cell != 0))));
+        let cells = cells.expect("as many bytes as the header says");
+        return Ok((dtype, living(cells, |cell| cell != 0)?));
     }
     if matches!(input.head(1)?.first(), Some(b'#' | b'x')) {
         let text = String::from_utf8_lossy(&input.head(input.len())?).into_owned();
         let wrong = |what| KernelError::input(LifeError::Pattern { path: path.to_owned(), what });
-        return Ok((u8::DTYPE, rle::pattern(&text).map_err(wrong)?));
+        return Ok((u8::DTYPE, Shared::from_array(&rle::pattern(&text).map_err(wrong)?)?));
     }
     match files.picture_of(input)? {
         Picture::U8(samples) if samples.shape()[2] == 1 => {
-            Ok((u8::DTYPE, samples.view().index_axis(Axis(2), 0).mapv(|sample| u8::from(sample >= 128))))
+            Ok((u8::DTYPE, living(samples.view().index_axis(Axis(2), 0), |sample| sample >= 128)?))
         }
         other => {
             let (path, channels, bits) = (path.to_owned(), other.channels(), other.bits());
@@ -194,23 +195,30 @@ fn read(path: &Path, files: &Files<'_>) -> Result<(Dtype, Array2<u8>), KernelErr
     }
 }
 
+/// Cells that live where `is_alive` says so.
+fn living(from: ArrayView2<'_, u8>, is_alive: impl Fn(u8) -> bool) -> Result<Shared<u8, Ix2>, Error> {
+    let mut cells = Shared::zeros(from.dim())?;
+    cells.view_mut().zip_mut_with(&from, |cell, &value| *cell = u8::from(is_alive(value)));
+    Ok(cells)
+}
+
 /// Cells in the middle of a board.
-fn laid_on(board: [usize; 2], cells: &Array2<u8>) -> Result<Array2<u8>, KernelError> {
-    let (rows, cols) = cells.dim();
+fn laid_on(board: [usize; 2], cells: &Shared<u8, Ix2>) -> Result<Shared<u8, Ix2>, KernelError> {
+    let (rows, cols) = cells.view().dim();
     if board[0] < rows || board[1] < cols {
         return Err(KernelError::arguments(LifeError::TooSmall { board, cells: [rows, cols] }));
     }
-    let mut shared = parfork::Shared::<u8, Ix2>::zeros(board)?;
+    let mut shared = Shared::<u8, Ix2>::zeros(board)?;
     let (top, left) = ((board[0] - rows) / 2, (board[1] - cols) / 2);
-    shared.view_mut().slice_mut(s![top..top + rows, left..left + cols]).assign(cells);
-    Ok(shared.view().to_owned())
+    shared.view_mut().slice_mut(s![top..top + rows, left..left + cols]).assign(&cells.view());
+    Ok(shared)
 }
 
 /// Generations of a board.
 struct LifeTask {
     /// Of an array that is the result.
     dtype: Dtype,
-    cells: Array2<u8>,
+    cells: Shared<u8, Ix2>,
     border: Border<u8>,
     steps: u32,
     as_picture: bool,
@@ -221,7 +229,7 @@ struct LifeTask {
 }
 
 impl LifeTask {
-    fn of(dtype: Dtype, cells: Array2<u8>, given: &ArgValues) -> Self {
+    fn of(dtype: Dtype, cells: Shared<u8, Ix2>, given: &ArgValues) -> Self {
         let (border, steps) = (given.read("border"), given.read("steps"));
         Self { dtype, cells, border, steps, as_picture: false, film: RefCell::default(), living: Cell::default() }
     }
@@ -229,7 +237,7 @@ impl LifeTask {
 
 impl Task for LifeTask {
     fn line(&self) -> String {
-        let ((rows, cols), Self { border, steps, .. }) = (self.cells.dim(), self);
+        let ((rows, cols), Self { border, steps, .. }) = (self.cells.view().dim(), self);
         format!("life on {rows}x{cols}, border {border}, {steps} generations, {} cells alive", self.living.get())
     }
 
@@ -243,7 +251,7 @@ impl Task for LifeTask {
     }
 
     fn form(&self) -> Form {
-        let (rows, cols) = self.cells.dim();
+        let (rows, cols) = self.cells.view().dim();
         match self.as_picture {
             true => Form::Picture { shape: [rows, cols, 1], bits: 8 },
             false => Form::Array { dtype: self.dtype, shape: vec![rows, cols] },
@@ -251,7 +259,7 @@ impl Task for LifeTask {
     }
 
     fn output(&self) -> Result<Output, Error> {
-        let (rows, cols) = self.cells.dim();
+        let (rows, cols) = self.cells.view().dim();
         match self.as_picture {
             true => Output::picture([rows, cols, 1], 8),
             false => Output::array::<u8, Ix2>((rows, cols)),
@@ -259,22 +267,18 @@ impl Task for LifeTask {
     }
 
     fn run(&self, jobs: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error> {
-        let mut planes = Planes::from_array(&self.cells, 1, self.border)?;
-        let film = self.film.take();
-        let frame = |step: u32, cells: ArrayView2<'_, u8>| {
-            film.as_ref().map_or(Ok(()), |film| film.add(step, cells, |&cell| [255 * cell]))
-        };
-        frame(0, planes.view()?)?;
-        let (mut done, mut reports) = (0, Vec::new());
-        while done < self.steps {
-            let end = self.steps.min(film.as_ref().map_or(u32::MAX, |film| film.after(done)));
+        let mut planes = Planes::from_array(&self.cells.view(), 1, self.border)?;
+        let mut reports = Vec::new();
+        let steps = |planes: &mut Planes<u8, Ix2>, done: u32, end: u32| {
             let job = jobs(Step { name: "life", last: end == self.steps, begun: 0 });
-            let answers = run(job, &mut planes, end - done)?;
+            let answers = run(job, planes, end - done)?;
             reports.push(answers.report().clone());
-            done = end;
             self.living.set(answers.sum());
-            frame(done, planes.view()?)?;
-        }
+            Ok((end, true))
+        };
+        let picture =
+            |film: &Film, step: u32, planes: &Planes<u8, Ix2>| film.add(step, planes.view()?, |&cell| [255 * cell]);
+        film::play(self.film.take(), self.steps, &mut planes, steps, picture)?;
         match output {
             Output::Picture(Picture::U8(samples)) => {
                 let mut samples = samples.view_mut();
@@ -287,7 +291,7 @@ impl Task for LifeTask {
 
     /// The rules as they are told.
     fn reference(&self, output: &Output) -> Option<Result<String, String>> {
-        let mut now = self.cells.clone();
+        let mut now = self.cells.view().to_owned();
         for _ in 0..self.steps {
             now = naive(&now, self.border);
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use ndarray::{ArrayView, Ix1, Ix2, IxDyn, ShapeBuilder};
 use parfork::formats::npy::{ArrayFile, Header};
-use parfork::{Dtype, Element, Error, Order, Report, Shared};
+use parfork::{Dtype, Element, Error, Order, Report, Shared, Split};
 
 use super::key::{Elements, Key};
 use super::run;
@@ -29,6 +29,16 @@ pub enum SortError {
         path: PathBuf,
         /// Its type.
         dtype: Dtype,
+    },
+    /// Lines that were to be cut.
+    #[error(
+        "{lines} lines are sorted each as a whole, and a split of {split} cuts them. Cut between lines: rows, or rows=N."
+    )]
+    Cut {
+        /// How many.
+        lines: usize,
+        /// As it was asked for.
+        split: Split,
     },
     /// A made-up array of more elements than there can be.
     #[error("{0} elements are more than can be addressed. Ask for fewer.")]
@@ -53,7 +63,7 @@ Bool, integers and floats of 2, 4 and 8 bytes, either byte order; ascending, alo
 itself. NaN comes last; -0 before 0, and NaNs by their bits, so that the result has the same bits for every -n and schedule.
 
 A single line is sorted in parts, one for each worker, and merged: beside input and result that takes memory for as many elements once
-more. --split is that of the result, as it is merged: cols=N."
+more. --split is that of the result, as it is merged: cols=N; of many lines, rows=N."
             .to_owned()
     }
 

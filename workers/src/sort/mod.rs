@@ -11,6 +11,7 @@ mod tests;
 
 use bytemuck::{Pod, Zeroable};
 use ndarray::{ArrayView1, Ix1, Ix2};
+use parfork::slices::Grid;
 use parfork::{Answers, Error, Input, Job, Report, Result, Shared, Slice, Split, cpus};
 
 use crate::kernel::{Step, Steps};
@@ -43,7 +44,13 @@ fn run<K: Key>(
     let &[lines, length] = sorted.shape() else { unreachable!("two axes") };
     let told = |length: usize| Told { elements, length: length as u64 };
     if lines != 1 {
-        let job = jobs(Step::only("sort")).body_overwrites().lend((bytes, sorted));
+        let mut job = jobs(Step::only("sort"));
+        if let Some(split) = job.spec_mut().split
+            && Grid::new(split, &[lines, length])?.cut_axes().any(|axis| axis != 0)
+        {
+            return Err(Error::kernel(SortError::Cut { lines, split }));
+        }
+        let job = job.body_overwrites().lend((bytes, sorted));
         let done = job.run_with(told(length), |_, told, (bytes, mut mine): (_, Slice<K, Ix2>)| {
             let (from, elements) = (elements_of::<K>(bytes), told.elements);
             for (line, mut to) in mine.rows().zip(mine.outer_iter_mut()) {

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use ndarray::{ArrayView, Dimension, Ix1, Ix2, Ix3};
+use ndarray::{Dimension, Ix1, Ix2, Ix3};
 use parfork::formats::npy::ArrayFile;
 use parfork::{Border, DtypeKind, Error, Report, Shared};
 
@@ -169,43 +169,32 @@ impl<T: Real, D: Dimension + 'static> Task for StencilTask<T, D> {
 
     fn run(&self, jobs: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error> {
         let mut plate = StencilPlanes::new(&self.start.view(), &self.rule, self.border)?;
-        let film = self.film.take();
         let (least, most) = self.start.view().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), &cell| {
             let cell: f64 = cell.into();
             (least.min(cell), most.max(cell))
         });
-        let frame = |step: u32, cells: ArrayView<'_, T, D>| match &film {
-            Some(film) => {
-                let cells = cells.into_dimensionality::<Ix2>().expect("films are of two axes");
-                film.add(step, cells, |&cell| glow((cell.into() - least) / (most - least)))
-            }
-            None => Ok(()),
+        let picture = |film: &Film, step: u32, plate: &StencilPlanes<T, D>| {
+            let cells = plate.view()?.into_dimensionality::<Ix2>().expect("films are of two axes");
+            film.add(step, cells, |&cell| glow((cell.into() - least) / (most - least)))
         };
-        frame(0, plate.view()?)?;
-        let (mut done, mut look, mut reports) = (0, next_look(0), Vec::new());
-        while done < self.steps {
-            let stops =
-                [self.steps, self.until.map_or(u32::MAX, |_| look), film.as_ref().map_or(u32::MAX, |f| f.after(done))];
-            let end = stops.into_iter().min().expect("there are three");
+        let (mut look, mut reports) = (next_look(0), Vec::new());
+        let steps = |plate: &mut StencilPlanes<T, D>, done: u32, most: u32| {
+            let end = self.until.map_or(most, |_| look.min(most));
             let job = jobs(Step { name: "stencil", last: end == self.steps, begun: 0 });
-            let answers = run(job, &mut plate, end - done)?;
+            let answers = run(job, plate, end - done)?;
             reports.push(answers.report().clone());
-            done = end;
             let moved = answers.fold(0.0, further);
-            self.done.set((done, moved));
-            frame(done, plate.view()?)?;
-            if let Some(until) = self.until
-                && done == look
-            {
-                look = next_look(done);
-                if moved.is_nan() {
-                    return Err(Error::kernel(StencilError::NaN { steps: done }));
+            self.done.set((end, moved));
+            match self.until {
+                Some(_) if moved.is_nan() => Err(Error::kernel(StencilError::NaN { steps: end })),
+                Some(until) if end == look => {
+                    look = next_look(end);
+                    Ok((end, moved > until))
                 }
-                if moved <= until {
-                    break;
-                }
+                _ => Ok((end, true)),
             }
-        }
+        };
+        film::play(self.film.take(), self.steps, &mut plate, steps, picture)?;
         output.array_mut::<T, D>().view_mut().assign(&plate.view()?);
         Ok(reports)
     }
