@@ -17,7 +17,7 @@ use crate::trial::{in_danger, told};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     /// All at the end, as arrays.
-    Gathered,
+    AtTheEnd,
     /// The same, of any length.
     Grown,
     /// Of any length, while others work, in order.
@@ -36,10 +36,10 @@ pub(crate) enum Carry {
 
 impl Delivery {
     pub(crate) fn of(rng: &mut TrialRng, plan: &Plan) -> Self {
-        let of_all = [Self::Gathered, Self::Gathered, Self::Gathered, Self::Grown, Self::InOrder, Self::AsTheyCome];
+        let of_all = [Self::AtTheEnd, Self::AtTheEnd, Self::AtTheEnd, Self::Grown, Self::InOrder, Self::AsTheyCome];
         match rng.one(&of_all) {
             // They answer nothing, or have answers of the last step alone.
-            _ if plan.body == Body::Steps || matches!(plan.engine, Engine::Programs) => Self::Gathered,
+            _ if plan.body == Body::Steps || matches!(plan.engine, Engine::Programs) => Self::AtTheEnd,
             delivery => delivery,
         }
     }
@@ -95,7 +95,7 @@ where
         labour::<T, N>(&Plan { salt, ..plan.clone() }, words, w, input, slice).map(|answer| answer.to_vec())
     }
     let report = match (crew, plan.delivery) {
-        (None, Delivery::Gathered) => return Ok(gathered(job.lend((input, output)).run(body)?)),
+        (None, Delivery::AtTheEnd) => return Ok(gathered(job.lend((input, output)).run(body)?)),
         (None, Delivery::Grown) => {
             let done = job.lend((input, output)).run(grown)?;
             let report = done.report().clone();
@@ -107,7 +107,7 @@ where
         (Some(crew), delivery) => {
             let job = job.crew(crew).lend((input, output));
             match delivery {
-                Delivery::Gathered => {
+                Delivery::AtTheEnd => {
                     return Ok(gathered(job.run_with(plan.salt, |w, salt, (input, slice)| {
                         let (plan, words) = told();
                         labour::<T, N>(&Plan { salt, ..plan.clone() }, words, w, input, slice)
