@@ -1,6 +1,8 @@
 //! The fault campaign of `examples/campaign/`, in short.
 #![allow(unsafe_code)]
 
+#[path = "../examples/campaign/answers.rs"]
+mod answers;
 #[path = "../examples/campaign/body.rs"]
 mod body;
 #[path = "../examples/campaign/deed.rs"]

@@ -17,7 +17,7 @@ use crate::trial::{in_danger, told};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     /// All at the end, as arrays.
-    Gathered,
+    AtTheEnd,
     /// The same, of any length.
     Grown,
     /// Of any length, while others work, in order.
@@ -36,10 +36,10 @@ pub(crate) enum Carry {
 
 impl Delivery {
     pub(crate) fn of(rng: &mut TrialRng, plan: &Plan) -> Self {
-        let of_all = [Self::Gathered, Self::Gathered, Self::Gathered, Self::Grown, Self::InOrder, Self::AsTheyCome];
+        let of_all = [Self::AtTheEnd, Self::AtTheEnd, Self::AtTheEnd, Self::Grown, Self::InOrder, Self::AsTheyCome];
         match rng.one(&of_all) {
             // They answer nothing, or have answers of the last step alone.
-            _ if plan.body == Body::Steps || matches!(plan.engine, Engine::Programs) => Self::Gathered,
+            _ if plan.body == Body::Steps || matches!(plan.engine, Engine::Programs) => Self::AtTheEnd,
             delivery => delivery,
         }
     }
@@ -76,12 +76,16 @@ where
     [u64; N]: Pod,
 {
     let mut early = Vec::new();
-    let mut each = |slice: usize, answer: Vec<u64>| {
+    let each = |slice: usize, answer: Vec<u64>| {
         early.push((slice, answer));
         ControlFlow::Continue(())
     };
-    let body = |w: &Worker<'_>, (input, slice): (_, _)| labour::<T, N>(plan, words, w, input, slice);
-    let grown = |w: &Worker<'_>, (input, slice): (_, _)| body(w, (input, slice)).map(|answer| answer.to_vec());
+    let body = |w: &Worker<'_>, (input, slice): (ArrayViewD<'_, T>, Slice<'_, T, IxDyn>)| {
+        labour::<T, N>(plan, words, w, input, slice)
+    };
+    let grown = |w: &Worker<'_>, (input, slice): (ArrayViewD<'_, T>, Slice<'_, T, IxDyn>)| {
+        body(w, (input, slice)).map(|answer| answer.to_vec())
+    };
     fn of_crew<T: Cell, const N: usize>(
         w: &Worker<'_>,
         salt: u64,
@@ -91,11 +95,11 @@ where
         labour::<T, N>(&Plan { salt, ..plan.clone() }, words, w, input, slice).map(|answer| answer.to_vec())
     }
     let report = match (crew, plan.delivery) {
-        (None, Delivery::Gathered) => return Ok(gathered(job.lend((input, output)).run(body)?)),
+        (None, Delivery::AtTheEnd) => return Ok(gathered(job.lend((input, output)).run(body)?)),
         (None, Delivery::Grown) => {
             let done = job.lend((input, output)).run(grown)?;
             let report = done.report().clone();
-            done.into_vec().into_iter().enumerate().for_each(|(slice, answer)| drop(each(slice, answer)));
+            early.extend(done.into_vec().into_iter().enumerate());
             report
         }
         (None, Delivery::InOrder) => job.lend((input, output)).run_each(grown, each)?,
@@ -103,7 +107,7 @@ where
         (Some(crew), delivery) => {
             let job = job.crew(crew).lend((input, output));
             match delivery {
-                Delivery::Gathered => {
+                Delivery::AtTheEnd => {
                     return Ok(gathered(job.run_with(plan.salt, |w, salt, (input, slice)| {
                         let (plan, words) = told();
                         labour::<T, N>(&Plan { salt, ..plan.clone() }, words, w, input, slice)
@@ -112,7 +116,7 @@ where
                 Delivery::Grown => {
                     let done = job.run_with(plan.salt, of_crew::<T, N>)?;
                     let report = done.report().clone();
-                    done.into_vec().into_iter().enumerate().for_each(|(slice, answer)| drop(each(slice, answer)));
+                    early.extend(done.into_vec().into_iter().enumerate());
                     report
                 }
                 Delivery::InOrder => job.run_each_with(plan.salt, of_crew::<T, N>, each)?,
@@ -171,7 +175,7 @@ fn labour<T: Cell, const N: usize>(
 
 /// Meets the others, every second time with a value.
 fn come(w: &Worker<'_>, meeting: usize) -> Result<(), String> {
-    if meeting % 2 == 0 {
+    if meeting.is_multiple_of(2) {
         return w.barrier().map_err(|error| error.to_string());
     }
     let all = w.all(w.rank()).map_err(|error| error.to_string())?;

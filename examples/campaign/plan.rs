@@ -146,7 +146,7 @@ impl Plan {
             graceful: rng.in_a_hundred(50),
             progress: rng.in_a_hundred(30),
             meets: if rng.in_a_hundred(15) { rng.within(1..6) } else { 0 },
-            delivery: Delivery::Gathered,
+            delivery: Delivery::AtTheEnd,
             carry: None,
             steps: if body == Body::Steps { rng.within(1..12) as u32 } else { 1 },
             busy: Duration::from_micros(rng.one(&[0, 500, 2000, 6000])),

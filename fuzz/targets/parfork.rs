@@ -149,7 +149,8 @@ fn lines_seeds() -> Vec<Vec<u8>> {
         .into()
 }
 
-const LAYOUT: Layout = Layout { workers: 3, slices: 5, loans: 1, answer: 8, log: 64, steps: 0, meets: false };
+const LAYOUT: Layout =
+    Layout { workers: 3, slices: 5, loans: 1, answer: 8, log: 64, steps: 0, meets: false, carries: 2 };
 
 /// A control page on which something has been done, and its bytes.
 fn used_page() -> (ControlPage, Vec<u8>) {

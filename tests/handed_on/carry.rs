@@ -194,11 +194,9 @@ pub(crate) fn who_dies_is_replaced_and_its_slice_given_the_same() {
                     let job = Job::new(&mut cells).crew(&mut crew).retries(1).restore_outputs();
                     let at = MOMENTS.iter().position(|it| *it == moment).unwrap();
                     job.run_with([begun[0].as_ptr() as usize, at], |w, [begun, at], cells| {
-                        // SAFETY: the page is there for as long as the crew.
-                        let begun = unsafe {
-                            let first = std::ptr::with_exposed_provenance_mut::<u64>(begun);
-                            AtomicU64::from_ptr(first.add(w.region().index()))
-                        };
+                        let begun = begun + w.region().index() * size_of::<u64>();
+                        // SAFETY: the page is there for as long as the crew, and has a word for each slice.
+                        let begun = unsafe { AtomicU64::from_ptr(std::ptr::with_exposed_provenance_mut(begun)) };
                         carry_and_die(w, MOMENTS[at], begun, cells)
                     })
                 }
