@@ -29,7 +29,7 @@ const AHEAD: usize = 2048;
 const DEEP: usize = 8;
 
 /// Elements that are put into the order of bytes that is scanned at a time: whole rounds, and few enough to stay in the first cache.
-const PIECE: usize = 2 * LANES * DEEP;
+const PIECE: usize = 8 * LANES * DEEP;
 
 /// An element type as stored: how its bytes become a number.
 pub(super) trait Stored {
