@@ -30,10 +30,13 @@ const AHEAD: usize = 2048;
 const NEAR: usize = 1024;
 
 /// Elements that are put into the order of bytes that is scanned at a time: whole rounds, and few enough to stay in the first cache.
-const PIECE: usize = 16 * LANES;
+const PIECE: usize = 64 * LANES;
+
+/// What turns the bytes of an element as stored into those that are scanned.
+type Turn<S> = fn(<S as Stored>::Bytes) -> <<S as Stored>::Scanned as Stored>::Bytes;
 
 /// An element type as stored: how its bytes become a number.
-pub(super) trait Stored {
+pub(super) trait Stored: Sized {
     /// The bytes of one element, without alignment.
     type Bytes: bytemuck::Pod;
     /// The number.
@@ -42,7 +45,7 @@ pub(super) trait Stored {
     /// quarter of the machine code of all kernels.
     type Scanned: Stored<Value = Self::Value>;
     /// How, or not at all.
-    const TURN: Option<fn(Self::Bytes) -> <Self::Scanned as Stored>::Bytes> = None;
+    const TURN: Option<Turn<Self>> = None;
 
     fn read(bytes: Self::Bytes) -> Self::Value;
 }
@@ -69,7 +72,7 @@ macro_rules! stored {
             type Bytes = [u8; size_of::<$number>()];
             type Value = $number;
             type Scanned = Little<$number>;
-            const TURN: Option<fn(Self::Bytes) -> Self::Bytes> = Some(reversed);
+            const TURN: Option<Turn<Self>> = Some(reversed);
             #[inline(always)]
             fn read(bytes: Self::Bytes) -> $number {
                 <$number>::from_be_bytes(bytes)
@@ -94,7 +97,7 @@ impl Stored for Big<half::f16> {
     type Bytes = [u8; 2];
     type Value = f32;
     type Scanned = Little<half::f16>;
-    const TURN: Option<fn([u8; 2]) -> [u8; 2]> = Some(reversed);
+    const TURN: Option<Turn<Self>> = Some(reversed);
     #[inline(always)]
     fn read(bytes: [u8; 2]) -> f32 {
         widen(u16::from_be_bytes(bytes))
@@ -105,7 +108,7 @@ impl Stored for bool {
     type Bytes = u8;
     type Value = u8;
     type Scanned = Little<u8>;
-    const TURN: Option<fn(u8) -> [u8; 1]> = Some(|byte| [Self::read(byte)]);
+    const TURN: Option<Turn<Self>> = Some(|byte| [Self::read(byte)]);
     #[inline(always)]
     fn read(byte: u8) -> u8 {
         u8::from(byte != 0)
