@@ -134,15 +134,39 @@ fn middle_of_3<S: Sample, const C: usize>(sorted: &[[S; PART]; 3], out: &mut [S]
 /// Of 25 samples whose columns are sorted, five to a row, first each row is sorted. Then six are known to be too small and six to be too
 /// great; of the 13 that are left the least and the greatest of some are taken away again and again, until there are three.
 ///
-/// All in one loop over arrays of its own: of slices the compiler would have to know that they are apart.
+/// All in one loop over arrays of its own: of slices the compiler would have to know that they are apart. No closure stands in it: one given
+/// to `array::map` is a call with AVX2, and no vectors are made.
 #[inline(always)]
 fn middle_of_5<S: Sample, const C: usize>(sorted: &[[S; PART]; 5], out: &mut [S]) {
+    let [a, b, c, d, e] = sorted;
     let mut medians = [S::MAX; PART];
     for i in 0..out.len().min(PART - 4 * C) {
-        let [a, b, c, d, e] = sorted.each_ref().map(|line| [0, 1, 2, 3, 4].map(|n| line[i + n * C]));
         let mut all = [
-            a[0], a[1], a[2], a[3], a[4], b[0], b[1], b[2], b[3], b[4], c[0], c[1], c[2], c[3], c[4], d[0], d[1], d[2],
-            d[3], d[4], e[0], e[1], e[2], e[3], e[4],
+            a[i],
+            a[i + C],
+            a[i + 2 * C],
+            a[i + 3 * C],
+            a[i + 4 * C],
+            b[i],
+            b[i + C],
+            b[i + 2 * C],
+            b[i + 3 * C],
+            b[i + 4 * C],
+            c[i],
+            c[i + C],
+            c[i + 2 * C],
+            c[i + 3 * C],
+            c[i + 4 * C],
+            d[i],
+            d[i + C],
+            d[i + 2 * C],
+            d[i + 3 * C],
+            d[i + 4 * C],
+            e[i],
+            e[i + C],
+            e[i + 2 * C],
+            e[i + 3 * C],
+            e[i + 4 * C],
         ];
         order!(all: 0 3, 1 4, 0 2, 1 3, 0 1, 2 4, 1 2, 3 4, 2 3);
         order!(all: 5 8, 6 9, 5 7, 6 8, 5 6, 7 9, 6 7, 8 9, 7 8);
