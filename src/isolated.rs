@@ -150,6 +150,7 @@ impl<'f> Task<'f> {
             memory: None,
             confine: None,
             pipes: true,
+            subreaper: std::process::id(),
         };
         // Dropped when the worker is gone, and with it the process.
         let _orphans =

@@ -178,6 +178,7 @@ impl<'s> Supervisor<'s> {
             memory: self.spec.memory_limit,
             confine: confine.as_ref().map(|(support, readable)| (*support, &readable[..])),
             pipes: !self.program.each,
+            subreaper: self.coordinator,
         };
         program::Program::start(&start).map_err(|error| cannot_start(&self.program.name, &error))
     }
@@ -342,12 +343,19 @@ impl Programs for Supervisor<'_> {
             }
             // What it does after its last answer may be a part of what it was to do; but not for ever.
             let left = running.program.dismiss(LEAVING).ok().flatten();
-            if let Some(exit @ (Exit::Status(1..) | Exit::Signal(_))) = left {
-                let (title, pid) = (self.program.title(), running.program.pid());
-                return Err(format!(
-                    "the program `{title}` (pid {pid}) {} after it had said that all of its slices were done",
-                    cause_of(exit)
-                ));
+            let (title, pid) = (self.program.title(), running.program.pid());
+            match left {
+                Some(exit @ (Exit::Status(1..) | Exit::Signal(_))) => {
+                    return Err(format!(
+                        "the program `{title}` (pid {pid}) {} after it had said that all of its slices were done",
+                        cause_of(exit)
+                    ));
+                }
+                Some(_) => {}
+                None => eprintln!(
+                    "parfork: the program `{title}` (pid {pid}) stayed for more than {} s after its last slice, and is ended. A program leaves when its standard input ends.",
+                    LEAVING / 1000
+                ),
             }
         }
         Ok(memory)

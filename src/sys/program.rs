@@ -12,15 +12,16 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, killpg, sigaction};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, killpg, sigaction};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::{Pid, getpid, getppid, setpgid, setsid};
+use nix::unistd::{Pid, getpgid, getpid, getppid, setpgid, setsid};
 
 use super::descriptors;
 use super::exit::{self, Exit};
 use super::pidfd::Pidfd;
 use super::proc;
 use super::sandbox::{Support, enter_as_program};
+use super::subreaper::{TIDYING, tidies_up};
 
 /// How a program is started.
 pub(crate) struct Start<'s> {
@@ -38,6 +39,8 @@ pub(crate) struct Start<'s> {
     pub(crate) confine: Option<(Support, &'s [PathBuf])>,
     /// Whether its standard input and output are pipes to this process; else /dev/null and this process's standard error.
     pub(crate) pipes: bool,
+    /// The process that becomes the parent of those that it leaves behind.
+    pub(crate) subreaper: u32,
 }
 
 /// A program that was started. Dropping it ends it.
@@ -48,6 +51,7 @@ pub(crate) struct Program {
     pidfd: Option<Pidfd>,
     orders: Option<ChildStdin>,
     answers: Option<ChildStdout>,
+    subreaper: u32,
 }
 
 /// What came of listening to a program.
@@ -119,7 +123,7 @@ impl Program {
         let mut child = command.spawn()?;
         let pidfd = Pidfd::open(child.id()).ok();
         let (orders, answers) = (child.stdin.take(), child.stdout.take());
-        Ok(Self { child, pidfd, orders, answers })
+        Ok(Self { child, pidfd, orders, answers, subreaper: start.subreaper })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -210,19 +214,34 @@ impl Program {
         if leaves { self.wait().map(Some) } else { Ok(None) }
     }
 
-    /// Sends SIGKILL to it and all in its process group, whose number is its own until it is reaped.
+    /// Sends SIGKILL to all in its process group, whose number is its own until it is reaped. Those that tidy up when the others are
+    /// gone have their time for it.
     fn end_group(&self) {
-        let _ = killpg(Pid::from_raw(self.child.id() as i32), Signal::SIGKILL);
+        let group = Pid::from_raw(self.child.id() as i32);
+        let is_member = |pid: &u32| getpgid(Some(Pid::from_raw(*pid as i32))) == Ok(group);
+        let left = proc::children(self.subreaper).into_iter().filter(is_member);
+        let tidying: Vec<u32> = left.filter(|&pid| tidies_up(pid)).collect();
+        if !tidying.is_empty() {
+            for pid in proc::all().into_iter().flatten().filter(is_member).filter(|pid| !tidying.contains(pid)) {
+                let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
+            }
+            let until = Instant::now() + TIDYING;
+            for pidfd in tidying.into_iter().filter_map(|pid| Pidfd::open(pid).ok()) {
+                pidfd.ends_by(until);
+            }
+        }
+        let _ = killpg(group, Signal::SIGKILL);
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            self.end_group();
             let _ = self.child.kill();
             // Or else it cannot be ended from here, and is no reason to wait for ever.
-            if self.is_ending().unwrap_or(false) {
+            let ends = self.is_ending().unwrap_or(false);
+            self.end_group();
+            if ends {
                 let _ = self.child.wait();
             }
         }

@@ -80,10 +80,10 @@ impl Subreaper {
 }
 
 /// How long one that tidies up is given for it.
-const TIDYING: Duration = Duration::from_secs(2);
+pub(super) const TIDYING: Duration = Duration::from_secs(2);
 
 /// Whether a process is one of Python's that remove shared memory when those are gone who have made it (multiprocessing).
-fn tidies_up(pid: u32) -> bool {
+pub(super) fn tidies_up(pid: u32) -> bool {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     line.windows(16).any(|part| part == b"resource_tracker")
 }

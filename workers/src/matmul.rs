@@ -6,6 +6,8 @@
 //! along the grid and nothing is computed twice.
 
 mod kernel;
+mod numbers;
+mod products;
 
 use std::ops::Range;
 

@@ -14,6 +14,7 @@ mod kernels;
 mod levels;
 mod names;
 mod plans;
+mod products;
 mod refusals;
 mod replay;
 mod results;

@@ -2,14 +2,18 @@
 
 use std::path::PathBuf;
 
+use half::f16;
+use half::slice::HalfFloatSliceExt;
 use ndarray::{ArrayView2, Ix2};
 
+use super::numbers::{Truth, Value, converted, promoted};
+use super::products::{self, Multiply};
 use super::{Element, run};
 use crate::kernel::{
     Arg, ArgValues, Fact, Files, Form, InScale, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task,
 };
 use parfork::formats::npy::ArrayFile;
-use parfork::{Dtype, Element as _, Error, Report, Shared};
+use parfork::{Dtype, Error, Report, Shared};
 
 /// `matmul`.
 pub struct Matmul;
@@ -28,8 +32,9 @@ impl Kernel for Matmul {
   parfork matmul a.npy b.npy -o c.npy
   parfork matmul a.npy b.npy -o c.npy -n 8 --split tiles=512x512 --verify
 
-f32 and f64, C or Fortran order, any sizes; f64 if they are mixed. An array of one axis is a vector, a row at the left and a column at
-the right, and the product has no axis for it, as with NumPy's @. The product is written in C order. shm:NAME is a named segment."
+Any type of NumPy's but long doubles, C or Fortran order, any sizes; of mixed types the product has the one that NumPy's @ gives it, and
+integers wrap around as there. An array of one axis is a vector, a row at the left and a column at the right, and the product has no
+axis for it. The product is written in C order. shm:NAME is a named segment."
             .to_owned()
     }
 
@@ -56,22 +61,29 @@ the right, and the product has no axis for it, as with NumPy's @. The product is
     }
 
     fn open(&self, given: &ArgValues, files: &Files<'_>) -> Result<Box<dyn Task>, KernelError> {
-        let (a, b) = (ArrayFile::open(given.path("a"))?, ArrayFile::open(given.path("b"))?);
-        let (one, other) = (a.header().dtype.to_native(), b.header().dtype.to_native());
-        match (one, other) {
-            (f32::DTYPE, f32::DTYPE) => Product::<f32>::open(a, b, |file| Ok(files.array(file)?)),
-            (f32::DTYPE | f64::DTYPE, f32::DTYPE | f64::DTYPE) => {
-                Product::<f64>::open(a, b, |file| match file.header().dtype.to_native() {
-                    f32::DTYPE => Ok(Source::Read(widened(&file.load::<f32, Ix2>()?)?)),
-                    _ => Ok(files.array(file)?),
-                })
-            }
-            _ => {
-                let wrong = if matches!(one, f32::DTYPE | f64::DTYPE) { &b } else { &a };
-                let (path, dtype) = (wrong.path().to_owned(), wrong.header().dtype);
-                Err(KernelError::input(MatmulInputError::Type { path, dtype }))
-            }
-        }
+        let fitted = Fitted::of(ArrayFile::open(given.path("a"))?, ArrayFile::open(given.path("b"))?)?;
+        let [one, other] = [&fitted.a, &fitted.b].map(|file| file.header().dtype);
+        let Some(dtype) = promoted(one, other) else {
+            let wrong = if one.is_long_double() { &fitted.a } else { &fitted.b };
+            let (path, dtype) = (wrong.path().to_owned(), wrong.header().dtype);
+            return Err(KernelError::input(MatmulInputError::Type { path, dtype }));
+        };
+        Ok(match dtype.name() {
+            "bool" => Box::new(Whole::<Truth>::open(fitted)?),
+            "u8" => Box::new(Whole::<u8>::open(fitted)?),
+            "u16" => Box::new(Whole::<u16>::open(fitted)?),
+            "u32" => Box::new(Whole::<u32>::open(fitted)?),
+            "u64" => Box::new(Whole::<u64>::open(fitted)?),
+            "i8" => Box::new(Whole::<i8>::open(fitted)?),
+            "i16" => Box::new(Whole::<i16>::open(fitted)?),
+            "i32" => Box::new(Whole::<i32>::open(fitted)?),
+            "i64" => Box::new(Whole::<i64>::open(fitted)?),
+            "c64" => Box::new(Whole::<[f32; 2]>::open(fitted)?),
+            "c128" => Box::new(Whole::<[f64; 2]>::open(fitted)?),
+            "f16" => Box::new(Halves(Product::<f32>::open(fitted, files)?)),
+            "f32" => Box::new(Product::<f32>::open(fitted, files)?),
+            _ => Box::new(Product::<f64>::open(fitted, files)?),
+        })
     }
 
     fn made_up(
@@ -93,7 +105,7 @@ the right, and the product has no axis for it, as with NumPy's @. The product is
 pub enum MatmulInputError {
     /// Elements that products are not made of.
     #[error(
-        "{} has elements of type {dtype}, and matrices are multiplied in f4 or f8. Convert it with NumPy: a.astype('f8').",
+        "{} has elements of type {dtype}, long doubles, and matrices are multiplied in 8 bytes or less. Convert it with NumPy: a.astype('f8').",
         .path.display()
     )]
     Type {
@@ -101,6 +113,14 @@ pub enum MatmulInputError {
         path: PathBuf,
         /// The type of its elements.
         dtype: Dtype,
+    },
+    /// An array that is no matrix and no vector.
+    #[error("{} has {axes} axes, and matrices have two, vectors one. In NumPy: numpy.save('m.npy', a[0]).", .path.display())]
+    Axes {
+        /// The file.
+        path: PathBuf,
+        /// How many axes it has.
+        axes: usize,
     },
     /// Shapes that do not go together.
     #[error(
@@ -120,16 +140,16 @@ fn lengths(size: &[usize]) -> [usize; 3] {
     [0, 1, 2].map(|axis| size.get(axis).copied().unwrap_or(size[0]))
 }
 
-/// The same numbers in f64, of which each is one exactly.
-fn widened(matrix: &Shared<f32, Ix2>) -> Result<Shared<f64, Ix2>, Error> {
-    let mut wide = Shared::<f64, Ix2>::zeros_in(matrix.view().raw_dim(), matrix.order())?;
-    wide.as_mut_slice().iter_mut().zip(matrix.as_slice()).for_each(|(wide, &cell)| *wide = cell.into());
-    Ok(wide)
+/// Files that can be multiplied.
+struct Fitted {
+    /// With two axes each.
+    a: ArrayFile,
+    b: ArrayFile,
+    size: Size,
 }
 
-struct Product<T> {
-    a: Source<T, Ix2>,
-    b: Source<T, Ix2>,
+#[derive(Clone, Debug)]
+struct Size {
     m: usize,
     k: usize,
     n: usize,
@@ -137,27 +157,62 @@ struct Product<T> {
     shape: Vec<usize>,
 }
 
-impl<T: Element> Product<T> {
-    fn open(
-        a: ArrayFile,
-        b: ArrayFile,
-        read: impl Fn(ArrayFile) -> Result<Source<T, Ix2>, KernelError>,
-    ) -> Result<Box<dyn Task>, KernelError> {
-        let [left_path, right_path] = [&a, &b].map(|file| file.path().to_owned());
+impl Fitted {
+    fn of(a: ArrayFile, b: ArrayFile) -> Result<Self, KernelError> {
+        if let Some(wrong) = [&a, &b].into_iter().find(|file| !matches!(file.header().shape.len(), 1 | 2)) {
+            let (path, axes) = (wrong.path().to_owned(), wrong.header().shape.len());
+            return Err(KernelError::input(MatmulInputError::Axes { path, axes }));
+        }
         // A row and a column.
         let vectors = [&a, &b].map(|file| <[usize; 1]>::try_from(&file.header().shape[..]).ok());
         let a = if let Some([k]) = vectors[0] { a.reshaped(&[1, k]) } else { a };
         let b = if let Some([k]) = vectors[1] { b.reshaped(&[k, 1]) } else { b };
-        let (a, b) = (read(a)?, read(b)?);
-        let shape = |matrix: &Source<T, Ix2>| matrix.input().shape().to_vec();
-        let (left, right) = (shape(&a), shape(&b));
-        let ([m, k], [rows, n]) = (&left[..], &right[..]) else { unreachable!("matrices have two axes") };
+        let [[m, k], [rows, n]] = [&a, &b].map(|file| [file.header().shape[0], file.header().shape[1]]);
         if k != rows {
-            let (a, b) = ((left_path, [*m, *k]), (right_path, [*rows, *n]));
+            let [a, b] = [(&a, [m, k]), (&b, [rows, n])].map(|(file, shape)| (file.path().to_owned(), shape));
             return Err(KernelError::input(MatmulInputError::Shapes { a, b }));
         }
         let axes = [(vectors[0], m), (vectors[1], n)].into_iter().filter(|(vector, _)| vector.is_none());
-        Ok(Box::new(Self { shape: axes.map(|(_, length)| *length).collect(), a, b, m: *m, k: *k, n: *n }))
+        let shape = axes.map(|(_, length)| length).collect();
+        Ok(Self { a, b, size: Size { m, k, n, shape } })
+    }
+}
+
+impl Size {
+    /// As [`Task::line`] has it, of elements of this type.
+    fn line(&self, dtype: Dtype) -> String {
+        let Self { m, k, n, .. } = self;
+        format!("{m}x{k} times {k}x{n} {}", short(dtype))
+    }
+
+    fn facts(&self, dtype: Dtype) -> Vec<(&'static str, Fact)> {
+        vec![("dtype", short(dtype).into()), ("m", self.m.into()), ("k", self.k.into()), ("n", self.n.into())]
+    }
+
+    fn form(&self, dtype: Dtype) -> Form {
+        Form::Array { dtype, shape: self.shape.clone() }
+    }
+}
+
+/// NumPy's short name, f8.
+fn short(dtype: Dtype) -> String {
+    dtype.to_string()[1..].to_owned()
+}
+
+/// A product of floats.
+struct Product<T> {
+    a: Source<T, Ix2>,
+    b: Source<T, Ix2>,
+    size: Size,
+}
+
+impl<T: Element + Value> Product<T> {
+    fn open(fitted: Fitted, files: &Files<'_>) -> Result<Self, KernelError> {
+        let read = |file: ArrayFile| match file.header().dtype.to_native() == T::DTYPE {
+            true => files.array(file),
+            false => converted(file).map(Source::Read),
+        };
+        Ok(Self { a: read(fitted.a)?, b: read(fitted.b)?, size: fitted.size })
     }
 
     fn made_up(size: &[usize], mut noise: impl FnMut() -> T) -> Result<Box<dyn Task>, KernelError> {
@@ -167,27 +222,26 @@ impl<T: Element> Product<T> {
             Ok::<_, Error>(Source::Read(matrix))
         };
         let [m, k, n] = lengths(size);
-        Ok(Box::new(Self { a: matrix((m, k))?, b: matrix((k, n))?, m, k, n, shape: vec![m, n] }))
+        let size = Size { m, k, n, shape: vec![m, n] };
+        Ok(Box::new(Self { a: matrix((m, k))?, b: matrix((k, n))?, size }))
     }
 }
 
 impl<T: Element> Task for Product<T> {
     fn line(&self) -> String {
-        let Self { m, k, n, .. } = self;
-        format!("{m}x{k} times {k}x{n} f{}", size_of::<T>())
+        self.size.line(T::DTYPE)
     }
 
     fn facts(&self) -> Vec<(&'static str, Fact)> {
-        let dtype = format!("f{}", size_of::<T>());
-        vec![("dtype", dtype.into()), ("m", self.m.into()), ("k", self.k.into()), ("n", self.n.into())]
+        self.size.facts(T::DTYPE)
     }
 
     fn form(&self) -> Form {
-        Form::array::<T>(&self.shape)
+        self.size.form(T::DTYPE)
     }
 
     fn output(&self) -> Result<Output, Error> {
-        Output::array::<T, Ix2>((self.m, self.n))
+        Output::array::<T, Ix2>((self.size.m, self.size.n))
     }
 
     fn run(&self, jobs: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error> {
@@ -198,6 +252,81 @@ impl<T: Element> Task for Product<T> {
     fn reference(&self, output: &Output) -> Option<Result<String, String>> {
         let (a, b) = (self.a.view()?, self.b.view()?);
         Some(agrees_with_the_definition(a, b, bytemuck::cast_slice(output.bytes().0)))
+    }
+}
+
+/// A product of f16: the nearest of what it is in f32.
+struct Halves(Product<f32>);
+
+impl Halves {
+    fn dtype() -> Dtype {
+        Dtype::from_name("f16").expect("a name of ours")
+    }
+}
+
+impl Task for Halves {
+    fn line(&self) -> String {
+        self.0.size.line(Self::dtype())
+    }
+
+    fn facts(&self) -> Vec<(&'static str, Fact)> {
+        self.0.size.facts(Self::dtype())
+    }
+
+    fn form(&self) -> Form {
+        self.0.size.form(Self::dtype())
+    }
+
+    fn output(&self) -> Result<Output, Error> {
+        Output::array::<f16, Ix2>((self.0.size.m, self.0.size.n))
+    }
+
+    fn run(&self, jobs: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error> {
+        let mut wide = self.0.output()?;
+        let reports = self.0.run(jobs, &mut wide)?;
+        let (to, wide) = (output.array_mut::<f16, Ix2>(), wide.array_mut::<f32, Ix2>());
+        to.as_mut_slice().convert_from_f32_slice(wide.as_slice());
+        Ok(reports)
+    }
+}
+
+/// A product of other elements, in memory and in C order.
+struct Whole<T> {
+    a: Shared<T, Ix2>,
+    b: Shared<T, Ix2>,
+    size: Size,
+}
+
+impl<T: Multiply> Whole<T> {
+    fn open(fitted: Fitted) -> Result<Self, KernelError> {
+        Ok(Self { a: converted(fitted.a)?, b: converted(fitted.b)?, size: fitted.size })
+    }
+
+    fn dtype() -> Dtype {
+        Dtype::from_name(T::NAME).expect("a name of ours")
+    }
+}
+
+impl<T: Multiply> Task for Whole<T> {
+    fn line(&self) -> String {
+        self.size.line(Self::dtype())
+    }
+
+    fn facts(&self) -> Vec<(&'static str, Fact)> {
+        self.size.facts(Self::dtype())
+    }
+
+    fn form(&self) -> Form {
+        self.size.form(Self::dtype())
+    }
+
+    fn output(&self) -> Result<Output, Error> {
+        Output::array::<T, Ix2>((self.size.m, self.size.n))
+    }
+
+    fn run(&self, jobs: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error> {
+        let done = products::run(jobs(Step::only("matmul")), &self.a, &self.b, output.array_mut())?;
+        Ok(vec![done.report().clone()])
     }
 }
 

@@ -3,18 +3,25 @@
 use std::ops::Range;
 
 use bytemuck::Pod;
-use ndarray::Ix1;
+use ndarray::{Ix1, Ix2};
 use parfork::{Answers, Dtype, DtypeKind, Element, Error, Input, Job, Report, Shared, Split};
 
-use super::{BLOCK, Number, Op, Partial, ReduceError, block, fold, reducible};
+use super::columns::{self, Rows};
+use super::{BLOCK, Number, Op, Partial, ReduceError, block, block_of_columns, put_together, reducible};
 use crate::kernel::{Fact, Form, Output, Source, Step, Steps, Task};
 use crate::text_arg::TextArg;
 
-/// Bytes of lines that are gathered at once: they stay in the second-level cache.
-const GATHERED: usize = 256 << 10;
+/// From so many lines on they are enough to share out: each is done by one worker, and its partial results are stored nowhere.
+const MANY: usize = 16 << 10;
 
-/// Lines that are gathered at once at least: of each row several cache lines, which are fetched ahead.
-const FEWEST: usize = 64;
+/// Bytes of lines that a slice of many has.
+const PIECE: usize = 4 << 20;
+
+/// Lines whose partial results are there at once, of many.
+const SIDE_BY_SIDE: usize = 4096;
+
+/// Elements of a block of few lines.
+const ELEMENTS: usize = 1 << 19;
 
 /// How an array in C order is walked along an axis: `outer` times `inner` lines of `len` elements, which lie `inner` apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +47,32 @@ impl Lines {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.outer * self.inner
+    }
+
+    /// Reduces rows of as many lines as there are partials, which lie side by side from a column on.
+    fn reduce(&self, op: Op, dtype: Dtype, bytes: &[u8], at: (usize, Range<usize>, usize), to: &mut [Partial]) {
+        let (before, rows, column) = at;
+        let size = dtype.size();
+        let from = |row: usize| ((before * self.len + row) * self.inner + column) * size;
+        if rows.is_empty() || to.is_empty() {
+            to.fill(Partial::NONE);
+        } else if self.inner == 1 {
+            to[0] = block(op, dtype, &bytes[from(rows.start)..from(rows.end)]);
+        } else if self.inner >= columns::FEWEST {
+            let bytes = &bytes[from(rows.start)..][..((rows.len() - 1) * self.inner + to.len()) * size];
+            block_of_columns(op, dtype, Rows { bytes, stride: self.inner, count: rows.len() }, to);
+        } else {
+            let mut gathered = vec![0; to.len() * rows.len() * size];
+            let row = |row: usize| &bytes[from(rows.start + row)..][..to.len() * size];
+            match size {
+                1 => gather::<1>(row, rows.len(), &mut gathered),
+                2 => gather::<2>(row, rows.len(), &mut gathered),
+                4 => gather::<4>(row, rows.len(), &mut gathered),
+                _ => gather::<8>(row, rows.len(), &mut gathered),
+            }
+            let lines = gathered.chunks_exact(rows.len() * size);
+            to.iter_mut().zip(lines).for_each(|(to, line)| *to = block(op, dtype, line));
+        }
     }
 }
 
@@ -91,74 +124,102 @@ where
     if lines.len == 0 && lines.count() > 0 && op.needs_elements() {
         return Err(Error::kernel(ReduceError::Empty(op)));
     }
-    let told = [TextArg::of(&op), TextArg::of(&dtype), TextArg::of(&lines.len), TextArg::of(&lines.inner)];
+    let told = [
+        TextArg::of(&op),
+        TextArg::of(&dtype),
+        TextArg::of(&lines.outer),
+        TextArg::of(&lines.len),
+        TextArg::of(&lines.inner),
+    ];
+    if lines.count() < MANY {
+        return by_table(job, op, dtype, lines, bytes, answers);
+    }
     // Neighbouring lines lie in the same cache lines, and short ones are soon done.
-    let piece = (GATHERED / (lines.len.max(1) * dtype.size())).clamp(64, 1 << 16);
+    let piece = (PIECE / (lines.len.max(1) * dtype.size())).clamp(1024, 1 << 16);
     job.default_split(Split::rows().of(piece)).body_overwrites().lend((bytes, answers)).run_with(
         told,
-        |_, [op, dtype, len, inner], (bytes, mut answers)| {
+        |_, [op, dtype, outer, len, inner], (bytes, mut answers)| {
             let (op, dtype): (Op, Dtype) = (op.read(), dtype.read());
+            let lines = Lines { outer: outer.read(), len: len.read(), inner: inner.read() };
             let bytes = bytes.to_slice().expect("a flat array is in one piece");
-            let lines = answers.rows();
-            reduce_lines(op, dtype, (len.read(), inner.read()), bytes, lines, |at, number| {
-                let bytes = stored(number, answer_dtype(op, dtype))?;
-                answers[at].copy_from_slice(&bytes[..S]);
-                Ok(())
-            })
+            let first = answers.rows().start;
+            let mut done = 0;
+            while done < answers.len() {
+                // Lines that lie side by side.
+                let (before, column) = ((first + done) / lines.inner, (first + done) % lines.inner);
+                let count = (lines.inner - column).min(answers.len() - done).min(SIDE_BY_SIDE);
+                let mut partials = vec![Partial::NONE; count * lines.len.div_ceil(BLOCK)];
+                for (number, to) in partials.chunks_mut(count).enumerate() {
+                    let rows = number * BLOCK..lines.len.min((number + 1) * BLOCK);
+                    lines.reduce(op, dtype, bytes, (before, rows, column), to);
+                }
+                for at in 0..count {
+                    let number = put_together(op, dtype, lines.len as u64, partials.iter().skip(at).step_by(count));
+                    let stored = stored(number.map_err(|error| error.to_string())?, answer_dtype(op, dtype))?;
+                    answers[done + at].copy_from_slice(&stored[..S]);
+                }
+                done += count;
+            }
+            Ok::<(), String>(())
         },
     )
 }
 
-/// Reduces these lines of `len` elements that lie `inner` apart, and hands out each one's place among them and its answer.
-fn reduce_lines(
+/// As [`along`], of few lines: they may be long, so that each is cut into blocks, whose partial results make a table.
+fn by_table<const S: usize>(
+    job: Job<'_>,
     op: Op,
     dtype: Dtype,
-    (len, inner): (usize, usize),
-    bytes: &[u8],
-    lines: Range<usize>,
-    mut answer: impl FnMut(usize, Number) -> Result<(), String>,
-) -> Result<(), String> {
-    let size = dtype.size();
-    // A block of each line at a time, with the same borders whoever has it.
-    let longest = len.min(BLOCK);
-    let most = (GATHERED / (longest.max(1) * size)).max(FEWEST);
-    let (mut gathered, mut partials) = (Vec::new(), Vec::new());
-    let mut line = lines.start;
-    while line < lines.end {
-        // Lines that lie side by side.
-        let (before, column) = (line / inner, line % inner);
-        let count = most.min(inner - column).min(lines.end - line);
-        let blocks = len.div_ceil(BLOCK);
-        partials.clear();
-        partials.resize(count * blocks, Partial::NONE);
-        for number in 0..blocks {
-            let rows = number * BLOCK..len.min((number + 1) * BLOCK);
-            let at = |row: usize| ((before * len + row) * inner + column) * size;
-            let bytes = match inner {
-                1 => &bytes[at(rows.start)..][..rows.len() * size],
-                _ => {
-                    gathered.resize(count * rows.len() * size, 0);
-                    let from = |row: usize| &bytes[at(rows.start + row)..][..count * size];
-                    match size {
-                        1 => gather::<1>(from, rows.len(), &mut gathered),
-                        2 => gather::<2>(from, rows.len(), &mut gathered),
-                        4 => gather::<4>(from, rows.len(), &mut gathered),
-                        _ => gather::<8>(from, rows.len(), &mut gathered),
-                    }
-                    &gathered[..]
-                }
-            };
-            for (at, line) in bytes.chunks_exact(rows.len() * size).enumerate() {
-                partials[at * blocks + number] = block(op, dtype, line);
+    lines: Lines,
+    bytes: Input<'_, u8, Ix1>,
+    answers: &mut Shared<[u8; S], Ix1>,
+) -> Result<Answers<()>, Error>
+where
+    [u8; S]: Pod,
+{
+    // By what the array is alone, whoever works on it.
+    let height = (ELEMENTS / lines.inner.max(1)).clamp(64, BLOCK);
+    let blocks = lines.len.div_ceil(height);
+    let mut table = Shared::<Partial, Ix2>::zeros((lines.outer * blocks, lines.inner))?;
+    let told = [
+        TextArg::of(&op),
+        TextArg::of(&dtype),
+        TextArg::of(&lines.outer),
+        TextArg::of(&lines.len),
+        TextArg::of(&lines.inner),
+    ];
+    let done = job.body_overwrites().lend((bytes, &mut table)).run_with(
+        told,
+        |_, [op, dtype, outer, len, inner], (bytes, mut slice)| {
+            let (op, dtype): (Op, Dtype) = (op.read(), dtype.read());
+            let lines = Lines { outer: outer.read(), len: len.read(), inner: inner.read() };
+            let height = (ELEMENTS / lines.inner.max(1)).clamp(64, BLOCK);
+            let blocks = lines.len.div_ceil(height);
+            let bytes = bytes.to_slice().expect("a flat array is in one piece");
+            let (first, column) = (slice.rows().start, slice.cols().start);
+            let mut partials = vec![Partial::NONE; slice.ncols()];
+            for (row, mut to) in slice.outer_iter_mut().enumerate() {
+                let (before, number) = ((first + row) / blocks, (first + row) % blocks);
+                let rows = number * height..lines.len.min((number + 1) * height);
+                lines.reduce(op, dtype, bytes, (before, rows, column), &mut partials);
+                to.iter_mut().zip(&partials).for_each(|(to, partial)| *to = *partial);
             }
+        },
+    )?;
+    let (table, to) = (table.as_slice(), answers.as_mut_slice());
+    for (line, to) in to.iter_mut().enumerate() {
+        let (before, column) = (line / lines.inner, line % lines.inner);
+        let partials = table[before * blocks * lines.inner..][..blocks * lines.inner].iter();
+        let partials = partials.skip(column).step_by(lines.inner);
+        // Of a job of one slice most have not been looked at.
+        if lines.len > 0 && partials.clone().all(|partial| partial.some == 0) {
+            continue;
         }
-        for at in 0..count {
-            let number = fold(op, dtype, len as u64, &partials[at * blocks..][..blocks]);
-            answer(line - lines.start + at, number.map_err(|error| error.to_string())?)?;
-        }
-        line += count;
+        let number = put_together(op, dtype, lines.len as u64, partials);
+        let stored = stored(number.map_err(Error::kernel)?, answer_dtype(op, dtype)).map_err(Error::kernel)?;
+        to.copy_from_slice(&stored[..S]);
     }
-    Ok(())
+    Ok(done)
 }
 
 /// Puts `rows` rows of elements of `S` bytes into columns: each line in one piece. By bands of eight rows, so that what is written
@@ -246,91 +307,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ndarray::{Array3, Axis, Zip};
-    use parfork::Engine;
-
-    const OPS: [Op; 5] = [Op::Sum, Op::Mean, Op::Min, Op::Max, Op::Norm];
-
-    /// The answers of one cut, as bytes.
-    fn answers<const S: usize>(
-        op: Op,
-        dtype: Dtype,
-        lines: Lines,
-        data: &[u8],
-        split: Split,
-    ) -> Result<Vec<[u8; S]>, Error>
-    where
-        [u8; S]: Pod,
-    {
-        let data = Shared::from_array(&ndarray::ArrayView1::from(data))?;
-        let mut answers = Shared::<[u8; S], _>::zeros(lines.count())?;
-        let job = Job::default().runner(Engine::Serial).split(split);
-        along::<S>(job, op, dtype, lines, &data, &mut answers)?;
-        Ok(answers.as_slice().to_vec())
-    }
-
-    fn floats(shape: (usize, usize, usize)) -> Array3<f64> {
-        let mut rng = fastrand::Rng::with_seed(7);
-        Array3::from_shape_simple_fn(shape, || rng.f64() - 0.3)
-    }
-
-    /// What ndarray's own folds give, along each axis; the same bits for every cut.
-    #[test]
-    fn answers_are_those_of_a_fold() {
-        for shape in [(5, 7, 11), (1, 1, 1), (3, 1, 40), (1, 65_541, 2), (4, 0, 2), (0, 3, 2), (2, 30, 70)] {
-            let array = floats(shape);
-            let bytes = bytemuck::cast_slice(array.as_slice().unwrap());
-            // Lines of more than a block take their time.
-            let is_long = shape.1 > BLOCK;
-            let (axes, ops) = if is_long { (1..2, &OPS[1..3]) } else { (0..3, &OPS[..]) };
-            for (axis, op) in axes.flat_map(|axis| ops.iter().map(move |&op| (axis, op))) {
-                let lines = Lines::of(array.shape(), axis);
-                let [all, few, one] = [Split::rows(), Split::rows().of(5), Split::rows().into_pieces(1)]
-                    .map(|split| answers::<8>(op, f64::DTYPE, lines, bytes, split));
-                if lines.len == 0 && lines.count() > 0 && op.needs_elements() {
-                    assert!(one.unwrap_err().to_string().contains("of 0 elements"));
-                    continue;
-                }
-                let (all, one) = (all.unwrap(), one.unwrap());
-                assert_eq!((&all, few.unwrap()), (&one, one.clone()), "{shape:?} {axis} {op}");
-                let count = lines.len as f64;
-                let naive = array.map_axis(Axis(axis), |line| match op {
-                    Op::Sum => line.sum(),
-                    Op::Mean => line.sum() / count,
-                    Op::Min => line.fold(f64::INFINITY, |one, &other| one.min(other)),
-                    Op::Max => line.fold(f64::NEG_INFINITY, |one, &other| one.max(other)),
-                    Op::Norm => line.fold(0.0, |sum, number| sum + number * number).sqrt(),
-                });
-                Zip::from(&naive.flatten()).and(&ndarray::Array1::from(one)).for_each(|naive, one| {
-                    let one = f64::from_ne_bytes(*one);
-                    assert!((naive - one).abs() <= 1e-9 * count.max(1.0), "{shape:?} {axis} {op}: {one}, not {naive}");
-                });
-            }
-        }
-    }
-
-    #[test]
-    fn integers_are_exact_and_have_types_of_their_own() {
-        let numbers: Vec<i16> = (0..6 * 50).map(|number| (number * 7919 % 65_536) as u16 as i16).collect();
-        let of = |axis| Lines::of(&[6, 50], axis);
-        let (dtype, bytes) = (i16::DTYPE, bytemuck::cast_slice(&numbers));
-        let sums = answers::<8>(Op::Sum, dtype, of(0), bytes, Split::rows()).unwrap();
-        let least = answers::<2>(Op::Min, dtype, of(1), bytes, Split::rows()).unwrap();
-        for (column, sum) in sums.into_iter().enumerate() {
-            let naive: i64 = (0..6).map(|row| i64::from(numbers[row * 50 + column])).sum();
-            assert_eq!(i64::from_ne_bytes(sum), naive);
-        }
-        for (row, least) in least.into_iter().enumerate() {
-            assert_eq!(Some(&i16::from_ne_bytes(least)), numbers[row * 50..][..50].iter().min());
-        }
-        let [flags, large] = [vec![1_u8, 0, 1, 1], [u64::MAX; 2].map(u64::to_ne_bytes).concat()];
-        let flags = answers::<1>(Op::Max, "?".parse().unwrap(), Lines::of(&[2, 2], 0), &flags, Split::rows()).unwrap();
-        assert_eq!(flags, [[1], [1]]);
-        let once = answers::<8>(Op::Sum, u64::DTYPE, Lines::of(&[1, 2], 0), &large, Split::rows()).unwrap();
-        assert_eq!(once, [u64::MAX.to_ne_bytes(); 2]);
-        let error = answers::<8>(Op::Sum, u64::DTYPE, Lines::of(&[2, 1], 0), &large, Split::rows()).unwrap_err();
-        assert!(error.to_string().contains("36893488147419103230 is more than its type"), "{error}");
-    }
-}
+mod tests;

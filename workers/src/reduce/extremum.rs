@@ -1,6 +1,7 @@
 //! The least or the greatest element of one block.
 
 use super::Partial;
+use super::columns::Lanes;
 use super::scan::{Accumulate, LANES, Stored, scan};
 
 /// A number that can be compared, and put into a partial.
@@ -25,9 +26,23 @@ ordered!(
 );
 
 /// The best so far of each lane, and the last NaN it saw if any: comparisons alone would forget it.
-struct Best<V, const GREATEST: bool> {
+pub(super) struct Best<V, const GREATEST: bool> {
     best: [V; LANES],
     odd: [V; LANES],
+}
+
+impl<V: Ordered, const GREATEST: bool> Best<V, GREATEST> {
+    /// Of the first number of each lane.
+    pub(super) fn of(first: [V; LANES]) -> Self {
+        Self { best: first, odd: first }
+    }
+}
+
+impl<V: Ordered, const GREATEST: bool> Lanes for Best<V, GREATEST> {
+    fn partial(&self, lane: usize) -> Option<Partial> {
+        let odd = self.odd[lane];
+        Some(if odd.partial_cmp(&odd).is_none() { odd } else { self.best[lane] }.partial())
+    }
 }
 
 /// Whether `one` is to be kept rather than `other`; never if either is NaN.
@@ -52,7 +67,7 @@ pub(super) fn extremum<S: Stored<Value: Ordered>, const GREATEST: bool>(bytes: &
         return Partial::NONE;
     };
     let first = S::read(first);
-    let lanes = scan::<S, _>(bytes, Best::<_, GREATEST> { best: [first; LANES], odd: [first; LANES] });
+    let lanes = scan::<S, _>(bytes, Best::<_, GREATEST>::of([first; LANES]));
     let nan = lanes.odd.into_iter().find(|odd| odd.partial_cmp(odd).is_none());
     let best = lanes.best.into_iter().reduce(|one, other| if beats::<_, GREATEST>(other, one) { other } else { one });
     nan.or(best).unwrap_or(first).partial()

@@ -17,6 +17,7 @@
 //! `f2` and `f4` are `f64`: they are not rounded back.
 
 mod axis;
+mod columns;
 mod extremum;
 mod job;
 mod kernel;
@@ -197,6 +198,36 @@ fn reducible(dtype: Dtype) -> Result<(), ReduceError> {
     }
 }
 
+/// Calls one of two functions with the type of elements.
+macro_rules! by_type {
+    ($dtype:ident, $integers:ident, $floats:ident, $arguments:tt) => {
+        match ($dtype.kind(), $dtype.size(), $dtype.is_big_endian()) {
+            (DtypeKind::Bool, 1, _) => $integers::<bool> $arguments,
+            (DtypeKind::Int, 1, _) => $integers::<Little<i8>> $arguments,
+            (DtypeKind::Int, 2, false) => $integers::<Little<i16>> $arguments,
+            (DtypeKind::Int, 2, true) => $integers::<Big<i16>> $arguments,
+            (DtypeKind::Int, 4, false) => $integers::<Little<i32>> $arguments,
+            (DtypeKind::Int, 4, true) => $integers::<Big<i32>> $arguments,
+            (DtypeKind::Int, 8, false) => $integers::<Little<i64>> $arguments,
+            (DtypeKind::Int, 8, true) => $integers::<Big<i64>> $arguments,
+            (DtypeKind::Uint, 1, _) => $integers::<Little<u8>> $arguments,
+            (DtypeKind::Uint, 2, false) => $integers::<Little<u16>> $arguments,
+            (DtypeKind::Uint, 2, true) => $integers::<Big<u16>> $arguments,
+            (DtypeKind::Uint, 4, false) => $integers::<Little<u32>> $arguments,
+            (DtypeKind::Uint, 4, true) => $integers::<Big<u32>> $arguments,
+            (DtypeKind::Uint, 8, false) => $integers::<Little<u64>> $arguments,
+            (DtypeKind::Uint, 8, true) => $integers::<Big<u64>> $arguments,
+            (DtypeKind::Float, 2, false) => $floats::<Little<half::f16>> $arguments,
+            (DtypeKind::Float, 2, true) => $floats::<Big<half::f16>> $arguments,
+            (DtypeKind::Float, 4, false) => $floats::<Little<f32>> $arguments,
+            (DtypeKind::Float, 4, true) => $floats::<Big<f32>> $arguments,
+            (DtypeKind::Float, 8, false) => $floats::<Little<f64>> $arguments,
+            (DtypeKind::Float, 8, true) => $floats::<Big<f64>> $arguments,
+            _ => panic!("no numbers are of dtype {}", $dtype),
+        }
+    };
+}
+
 /// Reduces one block: `bytes` are at most [`BLOCK`] elements of `dtype`, at any alignment.
 ///
 /// # Panics
@@ -208,30 +239,13 @@ pub fn block(op: Op, dtype: Dtype, bytes: &[u8]) -> Partial {
         "{} bytes are not a block of {dtype}",
         bytes.len()
     );
-    match (dtype.kind(), dtype.size(), dtype.is_big_endian()) {
-        (DtypeKind::Bool, 1, _) => of_integers::<bool>(op, bytes),
-        (DtypeKind::Int, 1, _) => of_integers::<Little<i8>>(op, bytes),
-        (DtypeKind::Int, 2, false) => of_integers::<Little<i16>>(op, bytes),
-        (DtypeKind::Int, 2, true) => of_integers::<Big<i16>>(op, bytes),
-        (DtypeKind::Int, 4, false) => of_integers::<Little<i32>>(op, bytes),
-        (DtypeKind::Int, 4, true) => of_integers::<Big<i32>>(op, bytes),
-        (DtypeKind::Int, 8, false) => of_integers::<Little<i64>>(op, bytes),
-        (DtypeKind::Int, 8, true) => of_integers::<Big<i64>>(op, bytes),
-        (DtypeKind::Uint, 1, _) => of_integers::<Little<u8>>(op, bytes),
-        (DtypeKind::Uint, 2, false) => of_integers::<Little<u16>>(op, bytes),
-        (DtypeKind::Uint, 2, true) => of_integers::<Big<u16>>(op, bytes),
-        (DtypeKind::Uint, 4, false) => of_integers::<Little<u32>>(op, bytes),
-        (DtypeKind::Uint, 4, true) => of_integers::<Big<u32>>(op, bytes),
-        (DtypeKind::Uint, 8, false) => of_integers::<Little<u64>>(op, bytes),
-        (DtypeKind::Uint, 8, true) => of_integers::<Big<u64>>(op, bytes),
-        (DtypeKind::Float, 2, false) => of_floats::<Little<half::f16>>(op, bytes),
-        (DtypeKind::Float, 2, true) => of_floats::<Big<half::f16>>(op, bytes),
-        (DtypeKind::Float, 4, false) => of_floats::<Little<f32>>(op, bytes),
-        (DtypeKind::Float, 4, true) => of_floats::<Big<f32>>(op, bytes),
-        (DtypeKind::Float, 8, false) => of_floats::<Little<f64>>(op, bytes),
-        (DtypeKind::Float, 8, true) => of_floats::<Big<f64>>(op, bytes),
-        _ => panic!("no numbers are of dtype {dtype}"),
-    }
+    by_type!(dtype, of_integers, of_floats, (op, bytes))
+}
+
+/// Reduces columns, as many as there are partials, of at most [`BLOCK`] rows.
+fn block_of_columns(op: Op, dtype: Dtype, rows: columns::Rows<'_>, to: &mut [Partial]) {
+    use columns::{floats, integers};
+    by_type!(dtype, integers, floats, (op, rows, to));
 }
 
 fn of_integers<S: Stored<Value: sum::Integer + Ordered + norm::Square>>(op: Op, bytes: &[u8]) -> Partial {
@@ -278,12 +292,23 @@ pub fn fold<'a>(
     count: u64,
     partials: impl IntoIterator<Item = &'a Partial>,
 ) -> Result<Number, ReduceError> {
-    if count == 0 && matches!(op, Op::Mean | Op::Min | Op::Max) {
+    let mut blocks = 0;
+    let answer = put_together(op, dtype, count, partials.into_iter().inspect(|_| blocks += 1))?;
+    assert_eq!(blocks, count.div_ceil(BLOCK as u64), "partials of an array of {count} elements");
+    Ok(answer)
+}
+
+/// As [`fold`], of blocks of any size.
+fn put_together<'a>(
+    op: Op,
+    dtype: Dtype,
+    count: u64,
+    partials: impl Iterator<Item = &'a Partial>,
+) -> Result<Number, ReduceError> {
+    if count == 0 && op.needs_elements() {
         return Err(ReduceError::Empty(op));
     }
-    let mut blocks = 0;
-    let partials = partials.into_iter().inspect(|_| blocks += 1);
-    let answer = match (dtype.kind(), op) {
+    Ok(match (dtype.kind(), op) {
         (DtypeKind::Float, Op::Sum) => Number::Float(total(partials).value()),
         (DtypeKind::Float, Op::Mean) => Number::Float(total(partials).over(count as f64)),
         (DtypeKind::Float, Op::Norm) => {
@@ -312,9 +337,7 @@ pub fn fold<'a>(
             let blocks = partials.filter(|partial| partial.some != 0).map(Partial::int);
             Number::Int(if op == Op::Min { blocks.min() } else { blocks.max() }.ok_or(ReduceError::Empty(op))?)
         }
-    };
-    assert_eq!(blocks, count.div_ceil(BLOCK as u64), "partials of an array of {count} elements");
-    Ok(answer)
+    })
 }
 
 /// The sum of floats.

@@ -1,6 +1,7 @@
 //! Sums of squares of one block: of integers exactly, of floats scaled so that no square overflows or vanishes.
 
 use super::Partial;
+use super::columns::Lanes;
 use super::scan::{Accumulate, LANES, Stored, scan};
 use super::sum::{Float, Floats};
 use super::twofold::Twofold;
@@ -64,9 +65,37 @@ impl Squares {
 }
 
 /// Squares of 64 bits in two halves, so that lanes of 64 bits can add up a block of them.
-struct Narrow {
+pub(super) struct Narrow {
     high: [u64; LANES],
     low: [u64; LANES],
+}
+
+impl Narrow {
+    pub(super) const ZERO: Narrow = Narrow { high: [0; LANES], low: [0; LANES] };
+}
+
+impl Lanes for Narrow {
+    fn partial(&self, lane: usize) -> Option<Partial> {
+        let rest = (u128::from(self.high[lane]) << 32) + u128::from(self.low[lane]);
+        Some(Partial::of_squares(Squares { rest, carries: 0 }))
+    }
+}
+
+/// Squares of up to 128 bits, in lanes.
+#[derive(Default)]
+pub(super) struct Wide([Squares; LANES]);
+
+impl Lanes for Wide {
+    fn partial(&self, lane: usize) -> Option<Partial> {
+        Some(Partial::of_squares(self.0[lane]))
+    }
+}
+
+impl<V: Square> Accumulate<V> for Wide {
+    #[inline(always)]
+    fn take(&mut self, lane: usize, value: V) {
+        self.0[lane].take(lane, value);
+    }
 }
 
 impl<V: Square> Accumulate<V> for Narrow {
@@ -89,7 +118,7 @@ impl<V: Square> Accumulate<V> for Squares {
 /// The exact sum of squares of a block.
 pub(super) fn integers<S: Stored<Value: Square>>(bytes: &[u8]) -> Partial {
     Partial::of_squares(if S::Value::NARROW {
-        let lanes = scan::<S, _>(bytes, Narrow { high: [0; LANES], low: [0; LANES] });
+        let lanes = scan::<S, _>(bytes, Narrow::ZERO);
         let total = |lanes: [u64; LANES]| lanes.into_iter().map(u128::from).sum::<u128>();
         Squares { rest: (total(lanes.high) << 32) + total(lanes.low), carries: 0 }
     } else {
@@ -97,7 +126,13 @@ pub(super) fn integers<S: Stored<Value: Square>>(bytes: &[u8]) -> Partial {
     })
 }
 
-struct Plain(Floats);
+pub(super) struct Plain(pub(super) Floats);
+
+impl Lanes for Plain {
+    fn partial(&self, lane: usize) -> Option<Partial> {
+        of_plain(self.0.lane(lane))
+    }
+}
 
 impl<V: Float> Accumulate<V> for Plain {
     #[inline(always)]
@@ -138,8 +173,8 @@ const SAFE: f64 = f64::from_bits((1023 - 900) << 52);
 /// only when the plain sum of squares has overflowed or is tiny (the idea of LAPACK's dnrm2: Blue, ACM TOMS 4, 1978).
 pub(super) fn floats<S: Stored<Value: Float>>(bytes: &[u8]) -> Partial {
     let plain = scan::<S, _>(bytes, Plain(Floats::ZERO)).0.total();
-    if plain.sum.is_finite() && plain.sum >= SAFE {
-        return normalized(plain, 0);
+    if let Some(partial) = of_plain(plain) {
+        return partial;
     }
     let mut largest = 0.0;
     for lane in scan::<S, _>(bytes, Largest([0.0; LANES])).0 {
@@ -152,6 +187,11 @@ pub(super) fn floats<S: Stored<Value: Float>>(bytes: &[u8]) -> Partial {
     let half = exponent / 2;
     let scale = [2_f64.powi(-half), 2_f64.powi(half - exponent)];
     normalized(scan::<S, _>(bytes, Scaled(Floats::ZERO, scale)).0.total(), i64::from(exponent))
+}
+
+/// Of squares that were not scaled, if none can have overflowed or vanished.
+fn of_plain(plain: Twofold) -> Option<Partial> {
+    (plain.sum.is_finite() && plain.sum >= SAFE).then(|| normalized(plain, 0))
 }
 
 /// `squares` * 4^`scale` with `squares` brought into 1..4; it is finite and not 0.

@@ -202,7 +202,7 @@ impl<S: Stored, T: Accumulate<S::Value>> WithSimd for Scan<'_, S, T> {
 
 /// A number for each lane.
 #[inline(always)]
-fn deal<S: Stored, T: Accumulate<S::Value>>(round: &[S::Bytes; LANES], taker: &mut T) {
+pub(super) fn deal<S: Stored, T: Accumulate<S::Value>>(round: &[S::Bytes; LANES], taker: &mut T) {
     if size_of::<S::Bytes>() == 8 {
         // Taken one by one as they are decoded: the compiler loads a whole round backwards otherwise, and memory that is read
         // in rising order comes at 17 GB/s a core, not 13.

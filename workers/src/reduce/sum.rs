@@ -1,6 +1,7 @@
 //! Sums of one block: of integers exactly, of floats with what rounding lost.
 
 use super::Partial;
+use super::columns::Lanes;
 use super::scan::{Accumulate, LANES, Stored, scan};
 use super::twofold::{Twofold, two_sum};
 
@@ -36,9 +37,19 @@ impl Integer for u64 {
     }
 }
 
-struct Integers {
+pub(super) struct Integers {
     high: [i64; LANES],
     low: [i64; LANES],
+}
+
+impl Integers {
+    pub(super) const ZERO: Integers = Integers { high: [0; LANES], low: [0; LANES] };
+}
+
+impl Lanes for Integers {
+    fn partial(&self, lane: usize) -> Option<Partial> {
+        Some(Partial::of_int((i128::from(self.high[lane]) << 32) + i128::from(self.low[lane])))
+    }
 }
 
 impl<V: Integer> Accumulate<V> for Integers {
@@ -53,7 +64,7 @@ impl<V: Integer> Accumulate<V> for Integers {
 
 /// The exact sum of a block.
 pub(super) fn integers<S: Stored<Value: Integer>>(bytes: &[u8]) -> Partial {
-    let lanes = scan::<S, _>(bytes, Integers { high: [0; LANES], low: [0; LANES] });
+    let lanes = scan::<S, _>(bytes, Integers::ZERO);
     let total = |lanes: [i64; LANES]| lanes.into_iter().map(i128::from).sum::<i128>();
     Partial::of_int((total(lanes.high) << 32) + total(lanes.low))
 }
@@ -92,12 +103,20 @@ impl Floats {
         }
     }
 
+    pub(super) fn lane(&self, lane: usize) -> Twofold {
+        Twofold { sum: self.sum[lane], lost: self.lost[lane] }
+    }
+
     pub(super) fn total(&self) -> Twofold {
         let mut total = Twofold::default();
-        for (&sum, &lost) in self.sum.iter().zip(&self.lost) {
-            total.add(Twofold { sum, lost });
-        }
+        (0..LANES).for_each(|lane| total.add(self.lane(lane)));
         total
+    }
+}
+
+impl Lanes for Floats {
+    fn partial(&self, lane: usize) -> Option<Partial> {
+        Some(Partial::of_twofold(self.lane(lane), 0))
     }
 }
 

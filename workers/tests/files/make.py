@@ -6,6 +6,7 @@ Needs numpy, pillow, opencv-python-headless, tifffile and imagecodecs (made with
 import io
 import os
 import struct
+import subprocess
 import zlib
 
 import cv2
@@ -206,6 +207,15 @@ for name, how in ("gray", {}), ("progressive", dict(progressive=True)), ("restar
     whole = whole.getvalue()
     case(f"unended-{name}.jpg", whole[:-2], seen(whole))
     refused(f"cut-{name}.jpg", whole[: -2 - len(pieces(whole)[1]) // 8], "ends before its picture does")
+# JPEG that is coded as nearly none is: by libjpeg-turbo's cjpeg.
+Image.fromarray(smooth).save("smooth.ppm")
+for name, how, why in (
+    ("wide-colours", ["-sample", "1x1,2x2,2x2"], "components of 1x1, 2x2, 2x2 samples"),
+    ("thirds", ["-sample", "3x1"], "components of 3x1, 1x1, 1x1 samples"),
+    ("arithmetic", ["-arithmetic"], "arithmetic coding"),
+):
+    refused(f"{name}.jpg", subprocess.run(["cjpeg", "-quality", "90", *how, "smooth.ppm"], check=True, capture_output=True).stdout, why)
+os.remove("smooth.ppm")
 
 
 # PNG

@@ -241,6 +241,37 @@ fn programs_that_end_badly_after_their_last_slice_are_no_success() {
         fixture.exec_fails(line, &script, 1, &["gave up", words, told]);
     }
     fixture.exec_ok(line, "while read l; do echo done; done; sleep 0.1; exit 0");
+    let text = fixture.exec_ok(line, "while read l; do echo done; done; exec sleep 1000");
+    assert!(text.contains("stayed for more than 5 s after its last slice, and is ended"), "{text}");
+}
+
+/// As multiprocessing in Python does it: a process that waits until all others are gone, and removes what they have left.
+#[test]
+fn who_tidies_up_behind_a_program_has_time_for_it() {
+    let fixture = Fixture::new();
+    fixture.bytes("a.npy", 40);
+    let line = "--in a.npy --out b.npy -n 1 --split rows=10";
+    // It is known by its name, which it has from when it says that it is there.
+    fs::write(fixture.path("resource_tracker"), ": > there$1; read x; : > tidied$1").unwrap();
+    let begin =
+        "mkfifo $$; sh ./resource_tracker $$ < $$ & exec 9> $$; until [ -e there$$ ]; do sleep 0.01; done; read l;";
+    let count = |name: &str| {
+        let names = fs::read_dir(fixture.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|it| it.to_str().unwrap().starts_with(name)).count()
+    };
+    let mut before = 0;
+    for (end, words) in [
+        ("exit 3", "exited with status 3"),
+        ("kill -9 $$", "signal 9 (SIGKILL"),
+        ("echo failed no; exit 1", "gave up on slice"),
+        ("echo failed no; exec sleep 1000", "gave up on slice"),
+    ] {
+        let output = fixture.run_exec(line, &format!("{begin} {end}"));
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && text.contains(words), "{end}: {text}");
+        assert!(count("there") > before && count("tidied") == count("there"), "{end}: {text}");
+        before = count("there");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use image::error::{UnsupportedError, UnsupportedErrorKind};
 use image::{ColorType, ImageDecoder, ImageError, ImageFormat, ImageResult, Limits};
 
 use super::scans;
-use super::segments::{Frame, Segments};
+use super::segments::{Component, Frame, Segments};
 use crate::picture::metadata::Metadata;
 
 /// What a file without its last marker is read as if it ended with.
@@ -32,6 +32,9 @@ impl Jpeg {
     /// If it is damaged, ends early, or is of a kind that is not read here.
     pub(in crate::picture) fn new(mut whole: Vec<u8>) -> ImageResult<Self> {
         let segments = Segments::of(&whole);
+        if let Some(what) = segments.foreign() {
+            return Err(unsupported(what));
+        }
         let frame = segments.frame();
         let metadata = segments.metadata();
         let count = segments.scans().count();
@@ -44,6 +47,7 @@ impl Jpeg {
             Some(frame) if is_sequential(&frame) && parts_of_first(&segments) < frame.components.len() => {
                 Some(one_by_one(&segments, frame)?)
             }
+            Some(frame) if !is_usual(&frame) => return Err(unsupported(sampling(&frame))),
             _ => None,
         };
         if !ended {
@@ -89,12 +93,35 @@ fn parts_of_first(segments: &Segments<'_>) -> usize {
     segments.scans().next().map_or(0, |(_, parts)| parts.len())
 }
 
+/// Whether no component has more samples than the first, and all others as many. What is otherwise the decoder beneath refuses or takes
+/// for something else.
+fn is_usual(frame: &Frame) -> bool {
+    let size = |component: &Component| (component.across, component.down);
+    let is_power = |component: &Component| component.across.is_power_of_two() && component.down.is_power_of_two();
+    let [first, others @ ..] = &frame.components[..] else { return true };
+    // The fourth of inks is as the first.
+    let colours = &others[..others.len().min(2)];
+    let alike = colours.windows(2).all(|two| size(&two[0]) == size(&two[1]));
+    frame.components.iter().all(is_power)
+        && alike
+        && others.iter().all(|other| other.across <= first.across && other.down <= first.down)
+        && (first.down <= 2 || others.iter().all(|other| other.down == 1))
+}
+
+/// The samples that components have, in words.
+fn sampling(frame: &Frame) -> String {
+    let sizes: Vec<_> = frame.components.iter().map(|it| format!("{}x{}", it.across, it.down)).collect();
+    format!("components of {} samples", sizes.join(", "))
+}
+
+fn unsupported(what: String) -> ImageError {
+    let kind = UnsupportedErrorKind::GenericFeature(what);
+    ImageError::Unsupported(UnsupportedError::from_format_and_kind(ImageFormat::Jpeg.into(), kind))
+}
+
 /// The frame, if each of three components has a scan of its own, and as many samples or a whole fraction of them.
 fn one_by_one(segments: &Segments<'_>, frame: Frame) -> ImageResult<Frame> {
-    let refused = |what: String| {
-        let kind = UnsupportedErrorKind::GenericFeature(what);
-        Err(ImageError::Unsupported(UnsupportedError::from_format_and_kind(ImageFormat::Jpeg.into(), kind)))
-    };
+    let refused = |what: String| Err(unsupported(what));
     let count = frame.components.len();
     let ids = segments.scans().map(|(_, parts)| if let [(id, _)] = parts[..] { Some(id) } else { None });
     let mut ids: Vec<_> = ids.collect();
@@ -104,7 +131,7 @@ fn one_by_one(segments: &Segments<'_>, frame: Frame) -> ImageResult<Frame> {
     if ids != all || count != 3 {
         return refused(format!("{count} components in {} scans", ids.len()));
     }
-    let divides = |of: fn(&super::segments::Component) -> usize| {
+    let divides = |of: fn(&Component) -> usize| {
         let most = frame.components.iter().map(of).max().unwrap_or(1);
         frame.components.iter().all(|component| most.is_multiple_of(of(component)))
     };

@@ -85,10 +85,26 @@ impl<'j> Segments<'j> {
         Self { all, ended }
     }
 
-    pub(super) fn frame(&self) -> Option<Frame> {
+    fn frame_header(&self) -> Option<&Segment<'j>> {
         // All of this row are frames but those for tables (C4, CC) and an extension (C8).
         let is_frame = |marker| matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC);
-        let Segment { marker, body, .. } = *self.all.iter().find(|segment| is_frame(segment.marker))?;
+        self.all.iter().find(|segment| is_frame(segment.marker))
+    }
+
+    /// What of the standard nobody here reads, if the frame header says that it is of that.
+    pub(super) fn foreign(&self) -> Option<String> {
+        let Segment { marker, body, .. } = *self.frame_header()?;
+        match (marker, body.first()) {
+            (0xC9..=0xCF, _) => Some("arithmetic coding".to_owned()),
+            (0xC3, _) => Some("lossless coding".to_owned()),
+            (0xC5..=0xC7, _) => Some("hierarchical coding".to_owned()),
+            (_, Some(&bits)) if bits != 8 => Some(format!("{bits} bits a sample")),
+            _ => None,
+        }
+    }
+
+    pub(super) fn frame(&self) -> Option<Frame> {
+        let Segment { marker, body, .. } = *self.frame_header()?;
         let &[8, high, low, wide, narrow, count, ref rest @ ..] = body else { return None };
         let component = |bytes: &[u8]| Component {
             id: bytes[0],

@@ -1,0 +1,143 @@
+//! Many lines at once that lie side by side: row is added to row as they lie in memory, each column in a lane of its own.
+//!
+//! A column is taken from its first row to its last whichever lane it has, so its bits do not depend on how columns are cut.
+
+use std::marker::PhantomData;
+
+use bytemuck::Zeroable;
+use pulp::{Simd, WithSimd};
+
+use super::extremum::{Best, Ordered};
+use super::norm::{self, Square};
+use super::scan::{Accumulate, LANES, Stored, deal};
+use super::sum::{self, Floats, Integers};
+use super::{Op, Partial};
+use crate::simd;
+
+/// Fewer columns would leave lanes empty.
+pub(super) const FEWEST: usize = LANES;
+
+/// Rows that a lane goes through at once, where registers do not hold all lanes.
+const DEEP: usize = 8;
+
+/// Columns that are taken at once: their accumulators stay in the second-level cache.
+const ACROSS: usize = 4096;
+
+/// Rows of a table.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'b> {
+    /// From the first element on.
+    pub(super) bytes: &'b [u8],
+    /// How many elements a row begins behind the one before it.
+    pub(super) stride: usize,
+    pub(super) count: usize,
+}
+
+/// Accumulators whose lanes are columns.
+pub(super) trait Lanes {
+    /// What a lane has; `None` if its column has to be looked at in another way.
+    fn partial(&self, lane: usize) -> Option<Partial>;
+}
+
+/// Reduces each of as many columns of integers as there are partials; there is a row at least.
+pub(super) fn integers<S>(op: Op, rows: Rows<'_>, to: &mut [Partial])
+where
+    S: Stored<Value: sum::Integer + Ordered + Square>,
+{
+    match op {
+        Op::Sum | Op::Mean => columns::<S, _>(rows, to, |_| Integers::ZERO, sum::integers::<S>),
+        Op::Min => columns::<S, _>(rows, to, Best::<_, false>::of, super::extremum::<S, false>),
+        Op::Max => columns::<S, _>(rows, to, Best::<_, true>::of, super::extremum::<S, true>),
+        Op::Norm if S::Value::NARROW => columns::<S, _>(rows, to, |_| norm::Narrow::ZERO, norm::integers::<S>),
+        Op::Norm => columns::<S, _>(rows, to, |_| norm::Wide::default(), norm::integers::<S>),
+    }
+}
+
+/// As [`integers`], of floats.
+pub(super) fn floats<S: Stored<Value: sum::Float + Ordered>>(op: Op, rows: Rows<'_>, to: &mut [Partial]) {
+    match op {
+        Op::Sum | Op::Mean => columns::<S, _>(rows, to, |_| Floats::ZERO, sum::floats::<S>),
+        Op::Min => columns::<S, _>(rows, to, Best::<_, false>::of, super::extremum::<S, false>),
+        Op::Max => columns::<S, _>(rows, to, Best::<_, true>::of, super::extremum::<S, true>),
+        Op::Norm => columns::<S, _>(rows, to, |_| norm::Plain(Floats::ZERO), norm::floats::<S>),
+    }
+}
+
+/// By accumulators that begin with the first row, and `alone` for a column that they give up.
+fn columns<S: Stored, T: Accumulate<S::Value> + Lanes>(
+    rows: Rows<'_>,
+    to: &mut [Partial],
+    begin: impl Fn([S::Value; LANES]) -> T,
+    alone: impl Fn(&[u8]) -> Partial,
+) {
+    let elements = bytemuck::cast_slice::<u8, S::Bytes>(rows.bytes);
+    for (tile, to) in to.chunks_mut(ACROSS).enumerate() {
+        let elements = &elements[tile * ACROSS..];
+        let first = |group: &[S::Bytes]| std::array::from_fn(|lane| S::read(*group.get(lane).unwrap_or(&group[0])));
+        let mut takers: Vec<T> = elements[..to.len()].chunks(LANES).map(|group| begin(first(group))).collect();
+        let (stride, count, width) = (rows.stride, rows.count, to.len());
+        simd::arch().dispatch(Down { elements, stride, count, width, takers: &mut takers, stored: PhantomData::<S> });
+        for (at, to) in to.iter_mut().enumerate() {
+            *to = takers[at / LANES].partial(at % LANES).unwrap_or_else(|| {
+                let column: Vec<S::Bytes> = (0..count).map(|row| elements[row * stride + at]).collect();
+                alone(bytemuck::cast_slice(&column))
+            });
+        }
+    }
+}
+
+/// Goes down the rows, with an accumulator for each [`LANES`] columns.
+struct Down<'a, S: Stored, T> {
+    elements: &'a [S::Bytes],
+    stride: usize,
+    count: usize,
+    width: usize,
+    takers: &'a mut [T],
+    stored: PhantomData<S>,
+}
+
+impl<S: Stored, T: Accumulate<S::Value>> WithSimd for Down<'_, S, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<V: Simd>(self, _: V) {
+        let row = |row: usize| self.elements[row * self.stride..][..self.width].as_chunks::<LANES>();
+        let whole = self.width / LANES;
+        let (takers, last) = self.takers.split_at_mut(whole);
+        for first in (0..self.count).step_by(DEEP) {
+            let deep = DEEP.min(self.count - first);
+            if deep == DEEP {
+                let rows: [_; DEEP] = std::array::from_fn(|number| row(first + number).0);
+                for (group, taker) in takers.iter_mut().enumerate() {
+                    band::<S, T>(rows.map(|row| &row[group]), taker);
+                }
+            } else {
+                for row in (first..first + deep).map(|number| row(number).0) {
+                    takers.iter_mut().zip(row).for_each(|(taker, group)| deal::<S, T>(group, taker));
+                }
+            }
+            // Lanes that have no column are given zeros, and not looked at.
+            if let Some(taker) = last.first_mut() {
+                for rest in (first..first + deep).map(|number| row(number).1) {
+                    let mut padded = [S::Bytes::zeroed(); LANES];
+                    padded[..rest.len()].copy_from_slice(rest);
+                    deal::<S, T>(&padded, taker);
+                }
+            }
+        }
+    }
+}
+
+/// Several rows at once: what a lane has stays in a register meanwhile.
+#[inline(always)]
+fn band<S: Stored, T: Accumulate<S::Value>>(rows: [&[S::Bytes; LANES]; DEEP], taker: &mut T) {
+    if size_of::<S::Bytes>() == 8 {
+        for lane in 0..LANES {
+            for row in rows {
+                taker.take(lane, S::read(row[lane]));
+            }
+        }
+    } else {
+        rows.into_iter().for_each(|row| deal::<S, T>(row, taker));
+    }
+}
