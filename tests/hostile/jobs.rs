@@ -70,6 +70,22 @@ pub(crate) fn jobs_that_meet() {
     });
 }
 
+/// What is carried decides the answers: each is right only if all before it are.
+pub(crate) fn jobs_that_carry() {
+    for retries in [0, 2] {
+        try_out(20 + u64::from(retries), &[Deed::Overwrites], |cells, workers, mad, deed| {
+            nothing_left(|| {
+                let job = Job::new(cells).workers(workers).retries(retries).body_overwrites();
+                job.deadline(mad.patience()).run(|w, slice| {
+                    let before = w.carry(0, |before: u64| before + 1)?;
+                    work(w, Some(mad), deed, slice);
+                    Ok::<_, parfork::Error>((before + 1) * 1_000_003)
+                })
+            })
+        });
+    }
+}
+
 pub(crate) fn recorded_jobs() {
     try_out(5, &[Deed::Overwrites], |cells, workers, mad, deed| {
         nothing_left(|| {

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
             jobs::jobs_with_undo,
             jobs::jobs_with_undo_and_guard,
             jobs::jobs_that_meet,
+            jobs::jobs_that_carry,
             jobs::recorded_jobs,
             jobs::jobs_of_a_crew,
             jobs::jobs_of_a_crew_that_starts_anew,
