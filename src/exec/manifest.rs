@@ -226,6 +226,12 @@ fn one_of(text: &str, known: [&'static str; 2], name: &'static str) -> Result<us
     known.iter().position(|word| *word == text).ok_or(ManifestError::Choice { name, known })
 }
 
+/// A name as a part of a variable's: capital letters, digits and underscores.
+pub(super) fn variable(name: &str) -> String {
+    let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_uppercase() } else { '_' };
+    name.chars().map(letter).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,9 +2,10 @@
 
 use super::array::Array;
 use super::array_list::{ArrayList, cut};
+use super::manifest::variable;
 use super::program::Program;
 use super::sandbox_paths::sandbox_paths;
-use super::supervisor::{MARK, Supervisor, variable};
+use super::supervisor::{MARK, Supervisor};
 use crate::answer::Answers;
 use crate::engine::Engine;
 use crate::engines::Programs;

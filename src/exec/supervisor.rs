@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::array_list::{ArrayList, SliceBytes, access, cut};
 use super::line::{self, Cells};
-use super::manifest::{Entry, Manifest};
+use super::manifest::{Entry, Manifest, variable};
 use super::program::Program;
 use crate::engines::Programs;
 use crate::error::{Error, Remaining, advice, shown};
@@ -383,12 +383,6 @@ fn replaced(argument: &OsStr, words: &[(&str, String)]) -> OsString {
     // What is not text has no such words in it.
     let Some(text) = argument.to_str() else { return argument.to_owned() };
     words.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value)).into()
-}
-
-/// A name as a part of a variable's: capital letters, digits and underscores.
-pub(super) fn variable(name: &str) -> String {
-    let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_uppercase() } else { '_' };
-    name.chars().map(letter).collect()
 }
 
 fn cannot_start(program: &OsStr, error: &std::io::Error) -> String {

@@ -9,7 +9,7 @@ use pulp::{Simd, WithSimd};
 
 use super::extremum::{Best, Ordered};
 use super::norm::{self, Square};
-use super::scan::{Accumulate, LANES, Stored, deal};
+use super::scan::{Accumulate, LANES, Lanes, Stored, deal};
 use super::sum::{self, Floats, Integers};
 use super::{Op, Partial};
 use crate::simd;
@@ -31,12 +31,6 @@ pub(super) struct Rows<'b> {
     /// How many elements a row begins behind the one before it.
     pub(super) stride: usize,
     pub(super) count: usize,
-}
-
-/// Accumulators whose lanes are columns.
-pub(super) trait Lanes {
-    /// What a lane has; `None` if its column has to be looked at in another way.
-    fn partial(&self, lane: usize) -> Option<Partial>;
 }
 
 /// Reduces each of as many columns of integers as there are partials; there is a row at least.

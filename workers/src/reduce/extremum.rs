@@ -1,8 +1,7 @@
 //! The least or the greatest element of one block.
 
 use super::Partial;
-use super::columns::Lanes;
-use super::scan::{Accumulate, LANES, Stored, scan};
+use super::scan::{Accumulate, LANES, Lanes, Stored, scan};
 
 /// A number that can be compared, and put into a partial.
 pub(super) trait Ordered: Copy + PartialOrd {

@@ -1,8 +1,7 @@
 //! Sums of squares of one block: of integers exactly, of floats scaled so that no square overflows or vanishes.
 
 use super::Partial;
-use super::columns::Lanes;
-use super::scan::{Accumulate, LANES, Stored, scan};
+use super::scan::{Accumulate, LANES, Lanes, Stored, scan};
 use super::sum::{Float, Floats};
 use super::twofold::Twofold;
 

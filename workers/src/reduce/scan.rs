@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 
 use pulp::{Simd, WithSimd};
 
+use super::Partial;
 use crate::simd;
 
 use crate::sys::prefetch::prefetch;
@@ -137,6 +138,12 @@ fn widen(half: u16) -> f32 {
 /// Accumulators that take one number at a time into one of their lanes.
 pub(super) trait Accumulate<V> {
     fn take(&mut self, lane: usize, value: V);
+}
+
+/// Accumulators of which each lane may be looked at: where lanes are columns.
+pub(super) trait Lanes {
+    /// What a lane has; `None` if its column has to be looked at in another way.
+    fn partial(&self, lane: usize) -> Option<Partial>;
 }
 
 /// Runs all elements of `bytes` through `taker`, in the widest vectors that the CPU has.

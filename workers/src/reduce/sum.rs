@@ -1,8 +1,7 @@
 //! Sums of one block: of integers exactly, of floats with what rounding lost.
 
 use super::Partial;
-use super::columns::Lanes;
-use super::scan::{Accumulate, LANES, Stored, scan};
+use super::scan::{Accumulate, LANES, Lanes, Stored, scan};
 use super::twofold::{Twofold, two_sum};
 
 /// An integer of at most 64 bits as high * 2^32 + low, so that lanes of 64 bits can add up a block of them.
