@@ -44,15 +44,17 @@ pub(crate) fn this() -> Command {
 /// that is told on are gone.
 ///
 /// # Errors
-/// The system's. Also of the pipe: the program has ended.
+/// The system's. A program that ends before it is told is one that was started.
 pub(crate) fn start(command: &mut Command, words: &[u64]) -> io::Result<(Child, ChildStdin)> {
     let mut program = command.env(VARIABLE, "1").stdin(Stdio::piped()).process_group(0).spawn()?;
     let line = program.stdin.take();
     let child = Child::of(program);
     let mut line = line.ok_or_else(|| io::Error::other("the program has no standard input"))?;
     let all = [words.len() as u64].into_iter().chain(words.iter().copied());
-    line.write_all(&all.flat_map(u64::to_ne_bytes).collect::<Vec<_>>())?;
-    Ok((child, line))
+    match line.write_all(&all.flat_map(u64::to_ne_bytes).collect::<Vec<_>>()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok((child, line)),
+    }
 }
 
 /// Whether this process was started to serve.

@@ -18,7 +18,8 @@ pub(crate) fn a_fork_beside_a_thread_is_refused_and_works_after_it_is_joined() {
         assert_eq!(
             refused.to_string(),
             "this process has 2 threads, and a worker forked now could find a lock held for ever by one of them. \
-             Fork before starting threads, use Engine::Threads, or read the contract of Job::run_in_threaded_process."
+             Fork before starting threads, have a crew's workers forked by a program (Crew::in_program), use Engine::Threads, or read \
+             the contract of Job::run_in_threaded_process."
         );
         let refused = Job::new(&mut line).run(|_, _| ()).unwrap_err();
         assert!(matches!(refused, Error::ThreadsRunning { .. }));

@@ -49,15 +49,17 @@ fn bad_arrays_are_refused_in_two_sentences() {
         ("fields", "fields"),
         ("complex", "c16"),
         ("three", "3 axes"),
-        ("ints", "i8"),
     ] {
         let file = if name == "folder" { name.to_owned() } else { format!("{name}.npy") };
-        fixture.fails(&format!("matmul {file} a.npy -o c.npy"), 3, &[words, ". "]);
-        if !["three", "ints"].contains(&name) {
+        if name != "complex" {
+            fixture.fails(&format!("matmul {file} a.npy -o c.npy"), 3, &[words, ". "]);
+        }
+        if name != "three" {
             fixture.fails(&format!("sum {file}"), 3, &[words, ". "]);
         }
     }
     fixture.fails("matmul a.npy a.npy -o c.npy", 3, &["20x30", "do not multiply"]);
+    fixture.fails("matmul complex.npy a.npy -o c.npy", 3, &["2x2 of complex.npy", "do not multiply"]);
     npy::save(fixture.path("none.npy"), ndarray::Array1::<f32>::zeros(0).view()).unwrap();
     fixture.fails("mean none.npy", 3, &["0 elements"]);
     assert_eq!(fixture.ok("sum none.npy -q"), "0.0\n");

@@ -42,7 +42,7 @@ impl Kernel for Scan {
     }
 
     fn summary(&self) -> &'static str {
-        "Prefix sums of all elements, as NumPy's cumsum"
+        "Prefix sums of all elements (numpy.cumsum)"
     }
 
     fn notes(&self) -> String {
