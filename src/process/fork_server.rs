@@ -129,8 +129,14 @@ impl ForkServer {
                     "{name}, the program that was to fork them, {cause} before it did"
                 )));
             }
-            if begun.elapsed() > STARTING || (begun.elapsed() > GRACE && late()) {
+            if begun.elapsed() > GRACE && late() {
                 return Err(io::ErrorKind::TimedOut.into());
+            }
+            if begun.elapsed() > STARTING {
+                let name = program.get_program().display();
+                return Err(io::Error::other(format!(
+                    "{name}, the program that was to fork them, has not called parfork::serve() within {STARTING:?}"
+                )));
             }
             futex::wait(lock.word(), 0, Some(Instant::now() + SOON));
         }
