@@ -86,7 +86,7 @@ impl WorkerPool {
     /// If there is no memory for the control page, or the system makes fewer processes.
     ///
     /// # Safety
-    /// As for [`child::spawn`], whenever this process is the `source` and may fork.
+    /// As for [`child::spawn`](crate::sys::child::spawn), whenever this process is the `source` and may fork.
     #[allow(unsafe_code)]
     pub(crate) unsafe fn start(
         workers: usize,
