@@ -41,7 +41,7 @@ fn by_rows<S: Sample, const N: usize>(
     mut region: Region<'_, S>,
     channels: usize,
     sorted: impl Fn([S; N]) -> [S; N] + Copy,
-    middle: impl Fn([&[S]; N], &mut [S]) + Copy,
+    middle: impl Fn(&[[S; PART]; N], &mut [S]) + Copy,
 ) {
     let halo = N / 2;
     // Away from the edges the rows are read where they are.
@@ -67,7 +67,7 @@ fn by_rows<S: Sample, const N: usize>(
                         #[inline(always)]
                         || {
                             sort(rows, &mut lines, sorted);
-                            middle(lines.each_ref().map(|line| &line[..out.len() + apart]), out);
+                            middle(&lines, out);
                         },
                     );
                 }
@@ -121,9 +121,9 @@ fn middle<S: Sample>(a: S, b: S, c: S) -> S {
 
 /// The greatest of the least, the middle one of those in the middle and the least of the greatest: of them the middle one.
 #[inline(always)]
-fn middle_of_3<S: Sample, const C: usize>(sorted: [&[S]; 3], out: &mut [S]) {
+fn middle_of_3<S: Sample, const C: usize>(sorted: &[[S; PART]; 3], out: &mut [S]) {
     let len = out.len();
-    let [least, middles, greatest] = sorted.map(|line| [0, 1, 2].map(|n| &line[n * C..][..len]));
+    let [least, middles, greatest] = sorted.each_ref().map(|line| [0, 1, 2].map(|n| &line[n * C..][..len]));
     for i in 0..len {
         let low = least[0][i].max(least[1][i]).max(least[2][i]);
         let high = greatest[0][i].min(greatest[1][i]).min(greatest[2][i]);
@@ -131,81 +131,52 @@ fn middle_of_3<S: Sample, const C: usize>(sorted: [&[S]; 3], out: &mut [S]) {
     }
 }
 
-/// Samples whose squares of 25 are looked at together: all of them stay in the nearest cache.
-const TOGETHER: usize = 448;
-
-/// What is compared of 25 samples whose columns are sorted, five to a row. First each row is sorted. Then six are known to be too small
-/// and six to be too great; of the 13 that are left the least and the greatest of some are taken away again and again, until
-/// there are three.
-const OF_25: [[u8; 2]; 77] = {
-    const SORT_5: [[u8; 2]; 9] = [[0, 3], [1, 4], [0, 2], [1, 3], [0, 1], [2, 4], [1, 2], [3, 4], [2, 3]];
-    const LAST: [[u8; 2]; 32] = [
-        // The least of all is one of 3, 7, 11 and 15, the greatest one of 9, 13, 17 and 21.
-        [3, 7],
-        [11, 15],
-        [3, 11],
-        [9, 13],
-        [17, 21],
-        [13, 21],
-        [7, 4],
-        [11, 17],
-        [15, 13],
-        [7, 11],
-        [7, 15],
-        [7, 9],
-        [9, 4],
-        [13, 4],
-        [17, 4],
-        [11, 8],
-        [15, 17],
-        [9, 13],
-        [11, 15],
-        [11, 9],
-        [13, 8],
-        [17, 8],
-        [15, 12],
-        [9, 17],
-        [15, 9],
-        [15, 13],
-        [13, 12],
-        [17, 12],
-        [9, 16],
-        [13, 17],
-        [9, 13],
-        [17, 16],
-    ];
-    let mut all = [[0; 2]; 77];
-    let mut n = 0;
-    while n < 77 {
-        all[n] = if n < 45 {
-            let (row, pair) = (n as u8 / 9 * 5, SORT_5[n % 9]);
-            [row + pair[0], row + pair[1]]
-        } else {
-            LAST[n - 45]
-        };
-        n += 1;
-    }
-    all
-};
-
-/// As [`OF_25`] says; each comparison in a loop of its own, for the compiler makes no vectors of one loop for all.
+/// Of 25 samples whose columns are sorted, five to a row, first each row is sorted. Then six are known to be too small and six to be too
+/// great; of the 13 that are left the least and the greatest of some are taken away again and again, until there are three.
+///
+/// All in one loop over arrays of its own: of slices the compiler would have to know that they are apart. No closure stands in it: one given
+/// to `array::map` is a call with AVX2, and no vectors are made.
 #[inline(always)]
-fn middle_of_5<S: Sample, const C: usize>(sorted: [&[S]; 5], out: &mut [S]) {
-    let mut square = [[S::MAX; TOGETHER]; 25];
-    for (part, out) in out.chunks_mut(TOGETHER).enumerate() {
-        for (n, line) in square.iter_mut().enumerate() {
-            let from = part * TOGETHER + n % 5 * C;
-            line[..out.len()].copy_from_slice(&sorted[n / 5][from..][..out.len()]);
-        }
-        for pair in OF_25 {
-            if let Ok([one, other]) = square.get_disjoint_mut(pair.map(usize::from)) {
-                for (one, other) in one.iter_mut().zip(other) {
-                    (*one, *other) = ((*one).min(*other), (*one).max(*other));
-                }
-            }
-        }
-        for (i, out) in out.iter_mut().enumerate() {
-            *out = middle(square[13][i], square[17][i], square[20][i]);
-        }
+fn middle_of_5<S: Sample, const C: usize>(sorted: &[[S; PART]; 5], out: &mut [S]) {
+    let [a, b, c, d, e] = sorted;
+    let mut medians = [S::MAX; PART];
+    for i in 0..out.len().min(PART - 4 * C) {
+        let mut all = [
+            a[i],
+            a[i + C],
+            a[i + 2 * C],
+            a[i + 3 * C],
+            a[i + 4 * C],
+            b[i],
+            b[i + C],
+            b[i + 2 * C],
+            b[i + 3 * C],
+            b[i + 4 * C],
+            c[i],
+            c[i + C],
+            c[i + 2 * C],
+            c[i + 3 * C],
+            c[i + 4 * C],
+            d[i],
+            d[i + C],
+            d[i + 2 * C],
+            d[i + 3 * C],
+            d[i + 4 * C],
+            e[i],
+            e[i + C],
+            e[i + 2 * C],
+            e[i + 3 * C],
+            e[i + 4 * C],
+        ];
+        order!(all: 0 3, 1 4, 0 2, 1 3, 0 1, 2 4, 1 2, 3 4, 2 3);
+        order!(all: 5 8, 6 9, 5 7, 6 8, 5 6, 7 9, 6 7, 8 9, 7 8);
+        order!(all: 10 13, 11 14, 10 12, 11 13, 10 11, 12 14, 11 12, 13 14, 12 13);
+        order!(all: 15 18, 16 19, 15 17, 16 18, 15 16, 17 19, 16 17, 18 19, 17 18);
+        order!(all: 20 23, 21 24, 20 22, 21 23, 20 21, 22 24, 21 22, 23 24, 22 23);
+        // The least of all is one of 3, 7, 11 and 15, the greatest one of 9, 13, 17 and 21.
+        order!(all: 3 7, 11 15, 3 11, 9 13, 17 21, 13 21, 7 4, 11 17, 15 13, 7 11, 7 15, 7 9, 9 4, 13 4, 17 4, 11 8);
+        order!(all: 15 17, 9 13, 11 15, 11 9, 13 8, 17 8, 15 12, 9 17, 15 9, 15 13, 13 12, 17 12, 9 16, 13 17, 9 13, 17 16);
+        medians[i] = middle(all[13], all[17], all[20]);
     }
+    out.copy_from_slice(&medians[..out.len()]);
 }
