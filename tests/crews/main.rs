@@ -19,19 +19,22 @@ use std::time::{Duration, Instant};
 use parfork::{Crew, Error, Job, JobSpec, Schedule, Shared, Split};
 use support::{Page, Watched};
 
-/// The same cases once more, so.
-macro_rules! in_program {
+/// Cases named after their functions, each also with crews whose workers are forked by a program.
+macro_rules! both_ways {
     ($($case:path),* $(,)?) => {
-        &[$((concat!("in_program::", stringify!($case)), (|| {
-            IN_PROGRAM.store(true, Ordering::Relaxed);
-            $case();
-        }) as fn())),*]
+        [$([
+            (stringify!($case), $case as fn()),
+            (concat!("in_program::", stringify!($case)), (|| {
+                IN_PROGRAM.store(true, Ordering::Relaxed);
+                $case();
+            }) as fn()),
+        ]),*]
     };
 }
 
 fn main() -> ExitCode {
     parfork::serve();
-    let cases = support::cases![
+    let both_ways = both_ways![
         results::are_those_of_a_loop,
         results::have_the_bits_of_jobs_without_a_crew,
         results::arguments_and_answers_of_any_size_arrive_whole,
@@ -58,7 +61,6 @@ fn main() -> ExitCode {
         faults::the_fork_server_may_die_with_a_hundred_workers,
         faults::a_stopped_fork_server_is_continued,
         faults::replacements_come_though_there_are_threads,
-        faults::without_a_fork_server_and_with_threads_there_are_none,
         faults::whoever_scribbles_on_the_board_hangs_nobody,
         faults::an_order_that_nobody_gave_brings_no_second_worker_of_a_rank,
         settings::meetings_go_well,
@@ -89,6 +91,9 @@ fn main() -> ExitCode {
         ends::all_go_with_the_coordinator,
         ends::a_fork_of_the_coordinator_cannot_use_its_crew,
         ends::whoever_is_dismissed_is_gone,
+    ];
+    let one_way = support::cases![
+        faults::without_a_fork_server_and_with_threads_there_are_none,
         program::threads_are_no_obstacle,
         program::it_outlives_the_thread_that_started_it,
         program::all_go_with_the_coordinator,
@@ -96,66 +101,8 @@ fn main() -> ExitCode {
         program::bodies_of_other_libraries_are_refused,
         program::its_file_may_be_replaced_meanwhile,
     ];
-    let again = in_program![
-        results::are_those_of_a_loop,
-        results::have_the_bits_of_jobs_without_a_crew,
-        results::arguments_and_answers_of_any_size_arrive_whole,
-        results::boards_grow_and_shrink,
-        results::a_table_of_slices_that_is_too_large_is_refused_with_the_numbers,
-        results::idle_members_disturb_nobody,
-        results::hundreds_of_workers_do_job_after_job,
-        results::a_smaller_or_larger_crew_does_the_same,
-        arrays::lent_to_read_then_to_write_then_to_read,
-        arrays::the_same_twice_in_one_job,
-        arrays::an_input_cannot_be_written,
-        arrays::each_is_mapped_once,
-        arrays::those_of_earlier_jobs_are_closed,
-        arrays::those_that_are_copied_are_closed,
-        arrays::a_dropped_one_gives_back_its_memory_at_once,
-        arrays::more_of_them_than_there_is_memory_for,
-        arrays::twenty_thousand_jobs_leave_nothing,
-        faults::a_worker_killed_between_jobs_is_replaced,
-        faults::a_worker_that_fails_in_a_job_is_named,
-        faults::retries_complete_jobs,
-        faults::restored_outputs_put_slices_back,
-        faults::the_fork_server_may_die_between_jobs,
-        faults::the_fork_server_may_die_in_a_job,
-        faults::the_fork_server_may_die_with_a_hundred_workers,
-        faults::a_stopped_fork_server_is_continued,
-        faults::replacements_come_though_there_are_threads,
-        faults::whoever_scribbles_on_the_board_hangs_nobody,
-        faults::an_order_that_nobody_gave_brings_no_second_worker_of_a_rank,
-        settings::meetings_go_well,
-        settings::a_death_reaches_those_who_meet,
-        settings::the_rest_go_on_without_the_dead,
-        settings::deadlines_are_kept,
-        settings::a_deadline_that_comes_with_the_end_is_for_this_job_alone,
-        settings::slice_deadlines_are_kept,
-        settings::a_stop_ends_a_job_and_not_the_crew,
-        settings::a_guard_keeps_stray_writes_out,
-        settings::memory_is_limited_and_the_limit_lifted,
-        settings::one_slice_alone,
-        settings::memory_is_measured,
-        settings::progress_is_told,
-        settings::a_panic_of_progress_ends_the_workers,
-        settings::what_a_crew_cannot_do_is_refused,
-        together::the_coordinator_works_too,
-        together::its_own_panic_is_told_each_time,
-        together::its_own_part_is_not_tried_again,
-        together::what_the_dead_left_is_put_back,
-        together::its_own_errors_end_the_job,
-        together::a_death_meanwhile_is_told,
-        together::a_death_ends_its_meetings,
-        together::a_stop_ends_its_own_part,
-        together::progress_is_told_at_its_meetings,
-        together::a_panic_of_progress_at_its_meetings_is_no_bodys,
-        ends::idle_workers_sleep,
-        ends::all_go_with_the_coordinator,
-        ends::a_fork_of_the_coordinator_cannot_use_its_crew,
-        ends::whoever_is_dismissed_is_gone,
-    ];
     support::run(
-        Vec::leak([&cases[..], again].concat()),
+        Vec::leak([both_ways.as_flattened(), one_way].concat()),
         support::cases![ends::be_killed, program::be_killed, program::be_removed],
     )
 }
