@@ -49,6 +49,18 @@ impl Lines {
         self.outer * self.inner
     }
 
+    /// As a body is told of them, and of what to do with them.
+    fn told(&self, op: Op, dtype: Dtype) -> [TextArg; 5] {
+        let [outer, len, inner] = [self.outer, self.len, self.inner].map(|number| TextArg::of(&number));
+        [TextArg::of(&op), TextArg::of(&dtype), outer, len, inner]
+    }
+
+    /// How many elements of a line a block has, and how many blocks a line: by what the array is alone, whoever works on it.
+    fn blocks(&self) -> (usize, usize) {
+        let height = (ELEMENTS / self.inner.max(1)).clamp(64, BLOCK);
+        (height, self.len.div_ceil(height))
+    }
+
     /// Reduces rows of as many lines as there are partials, which lie side by side from a column on.
     fn reduce(&self, op: Op, dtype: Dtype, bytes: &[u8], at: (usize, Range<usize>, usize), to: &mut [Partial]) {
         let (before, rows, column) = at;
@@ -124,20 +136,13 @@ where
     if lines.len == 0 && lines.count() > 0 && op.needs_elements() {
         return Err(Error::kernel(ReduceError::Empty(op)));
     }
-    let told = [
-        TextArg::of(&op),
-        TextArg::of(&dtype),
-        TextArg::of(&lines.outer),
-        TextArg::of(&lines.len),
-        TextArg::of(&lines.inner),
-    ];
     if lines.count() < MANY {
         return by_table(job, op, dtype, lines, bytes, answers);
     }
     // Neighbouring lines lie in the same cache lines, and short ones are soon done.
     let piece = (PIECE / (lines.len.max(1) * dtype.size())).clamp(1024, 1 << 16);
     job.default_split(Split::rows().of(piece)).body_overwrites().lend((bytes, answers)).run_with(
-        told,
+        lines.told(op, dtype),
         |_, [op, dtype, outer, len, inner], (bytes, mut answers)| {
             let (op, dtype): (Op, Dtype) = (op.read(), dtype.read());
             let lines = Lines { outer: outer.read(), len: len.read(), inner: inner.read() };
@@ -177,24 +182,14 @@ fn by_table<const S: usize>(
 where
     [u8; S]: Pod,
 {
-    // By what the array is alone, whoever works on it.
-    let height = (ELEMENTS / lines.inner.max(1)).clamp(64, BLOCK);
-    let blocks = lines.len.div_ceil(height);
+    let (_, blocks) = lines.blocks();
     let mut table = Shared::<Partial, Ix2>::zeros((lines.outer * blocks, lines.inner))?;
-    let told = [
-        TextArg::of(&op),
-        TextArg::of(&dtype),
-        TextArg::of(&lines.outer),
-        TextArg::of(&lines.len),
-        TextArg::of(&lines.inner),
-    ];
     let done = job.body_overwrites().lend((bytes, &mut table)).run_with(
-        told,
+        lines.told(op, dtype),
         |_, [op, dtype, outer, len, inner], (bytes, mut slice)| {
             let (op, dtype): (Op, Dtype) = (op.read(), dtype.read());
             let lines = Lines { outer: outer.read(), len: len.read(), inner: inner.read() };
-            let height = (ELEMENTS / lines.inner.max(1)).clamp(64, BLOCK);
-            let blocks = lines.len.div_ceil(height);
+            let (height, blocks) = lines.blocks();
             let bytes = bytes.to_slice().expect("a flat array is in one piece");
             let (first, column) = (slice.rows().start, slice.cols().start);
             let mut partials = vec![Partial::NONE; slice.ncols()];
