@@ -67,8 +67,14 @@ fn columns<S: Stored, T: Accumulate<S::Value> + Lanes>(
     let elements = bytemuck::cast_slice::<u8, S::Bytes>(rows.bytes);
     for (tile, to) in to.chunks_mut(ACROSS).enumerate() {
         let elements = &elements[tile * ACROSS..];
-        let first = |group: &[S::Bytes]| std::array::from_fn(|lane| S::read(*group.get(lane).unwrap_or(&group[0])));
-        let mut takers: Vec<T> = elements[..to.len()].chunks(LANES).map(|group| begin(first(group))).collect();
+        let mut takers = Vec::with_capacity(to.len().div_ceil(LANES));
+        for group in elements[..to.len()].chunks(LANES) {
+            let mut first = [S::read(group[0]); LANES];
+            for (value, &bytes) in first.iter_mut().zip(group) {
+                *value = S::read(bytes);
+            }
+            takers.push(begin(first));
+        }
         let (stride, count, width) = (rows.stride, rows.count, to.len());
         simd::arch().dispatch(Down { elements, stride, count, width, takers: &mut takers, stored: PhantomData::<S> });
         for (at, to) in to.iter_mut().enumerate() {
@@ -101,18 +107,28 @@ impl<S: Stored, T: Accumulate<S::Value>> WithSimd for Down<'_, S, T> {
         for first in (0..self.count).step_by(DEEP) {
             let deep = DEEP.min(self.count - first);
             if deep == DEEP {
-                let rows: [_; DEEP] = std::array::from_fn(|number| row(first + number).0);
+                let mut rows = [row(first).0; DEEP];
+                for (number, lines) in rows.iter_mut().enumerate() {
+                    *lines = row(first + number).0;
+                }
                 for (group, taker) in takers.iter_mut().enumerate() {
-                    band::<S, T>(rows.map(|row| &row[group]), taker);
+                    let mut band = [&rows[0][group]; DEEP];
+                    for (group_of, row) in band.iter_mut().zip(&rows) {
+                        *group_of = &row[group];
+                    }
+                    down::<S, T>(&band, taker);
                 }
             } else {
-                for row in (first..first + deep).map(|number| row(number).0) {
-                    takers.iter_mut().zip(row).for_each(|(taker, group)| deal::<S, T>(group, taker));
+                for number in first..first + deep {
+                    for (taker, group) in takers.iter_mut().zip(row(number).0) {
+                        deal::<S, T>(group, taker);
+                    }
                 }
             }
             // Lanes that have no column are given zeros, and not looked at.
             if let Some(taker) = last.first_mut() {
-                for rest in (first..first + deep).map(|number| row(number).1) {
+                for number in first..first + deep {
+                    let rest = row(number).1;
                     let mut padded = [S::Bytes::zeroed(); LANES];
                     padded[..rest.len()].copy_from_slice(rest);
                     deal::<S, T>(&padded, taker);
@@ -124,7 +140,7 @@ impl<S: Stored, T: Accumulate<S::Value>> WithSimd for Down<'_, S, T> {
 
 /// Several rows at once: what a lane has stays in a register meanwhile.
 #[inline(always)]
-fn band<S: Stored, T: Accumulate<S::Value>>(rows: [&[S::Bytes; LANES]; DEEP], taker: &mut T) {
+fn down<S: Stored, T: Accumulate<S::Value>>(rows: &[&[S::Bytes; LANES]; DEEP], taker: &mut T) {
     if size_of::<S::Bytes>() == 8 {
         for lane in 0..LANES {
             for row in rows {
@@ -132,6 +148,8 @@ fn band<S: Stored, T: Accumulate<S::Value>>(rows: [&[S::Bytes; LANES]; DEEP], ta
             }
         }
     } else {
-        rows.into_iter().for_each(|row| deal::<S, T>(row, taker));
+        for row in rows {
+            deal::<S, T>(row, taker);
+        }
     }
 }

@@ -8,6 +8,9 @@ use crate::filter::vectors::vectorised;
 /// Samples of a row that are computed at a time, with those beside them, so that what is sorted stays in the nearest cache.
 const PART: usize = 2048;
 
+/// Of that, as many as are whole vectors of any level.
+const WHOLE: usize = 64;
+
 // Closures, for a function that is handed on is called, and compiled without the instructions of who calls it.
 
 pub(super) fn of_9<S: Sample>(source: &Source<'_, S>, region: Region<'_, S>) {
@@ -60,7 +63,8 @@ fn by_rows<S: Sample, const N: usize>(
                     source.stretch((y + n) as isize - 1 - halo as isize, from, &mut aside[..len])
                 });
                 let apart = 2 * halo * channels;
-                let step = PART - apart;
+                // Whole vectors: what is left of one is computed sample by sample.
+                let step = (PART - apart) / WHOLE * WHOLE;
                 for (at, out) in out.chunks_mut(step).enumerate() {
                     let rows = rows.map(|row| &row[at * step..][..out.len() + apart]);
                     vectorised(
