@@ -53,6 +53,14 @@ macro_rules! settings {
             /// job, for all others wait for it sooner or later.
             optional any steps: u32, "steps";
 
+            /// How many [steps](crate::Job::steps) a worker goes on with a part of the array while that is in its cache, before it goes on
+            /// to the next part; by default 1. Where arrays are larger than caches, a plate of cells then comes from memory once for so
+            /// many steps.
+            ///
+            /// It is an order of work and changes no result. A worker needs many slices for it, of which twice as many as the depth fit
+            /// its cache in both planes: `Split::rows().of(8)`, say.
+            optional any depth: u32, "depth of steps";
+
             /// How often a slice is tried again after a worker process died on it. What a dead worker left undone is done by others; a
             /// slice that kills them all is set aside, all others are done, and the error names it. By default 0: the first death ends
             /// the job.
@@ -247,6 +255,7 @@ mod tests {
             JobSpec {
                 workers: Some(3),
                 steps: Some(7),
+                depth: Some(8),
                 bounds: vec![3, 9],
                 retries: 2,
                 only_slice: Some(4),

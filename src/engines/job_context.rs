@@ -46,6 +46,8 @@ pub(crate) struct JobContext<'w> {
 /// How often each slice is worked on, and how far it reads.
 pub(crate) struct Steps {
     pub(crate) count: u32,
+    /// How many steps a worker may go on in one place before it goes on through its slices.
+    pub(crate) depth: u32,
     /// Of all planes.
     pub(crate) margins: Vec<Margins>,
 }
@@ -60,7 +62,7 @@ impl Steps {
                 margins.push(one);
             }
         }
-        (!margins.is_empty()).then(|| Self { count: spec.steps.unwrap_or(1), margins })
+        (!margins.is_empty()).then(|| Self { count: spec.steps.unwrap_or(1), depth: spec.depth.unwrap_or(1), margins })
     }
 }
 

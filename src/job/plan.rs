@@ -87,7 +87,9 @@ impl Plan {
 /// If that cannot be, or other settings cannot be kept then.
 fn steps(spec: &JobSpec, loans: &[Loan<'_>], pool: Option<&WorkerPool>) -> Result<u32> {
     if loans.iter().all(|loan| loan.margins.is_none()) {
-        return spec.steps.map_or(Ok(0), |steps| Err(StepsError::NoPlanes { steps }.into()));
+        let alone = spec.depth.map(|depth| StepsError::Depth { depth, why: "no Planes are lent, and so there are no steps" });
+        let alone = spec.steps.map(|steps| StepsError::NoPlanes { steps }).or(alone);
+        return alone.map_or(Ok(0), |error| Err(error.into()));
     }
     let steps = spec.steps.unwrap_or(1);
     let restores = spec.retries > 0 && spec.retry_policy == RetryPolicy::RestoreOutputs;
@@ -109,6 +111,7 @@ fn steps(spec: &JobSpec, loans: &[Loan<'_>], pool: Option<&WorkerPool>) -> Resul
     ];
     match refused.into_iter().find(|(asked, ..)| *asked) {
         _ if steps == 0 => Err(StepsError::None.into()),
+        _ if spec.depth == Some(0) => Err(StepsError::Depth { depth: 0, why: "1 is one step after the other" }.into()),
         Some((_, what, why)) => Err(StepsError::Setting { what, why }.into()),
         None => spec.only_slice.map_or(Ok(steps), |slice| Err(StepsError::OnlySlice { slice }.into())),
     }

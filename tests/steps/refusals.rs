@@ -56,11 +56,14 @@ pub(super) fn settings_that_are_not_kept() {
         let mut cells = Shared::<u8, _>::zeros(10).unwrap();
         let error = Job::new(&mut cells).steps(3).run(|_, _| ()).unwrap_err();
         assert!(matches!(error, Error::Steps(StepsError::NoPlanes { steps: 3 })), "{error}");
+        let error = Job::new(&mut cells).depth(3).run(|_, _| ()).unwrap_err().to_string();
+        assert!(error.contains("depth 3 cannot be kept: no Planes are lent"), "{error}");
         let mut planes = ring();
         type Change =
             for<'p> fn(Job<'p, &'p mut Planes<u64, ndarray::Ix1>>) -> Job<'p, &'p mut Planes<u64, ndarray::Ix1>>;
-        let changes: [(Change, &str); 6] = [
+        let changes: [(Change, &str); 7] = [
             (|job| job.steps(0), "0 steps"),
+            (|job| job.depth(0), "depth 0 cannot be kept"),
             (|job| job.only_slice(3), "slice 3 cannot be run alone"),
             (|job| job.guard(true), "a guard cannot be kept"),
             (|job| job.retries(1).restore_outputs(), "say body_overwrites()"),
