@@ -42,8 +42,8 @@ macro_rules! settings {
             /// ```
             plain any bounds: Vec<usize>, "bounds";
 
-            /// How slices are given out; by default one at a time to whoever is free.
-            plain any schedule: Schedule, "schedule";
+            /// How slices are given out; by default one at a time to whoever is free, and in jobs of [steps](crate::Job::steps) fixed runs.
+            optional any schedule: Schedule, "schedule";
 
             /// How many steps are done on [`Planes`](crate::Planes), each of which reads what the one before wrote; by default 1. The
             /// answers are those of the last.
@@ -271,7 +271,7 @@ mod tests {
                 ..JobSpec::default()
             },
             JobSpec {
-                schedule: Schedule::Guided,
+                schedule: Some(Schedule::Guided),
                 slice_deadline: Some(Duration::from_nanos(1)),
                 continue_after_death: true,
                 pin: true,
@@ -324,7 +324,7 @@ mod tests {
         }
         // What is not said has its default, and what does not exist is refused.
         let some: JobSpec = serde_json::from_str(r#"{"workers": 2, "schedule": {"dynamic": {"chunk": 3}}}"#).unwrap();
-        assert_eq!((some.workers, some.schedule.to_string()), (Some(2), "dynamic=3".to_owned()));
+        assert_eq!((some.workers, some.schedule.unwrap().to_string()), (Some(2), "dynamic=3".to_owned()));
         assert!(serde_json::from_str::<JobSpec>(r#"{"wokers": 2}"#).is_err());
         assert!(serde_json::from_str::<JobSpec>(r#"{"schedule": {"dynamic": {"chunk": 0}}}"#).is_err());
     }

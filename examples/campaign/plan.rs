@@ -265,7 +265,7 @@ impl Plan {
         Job::from(JobSpec {
             workers: Some(self.workers),
             split: Some(self.split),
-            schedule: self.schedule,
+            schedule: Some(self.schedule),
             retries: self.retries,
             retry_policy: match self.body {
                 Body::Overwrites | Body::Steps => RetryPolicy::BodyOverwrites,

@@ -74,7 +74,7 @@ pub enum StepsError {
     },
     /// A margin that reaches further than the array does.
     #[error(
-        "a margin of {margin} cells with these borders needs {least} cells on axis {axis}, and there are {length}. Use a narrower margin, or a larger array."
+        "a margin {margin} wide with these borders needs an axis {axis} that is {least} long, and it is {length}. Use a narrower margin, or a larger array."
     )]
     MarginTooWide {
         /// The axis.

@@ -127,7 +127,7 @@ impl<'s> Supervisor<'s> {
             each: self.program.each,
             split: self.spec.split.unwrap_or_default(),
             shape: cut(self.array_list.arrays()).shape().to_vec(),
-            mine: self.spec.schedule.fixed(slices, size, worker.rank()),
+            mine: self.spec.schedule.unwrap_or_default().fixed(slices, size, worker.rank()),
             arrays: self.array_list.arrays().iter().zip(&arrays).map(entry).collect(),
         };
         let text = manifest.to_json();

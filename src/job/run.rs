@@ -124,7 +124,7 @@ impl Lent<'_, '_> {
             grid: &plan.grid,
             page: &page,
             steps: Steps::of(&spec, &loans),
-            dealer: Dealer { schedule: spec.schedule, slices: plan.run.len(), workers: plan.workers },
+            dealer: Dealer { schedule: spec.schedule.unwrap_or_default(), slices: plan.run.len(), workers: plan.workers },
             spin_policy: SpinPolicy::new(plan.workers, cpus()),
             delivers,
             mailbox,
@@ -136,7 +136,7 @@ impl Lent<'_, '_> {
         let _shown = page.publish_job(&JobInfo {
             name: spec.name.as_deref(),
             engine,
-            schedule: spec.schedule,
+            schedule: spec.schedule.unwrap_or_default(),
             run: plan.run.clone(),
             lent: loans.iter().map(|loan| loan.backing.len() as u64).sum(),
             began,
