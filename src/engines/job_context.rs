@@ -8,7 +8,7 @@ use super::delivery::Undelivered;
 use super::ledger::Ledger;
 use super::worker_memory::OutputProtection;
 use crate::cancel::CancelToken;
-use crate::error::{BodyFailure, Cause, Death, Error, SliceName};
+use crate::error::{BodyFailure, Cause, Death, Error, HowFar, SliceName};
 use crate::hooks::Progress;
 use crate::lend::Loan;
 use crate::process::cause_of;
@@ -108,8 +108,8 @@ impl<'o> Supervision<'o> {
 
     pub(crate) fn tell(&mut self, page: &ControlPage) {
         if let Some(progress) = &mut self.progress {
-            let (done, of) = page.progress();
-            progress(done, of);
+            let HowFar { done, slices, steps } = page.how_far();
+            progress(done, slices.saturating_mul(steps.max(1) as usize));
         }
     }
 
@@ -145,19 +145,19 @@ impl<'o> Supervision<'o> {
         move || until.is_some_and(|until| until <= Instant::now()) || stop.is_some_and(CancelToken::is_cancelled)
     }
 
-    /// The error of a job that was to end when so many of its slices were done.
-    pub(crate) fn ended(&self, done: usize, slices: usize) -> Error {
+    /// The error of a job that was to end when it had come so far.
+    pub(crate) fn ended(&self, HowFar { done, slices, steps }: HowFar) -> Error {
         match (self.stop.filter(|stop| stop.is_cancelled()), self.spec.deadline) {
-            (None, Some(deadline)) => Error::Deadline { deadline, done, slices },
-            (stop, _) => Error::Stopped { signal: stop.and_then(CancelToken::signal), done, slices },
+            (None, Some(deadline)) => Error::Deadline { deadline, done, slices, steps },
+            (stop, _) => Error::Stopped { signal: stop.and_then(CancelToken::signal), done, slices, steps },
         }
     }
 
     /// As [`ended`](Self::ended), if that is why something could not be made.
-    pub(crate) fn or_ended(&self, error: Error, done: usize, slices: usize) -> Error {
+    pub(crate) fn or_ended(&self, error: Error, how_far: HowFar) -> Error {
         match &error {
             Error::System { source, .. } if source.kind() == ErrorKind::TimedOut && self.are_to_end() => {
-                self.ended(done, slices)
+                self.ended(how_far)
             }
             _ => error,
         }
@@ -215,7 +215,7 @@ impl JobContext<'_> {
     /// The error of a job that broke because of worker `rank`, of which `exit` is what the system says, if it was asked.
     pub(crate) fn failure(&self, rank: usize, pid: u32, exit: Option<Cause>) -> Error {
         let slot = &self.page.slots()[rank];
-        let slices = self.page.layout().slices;
+        let HowFar { done, slices, steps } = self.page.how_far();
         let mut slice = slot.at(slices).map(|slice| SliceName(self.grid.region(slice)));
         let step = |slice: Option<SliceName>| {
             slice.filter(|_| self.steps.is_some()).and_then(|slice| self.page.step_count(slice.0.index()).done())
@@ -247,8 +247,9 @@ impl JobContext<'_> {
             step: step(slice),
             cause,
             tries: 1,
-            done: self.page.done(),
+            done,
             slices,
+            steps,
             others: Vec::new(),
         }))
     }

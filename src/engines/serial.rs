@@ -38,7 +38,7 @@ pub(super) fn run(
         Err(Stopped) if supervision.has_enough() => Ok(Vec::new()),
         Err(Stopped) => Err(match context.page.head().end.over() {
             Some(EndedEarly { by: Some(rank) }) => context.failure(rank, std::process::id(), None),
-            _ => supervision.ended(context.page.done(), context.grid.slices()),
+            _ => supervision.ended(context.page.how_far()),
         }),
     }
 }

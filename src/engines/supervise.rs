@@ -148,7 +148,7 @@ pub(super) fn supervise(
     }
     Err(match culprit {
         Some((rank, pid, cause)) => context.failure(rank, pid, cause),
-        None if supervision.are_to_end() => supervision.ended(context.page.done(), context.grid.slices()),
+        None if supervision.are_to_end() => supervision.ended(context.page.how_far()),
         None => {
             reason.or_else(|| wanted(context)).unwrap_or(Error::ControlPageDamaged { what: ControlPageDamage::End })
         }

@@ -62,7 +62,7 @@ pub(super) fn run(
         None if !stopped.into_inner() => Ok(Vec::new()),
         _ if supervision.has_enough() => Ok(Vec::new()),
         Some(EndedEarly { by: Some(rank) }) => Err(context.failure(rank, std::process::id(), None)),
-        _ => Err(supervision.ended(context.page.done(), context.grid.slices())),
+        _ => Err(supervision.ended(context.page.how_far())),
     }
 }
 

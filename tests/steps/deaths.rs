@@ -106,6 +106,7 @@ pub(super) fn a_slice_that_kills_all_ends_the_job_with_its_step() {
         let Error::WorkerDied(death) = &error else { panic!("{error}") };
         assert_eq!((death.slice.unwrap().0.index(), death.step, death.tries), (4, Some(17), 3));
         assert!(error.to_string().contains("step 17 of slice 4 [8..10, ..], the last of 3 workers"), "{error}");
+        assert!(error.to_string().contains(&format!("; {} of 360 steps of 12 slices were done", death.done)), "{error}");
         assert!(matches!(planes.view(), Err(Error::Steps(StepsError::Torn))));
     });
 }
@@ -161,6 +162,24 @@ pub(super) fn a_word_that_counts_steps_written_over_is_an_error() {
                 assert!(slice < 12);
             }
         }
+    });
+}
+
+/// Who is told that it was ended hears of steps, and not that no slice is done.
+pub(super) fn a_job_that_is_ended_says_how_many_steps_were_done() {
+    nothing_left(|| {
+        let (start, edges) = ring();
+        let mut planes = Planes::<u64, IxDyn>::with_edges(&start, &edges).unwrap();
+        let spec = JobSpec { deadline: Some(Duration::from_millis(300)), ..spec(0) };
+        let error = Job::with(&mut planes, spec).run(|w, _| {
+            while w.step() == 5 {
+                std::hint::spin_loop();
+            }
+        });
+        let error = error.unwrap_err();
+        let Error::Deadline { done, slices: 12, steps: STEPS, .. } = error else { panic!("{error}") };
+        assert!((1..=60).contains(&done), "{error}");
+        assert!(error.to_string().contains(&format!("with {done} of 360 steps of 12 slices done")), "{error}");
     });
 }
 
