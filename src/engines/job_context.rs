@@ -113,10 +113,23 @@ impl<'o> Supervision<'o> {
         }
     }
 
-    /// Hands on answers, if that is asked for: whether there are enough of them, so that the job is to end well.
-    pub(crate) fn deliver(&mut self, page: &ControlPage) -> bool {
+    /// A round begins.
+    pub(crate) fn begin_round(&mut self, context: &JobContext<'_>, round: &Round) {
+        self.ledger.begin_round(context.page.round_key(round.number), round.dealer.workers);
+        if let Some(undelivered) = &mut self.undelivered {
+            undelivered.begin_round(context.page, round, context.steps.is_some());
+        }
+    }
+
+    /// Hands on answers of this round, or of all, if that is asked for: whether there are enough of them, so that the job is to end well.
+    pub(crate) fn deliver(&mut self, page: &ControlPage, round: Option<&Round>) -> bool {
         let late = self.late();
-        self.undelivered.as_mut().is_some_and(|undelivered| undelivered.look(page, &mut self.ledger, &late))
+        self.undelivered.as_mut().is_some_and(|undelivered| undelivered.look(page, round, &mut self.ledger, &late))
+    }
+
+    /// Says again how many have been handed on: somebody may have written over it.
+    pub(crate) fn tell_delivered(&self, page: &ControlPage) {
+        self.undelivered.iter().for_each(|undelivered| undelivered.tell(page));
     }
 
     /// Whether answers wait for those before them.
@@ -126,7 +139,7 @@ impl<'o> Supervision<'o> {
 
     /// Hands on what is left of them when all slices are done: whether that was possible in time.
     pub(crate) fn deliver_rest(&mut self, page: &ControlPage) -> bool {
-        self.deliver(page) || self.undelivered.as_ref().is_none_or(Undelivered::is_empty)
+        self.deliver(page, None) || self.undelivered.as_ref().is_none_or(Undelivered::is_empty)
     }
 
     /// Whether there were enough.

@@ -89,7 +89,8 @@ impl Plan {
 /// If that cannot be, or other settings cannot be kept then.
 fn steps(spec: &JobSpec, loans: &[Loan<'_>], pool: Option<&WorkerPool>) -> Result<u32> {
     if loans.iter().all(|loan| loan.margins.is_none()) {
-        let alone = spec.depth.map(|depth| StepsError::Depth { depth, why: "no Planes are lent, and so there are no steps" });
+        let alone =
+            spec.depth.map(|depth| StepsError::Depth { depth, why: "no Planes are lent, and so there are no steps" });
         let alone = spec.steps.map(|steps| StepsError::NoPlanes { steps }).or(alone);
         return alone.map_or(Ok(0), |error| Err(error.into()));
     }

@@ -124,7 +124,11 @@ impl Lent<'_, '_> {
             grid: &plan.grid,
             page: &page,
             steps: Steps::of(&spec, &loans),
-            dealer: Dealer { schedule: spec.schedule.unwrap_or_default(), slices: plan.run.len(), workers: plan.workers },
+            dealer: Dealer {
+                schedule: spec.schedule.unwrap_or_default(),
+                slices: plan.run.len(),
+                workers: plan.workers,
+            },
             spin_policy: SpinPolicy::new(plan.workers, cpus()),
             delivers,
             mailbox,

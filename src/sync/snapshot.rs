@@ -45,7 +45,7 @@ impl ControlPage {
     /// Tells whoever looks that a job has begun.
     pub(crate) fn publish_job(&self, sign: &JobInfo<'_>) -> RunningGuard<'_> {
         let header = &self.head().header;
-        let (layout, word) = (self.layout(), |number: usize| number as u64);
+        let word = |number: usize| number as u64;
         if !header.is_published(Head::SIZES) {
             // A worker of an earlier job has written over it.
             header.publish(Head::SIZES, self.clock());
@@ -263,7 +263,8 @@ fn count(
         if steps > 0 {
             page.copy((counts + 8 * next) as u64, counted)?;
         }
-        let words = |bytes: &[u8]| bytes.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word)).collect::<Vec<_>>();
+        let words =
+            |bytes: &[u8]| bytes.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word)).collect::<Vec<_>>();
         for (word, count) in words(piece).into_iter().zip(words(counted)) {
             let state = SliceState::claimed(word);
             // How many is in its lower half. The last step is not counted: its slice is done.

@@ -54,8 +54,9 @@ impl ControlPage {
         self.head().recall.load(Ordering::Acquire) != 0
     }
 
-    /// Wakes all who wait for a step of others, or for what a slice hands on.
+    /// Wakes all who wait for a step of others, for what a slice hands on, or for the coordinator to hand on answers.
     pub(super) fn ring_all(&self) {
+        self.slots().iter().for_each(|slot| slot.backlog.ring_for_the_dead());
         if self.layout().steps > 0 {
             self.slots().iter().for_each(|slot| slot.steps.ring_for_the_dead());
         }
