@@ -207,7 +207,7 @@ impl Open {
             }
             for run in &mut self.runs {
                 let handed = |slice: usize| self.handed[slice - self.start];
-                while !run.is_empty() {
+                while run.start < run.end {
                     match round.slice(run.start) {
                         slice if handed(slice) => {}
                         slice if is_done(slice) => done.push(slice),
@@ -216,7 +216,7 @@ impl Open {
                     run.start += 1;
                 }
             }
-            self.runs.retain(|run| !run.is_empty());
+            self.runs.retain(|run| run.start < run.end);
             let is_later_round = mem::take(&mut self.is_later_round);
             if !is_later_round && (!done.is_empty() || self.looked.elapsed() < LOOK) {
                 return done;
