@@ -178,6 +178,11 @@ impl<'s> Supervisor<'s> {
             set(format!("PARFORK_{way}_{}", variable(&array.name)), format!("/proc/self/fd/{}", array.fd));
             set(format!("PARFORK_OFFSET_{}", variable(&array.name)), array.offset.to_string());
         }
+        for planes in manifest.planes.iter().flat_map(|told| &told.arrays) {
+            for (number, fd) in planes.fds.into_iter().enumerate() {
+                set(format!("PARFORK_PLANE{number}_{}", variable(&planes.name)), format!("/proc/self/fd/{fd}"));
+            }
+        }
         all
     }
 

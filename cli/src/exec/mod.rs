@@ -296,5 +296,10 @@ fn facts(args: &Exec, inputs: &[Array], outputs: &[(Dtype, Vec<usize>)]) -> Map<
     facts.insert("lossy".into(), files::lossy(names));
     facts.insert("inputs".into(), args.inputs.iter().zip(inputs).map(input).collect());
     facts.insert("outputs".into(), args.outputs.iter().zip(outputs).map(output).collect());
+    if let Some(steps) = args.steps {
+        let planes = |typed: &Input| json!({ "name": typed.name, "file": files::name(&typed.path) });
+        facts.insert("planes".into(), args.planes.iter().map(planes).collect());
+        facts.insert("steps".into(), steps.into());
+    }
     facts
 }
