@@ -26,6 +26,7 @@ use crate::slices::SplitError;
 use crate::sys::limits;
 pub use crate::sys::pidfd::{Obstacle, Remaining};
 pub(crate) use advice::{advice, limit};
+pub(crate) use how_far::HowFar;
 use signal::name_of;
 
 pub use barrier::{Absent, Attendance, BarrierError};
@@ -37,7 +38,6 @@ pub use death::{BodyFailure, Death, SliceName};
 pub use exec::ExecError;
 pub use fault::{AccessKind, ArrayName, CellOwner, Fault, FaultLocation};
 #[cfg(feature = "exec")]
-pub(crate) use how_far::HowFar;
 pub(crate) use manifest::shown;
 pub use manifest::{JsonError, ManifestError, ProtocolError};
 pub use segment::SegmentErrorKind;

@@ -1,6 +1,7 @@
 //! Arrays that programs step on: planes whose elements are known by their size alone.
 #![allow(unsafe_code)]
 
+use bytemuck::Pod;
 use ndarray::{ArrayView, IxDyn, ShapeBuilder};
 
 use super::array::{Array, Contents, in_memory};
@@ -81,7 +82,10 @@ impl ProgramPlanes {
             margin: usize,
             border: Border<f64>,
             constant: [u8; 16],
-        ) -> Result<Planes<[u8; N], IxDyn>> {
+        ) -> Result<Planes<[u8; N], IxDyn>>
+        where
+            [u8; N]: Pod,
+        {
             let border = match border {
                 Border::Keep => Border::Keep,
                 Border::Constant(_) => Border::Constant(std::array::from_fn(|at| constant[at])),

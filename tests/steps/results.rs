@@ -210,7 +210,7 @@ pub(super) fn a_coordinator_that_works_takes_part() {
     let mut planes = Planes::with_edges(&start, &edges).unwrap();
     run(Job::default().crew(&mut crew).split(Split::rows().of(8)).steps(200), &mut planes).unwrap();
     run(Job::default().crew(&mut crew).split(Split::rows().of(2)).steps(100).depth(7), &mut planes).unwrap();
-    assert_eq!(planes.view().unwrap(), naive(&start, &edges, 300));
+    assert_eq!(planes.view().unwrap(), naive(&naive(&start, &edges, 200), &edges, 100));
 }
 
 pub(super) fn answers_are_those_of_the_last_step() {
@@ -264,7 +264,7 @@ pub(super) fn many_workers_on_few_cpus_come_to_the_end() {
     let mut planes = Planes::with_edges(&start, &edges).unwrap();
     run(Job::default().workers(32).steps(200), &mut planes).unwrap();
     run(Job::default().workers(13).steps(60).depth(5), &mut planes).unwrap();
-    assert_eq!(planes.view().unwrap(), naive(&start, &edges, 260));
+    assert_eq!(planes.view().unwrap(), naive(&naive(&start, &edges, 200), &edges, 60));
 }
 
 pub(super) fn progress_counts_steps() {
