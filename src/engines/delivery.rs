@@ -8,11 +8,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::job_context::Round;
 use super::ledger::Ledger;
 use crate::error::{Error, Result};
 use crate::slices::Schedule;
-use crate::sync::{ControlPage, SliceState};
+use crate::sync::{ControlPage, Dealer, SliceState};
 
 /// Whom answers are handed on to.
 pub(crate) trait AnswerSink {
@@ -63,6 +62,17 @@ struct Open {
     is_later_round: bool,
 }
 
+/// A round, as far as it says who has which slices.
+#[derive(Clone, Copy)]
+pub(super) struct Deal<'r> {
+    pub(super) dealer: Dealer,
+    /// Which slices the dealer's numbers are, if not those.
+    pub(super) slices: Option<&'r [usize]>,
+    pub(super) is_first: bool,
+    /// Whether workers come to the end of their slices in any order.
+    pub(super) in_any_order: bool,
+}
+
 /// How often to look at all slices while none is found where it should be.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -93,15 +103,14 @@ impl<'h> Undelivered<'h> {
     }
 
     /// A round begins.
-    pub(super) fn begin_round(&mut self, page: &ControlPage, round: &Round, in_steps: bool) {
+    pub(super) fn begin_round(&mut self, page: &ControlPage, deal: Deal<'_>) {
         self.bytes = vec![0; page.layout().workers];
         if let Order::AsTheyCome(open) = &mut self.order {
-            let (schedule, slices, workers) = (round.dealer.schedule, round.dealer.slices, round.dealer.workers);
+            let (schedule, slices, workers) = (deal.dealer.schedule, deal.dealer.slices, deal.dealer.workers);
             let all = 0..slices;
-            open.is_later_round = !round.first;
+            open.is_later_round = !deal.is_first;
             (open.runs, open.known) = match schedule {
-                // Nor does a worker end with its slices in order.
-                _ if in_steps => (all.map(|at| at..at + 1).collect(), slices),
+                _ if deal.in_any_order => (all.map(|at| at..at + 1).collect(), slices),
                 Schedule::Static => {
                     ((0..workers).filter_map(|rank| schedule.fixed(slices, workers, rank)).collect(), slices)
                 }
@@ -116,14 +125,14 @@ impl<'h> Undelivered<'h> {
     pub(super) fn look(
         &mut self,
         page: &ControlPage,
-        round: Option<&Round>,
+        deal: Option<Deal<'_>>,
         ledger: &mut Ledger,
         late: &dyn Fn() -> bool,
     ) -> bool {
         let is_done = |slice: usize| matches!(page.claimed(slice), SliceState::Done { .. });
         let done: Vec<usize> = match &mut self.order {
             Order::Ascending(slices) => slices.iter().copied().take_while(|&slice| is_done(slice)).collect(),
-            Order::AsTheyCome(open) => open.done(page, round, &is_done),
+            Order::AsTheyCome(open) => open.done(page, deal, &is_done),
         };
         let mut handed = 0;
         for &slice in &done {
@@ -193,12 +202,11 @@ impl<'h> Undelivered<'h> {
 }
 
 impl Open {
-    /// Slices that are done and have not been handed on: those that are found where workers are, or without a round, and now and then when
+    /// Slices that are done and have not been handed on: those that are found where workers are, or without a deal, and now and then when
     /// there are none, wherever they are.
-    fn done(&mut self, page: &ControlPage, round: Option<&Round>, is_done: &dyn Fn(usize) -> bool) -> Vec<usize> {
+    fn done(&mut self, page: &ControlPage, deal: Option<Deal<'_>>, is_done: &dyn Fn(usize) -> bool) -> Vec<usize> {
         let mut done = Vec::new();
-        if let Some(round) = round {
-            let dealer = round.dealer;
+        if let Some(Deal { dealer, slices, .. }) = deal {
             let dealt = page.head().dealt.0.load(Ordering::Relaxed).min(dealer.slices as u64) as usize;
             while self.known < dealt {
                 let run = dealer.schedule.run(self.known, dealer.slices, dealer.workers);
@@ -208,7 +216,7 @@ impl Open {
             for run in &mut self.runs {
                 let handed = |slice: usize| self.handed[slice - self.start];
                 while run.start < run.end {
-                    match round.slice(run.start) {
+                    match slices.map_or(run.start, |slices| slices[run.start]) {
                         slice if handed(slice) => {}
                         slice if is_done(slice) => done.push(slice),
                         _ => break,

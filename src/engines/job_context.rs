@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::delivery::Undelivered;
+use super::delivery::{Deal, Undelivered};
 use super::ledger::Ledger;
 use super::worker_memory::OutputProtection;
 use crate::cancel::CancelToken;
@@ -82,6 +82,11 @@ pub(crate) struct Round {
 }
 
 impl Round {
+    /// Who has which slices; in steps workers come to the end of theirs in any order.
+    fn deal(&self, in_steps: bool) -> Deal<'_> {
+        Deal { dealer: self.dealer, slices: self.slices.as_deref(), is_first: self.first, in_any_order: in_steps }
+    }
+
     /// What the dealer's `number` stands for.
     pub(super) fn slice(&self, number: usize) -> usize {
         self.slices.as_ref().map_or(number, |slices| slices[number])
@@ -117,14 +122,15 @@ impl<'o> Supervision<'o> {
     pub(crate) fn begin_round(&mut self, context: &JobContext<'_>, round: &Round) {
         self.ledger.begin_round(context.page.round_key(round.number), round.dealer.workers);
         if let Some(undelivered) = &mut self.undelivered {
-            undelivered.begin_round(context.page, round, context.steps.is_some());
+            undelivered.begin_round(context.page, round.deal(context.steps.is_some()));
         }
     }
 
     /// Hands on answers of this round, or of all, if that is asked for: whether there are enough of them, so that the job is to end well.
     pub(crate) fn deliver(&mut self, page: &ControlPage, round: Option<&Round>) -> bool {
         let late = self.late();
-        self.undelivered.as_mut().is_some_and(|undelivered| undelivered.look(page, round, &mut self.ledger, &late))
+        let deal = round.map(|round| round.deal(false));
+        self.undelivered.as_mut().is_some_and(|undelivered| undelivered.look(page, deal, &mut self.ledger, &late))
     }
 
     /// Says again how many have been handed on: somebody may have written over it.

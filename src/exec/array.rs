@@ -127,7 +127,14 @@ impl Array {
         Ok(array)
     }
 
-    pub(super) fn new(name: String, output: bool, dtype: Dtype, shape: Vec<usize>, order: Order, contents: Contents) -> Self {
+    pub(super) fn new(
+        name: String,
+        output: bool,
+        dtype: Dtype,
+        shape: Vec<usize>,
+        order: Order,
+        contents: Contents,
+    ) -> Self {
         Self { name, output, dtype, shape, order, contents, payload: None }
     }
 

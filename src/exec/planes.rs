@@ -63,9 +63,8 @@ impl ProgramPlanes {
     pub fn new(start: &Array, margin: usize, border: Border<f64>) -> Result<Self> {
         let (name, dtype, shape) = (start.name().to_owned(), start.dtype(), start.shape().to_vec());
         let constant = match border {
-            Border::Constant(value) => {
-                element(dtype, value).ok_or_else(|| Error::from(ExecError::Constant { value: value.to_string(), dtype }))?
-            }
+            Border::Constant(value) => element(dtype, value)
+                .ok_or_else(|| Error::from(ExecError::Constant { value: value.to_string(), dtype }))?,
             _ => [0; 16],
         };
         let read;
@@ -220,14 +219,19 @@ mod tests {
 
     #[test]
     fn constants_are_elements_or_refused() {
-        let start = |dtype, value: f64| element(dtype, value).map(|bytes| u64::from_ne_bytes(std::array::from_fn(|at| bytes[at])));
+        let start = |dtype, value: f64| {
+            element(dtype, value).map(|bytes| u64::from_ne_bytes(std::array::from_fn(|at| bytes[at])))
+        };
         assert_eq!(start(f64::DTYPE, -1.5), Some((-1.5_f64).to_bits()));
         assert_eq!(start(f32::DTYPE, 2.0), Some(u64::from(2.0_f32.to_bits())));
         assert_eq!((start(u8::DTYPE, 255.0), start(u8::DTYPE, 256.0)), (Some(255), None));
         assert_eq!((start(i8::DTYPE, -128.0), start(i8::DTYPE, 128.0)), (Some(128), None));
         assert_eq!((start(i32::DTYPE, 0.5), start(u32::DTYPE, f64::NAN)), (None, None));
         let [bool, half, complex] = ["?", "e", "F"].map(|name| name.parse::<Dtype>().unwrap());
-        assert_eq!((start(bool, 1.0), start(bool, 2.0), start(half, 0.0), start(half, 1.0)), (Some(1), None, Some(0), None));
+        assert_eq!(
+            (start(bool, 1.0), start(bool, 2.0), start(half, 0.0), start(half, 1.0)),
+            (Some(1), None, Some(0), None)
+        );
         assert_eq!(start(complex, 1.0), Some(u64::from(1.0_f32.to_bits())));
     }
 }

@@ -262,7 +262,11 @@ mod tests {
                 });
                 // Once for each four steps, and where the diagonals begin and end.
                 let far = far.count();
-                assert!(far <= 2 * 64 / workers + 2 * (depth * depth) as usize, "{far} of {}, {workers}, {is_ring}", own.len());
+                assert!(
+                    far <= 2 * 64 / workers + 2 * (depth * depth) as usize,
+                    "{far} of {}, {workers}, {is_ring}",
+                    own.len()
+                );
             }
         }
     }

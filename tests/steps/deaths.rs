@@ -106,7 +106,10 @@ pub(super) fn a_slice_that_kills_all_ends_the_job_with_its_step() {
         let Error::WorkerDied(death) = &error else { panic!("{error}") };
         assert_eq!((death.slice.unwrap().0.index(), death.step, death.tries), (4, Some(17), 3));
         assert!(error.to_string().contains("step 17 of slice 4 [8..10, ..], the last of 3 workers"), "{error}");
-        assert!(error.to_string().contains(&format!("; {} of 360 steps of 12 slices were done", death.done)), "{error}");
+        assert!(
+            error.to_string().contains(&format!("; {} of 360 steps of 12 slices were done", death.done)),
+            "{error}"
+        );
         assert!(matches!(planes.view(), Err(Error::Steps(StepsError::Torn))));
     });
 }

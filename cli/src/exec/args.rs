@@ -7,8 +7,8 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::names::{Input, Output, RULE};
-use parfork::Border;
 use crate::args::common::Common;
+use parfork::Border;
 
 #[derive(Debug, Args)]
 #[command(after_help = format!("Examples:

@@ -35,8 +35,12 @@ pub fn run(args: Exec) -> Result<(), Failure> {
     let formats = formats.collect::<Result<Vec<_>, _>>()?;
     let common = &args.common;
     let results = args.outputs.iter().map(|output| output.path.as_path()).collect();
-    FileUses { inputs: args.inputs.iter().chain(&args.planes).map(|input| input.path.as_path()).collect(), results, ..common.uses() }
-        .keep_apart()?;
+    FileUses {
+        inputs: args.inputs.iter().chain(&args.planes).map(|input| input.path.as_path()).collect(),
+        results,
+        ..common.uses()
+    }
+    .keep_apart()?;
     let mut landings = Vec::new();
     for output in &args.outputs {
         landings.push(files::open(&output.path, common.quiet)?);

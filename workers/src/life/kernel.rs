@@ -234,7 +234,16 @@ struct LifeTask {
 impl LifeTask {
     fn of(dtype: Dtype, cells: Shared<u8, Ix2>, given: &ArgValues) -> Self {
         let (border, steps, depth) = (given.read("border"), given.read("steps"), given.list("depth").pop());
-        Self { dtype, cells, border, steps, depth, as_picture: false, film: RefCell::default(), living: Cell::default() }
+        Self {
+            dtype,
+            cells,
+            border,
+            steps,
+            depth,
+            as_picture: false,
+            film: RefCell::default(),
+            living: Cell::default(),
+        }
     }
 }
 
