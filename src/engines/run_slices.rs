@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::job_context::{JobContext, Round};
 use super::tracer::Tracer;
@@ -18,7 +18,7 @@ use crate::report::Memory;
 use crate::slices::Region;
 use crate::sync::{ExitMessage, Outbox, WorkDigest};
 use crate::sys::pidfd::Remaining;
-use crate::sys::{child, fork_stamp};
+use crate::sys::{child, fork_stamp, futex};
 use crate::worker::{Standing, Worker, exit_stray_worker};
 
 /// Why a worker stopped before the slices ran out; details are on the control page.
@@ -238,6 +238,11 @@ impl dyn RunSlices + '_ {
         }
         'deal: for run in (0..).map_while(|runs| round.dealer.deal(&page.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
+                if let Some(outbox) = outbox.as_ref().filter(|_| context.delivers)
+                    && keep_pace(context, rank, worker_memory, outbox.posted(), slice)
+                {
+                    began = Instant::now();
+                }
                 let asked = context.stop.is_some_and(CancelToken::is_cancelled);
                 if asked {
                     // On threads nobody else tells those who wait for this one at a meeting.
@@ -320,6 +325,31 @@ impl dyn RunSlices + '_ {
         // The last thing that it may be late for.
         page.slots()[rank].leave();
         Ok(digest)
+    }
+}
+
+/// Waits while a worker that has posted so many bytes is too far ahead of whom answers are handed on to, unless it is called back or the job is
+/// over; whether it had to.
+fn keep_pace(
+    context: &JobContext<'_>,
+    rank: usize,
+    worker_memory: &WorkerMemory<'_>,
+    posted: u64,
+    slice: usize,
+) -> bool {
+    /// Nobody rings when a word that was spoiled is written anew.
+    const LOOK: Duration = Duration::from_millis(10);
+    let (page, bell, mut waited) = (context.page, &context.page.slots()[rank].backlog, false);
+    loop {
+        // Before it looks, so that no ring in between is slept through.
+        let ticket = bell.last_ticket();
+        let asked = context.stop.is_some_and(CancelToken::is_cancelled);
+        if page.may_post(rank, posted, slice) || asked || page.is_recalled() || page.head().end.over().is_some() {
+            return waited;
+        }
+        waited = true;
+        let (word, asleep) = bell.prepare_to_sleep(ticket);
+        worker_memory.sleep().unwrap_or(&futex::wait)(word, asleep, Some(Instant::now() + LOOK));
     }
 }
 

@@ -7,17 +7,23 @@ use std::path::PathBuf;
 use std::ptr::NonNull;
 
 use super::array::{Array, Contents};
+use super::planes::{ProgramPlanes, mirror};
 use crate::error::Result;
 use crate::lend::{Lend, Loan, MappedLoans};
 use crate::slices::Region;
 use crate::sys::memory::{Access, put};
 
-/// Arrays that are lent together. While they are, nobody looks at them here.
-pub(super) struct ArrayList(Vec<Array>);
+/// Arrays that are lent together, and planes. While they are, nobody looks at them here.
+pub(super) struct ArrayList(Vec<Array>, Vec<ProgramPlanes>);
 
 impl ArrayList {
-    pub(super) fn new(arrays: Vec<Array>) -> Self {
-        Self(arrays)
+    pub(super) fn new(arrays: Vec<Array>, planes: Vec<ProgramPlanes>) -> Self {
+        Self(arrays, planes)
+    }
+
+    /// What steps are done on.
+    pub(super) fn planes(&self) -> &[ProgramPlanes] {
+        &self.1
     }
 
     /// What they are, without their bytes.
@@ -36,9 +42,9 @@ impl ArrayList {
     ///
     /// # Errors
     /// If what was given back cannot be kept from others.
-    pub(super) fn into_arrays(mut self) -> Result<Vec<Array>> {
+    pub(super) fn into_arrays(mut self) -> Result<(Vec<Array>, Vec<ProgramPlanes>)> {
         self.0.iter_mut().try_for_each(Array::retire)?;
-        Ok(self.0)
+        Ok((self.0, self.1))
     }
 }
 
@@ -102,7 +108,7 @@ impl SliceBytes<'_> {
     }
 }
 
-// SAFETY: one loan for each array, in order. Outputs are lent for writing although through `&`: a lot is handed to one job, by
+// SAFETY: one loan for each array, in order, then four for each of the planes, as these lend them. Outputs are lent for writing although through `&`: a lot is handed to one job, by
 // `run` in this room, and its bytes are looked at before and after. The share is the region's bytes of outputs alone.
 unsafe impl Lend for &ArrayList {
     type Part<'c> = SliceBytes<'c>;
@@ -117,18 +123,27 @@ unsafe impl Lend for &ArrayList {
             let (extent, dtype) = (array.extent(), array.dtype().name());
             Loan { backing, base, access, extent, lease, dtype, margins: None }
         }));
+        self.1.iter().for_each(|planes| planes.loans(list));
     }
 
     unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, _step: u32) -> Self::Part<'c> {
-        SliceBytes {
-            bases: mapped_loans.arrays.by_ref().map(|mapped| mapped.base).collect(),
-            region: *region,
-            array_list: PhantomData,
+        // Planes are the program's alone to look at.
+        let arrays = mapped_loans.arrays.by_ref().filter(|mapped| mapped.margins.is_none());
+        SliceBytes { bases: arrays.map(|mapped| mapped.base).collect(), region: *region, array_list: PhantomData }
+    }
+
+    unsafe fn mirror(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) {
+        while let Some(loan) = mapped_loans.arrays.as_slice().first() {
+            match loan.margins {
+                // SAFETY: passed on to the caller; the four loans of planes are next.
+                Some(_) => unsafe { mirror(mapped_loans, region, step) },
+                None => drop(mapped_loans.arrays.next()),
+            }
         }
     }
 
-    unsafe fn mirror(mapped_loans: &mut MappedLoans<'_>, _region: &Region, _step: u32) {
-        mapped_loans.arrays.by_ref().for_each(drop);
+    fn begin(&self) -> Result<()> {
+        self.1.iter().try_for_each(ProgramPlanes::begin)
     }
 }
 

@@ -146,7 +146,7 @@ fn each_one(workers: usize) -> JobSpec {
     JobSpec {
         workers: Some(workers),
         split: Some(Split::rows().into_pieces(workers)),
-        schedule: Schedule::Static,
+        schedule: Some(Schedule::Static),
         ..JobSpec::default()
     }
 }

@@ -45,7 +45,7 @@ pub(crate) fn a_deadline_ends_processes_in_the_middle_of_a_slice() {
             })
             .unwrap_err()
         });
-        let Error::Deadline { deadline, done, slices: 20 } = error else { panic!("{error:?}") };
+        let Error::Deadline { deadline, done, slices: 20, steps: 0 } = error else { panic!("{error:?}") };
         assert!(deadline == Duration::from_millis(30) && done < 20, "{error}");
         assert!(error.to_string().contains("after its deadline of 30ms with"), "{error}");
         Job::new(&mut line).workers(workers).deadline(Duration::from_secs(3600)).run(|_, _| ()).unwrap();
