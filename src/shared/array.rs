@@ -166,6 +166,26 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
         unsafe { std::slice::from_raw_parts_mut(self.base().cast().as_ptr(), self.dim.size()) }
     }
 
+    /// Where its first element is in this process, for code that is told addresses: another language's. What may be read and written
+    /// there, and when, is what references would allow.
+    ///
+    /// # Panics
+    /// As [`view`](Self::view).
+    #[track_caller]
+    pub fn as_ptr(&self) -> *mut T {
+        self.base().cast().as_ptr()
+    }
+
+    /// Lets forks of this process have it too, at the same address, where they were not made by this crate: those of another language's
+    /// library, say. They get at it by its address alone; for its methods it stays this process's.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn share_with_forks(&mut self) -> Result<()> {
+        self.segment.backing().own()?;
+        self.segment.share_with_forks()
+    }
+
     /// The lengths of the axes.
     pub fn shape(&self) -> &[usize] {
         self.dim.slice()
@@ -232,7 +252,7 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
 
     /// How it lies in its segment.
     pub(crate) fn extent(&self) -> Extent<'_> {
-        Extent { shape: self.shape(), first_is_fastest: self.order == Order::F, element: size_of::<T>() }
+        Extent { shape: self.shape(), first_is_fastest: self.order == Order::F, element: size_of::<T>(), at: 0 }
     }
 
     /// The whole array. Not a reference: using it is for whoever knows who else does.
@@ -253,12 +273,12 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
 /// The array that lies at `base` as `extent` says. Not a reference: using it is for whoever knows who else does.
 ///
 /// # Panics
-/// If it has another number of axes than `D`, or elements of another size than `T`.
+/// If it has another number of axes than `D`, or elements of another size than `T`, or does not begin where its segment does.
 ///
 /// # Safety
 /// A segment that `Shared` made for such an array of elements `T` is mapped at `base`.
 pub(crate) unsafe fn raw_view<T: Pod, D: Dimension>(base: NonNull<u8>, extent: Extent<'_>) -> RawArrayViewMut<T, D> {
-    assert_eq!(extent.element, size_of::<T>());
+    assert_eq!((extent.element, extent.at), (size_of::<T>(), 0));
     let mut dim = D::zeros(extent.shape.len());
     dim.slice_mut().copy_from_slice(extent.shape);
     // SAFETY: `zeros_in` made the segment as long as this shape needs, contiguous in this order, and checked that the
