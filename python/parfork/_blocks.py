@@ -64,7 +64,7 @@ def map_blocks(crew, function, arrays, settings: dict):
     own = {name: settings.pop(name, default) for name, default in _OWN.items()}
     options = _crew.Options.of(settings)
     plan = _Plan(function, arrays, **own)
-    if plan.length == 0 or crew.is_serial():
+    if plan.is_empty or crew.is_serial():
         return plan.serial(crew)
     return plan.gather(crew.run(plan.job, options), options.only_slice)
 
@@ -104,6 +104,7 @@ class _Plan:
         self.out = out if self.given else self._guess(dtype)
         passes = takes and (exact or needs) and self.out is not None
         work = Blocks(function, tuple(self.arrays), cut, self.axis, halo, edge, passes, exact and self.given)
+        self.is_empty = self.whole.size == 0 or (self.out is not None and self.out.size == 0)
         self.job = _crew.Job(
             "rows", work, length=self.length, each=self.each, out=self.out, axis=self.axis, halo=halo,
             restore=self.given and (overlaps or passes),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+import types
 
 import cloudpickle
 import numpy as np
@@ -36,6 +37,10 @@ class _Pickler(cloudpickle.Pickler):
             reduced = self._lent._array(obj)
             if reduced is not None:
                 return reduced
+        elif type(obj) is types.CodeType:
+            make, arguments, *rest = self.dispatch_table[types.CodeType](obj)
+            # So that tracebacks of workers tell files, and show lines.
+            return make, tuple(obj.co_filename if each == "<dynamic-code>" else each for each in arguments), *rest
         return super().reducer_override(obj)
 
 
@@ -171,10 +176,9 @@ def _copied(number: int, shape, dtype, order: str) -> np.ndarray:
 
 def _unpicklable(obj, error: BaseException) -> TypeError:
     """An error that names what cannot be sent, down to the variable of a closure."""
-    names = []
-    code = getattr(obj[0] if isinstance(obj, tuple) and obj else obj, "__code__", None)
-    function = obj[0] if isinstance(obj, tuple) and obj else obj
-    captured = {}
+    names, captured = [], {}
+    function = obj[1] if isinstance(obj, tuple) and len(obj) == 3 else getattr(obj, "function", obj)
+    code = getattr(function, "__code__", None)
     if code is not None:
         cells = function.__closure__ or ()
         captured.update(zip(code.co_freevars, (cell.cell_contents for cell in cells)))

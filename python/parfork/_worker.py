@@ -111,8 +111,13 @@ def hand_back(result) -> list:
     try:
         return _payload.pack(b"R", result)
     except Exception as error:
-        raise TypeError(f"the result, {_short(result)}, cannot be sent back: {error}") from error
+        kind = type(next(filter(_is_stuck, result if isinstance(result, list) else [result]), result))
+        raise TypeError(f"the result, a {kind.__module__}.{kind.__qualname__}, cannot be sent back: {error}") from error
 
 
-def _short(value) -> str:
-    return f"a {type(value).__module__}.{type(value).__qualname__}"
+def _is_stuck(value) -> bool:
+    try:
+        _payload.pack(b"R", value)
+    except Exception:  # noqa: BLE001 - whatever it is that it has against it
+        return True
+    return False

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::ptr;
 
-use parfork::{UntypedPart, Worker};
+use parfork::{BarrierError, Error, UntypedPart, Worker};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
@@ -23,7 +23,11 @@ thread_local! {
 }
 
 /// The body of jobs on items.
-pub fn items(worker: &Worker<'_>, argument: Argument, (_, part): (Range<usize>, UntypedPart<'_>)) -> Result<Vec<u8>, String> {
+pub fn items(
+    worker: &Worker<'_>,
+    argument: Argument,
+    (_, part): (Range<usize>, UntypedPart<'_>),
+) -> Result<Vec<u8>, String> {
     work(worker, argument, &part)
 }
 
@@ -90,7 +94,15 @@ pub fn barrier() -> PyResult<()> {
     }
     // SAFETY: set by a call of `work` that is on this thread's stack and clears it before it returns.
     let worker = unsafe { &*worker };
-    worker.barrier().map_err(|error| PyRuntimeError::new_err(error.to_string()))
+    worker.barrier().map_err(|error| {
+        PyRuntimeError::new_err(match error {
+            Error::Barrier(BarrierError::NotInStep { workers, slices }) => format!(
+                "barrier() is for jobs in which every worker has one slice, and {workers} workers share {slices}: use \
+                 schedule=\"static\" and as many items, or blocks, as workers"
+            ),
+            error => error.to_string(),
+        })
+    })
 }
 
 /// A view of bytes that are lent to a worker.

@@ -28,7 +28,8 @@ impl Crew {
         program: Vec<OsString>,
         environment: Vec<(OsString, OsString)>,
     ) -> PyResult<Self> {
-        let (program, arguments) = program.split_first().ok_or_else(|| PyRuntimeError::new_err("no program is told"))?;
+        let (program, arguments) =
+            program.split_first().ok_or_else(|| PyRuntimeError::new_err("no program is told"))?;
         let mut command = Command::new(program);
         command.args(arguments).envs(environment);
         let builder = CrewBuilder::new().workers(workers).threads_per_worker(threads_per_worker);

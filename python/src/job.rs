@@ -3,9 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant, TryFromFloatSecsError};
 
-use parfork::{
-    CancelToken, Cells, Crew, Error, Job, JobSpec, Order, Report, RetryPolicy, Schedule, Split, Untyped,
-};
+use parfork::{CancelToken, Cells, Crew, Error, Job, JobSpec, Order, Report, RetryPolicy, Schedule, Split, Untyped};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -64,7 +62,8 @@ pub type Done = (Py<PyList>, Py<PyDict>);
 impl Wanted {
     fn spec(&self) -> PyResult<JobSpec> {
         let span = |seconds: Option<f64>| {
-            let wrong = |error: TryFromFloatSecsError| PyValueError::new_err(format!("a time is a number of seconds: {error}"));
+            let wrong =
+                |error: TryFromFloatSecsError| PyValueError::new_err(format!("a time is a number of seconds: {error}"));
             seconds.map(Duration::try_from_secs_f64).transpose().map_err(wrong)
         };
         let schedule = self.schedule.parse::<Schedule>();
@@ -93,7 +92,8 @@ impl Wanted {
         let spec = self.spec()?;
         let mut attention = Attention { progress: self.progress.as_ref(), last: Instant::now(), raised: None };
         let stop = CancelToken::new();
-        let mut gathered = Gathered { answers: vec![None; self.slices()], left: self.only_slice.map_or(self.slices(), |_| 1) };
+        let mut gathered =
+            Gathered { answers: vec![None; self.slices()], left: self.only_slice.map_or(self.slices(), |_| 1) };
         let done = py.detach(|| self.run_detached(spec, crew, &stop, &mut attention, &mut gathered));
         if let Some(raised) = attention.raised {
             return Err(raised);

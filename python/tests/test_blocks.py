@@ -125,7 +125,7 @@ def test_empty_arrays(crew):
         assert found.shape == shape
 
 
-def test_many_arrays_keep_memory_flat(crew, nothing_left):
+def test_many_arrays_keep_memory_flat(nothing_left, crew):
     for step in range(200):
         a = pf.full((100, 100), float(step))
         assert crew.map_blocks(np.sqrt, a)[0, 0] == np.sqrt(step)

@@ -27,7 +27,8 @@ pub(crate) fn any_number_of_any_elements() {
     with_crew(3, |crew| {
         for (count, order) in [(0, Order::C), (1, Order::F), (5, Order::C), (2, Order::F)] {
             for guard in [false, true] {
-                let inputs: Vec<_> = (0..count).map(|n| Shared::from_array(&ndarray::Array1::from_elem(n + 1, 1_u8))).collect();
+                let inputs: Vec<_> =
+                    (0..count).map(|n| Shared::from_array(&ndarray::Array1::from_elem(n + 1, 1_u8))).collect();
                 let inputs: Vec<_> = inputs.into_iter().map(Result::unwrap).collect();
                 let mut bytes = Shared::from_array(&ndarray::Array1::from_elem(1000, 9_u8)).unwrap();
                 let mut lent = Untyped::new();
@@ -43,7 +44,9 @@ pub(crate) fn any_number_of_any_elements() {
                             *byte = row as u8 + 1;
                         }
                     });
-                    (0..output).map(|input| part.bytes(input).iter().map(|&byte| u64::from(byte)).sum::<u64>()).sum::<u64>()
+                    (0..output)
+                        .map(|input| part.bytes(input).iter().map(|&byte| u64::from(byte)).sum::<u64>())
+                        .sum::<u64>()
                 });
                 assert!(sums.unwrap().iter().all(|&sum| sum == (1..=count as u64).sum()));
                 assert_eq!(bytes.as_slice(), expected(order), "{count} {order:?} {guard}");
@@ -71,13 +74,22 @@ pub(crate) fn the_same_bytes_to_read_and_to_write() {
             let mut lent = Untyped::new();
             lent.read(&bytes);
             // SAFETY: nothing refers to these bytes until the job is over; the body uses the address of what it reads.
-            unsafe { lent.write_at_address(&bytes, Cells { at: 500, element: 1, shape: vec![500], order: Order::C }) }.unwrap();
-            job(crew, false).lend(lent).run_with((), |_, (), mut part| {
-                let from = part.address(0);
-                // SAFETY: bytes 0 to 500, which nobody writes.
-                part.for_each_run(1, |at, run| run.iter_mut().enumerate().for_each(|(n, byte)| *byte = unsafe { *from.add(at + n) } + 1));
-            }).unwrap();
-            assert!(bytes.as_slice()[..500].iter().all(|&byte| byte == 9) && bytes.as_slice()[500..].iter().all(|&byte| byte == 10));
+            unsafe { lent.write_at_address(&bytes, Cells { at: 500, element: 1, shape: vec![500], order: Order::C }) }
+                .unwrap();
+            job(crew, false)
+                .lend(lent)
+                .run_with((), |_, (), mut part| {
+                    let from = part.address(0);
+                    // SAFETY: bytes 0 to 500, which nobody writes.
+                    part.for_each_run(1, |at, run| {
+                        run.iter_mut().enumerate().for_each(|(n, byte)| *byte = unsafe { *from.add(at + n) } + 1)
+                    });
+                })
+                .unwrap();
+            assert!(
+                bytes.as_slice()[..500].iter().all(|&byte| byte == 9)
+                    && bytes.as_slice()[500..].iter().all(|&byte| byte == 10)
+            );
         }
     });
 }
@@ -97,7 +109,9 @@ pub(crate) fn undo_copies_begin_where_the_cells_do() {
                 }
             });
             assert_eq!(done.unwrap().report().deaths.len(), 1);
-            assert!(bytes.as_slice().iter().enumerate().all(|(at, &byte)| byte == 9 + u8::from((17..617).contains(&at))));
+            assert!(
+                bytes.as_slice().iter().enumerate().all(|(at, &byte)| byte == 9 + u8::from((17..617).contains(&at)))
+            );
         }
     });
 }
@@ -106,8 +120,12 @@ pub(crate) fn cells_that_are_not_inside_are_refused() {
     nothing_left(|| {
         let mut bytes = Shared::<u8, _>::zeros(100).unwrap();
         for (at, shape) in [(0, vec![26]), (97, vec![1]), (usize::MAX, vec![1]), (1, vec![usize::MAX / 8])] {
-            let refused = Untyped::new().write(&mut bytes, Cells { at, element: 4, shape, order: Order::C }).unwrap_err();
-            assert!(matches!(&refused, Error::Shape(ShapeError::Outside { bytes: 100, .. } | ShapeError::TooLarge { .. })), "{refused}");
+            let refused =
+                Untyped::new().write(&mut bytes, Cells { at, element: 4, shape, order: Order::C }).unwrap_err();
+            assert!(
+                matches!(&refused, Error::Shape(ShapeError::Outside { bytes: 100, .. } | ShapeError::TooLarge { .. })),
+                "{refused}"
+            );
         }
         Untyped::new().write(&mut bytes, Cells { at: 100, element: 4, shape: vec![0, 3], order: Order::C }).unwrap();
     });
