@@ -155,7 +155,7 @@ class Crew:
         lent.add(initializer)
         output, native_output = self._output(job, lent)
         number = initializer and initializer[0]
-        lent.add(_worker.Settings(job.verb, self._seed, _cwd(), path, number, output))
+        lent.add_simple((job.verb, self._seed, _cwd(), path, number, output))
         for item in job.items:
             lent.add(item)
         self._payload = lent.write(self._payload)

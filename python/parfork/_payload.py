@@ -73,7 +73,7 @@ class Lent:
     def add(self, obj) -> None:
         """Pickles an object; functions and classes that cannot be imported go by value."""
         if type(obj) in _SIMPLE:
-            self._pickles.append((pickle.dumps(obj, protocol=5), 0, 0))
+            self.add_simple(obj)
             return
         file, first = io.BytesIO(), len(self._buffers)
         try:
@@ -81,6 +81,10 @@ class Lent:
         except (TypeError, pickle.PicklingError, AttributeError, RuntimeError) as error:
             raise _unpicklable(obj, error) from error
         self._pickles.append((file.getbuffer(), first, len(self._buffers) - first))
+
+    def add_simple(self, obj) -> None:
+        """Pickles an object in which there is nothing of the user's."""
+        self._pickles.append((pickle.dumps(obj, protocol=5), 0, 0))
 
     def _array(self, array: np.ndarray):
         if array.dtype.hasobject:

@@ -18,19 +18,6 @@ _job: _Job | None = None
 _number: int | None = None
 
 
-class Settings:
-    """What a job tells its workers besides function and items."""
-
-    __slots__ = ("cwd", "initializer", "output", "path", "seed", "verb")
-
-    def __init__(self, verb, seed, cwd, path, initializer, output):
-        self.verb, self.seed, self.cwd, self.path = verb, seed, cwd, path
-        self.initializer, self.output = initializer, output
-
-    def __reduce__(self):
-        return Settings, (self.verb, self.seed, self.cwd, self.path, self.initializer, self.output)
-
-
 class _Job:
     """A job as a worker has it: its first pickle is what the verb calls, the second the initializer, the third what is set, and then come
     items."""
@@ -41,22 +28,23 @@ class _Job:
         global _initialized
         views = [_native.view(address, size, False) for address, size in lent]
         self.read = _payload.Read(views)
-        self.settings = settings = self.read.load(2)
-        if settings.path is not None:
-            sys.path[:] = settings.path
-        if settings.cwd is not None and settings.cwd != os.getcwd():
-            os.chdir(settings.cwd)
-        if settings.output is not None:
+        self.verb, self.seed, cwd, path, initializer, output = self.read.load(2)
+        if path is not None:
+            sys.path[:] = path
+        if cwd is not None and cwd != os.getcwd():
+            os.chdir(cwd)
+        self.out = None
+        if output is not None:
             # The last that is lent, and the address of its first cell: the segment that it is a part of may also be read.
-            slot, at, size, shape, dtype, order = settings.output
+            slot, at, size, shape, dtype, order = output
             address, length = lent[-1]
             self.out = np.ndarray(shape, dtype, buffer=_native.view(address, length, True), order=order)
             if slot is not None:
                 views[slot] = _native.view(address - at, size, True)
-        if settings.initializer is not None and settings.initializer != _initialized:
+        if initializer is not None and initializer != _initialized:
             _, function, arguments = self.read.load(1)
             function(*arguments)
-            _initialized = settings.initializer
+            _initialized = initializer
         self.work = self.read.load(0)
 
     def item(self, number: int):
@@ -76,10 +64,10 @@ def run(number, rank, workers, slice, cells, lent):
             _job = None
             _job = _Job(lent)
             _number = number
-        here._enter(rank, workers, slice, range(first, last), _job.settings.seed)
+        here._enter(rank, workers, slice, range(first, last), _job.seed)
         return _job.work(_job, cells)
     except BaseException as error:  # noqa: BLE001 - SystemExit too is for whoever has asked for the job
-        where = "" if _job is None else f", {_job.settings.verb} {first} to {last}"
+        where = "" if _job is None else f", {_job.verb} {first} to {last}"
         return failed(error, f"in worker {rank} (pid {os.getpid()}), slice {slice}{where}")
     finally:
         here._enter(None, 0, 0, range(0), 0)

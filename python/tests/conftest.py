@@ -4,6 +4,7 @@ import faulthandler
 import gc
 import os
 import signal
+import time
 
 import pytest
 
@@ -65,5 +66,7 @@ def alive(pid: int) -> bool:
 
 
 def end(pid: int) -> None:
-    """Kills a process that the test has made."""
+    """Kills a process that the test has made, and waits until it is gone."""
     os.kill(pid, signal.SIGKILL)
+    while alive(pid):
+        time.sleep(0.001)

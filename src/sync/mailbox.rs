@@ -112,6 +112,20 @@ impl Mailbox {
         }
     }
 
+    /// Gives back the memory of a job's answers, all of which were read, but for some that the next ones may have.
+    pub(crate) fn empty(&self, given: &AtomicU64) {
+        // Whoever counts wrong has it all given back.
+        let end = given
+            .load(Ordering::Relaxed)
+            .checked_next_multiple_of(PAGE)
+            .unwrap_or(u64::MAX)
+            .min(self.file.len() as u64);
+        if end > PORTION {
+            // What stays in any case goes with the mailbox.
+            let _ = self.file.give_back(PORTION as usize..end as usize);
+        }
+    }
+
     /// Reads the answer of a slice.
     ///
     /// # Errors

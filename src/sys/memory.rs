@@ -396,11 +396,4 @@ mod tests {
             }
         }
     }
-
-    #[test]
-    fn a_blockade_never_replaces_memory() {
-        let (_fd, mapping) = mapped(4096);
-        let refused = reserve_no_access(mapping.base().addr().get(), 4096).unwrap_err();
-        assert_eq!(refused.raw_os_error(), Some(libc::EEXIST));
-    }
 }
