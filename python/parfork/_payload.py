@@ -80,7 +80,7 @@ class Lent:
             _Pickler(file, self).dump(obj)
         except (TypeError, pickle.PicklingError, AttributeError, RuntimeError) as error:
             raise _unpicklable(obj, error) from error
-        self._pickles.append((file.getbuffer(), first, len(self._buffers) - first))
+        self._pickles.append((file.getvalue(), first, len(self._buffers) - first))
 
     def add_simple(self, obj) -> None:
         """Pickles an object in which there is nothing of the user's."""

@@ -10,7 +10,8 @@ def main() -> None:
     """Serves; does not come back."""
     sys.path[:] = json.loads(sys.argv[1])
     sys.argv[:] = [""]
-    from . import _native, _worker
+    # What any job may need is loaded once, and not by each worker.
+    from . import _answers, _blocks, _map, _native, _worker  # noqa: F401
 
     _native.serve(_worker.run)
 
