@@ -13,6 +13,9 @@ def main() -> None:
     # What any job may need is loaded once, and not by each worker.
     from . import _answers, _blocks, _map, _native, _worker  # noqa: F401
 
+    if sys.stdout is not None:
+        # Whole lines, so that workers do not talk into each other's, also where Python was told not to wait for them (-u).
+        sys.stdout = open(1, "w", buffering=1, encoding=sys.stdout.encoding, errors=sys.stdout.errors, closefd=False)
     _native.serve(_worker.run)
 
 
