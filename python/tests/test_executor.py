@@ -79,3 +79,27 @@ def test_joblib():
             return sum(joblib.Parallel(n_jobs=2)(joblib.delayed(abs)(-k) for k in range(n)))
 
         assert joblib.Parallel()(joblib.delayed(nested)(n) for n in range(4)) == [0, 0, 1, 3]
+
+
+def test_scikit_learn():
+    pytest.importorskip("sklearn")
+    import joblib
+    from sklearn.datasets import load_iris
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.model_selection import GridSearchCV, cross_val_score
+    from sklearn.svm import SVC
+
+    import parfork.joblib  # noqa: F401
+
+    data, labels = load_iris(return_X_y=True)
+
+    def results():
+        search = GridSearchCV(SVC(), {"C": [0.1, 1, 10], "gamma": [0.01, 0.1]}, cv=3).fit(data, labels)
+        scores = cross_val_score(SVC(), data, labels)
+        forest = RandomForestClassifier(10, random_state=0).fit(data, labels)
+        return search.best_params_, search.cv_results_["mean_test_score"].tolist(), scores.tolist(), forest.predict(data).tolist()
+
+    expected = results()
+    for backend in ("loky", "parfork"):
+        with joblib.parallel_config(backend=backend, n_jobs=2):
+            assert results() == expected

@@ -233,6 +233,26 @@ mod tests {
     }
 
     #[test]
+    fn what_was_read_takes_no_memory() {
+        use std::os::unix::fs::MetadataExt;
+        let (mailbox, given) = (of(1 << 24), AtomicU64::new(0));
+        let path = format!("/proc/self/fd/{}", mailbox.file.descriptor());
+        let memory = || std::fs::metadata(&path).unwrap().blocks() * 512;
+        for count in [1_u64 << 20, u64::MAX] {
+            (0..8).for_each(|_| _ = mailbox.outbox(&given).post(&[1; 1 << 20], 1 << 20).unwrap());
+            assert!(memory() >= 8 << 20);
+            given.fetch_max(count, Ordering::Relaxed);
+            mailbox.empty(&given);
+            assert!(memory() <= PORTION, "{} bytes", memory());
+            given.store(0, Ordering::Relaxed);
+        }
+        let place = mailbox.outbox(&given).post(&[7; 9], 9).unwrap();
+        let mut read = [0; 9];
+        mailbox.read(0, place, &mut read).unwrap();
+        assert_eq!(read, [7; 9]);
+    }
+
+    #[test]
     fn what_is_not_as_it_was_posted_is_damage() {
         let (mailbox, given) = (of(1 << 16), AtomicU64::new(0));
         let place = mailbox.outbox(&given).post(&[7; 1001], 1001).unwrap();
