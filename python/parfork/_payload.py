@@ -210,7 +210,11 @@ def pack(tag: bytes, obj) -> list:
         buffers.append(raw)
         return False
 
-    data = cloudpickle.dumps(obj, protocol=5, buffer_callback=keep)
+    try:
+        data = pickle.dumps(obj, protocol=5, buffer_callback=keep)
+    except Exception:  # noqa: BLE001 - of a class or a function of __main__, say
+        buffers.clear()
+        data = cloudpickle.dumps(obj, protocol=5, buffer_callback=keep)
     head = struct.pack(f"=c7xQQ{len(buffers)}Q", tag, len(data), len(buffers), *(raw.nbytes for raw in buffers))
     parts, at = [head, data], len(head) + len(data)
     for raw in buffers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 
-_last = None
+_last: tuple[dict, list] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,13 +62,16 @@ def _escaped(text: str) -> str:
 def note(fields: dict, copied: list) -> None:
     """Keeps what is known of a job."""
     global _last
-    workers = [Worker(*worker) for worker in fields["workers"]]
-    _last = Report(fields["wall"], fields["slices"], workers, fields["deaths"], copied)
+    _last = fields, copied
 
 
 def report() -> Report | None:
     """The report of the last job that workers have done; None if there was none."""
-    return _last
+    if _last is None:
+        return None
+    fields, copied = _last
+    workers = [Worker(*worker) for worker in fields["workers"]]
+    return Report(fields["wall"], fields["slices"], workers, fields["deaths"], copied)
 
 
 class Progress:

@@ -1,6 +1,7 @@
 //! Arrays whose number, elements and axes are known only when the program runs.
 #![allow(unsafe_code)]
 
+use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -8,7 +9,7 @@ use std::ptr::NonNull;
 use ndarray::Ix1;
 
 use super::{Lend, Loan, MappedLoans};
-use crate::error::{Result, ShapeError};
+use crate::error::{self, ShapeError};
 use crate::shared::{Order, Shared, byte_length};
 use crate::slices::{Extent, Region};
 use crate::sys::memory::Access;
@@ -73,7 +74,7 @@ impl<'a> Untyped<'a> {
     ///
     /// # Errors
     /// If they are not inside of the bytes.
-    pub fn write(&mut self, bytes: &'a mut Shared<u8, Ix1>, cells: Cells) -> Result<()> {
+    pub fn write(&mut self, bytes: &'a mut Shared<u8, Ix1>, cells: Cells) -> error::Result<()> {
         // SAFETY: borrowed alone.
         unsafe { self.write_at_address(bytes, cells) }
     }
@@ -87,7 +88,7 @@ impl<'a> Untyped<'a> {
     ///
     /// # Errors
     /// As [`write`](Self::write).
-    pub unsafe fn write_at_address(&mut self, bytes: &'a Shared<u8, Ix1>, cells: Cells) -> Result<()> {
+    pub unsafe fn write_at_address(&mut self, bytes: &'a Shared<u8, Ix1>, cells: Cells) -> error::Result<()> {
         let len = byte_length(&cells.shape, cells.element)?;
         if cells.at.checked_add(len).is_none_or(|end| end > bytes.len()) {
             return Err(ShapeError::Outside { at: cells.at, len, bytes: bytes.len() }.into());
@@ -152,15 +153,36 @@ impl UntypedPart<'_> {
     /// # Panics
     /// If the array was lent to be read.
     pub fn for_each_run(&mut self, number: usize, mut each: impl FnMut(usize, &mut [u8])) {
+        let done: Result<(), Infallible> = self.try_for_each_run(number, |at, bytes| {
+            each(at, bytes);
+            Ok(())
+        });
+        done.unwrap_or_else(|never| match never {});
+    }
+
+    /// As [`for_each_run`](Self::for_each_run), up to the first error.
+    pub(crate) fn try_for_each_run<E>(
+        &mut self,
+        number: usize,
+        mut each: impl FnMut(usize, &mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.runs(number).try_for_each(|(at, mut bytes)| {
+            // SAFETY: this worker's to write, by the contract of `part`, and under no other reference: runs are disjoint, `&mut self` has
+            // them one by one, and what is lent beside it by address is not looked at through one.
+            each(at, unsafe { bytes.as_mut() })
+        })
+    }
+
+    /// Each run of bytes of the slice, with how many bytes of the array there are before it. Not a reference: using it is for whoever knows
+    /// who else does.
+    pub(crate) fn runs(&self, number: usize) -> impl Iterator<Item = (usize, NonNull<[u8]>)> {
         let MappedArray { base, cells, .. } = &self.arrays[number];
         let cells = cells.as_ref().unwrap_or_else(|| panic!("array {number} was lent to be read"));
-        for Range { start, end } in cells.extent().runs(&self.region) {
+        cells.extent().runs(&self.region).map(|Range { start, end }| {
             // SAFETY: runs of a region lie inside of the array.
             let first = unsafe { base.add(start) };
-            // SAFETY: as long; this worker's to write, by the contract of `part`, and under no other reference: runs are disjoint,
-            // `&mut self` has them one by one, and what is lent beside it by address is not looked at through one.
-            each(start - cells.at, unsafe { std::slice::from_raw_parts_mut(first.as_ptr(), end - start) });
-        }
+            (start - cells.at, NonNull::slice_from_raw_parts(first, end - start))
+        })
     }
 }
 
