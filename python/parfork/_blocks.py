@@ -153,8 +153,10 @@ class _Plan:
     def gather(self, answers, only_slice):
         """The array, of answers that are None where a worker has written its rows."""
         parts = {number: _answers.value(answer) for number, answer in enumerate(answers) if answer is not None}
-        if not parts:
+        if not parts and (self.given or only_slice is None):
             return self.out
+        if not parts:
+            return _edges.rows(self.out, self.axis, *self._ends()[only_slice])
         shape = next(iter(parts.values())).shape
         if len(_guesses) > 1000:
             _guesses.clear()
@@ -163,12 +165,15 @@ class _Plan:
             _guesses[key] = first.dtype, shape[: self.axis] + shape[self.axis + 1 :]
         if only_slice is not None:
             return parts[only_slice]
-        ends = [(start, min(start + self.each, self.length)) for start in range(0, self.length, self.each)]
+        ends = self._ends()
         pieces = [
             parts[number] if number in parts else _edges.rows(self.out, self.axis, *ends[number]) for number in range(len(ends))
         ]
         joined = np.concatenate(pieces, axis=self.axis)
         return joined if joined.dtype.hasobject else _arrays.array(joined)
+
+    def _ends(self) -> list[tuple[int, int]]:
+        return [(start, min(start + self.each, self.length)) for start in range(0, self.length, self.each)]
 
     def serial(self, crew):
         """The same in this process."""

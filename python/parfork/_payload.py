@@ -148,7 +148,7 @@ class Read:
         self.lent = lent
         self._view = view = lent[0]
         pickles, buffers, arrays = struct.unpack_from("=3Q", view)
-        table = struct.unpack_from(f"={4 * pickles + 2 * (buffers + arrays)}Q", view, 3 * _WORD.size)
+        table = view[3 * _WORD.size :][: _WORD.size * (4 * pickles + 2 * (buffers + arrays))].cast("Q")
         self._pickles, self._runs = table[: 4 * pickles], table[4 * pickles :]
         self._first_array = buffers
 

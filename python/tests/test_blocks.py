@@ -119,6 +119,13 @@ def test_bad_input_is_refused_with_the_remedy(crew, a):
     np.testing.assert_array_equal(crew.map_blocks(np.sqrt, a), np.sqrt(a))
 
 
+def test_one_slice_alone(crew, a):
+    np.testing.assert_array_equal(crew.map_blocks(np.sqrt, a, block=10, only_slice=2), np.sqrt(a[20:30]))
+    np.testing.assert_array_equal(crew.map_blocks(lambda x: x > 0.5, a, block=10, only_slice=10), a[100:] > 0.5)
+    out = pf.zeros(a.shape, a.dtype)
+    assert crew.map_blocks(np.sqrt, a, block=10, only_slice=2, out=out) is out and not out[30:].any() and out[20:30].all()
+
+
 def test_empty_arrays(crew):
     for shape in ((0, 3), (3, 0), (0,)):
         found = crew.map_blocks(np.sqrt, pf.zeros(shape))

@@ -16,6 +16,10 @@ def test_results_come_in_order_with_any_number_of_items(crew):
         assert crew.map(lambda x: x * x, range(count)) == [x * x for x in range(count)]
 
 
+def test_many_items(crew):
+    assert sum(crew.map(lambda x: x % 3, range(200_000))) == sum(x % 3 for x in range(200_000))
+
+
 def test_several_iterables(crew):
     assert crew.map(lambda x, y: x - y, [5, 6, 7], (1, 2, 3)) == [4, 4, 4]
     with pytest.raises(ValueError, match="shorter"):
