@@ -71,6 +71,11 @@ impl Case<'_> {
         complaint.or(odd).map_or(Verdict::Completed, Verdict::Wrong)
     }
 
+    /// Whether so much of this job may be done: slices, or steps of them.
+    fn is_so_far(&self, done: usize, slices: usize, steps: u32) -> bool {
+        slices == self.grid.slices() && done <= slices * steps.max(1) as usize
+    }
+
     /// Of a job that was not. `others_right`: whether all slices are right but those that are fatal in this plan.
     pub(crate) fn failed(&self, error: &Error, others_right: bool) -> Verdict {
         let wrong = |why: &str| Verdict::Wrong(format!("{why}: {error:?}"));
@@ -80,10 +85,10 @@ impl Case<'_> {
         }
         let Self { began, ended, .. } = *self;
         let fault = match error {
-            Error::Deadline { deadline, done, slices } => {
+            Error::Deadline { deadline, done, slices, steps } => {
                 let took = span(began, ended);
                 let after = took.checked_sub(*deadline);
-                let exact = self.plan.deadline == Some(*deadline) && *slices == self.grid.slices() && done <= slices;
+                let exact = self.plan.deadline == Some(*deadline) && self.is_so_far(*done, *slices, *steps);
                 return match after {
                     Some(after) if exact => Verdict::Failed { after: Some(after) },
                     _ => wrong("not the deadline"),
@@ -91,8 +96,8 @@ impl Case<'_> {
             }
             Error::WorkerDied(death) => {
                 // All may be done: a worker that died before it had said what it did is an error, unless others make up for it.
-                let most = if self.plan.lives() > 0 { death.slices - 1 } else { death.slices };
-                if death.slices != self.grid.slices() || death.done > most {
+                let made_up_for = usize::from(self.plan.lives() > 0);
+                if !self.is_so_far(death.done + made_up_for, death.slices, death.steps) {
                     return wrong("not so many slices");
                 }
                 self.explanation(death)
@@ -121,12 +126,12 @@ impl Case<'_> {
                     && fault.slice().is_some_and(|place| slice == Some(place))
                     && victims.into_iter().any(|victim| victim.rank == Some(refusal.rank))
             }),
-            Error::Stopped { signal: Some(libc::SIGTERM), done, slices } => {
+            Error::Stopped { signal: Some(libc::SIGTERM), done, slices, steps } => {
                 let asked = |number, fault: &Fault| {
                     let is_request = matches!(fault.place, Place::Coordinator { .. }) && fault.deed == Deed::Terminate;
                     is_request && self.words.at(number) > 0
                 };
-                let exact = self.plan.graceful && *slices == self.grid.slices() && done <= slices;
+                let exact = self.plan.graceful && self.is_so_far(*done, *slices, *steps);
                 return match self.faults().find(|&(number, fault)| exact && asked(number, fault)) {
                     Some((number, _)) => Verdict::Failed { after: Some(span(self.words.at(number), ended)) },
                     None => wrong("nobody has asked it to stop"),

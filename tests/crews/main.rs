@@ -12,6 +12,7 @@ mod settings;
 #[path = "../support/mod.rs"]
 mod support;
 mod together;
+mod untyped;
 
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -89,6 +90,11 @@ fn main() -> ExitCode {
         together::a_stop_ends_its_own_part,
         together::progress_is_told_at_its_meetings,
         together::a_panic_of_progress_at_its_meetings_is_no_bodys,
+        untyped::any_number_of_any_elements,
+        untyped::beside_a_range,
+        untyped::the_same_bytes_to_read_and_to_write,
+        untyped::undo_copies_begin_where_the_cells_do,
+        untyped::cells_that_are_not_inside_are_refused,
         ends::idle_workers_sleep,
         ends::all_go_with_the_coordinator,
         ends::a_fork_of_the_coordinator_cannot_use_its_crew,
