@@ -143,7 +143,7 @@ fn job_json(report: &Report) -> Value {
         "engine": report.engine.to_string(),
         "shape": report.grid.shape(),
         "split": report.spec.split.unwrap_or_default().to_string(),
-        "schedule": report.spec.schedule.to_string(),
+        "schedule": report.spec.schedule.unwrap_or_default().to_string(),
         "slices": report.grid.slices(),
         "wall_seconds": report.wall.as_secs_f64(),
         "workers": workers,

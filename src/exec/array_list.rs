@@ -5,17 +5,23 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
 use super::array::{Array, Contents};
+use super::planes::{ProgramPlanes, mirror};
 use crate::error::Result;
-use crate::lend::{Lend, Loan, MappedLoans, Untyped, UntypedPart};
+use crate::lend::{Lend, Loan, MappedLoans, UntypedPart};
 use crate::slices::Region;
 use crate::sys::memory::{Access, put};
 
-/// Arrays that are lent together. While they are, nobody looks at them here.
-pub(super) struct ArrayList(Vec<Array>);
+/// Arrays that are lent together, and planes. While they are, nobody looks at them here.
+pub(super) struct ArrayList(Vec<Array>, Vec<ProgramPlanes>);
 
 impl ArrayList {
-    pub(super) fn new(arrays: Vec<Array>) -> Self {
-        Self(arrays)
+    pub(super) fn new(arrays: Vec<Array>, planes: Vec<ProgramPlanes>) -> Self {
+        Self(arrays, planes)
+    }
+
+    /// What steps are done on.
+    pub(super) fn planes(&self) -> &[ProgramPlanes] {
+        &self.1
     }
 
     /// What they are, without their bytes.
@@ -34,9 +40,9 @@ impl ArrayList {
     ///
     /// # Errors
     /// If what was given back cannot be kept from others.
-    pub(super) fn into_arrays(mut self) -> Result<Vec<Array>> {
+    pub(super) fn into_arrays(mut self) -> Result<(Vec<Array>, Vec<ProgramPlanes>)> {
         self.0.iter_mut().try_for_each(Array::retire)?;
-        Ok(self.0)
+        Ok((self.0, self.1))
     }
 }
 
@@ -81,7 +87,7 @@ impl SliceBytes<'_> {
     }
 }
 
-// SAFETY: one loan for each array, in order. Outputs are lent for writing although through `&`: a lot is handed to one job, by
+// SAFETY: one loan for each array, in order, then four for each of the planes, as these lend them. Outputs are lent for writing although through `&`: a lot is handed to one job, by
 // `run` in this room, and its bytes are looked at before and after. The share is the region's bytes of outputs alone.
 unsafe impl Lend for &ArrayList {
     type Part<'c> = SliceBytes<'c>;
@@ -96,15 +102,28 @@ unsafe impl Lend for &ArrayList {
             let (extent, dtype) = (array.extent(), array.dtype().name());
             Loan { backing, base, access, extent, lease, dtype, margins: None }
         }));
+        self.1.iter().for_each(|planes| planes.loans(list));
     }
 
-    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) -> Self::Part<'c> {
+    unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, _step: u32) -> Self::Part<'c> {
+        // Planes are the program's alone to look at.
+        let arrays = mapped_loans.arrays.by_ref().filter(|mapped| mapped.margins.is_none());
         // SAFETY: passed on to the caller.
-        SliceBytes(unsafe { Untyped::part(mapped_loans, region, step) })
+        SliceBytes(unsafe { UntypedPart::of(arrays, region) })
     }
 
-    unsafe fn mirror(mapped_loans: &mut MappedLoans<'_>, _region: &Region, _step: u32) {
-        mapped_loans.arrays.by_ref().for_each(drop);
+    unsafe fn mirror(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) {
+        while let Some(loan) = mapped_loans.arrays.as_slice().first() {
+            match loan.margins {
+                // SAFETY: passed on to the caller; the four loans of planes are next.
+                Some(_) => unsafe { mirror(mapped_loans, region, step) },
+                None => drop(mapped_loans.arrays.next()),
+            }
+        }
+    }
+
+    fn begin(&self) -> Result<()> {
+        self.1.iter().try_for_each(ProgramPlanes::begin)
     }
 }
 

@@ -349,6 +349,7 @@ mod tests {
             split: Split::tiles(5, 7),
             shape: vec![10, 20],
             mine: None,
+            planes: None,
             arrays: Vec::new(),
         };
         let nowhere = || File::open("/dev/null").unwrap();

@@ -1,7 +1,7 @@
 //! The line protocol between a worker and the program that it watches over: what is said, and how it is read.
 //!
 //! ```text
-//! order  = "slice" 1*(" " number " " number) LF     ; start and end of each axis that is cut, ascending
+//! order  = ("slice" / "step " number) 1*(" " number " " number) LF     ; start and end of each axis that is cut, ascending
 //! answer = ("done" *(" " number " " number) / "failed" [" " why]) LF
 //! number = 1*20DIGIT
 //! ```
@@ -37,6 +37,11 @@ pub fn cells(region: &Region) -> Cells {
 /// The order to work on these cells, with its newline.
 pub fn order(cells: &[Range<usize>]) -> String {
     format!("slice{}\n", Numbers(cells))
+}
+
+/// The order to do a step on these cells, with its newline.
+pub fn step_order(step: u32, cells: &[Range<usize>]) -> String {
+    format!("step {step}{}\n", Numbers(cells))
 }
 
 /// Reads an order, without its newline.

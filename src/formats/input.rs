@@ -259,7 +259,7 @@ fn through(path: &Path, file: File, patience: Duration) -> Result<File> {
             let what = format!("what comes through {}", path.display());
             Error::Memory { what, need, room, by, fits: None }
         }
-        Unread::Stopped(signal) => Error::Stopped { signal: Some(signal), done: 0, slices: 0 },
+        Unread::Stopped(signal) => Error::Stopped { signal: Some(signal), done: 0, slices: 0, steps: 0 },
     })
 }
 

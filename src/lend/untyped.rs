@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 
 use ndarray::Ix1;
 
-use super::{Lend, Loan, MappedLoans};
+use super::{Lend, Loan, MappedLoan, MappedLoans};
 use crate::error::{self, ShapeError};
 use crate::shared::{Order, Shared, byte_length};
 use crate::slices::{Extent, Region};
@@ -116,6 +116,21 @@ struct MappedArray {
 }
 
 impl UntypedPart<'_> {
+    /// The part of these arrays.
+    ///
+    /// # Safety
+    /// As for [`Lend::part`].
+    pub(crate) unsafe fn of<'m>(mapped_loans: impl Iterator<Item = &'m MappedLoan<'m>>, region: &Region) -> Self {
+        let arrays = mapped_loans.map(|mapped| {
+            let Extent { shape, first_is_fastest, element, at } = mapped.extent;
+            let order = if first_is_fastest { Order::F } else { Order::C };
+            let cells = || Cells { at, element, shape: shape.to_vec(), order };
+            let is_written = mapped.access == Access::Write;
+            MappedArray { base: mapped.base, len: mapped.extent.bytes(), cells: is_written.then(cells) }
+        });
+        Self { arrays: arrays.collect(), region: *region, lifetime: PhantomData }
+    }
+
     /// Where an array that was lent to be read begins in this process, or the first cell of the whole of one that was lent to be
     /// written, for code that is told addresses. What may be read and written there is what references would allow, and for as long.
     ///
@@ -214,14 +229,8 @@ unsafe impl Lend for Untyped<'_> {
     }
 
     unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, _step: u32) -> Self::Part<'c> {
-        let arrays = mapped_loans.arrays.by_ref().map(|mapped| {
-            let Extent { shape, first_is_fastest, element, at } = mapped.extent;
-            let order = if first_is_fastest { Order::F } else { Order::C };
-            let cells = || Cells { at, element, shape: shape.to_vec(), order };
-            let is_written = mapped.access == Access::Write;
-            MappedArray { base: mapped.base, len: mapped.extent.bytes(), cells: is_written.then(cells) }
-        });
-        UntypedPart { arrays: arrays.collect(), region: *region, lifetime: PhantomData }
+        // SAFETY: passed on to the caller.
+        unsafe { UntypedPart::of(mapped_loans.arrays.by_ref(), region) }
     }
 
     unsafe fn mirror(mapped_loans: &mut MappedLoans<'_>, _region: &Region, _step: u32) {

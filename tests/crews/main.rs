@@ -6,6 +6,8 @@ mod ends;
 mod faults;
 mod program;
 mod results;
+#[path = "../support/sampled.rs"]
+mod sampled;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
@@ -107,8 +109,10 @@ fn main() -> ExitCode {
         program::bodies_of_other_libraries_are_refused,
         program::its_file_may_be_replaced_meanwhile,
     ];
+    // Some of them the other way, or all.
+    let in_program = sampled::Sampler::new().some(both_ways.map(|[_, other]| other), 20);
     support::run(
-        Vec::leak([both_ways.as_flattened(), one_way].concat()),
+        Vec::leak([&both_ways.map(|[one, _]| one), &in_program[..], one_way].concat()),
         support::cases![ends::be_killed, program::be_killed, program::be_removed],
     )
 }
@@ -148,7 +152,7 @@ fn each_one(workers: usize) -> JobSpec {
     JobSpec {
         workers: Some(workers),
         split: Some(Split::rows().into_pieces(workers)),
-        schedule: Schedule::Static,
+        schedule: Some(Schedule::Static),
         ..JobSpec::default()
     }
 }
