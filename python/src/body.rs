@@ -44,7 +44,7 @@ fn work(worker: &Worker<'_>, [job, axis]: Argument, part: &UntypedPart<'_>) -> R
     let _at = AtSlice::new(worker);
     Python::attach(|py| {
         let run = RUN.get(py).ok_or_else(|| PyRuntimeError::new_err("this process does not serve"))?;
-        let lent = (0..part.count()).map(|number| (part.address(number).addr(), part.byte_length(number)));
+        let lent = (0..part.count()).map(|number| (part.address(number).expose_provenance(), part.byte_length(number)));
         let lent = PyTuple::new(py, lent.collect::<Vec<_>>())?;
         let cells = (mine.start, mine.end, around.start, around.end);
         let parts = run.call1(py, (job, worker.rank(), worker.workers(), region.index(), cells, lent))?;
@@ -59,10 +59,12 @@ fn join(parts: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
         return Ok(Vec::new());
     }
     let parts = parts.try_iter()?.map(|part| PyBuffer::<u8>::get(&part?)).collect::<PyResult<Vec<_>>>()?;
+    if !parts.iter().all(|part| part.is_c_contiguous()) {
+        return Err(PyRuntimeError::new_err("an answer is made of bytes without gaps"));
+    }
     let mut all = Vec::with_capacity(parts.iter().map(|part| part.item_count()).sum());
     for part in &parts {
-        // SAFETY: contiguous bytes, as the format says that `get` has checked and the caller makes them; nobody writes to them, for this
-        // thread has the interpreter.
+        // SAFETY: contiguous bytes, as was just looked at; nobody writes to them, for this thread has the interpreter.
         let bytes = unsafe { std::slice::from_raw_parts(part.buf_ptr().cast::<u8>(), part.item_count()) };
         all.extend_from_slice(bytes);
     }

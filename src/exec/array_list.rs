@@ -108,7 +108,8 @@ unsafe impl Lend for &ArrayList {
     unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, _step: u32) -> Self::Part<'c> {
         // Planes are the program's alone to look at.
         let arrays = mapped_loans.arrays.by_ref().filter(|mapped| mapped.margins.is_none());
-        SliceBytes(UntypedPart::new(arrays, region))
+        // SAFETY: passed on to the caller.
+        SliceBytes(unsafe { UntypedPart::of(arrays, region) })
     }
 
     unsafe fn mirror(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) {

@@ -116,8 +116,12 @@ struct MappedArray {
 }
 
 impl UntypedPart<'_> {
-    pub(crate) fn new<'m>(mapped: impl Iterator<Item = &'m MappedLoan<'m>>, region: &Region) -> Self {
-        let arrays = mapped.map(|mapped| {
+    /// The part of these arrays.
+    ///
+    /// # Safety
+    /// As for [`Lend::part`].
+    pub(crate) unsafe fn of<'m>(mapped_loans: impl Iterator<Item = &'m MappedLoan<'m>>, region: &Region) -> Self {
+        let arrays = mapped_loans.map(|mapped| {
             let Extent { shape, first_is_fastest, element, at } = mapped.extent;
             let order = if first_is_fastest { Order::F } else { Order::C };
             let cells = || Cells { at, element, shape: shape.to_vec(), order };
@@ -225,7 +229,8 @@ unsafe impl Lend for Untyped<'_> {
     }
 
     unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, _step: u32) -> Self::Part<'c> {
-        UntypedPart::new(mapped_loans.arrays.by_ref(), region)
+        // SAFETY: passed on to the caller.
+        unsafe { UntypedPart::of(mapped_loans.arrays.by_ref(), region) }
     }
 
     unsafe fn mirror(mapped_loans: &mut MappedLoans<'_>, _region: &Region, _step: u32) {
