@@ -57,8 +57,8 @@ macro_rules! settings {
             /// to the next part; by default 1. Where arrays are larger than caches, a plate of cells then comes from memory once for so
             /// many steps.
             ///
-            /// It is an order of work and changes no result. A worker needs many slices for it, of which twice as many as the depth fit
-            /// its cache in both planes: `Split::rows().of(8)`, say.
+            /// It is an order of work and changes no result. A worker needs many slices for it, of which as many as the depth and two more
+            /// fit its cache, in both planes: `Split::rows().of(8)`, say.
             optional any depth: u32, "depth of steps";
 
             /// How often a slice is tried again after a worker process died on it. What a dead worker left undone is done by others; a

@@ -172,7 +172,7 @@ class _Slices:
         if order is None:
             # Whatever is written from here on would be lost.
             self._ended, _owed = True, False
-            for array in [*outputs.values(), *(plane for planes in _planes for plane in planes.write)]:
+            for array in outputs.values():
                 array.flags.writeable = False
             raise StopIteration
         return order
@@ -187,6 +187,7 @@ class _Slices:
             return _part(self._order)
         if self._order:
             _owed = False
+            self._close()
             _say("done " + self._order)
             self._order = None
         line = _orders.readline()
@@ -203,6 +204,9 @@ class _Slices:
     def _given(self, _step, ranges):
         return _part(ranges)
 
+    def _close(self):
+        """Before the slice is said to be done."""
+
 
 class _Steps(_Slices):
     """The steps of slices, one after the other."""
@@ -212,8 +216,12 @@ class _Steps(_Slices):
     def _given(self, number, ranges):
         global step, part
         step, part = number[0], _part(ranges)
-        pairs = tuple(planes.of(step, ranges) for planes in _planes)
-        return pairs[0] if len(pairs) == 1 else pairs
+        self._pairs = tuple(planes.of(step, ranges) for planes in _planes)
+        return self._pairs[0] if len(self._pairs) == 1 else self._pairs
+
+    def _close(self):
+        for _, new in self._pairs:
+            new.flags.writeable = False
 
 
 def slices():
