@@ -251,7 +251,7 @@ impl Array {
 
     pub(super) fn extent(&self) -> Extent<'_> {
         let first_is_fastest = self.order == Order::F;
-        Extent { shape: &self.shape, first_is_fastest, element: self.dtype.size() }
+        Extent { shape: &self.shape, first_is_fastest, element: self.dtype.size(), at: 0 }
     }
 }
 

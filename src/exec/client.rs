@@ -320,7 +320,7 @@ impl Mapped {
     }
 
     fn extent(&self) -> Extent<'_> {
-        Extent { shape: &self.shape, first_is_fastest: self.first_is_fastest, element: self.element }
+        Extent { shape: &self.shape, first_is_fastest: self.first_is_fastest, element: self.element, at: 0 }
     }
 }
 

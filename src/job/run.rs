@@ -29,7 +29,7 @@ impl<L: Lend> Job<'_, L> {
     /// Runs the job as `work` has it done; its answers are handed on to `each`, if there is one, and else gathered.
     pub(crate) fn run_as<R: Answer<K>, K>(
         self,
-        pool: Option<&mut WorkerPool>,
+        mut pool: Option<&mut WorkerPool>,
         each: Option<Each<'_, R::Value>>,
         work: &mut Work<'_>,
     ) -> Result<Answers<R::Value>> {
@@ -38,7 +38,8 @@ impl<L: Lend> Job<'_, L> {
         let (mut loans, mut ranges, mut answers) = (Vec::new(), Vec::new(), Vec::new());
         lent.loans(&mut loans);
         lent.ranges(&mut ranges);
-        let mailbox = R::GROWS.then(Mailbox::new).transpose()?;
+        let mailbox =
+            R::GROWS.then(|| pool.as_deref_mut().map_or_else(Mailbox::new, WorkerPool::mailbox)).transpose()?;
         let in_order = each.as_ref().is_some_and(|each| each.in_order);
         let mut reader = each.map(|each| each.of::<R, K>(mailbox.clone()));
         let job = Lent {
@@ -169,6 +170,9 @@ impl Lent<'_, '_> {
         match collected {
             Ok(deaths) => {
                 report.deaths = deaths;
+                if let Some(mailbox) = mailbox {
+                    mailbox.empty(&page.head().posted.0);
+                }
                 if let Some(recorder) = recorder {
                     recorder.done(&finished, &mut report);
                 }

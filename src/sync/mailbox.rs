@@ -119,6 +119,20 @@ impl Mailbox {
         }
     }
 
+    /// Gives back the memory of a job's answers, all of which were read, but for some that the next ones may have.
+    pub(crate) fn empty(&self, given: &AtomicU64) {
+        // Whoever counts wrong has it all given back.
+        let end = given
+            .load(Ordering::Relaxed)
+            .checked_next_multiple_of(PAGE)
+            .unwrap_or(u64::MAX)
+            .min(self.file.len() as u64);
+        if end > PORTION {
+            // What stays in any case goes with the mailbox.
+            let _ = self.file.give_back(PORTION as usize..end as usize);
+        }
+    }
+
     /// Reads the answer of a slice.
     ///
     /// # Errors
@@ -236,6 +250,26 @@ mod tests {
         outbox.post(&[], 0).unwrap();
         given.store(u64::MAX - 3, Ordering::Relaxed);
         assert!(outbox.post(&[4; 900], 900).is_err());
+    }
+
+    #[test]
+    fn what_was_read_takes_no_memory() {
+        use std::os::unix::fs::MetadataExt;
+        let (mailbox, given) = (of(1 << 24), AtomicU64::new(0));
+        let path = format!("/proc/self/fd/{}", mailbox.file.descriptor());
+        let memory = || std::fs::metadata(&path).unwrap().blocks() * 512;
+        for count in [1_u64 << 20, u64::MAX] {
+            (0..8).for_each(|_| _ = mailbox.outbox(&given).post(&[1; 1 << 20], 1 << 20).unwrap());
+            assert!(memory() >= 8 << 20);
+            given.fetch_max(count, Ordering::Relaxed);
+            mailbox.empty(&given);
+            assert!(memory() <= PORTION, "{} bytes", memory());
+            given.store(0, Ordering::Relaxed);
+        }
+        let place = mailbox.outbox(&given).post(&[7; 9], 9).unwrap();
+        let mut read = [0; 9];
+        mailbox.read(0, place, &mut read).unwrap();
+        assert_eq!(read, [7; 9]);
     }
 
     #[test]

@@ -105,7 +105,9 @@ fn life_is_played_on_arrays_pictures_and_patterns() {
     fs::write(fixture.path("glider.rle"), "#N Glider\nx = 3, y = 3, rule = B3/S23\nbob$2bo$3o!\n").unwrap();
     let glider = array![[0_u8, 1, 0], [0, 0, 1], [1, 1, 1]];
     for border in ["keep", "wrap", "reflect101", "replicate", "constant:1"] {
-        fixture.ok(&format!("life glider.rle -o out.npy --board 9x11 --steps 12 --border {border} -n 3 --depth 5 --verify"));
+        fixture.ok(&format!(
+            "life glider.rle -o out.npy --board 9x11 --steps 12 --border {border} -n 3 --depth 5 --verify"
+        ));
     }
     let json: Value =
         serde_json::from_str(&fixture.ok("life glider.rle -o out.png --board 8x8 --steps 4 --json --verify")).unwrap();
