@@ -46,6 +46,7 @@ pub fn run(typed: &Typed, of_many: bool) -> Result<Summary, Failure> {
     };
     let files = Files::new(maps, &reading).keep_metadata(!strip && output.is_some_and(is_file));
     let task = kernel.open(given, &files)?;
+    let decoded = files.decoded();
     let (mut warnings, metadata) = files.into_parts();
     if let (Some(format), Form::Picture { shape, bits }) = (format, task.form()) {
         format.holds(shape, bits).map_err(Failure::usage)?;
@@ -75,7 +76,7 @@ pub fn run(typed: &Typed, of_many: bool) -> Result<Summary, Failure> {
         output::print(&format!("{number}{name}\n"))?;
     }
     let wall = began.elapsed();
-    Ok(Summary { command: kernel.name(), facts, line, warnings, reports, names, filing, wall, verified, views })
+    Ok(Summary { command: kernel.name(), facts, line, warnings, decoded, reports, names, filing, wall, verified, views })
 }
 
 /// Runs the jobs as the flags ask; what each did, and its report.

@@ -183,8 +183,8 @@ fn attributes(terminal: &File) -> libc::termios {
 fn a_terminal_that_is_paper_is_sent_letters_alone() {
     let fixture = Fixture::with_inputs();
     for (line, last) in [
-        ("matmul a.npy b.npy -o c.npy", "by 2 processes"),
-        ("mandelbrot -o set.png --size 900x900 --iterations 9000 --center=-0.1,0 --zoom 50", "by 2 processes"),
+        ("matmul a.npy b.npy -o c.npy", "with files"),
+        ("mandelbrot -o set.png --size 900x900 --iterations 9000 --center=-0.1,0 --zoom 50", "with files"),
         ("image photo.png photo.png -o {stem}{ext}.tif -f gray", "parfork"),
         ("image photo.png -o out/ -f gaussian:9", "1 of 1 picture"),
         ("plan 64x64 --split rows=4 -n 3 --cost linear --animate", "all done at"),

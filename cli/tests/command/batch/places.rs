@@ -49,9 +49,13 @@ fn a_disk_that_becomes_full_in_the_middle_holds_whole_pictures_alone() {
 fn a_folder_that_cannot_be_written_is_told() {
     let fixture = fixture(2);
     fs::write(fixture.path("file"), "").unwrap();
-    fixture.fails("image -r in -o file/ -f gray", 1, &["the folder file/ cannot be made", "Name another one with -o"]);
-    fixture.fails("image -r in -o file/below/ -f gray", 1, &["the folder file/below/ cannot be made"]);
-    fixture.fails("image -r in -o /proc/none/ -f gray", 1, &["the folder /proc/none/ cannot be made"]);
+    for (folder, words) in [
+        ("file/", "the folder file cannot be made, for a file is called so. Name another one with -o"),
+        ("file/below/", "the folder file/below cannot be made, for a file is called as a folder above it."),
+        ("/proc/none/", "the folder /proc/none cannot be made (No such file"),
+    ] {
+        fixture.fails(&format!("image -r in -o {folder} -f gray"), 1, &[words]);
+    }
     // Where an output is to go, there is a folder.
     fs::create_dir_all(fixture.path("out/00.png")).unwrap();
     let output = fixture.run("image -r in -o out/ -f gray");
@@ -109,7 +113,7 @@ fn names_that_are_no_pictures_are_each_told() {
     assert_eq!(code, Some(5), "{text}");
     assert_eq!(names(&fixture.path("out")), ["00.png", "link.png", long.as_str()]);
     for (name, words) in [
-        ("loop", "symbolic links"),
+        ("loop", "symbolic links that never end"),
         ("dangling", "no such file"),
         ("zero", "it is a device"),
         ("socket", "it is a socket"),
