@@ -132,9 +132,9 @@ impl<'f> Task<'f> {
             numbers: self.numbers,
             memory: spec.memory_limit,
             input: self.input.file().as_raw_fd() as u64,
-            outputs: outputs.each_ref().map(|output| {
-                output.as_ref().map(|Place { fd, bytes, .. }| (fd.as_raw_fd() as u64, *bytes))
-            }),
+            outputs: outputs
+                .each_ref()
+                .map(|output| output.as_ref().map(|Place { fd, bytes, .. }| (fd.as_raw_fd() as u64, *bytes))),
         };
         let spec = JobSpec {
             name: spec.name.clone(),
@@ -147,7 +147,10 @@ impl<'f> Task<'f> {
         let hooks = Hooks { cancel_token: hooks.cancel_token, sandbox, ..Hooks::default() };
         let arguments = order.arguments(self.name);
         let environment: [(OsString, OsString); 1] = [(MARK.into(), std::process::id().to_string().into())];
-        let keep: Vec<_> = [self.input.file().as_fd()].into_iter().chain(outputs.iter().flatten().map(|place| place.fd.as_fd())).collect();
+        let keep: Vec<_> = [self.input.file().as_fd()]
+            .into_iter()
+            .chain(outputs.iter().flatten().map(|place| place.fd.as_fd()))
+            .collect();
         let start = Start {
             program: "/proc/self/exe".as_ref(),
             arguments: &arguments,

@@ -158,6 +158,9 @@ def peers(folder, width, ending):
         contestants.append((name, [sys.executable, os.path.abspath(__file__), "pillow", folder, "out", str(width), draft]))
     if shutil.which("mogrify"):
         contestants.append(("mogrify, 25 a process", ["sh", "-c", f"{files} -n 25 mogrify -path out -resize {width}x -quality 95 -sampling-factor 4:2:0"]))
+    if shutil.which("parallel") and shutil.which("convert"):
+        settings = f"-resize {width}x -quality 95 -sampling-factor 4:2:0"
+        contestants.append(("parallel convert", ["sh", "-c", f"parallel --will-cite -j 2 convert {{}} {settings} out/{{/}} ::: {folder}/*"]))
     return contestants
 
 

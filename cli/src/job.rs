@@ -63,8 +63,6 @@ pub struct Summary {
     pub line: String,
     /// What there is to say of pictures that were read.
     pub warnings: Vec<(PathBuf, DecodeWarning)>,
-    /// How many bytes those are.
-    pub decoded: u64,
     /// One for each job run.
     pub reports: Vec<Report>,
     /// What each of them did.

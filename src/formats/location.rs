@@ -8,9 +8,9 @@ use std::path::Path;
 
 use super::Address;
 use super::target::Target;
-use crate::sys::file::takes_all;
 #[cfg(feature = "named")]
 use crate::shared::named::Destination;
+use crate::sys::file::takes_all;
 
 /// Which file, pipe or segment an [`Address`] leads to: the same for all names of one, by which two outputs that would hit each other
 /// are found.

@@ -89,7 +89,10 @@ impl Request {
     }
 
     /// Confines this process, then does it; what it answers.
-    fn carry_out(self, body: impl FnOnce([u64; 4], &InputFile, [&mut [u8]; 2]) -> Result<[u64; 4]>) -> Result<[u64; 4]> {
+    fn carry_out(
+        self,
+        body: impl FnOnce([u64; 4], &InputFile, [&mut [u8]; 2]) -> Result<[u64; 4]>,
+    ) -> Result<[u64; 4]> {
         let open = |fd, write| {
             reopen(std::process::id(), fd, write).map_err(Error::system("open what an isolated process works on"))
         };
@@ -144,21 +147,21 @@ mod tests {
     #[test]
     fn an_order_is_what_its_arguments_say_and_nothing_else_is_one() {
         let outputs = [[None, None], [Some((9, 12)), None], [None, Some((9, 12))], [Some((9, 12)), Some((8, 1))]];
-        for (memory, outputs) in [None, Some(0), Some(1 << 40)].into_iter().flat_map(|memory| outputs.map(|it| (memory, it))) {
+        for (memory, outputs) in
+            [None, Some(0), Some(1 << 40)].into_iter().flat_map(|memory| outputs.map(|it| (memory, it)))
+        {
             let order = Request { numbers: [3, 4, u64::MAX, 16], memory, input: 7, outputs };
             let arguments = order.arguments("look");
             assert_eq!(arguments[..2], [ISOLATED, "look"]);
             assert_eq!(Request::parse(arguments.into_iter().skip(2)), Ok(order));
         }
-        for wrong in
-            [
-                &[][..],
-                &["7"],
-                &["1", "2", "3", "4", "-", "7", "9", "-", "-", "-"],
-                &["1", "2", "3", "x", "-", "7", "-", "-", "-", "-"],
-                &["1", "2", "3", "4", "-", "7", "-", "-"],
-            ]
-        {
+        for wrong in [
+            &[][..],
+            &["7"],
+            &["1", "2", "3", "4", "-", "7", "9", "-", "-", "-"],
+            &["1", "2", "3", "x", "-", "7", "-", "-", "-", "-"],
+            &["1", "2", "3", "4", "-", "7", "-", "-"],
+        ] {
             assert!(Request::parse(wrong.iter().map(OsString::from)).is_err(), "{wrong:?}");
         }
     }

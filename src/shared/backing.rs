@@ -80,11 +80,6 @@ pub(crate) fn give_back_at_once() {
     KEPT_ELSEWHERE.store(true, Ordering::Relaxed);
 }
 
-/// Whether that is so.
-pub(super) fn is_kept_elsewhere() -> bool {
-    KEPT_ELSEWHERE.load(Ordering::Relaxed)
-}
-
 impl Backing {
     pub(super) fn made(fd: OwnedFd, len: usize) -> Self {
         Self::numbered(fd, 0, len, true)
@@ -157,11 +152,6 @@ impl Backing {
     /// How many bytes there are.
     pub(crate) fn len(&self) -> usize {
         self.len
-    }
-
-    /// Makes it another number of the file's bytes; nobody else knows of it.
-    pub(super) fn set_len(&mut self, len: usize) {
-        self.len = len;
     }
 
     /// Where in the file they begin.
@@ -248,7 +238,7 @@ impl Drop for Backing {
         let Some(made) = &self.made else { return };
         LIVE.lock().unwrap_or_else(PoisonError::into_inner).remove(&made.number);
         // Not in a fork of the process that made it, whose array it still is.
-        if made.anonymous && is_kept_elsewhere() && made.by.is_current() {
+        if made.anonymous && KEPT_ELSEWHERE.load(Ordering::Relaxed) && made.by.is_current() {
             // What is kept if it fails is given back when the last who has it is gone.
             let _ = punch(&self.fd, 0..self.len);
         }

@@ -43,9 +43,8 @@ impl Segment {
     /// children unless lent. `what` is for the error.
     pub(crate) fn for_data(len: usize, what: impl Fn() -> String) -> Result<Self> {
         let Some(kept) = segment_cache::take(len.max(1)) else { return Self::create_in_any_case(len, what, &never) };
-        // All of it: whoever gets a descriptor of it can read what lies behind the part that is used.
         // SAFETY: mapped writable as long as this, and nobody else's: workers that have it mapped wait for another job.
-        unsafe { kept.base().write_bytes(0, kept.room()) };
+        unsafe { kept.base().write_bytes(0, kept.len()) };
         Ok(kept)
     }
 
@@ -135,21 +134,7 @@ impl Segment {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.backing.len()
-    }
-
-    /// How many bytes it could be.
-    pub(super) fn room(&self) -> usize {
         self.mapping.len()
-    }
-
-    /// Makes it so many bytes long, of those that there is room for.
-    ///
-    /// # Panics
-    /// If there are not as many.
-    pub(super) fn set_len(&mut self, len: usize) {
-        assert!(len <= self.room(), "{len} of {} bytes", self.room());
-        self.backing.set_len(len);
     }
 
     /// Whether this is the process that has it mapped, and no fork of that, which must not touch it.

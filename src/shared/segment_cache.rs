@@ -4,7 +4,6 @@ use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard};
 
 use super::Segment;
-use super::backing::is_kept_elsewhere;
 use crate::sys::fork_stamp::{self, Stamp};
 
 struct SegmentCache {
@@ -23,8 +22,8 @@ fn kept() -> Option<MutexGuard<'static, SegmentCache>> {
     KEPT.try_lock().ok().filter(|kept| kept.budget > 0 && kept.by.is_some_and(Stamp::is_current))
 }
 
-/// From now on keeps up to `budget` bytes of memory of arrays that are dropped, for new ones of the same length in bytes, or of 2 MiB and more
-/// a quarter of it at least; 0, as it is at first, gives all of it back.
+/// From now on keeps up to `budget` bytes of memory of arrays that are dropped, for new ones of the same length in bytes; 0, as
+/// it is at first, gives all of it back.
 ///
 /// To get a gigabyte from the kernel takes 70 ms, to clear one that is there 30, and to use it as it is nothing
 /// ([`Shared::empty`](crate::Shared::empty)). What is kept is given back when there is no room for a new array otherwise.
@@ -51,34 +50,21 @@ pub fn set_segment_cache(budget: u64) {
 
 /// Takes out what is more than the budget. To be dropped without the lock.
 fn shrink(kept: &mut SegmentCache) -> Vec<Segment> {
-    let mut bytes: u64 = kept.segments.iter().map(|segment| segment.room() as u64).sum();
+    let mut bytes: u64 = kept.segments.iter().map(|segment| segment.len() as u64).sum();
     let more_than = |segment: &&Segment| {
         let more = bytes > kept.budget;
-        bytes -= if more { segment.room() as u64 } else { 0 };
+        bytes -= if more { segment.len() as u64 } else { 0 };
         more
     };
     let count = kept.segments.iter().take_while(more_than).count();
     kept.segments.drain(..count).collect()
 }
 
-/// One of so many bytes, whatever they are: of all that are as long, or of the shortest that is longer, but not much; of that a part is used.
+/// One of so many bytes, whatever they are.
 pub(super) fn take(len: usize) -> Option<Segment> {
-    /// Arrays for which fresh memory costs more than looking for some.
-    const LARGE: usize = 2 << 20;
-    /// What is kept may be so many times as long.
-    const TIMES: usize = 4;
     let mut kept = kept()?;
-    let segments = &mut kept.segments;
-    let longer = |segment: &&Segment| (len..=TIMES.saturating_mul(len)).contains(&segment.room());
-    let at = segments.iter().rposition(|segment| segment.room() == len).or_else(|| {
-        // Workers of a crew know segments by their numbers, and one number is one length there.
-        let may_be_longer = len >= LARGE && !is_kept_elsewhere();
-        let least = segments.iter().filter(longer).map(Segment::room).min().filter(|_| may_be_longer)?;
-        segments.iter().rposition(|segment| segment.room() == least)
-    })?;
-    let mut segment = segments.remove(at);
-    segment.set_len(len);
-    Some(segment)
+    let at = kept.segments.iter().rposition(|segment| segment.len() == len)?;
+    Some(kept.segments.remove(at))
 }
 
 /// Gives all back; whether there was anything.
@@ -108,13 +94,10 @@ impl Deref for CachedSegment {
 
 impl Drop for CachedSegment {
     fn drop(&mut self) {
-        let Some(mut segment) = self.0.take() else { return };
-        // One that nobody may write is of no use to whoever comes next, nor one of which others know that it is shorter.
-        let is_known = segment.len() < segment.room() && is_kept_elsewhere();
-        let is_of_use = segment.is_here() && !segment.backing().is_sealed() && !is_known;
+        let Some(segment) = self.0.take() else { return };
+        // One that nobody may write is of no use to whoever comes next.
+        let is_of_use = segment.is_here() && !segment.backing().is_sealed();
         let Some(mut kept) = kept().filter(|_| is_of_use) else { return };
-        let room = segment.room();
-        segment.set_len(room);
         kept.segments.push(segment);
         let dropped = shrink(&mut kept);
         drop(kept);

@@ -100,7 +100,6 @@ pub fn run(args: Exec) -> Result<(), Failure> {
         line: format!("{title} on {}", output::count(slices, "slice")),
         // Told when the inputs were read.
         warnings: Vec::new(),
-        decoded: 0,
         reports: vec![report],
         names: vec![title],
         filing,

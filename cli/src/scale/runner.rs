@@ -48,11 +48,8 @@ pub fn run(plan: &Plan, runs: &mut Runs) -> Result<(), Failure> {
         let setups = output::count(plan.setups.len(), "setup");
         eprintln!("{}: {all} runs, {rounds} of each of {setups}{resumed}", plan.job.title());
     }
-    let mut line = ProgressLine {
-        shown: false,
-        quiet: plan.flags.quiet || !screen::can_erase(),
-        began: Instant::now(),
-    };
+    let mut line =
+        ProgressLine { shown: false, quiet: plan.flags.quiet || !screen::can_erase(), began: Instant::now() };
     if matches!(plan.job, Job::Exec { .. }) && !missing.is_empty() {
         for setup in (0..plan.flags.warm_up).flat_map(|_| &plan.setups) {
             line.show("warming up", setup, 0, missing.len());

@@ -182,7 +182,11 @@ fn limits_of_memory_and_of_files_are_told_as_those() {
             let by_others = text.contains("error while loading shared libraries")
                 || output.status.code().is_none() && text.is_empty()
                 || failed && line.contains("exec") && text.contains("lost its program");
-            assert!(output.status.success() || is_told || by_others, "{line} with {resource} of {most}: {} {text}", output.status);
+            assert!(
+                output.status.success() || is_told || by_others,
+                "{line} with {resource} of {most}: {} {text}",
+                output.status
+            );
             assert!(!text.contains("panicked"), "{line} with {resource} of {most}: {text}");
         }
     }

@@ -111,7 +111,8 @@ fn results_can_go_nowhere() {
     fixture.shell_fails("$P sum a.npy --json > /dev/full", 1, &["No space left"]);
     // Standard output by its other name, behind what is there.
     fixture.ok("matmul a.npy b.npy -o c.npy -q");
-    fixture.shell_ok("{ printf abc; $P matmul a.npy b.npy -o /dev/stdout -q; } > found; tail -c +4 found | cmp - c.npy");
+    fixture
+        .shell_ok("{ printf abc; $P matmul a.npy b.npy -o /dev/stdout -q; } > found; tail -c +4 found | cmp - c.npy");
     fixture.shell_ok("$P matmul a.npy b.npy -o /dev/stdout -q > /dev/null; rm found c.npy; rmdir segments");
     assert!(fixture.everything() == everything);
     let null = fs::metadata("/dev/null").unwrap();
@@ -127,14 +128,17 @@ fn an_unusual_picture_is_read_through_every_door() {
         fs::copy(format!("{files}/{from}"), fixture.path(to)).unwrap();
     }
     let wanted = fixture.ok("sum want.npy -q");
-    fixture.shell_ok("$P shm create made --from planar.tif --keep; $P shm put made planar.tif; $P image planar.tif -o shm:image -q");
+    fixture.shell_ok(
+        "$P shm create made --from planar.tif --keep; $P shm put made planar.tif; $P image planar.tif -o shm:image -q",
+    );
     for line in ["$P sum shm:made -q", "$P sum shm:image -q"] {
         assert_eq!(String::from_utf8(fixture.shell_ok(line)).unwrap(), wanted, "{line}");
     }
     let copies = "import sys; sys.path.insert(0, '.'); import parfork\nfor part in parfork.slices(): \
                   parfork.outputs['out'][part] = parfork.inputs['in'][part]";
     fs::write(fixture.path("copies.py"), copies).unwrap();
-    fixture.shell_ok("$P exec --client python > parfork.py; $P scale -o runs --workers 1 --repeat 1 -q image planar.tif");
+    fixture
+        .shell_ok("$P exec --client python > parfork.py; $P scale -o runs --workers 1 --repeat 1 -q image planar.tif");
     if fixture.shell("python3 -c 'import numpy'").0 == Some(0) {
         let line = "$P exec --in in=planar.tif --out out=copy.npy -n 2 -q -- python3 copies.py; $P sum copy.npy -q";
         assert_eq!(String::from_utf8(fixture.shell_ok(line)).unwrap(), wanted);

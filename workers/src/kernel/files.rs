@@ -1,6 +1,6 @@
 //! Inputs: in memory, or in the file where they lie.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayView, Dimension, Ix1};
@@ -17,21 +17,13 @@ pub struct Files<'f> {
     keeps_metadata: bool,
     warnings: RefCell<Vec<(PathBuf, DecodeWarning)>>,
     metadata: RefCell<Metadata>,
-    decoded: Cell<u64>,
 }
 
 impl<'f> Files<'f> {
     /// Arrays stay where they lie if they can and `maps` says so: then worker processes alone can look at them. Pictures are
     /// decoded as `job` says.
     pub fn new(maps: bool, job: &'f dyn Fn() -> Job<'static>) -> Self {
-        Self {
-            maps,
-            job,
-            keeps_metadata: false,
-            warnings: RefCell::default(),
-            metadata: RefCell::default(),
-            decoded: Cell::default(),
-        }
+        Self { maps, job, keeps_metadata: false, warnings: RefCell::default(), metadata: RefCell::default() }
     }
 
     /// The same, but what pictures' files have beside them is kept.
@@ -89,14 +81,7 @@ impl<'f> Files<'f> {
         let file = picture::read_from(&spec, hooks, input, self.keeps_metadata)?;
         self.warnings.borrow_mut().extend(file.warning.map(|warning| (path, warning)));
         self.metadata.replace(file.metadata);
-        let [height, width, channels] = file.picture.shape();
-        self.decoded.set(self.decoded.get() + (height * width * channels) as u64 * u64::from(file.picture.bits() / 8));
         Ok(file.picture)
-    }
-
-    /// How many bytes the pictures are that were read.
-    pub fn decoded(&self) -> u64 {
-        self.decoded.get()
     }
 
     /// What there is to say of the files that were read, and what the last picture's had beside it.

@@ -17,7 +17,8 @@ const HEAD: u64 = 256 << 10;
 /// What a file seems to hold, but for which side is up.
 pub(super) fn guess(source: &InputFile) -> Result<Option<Header>> {
     let head = source.head(HEAD)?;
-    let found = jpeg(&head).map(|claim| (ImageFormat::Jpeg, claim)).or(png(&head).map(|claim| (ImageFormat::Png, claim)));
+    let found =
+        jpeg(&head).map(|claim| (ImageFormat::Jpeg, claim)).or(png(&head).map(|claim| (ImageFormat::Png, claim)));
     Ok(found.and_then(|(format, claim)| {
         let is_possible = claim.bytes() > 0 && least_file(format, &head, ExtendedColorType::L8, claim) <= source.len();
         let shape = [claim.height, claim.width, claim.channels].map(|length| length as usize);

@@ -11,11 +11,10 @@ mod output_names;
 mod plan;
 mod teller;
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use parfork::formats::AtomicFile;
-use parfork::{CancelToken, Engine, Error, Hooks, Job, JobSpec, Progress, Report, Shared, Split, cpus, set_segment_cache};
+use parfork::{CancelToken, Engine, Error, Hooks, Job, JobSpec, Progress, Report, Shared, Split, cpus};
 use parfork_workers::picture::DecodeWarning;
 use serde_json::{Value, json};
 
@@ -92,8 +91,7 @@ fn done(at: usize, typed: &Typed) -> Result<Value, Failure> {
             let [once, each] =
                 [once, each].map(|all| all.iter().map(|(_, warning)| warning.to_string()).collect::<Vec<_>>());
             let seconds = began.elapsed().as_secs_f64();
-            let (facts, decoded) = (summary.facts, summary.decoded);
-            Ok(json!({ "at": at, "facts": facts, "warnings": each, "warnings_once": once, "seconds": seconds, "decoded": decoded }))
+            Ok(json!({ "at": at, "facts": summary.facts, "warnings": each, "warnings_once": once, "seconds": seconds }))
         }
         Err(stopped @ Failure::Stopped { .. }) => Err(stopped),
         Err(failure) => {
@@ -174,15 +172,9 @@ fn by_workers(
         sandbox: None,
     };
     let files = Shared::<u8, _>::zeros(work.len())?;
-    let largest = AtomicU64::new(0);
     let ended = job.hooks(hooks).lend(&files).run(|worker, _| {
         let at = work[worker.region().index()];
-        // This worker's memory for a picture is that for the next one, and for the result of that.
-        set_segment_cache(u64::MAX);
         let said = done(at, &plan.alone(at, typed, alone.clone())).map_err(|stopped| stopped.into_parts().1)?;
-        let decoded = said["decoded"].as_u64().unwrap_or(0);
-        let most = largest.fetch_max(decoded, Relaxed).max(decoded);
-        set_segment_cache(most + most / 4);
         log.say(&said).map_err(|error| format!("nothing can be said any more ({error})"))?;
         let stops = said["code"].is_u64() && typed.many.as_ref().is_some_and(|many| many.keep_going == Answer::No);
         if stops { Err("a picture was set aside".to_owned()) } else { Ok(()) }

@@ -32,7 +32,8 @@ fn stopped_decoder(coordinator: u32) -> Pid {
     until(|| {
         let below = |pids: Vec<u32>| pids.into_iter().flat_map(children_of).collect::<Vec<u32>>();
         let decodes = |pid: &u32| {
-            fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.windows(12).any(|part| part == b"read-picture"))
+            fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| line.windows(12).any(|part| part == b"read-picture"))
         };
         let is_stopped = |pid: Pid| {
             until(|| fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| !stat.contains(") R")));

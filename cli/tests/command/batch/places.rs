@@ -60,7 +60,10 @@ fn a_folder_that_cannot_be_written_is_told() {
     fs::create_dir_all(fixture.path("out/00.png")).unwrap();
     let output = fixture.run("image -r in -o out/ -f gray");
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(5) && text.contains("in/00.png is set aside: out/00.png: it is a folder"), "{text}");
+    assert!(
+        output.status.code() == Some(5) && text.contains("in/00.png is set aside: out/00.png: it is a folder"),
+        "{text}"
+    );
     assert_eq!(names(&fixture.path("out")), ["00.png", "01.jpg"]);
     let lines = "mkdir disk && mount -t tmpfs none disk && mount -o remount,ro disk || exit 99
         $P image in/* -o disk/ -f gray";
