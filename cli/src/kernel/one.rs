@@ -76,19 +76,7 @@ pub fn run(typed: &Typed, of_many: bool) -> Result<Summary, Failure> {
         output::print(&format!("{number}{name}\n"))?;
     }
     let wall = began.elapsed();
-    Ok(Summary {
-        command: kernel.name(),
-        facts,
-        line,
-        warnings,
-        decoded,
-        reports,
-        names,
-        filing,
-        wall,
-        verified,
-        views,
-    })
+    Ok(Summary { command: kernel.name(), facts, line, warnings, reports, names, filing, wall, verified, views })
 }
 
 /// Runs the jobs as the flags ask; what each did, and its report.
