@@ -86,14 +86,13 @@ pub fn is_npy(path: &Path) -> bool {
 pub fn open(path: &Path, quiet: bool) -> Result<OutputFile, Failure> {
     let out = OutputFile::open(path).map_err(Failure::filing)?;
     if out.is_in_place() && !quiet {
-        let _ = writeln!(
-            std::io::stderr(),
-            "parfork: {} is mounted and cannot be replaced: it is written in place, which is not atomic",
-            path.display()
-        );
+        let _ = writeln!(std::io::stderr(), "parfork: {} {IN_PLACE}", path.display());
     }
     Ok(out)
 }
+
+/// What is said of such an output.
+pub const IN_PLACE: &str = "is mounted and cannot be replaced: it is written in place, which is not atomic";
 
 /// Says what there is to say of a picture that was read.
 pub fn warning(path: &Path, warning: DecodeWarning, quiet: bool) {

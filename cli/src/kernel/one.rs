@@ -56,6 +56,7 @@ pub fn run(typed: &Typed, of_many: bool) -> Result<Summary, Failure> {
     }
     let mut result = task.output()?;
     let target = output.map(|path| Target::open(path, format, &task.form(), common.quiet)).transpose()?;
+    let in_place = target.as_ref().is_some_and(|target| target.file.is_in_place());
     let (names, reports) = jobs(task.as_ref(), typed, of_many, &views, &mut result)?;
     let verified = if common.verify { Some(verify(task.as_ref(), common, &result)?) } else { None };
     Failure::if_stopped()?;
@@ -76,7 +77,19 @@ pub fn run(typed: &Typed, of_many: bool) -> Result<Summary, Failure> {
         output::print(&format!("{number}{name}\n"))?;
     }
     let wall = began.elapsed();
-    Ok(Summary { command: kernel.name(), facts, line, warnings, reports, names, filing, wall, verified, views })
+    Ok(Summary {
+        command: kernel.name(),
+        facts,
+        line,
+        warnings,
+        in_place,
+        reports,
+        names,
+        filing,
+        wall,
+        verified,
+        views,
+    })
 }
 
 /// Runs the jobs as the flags ask; what each did, and its report.

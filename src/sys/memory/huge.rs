@@ -22,7 +22,7 @@ pub(crate) fn put_apart(rank: usize, known: usize) {
     const STRIDE: usize = 1 << 36;
     /// So many of those are there on all machines with 47 bits of addresses; workers beyond share them.
     const STRIDES: usize = 256;
-    let below = known.checked_sub((rank % STRIDES + 1) * STRIDE).unwrap_or(0);
+    let below = known.saturating_sub((rank % STRIDES + 1) * STRIDE);
     NEXT.store(below - below % HUGE, Relaxed);
 }
 

@@ -81,6 +81,9 @@ impl<'p> Teller<'p> {
         self.told[at] = true;
         (self.done, self.bytes) = (self.done + 1, self.bytes + input.bytes);
         if !self.quiet {
+            if said["in_place"] == true {
+                self.say(&format!("{} {}", input.output.display(), files::IN_PLACE));
+            }
             let texts = |of: &str| said[of].as_array().into_iter().flatten().filter_map(Value::as_str);
             for warning in texts("warnings") {
                 self.say(&format!("{}: {warning}", input.path.display()));
