@@ -222,7 +222,10 @@ fn answer(start: &Start<'_>, memory: Option<u64>) -> std::result::Result<[u64; 4
         (exit, _) => Some(cause_of(exit)),
     };
     if let Some(cause) = cause {
-        let remedy = "it is damaged, or was made to do harm: fetch or export it again";
+        let remedy = match cause {
+            Cause::AbortedWithin { .. } => "give it more memory, or, if it is a small file, fetch or export it again",
+            _ => "it is damaged, or was made to do harm: fetch or export it again",
+        };
         return Err(format!("the process that reads it {cause}\0{remedy}"));
     }
     let answer = String::from_utf8_lossy(&answer);

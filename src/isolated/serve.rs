@@ -30,8 +30,12 @@ pub fn serve(name: &'static str, body: impl FnOnce([u64; 4], &InputFile, [&mut [
     if arguments.next().is_none_or(|first| first != ISOLATED) || arguments.next().is_none_or(|second| second != name) {
         return;
     }
-    // A panic would tell the user of files of whoever has built this.
+    // A panic would tell the user of files of whoever has built this; and what std says of memory that there is not, is said by whoever
+    // has started this process, who knows of which file.
     std::panic::set_hook(Box::new(|_| ()));
+    if let Ok(nowhere) = File::options().write(true).open("/dev/null") {
+        let _ = nix::unistd::dup2_stderr(nowhere);
+    }
     let told = Request::parse(arguments).and_then(|order| order.carry_out(body).map_err(|error| in_words(&error)));
     let (kind, text) = match told {
         Ok(numbers) => ("done", numbers.map(|number| number.to_string()).join(" ")),
