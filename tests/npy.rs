@@ -224,7 +224,8 @@ proptest! {
             match Shared::<u16, IxDyn>::load(PathBuf::from(format!("{}{name}", path.display()))) {
                 Ok(array) => {
                     prop_assert!(array.len() <= bytes.len());
-                    prop_assert!(bytes != sound || array.as_slice() == if name == ":x" { [1, 2] } else { [3, 4] });
+                    let stored = if name == ":x" { [1, 2] } else { [3, 4] };
+                    prop_assert!(bytes != sound || array.as_slice() == stored);
                 }
                 Err(error) => {
                     prop_assert!(matches!(error, Error::File { .. } | Error::Memory { .. }), "{error}");
