@@ -130,6 +130,75 @@ def python_slices_that_are_collected():
     print(f"ok    parfork.py: {len(right)} loops over slices and pools, {len(pool + threads + collected)} that collect them are errors")
 
 
+def naive(start, steps, border):
+    """Heat as heat.py has it, on the whole plate at once; of `keep` the outermost cells stay."""
+    now = start.copy()
+    for _ in range(steps):
+        old = now if border == "keep" else np.pad(now, 1, mode={"wrap": "wrap", "replicate": "edge", "reflect101": "reflect"}[border])
+        new = 0.25 * (old[:-2, 1:-1] + old[2:, 1:-1] + old[1:-1, :-2] + old[1:-1, 2:])
+        if border == "keep":
+            now[1:-1, 1:-1] = new
+        else:
+            now = new
+    return now
+
+
+def python_steps():
+    plate = np.random.default_rng(3).random((60, 41))
+    np.save("hot.npy", np.asfortranarray(plate))
+    write("dies.py", """
+import os, parfork
+for old, new in parfork.steps():
+    new[:] = 7
+    rows = parfork.part[0] if isinstance(parfork.part, tuple) else parfork.part
+    if parfork.step == 11 and rows.start <= 20 < rows.stop:
+        try:
+            os.mkdir("died")
+            os.kill(os.getpid(), 9)
+        except FileExistsError:
+            pass
+    new[:] = 0.25 * (old[:-2, 1:-1] + old[2:, 1:-1] + old[1:-1, :-2] + old[1:-1, 2:])
+""")
+    count = 0
+    for border in ("keep", "wrap", "replicate", "reflect101"):
+        right = naive(plate, 30, border)
+        for program, how in (("heat.py", "-n 1"), ("heat.py", "-n 3 --split rows=7"), ("heat.py", "-n 2 --split tiles=20x11"), ("dies.py", "-n 2 --split rows=5 --depth 4 --retries 1")):
+            if os.path.isdir("died"):
+                os.rmdir("died")
+            run("--planes", "plate=hot.npy", "--out", "plate=after.npy", "--steps", "30", "--border", border, *how.split(), "--", "python", program)
+            assert (np.load("after.npy") == right).all(), (border, program, how)
+            assert os.path.isdir("died") == (program == "dies.py")
+            count += 1
+    # Waves: two planes and an input; a step reads both.
+    speed, high = 0.1 + 0.01 * np.arange(50.0), np.zeros(50)
+    high[7] = 1
+    np.save("speed.npy", speed), np.save("u.npy", high), np.save("v.npy", np.zeros(50))
+    write("waves.py", """
+import parfork
+speed = parfork.inputs["speed"]
+for (u, new_u), (v, new_v) in parfork.steps():
+    new_v[:] = v[1:-1] + speed[parfork.part] * (u[:-2] - 2 * u[1:-1] + u[2:])
+    new_u[:] = u[1:-1] + v[1:-1]
+""")
+    run("--planes", "u.npy", "--planes", "v.npy", "--in", "speed.npy", "--out", "v=v2.npy", "--out", "u=u2.npy", "--steps", "25", "--border", "wrap", "-n", "3", "--verify", "--", "python", "waves.py")
+    u, v = high, np.zeros(50)
+    for _ in range(25):
+        u, v = u + v, v + speed * (np.roll(u, 1) - 2 * u + np.roll(u, -1))
+    assert (np.load("u2.npy") == u).all() and (np.load("v2.npy") == v).all()
+    for body, words in (
+        ("for part in parfork.slices(): pass", ["RuntimeError: parfork.py: this program was started to do steps"]),
+        ("for old, new in parfork.steps(): old[:] = 1", ["ValueError: assignment destination is read-only", "step 0 of slice"]),
+        ("for old, new in list(parfork.steps()): pass", ["a slice is done when the next is asked for"]),
+        ("for old, new in parfork.steps(): new[:] = 1\nnew[:] = 2", ["read-only", "exited with status 1"]),
+    ):
+        write("bad.py", "import parfork\n" + body + "\n")
+        run("--planes", "plate=hot.npy", "--out", "plate=bad.npy", "--steps", "3", "-n", "2", "--", "python", "bad.py", fails=words)
+        assert not os.path.exists("bad.npy"), body
+    write("bad.py", "import parfork\nfor old, new in parfork.steps(): pass\n")
+    run("--in", "hot.npy", "--out", "bad.npy", "--", "python", "bad.py", fails=["there are no planes to do steps on"])
+    print(f"ok    parfork.py: {count} plates of 30 steps as NumPy has them, a program killed in every fourth; waves on two planes")
+
+
 def c_against_numpy():
     for compiler in ("gcc", "clang"):
         strict = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
@@ -243,6 +312,7 @@ for part in parfork.slices():
 python_against_numpy()
 python_random_numbers()
 python_errors()
+python_steps()
 python_slices_that_are_collected()
 c_against_numpy()
 examples()

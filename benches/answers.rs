@@ -2,9 +2,10 @@
 //!
 //! `cargo bench --bench answers`; method and findings in benches/README.md.
 
+use std::ops::{ControlFlow, Range};
 use std::time::Instant;
 
-use parfork::{Answers, Crew, Job, Result, Split};
+use parfork::{Answers, Crew, Job, Result, Split, Worker};
 
 const ANSWERS: usize = 100_000;
 const ROUNDS: usize = 9;
@@ -18,6 +19,27 @@ fn main() -> Result<()> {
     })?;
     say("Vec, a crew", || {
         job().crew(&mut crew).run_with((), |_, (), mine| vec![mine.start as u8; 1024]).map(|all| last(&all, 1024))
+    })?;
+    say("`run_each`, a crew", || {
+        let (mut next, mut last) = (0, 0);
+        let body = |_: &Worker<'_>, (), mine: Range<usize>| vec![mine.start as u8; 1024];
+        job().crew(&mut crew).run_each_with((), body, |slice, answer| {
+            assert!(slice == next && answer.len() == 1024);
+            (next, last) = (next + 1, answer[1023]);
+            ControlFlow::Continue(())
+        })?;
+        Ok(last)
+    })?;
+    say("`run_each_unordered`, a crew", || {
+        let mut sum = 0;
+        let body = |_: &Worker<'_>, (), mine: Range<usize>| vec![mine.start as u8; 1024];
+        job().crew(&mut crew).run_each_with_unordered((), body, |slice, answer| {
+            assert!(answer.len() == 1024);
+            sum += slice;
+            ControlFlow::Continue(())
+        })?;
+        assert_eq!(sum, ANSWERS * (ANSWERS - 1) / 2);
+        Ok((ANSWERS - 1) as u8)
     })?;
     say("[u8; 1024], a crew", || {
         let all = job().crew(&mut crew).run_with((), |_, (), mine| [mine.start as u8; 1024])?;

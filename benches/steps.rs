@@ -1,5 +1,5 @@
-//! What does a step cost over the loop that it is? Heat on a plate, by a crew of 2 and steps, beside a job for each step whose arrays
-//! change roles, beside rayon, and beside copying as many bytes; interleaved, medians.
+//! What does a step cost over the loop that it is? Heat on a plate, by a crew of 2 and steps, one after the other and eight along diagonals,
+//! beside a job for each step whose arrays change roles, beside rayon, and beside copying as many bytes; interleaved, medians.
 //!
 //! `cargo bench --bench steps`; beside numba, OpenMP and MPI: `benches/peers/run steps`. Findings in benches/README.md.
 
@@ -14,6 +14,9 @@ use rayon::prelude::*;
 
 /// Times that each takes its turn.
 const ROUNDS: usize = 9;
+
+/// Rows of a slice, where eight steps go along diagonals.
+const ROWS: usize = 8;
 
 /// One step of the cells that are in `new`.
 fn heat(old: ArrayView2<'_, f64>, mut new: ArrayViewMut2<'_, f64>) {
@@ -32,24 +35,26 @@ fn main() -> parfork::Result<()> {
     let others = std::env::var("PARFORK_BENCH_PEERS").unwrap_or_default();
     let others: Vec<(&str, &str)> = others.lines().filter_map(|line| line.split_once('\t')).collect();
     let names: String = others.iter().map(|(name, _)| format!(" {name} |")).collect();
-    println!("| plate | steps | job a step | rayon | the loop, half of the rows | copying |{names}");
-    println!("|---|---:|---:|---:|---:|---:|{}", "---:|".repeat(others.len()));
+    println!("| plate | steps | depth 8 | job a step | rayon | the loop, half of the rows | copying |{names}");
+    println!("|---|---:|---:|---:|---:|---:|---:|{}", "---:|".repeat(others.len()));
     let mut crew = Crew::start(2)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
-    for (n, steps) in [(128, 2000), (512, 400), (1024, 100), (4096, 6)] {
+    for (n, steps) in [(128, 2000), (512, 400), (1024, 100), (4096, 16)] {
         let start = Array2::from_shape_fn((n, n), |(i, j)| (i * j % 17) as f64);
         let mut planes = Planes::from_array(&start, 1, Border::Keep)?;
         let mut shared = [Shared::from_array(&start)?, Shared::from_array(&start)?];
         let mut owned = [start.clone(), start.clone()];
-        let mut times = vec![Vec::new(); 5 + others.len()];
+        let mut times = vec![Vec::new(); 6 + others.len()];
         let mut peers: Vec<Peer> = others.iter().map(|(_, shell)| Peer::start(shell, n, steps)).collect();
         for _ in 0..ROUNDS {
             let bands = Split::rows().into_pieces(2);
-            times[0].push(time(steps, || {
-                let job = Job::new(&mut planes).crew(&mut crew).split(bands).steps(steps);
-                job.run_with((), |_, (), (old, new)| heat(old, new.into_view())).map(drop)
-            })?);
-            times[1].push(time(steps, || {
+            for (at, (depth, split)) in [(1, bands), (8, Split::rows().of(ROWS))].into_iter().enumerate() {
+                times[at].push(time(steps, || {
+                    let job = Job::new(&mut planes).crew(&mut crew).split(split).steps(steps).depth(depth);
+                    job.run_with((), |_, (), (old, new)| heat(old, new.into_view())).map(drop)
+                })?);
+            }
+            times[2].push(time(steps, || {
                 for _ in 0..steps {
                     let [old, new] = &mut shared;
                     let job = Job::new((&*old, &mut *new)).crew(&mut crew).split(bands).schedule(Schedule::Static);
@@ -66,7 +71,7 @@ fn main() -> parfork::Result<()> {
                 }
                 Ok(())
             })?);
-            times[2].push(time(steps, || {
+            times[3].push(time(steps, || {
                 for _ in 0..steps {
                     let [old, new] = &mut owned;
                     let half = n / 2;
@@ -80,7 +85,7 @@ fn main() -> parfork::Result<()> {
                 }
                 Ok(())
             })?);
-            times[3].push(time(steps, || {
+            times[4].push(time(steps, || {
                 for _ in 0..steps {
                     let [old, new] = &mut owned;
                     heat(old.slice(s![..n / 2 + 1, ..]), new.slice_mut(s![1..n / 2, 1..n - 1]));
@@ -88,7 +93,7 @@ fn main() -> parfork::Result<()> {
                 }
                 Ok(())
             })?);
-            times[4].push(time(steps, || {
+            times[5].push(time(steps, || {
                 for _ in 0..steps {
                     let [old, new] = &mut owned;
                     let cells = (n * n).div_ceil(2);
@@ -101,7 +106,7 @@ fn main() -> parfork::Result<()> {
                 }
                 Ok(())
             })?);
-            for (times, peer) in times[5..].iter_mut().zip(&mut peers) {
+            for (times, peer) in times[6..].iter_mut().zip(&mut peers) {
                 times.push(peer.step());
             }
         }

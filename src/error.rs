@@ -9,6 +9,7 @@ mod damage;
 mod death;
 mod exec;
 mod fault;
+mod how_far;
 mod manifest;
 mod segment;
 mod shape;
@@ -25,6 +26,7 @@ use crate::slices::SplitError;
 use crate::sys::limits;
 pub use crate::sys::pidfd::{Obstacle, Remaining};
 pub(crate) use advice::{advice, limit};
+pub(crate) use how_far::HowFar;
 use signal::name_of;
 
 pub use barrier::{Absent, Attendance, BarrierError};
@@ -169,27 +171,33 @@ pub enum Error {
 
     /// The job took longer than it was given.
     #[error(
-        "the job was ended after its deadline of {deadline:?} with {done} of {slices} slices done. Give it more time, or more workers."
+        "the job was ended after its deadline of {deadline:?} with {} done. Give it more time, or more workers.",
+        HowFar { done: *.done, slices: *.slices, steps: *.steps }
     )]
     Deadline {
         /// The time it was given.
         deadline: Duration,
-        /// Slices done by then.
+        /// Slices done by then; in a job of [steps](crate::Job::steps), steps of slices.
         done: usize,
         /// Slices there are.
         slices: usize,
+        /// How many steps each has; 0 in a job without.
+        steps: u32,
     },
 
     /// The job was asked to stop.
-    #[error("the job was stopped{} with {done} of {slices} slices done. Run it again when it may take its time.",
-        .signal.map(|signal| format!(" by {}", name_of(signal))).unwrap_or_default())]
+    #[error("the job was stopped{} with {} done. Run it again when it may take its time.",
+        .signal.map(|signal| format!(" by {}", name_of(signal))).unwrap_or_default(),
+        HowFar { done: *.done, slices: *.slices, steps: *.steps })]
     Stopped {
         /// The signal that asked for it, if it was one.
         signal: Option<i32>,
-        /// Slices done by then.
+        /// Slices done by then; in a job of [steps](crate::Job::steps), steps of slices.
         done: usize,
         /// Slices there are.
         slices: usize,
+        /// How many steps each has; 0 in a job without.
+        steps: u32,
     },
 
     /// Something between a program and `parfork exec` that is not as it should be.

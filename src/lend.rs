@@ -8,6 +8,7 @@
 mod input;
 mod planes;
 mod slice;
+mod untyped;
 
 use std::ops::Range;
 use std::path::Path;
@@ -18,6 +19,7 @@ use ndarray::{ArrayView, Axis, Dimension, RawArrayViewMut};
 
 pub use input::Input;
 pub use slice::Slice;
+pub use untyped::{Cells, Untyped, UntypedPart};
 
 use crate::error::{Result, ShapeError, StepsError};
 #[cfg(feature = "npy")]
@@ -29,8 +31,8 @@ use crate::slices::{Extent, Grid, Margins, Region, Split};
 use crate::sys::lease::Lease;
 use crate::sys::memory::Access;
 
-/// What may be lent: `&Shared`, `&mut Shared`, the same of [guards](crate::named) of named segments, a `Range<usize>`, and tuples of
-/// what may be lent.
+/// What may be lent: `&Shared`, `&mut Shared`, the same of [guards](crate::named) of named segments, [`Untyped`] arrays, a `Range<usize>`,
+/// and tuples of what may be lent.
 ///
 /// A range is cut as an array of one axis and of its length would be that is lent for writing, and the body gets its own part of it:
 /// what to do for work that is counted rather than stored.
@@ -101,6 +103,8 @@ pub struct MappedLoan<'s> {
     pub(crate) base: NonNull<u8>,
     /// How the array lies there.
     pub(crate) extent: Extent<'s>,
+    /// What may be done with it.
+    pub(crate) access: Access,
     /// What of that is margin, if any is.
     pub(crate) margins: Option<&'s Margins>,
 }

@@ -104,7 +104,7 @@ pub use fork::fork;
 pub use hooks::OnFailure;
 pub use hooks::{Hooks, Progress};
 pub use job::{Job, Runner, cpus};
-pub use lend::{Input, Lend, Slice};
+pub use lend::{Cells, Input, Lend, Slice, Untyped, UntypedPart};
 pub use philox::Philox;
 pub use planes::{Border, BorderError, Planes};
 pub use report::{Memory, Report, WorkerReport};

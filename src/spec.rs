@@ -42,8 +42,8 @@ macro_rules! settings {
             /// ```
             plain any bounds: Vec<usize>, "bounds";
 
-            /// How slices are given out; by default one at a time to whoever is free.
-            plain any schedule: Schedule, "schedule";
+            /// How slices are given out; by default one at a time to whoever is free, and in jobs of [steps](crate::Job::steps) fixed runs.
+            optional any schedule: Schedule, "schedule";
 
             /// How many steps are done on [`Planes`](crate::Planes), each of which reads what the one before wrote; by default 1. The
             /// answers are those of the last.
@@ -52,6 +52,14 @@ macro_rules! settings {
             /// takes. After a death the steps that are done stay so; a slice that killed more workers than there are retries ends the
             /// job, for all others wait for it sooner or later.
             optional any steps: u32, "steps";
+
+            /// How many [steps](crate::Job::steps) a worker goes on with a part of the array while that is in its cache, before it goes on
+            /// to the next part; by default 1. Where arrays are larger than caches, a plate of cells then comes from memory once for so
+            /// many steps.
+            ///
+            /// It is an order of work and changes no result. A worker needs many slices for it, of which as many as the depth and two more
+            /// fit its cache, in both planes: `Split::rows().of(8)`, say.
+            optional any depth: u32, "depth of steps";
 
             /// How often a slice is tried again after a worker process died on it. What a dead worker left undone is done by others; a
             /// slice that kills them all is set aside, all others are done, and the error names it. By default 0: the first death ends
@@ -247,6 +255,7 @@ mod tests {
             JobSpec {
                 workers: Some(3),
                 steps: Some(7),
+                depth: Some(8),
                 bounds: vec![3, 9],
                 retries: 2,
                 only_slice: Some(4),
@@ -262,7 +271,7 @@ mod tests {
                 ..JobSpec::default()
             },
             JobSpec {
-                schedule: Schedule::Guided,
+                schedule: Some(Schedule::Guided),
                 slice_deadline: Some(Duration::from_nanos(1)),
                 continue_after_death: true,
                 pin: true,
@@ -315,7 +324,7 @@ mod tests {
         }
         // What is not said has its default, and what does not exist is refused.
         let some: JobSpec = serde_json::from_str(r#"{"workers": 2, "schedule": {"dynamic": {"chunk": 3}}}"#).unwrap();
-        assert_eq!((some.workers, some.schedule.to_string()), (Some(2), "dynamic=3".to_owned()));
+        assert_eq!((some.workers, some.schedule.unwrap().to_string()), (Some(2), "dynamic=3".to_owned()));
         assert!(serde_json::from_str::<JobSpec>(r#"{"wokers": 2}"#).is_err());
         assert!(serde_json::from_str::<JobSpec>(r#"{"schedule": {"dynamic": {"chunk": 0}}}"#).is_err());
     }

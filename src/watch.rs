@@ -67,6 +67,10 @@ pub struct WatchedJob {
     pub taken: usize,
     /// How many are not to be tried again, for workers died on them.
     pub aside: usize,
+    /// How many [steps](crate::Job::steps) each slice has; 0 in a job without.
+    pub steps: u32,
+    /// How many steps all slices together have done.
+    pub steps_done: u64,
     /// How long ago the job began.
     pub elapsed: Duration,
     /// Bytes of all arrays that are lent: memory that coordinator and workers share.
@@ -136,16 +140,27 @@ impl WatchedJob {
         self.slices.saturating_sub(self.done).saturating_sub(self.aside)
     }
 
-    /// Slices a second, from the job's beginning until now.
+    /// How much is done and how much there is to do: slices, or in a job of [steps](crate::Job::steps) all steps of all slices. What
+    /// was set aside is not to be done.
+    pub fn progress(&self) -> (u64, u64) {
+        let run = self.slices.saturating_sub(self.aside) as u64;
+        match self.steps {
+            0 => (self.done as u64, run),
+            steps => (self.steps_done, run.saturating_mul(steps.into())),
+        }
+    }
+
+    /// Slices a second, or steps of slices, from the job's beginning until now.
     pub fn rate(&self) -> f64 {
-        if self.elapsed.is_zero() { 0.0 } else { self.done as f64 / self.elapsed.as_secs_f64() }
+        if self.elapsed.is_zero() { 0.0 } else { self.progress().0 as f64 / self.elapsed.as_secs_f64() }
     }
 
     /// How long it will take still if what is left takes as long as what is done; `None` before the first slice is done, and
     /// between jobs.
     pub fn time_left(&self) -> Option<Duration> {
         let rate = Some(self.rate()).filter(|&rate| rate > 0.0 && self.running)?;
-        Duration::try_from_secs_f64(self.left() as f64 / rate).ok()
+        let (done, all) = self.progress();
+        Duration::try_from_secs_f64(all.saturating_sub(done) as f64 / rate).ok()
     }
 
     /// The coordinator's memory. See [`WatchedWorker::memory`].
@@ -302,6 +317,8 @@ fn watched(seen: Snapshot, opened: &[OpenPage], inode: u64) -> Option<WatchedJob
         done: sum(|seat| seat.done),
         taken: sum(|seat| seat.taken),
         aside: seen.aside,
+        steps: seen.steps.0,
+        steps_done: seen.steps.1,
         elapsed: seen.elapsed,
         shared: seen.lent,
         workers: workers.collect(),

@@ -50,7 +50,7 @@ fn run(
     let mut rows = Shared::<u64, _>::zeros((SLICES, 3)).unwrap();
     let spec = JobSpec {
         workers: Some(workers),
-        schedule,
+        schedule: Some(schedule),
         retries,
         retry_policy: RetryPolicy::BodyOverwrites,
         ..JobSpec::default()

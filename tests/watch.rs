@@ -7,14 +7,16 @@ use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use ndarray::Array1;
 use parfork::watch::{self, State, WatchedJob};
-use parfork::{Crew, Engine, Job, Schedule, Shared, Split};
+use parfork::{Border, Crew, Engine, Job, Planes, Schedule, Shared, Split};
 use support::{Page, cases, nothing_left};
 
 fn main() -> ExitCode {
     support::run(
         cases![
             workers_see_their_own_job,
+            steps_are_what_is_to_do,
             threads_and_serial_jobs_are_seen,
             a_crew_is_idle_between_jobs,
             one_slice_alone_is_seen_as_one,
@@ -31,6 +33,22 @@ fn main() -> ExitCode {
 /// The jobs of a coordinator.
 fn jobs_of(pid: u32) -> Vec<WatchedJob> {
     watch::list().unwrap().jobs.into_iter().filter(|job| job.pid == pid).collect()
+}
+
+/// Of a job of steps all steps of all slices are what there is to do, and not slices, of which none is done before the last step.
+fn steps_are_what_is_to_do() {
+    let coordinator = std::process::id();
+    nothing_left(|| {
+        let mut ring = Planes::from_array(&Array1::<u64>::zeros(12), 1, Border::Wrap).unwrap();
+        let job = Job::new(&mut ring).workers(1).split(Split::rows().of(3)).steps(5);
+        job.run(|w, _| {
+            let [seen] = &jobs_of(coordinator)[..] else { panic!("one job") };
+            let done = 4 * u64::from(w.step()) + w.region().index() as u64;
+            assert_eq!((seen.steps, seen.steps_done, seen.progress(), seen.slices), (5, done, (done, 20), 4));
+            assert_eq!((seen.schedule, seen.time_left().is_none()), (Schedule::Static, done == 0));
+        })
+        .unwrap();
+    });
 }
 
 fn workers_see_their_own_job() {

@@ -8,6 +8,13 @@
 
     $ parfork exec --in a.npy --out c.npy -n 4 -- python3 double.py
 
+or, for programs that do steps, each of which reads what the one before has left:
+
+    for old, new in parfork.steps():
+        new[:] = 0.25 * (old[:-2, 1:-1] + old[2:, 1:-1] + old[1:-1, :-2] + old[1:-1, 2:])
+
+    $ parfork exec --planes plate=hot.npy --out plate=after.npy --steps 100 -n 4 -- python3 heat.py
+
 The arrays are shared memory, nothing is copied. Going on to the next slice says that the last is done: so slices are looped over and not
 collected, and outputs cannot be written once there are no more. Processes that the program starts (multiprocessing) have the arrays too;
 slices are given to the program itself. What is printed goes to standard error, for standard output belongs to the protocol. An exception that nobody catches becomes `failed TYPE: message (file:line)`, which ends the job with that text.
@@ -23,7 +30,7 @@ import traceback
 
 import numpy
 
-__all__ = ["inputs", "outputs", "slices", "random", "rank", "size", "manifest"]
+__all__ = ["inputs", "outputs", "slices", "steps", "step", "part", "random", "rank", "size", "manifest"]
 
 _SCHEMA = "parfork-manifest/2"
 
@@ -81,7 +88,31 @@ size = manifest["size"]
 inputs = {entry["name"]: _attach(entry) for entry in manifest["arrays"] if entry["access"] == "read"}
 outputs = {entry["name"]: _attach(entry) for entry in manifest["arrays"] if entry["access"] == "write"}
 
-_stays = manifest["protocol"] == "lines/1"
+class _Planes:
+    """An array that steps are done on: two copies, each to read and to write."""
+
+    def __init__(self, entry):
+        self.margin, self.padding = entry["margin"], entry["padding"]
+        planes = [dict(entry, fd=fd, offset=0) for fd in entry["fds"]]
+        self.read = [_attach(dict(plane, access="read")) for plane in planes]
+        self.write = [_attach(dict(plane, access="write")) for plane in planes]
+
+    def of(self, number, ranges):
+        """What a step reads, the slice and its margin, and the slice to write."""
+        axes, old, new = dict(zip(manifest["slices"]["axes"], ranges)), [], []
+        for axis, length in enumerate(self.read[0].shape):
+            margin, padding = self.margin[axis], self.padding[axis]
+            start, end = axes.get(axis, (margin - padding, length - margin - padding))
+            old.append(slice(start + padding - margin, end + padding + margin))
+            new.append(slice(start + padding, end + padding))
+        return self.read[number % 2][tuple(old)], self.write[1 - number % 2][tuple(new)]
+
+
+_planes = [_Planes(entry) for entry in manifest.get("planes", [])]
+#: In a program that does steps: which it does now, from 0, and of which slice (to index arrays with).
+step, part = None, None
+
+_stays = manifest["protocol"] in ("lines/1", "steps/1")
 _is_program = _program == os.getpid()
 #: Whether an answer is owed. From the start, for the first order comes with the program.
 _owed = _stays and _is_program
@@ -113,7 +144,7 @@ def _part(ranges):
 class _Slices:
     """The slices, one after the other. Each is done when the next is asked for."""
 
-    _begun = False
+    _begun, _word = False, "slice"
 
     def __init__(self):
         if _program != os.getpid():
@@ -156,22 +187,56 @@ class _Slices:
             return _part(self._order)
         if self._order:
             _owed = False
+            self._close()
             _say("done " + self._order)
             self._order = None
         line = _orders.readline()
         if not line:
             return None
         words = line.split()
-        if words[:1] != ["slice"] or len(words) != 1 + 2 * len(manifest["slices"]["axes"]):
-            raise ValueError(f"parfork.py: the order {line!r} where `slice START END` was expected")
-        self._order, _owed = " ".join(words[1:]), True
+        word, more = words[:1], len(words) - 1 - 2 * len(manifest["slices"]["axes"])
+        if word != [self._word] or more != (self._word == "step"):
+            raise ValueError(f"parfork.py: the order {line!r} where `{self._word} ...` was expected")
+        self._order, _owed = " ".join(words[1 + more :]), True
         numbers = [int(word) for word in words[1:]]
-        return _part(list(zip(numbers[::2], numbers[1::2])))
+        return self._given(numbers[:more], list(zip(numbers[more::2], numbers[more + 1 :: 2])))
+
+    def _given(self, _step, ranges):
+        return _part(ranges)
+
+    def _close(self):
+        """Before the slice is said to be done."""
+
+
+class _Steps(_Slices):
+    """The steps of slices, one after the other."""
+
+    _word = "step"
+
+    def _given(self, number, ranges):
+        global step, part
+        step, part = number[0], _part(ranges)
+        self._pairs = tuple(planes.of(step, ranges) for planes in _planes)
+        return self._pairs[0] if len(self._pairs) == 1 else self._pairs
+
+    def _close(self):
+        for _, new in self._pairs:
+            new.flags.writeable = False
 
 
 def slices():
     """Slice after slice, each to index arrays with, until there are no more. Asking for the next says that the last is done."""
+    if _planes:
+        raise RuntimeError("parfork.py: this program was started to do steps; write: for old, new in parfork.steps()")
     return _Slices()
+
+
+def steps():
+    """Step after step of slice after slice, each as (old, new): what the step before left, of the slice and its margin, to read, and the slice to
+    write, all of it. With several --planes a tuple of such pairs, in their order. Asking for the next says that the last is done."""
+    if not _planes:
+        raise RuntimeError("parfork.py: there are no planes to do steps on; give --planes NAME=START.npy --steps N")
+    return _Steps()
 
 
 def _number(part):
@@ -194,8 +259,8 @@ def _number(part):
 
 
 def random(part, seed):
-    """A numpy.random.Generator for one slice: the same numbers whoever works on it, for any number of workers; no two slices share any."""
-    return numpy.random.Generator(numpy.random.Philox(key=seed, counter=[0, 0, 0, _number(part)]))
+    """A numpy.random.Generator for one slice, and for each step of it: the same numbers whoever works on it, for any number of workers; no two share any."""
+    return numpy.random.Generator(numpy.random.Philox(key=seed, counter=[0, 0, step or 0, _number(part)]))
 
 
 def _failed(kind, error, trace):

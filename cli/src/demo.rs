@@ -175,7 +175,7 @@ fn same_bits<T: Pod, D: Dimension>(one: &Shared<T, D>, other: &Shared<T, D>) -> 
 /// Who did what in processes, how much memory each had, and where it had the arrays.
 fn tell_workers(text: &mut String, report: &Report, arrays: &[&str]) {
     let slices = report.grid.slices();
-    let (split, schedule) = (report.spec.split.unwrap_or_default(), report.spec.schedule);
+    let (split, schedule) = (report.spec.split.unwrap_or_default(), report.spec.schedule.unwrap_or_default());
     let _ = writeln!(text, "\n   processes: {slices} slices by {split}, schedule {schedule}");
     let _ = writeln!(text, "   worker       busy    private     shared  slices");
     for (rank, worker) in report.workers.iter().enumerate() {

@@ -63,6 +63,8 @@ pub struct Summary {
     pub line: String,
     /// What there is to say of pictures that were read.
     pub warnings: Vec<(PathBuf, DecodeWarning)>,
+    /// Whether the result went into a file that cannot be replaced in one step.
+    pub in_place: bool,
     /// One for each job run.
     pub reports: Vec<Report>,
     /// What each of them did.
@@ -143,7 +145,7 @@ fn job_json(report: &Report) -> Value {
         "engine": report.engine.to_string(),
         "shape": report.grid.shape(),
         "split": report.spec.split.unwrap_or_default().to_string(),
-        "schedule": report.spec.schedule.to_string(),
+        "schedule": report.spec.schedule.unwrap_or_default().to_string(),
         "slices": report.grid.slices(),
         "wall_seconds": report.wall.as_secs_f64(),
         "workers": workers,

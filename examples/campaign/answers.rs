@@ -18,8 +18,12 @@ use crate::trial::{in_danger, told};
 pub(crate) enum Delivery {
     /// All at the end, as arrays.
     AtTheEnd,
+    /// The same, as arrays, by workers each of which has made something before its first slice.
+    WithState,
     /// The same, of any length.
     Grown,
+    /// The same, as text.
+    Text,
     /// Of any length, while others work, in order.
     InOrder,
     /// The same, as they come.
@@ -36,8 +40,9 @@ pub(crate) enum Carry {
 
 impl Delivery {
     pub(crate) fn of(rng: &mut TrialRng, plan: &Plan) -> Self {
-        let of_all = [Self::AtTheEnd, Self::AtTheEnd, Self::AtTheEnd, Self::Grown, Self::InOrder, Self::AsTheyCome];
-        match rng.one(&of_all) {
+        let end = [Self::AtTheEnd, Self::AtTheEnd, Self::AtTheEnd, Self::WithState];
+        let own = [Self::Grown, Self::Text, Self::InOrder, Self::AsTheyCome];
+        match rng.one(&[end, own].concat()) {
             // They answer nothing, or have answers of the last step alone.
             _ if plan.body == Body::Steps || matches!(plan.engine, Engine::Programs) => Self::AtTheEnd,
             delivery => delivery,
@@ -95,6 +100,20 @@ where
         labour::<T, N>(&Plan { salt, ..plan.clone() }, words, w, input, slice).map(|answer| answer.to_vec())
     }
     let report = match (crew, plan.delivery) {
+        (None, Delivery::WithState) => {
+            // What a worker was forked with, and for whom.
+            let init = |w: &Worker<'_>| (w.rank(), plan.salt);
+            return Ok(gathered(job.lend((input, output)).run_init(init, |w, state, part| match *state {
+                own if own == (w.rank(), plan.salt) => body(w, part),
+                other => Err(format!("worker {} has {other:?}, which it has not made", w.rank())),
+            })?));
+        }
+        (None, Delivery::Text) => {
+            let done = job.lend((input, output)).run(|w, part| body(w, part).map(|answer| text(&answer)))?;
+            let report = done.report().clone();
+            early.extend(done.into_vec().iter().map(|text| numbers(text)).enumerate());
+            report
+        }
         (None, Delivery::AtTheEnd) => return Ok(gathered(job.lend((input, output)).run(body)?)),
         (None, Delivery::Grown) => {
             let done = job.lend((input, output)).run(grown)?;
@@ -107,7 +126,8 @@ where
         (Some(crew), delivery) => {
             let job = job.crew(crew).lend((input, output));
             match delivery {
-                Delivery::AtTheEnd => {
+                // Its workers have captured nothing that they could make.
+                Delivery::AtTheEnd | Delivery::WithState => {
                     return Ok(gathered(job.run_with(plan.salt, |w, salt, (input, slice)| {
                         let (plan, words) = told();
                         labour::<T, N>(&Plan { salt, ..plan.clone() }, words, w, input, slice)
@@ -117,6 +137,14 @@ where
                     let done = job.run_with(plan.salt, of_crew::<T, N>)?;
                     let report = done.report().clone();
                     early.extend(done.into_vec().into_iter().enumerate());
+                    report
+                }
+                Delivery::Text => {
+                    let done = job.run_with(plan.salt, |w, salt, part| {
+                        of_crew::<T, N>(w, salt, part).map(|answer| text(&answer))
+                    })?;
+                    let report = done.report().clone();
+                    early.extend(done.into_vec().iter().map(|text| numbers(text)).enumerate());
                     report
                 }
                 Delivery::InOrder => job.run_each_with(plan.salt, of_crew::<T, N>, each)?,
@@ -132,6 +160,16 @@ where
         <[u64; N]>::try_from(answer).ok().filter(|_| at == slice).unwrap_or([!7; N])
     };
     Ok((early.into_iter().enumerate().map(own).collect(), report))
+}
+
+/// An answer as text.
+fn text(answer: &[u64]) -> String {
+    answer.iter().map(|number| format!("{number},")).collect()
+}
+
+/// The answer that a text is; none that is right of any other text.
+fn numbers(text: &str) -> Vec<u64> {
+    text.split_terminator(',').map(|number| number.parse().unwrap_or(!7)).collect()
 }
 
 /// Answers that came at the end.

@@ -149,7 +149,7 @@ impl Context<'_> {
             match *deed {
                 Deed::Stray => stray(),
                 Deed::Scribble(scribble) => {
-                    scribble.write(stale);
+                    scribble.write(stale, self.plan.salt);
                     match scribble.after {
                         After::GoesOn => Ok(()),
                         After::Killed => Deed::Kill.happen(),
@@ -157,7 +157,7 @@ impl Context<'_> {
                         After::Exits => Deed::ExitWith0.happen(),
                         After::Panics => Deed::Panic.happen(),
                         After::WritesOn => {
-                            scribble.write_on(stale.to_vec());
+                            scribble.write_on(stale.to_vec(), self.plan.salt);
                             Ok(())
                         }
                     }?;

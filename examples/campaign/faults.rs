@@ -23,7 +23,7 @@ fn in_a_body(rng: &mut TrialRng, plan: &Plan) -> Deed {
         (Engine::Programs, 0..25) => Deed::Fork(Child::new(rng)),
         (Engine::Programs, 25..40) => Deed::Leave(Daemon::new(rng)),
         (Engine::Programs, _) => rng.one(&Deed::IN_A_PROGRAM),
-        (_, 0..35) => Deed::Scribble(Scribble::new(rng)),
+        (_, 0..35) => Deed::Scribble(Scribble::new(rng, plan.carry.is_some())),
         (_, 35..45) => Deed::Fork(Child::new(rng)),
         (_, 45..50) => Deed::Leave(Daemon::new(rng)),
         (_, 50..53) => Deed::Nest(Nest::new(rng)),

@@ -38,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) carry: Option<Carry>,
     /// How many steps there are, of a body that has more than one.
     pub(crate) steps: u32,
+    /// How many of them a worker goes on in one place.
+    pub(crate) depth: u32,
     /// How long all bodies together take, about.
     pub(crate) busy: Duration,
     pub(crate) faults: Vec<Fault>,
@@ -149,6 +151,7 @@ impl Plan {
             delivery: Delivery::AtTheEnd,
             carry: None,
             steps: if body == Body::Steps { rng.within(1..12) as u32 } else { 1 },
+            depth: if body == Body::Steps { rng.one(&[1, 1, 2, 3, 8]) } else { 1 },
             busy: Duration::from_micros(rng.one(&[0, 500, 2000, 6000])),
             faults: Vec::new(),
             salt: rng.next(),
@@ -262,7 +265,7 @@ impl Plan {
         Job::from(JobSpec {
             workers: Some(self.workers),
             split: Some(self.split),
-            schedule: self.schedule,
+            schedule: Some(self.schedule),
             retries: self.retries,
             retry_policy: match self.body {
                 Body::Overwrites | Body::Steps => RetryPolicy::BodyOverwrites,

@@ -35,7 +35,12 @@ enum Extent {
     Every(usize),
     /// So many words anywhere.
     Few(usize),
+    /// So many words of what slices hand on to the next, alone.
+    HandedOn(usize),
 }
+
+/// Words of 32 bits of what the campaign's slices hand on (`answers.rs`): a tag, and three numbers, the last of them the job's own.
+const HANDED_ON: usize = 2 * (1 + 3);
 
 /// What becomes of the worker then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +55,8 @@ pub(crate) enum After {
 }
 
 impl Scribble {
-    pub(crate) fn new(rng: &mut TrialRng) -> Self {
+    /// One that may look for what slices hand on, if they do.
+    pub(crate) fn new(rng: &mut TrialRng, carries: bool) -> Self {
         let lie = match rng.within(0..10) {
             0 | 1 => Lie::Word(0),
             2 => Lie::Word(rng.one(&[u32::MAX, 1, 2, 3, 0x4000_0000, 0x8000_0000, 0x7fff_ffff])),
@@ -68,12 +74,13 @@ impl Scribble {
             _ => After::WritesOn,
         };
         let extent = match rng.in_a_hundred(55) {
+            _ if carries && rng.in_a_hundred(40) => Extent::HandedOn(rng.one(&[1, 1, 2, 8])),
             true => Extent::Few(rng.one(&[1, 1, 1, 2, 4, 16])),
             false => Extent::Every(rng.one(&[1, 1, 2, 3, 7, 31])),
         };
         let room = match extent {
             // Most of it is never looked at: small jobs are told in the first pages.
-            Extent::Few(_) => rng.one(&[1, 2, 4, 8, 16, 64]) << 10,
+            Extent::Few(_) | Extent::HandedOn(_) => rng.one(&[1, 2, 4, 8, 16, 64]) << 10,
             Extent::Every(_) => rng.one(&[4, 64, 64, 1 << 10, 4 << 10]) << 10,
         };
         Self { lie, extent, room, after, seed: rng.next() }
@@ -84,8 +91,9 @@ impl Scribble {
         self.lie == Lie::Stale
     }
 
-    /// Does it once; `stale` is what [`copy`] found before, if that [is needed](Self::is_stale).
-    pub(crate) fn write(self, stale: &[u32]) {
+    /// Does it once; `stale` is what [`copy`] found before, if that [is needed](Self::is_stale), and `salt` is in all that the job's slices
+    /// hand on.
+    pub(crate) fn write(self, stale: &[u32], salt: u64) {
         let (words, rng) = (words(), &mut TrialRng::of(self.seed, 0));
         let room = words.len().min(self.room / size_of::<u32>());
         let write = |at: usize, rng: &mut TrialRng| {
@@ -101,14 +109,25 @@ impl Scribble {
         match self.extent {
             Extent::Every(step) => (0..room).step_by(step).for_each(|at| write(at, rng)),
             Extent::Few(few) => (0..few).for_each(|_| write(rng.within(0..room), rng)),
+            Extent::HandedOn(few) => {
+                let is_last = |at: &usize| {
+                    let [low, high] = [at - 2, at - 1].map(|at| u64::from(words[at].load(Relaxed)));
+                    low | high << 32 == salt
+                };
+                let ends: Vec<usize> = (HANDED_ON..=words.len()).step_by(2).filter(is_last).collect();
+                // Nobody may have handed anything on yet.
+                for _ in 0..few * usize::from(!ends.is_empty()) {
+                    write(rng.one(&ends) - 1 - rng.within(0..HANDED_ON), rng);
+                }
+            }
         }
     }
 
     /// Does it again and again, on a thread of its own.
-    pub(crate) fn write_on(self, stale: Vec<u32>) {
+    pub(crate) fn write_on(self, stale: Vec<u32>, salt: u64) {
         std::thread::spawn(move || {
             loop {
-                self.write(&stale);
+                self.write(&stale, salt);
             }
         });
     }

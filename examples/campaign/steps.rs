@@ -73,7 +73,7 @@ where
     };
     let edges: Vec<_> = BORDERS.iter().take(start.ndim()).map(|&[low, high]| (1, border(low), border(high))).collect();
     let mut planes = Planes::with_edges(start, &edges)?;
-    let job = job.steps(plan.steps);
+    let job = job.steps(plan.steps).depth(plan.depth);
     let answers = match crew {
         None => job.lend(&mut planes).run(|w, (old, new)| labour::<T, N>(plan, words, w, &old, new))?,
         Some(crew) => job.crew(crew).lend(&mut planes).run_with(plan.salt, |w, salt, (old, new)| {

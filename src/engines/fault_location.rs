@@ -122,7 +122,8 @@ fn bytes(loan: &Loan<'_>) -> u64 {
 /// The index of the element at an address, in an array that lies at `base` (0 if nowhere). A cell of a margin is told as the nearest one
 /// of the array.
 fn index(loan: &Loan<'_>, base: u64, address: u64) -> Option<Vec<usize>> {
-    let offset = address.checked_sub(base).filter(|&offset| base != 0 && offset < bytes(loan))?;
+    let first = base.checked_add(loan.extent.at as u64)?;
+    let offset = address.checked_sub(first).filter(|&offset| base != 0 && offset < bytes(loan))?;
     let index = unravel((offset / loan.extent.element as u64) as usize, loan.extent);
     let Some(margins) = &loan.margins else { return Some(index) };
     let shape = margins.shape(loan.extent.shape);
@@ -148,11 +149,12 @@ fn unravel(mut number: usize, extent: Extent<'_>) -> Vec<usize> {
 
 /// How far an address is beyond the nearer end of an array that lies at `base`, if that is near.
 fn beyond(loan: &Loan<'_>, array: ArrayName, base: u64, address: u64) -> Option<(u64, FaultLocation)> {
-    let end = base.checked_add(bytes(loan)).filter(|_| base != 0)?;
+    let first = base.checked_add(loan.extent.at as u64).filter(|_| base != 0)?;
+    let end = first.checked_add(bytes(loan))?;
     let (distance, place) = match address.checked_sub(end) {
         Some(bytes) => (bytes, FaultLocation::Past { array, bytes, last: last(loan) }),
         None => {
-            let bytes = base.checked_sub(address)?;
+            let bytes = first.checked_sub(address)?;
             (bytes, FaultLocation::Before { array, bytes })
         }
     };

@@ -4,11 +4,11 @@ use std::io::ErrorKind;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::delivery::Undelivered;
+use super::delivery::{Deal, Undelivered};
 use super::ledger::Ledger;
 use super::worker_memory::OutputProtection;
 use crate::cancel::CancelToken;
-use crate::error::{BodyFailure, Cause, Death, Error, SliceName};
+use crate::error::{BodyFailure, Cause, Death, Error, HowFar, SliceName};
 use crate::hooks::Progress;
 use crate::lend::Loan;
 use crate::process::cause_of;
@@ -46,6 +46,8 @@ pub(crate) struct JobContext<'w> {
 /// How often each slice is worked on, and how far it reads.
 pub(crate) struct Steps {
     pub(crate) count: u32,
+    /// How many steps a worker may go on in one place before it goes on through its slices.
+    pub(crate) depth: u32,
     /// Of all planes.
     pub(crate) margins: Vec<Margins>,
 }
@@ -60,7 +62,7 @@ impl Steps {
                 margins.push(one);
             }
         }
-        (!margins.is_empty()).then(|| Self { count: spec.steps.unwrap_or(1), margins })
+        (!margins.is_empty()).then(|| Self { count: spec.steps.unwrap_or(1), depth: spec.depth.unwrap_or(1), margins })
     }
 }
 
@@ -80,6 +82,11 @@ pub(crate) struct Round {
 }
 
 impl Round {
+    /// Who has which slices; in steps workers come to the end of theirs in any order.
+    fn deal(&self, in_steps: bool) -> Deal<'_> {
+        Deal { dealer: self.dealer, slices: self.slices.as_deref(), is_first: self.first, in_any_order: in_steps }
+    }
+
     /// What the dealer's `number` stands for.
     pub(super) fn slice(&self, number: usize) -> usize {
         self.slices.as_ref().map_or(number, |slices| slices[number])
@@ -106,15 +113,29 @@ impl<'o> Supervision<'o> {
 
     pub(crate) fn tell(&mut self, page: &ControlPage) {
         if let Some(progress) = &mut self.progress {
-            let (done, of) = page.progress();
-            progress(done, of);
+            let HowFar { done, slices, steps } = page.how_far();
+            progress(done, slices.saturating_mul(steps.max(1) as usize));
         }
     }
 
-    /// Hands on answers, if that is asked for: whether there are enough of them, so that the job is to end well.
-    pub(crate) fn deliver(&mut self, page: &ControlPage) -> bool {
+    /// A round begins.
+    pub(crate) fn begin_round(&mut self, context: &JobContext<'_>, round: &Round) {
+        self.ledger.begin_round(context.page.round_key(round.number), round.dealer.workers);
+        if let Some(undelivered) = &mut self.undelivered {
+            undelivered.begin_round(context.page, round.deal(context.steps.is_some()));
+        }
+    }
+
+    /// Hands on answers of this round, or of all, if that is asked for: whether there are enough of them, so that the job is to end well.
+    pub(crate) fn deliver(&mut self, page: &ControlPage, round: Option<&Round>) -> bool {
         let late = self.late();
-        self.undelivered.as_mut().is_some_and(|undelivered| undelivered.look(page, &mut self.ledger, &late))
+        let deal = round.map(|round| round.deal(false));
+        self.undelivered.as_mut().is_some_and(|undelivered| undelivered.look(page, deal, &mut self.ledger, &late))
+    }
+
+    /// Says again how many have been handed on: somebody may have written over it.
+    pub(crate) fn tell_delivered(&self, page: &ControlPage) {
+        self.undelivered.iter().for_each(|undelivered| undelivered.tell(page));
     }
 
     /// Whether answers wait for those before them.
@@ -124,7 +145,7 @@ impl<'o> Supervision<'o> {
 
     /// Hands on what is left of them when all slices are done: whether that was possible in time.
     pub(crate) fn deliver_rest(&mut self, page: &ControlPage) -> bool {
-        self.deliver(page) || self.undelivered.as_ref().is_none_or(Undelivered::is_empty)
+        self.deliver(page, None) || self.undelivered.as_ref().is_none_or(Undelivered::is_empty)
     }
 
     /// Whether there were enough.
@@ -143,19 +164,19 @@ impl<'o> Supervision<'o> {
         move || until.is_some_and(|until| until <= Instant::now()) || stop.is_some_and(CancelToken::is_cancelled)
     }
 
-    /// The error of a job that was to end when so many of its slices were done.
-    pub(crate) fn ended(&self, done: usize, slices: usize) -> Error {
+    /// The error of a job that was to end when it had come so far.
+    pub(crate) fn ended(&self, HowFar { done, slices, steps }: HowFar) -> Error {
         match (self.stop.filter(|stop| stop.is_cancelled()), self.spec.deadline) {
-            (None, Some(deadline)) => Error::Deadline { deadline, done, slices },
-            (stop, _) => Error::Stopped { signal: stop.and_then(CancelToken::signal), done, slices },
+            (None, Some(deadline)) => Error::Deadline { deadline, done, slices, steps },
+            (stop, _) => Error::Stopped { signal: stop.and_then(CancelToken::signal), done, slices, steps },
         }
     }
 
     /// As [`ended`](Self::ended), if that is why something could not be made.
-    pub(crate) fn or_ended(&self, error: Error, done: usize, slices: usize) -> Error {
+    pub(crate) fn or_ended(&self, error: Error, how_far: HowFar) -> Error {
         match &error {
             Error::System { source, .. } if source.kind() == ErrorKind::TimedOut && self.are_to_end() => {
-                self.ended(done, slices)
+                self.ended(how_far)
             }
             _ => error,
         }
@@ -213,7 +234,7 @@ impl JobContext<'_> {
     /// The error of a job that broke because of worker `rank`, of which `exit` is what the system says, if it was asked.
     pub(crate) fn failure(&self, rank: usize, pid: u32, exit: Option<Cause>) -> Error {
         let slot = &self.page.slots()[rank];
-        let slices = self.page.layout().slices;
+        let HowFar { done, slices, steps } = self.page.how_far();
         let mut slice = slot.at(slices).map(|slice| SliceName(self.grid.region(slice)));
         let step = |slice: Option<SliceName>| {
             slice.filter(|_| self.steps.is_some()).and_then(|slice| self.page.step_count(slice.0.index()).done())
@@ -245,8 +266,9 @@ impl JobContext<'_> {
             step: step(slice),
             cause,
             tries: 1,
-            done: self.page.done(),
+            done,
             slices,
+            steps,
             others: Vec::new(),
         }))
     }

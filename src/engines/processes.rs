@@ -101,7 +101,7 @@ fn rounds(
         let spin_policy = source.spin_policy();
         let worker_set = source
             .begin(context, runner, &mut round, supervision)
-            .map_err(|error| supervision.or_ended(error, context.page.done(), context.grid.slices()))?;
+            .map_err(|error| supervision.or_ended(error, context.page.how_far()))?;
         let attended = supervise(context, &round, worker_set, spin_policy, supervision);
         context.page.note_own(Event::Ends);
         let late = supervision.late();
@@ -119,7 +119,7 @@ fn rounds(
         let more = attended.is_ok() && matches!(&left, Ok(Some(left)) if !left.is_empty());
         let all_past = source.end(context.page, more, runner.programs().is_some());
         let (deaths, left) = (attended?, left?);
-        let Some(left) = left else { return Err(supervision.ended(context.page.done(), context.grid.slices())) };
+        let Some(left) = left else { return Err(supervision.ended(context.page.how_far())) };
         let missing = left.iter().map(|left| u64::from(steps - left.steps)).sum();
         retry_tracker.count(deaths, &left, context.grid, missing < fewest);
         fewest = missing;
@@ -128,7 +128,7 @@ fn rounds(
         }
         if context.goes_on_without() {
             // Its workers may have met, and nobody else can take part in what they then did.
-            return Err(retry_tracker.first(context.page.done()));
+            return Err(retry_tracker.first(context.page.how_far().done));
         }
         let is_lost = |left: &UnfinishedSlice| retry_tracker.is_set_aside(left.slice);
         // Others wait for what it would have done.
@@ -137,17 +137,17 @@ fn rounds(
         // Slices that somebody may still write to are given to nobody else.
         if left.iter().all(is_lost)
             || left.iter().any(is_needed)
-            || retry_tracker.is_hopeless(context.page.done())
+            || retry_tracker.is_hopeless(context.page.how_far().done)
             || !all_past
         {
-            return Err(retry_tracker.error(context.page.done()));
+            return Err(retry_tracker.error(context.page.how_far().done));
         }
         // The kernel ends a program with its worker, but later than other workers may go on.
         let processes = runner.programs().map(|programs| programs.end_left()).unwrap_or_default();
         if !processes.is_empty() {
             return Err(Error::Remaining {
                 processes,
-                error: Some(Box::new(retry_tracker.error(context.page.done()))),
+                error: Some(Box::new(retry_tracker.error(context.page.how_far().done))),
             });
         }
         // SAFETY: the round has ended and its workers are past their last instruction; the next one's are not born yet.
@@ -177,7 +177,7 @@ fn rounds(
         round = context.later_round(number, again);
     }
     match retry_tracker.has_set_aside() {
-        true => Err(retry_tracker.error(context.page.done())),
+        true => Err(retry_tracker.error(context.page.how_far().done)),
         false => Ok(retry_tracker.into_deaths()),
     }
 }

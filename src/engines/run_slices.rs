@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::job_context::{JobContext, Round};
 use super::tracer::Tracer;
@@ -15,9 +15,10 @@ use crate::cancel::CancelToken;
 use crate::error::{ControlPageDamage, Error};
 use crate::lend::{Lend, MappedLoans};
 use crate::report::Memory;
+use crate::slices::Region;
 use crate::sync::{ExitMessage, Outbox, WorkDigest};
 use crate::sys::pidfd::Remaining;
-use crate::sys::{child, fork_stamp};
+use crate::sys::{child, fork_stamp, futex};
 use crate::worker::{Standing, Worker, exit_stray_worker};
 
 /// Why a worker stopped before the slices ran out; details are on the control page.
@@ -108,63 +109,97 @@ impl<L: Lend, R: Answer<K>, K, B: Fn(&Worker<'_>, L::Part<'_>) -> R> RunSlices f
         (answer, outbox): (&mut Vec<u8>, Option<&mut Outbox<'_>>),
     ) -> Result<Worked, ExitMessage> {
         let region = context.grid.region(slice);
-        let refused =
-            |doing| move |error: io::Error| ExitMessage::BodyFailed { reason: Error::system(doing)(error).to_string() };
-        let saves = worker_memory.open(&region, back).map_err(refused("make a slice ready to be written"))?;
-        if saves && !context.page.note_saved(rank, slice) {
-            return Err(lost(slice));
-        }
         let mapped_loans = MappedLoans { arrays: worker_memory.mapped_loans().iter(), ranges: context.ranges.iter() };
-        // SAFETY: the caller vouches for the mapped loans. Each slice is dealt once a round, slices are disjoint, and all workers
-        // of the round before are gone: this is the only part of it.
-        let part = unsafe { L::part(&mut mapped_loans.clone(), &region, step) };
-        let (page, spec, spin_policy) = (context.page, context.spec, context.spin_policy);
-        let sleep = worker_memory.sleep();
-        let born = fork_stamp::current();
-        let worker = Worker { rank, region, step, page, spec, spin_policy, sleep, born, standing: Cell::default() };
-        let answered = catch_unwind(AssertUnwindSafe(|| (self.body)(&worker, part).into_answer()));
-        if !born.is_current() {
-            exit_stray_worker();
-        }
-        let saved = back || saves;
-        let called_back = match worker.standing.take() {
-            Standing::Whole | Standing::Carried => false,
-            Standing::CalledBack => true,
-            Standing::Failed(reason) => return Err(ExitMessage::BodyFailed { reason }),
-        };
-        if called_back {
+        let mut value = None;
+        let worked = call(context, rank, (&region, step), back, worker_memory, &mut |worker| {
+            // SAFETY: the caller vouches for the mapped loans. Each slice is dealt once a round, slices are disjoint, and all workers
+            // of the round before are gone: this is the only part of it.
+            let part = unsafe { L::part(&mut mapped_loans.clone(), &region, step) };
+            (self.body)(worker, part).into_answer().map(|answered| value = Some(answered))
+        })?;
+        if worked.called_back {
             // What the body made of it is as little wanted as what it did; not even its destructor, which may panic.
-            std::mem::forget(answered);
-            worker_memory.close(&region).map_err(refused("give back a slice"))?;
-            return Ok(Worked { saved, called_back });
+            std::mem::forget(value);
+            return Ok(worked);
         }
-        let value = match answered {
-            Ok(value) => value.map_err(|reason| ExitMessage::BodyFailed { reason })?,
-            Err(payload) => {
-                let message = message_of(&*payload);
-                // Its destructor is the body's code too, and may panic.
-                std::mem::forget(payload);
-                return Err(ExitMessage::Panicked { message, location: PANICKED_AT.take() });
-            }
-        };
+        let value = value.expect("a body that was not called back has answered");
         // SAFETY: as above, and the part is gone.
         unsafe { L::mirror(&mut mapped_loans.clone(), &region, step) };
-        worker_memory.close(&region).map_err(refused("publish a slice"))?;
-        answer.clear();
-        match outbox {
-            Some(outbox) => {
-                let place = outbox.post(R::bytes(&value), R::elements(&value));
-                let place = place.map_err(|reason| ExitMessage::BodyFailed { reason })?;
-                answer.extend_from_slice(bytemuck::bytes_of(&place.words()));
-            }
-            None => answer.extend_from_slice(R::bytes(&value)),
-        }
-        Ok(Worked { saved, called_back })
+        worker_memory.close(&region).map_err(|error| refused("publish a slice", error))?;
+        hand_in((R::bytes(&value), R::elements(&value)), answer, outbox)?;
+        Ok(worked)
     }
 
     fn programs(&self) -> Option<&dyn Programs> {
         self.programs
     }
+}
+
+/// Makes a slice ready, calls the body for it, and says what came of it: all of that which does not depend on the body's types.
+fn call(
+    context: &JobContext<'_>,
+    rank: usize,
+    (region, step): (&Region, u32),
+    back: bool,
+    worker_memory: &WorkerMemory<'_>,
+    body: &mut dyn FnMut(&Worker<'_>) -> Result<(), String>,
+) -> Result<Worked, ExitMessage> {
+    let saves = worker_memory.open(region, back).map_err(|error| refused("make a slice ready to be written", error))?;
+    if saves && !context.page.note_saved(rank, region.index()) {
+        return Err(lost(region.index()));
+    }
+    let (page, spec, spin_policy) = (context.page, context.spec, context.spin_policy);
+    let (sleep, born) = (worker_memory.sleep(), fork_stamp::current());
+    let standing = Cell::default();
+    let worker = Worker { rank, region: *region, step, page, spec, spin_policy, sleep, born, standing };
+    let answered = catch_unwind(AssertUnwindSafe(|| body(&worker)));
+    if !born.is_current() {
+        exit_stray_worker();
+    }
+    let called_back = match worker.standing.take() {
+        Standing::Whole | Standing::Carried => false,
+        Standing::CalledBack => true,
+        Standing::Failed(reason) => return Err(ExitMessage::BodyFailed { reason }),
+    };
+    let worked = Worked { saved: back || saves, called_back };
+    match answered {
+        Ok(Err(reason)) if !called_back => return Err(ExitMessage::BodyFailed { reason }),
+        Err(payload) => {
+            let message = message_of(&*payload);
+            // Its destructor is the body's code too, and may panic.
+            std::mem::forget(payload);
+            if !called_back {
+                return Err(ExitMessage::Panicked { message, location: PANICKED_AT.take() });
+            }
+        }
+        Ok(_) => {}
+    }
+    if called_back {
+        worker_memory.close(region).map_err(|error| refused("give back a slice", error))?;
+    }
+    Ok(worked)
+}
+
+/// What a worker says that the system refused something.
+fn refused(doing: &'static str, error: io::Error) -> ExitMessage {
+    ExitMessage::BodyFailed { reason: Error::system(doing)(error).to_string() }
+}
+
+/// Puts the bytes of an answer of so many elements where the coordinator finds them, or where they were posted.
+fn hand_in(
+    (bytes, elements): (&[u8], usize),
+    answer: &mut Vec<u8>,
+    outbox: Option<&mut Outbox<'_>>,
+) -> Result<(), ExitMessage> {
+    answer.clear();
+    match outbox {
+        Some(outbox) => {
+            let place = outbox.post(bytes, elements).map_err(|reason| ExitMessage::BodyFailed { reason })?;
+            answer.extend_from_slice(bytemuck::bytes_of(&place.words()));
+        }
+        None => answer.extend_from_slice(bytes),
+    }
+    Ok(())
 }
 
 /// What a worker says that finds a slice not to be as it left it.
@@ -203,6 +238,11 @@ impl dyn RunSlices + '_ {
         }
         'deal: for run in (0..).map_while(|runs| round.dealer.deal(&page.head().dealt.0, rank, runs)) {
             for slice in run.map(|number| round.slice(number)) {
+                if let Some(outbox) = outbox.as_ref().filter(|_| context.delivers)
+                    && keep_pace(context, rank, worker_memory, outbox.posted(), slice)
+                {
+                    began = Instant::now();
+                }
                 let asked = context.stop.is_some_and(CancelToken::is_cancelled);
                 if asked {
                     // On threads nobody else tells those who wait for this one at a meeting.
@@ -285,6 +325,31 @@ impl dyn RunSlices + '_ {
         // The last thing that it may be late for.
         page.slots()[rank].leave();
         Ok(digest)
+    }
+}
+
+/// Waits while a worker that has posted so many bytes is too far ahead of whom answers are handed on to, unless it is called back or the job is
+/// over; whether it had to.
+fn keep_pace(
+    context: &JobContext<'_>,
+    rank: usize,
+    worker_memory: &WorkerMemory<'_>,
+    posted: u64,
+    slice: usize,
+) -> bool {
+    /// Nobody rings when a word that was spoiled is written anew.
+    const LOOK: Duration = Duration::from_millis(10);
+    let (page, bell, mut waited) = (context.page, &context.page.slots()[rank].backlog, false);
+    loop {
+        // Before it looks, so that no ring in between is slept through.
+        let ticket = bell.last_ticket();
+        let asked = context.stop.is_some_and(CancelToken::is_cancelled);
+        if page.may_post(rank, posted, slice) || asked || page.is_recalled() || page.head().end.over().is_some() {
+            return waited;
+        }
+        waited = true;
+        let (word, asleep) = bell.prepare_to_sleep(ticket);
+        worker_memory.sleep().unwrap_or(&futex::wait)(word, asleep, Some(Instant::now() + LOOK));
     }
 }
 

@@ -1,9 +1,8 @@
 //! The loop of a worker in a job of steps: it keeps its slices, and does each of them again and again, one step at a time.
 //!
 //! A slice may begin step `k` when all slices within reach of its margin have done step `k - 1`. They read its cells in that step and it
-//! reads theirs; in step `k` it writes over what they read. That is all the waiting there is, and it always ends: of all slices that are
-//! not done, those that are fewest steps on wait for nobody, and each worker goes through its slices step by step, so that none of them
-//! is behind one that waits.
+//! reads theirs; in step `k` it writes over what they read. That is all the waiting there is, and it always ends, in whatever order a
+//! worker goes through its slices (`slices/step_order.rs`).
 //!
 //! Who waits looks at the word that counts a slice's steps (`sync/step_count.rs`), and sleeps on the doorbell of the worker that
 //! has the slice. After a death all are called back to the end; how far each slice has come is on the page, and a next round goes on from
@@ -19,18 +18,9 @@ use super::tracer::Tracer;
 use super::worker_memory::WorkerMemory;
 use crate::cancel::CancelToken;
 use crate::error::{ControlPageDamage, Error};
-use crate::slices::Schedule;
+use crate::slices::{Own, Schedule, StepOrder};
 use crate::sync::{ExitMessage, Outbox, SliceState, WorkDigest};
 use crate::sys::futex;
-
-/// A slice of this worker's.
-struct Own {
-    slice: usize,
-    /// How many steps of it are done.
-    done: u32,
-    /// The slices of others within reach, each with who has it; nobody, if it is done.
-    near: Vec<(usize, Option<usize>)>,
-}
 
 /// Why a worker does not go on.
 enum Halt {
@@ -58,79 +48,73 @@ impl dyn RunSlices + '_ {
     ) -> Result<Instant, Option<ExitMessage>> {
         let page = context.page;
         let (mut began, mut answer) = (Instant::now(), Vec::new());
-        let mut own = own(context, steps, round, rank)?;
-        let first = own.iter().map(|own| own.done).min().unwrap_or(steps.count);
-        for step in first..steps.count {
-            for at in 0..own.len() {
-                if own[at].done != step {
-                    continue;
+        let mut order = order_of(context, steps, round, rank)?;
+        while let Some(at) = order.next(|slice, steps| page.step_count(slice).done().is_some_and(|done| done >= steps))
+        {
+            let Own { slice, done: step, ref others, .. } = order.own()[at];
+            match wait(context, worker_memory, rank, others, step) {
+                Ok(false) => {}
+                // Time spent waiting is nobody's.
+                Ok(true) => began = Instant::now(),
+                Err(Halt::Recalled) => {
+                    order.own().iter().filter(|own| own.done < steps.count).for_each(|own| {
+                        digest.add(page.step_count(own.slice).word_of(own.done));
+                    });
+                    return Ok(began);
                 }
-                match wait(context, worker_memory, rank, &own[at], step) {
-                    Ok(false) => {}
-                    // Time spent waiting is nobody's.
-                    Ok(true) => began = Instant::now(),
-                    Err(Halt::Recalled) => {
-                        own.iter().filter(|own| own.done < steps.count).for_each(|own| {
-                            digest.add(page.step_count(own.slice).word_of(own.done));
-                        });
-                        return Ok(began);
-                    }
-                    Err(Halt::Stopped(words)) => return Err(words),
+                Err(Halt::Stopped(words)) => return Err(words),
+            }
+            // The answers of the last step are the job's.
+            let is_last = step + 1 == steps.count;
+            let outbox = outbox.as_deref_mut().filter(|_| is_last);
+            let taken = page.take(rank, slice, began);
+            notes.takes(slice, began);
+            let worked = match taken {
+                // SAFETY: passed on to the caller; it was free, and is this worker's now. All who have cells that it reads have done
+                // the step before, and nobody begins the one after before this is done.
+                Some(_) => unsafe {
+                    self.work_on(context, rank, (slice, step), false, worker_memory, (&mut answer, outbox))
+                },
+                None => Err(lost(slice)),
+            };
+            let now = Instant::now();
+            let done = worked.and_then(|_| {
+                if !is_last {
+                    return match page.finish_step(rank, slice, step, now - began) {
+                        true => Ok(()),
+                        false => Err(lost(slice)),
+                    };
                 }
-                let slice = own[at].slice;
-                // The answers of the last step are the job's.
-                let is_last = step + 1 == steps.count;
-                let outbox = outbox.as_deref_mut().filter(|_| is_last);
-                let taken = page.take(rank, slice, began);
-                notes.takes(slice, began);
-                let worked = match taken {
-                    // SAFETY: passed on to the caller; it was free, and is this worker's now. All who have cells that it reads have done
-                    // the step before, and nobody begins the one after before this is done.
-                    Some(_) => unsafe {
-                        self.work_on(context, rank, (slice, step), false, worker_memory, (&mut answer, outbox))
-                    },
-                    None => Err(lost(slice)),
-                };
-                let now = Instant::now();
-                let done = worked.and_then(|_| {
-                    if !is_last {
-                        return match page.finish_step(rank, slice, step, now - began) {
-                            true => Ok(()),
-                            false => Err(lost(slice)),
-                        };
-                    }
-                    let word = page.finish(rank, slice, false, &answer, now - began);
-                    digest.add(word.ok_or_else(|| lost(slice))?);
-                    Ok(())
-                });
-                done.map_err(Some)?;
-                own[at].done += 1;
-                if !own[at].near.is_empty() {
-                    page.slots()[rank].steps.ring();
-                }
-                notes.finishes(slice, now);
-                began = now;
-                if is_last && context.delivers {
-                    worker_memory.after_slice.map_or_else(|| page.head().end.tell(), |after| after());
-                    began = Instant::now();
-                }
+                let word = page.finish(rank, slice, false, &answer, now - began);
+                digest.add(word.ok_or_else(|| lost(slice))?);
+                Ok(())
+            });
+            done.map_err(Some)?;
+            if !others.is_empty() {
+                page.slots()[rank].steps.ring();
+            }
+            order.note_done(at);
+            notes.finishes(slice, now);
+            began = now;
+            if is_last && context.delivers {
+                worker_memory.after_slice.map_or_else(|| page.head().end.tell(), |after| after());
+                began = Instant::now();
             }
         }
         Ok(began)
     }
 }
 
-/// The slices of worker `rank` in this round, in order.
-fn own(context: &JobContext<'_>, steps: &Steps, round: &Round, rank: usize) -> Result<Vec<Own>, ExitMessage> {
+/// The order in which worker `rank` does the steps of its slices in this round.
+fn order_of(context: &JobContext<'_>, steps: &Steps, round: &Round, rank: usize) -> Result<StepOrder, ExitMessage> {
     let owners = owners(context, round);
-    let others = |slice: &usize| owners[*slice] != Some(rank);
     let own = run(round, rank).map(|number| {
         let slice = round.slice(number);
-        let near = context.grid.neighbours(slice, &steps.margins).into_iter().filter(others);
-        let near = near.map(|slice| (slice, owners[slice])).collect();
-        Ok(Own { slice, done: context.page.step_count(slice).done().ok_or_else(|| damaged(slice))?, near })
+        Ok((slice, context.page.step_count(slice).done().ok_or_else(|| damaged(slice))?))
     });
-    own.collect()
+    let own: Vec<(usize, u32)> = own.collect::<Result<_, _>>()?;
+    let near = |slice| context.grid.neighbours(slice, &steps.margins);
+    Ok(StepOrder::new(rank, &own, (steps.count, steps.depth), near, |slice| owners[slice]))
 }
 
 /// The dealer's numbers of the slices that worker `rank` has.
@@ -169,12 +153,12 @@ pub(super) fn check(context: &JobContext<'_>, steps: &Steps) -> Result<(), Error
     Ok(())
 }
 
-/// Waits until a slice may begin `step`; whether it had to.
+/// Waits until a slice may begin `step`, as far as that is for `others` near it, each with who has it, to say; whether it had to.
 fn wait(
     context: &JobContext<'_>,
     worker_memory: &WorkerMemory<'_>,
     rank: usize,
-    own: &Own,
+    others: &[(usize, usize)],
     step: u32,
 ) -> Result<bool, Halt> {
     let page = context.page;
@@ -191,9 +175,7 @@ fn wait(
     };
     halted()?;
     let (slot, mut waited) = (&page.slots()[rank], false);
-    for &(slice, owner) in &own.near {
-        // Whose slices are all done is waited for no more.
-        let Some(owner) = owner else { continue };
+    for &(slice, owner) in others {
         let sleep = |word: &AtomicU32, asleep| {
             slot.pause_clock();
             worker_memory.sleep().unwrap_or(&futex::wait)(word, asleep, None);

@@ -15,10 +15,13 @@ pub(super) fn run(
 ) -> Result<Vec<Death>> {
     context.page.note_own(Event::Works);
     context.page.note(0, Event::Born { pid: std::process::id() });
-    supervision.ledger.begin_round(context.page.round_key(0), 1);
+    let round = context.first_round(false);
+    supervision.begin_round(context, &round);
     let supervising = RefCell::new(&mut *supervision);
     let deliver = || {
-        if supervising.borrow_mut().deliver(context.page) {
+        let mut supervision = supervising.borrow_mut();
+        // Whom nobody hands answers on to cannot go on leaving them.
+        if supervision.deliver(context.page, Some(&round)) || supervision.are_to_end() {
             context.page.give_up(None);
         }
     };
@@ -27,7 +30,7 @@ pub(super) fn run(
     // SAFETY: the arrays' own addresses in this process, writable; one worker, one rank. What is lent for reading is only
     // viewed for reading.
     #[allow(unsafe_code)]
-    let done = unsafe { runner.run_slices(context, &context.first_round(false), 0, &worker_memory) };
+    let done = unsafe { runner.run_slices(context, &round, 0, &worker_memory) };
     context.page.note_own(Event::Ends);
     supervision.tell(context.page);
     match done {
@@ -38,7 +41,7 @@ pub(super) fn run(
         Err(Stopped) if supervision.has_enough() => Ok(Vec::new()),
         Err(Stopped) => Err(match context.page.head().end.over() {
             Some(EndedEarly { by: Some(rank) }) => context.failure(rank, std::process::id(), None),
-            _ => supervision.ended(context.page.done(), context.grid.slices()),
+            _ => supervision.ended(context.page.how_far()),
         }),
     }
 }

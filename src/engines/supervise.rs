@@ -31,7 +31,7 @@ pub(super) fn supervise(
 ) -> Result<Vec<Death>> {
     context.page.note_own(Event::Attends);
     let (end, round_key) = (&context.page.head().end, context.page.round_key(round.number));
-    supervision.ledger.begin_round(round_key, round.dealer.workers);
+    supervision.begin_round(context, round);
     let mut arrivals = Arrivals { page: context.page, round_key, workers: round.processes, next: 0 };
     let (mut deaths, mut tries, mut bell) = (Vec::new(), 0, None);
     let mut watchdog = Watchdog::new(supervision.spec.slice_deadline);
@@ -46,7 +46,7 @@ pub(super) fn supervise(
         if arrivals.is_complete(&supervision.ledger) {
             break Ok(());
         }
-        if supervision.deliver(context.page) {
+        if supervision.deliver(context.page, Some(round)) {
             context.page.give_up(None);
             break Err(None);
         }
@@ -69,6 +69,7 @@ pub(super) fn supervise(
         if stall_detector.look(context, worker_set, round.processes) {
             break Err(None);
         }
+        supervision.tell_delivered(context.page);
         let event = match watchdog.look(worker_set, context) {
             Overdue::Now { rank, limit } => {
                 worker_set.end_stalled(rank, limit);
@@ -148,7 +149,7 @@ pub(super) fn supervise(
     }
     Err(match culprit {
         Some((rank, pid, cause)) => context.failure(rank, pid, cause),
-        None if supervision.are_to_end() => supervision.ended(context.page.done(), context.grid.slices()),
+        None if supervision.are_to_end() => supervision.ended(context.page.how_far()),
         None => {
             reason.or_else(|| wanted(context)).unwrap_or(Error::ControlPageDamaged { what: ControlPageDamage::End })
         }

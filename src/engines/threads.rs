@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
-use super::job_context::{JobContext, Supervision};
+use super::job_context::{JobContext, Round, Supervision};
 use super::run_slices::{RunSlices, Stopped};
 use super::worker_memory::WorkerMemory;
 use crate::error::{Death, Error, Result};
@@ -17,7 +17,8 @@ pub(super) fn run(
 ) -> Result<Vec<Death>> {
     let workers = context.dealer.workers;
     let (left, stopped) = (AtomicUsize::new(workers), AtomicBool::new(false));
-    supervision.ledger.begin_round(context.page.round_key(0), workers);
+    let round = context.first_round(false);
+    supervision.begin_round(context, &round);
     let live = |rank: usize, leaving: LeaveGuard<'_>| {
         context.page.note(rank, Event::Born { pid: std::process::id() });
         let wake = || leaving.coordinator.unpark();
@@ -27,7 +28,7 @@ pub(super) fn run(
         // SAFETY: the arrays' own addresses in this process, writable; each rank is spawned once below. What is lent for
         // reading is only viewed for reading.
         #[allow(unsafe_code)]
-        match unsafe { runner.run_slices(context, &context.first_round(false), rank, &worker_memory) } {
+        match unsafe { runner.run_slices(context, &round, rank, &worker_memory) } {
             Ok(digest) => context.page.arrive(0, rank, digest, workers),
             Err(Stopped) => stopped.store(true, Ordering::Relaxed),
         }
@@ -50,7 +51,7 @@ pub(super) fn run(
                     live(it.index(), LeaveGuard { left, coordinator: coordinator.clone() })
                 });
                 context.page.note_own(Event::Attends);
-                watch(context, supervision, left);
+                watch(context, supervision, &round, left);
                 context.page.note_own(Event::Ends);
             });
         });
@@ -62,16 +63,16 @@ pub(super) fn run(
         None if !stopped.into_inner() => Ok(Vec::new()),
         _ if supervision.has_enough() => Ok(Vec::new()),
         Some(EndedEarly { by: Some(rank) }) => Err(context.failure(rank, std::process::id(), None)),
-        _ => Err(supervision.ended(context.page.done(), context.grid.slices())),
+        _ => Err(supervision.ended(context.page.how_far())),
     }
 }
 
 /// Tells progress until all have left, and when the job is to end lets nobody begin another slice. A thread cannot be ended
 /// in the middle of one.
-fn watch(context: &JobContext<'_>, supervision: &mut Supervision<'_>, left: &AtomicUsize) {
+fn watch(context: &JobContext<'_>, supervision: &mut Supervision<'_>, round: &Round, left: &AtomicUsize) {
     while left.load(Ordering::Acquire) > 0 {
         supervision.tell(context.page);
-        if supervision.deliver(context.page) {
+        if supervision.deliver(context.page, Some(round)) {
             context.page.give_up(None);
         }
         let over = context.page.head().end.over().is_some();

@@ -139,7 +139,12 @@ impl<'w> WorkerMemory<'w> {
         let base = |loan: &Loan<'_>| loan.base.expect("jobs with files lent have processes as workers");
         let mapped_loans = loans
             .iter()
-            .map(|loan| MappedLoan { base: base(loan), extent: loan.extent, margins: loan.margins.as_ref() })
+            .map(|loan| MappedLoan {
+                base: base(loan),
+                extent: loan.extent,
+                access: loan.access,
+                margins: loan.margins.as_ref(),
+            })
             .collect();
         Self {
             mapped_loans,
@@ -180,6 +185,7 @@ impl<'w> WorkerMemory<'w> {
             worker_memory.mapped_loans.push(MappedLoan {
                 base: mapped.base(),
                 extent: loan.extent,
+                access: loan.access,
                 margins: loan.margins.as_ref(),
             });
             let keeping = if guard.is_some() { MapMode::SharedToRead } else { MapMode::SharedToWrite };

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Cause;
+use super::how_far::HowFar;
 use crate::slices::Region;
 
 /// A slice as errors name it: number and cells.
@@ -52,10 +53,12 @@ pub struct Death {
     pub cause: Cause,
     /// How many workers have died on this slice, this one included.
     pub tries: u32,
-    /// Slices done by all workers until then.
+    /// Slices done by all workers until then; in a job of [steps](crate::Job::steps), steps of slices.
     pub done: usize,
     /// Slices there are.
     pub slices: usize,
+    /// How many steps each has; 0 in a job without.
+    pub steps: u32,
     /// Ranks of those who died later in a job that [went on](crate::Job::continue_after_death).
     pub others: Vec<usize>,
 }
@@ -63,7 +66,8 @@ pub struct Death {
 /// What happened, what to do, and how to run the slice again; the alternate form (`{:#}`) leaves out the last.
 impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rank, pid, cause, done, slices, .. } = self;
+        let Self { rank, pid, cause, .. } = self;
+        let how_far = HowFar { done: self.done, slices: self.slices, steps: self.steps };
         write!(f, "worker {rank} (pid {pid}) {cause}")?;
         let step = step_of(self.step);
         match self.slice {
@@ -77,7 +81,7 @@ impl fmt::Display for Death {
             write!(f, ", then worker {first}")?;
             rest.iter().try_for_each(|rank| write!(f, ", worker {rank}"))?;
         }
-        write!(f, "; {done} of {slices} slices were done, and the outputs are incomplete. {}.", cause.remedy())?;
+        write!(f, "; {how_far} were done, and the outputs are incomplete. {}.", cause.remedy())?;
         match self.slice {
             Some(slice) if !f.alternate() && self.step.is_none() => {
                 write!(f, " `Job::only_slice({})` runs that slice alone.", slice.0.index())

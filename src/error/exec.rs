@@ -53,6 +53,23 @@ pub enum ExecError {
         /// How many axes were asked for.
         wanted_axes: usize,
     },
+    /// A constant beyond an edge that no element can be.
+    #[error("no element of type {dtype} is {value}. Give a constant that one can be, as in constant:0.")]
+    Constant {
+        /// The constant.
+        value: String,
+        /// The elements' type.
+        dtype: Dtype,
+    },
+    /// A program that does steps, started anew for each slice.
+    #[error("steps are ordered from a program that stays. Leave --each out.")]
+    EachInSteps,
+    /// An output of programs that do steps.
+    #[error("programs that do steps have no outputs but the planes, and `{name}` is one. Leave it out.")]
+    OutputInSteps {
+        /// Its name.
+        name: String,
+    },
     /// A job of no arrays.
     #[error("a program without arrays has nothing to do. Give it an input or an output.")]
     NoArrays,

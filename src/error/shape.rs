@@ -47,6 +47,16 @@ pub enum ShapeError {
         /// The shape asked for.
         shape: Vec<usize>,
     },
+    /// Cells that are not inside of the bytes that they are to lie in.
+    #[error("{len} bytes from byte {at} on are not inside of an array of {bytes} bytes. Lend a part of it.")]
+    Outside {
+        /// Where they begin.
+        at: usize,
+        /// How many bytes they have.
+        len: usize,
+        /// How many there are.
+        bytes: usize,
+    },
     /// Outputs or ranges of one job that differ where they are cut.
     #[error(
         "two outputs or ranges of shapes {first:?} and {other:?} differ on axis {axis}, which the split `{split}` cuts. Make them \

@@ -18,6 +18,14 @@ pub enum StepsError {
     /// No steps.
     #[error("0 steps were asked for. Ask for 1 or more.")]
     None,
+    /// A depth that no job of steps can have.
+    #[error("depth {depth} cannot be kept: {why}.")]
+    Depth {
+        /// The depth.
+        depth: u32,
+        /// Why not.
+        why: &'static str,
+    },
     /// One slice of a job whose slices need each other.
     #[error(
         "slice {slice} cannot be run alone: in a job of steps it needs what others write. Leave that out, and run all."
@@ -66,7 +74,7 @@ pub enum StepsError {
     },
     /// A margin that reaches further than the array does.
     #[error(
-        "a margin of {margin} cells with these borders needs {least} cells on axis {axis}, and there are {length}. Use a narrower margin, or a larger array."
+        "a margin {margin} wide with these borders needs an axis {axis} that is {least} long, and it is {length}. Use a narrower margin, or a larger array."
     )]
     MarginTooWide {
         /// The axis.

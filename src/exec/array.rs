@@ -127,7 +127,14 @@ impl Array {
         Ok(array)
     }
 
-    fn new(name: String, output: bool, dtype: Dtype, shape: Vec<usize>, order: Order, contents: Contents) -> Self {
+    pub(super) fn new(
+        name: String,
+        output: bool,
+        dtype: Dtype,
+        shape: Vec<usize>,
+        order: Order,
+        contents: Contents,
+    ) -> Self {
         Self { name, output, dtype, shape, order, contents, payload: None }
     }
 
@@ -197,9 +204,7 @@ impl Array {
     /// The same array in memory.
     pub(super) fn into_memory(mut self) -> Result<Self> {
         if let Contents::File(mapped) = &self.contents {
-            let mut bytes = Shared::zeros(mapped.backing().len())?;
-            let read = get(mapped.file(), mapped.backing().begins_at(), bytes.as_mut_slice());
-            read.map_err(Error::system("read an array from its file"))?;
+            let mut bytes = in_memory(mapped)?;
             bytes.seal()?;
             self.contents = Contents::Memory(bytes);
         }
@@ -246,6 +251,17 @@ impl Array {
 
     pub(super) fn extent(&self) -> Extent<'_> {
         let first_is_fastest = self.order == Order::F;
-        Extent { shape: &self.shape, first_is_fastest, element: self.dtype.size() }
+        Extent { shape: &self.shape, first_is_fastest, element: self.dtype.size(), at: 0 }
     }
+}
+
+/// The bytes of an array that is in a file.
+///
+/// # Errors
+/// If they cannot be read, or there is too little memory.
+pub(super) fn in_memory(mapped: &Mapped<u8, Ix1>) -> Result<Shared<u8, Ix1>> {
+    let mut bytes = Shared::zeros(mapped.backing().len())?;
+    let read = get(mapped.file(), mapped.backing().begins_at(), bytes.as_mut_slice());
+    read.map_err(Error::system("read an array from its file"))?;
+    Ok(bytes)
 }

@@ -1,23 +1,27 @@
 //! The arrays of one job as they are lent: all of them, whatever their number and types; and what is done with the bytes of a slice.
 #![allow(unsafe_code)]
 
-use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
-use std::ptr::NonNull;
 
 use super::array::{Array, Contents};
+use super::planes::{ProgramPlanes, mirror};
 use crate::error::Result;
-use crate::lend::{Lend, Loan, MappedLoans};
+use crate::lend::{Lend, Loan, MappedLoans, UntypedPart};
 use crate::slices::Region;
 use crate::sys::memory::{Access, put};
 
-/// Arrays that are lent together. While they are, nobody looks at them here.
-pub(super) struct ArrayList(Vec<Array>);
+/// Arrays that are lent together, and planes. While they are, nobody looks at them here.
+pub(super) struct ArrayList(Vec<Array>, Vec<ProgramPlanes>);
 
 impl ArrayList {
-    pub(super) fn new(arrays: Vec<Array>) -> Self {
-        Self(arrays)
+    pub(super) fn new(arrays: Vec<Array>, planes: Vec<ProgramPlanes>) -> Self {
+        Self(arrays, planes)
+    }
+
+    /// What steps are done on.
+    pub(super) fn planes(&self) -> &[ProgramPlanes] {
+        &self.1
     }
 
     /// What they are, without their bytes.
@@ -36,19 +40,14 @@ impl ArrayList {
     ///
     /// # Errors
     /// If what was given back cannot be kept from others.
-    pub(super) fn into_arrays(mut self) -> Result<Vec<Array>> {
+    pub(super) fn into_arrays(mut self) -> Result<(Vec<Array>, Vec<ProgramPlanes>)> {
         self.0.iter_mut().try_for_each(Array::retire)?;
-        Ok(self.0)
+        Ok((self.0, self.1))
     }
 }
 
 /// The bytes of one slice, of all outputs.
-pub(super) struct SliceBytes<'a> {
-    /// Where each array is mapped, in order.
-    bases: Vec<NonNull<u8>>,
-    region: Region,
-    array_list: PhantomData<&'a ArrayList>,
-}
+pub(super) struct SliceBytes<'a>(UntypedPart<'a>);
 
 impl SliceBytes<'_> {
     /// Calls `fill` for each run of bytes, with the number of the array, and where in that it begins. `array_list` is the one that this is
@@ -61,20 +60,9 @@ impl SliceBytes<'_> {
         array_list: &ArrayList,
         mut fill: impl FnMut(usize, usize, &mut [u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        assert_eq!(self.bases.len(), array_list.0.len());
-        for (number, (base, array)) in
-            self.bases.iter().zip(&array_list.0).enumerate().filter(|(_, it)| it.1.is_output())
-        {
-            for run in array.extent().runs(&self.region) {
-                // SAFETY: runs of a region lie inside of the array.
-                let first = unsafe { base.add(run.start) };
-                // SAFETY: as long; this worker's to write, by the contract of `part`, and under no other reference, for runs
-                // are disjoint and the last one's is gone.
-                let bytes = unsafe { std::slice::from_raw_parts_mut(first.as_ptr(), run.len()) };
-                fill(number, run.start, bytes)?;
-            }
-        }
-        Ok(())
+        assert_eq!(self.0.count(), array_list.0.len());
+        let mut outputs = array_list.0.iter().enumerate().filter(|(_, array)| array.is_output());
+        outputs.try_for_each(|(number, _)| self.0.try_for_each_run(number, |at, bytes| fill(number, at, bytes)))
     }
 
     /// Writes the slice, which is done, to the files of those outputs that are written so, and gives its memory back.
@@ -82,17 +70,14 @@ impl SliceBytes<'_> {
     /// # Errors
     /// If it cannot be written.
     pub(super) fn file(&self, array_list: &ArrayList) -> Result<(), String> {
-        assert_eq!(self.bases.len(), array_list.0.len());
-        for (base, array) in self.bases.iter().zip(&array_list.0) {
+        assert_eq!(self.0.count(), array_list.0.len());
+        for (number, array) in array_list.0.iter().enumerate() {
             let Some(payload) = array.payload().filter(|payload| payload.by_slices) else { continue };
-            for run in array.extent().runs(&self.region) {
-                // SAFETY: runs of a region lie inside of the array.
-                let first = unsafe { base.add(run.start) };
-                let bytes = NonNull::slice_from_raw_parts(first, run.len());
+            for (at, bytes) in self.0.runs(number) {
                 // SAFETY: readable: mapped for this worker, whose slice it is. That is done: a program that goes on writing to it
                 // spoils its own result, and no reference, for there is none.
-                unsafe { put(&payload.file, payload.at + run.start, bytes) }
-                    .and_then(|()| array.backing().give_back_huge_pages(run))
+                unsafe { put(&payload.file, payload.at + at, bytes) }
+                    .and_then(|()| array.backing().give_back_huge_pages(at..at + bytes.len()))
                     .map_err(|error| {
                         format!("the slice cannot be written to the output `{}` ({error})", array.name())
                     })?;
@@ -102,7 +87,7 @@ impl SliceBytes<'_> {
     }
 }
 
-// SAFETY: one loan for each array, in order. Outputs are lent for writing although through `&`: a lot is handed to one job, by
+// SAFETY: one loan for each array, in order, then four for each of the planes, as these lend them. Outputs are lent for writing although through `&`: a lot is handed to one job, by
 // `run` in this room, and its bytes are looked at before and after. The share is the region's bytes of outputs alone.
 unsafe impl Lend for &ArrayList {
     type Part<'c> = SliceBytes<'c>;
@@ -117,18 +102,28 @@ unsafe impl Lend for &ArrayList {
             let (extent, dtype) = (array.extent(), array.dtype().name());
             Loan { backing, base, access, extent, lease, dtype, margins: None }
         }));
+        self.1.iter().for_each(|planes| planes.loans(list));
     }
 
     unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, _step: u32) -> Self::Part<'c> {
-        SliceBytes {
-            bases: mapped_loans.arrays.by_ref().map(|mapped| mapped.base).collect(),
-            region: *region,
-            array_list: PhantomData,
+        // Planes are the program's alone to look at.
+        let arrays = mapped_loans.arrays.by_ref().filter(|mapped| mapped.margins.is_none());
+        // SAFETY: passed on to the caller.
+        SliceBytes(unsafe { UntypedPart::of(arrays, region) })
+    }
+
+    unsafe fn mirror(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) {
+        while let Some(loan) = mapped_loans.arrays.as_slice().first() {
+            match loan.margins {
+                // SAFETY: passed on to the caller; the four loans of planes are next.
+                Some(_) => unsafe { mirror(mapped_loans, region, step) },
+                None => drop(mapped_loans.arrays.next()),
+            }
         }
     }
 
-    unsafe fn mirror(mapped_loans: &mut MappedLoans<'_>, _region: &Region, _step: u32) {
-        mapped_loans.arrays.by_ref().for_each(drop);
+    fn begin(&self) -> Result<()> {
+        self.1.iter().try_for_each(ProgramPlanes::begin)
     }
 }
 

@@ -320,7 +320,7 @@ impl Mapped {
     }
 
     fn extent(&self) -> Extent<'_> {
-        Extent { shape: &self.shape, first_is_fastest: self.first_is_fastest, element: self.element }
+        Extent { shape: &self.shape, first_is_fastest: self.first_is_fastest, element: self.element, at: 0 }
     }
 }
 
@@ -349,6 +349,7 @@ mod tests {
             split: Split::tiles(5, 7),
             shape: vec![10, 20],
             mine: None,
+            planes: None,
             arrays: Vec::new(),
         };
         let nowhere = || File::open("/dev/null").unwrap();

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::json::{member, read};
+use super::planes_told::{PlanesEntry, PlanesTold};
 use super::value::{Json, object};
 use crate::dtype::Dtype;
 use crate::error::ManifestError;
@@ -13,6 +14,9 @@ pub const SCHEMA: &str = "parfork-manifest/2";
 
 /// How orders and answers go, for programs that stay; see [`line`](super::line).
 pub const PROTOCOL: &str = "lines/1";
+
+/// The same for programs that do steps.
+const STEPS: &str = "steps/1";
 
 /// What one program is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +37,8 @@ pub struct Manifest {
     pub mine: Option<Range<usize>>,
     /// The arrays, inputs and outputs.
     pub arrays: Vec<Entry>,
+    /// What it does steps on, if it does.
+    pub planes: Option<PlanesTold>,
 }
 
 /// One array.
@@ -124,11 +130,20 @@ impl Manifest {
     /// As JSON, in one line.
     pub fn to_json(&self) -> String {
         let grid = self.grid();
-        let axes: Json = grid.iter().flat_map(Grid::cut_axes).collect();
+        let (axes, count): (Json, usize) = match &self.planes {
+            Some(told) => (told.axes.iter().copied().collect(), told.count),
+            None => (grid.iter().flat_map(Grid::cut_axes).collect(), grid.map_or(0, |grid| grid.slices())),
+        };
+        let protocol = match (self.each, &self.planes) {
+            (true, _) => "each/1",
+            (false, None) => PROTOCOL,
+            (false, Some(_)) => STEPS,
+        };
+        let planes = self.planes.iter().flat_map(|told| &told.arrays).map(PlanesEntry::to_json).collect::<Json>();
         let mine = self.mine.as_ref().map(|mine| [mine.start, mine.end].into_iter().collect::<Json>());
         object! {
             "schema": SCHEMA,
-            "protocol": if self.each { "each/1" } else { PROTOCOL },
+            "protocol": protocol,
             "rank": self.rank,
             "size": self.size,
             "coordinator": self.coordinator,
@@ -136,10 +151,12 @@ impl Manifest {
                 "split": self.split.to_string(),
                 "shape": self.shape.iter().copied().collect::<Json>(),
                 "axes": axes,
-                "count": grid.map_or(0, |grid| grid.slices()),
+                "count": count,
                 "mine": mine.unwrap_or(Json::Null),
             },
             "arrays": self.arrays.iter().map(Entry::to_json).collect::<Json>(),
+            "planes": planes,
+            "steps": self.planes.as_ref().map_or(0, |told| told.steps as usize),
         }
         .to_string()
     }
@@ -172,6 +189,7 @@ impl Manifest {
                 },
             },
             arrays: arrays.iter().map(Entry::of_json).collect::<Result<_, _>>()?,
+            planes: None,
         };
         let Some(grid) = manifest.grid() else {
             return Err(ManifestError::Cut { shape: manifest.shape, split: manifest.split });
@@ -255,6 +273,7 @@ mod tests {
             split: Split::tiles(5, 7),
             shape: vec![10, 20],
             mine: Some(2..4),
+            planes: None,
             arrays: vec![entry("A \"ü\"", false, &[10, 20, 3], "f64"), entry("C", true, &[10, 20], "u8")],
         }
     }
@@ -286,6 +305,7 @@ mod tests {
         for (from, to, why) in [
             ("manifest/2", "manifest/1", "`parfork-manifest/2` is known here"),
             ("lines/1", "lines/9", "neither lines/1 nor each/1"),
+            ("lines/1", "steps/1", "neither lines/1 nor each/1"),
             ("\"rank\":1", "\"rank\":3", "more than there is"),
             ("\"count\":6", "\"count\":7", "more than there is"),
             ("\"mine\":[2,4]", "\"mine\":[4,2]", "no pair"),

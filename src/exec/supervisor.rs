@@ -1,6 +1,6 @@
 //! A worker that watches over a program: starts it, tells it slices, takes its answers, ends as it ends.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
@@ -9,17 +9,19 @@ use std::sync::{Mutex, PoisonError};
 use super::array_list::{ArrayList, SliceBytes, access, cut};
 use super::line::{self, Cells};
 use super::manifest::{Entry, Manifest, variable};
+use super::planes_told::PlanesTold;
 use super::program::Program;
+use super::words::{cannot_start, replaced, words};
 use crate::engines::Programs;
-use crate::error::{Error, Remaining, advice, shown};
+use crate::error::{Error, Remaining, shown};
 use crate::process::cause_of;
 use crate::report::Memory;
-use crate::shared::scratch;
+use crate::shared::{Backing, scratch};
 use crate::spec::JobSpec;
 use crate::sync::ExitMessage;
 use crate::sys::exit;
 use crate::sys::exit::Exit;
-use crate::sys::memory::{document, get, punch};
+use crate::sys::memory::{Access, document, get, punch};
 use crate::sys::pools::VARIABLES;
 use crate::sys::program::{self, ReadOutcome, Start};
 use crate::sys::sandbox::Support;
@@ -41,8 +43,9 @@ pub(super) struct Supervisor<'s> {
 
 /// What a worker has at hand for its program.
 struct ProgramState {
-    /// A descriptor of each array, in order, as the program may have it.
+    /// A descriptor of each array, in order, as the program may have it; and two of each of the planes.
     arrays: Vec<OwnedFd>,
+    planes: Vec<[OwnedFd; 2]>,
     manifest: OwnedFd,
     environment: Vec<(OsString, OsString)>,
     running: Option<Running>,
@@ -110,6 +113,12 @@ impl<'s> Supervisor<'s> {
         };
         let arrays: Vec<OwnedFd> =
             self.array_list.arrays().iter().map(open).collect::<Result<_, _>>().map_err(refused)?;
+        let write = |backing: &Backing| backing.reopened(Access::Write);
+        let planes = self.array_list.planes().iter().map(|planes| {
+            let [first, second] = planes.backings();
+            Ok([write(first)?, write(second)?])
+        });
+        let planes: Vec<[OwnedFd; 2]> = planes.collect::<Result<_, _>>().map_err(refused)?;
         let entry = |(array, fd): (&super::array::Array, &OwnedFd)| Entry {
             name: array.name().to_owned(),
             fd: fd.as_raw_fd() as u32,
@@ -120,20 +129,33 @@ impl<'s> Supervisor<'s> {
             first_is_fastest: array.extent().first_is_fastest,
         };
         let (size, slices) = (worker.workers(), worker.page.layout().slices);
+        let all = self.array_list.planes().iter().zip(&planes);
+        let told = all.map(|(planes, fds)| planes.entry(fds.each_ref().map(|fd| fd.as_raw_fd() as u32)));
+        let told = (!planes.is_empty()).then(|| PlanesTold {
+            axes: worker.region().ranges().map(|(axis, _)| axis).collect(),
+            count: slices,
+            steps: worker.page.layout().steps,
+            arrays: told.collect(),
+        });
+        let shape = match self.array_list.planes().first() {
+            Some(planes) => planes.shape(),
+            None => cut(self.array_list.arrays()).shape().to_vec(),
+        };
         let manifest = Manifest {
             rank: worker.rank(),
             size,
             coordinator: self.coordinator,
             each: self.program.each,
             split: self.spec.split.unwrap_or_default(),
-            shape: cut(self.array_list.arrays()).shape().to_vec(),
-            mine: self.spec.schedule.fixed(slices, size, worker.rank()),
+            shape,
+            mine: self.spec.schedule.unwrap_or_default().fixed(slices, size, worker.rank()),
             arrays: self.array_list.arrays().iter().zip(&arrays).map(entry).collect(),
+            planes: told,
         };
         let text = manifest.to_json();
         let document = document(c"parfork-manifest", text.as_bytes()).map_err(refused)?;
         let environment = self.environment(&manifest, text, &document);
-        Ok(ProgramState { arrays, manifest: document, environment, running: None })
+        Ok(ProgramState { arrays, planes, manifest: document, environment, running: None })
     }
 
     /// What a program finds in its environment for all of its life; the user's own variables first, so that ours stay ours.
@@ -156,6 +178,11 @@ impl<'s> Supervisor<'s> {
             set(format!("PARFORK_{way}_{}", variable(&array.name)), format!("/proc/self/fd/{}", array.fd));
             set(format!("PARFORK_OFFSET_{}", variable(&array.name)), array.offset.to_string());
         }
+        for planes in manifest.planes.iter().flat_map(|told| &told.arrays) {
+            for (number, fd) in planes.fds.into_iter().enumerate() {
+                set(format!("PARFORK_PLANE{number}_{}", variable(&planes.name)), format!("/proc/self/fd/{fd}"));
+            }
+        }
         all
     }
 
@@ -165,7 +192,8 @@ impl<'s> Supervisor<'s> {
         arguments: &[OsString],
         more: &[(OsString, OsString)],
     ) -> Result<program::Program, String> {
-        let keep: Vec<_> = programs.arrays.iter().chain([&programs.manifest]).map(AsFd::as_fd).collect();
+        let all = programs.arrays.iter().chain(programs.planes.iter().flatten()).chain([&programs.manifest]);
+        let keep: Vec<_> = all.map(AsFd::as_fd).collect();
         let environment: Vec<_> = programs.environment.iter().chain(more).cloned().collect();
         let reach = |readable: &[PathBuf]| [readable, &self.array_list.paths_of_files(&programs.arrays)].concat();
         let confine = self.confine.as_ref().map(|(support, readable)| (*support, reach(readable)));
@@ -214,7 +242,10 @@ impl<'s> Supervisor<'s> {
                 Some(Running { program, unread: Vec::new(), told: false, has_answered: false, stopped: false });
         }
         let Some(running) = &mut programs.running else { unreachable!("started just now") };
-        let order = line::order(cells);
+        let order = match programs.planes.is_empty() {
+            true => line::order(cells),
+            false => line::step_order(worker.step(), cells),
+        };
         let title = self.program.title();
         let broken = |error| format!("the pipe to the program cannot be used ({error})");
         let spoken = || format!("the program `{title}` wrote");
@@ -364,36 +395,4 @@ impl Programs for Supervisor<'_> {
     fn end_left(&self) -> Vec<Remaining> {
         self.orphans.end()
     }
-}
-
-/// The words that are replaced in arguments, and set in the environment of a program that is started for one slice.
-fn words(worker: &Worker<'_>, cells: &[Range<usize>]) -> Vec<(&'static str, String)> {
-    let mut words = vec![
-        ("rank", worker.rank().to_string()),
-        ("size", worker.workers().to_string()),
-        ("slice", worker.region().index().to_string()),
-    ];
-    for (range, (start, end)) in cells.iter().zip([("start", "end"), ("start1", "end1")]) {
-        words.extend([(start, range.start.to_string()), (end, range.end.to_string())]);
-    }
-    words
-}
-
-fn replaced(argument: &OsStr, words: &[(&str, String)]) -> OsString {
-    // What is not text has no such words in it.
-    let Some(text) = argument.to_str() else { return argument.to_owned() };
-    words.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value)).into()
-}
-
-fn cannot_start(program: &OsStr, error: &std::io::Error) -> String {
-    let why = match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            "there is no such program, or not the interpreter that its first line names".to_owned()
-        }
-        std::io::ErrorKind::PermissionDenied if error.raw_os_error() == Some(libc::EACCES) => {
-            "it may not be executed; chmod +x allows it".to_owned()
-        }
-        _ => format!("{error}. {}", advice(error)),
-    };
-    format!("the program `{}` cannot be started: {why}", program.display())
 }

@@ -32,7 +32,7 @@ pub(super) fn collect(
     };
     match gathered? {
         true => Ok(deaths),
-        false => Err(supervision.ended(page.done(), page.layout().slices)),
+        false => Err(supervision.ended(page.how_far())),
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Cuts what is lent. In `spec` the number of workers and the split are decided then.
+    /// Cuts what is lent. In `spec` the number of workers, the split and the schedule are decided then.
     ///
     /// # Errors
     /// If the array cannot be cut as asked, or a setting cannot be kept.
@@ -55,8 +55,10 @@ impl Plan {
         let run = spec.only_slice.map_or(0..slices, |slice| slice..slice + 1);
         let workers = if engine == Engine::Serial { 1 } else { asked.min(run.len()).max(1) };
         spec.workers = Some(workers);
-        let meets = steps == 0 && spec.schedule == Schedule::Static && run.len() == workers;
-        let is_in_order = steps == 0 && spec.schedule == Schedule::DYNAMIC && spec.only_slice.is_none();
+        let usual = if steps > 0 { Schedule::Static } else { Schedule::default() };
+        let schedule = *spec.schedule.get_or_insert(usual);
+        let meets = steps == 0 && schedule == Schedule::Static && run.len() == workers;
+        let is_in_order = steps == 0 && schedule == Schedule::DYNAMIC && spec.only_slice.is_none();
         let carries = match is_in_order {
             false => 0,
             true if engine == Engine::Processes && spec.retries > 0 => slices,
@@ -87,11 +89,14 @@ impl Plan {
 /// If that cannot be, or other settings cannot be kept then.
 fn steps(spec: &JobSpec, loans: &[Loan<'_>], pool: Option<&WorkerPool>) -> Result<u32> {
     if loans.iter().all(|loan| loan.margins.is_none()) {
-        return spec.steps.map_or(Ok(0), |steps| Err(StepsError::NoPlanes { steps }.into()));
+        let alone =
+            spec.depth.map(|depth| StepsError::Depth { depth, why: "no Planes are lent, and so there are no steps" });
+        let alone = spec.steps.map(|steps| StepsError::NoPlanes { steps }).or(alone);
+        return alone.map_or(Ok(0), |error| Err(error.into()));
     }
     let steps = spec.steps.unwrap_or(1);
     let restores = spec.retries > 0 && spec.retry_policy == RetryPolicy::RestoreOutputs;
-    let is_in_another_order = spec.schedule != Schedule::Static && spec.schedule != Schedule::default();
+    let is_in_another_order = spec.schedule.is_some_and(|schedule| schedule != Schedule::Static);
     let refused = [
         (spec.guard, "a guard", "the cells that a slice reads are on pages with those that others write"),
         (
@@ -109,6 +114,7 @@ fn steps(spec: &JobSpec, loans: &[Loan<'_>], pool: Option<&WorkerPool>) -> Resul
     ];
     match refused.into_iter().find(|(asked, ..)| *asked) {
         _ if steps == 0 => Err(StepsError::None.into()),
+        _ if spec.depth == Some(0) => Err(StepsError::Depth { depth: 0, why: "1 is one step after the other" }.into()),
         Some((_, what, why)) => Err(StepsError::Setting { what, why }.into()),
         None => spec.only_slice.map_or(Ok(steps), |slice| Err(StepsError::OnlySlice { slice }.into())),
     }

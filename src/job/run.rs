@@ -12,7 +12,7 @@ use super::{Job, cpus};
 use crate::answer::{Answer, Answers};
 use crate::engine::Engine;
 use crate::engines::{AnswerSink, JobContext, Ledger, Steps, Supervision, Undelivered, WorkerPool};
-use crate::error::{Death, Result};
+use crate::error::{Death, HowFar, Result};
 use crate::hooks::Hooks;
 use crate::lend::{Lend, Loan};
 use crate::report::Report;
@@ -29,7 +29,7 @@ impl<L: Lend> Job<'_, L> {
     /// Runs the job as `work` has it done; its answers are handed on to `each`, if there is one, and else gathered.
     pub(crate) fn run_as<R: Answer<K>, K>(
         self,
-        pool: Option<&mut WorkerPool>,
+        mut pool: Option<&mut WorkerPool>,
         each: Option<Each<'_, R::Value>>,
         work: &mut Work<'_>,
     ) -> Result<Answers<R::Value>> {
@@ -38,7 +38,8 @@ impl<L: Lend> Job<'_, L> {
         let (mut loans, mut ranges, mut answers) = (Vec::new(), Vec::new(), Vec::new());
         lent.loans(&mut loans);
         lent.ranges(&mut ranges);
-        let mailbox = R::GROWS.then(Mailbox::new).transpose()?;
+        let mailbox =
+            R::GROWS.then(|| pool.as_deref_mut().map_or_else(Mailbox::new, WorkerPool::mailbox)).transpose()?;
         let in_order = each.as_ref().is_some_and(|each| each.in_order);
         let mut reader = each.map(|each| each.of::<R, K>(mailbox.clone()));
         let job = Lent {
@@ -97,7 +98,7 @@ impl Lent<'_, '_> {
         let called = (Instant::now(), SystemTime::now());
         let Self { mut spec, engine, mut hooks, loans, ranges, begin, answer, mailbox, to } = self;
         let plan = Plan::new(&mut spec, engine, &hooks, (&loans, &ranges), pool.as_deref())?;
-        let slices = plan.grid.slices();
+        let nothing = HowFar::nothing(plan.grid.slices(), plan.steps);
         let mut supervision = Supervision {
             spec: &spec,
             until: spec.deadline.and_then(|span| called.0.checked_add(span)),
@@ -110,9 +111,9 @@ impl Lent<'_, '_> {
         let late = supervision.late();
         let recorder = Recorder::of(&spec, &mut hooks, called);
         let protection = plan.protection(&spec, engine, &loans, &late);
-        let protection = protection.map_err(|error| supervision.or_ended(error, 0, slices))?;
+        let protection = protection.map_err(|error| supervision.or_ended(error, nothing))?;
         let page = control_page(&plan, loans.len(), answer, recorder.is_some(), pool.as_deref(), &late);
-        let page = page.map_err(|error| supervision.or_ended(error, 0, slices))?;
+        let page = page.map_err(|error| supervision.or_ended(error, nothing))?;
 
         // Whether a process that is not to be killed works: it looks at requests to stop between slices.
         let coordinator_works = pool.as_ref().is_some_and(|pool| pool.coordinator_works());
@@ -124,7 +125,11 @@ impl Lent<'_, '_> {
             grid: &plan.grid,
             page: &page,
             steps: Steps::of(&spec, &loans),
-            dealer: Dealer { schedule: spec.schedule, slices: plan.run.len(), workers: plan.workers },
+            dealer: Dealer {
+                schedule: spec.schedule.unwrap_or_default(),
+                slices: plan.run.len(),
+                workers: plan.workers,
+            },
             spin_policy: SpinPolicy::new(plan.workers, cpus()),
             delivers,
             mailbox,
@@ -136,7 +141,7 @@ impl Lent<'_, '_> {
         let _shown = page.publish_job(&JobInfo {
             name: spec.name.as_deref(),
             engine,
-            schedule: spec.schedule,
+            schedule: spec.schedule.unwrap_or_default(),
             run: plan.run.clone(),
             lent: loans.iter().map(|loan| loan.backing.len() as u64).sum(),
             began,
@@ -145,7 +150,7 @@ impl Lent<'_, '_> {
         // However fast its workers would be.
         if supervision.are_to_end() {
             // What a crew's control page says is of the job before.
-            return Err(supervision.ended(0, slices));
+            return Err(supervision.ended(nothing));
         }
         begin()?;
         let deaths = work(&context, &mut supervision, pool.as_deref_mut());
@@ -165,6 +170,9 @@ impl Lent<'_, '_> {
         match collected {
             Ok(deaths) => {
                 report.deaths = deaths;
+                if let Some(mailbox) = mailbox {
+                    mailbox.empty(&page.head().posted.0);
+                }
                 if let Some(recorder) = recorder {
                     recorder.done(&finished, &mut report);
                 }

@@ -40,7 +40,8 @@ impl<L: Lend> Job<'_, L> {
     /// With retries, a death calls the other workers back from what they would do next: slices that a dead worker left come first.
     ///
     /// Answers are handed on once each, as they are known to be right; should the job fail after that, it returns the error all the same. Their
-    /// memory is given back. Nobody waits for `each`: what workers are ahead of it is kept. While it runs, nothing else is looked at: a
+    /// memory is given back. Workers go on while `each` runs, and what they are ahead of it is kept: of answers of any length 64 MiB together,
+    /// or 1 MiB a worker if that is more; who has left more than its share of that begins no other slice until `each` has caught up. While it runs, nothing else is looked at: a
     /// death, a deadline and a request to stop take effect when it returns. If it panics, the job ends, and then the panic goes on.
     ///
     /// The serial engine calls it after each slice; threads, processes and crews whenever the coordinator is awake.
@@ -131,7 +132,7 @@ impl<R: Answer<K>, K> AnswerSink for Reader<'_, R, K> {
         page: &ControlPage,
         slice: usize,
         seen: &mut dyn FnMut(u64, usize) -> Result<()>,
-    ) -> Result<ControlFlow<()>> {
+    ) -> Result<(ControlFlow<()>, u64)> {
         let mut seen = |(word, state): (u64, SliceState)| match state {
             SliceState::Done { rank } => seen(word, rank).map(|()| rank),
             _ => Err(damaged(slice)),
@@ -145,7 +146,7 @@ impl<R: Answer<K>, K> AnswerSink for Reader<'_, R, K> {
             seen(state)?;
             return answer
                 .unwrap_or_else(|never| match never {})
-                .map(|answer| (self.each.to)(slice, answer))
+                .map(|answer| ((self.each.to)(slice, answer), 0))
                 .ok_or_else(|| damaged(slice));
         };
         let mut place = [0; Place::WORDS];
@@ -154,7 +155,7 @@ impl<R: Answer<K>, K> AnswerSink for Reader<'_, R, K> {
         let answer = read_posted::<R, K>(mailbox, slice, place)?;
         self.given_back.resize(self.given_back.len().max(rank + 1), 0..0);
         mailbox.give_back(&mut self.given_back[rank], place, R::SIZE);
-        Ok((self.each.to)(slice, answer))
+        Ok(((self.each.to)(slice, answer), place.bytes(R::SIZE)))
     }
 }
 

@@ -24,11 +24,7 @@ unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &mut Planes<T, D> {
     type Part<'c> = (ArrayView<'c, T, D>, Slice<'c, T, D>);
 
     fn loans<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
-        for access in [Access::Read, Access::Write] {
-            for plane in self.in_turn() {
-                list.push(Loan { margins: Some(*self.margins()), ..loan(plane, access) });
-            }
-        }
+        self.lend(list);
     }
 
     unsafe fn part<'c>(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) -> Self::Part<'c> {
@@ -74,6 +70,17 @@ unsafe impl<T: Pod + Send + Sync, D: Dimension> Lend for &mut Planes<T, D> {
 
     fn finish(&mut self, steps: u32) {
         Planes::finish(self, steps);
+    }
+}
+
+impl<T: Pod, D: Dimension> Planes<T, D> {
+    /// Both planes for reading, in turn, and both for writing.
+    pub(crate) fn lend<'s>(&'s self, list: &mut Vec<Loan<'s>>) {
+        for access in [Access::Read, Access::Write] {
+            for plane in self.in_turn() {
+                list.push(Loan { margins: Some(*self.margins()), ..loan(plane, access) });
+            }
+        }
     }
 }
 

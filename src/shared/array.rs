@@ -12,6 +12,7 @@ use bytemuck::Pod;
 use ndarray::{ArrayBase, ArrayView, ArrayViewMut, Data, Dimension, IntoDimension, RawArrayViewMut, ShapeBuilder};
 
 use super::Segment;
+use super::lengths::{byte_length, with_what_fits};
 use super::segment_cache::CachedSegment;
 use crate::error::{Error, Result, ShapeError};
 use crate::slices::Extent;
@@ -166,6 +167,26 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
         unsafe { std::slice::from_raw_parts_mut(self.base().cast().as_ptr(), self.dim.size()) }
     }
 
+    /// Where its first element is in this process, for code that is told addresses: another language's. What may be read and written
+    /// there, and when, is what references would allow.
+    ///
+    /// # Panics
+    /// As [`view`](Self::view).
+    #[track_caller]
+    pub fn as_ptr(&self) -> *mut T {
+        self.base().cast().as_ptr()
+    }
+
+    /// Lets forks of this process have it too, at the same address, where they were not made by this crate: those of another language's
+    /// library, say. They get at it by its address alone; for its methods it stays this process's.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn share_with_forks(&mut self) -> Result<()> {
+        self.segment.backing().own()?;
+        self.segment.share_with_forks()
+    }
+
     /// The lengths of the axes.
     pub fn shape(&self) -> &[usize] {
         self.dim.slice()
@@ -232,7 +253,7 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
 
     /// How it lies in its segment.
     pub(crate) fn extent(&self) -> Extent<'_> {
-        Extent { shape: self.shape(), first_is_fastest: self.order == Order::F, element: size_of::<T>() }
+        Extent { shape: self.shape(), first_is_fastest: self.order == Order::F, element: size_of::<T>(), at: 0 }
     }
 
     /// The whole array. Not a reference: using it is for whoever knows who else does.
@@ -253,12 +274,12 @@ impl<T: Pod, D: Dimension> Shared<T, D> {
 /// The array that lies at `base` as `extent` says. Not a reference: using it is for whoever knows who else does.
 ///
 /// # Panics
-/// If it has another number of axes than `D`, or elements of another size than `T`.
+/// If it has another number of axes than `D`, or elements of another size than `T`, or does not begin where its segment does.
 ///
 /// # Safety
 /// A segment that `Shared` made for such an array of elements `T` is mapped at `base`.
 pub(crate) unsafe fn raw_view<T: Pod, D: Dimension>(base: NonNull<u8>, extent: Extent<'_>) -> RawArrayViewMut<T, D> {
-    assert_eq!(extent.element, size_of::<T>());
+    assert_eq!((extent.element, extent.at), (size_of::<T>(), 0));
     let mut dim = D::zeros(extent.shape.len());
     dim.slice_mut().copy_from_slice(extent.shape);
     // SAFETY: `zeros_in` made the segment as long as this shape needs, contiguous in this order, and checked that the
@@ -275,27 +296,6 @@ impl<T: Pod, D: Dimension> fmt::Debug for Shared<T, D> {
             .field("address", &self.segment.base())
             .finish()
     }
-}
-
-/// How many bytes an array takes; also refuses what ndarray would: a product of the axes other than 0 that overflows.
-pub(crate) fn byte_length(shape: &[usize], element: usize) -> Result<usize> {
-    let product = |size: usize, axis: usize| size.checked_mul(axis).filter(|&bytes| isize::try_from(bytes).is_ok());
-    let nonzero = shape.iter().filter(|&&axis| axis != 0).copied().try_fold(element.max(1), product);
-    match nonzero {
-        None => Err(ShapeError::TooLarge { shape: shape.to_vec(), element }.into()),
-        Some(_) if shape.contains(&0) => Ok(0),
-        Some(_) => Ok(shape.iter().product::<usize>() * element),
-    }
-}
-
-/// Adds to an error for want of memory which shape would fit: as many as there is room for on the first axis.
-pub(super) fn with_what_fits(mut error: Error, shape: &[usize], element: usize) -> Error {
-    if let (Error::Memory { room, fits, .. }, [_, others @ ..]) = (&mut error, shape) {
-        let each = others.iter().product::<usize>() * element;
-        let first = (*room as usize).checked_div(each).filter(|&first| first > 0);
-        *fits = first.map(|first| [&[first], others].concat());
-    }
-    error
 }
 
 #[cfg(test)]

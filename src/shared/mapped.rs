@@ -94,6 +94,6 @@ impl<T: Pod, D: Dimension> Mapped<T, D> {
     }
 
     pub(crate) fn extent(&self) -> Extent<'_> {
-        Extent { shape: self.shape(), first_is_fastest: self.order == Order::F, element: size_of::<T>() }
+        Extent { shape: self.shape(), first_is_fastest: self.order == Order::F, element: size_of::<T>(), at: 0 }
     }
 }

@@ -9,6 +9,7 @@ mod array;
 mod attached;
 mod backing;
 mod element;
+mod lengths;
 #[cfg(feature = "npy")]
 mod mapped;
 #[cfg(feature = "named")]
@@ -17,12 +18,13 @@ mod page_fault;
 mod segment;
 mod segment_cache;
 
+pub(crate) use array::raw_view;
 pub use array::{Order, Shared};
-pub(crate) use array::{byte_length, raw_view};
 pub(crate) use attached::Attached;
 pub(crate) use backing::{Backing, SegmentHandle, give_back_at_once, retain_live, scratch};
 pub use element::Element;
 pub(crate) use element::is_element;
+pub(crate) use lengths::byte_length;
 #[cfg(feature = "npy")]
 pub use mapped::Mapped;
 pub(crate) use page_fault::page_fault_cost;

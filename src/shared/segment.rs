@@ -142,6 +142,19 @@ impl Segment {
         self.mapping.is_here()
     }
 
+    /// Lets forks have it, at the same address.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn share_with_forks(&mut self) -> Result<()> {
+        self.mapping.share_with_forks().map_err(Error::system("let forks have an array"))
+    }
+
+    /// Whether they do.
+    pub(super) fn is_shared_with_forks(&self) -> bool {
+        self.mapping.is_shared_with_forks()
+    }
+
     /// `count` words at `offset` bytes.
     ///
     /// # Panics

@@ -1,6 +1,6 @@
 //! Memory of arrays that were dropped, kept for the next ones: huge pages that are there need not be made.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard};
 
 use super::Segment;
@@ -92,11 +92,18 @@ impl Deref for CachedSegment {
     }
 }
 
+impl DerefMut for CachedSegment {
+    fn deref_mut(&mut self) -> &mut Segment {
+        let Some(segment) = &mut self.0 else { unreachable!("taken out by drop alone") };
+        segment
+    }
+}
+
 impl Drop for CachedSegment {
     fn drop(&mut self) {
         let Some(segment) = self.0.take() else { return };
-        // One that nobody may write is of no use to whoever comes next.
-        let is_of_use = segment.is_here() && !segment.backing().is_sealed();
+        // One that nobody may write is of no use to whoever comes next, and one that forks have is not its own.
+        let is_of_use = segment.is_here() && !segment.backing().is_sealed() && !segment.is_shared_with_forks();
         let Some(mut kept) = kept().filter(|_| is_of_use) else { return };
         kept.segments.push(segment);
         let dropped = shrink(&mut kept);

@@ -11,6 +11,7 @@ mod plan;
 mod runs;
 mod schedule;
 mod split;
+mod step_order;
 mod weight;
 
 pub use grid::{Grid, Region};
@@ -19,4 +20,5 @@ pub use plan::{Balance, PlannedSlice, plan};
 pub(crate) use runs::Extent;
 pub use schedule::{Schedule, ScheduleError};
 pub use split::{Split, SplitError};
+pub(crate) use step_order::{Own, StepOrder};
 pub use weight::by_weight;

@@ -13,6 +13,8 @@ pub(crate) struct Extent<'a> {
     pub(crate) first_is_fastest: bool,
     /// Bytes of one element.
     pub(crate) element: usize,
+    /// Where in its segment it begins.
+    pub(crate) at: usize,
 }
 
 impl Extent<'_> {
@@ -21,7 +23,7 @@ impl Extent<'_> {
         self.shape.iter().product::<usize>() * self.element
     }
 
-    /// The bytes of a region's cells, as few runs as there can be, ascending.
+    /// The bytes of the segment that are a region's cells, as few runs as there can be, ascending.
     ///
     /// The axes from the fastest up to and including the first that the region has only part of make one run; the slower
     /// ones say where runs begin.
@@ -32,13 +34,13 @@ impl Extent<'_> {
         if self.first_is_fastest {
             ranges.reverse();
         }
-        let (mut stride, mut first, mut length) = (self.element, 0, self.element);
+        let (mut stride, mut first, mut length) = (self.element, self.at, self.element);
         let mut whole = true;
         // Range, and distance in bytes of neighbours, of each axis that runs do not span; the fastest first.
         let mut outer = Vec::new();
         for (axis, range) in ranges.into_iter().rev() {
             if whole {
-                (first, length) = (range.start * stride, range.len() * stride);
+                (first, length) = (self.at + range.start * stride, range.len() * stride);
                 whole = range.len() == axis;
             } else {
                 outer.push((range, stride));
@@ -68,7 +70,7 @@ impl Extent<'_> {
     pub(crate) fn whole_pages(&self, region: &Region, page: usize) -> Option<Range<usize>> {
         let mut runs = self.runs(region);
         let only = runs.next()?;
-        let ends = only.end.is_multiple_of(page) || only.end == self.bytes();
+        let ends = only.end.is_multiple_of(page) || only.end == self.at + self.bytes();
         (runs.next().is_none() && only.start.is_multiple_of(page) && ends).then_some(only)
     }
 }
@@ -95,9 +97,10 @@ mod tests {
             split in splits(),
             first_is_fastest: bool,
             element in 1..5_usize,
+            at in 0..9_usize,
         ) {
             let Ok(grid) = Grid::new(split, &shape) else { return Ok(()) };
-            let extent = Extent { shape: &shape, first_is_fastest, element };
+            let extent = Extent { shape: &shape, first_is_fastest, element, at };
             let numbers = (0..shape.iter().product()).collect::<Vec<usize>>();
             let array = ArrayD::from_shape_vec(IxDyn(&shape).set_f(first_is_fastest), numbers).unwrap();
             for region in grid.regions() {
@@ -107,7 +110,7 @@ mod tests {
                 }
                 let mut cells: Vec<usize> = view.iter().copied().collect();
                 cells.sort_unstable();
-                let bytes: Vec<usize> = cells.iter().flat_map(|cell| cell * element..(cell + 1) * element).collect();
+                let bytes: Vec<usize> = cells.iter().flat_map(|cell| at + cell * element..at + (cell + 1) * element).collect();
                 let runs: Vec<_> = extent.runs(&region).collect();
                 prop_assert!(runs.iter().cloned().flatten().eq(bytes.iter().copied()), "{region}: {runs:?}");
                 prop_assert!(runs.windows(2).all(|two| two[0].end < two[1].start), "{region}: {runs:?} could be fewer");
@@ -121,7 +124,7 @@ mod tests {
     fn whole_pages_are_no_others() {
         let rows = |shape: &[usize], each, element| {
             let grid = Grid::new(Split::rows().of(each), shape).unwrap();
-            let extent = Extent { shape, first_is_fastest: false, element };
+            let extent = Extent { shape, first_is_fastest: false, element, at: 0 };
             grid.regions().map(|region| extent.whole_pages(&region, 4096)).collect::<Vec<_>>()
         };
         assert_eq!(rows(&[3, 1024], 1, 4), [Some(0..4096), Some(4096..8192), Some(8192..12288)]);
@@ -131,7 +134,7 @@ mod tests {
         let shape = [4096, 2];
         let grid = Grid::new(Split::tiles(4096, 1), &shape).unwrap();
         let column = |first_is_fastest| {
-            Extent { shape: &shape, first_is_fastest, element: 1 }.whole_pages(&grid.region(1), 4096)
+            Extent { shape: &shape, first_is_fastest, element: 1, at: 0 }.whole_pages(&grid.region(1), 4096)
         };
         assert_eq!((column(false), column(true)), (None, Some(4096..8192)));
     }

@@ -43,6 +43,8 @@ pub(crate) struct Head {
     pub(crate) carried: CachePadded<Doorbell>,
     /// Whether all are to come to the end as soon as they can, for the sake of one who died, whose slices others wait for: 1 then.
     pub(crate) recall: AtomicU32,
+    /// The slice whose answer the coordinator hands on next, if that is in order.
+    pub(super) next_answer: AtomicU64,
     /// How far the slices are dealt out.
     pub(crate) dealt: CachePadded<AtomicU64>,
     /// How much room for answers of any length is given out.
@@ -376,6 +378,7 @@ impl ControlPage {
     pub(crate) fn clear_for_next_job(&self) {
         self.slice_table().clear();
         self.head().posted.0.store(0, Ordering::Relaxed);
+        self.clear_backlog();
         self.clear_steps();
         self.head().end.clear_bell();
         self.head().meeting.0.make_consistent();

@@ -37,6 +37,11 @@ impl Place {
         [self.at, self.elements, self.hash]
     }
 
+    /// How long the answer is, whose elements have so many bytes each.
+    pub(crate) fn bytes(self, size: usize) -> u64 {
+        self.elements.saturating_mul(size as u64)
+    }
+
     pub(crate) fn of([at, elements, hash]: [u64; Self::WORDS]) -> Self {
         Self { at, elements, hash }
     }
@@ -48,6 +53,8 @@ pub(crate) struct Outbox<'m> {
     /// How much room is given out.
     given: &'m AtomicU64,
     own: Range<u64>,
+    /// How many bytes it has posted.
+    posted: u64,
 }
 
 /// How much a worker takes at a time for answers that are shorter than a quarter of it.
@@ -81,7 +88,7 @@ impl Mailbox {
 
     /// For a worker to post in, with the job's counter of what is `given` out.
     pub(crate) fn outbox<'m>(&'m self, given: &'m AtomicU64) -> Outbox<'m> {
-        Outbox { mailbox: self, given, own: 0..0 }
+        Outbox { mailbox: self, given, own: 0..0, posted: 0 }
     }
 
     /// How many elements of so many bytes an answer has; `None` if there is no room for as many.
@@ -112,6 +119,20 @@ impl Mailbox {
         }
     }
 
+    /// Gives back the memory of a job's answers, all of which were read, but for some that the next ones may have.
+    pub(crate) fn empty(&self, given: &AtomicU64) {
+        // Whoever counts wrong has it all given back.
+        let end = given
+            .load(Ordering::Relaxed)
+            .checked_next_multiple_of(PAGE)
+            .unwrap_or(u64::MAX)
+            .min(self.file.len() as u64);
+        if end > PORTION {
+            // What stays in any case goes with the mailbox.
+            let _ = self.file.give_back(PORTION as usize..end as usize);
+        }
+    }
+
     /// Reads the answer of a slice.
     ///
     /// # Errors
@@ -127,6 +148,11 @@ impl Mailbox {
 }
 
 impl Outbox<'_> {
+    /// How many bytes were posted here.
+    pub(crate) fn posted(&self) -> u64 {
+        self.posted
+    }
+
     /// Posts an answer.
     ///
     /// # Errors
@@ -142,6 +168,7 @@ impl Outbox<'_> {
         })?;
         let written: io::Result<()> = self.mailbox.file.write(at as usize, bytes);
         written.map_err(|error| Error::system("hand on an answer")(error).to_string())?;
+        self.posted += bytes.len() as u64;
         Ok(Place { at, elements: elements as u64, hash: hash(bytes) })
     }
 
@@ -167,12 +194,19 @@ impl Outbox<'_> {
     }
 }
 
+/// A hash of four at once, each of every fourth word: one waits for the product of the word before.
 fn hash(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let mut last = [0; 8];
+    let mut hashes = [1_u64, 2, 3, 4];
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    let mut last = [0; 32];
     last[..rest.len()].copy_from_slice(rest);
     // Its length goes with where it is.
-    tag::hash(words.iter().chain([&last]).map(|&word| u64::from_le_bytes(word)))
+    for block in blocks.iter().chain([&last]) {
+        for (hash, word) in hashes.iter_mut().zip(block.as_chunks::<8>().0) {
+            *hash = tag::step(*hash, u64::from_le_bytes(*word));
+        }
+    }
+    tag::hash(hashes.into_iter())
 }
 
 #[cfg(test)]
@@ -216,6 +250,26 @@ mod tests {
         outbox.post(&[], 0).unwrap();
         given.store(u64::MAX - 3, Ordering::Relaxed);
         assert!(outbox.post(&[4; 900], 900).is_err());
+    }
+
+    #[test]
+    fn what_was_read_takes_no_memory() {
+        use std::os::unix::fs::MetadataExt;
+        let (mailbox, given) = (of(1 << 24), AtomicU64::new(0));
+        let path = format!("/proc/self/fd/{}", mailbox.file.descriptor());
+        let memory = || std::fs::metadata(&path).unwrap().blocks() * 512;
+        for count in [1_u64 << 20, u64::MAX] {
+            (0..8).for_each(|_| _ = mailbox.outbox(&given).post(&[1; 1 << 20], 1 << 20).unwrap());
+            assert!(memory() >= 8 << 20);
+            given.fetch_max(count, Ordering::Relaxed);
+            mailbox.empty(&given);
+            assert!(memory() <= PORTION, "{} bytes", memory());
+            given.store(0, Ordering::Relaxed);
+        }
+        let place = mailbox.outbox(&given).post(&[7; 9], 9).unwrap();
+        let mut read = [0; 9];
+        mailbox.read(0, place, &mut read).unwrap();
+        assert_eq!(read, [7; 9]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! when it dies is a valid value.
 
 mod atomic;
+mod backlog;
 mod barrier;
 mod carried;
 mod control_page;

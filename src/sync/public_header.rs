@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::sys::futex;
 
 /// `parfork`, and the version of everything that is read of a control page from outside.
-pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"parfork\x03");
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"parfork\x04");
 
 /// Bytes of a job's name that are kept.
 pub(super) const NAME: usize = 64;
@@ -31,8 +31,8 @@ pub(crate) struct PublicHeader {
     pub(super) jobs: AtomicU64,
     /// When the last one did, in nanoseconds of the control page's clock.
     pub(super) began: AtomicU64,
-    /// Of the last one: room for slots; workers, slices, loans, bytes of an answer.
-    pub(super) layout: [AtomicU64; 6],
+    /// Of the last one: room for slots; workers, slices, loans, bytes of an answer, entries of an event log, steps.
+    pub(super) layout: [AtomicU64; 7],
     /// The first slice that is to be run, and the one after the last.
     pub(super) run: [AtomicU64; 2],
     /// Its place in [`Engine::ALL`](crate::Engine::ALL).

@@ -45,7 +45,7 @@ impl ControlPage {
     /// Tells whoever looks that a job has begun.
     pub(crate) fn publish_job(&self, sign: &JobInfo<'_>) -> RunningGuard<'_> {
         let header = &self.head().header;
-        let (Layout { workers, slices, loans, answer, log, .. }, word) = (self.layout(), |number: usize| number as u64);
+        let word = |number: usize| number as u64;
         if !header.is_published(Head::SIZES) {
             // A worker of an earlier job has written over it.
             header.publish(Head::SIZES, self.clock());
@@ -56,8 +56,8 @@ impl ControlPage {
         fence(Ordering::Release);
         header.jobs.store(header.jobs.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         header.began.store(self.clock_at(sign.began).as_nanos() as u64, Ordering::Relaxed);
-        for (place, number) in header.layout.iter().zip([self.room_for_slots(), workers, slices, loans, answer, log]) {
-            place.store(word(number), Ordering::Relaxed);
+        for (place, number) in header.layout.iter().zip(self.layout_words()) {
+            place.store(number, Ordering::Relaxed);
         }
         header.run[0].store(word(sign.run.start), Ordering::Relaxed);
         header.run[1].store(word(sign.run.end), Ordering::Relaxed);
@@ -79,6 +79,12 @@ impl ControlPage {
 }
 
 impl ControlPage {
+    /// How it is laid out, as its header tells it.
+    fn layout_words(&self) -> [u64; 7] {
+        let Layout { workers, slices, loans, answer, log, steps, .. } = self.layout();
+        [self.room_for_slots(), workers, slices, loans, answer, log, steps as usize].map(|number| number as u64)
+    }
+
     /// Whether an address is one of its words, in this process and in those that have inherited it.
     pub(crate) fn holds(&self, address: u64) -> bool {
         let segment = self.segment();
@@ -89,10 +95,8 @@ impl ControlPage {
     /// who knows over what else.
     pub(crate) fn is_header_damaged(&self) -> bool {
         let header = &self.head().header;
-        let Layout { workers, slices, loans, answer, log, .. } = self.layout();
-        let layout = [self.room_for_slots(), workers, slices, loans, answer, log].map(|number| number as u64);
         !header.is_published(Head::SIZES)
-            || header.layout.iter().zip(layout).any(|(word, known)| word.load(Ordering::Relaxed) != known)
+            || header.layout.iter().zip(self.layout_words()).any(|(word, known)| word.load(Ordering::Relaxed) != known)
     }
 }
 
@@ -123,6 +127,8 @@ pub(crate) struct Snapshot {
     pub(crate) run: Range<usize>,
     /// How many of those were set aside.
     pub(crate) aside: usize,
+    /// How many steps each slice has, 0 in a job without, and how many all of them have done.
+    pub(crate) steps: (u32, u64),
     pub(crate) slots: Vec<WorkerSnapshot>,
 }
 
@@ -162,14 +168,15 @@ pub(crate) fn snapshot(page: &dyn Bytes) -> Result<Snapshot, Unreadable> {
     let clock = |nanos: u64| {
         now.saturating_sub(Duration::from_nanos(word(offset_of!(PublicHeader, epoch)).saturating_add(nanos)))
     };
-    let layout: [usize; 6] = std::array::from_fn(|i| word(offset_of!(PublicHeader, layout) + 8 * i) as usize);
-    let [room, workers, slices, loans, answer, log] = layout;
+    let layout: [usize; 7] = std::array::from_fn(|i| word(offset_of!(PublicHeader, layout) + 8 * i) as usize);
+    let [room, workers, slices, loans, answer, log, steps] = layout;
+    let steps = u32::try_from(steps).map_err(|_| Unreadable::Absurd("no job has as many steps"))?;
     let run = word(offset_of!(PublicHeader, run)) as usize..word(offset_of!(PublicHeader, run) + 8) as usize;
     // One more than can be asked for: the coordinator, if it works too.
     if workers > room || room > MOST_WORKERS + 1 || slices > Grid::MOST || run.start > run.end || run.end > slices {
         return Err(Unreadable::Absurd("it has more workers or slices than a job can have"));
     }
-    let at = Layout { workers, slices, loans, answer, log, steps: 0, meets: false, carries: 0 }
+    let at = Layout { workers, slices, loans, answer, log, steps, meets: false, carries: 0 }
         .offsets(SLOTS, room)
         .filter(|at| at.end as u64 <= page.len());
     let at = at.ok_or(Unreadable::Absurd("it is longer than its memory"))?;
@@ -180,7 +187,7 @@ pub(crate) fn snapshot(page: &dyn Bytes) -> Result<Snapshot, Unreadable> {
         let snapshot = WorkerSlot::snapshot(&bytes);
         slots.push(WorkerSnapshot { done: 0, taken: 0, since: clock(snapshot.since), snapshot });
     }
-    let aside = count(page, at.states, run.clone(), &mut slots)?;
+    let (aside, done) = count(page, (at.states, at.steps), (run.clone(), steps), &mut slots)?;
     let engine = Engine::ALL.get(word(offset_of!(PublicHeader, engine)) as usize);
     let name: Vec<u8> = (0..NAME).map(|i| (word(offset_of!(PublicHeader, name) + i) >> (i % 8 * 8)) as u8).collect();
     let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
@@ -196,6 +203,7 @@ pub(crate) fn snapshot(page: &dyn Bytes) -> Result<Snapshot, Unreadable> {
         lent: word(offset_of!(PublicHeader, lent)),
         run,
         aside,
+        steps: (steps, done),
         slots,
     })
 }
@@ -238,15 +246,29 @@ fn read_header(page: &dyn Bytes) -> Result<[u64; size_of::<PublicHeader>() / 8],
     Err(Unreadable::Absurd("its jobs change faster than it can be read"))
 }
 
-/// Counts for each worker the slices of `run` that the slice table says it has; how many are set aside.
-fn count(page: &dyn Bytes, states: usize, run: Range<usize>, slots: &mut [WorkerSnapshot]) -> io::Result<usize> {
-    let (mut aside, mut next) = (0, run.start);
-    let mut bytes = [0; 4096];
+/// Counts for each worker the slices of `run` that the slice table says it has; how many are set aside, and how many steps of all are done,
+/// if each has `steps`.
+fn count(
+    page: &dyn Bytes,
+    (states, counts): (usize, usize),
+    (run, steps): (Range<usize>, u32),
+    slots: &mut [WorkerSnapshot],
+) -> io::Result<(usize, u64)> {
+    let (mut aside, mut done, mut next) = (0, 0, run.start);
+    let mut bytes = [[0; 4096]; 2];
     while next < run.end {
-        let many = (run.end - next).min(bytes.len() / 8);
-        let piece = &mut bytes[..8 * many];
+        let many = (run.end - next).min(bytes[0].len() / 8);
+        let [piece, counted] = bytes.each_mut().map(|bytes| &mut bytes[..8 * many]);
         page.copy((states + 8 * next) as u64, piece)?;
-        for state in piece.as_chunks::<8>().0.iter().map(|word| SliceState::claimed(u64::from_ne_bytes(*word))) {
+        if steps > 0 {
+            page.copy((counts + 8 * next) as u64, counted)?;
+        }
+        let words =
+            |bytes: &[u8]| bytes.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word)).collect::<Vec<_>>();
+        for (word, count) in words(piece).into_iter().zip(words(counted)) {
+            let state = SliceState::claimed(word);
+            // How many is in its lower half. The last step is not counted: its slice is done.
+            done += u64::from(if let SliceState::Done { .. } = state { steps } else { (count as u32).min(steps) });
             match state {
                 SliceState::Free | SliceState::Restore | SliceState::GivenBack { .. } | SliceState::Damaged => {}
                 SliceState::Aside => aside += 1,
@@ -258,7 +280,7 @@ fn count(page: &dyn Bytes, states: usize, run: Range<usize>, slots: &mut [Worker
         }
         next += many;
     }
-    Ok(aside)
+    Ok((aside, done))
 }
 
 #[cfg(test)]

@@ -36,9 +36,14 @@ pub(super) fn counted(key: u64, place: u64, steps: u32) -> u64 {
 
 /// A hash of words, in order. Words that differ from these in one place have another.
 pub(super) fn hash(words: impl Iterator<Item = u64>) -> u64 {
+    mix(words.fold(0, step))
+}
+
+/// What a hash becomes with one more word: another for each word, and for each hash before.
+pub(super) fn step(hash: u64, word: u64) -> u64 {
     /// Odd, so that to multiply by it loses nothing.
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    mix(words.fold(0, |hash: u64, word| (hash.rotate_left(23) ^ word).wrapping_mul(FACTOR)))
+    (hash.rotate_left(23) ^ word).wrapping_mul(FACTOR)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::carried::{self, Carried};
 use super::first_meeting::FirstMeeting;
 use super::step_count::StepCount;
 use super::{Absence, ControlPage, SliceState};
+use crate::error::HowFar;
 
 impl ControlPage {
     /// Lets a slice be free again that worker `rank` has had for one step, which took `busy`, and counts that as done after `before`
@@ -26,17 +27,15 @@ impl ControlPage {
         StepCount { word: &self.steps()[slice], key: self.keys().key(), slice, most }
     }
 
-    /// How much is done, of how much: slices, or steps of slices. For people.
-    pub(crate) fn progress(&self) -> (usize, usize) {
-        let (slices, steps) = (self.layout().slices, self.layout().steps as usize);
-        if steps == 0 {
-            return (self.done(), slices);
-        }
+    /// How much is done: slices, or steps of slices. For people.
+    pub(crate) fn how_far(&self) -> HowFar {
+        let (slices, steps) = (self.layout().slices, self.layout().steps);
         let of = |slice: usize| match self.claimed(slice) {
-            SliceState::Done { .. } => steps,
+            SliceState::Done { .. } => steps as usize,
             _ => self.step_count(slice).done().map_or(0, |done| done as usize),
         };
-        ((0..slices).map(of).sum(), slices.saturating_mul(steps))
+        let done = if steps == 0 { self.done() } else { (0..slices).map(of).sum() };
+        HowFar { done, slices, steps }
     }
 
     /// No step of any slice is done.
@@ -55,8 +54,9 @@ impl ControlPage {
         self.head().recall.load(Ordering::Acquire) != 0
     }
 
-    /// Wakes all who wait for a step of others, or for what a slice hands on.
+    /// Wakes all who wait for a step of others, for what a slice hands on, or for the coordinator to hand on answers.
     pub(super) fn ring_all(&self) {
+        self.slots().iter().for_each(|slot| slot.backlog.ring_for_the_dead());
         if self.layout().steps > 0 {
             self.slots().iter().for_each(|slot| slot.steps.ring_for_the_dead());
         }

@@ -51,6 +51,9 @@ pub(crate) struct WorkerSlot {
     absence: AtomicU32,
     /// Rung when it has done a step of a slice that others wait for.
     pub(crate) steps: Doorbell,
+    /// How many bytes of its answers the coordinator has handed on; and rung when that are more.
+    pub(super) handed_on: AtomicU64,
+    pub(crate) backlog: Doorbell,
     exit_message: ExitMessageBuffer,
     /// That it has come to the end of its job.
     pub(crate) arrival: Arrival,
@@ -308,6 +311,7 @@ impl WorkerSlot {
     pub(super) fn forget(&self, now: Duration) {
         self.since.store(now.as_nanos() as u64, Ordering::Relaxed);
         self.at.store(0, Ordering::Relaxed);
+        self.handed_on.store(0, Ordering::Relaxed);
         let words =
             [&self.exit, &self.pid, &self.cpu, &self.waits, &self.barriers, &self.absence, &self.exit_message.kind];
         for word in words {

@@ -110,3 +110,15 @@ pub(super) fn reserve_no_access(base: usize, len: usize) -> io::Result<()> {
     unsafe { mmap_anonymous(Some(address), len, ProtFlags::PROT_NONE, flags) }?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blockade_never_replaces_memory() {
+        let memory = vec![0_u8; 2 << 12];
+        let page = memory.as_ptr().addr().next_multiple_of(1 << 12);
+        assert_eq!(reserve_no_access(page, 1 << 12).unwrap_err().raw_os_error(), Some(libc::EEXIST));
+    }
+}

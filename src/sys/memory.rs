@@ -22,7 +22,9 @@ use nix::sys::mman::{MmapAdvise, ProtFlags, madvise, mprotect};
 use nix::unistd::ftruncate;
 
 use super::fork_exclusions::Entry;
+use super::fork_stamp::{self, Stamp};
 use huge::HugeAligned;
+pub(crate) use huge::put_apart;
 
 /// Size of a huge page on x86-64, and on aarch64 with 4 KiB base pages.
 pub(crate) const HUGE: usize = 2 << 20;
@@ -189,6 +191,8 @@ pub(crate) struct Mapping {
     map: ManuallyDrop<Map>,
     /// If forks do not get it.
     exclusions: Option<Entry>,
+    /// Whose it is, if others have it as well.
+    lent_to_forks_by: Option<Stamp>,
 }
 
 #[derive(Debug)]
@@ -209,7 +213,7 @@ impl Mapping {
             // A private mapping that may become writable, memmap2 has as a reference to bytes only.
             _ => Map::Aligned(HugeAligned::new(fd, 0, len, keeping, 0)?),
         };
-        let mut mapping = Self { map: ManuallyDrop::new(map), exclusions: None };
+        let mut mapping = Self { map: ManuallyDrop::new(map), exclusions: None, lent_to_forks_by: None };
         mapping.keep_from_dumps();
         if child == Inheritance::Withheld {
             mapping.exclude_from_forks()?;
@@ -222,7 +226,7 @@ impl Mapping {
     /// to the next.
     pub(crate) fn with_guard_page(fd: impl AsFd, at: usize, len: usize, keeping: MapMode) -> io::Result<Self> {
         let map = Map::Aligned(HugeAligned::new(fd, at, len, keeping, super::page::page_size())?);
-        let mut mapping = Self { map: ManuallyDrop::new(map), exclusions: None };
+        let mut mapping = Self { map: ManuallyDrop::new(map), exclusions: None, lent_to_forks_by: None };
         mapping.keep_from_dumps();
         mapping.exclude_from_forks()?;
         Ok(mapping)
@@ -246,9 +250,23 @@ impl Mapping {
         Ok(())
     }
 
-    /// Whether it is mapped in this process: not in a fork from which it was withheld.
+    /// Lets forks have it from now on, at the same address. It stays this process's.
+    pub(crate) fn share_with_forks(&mut self) -> io::Result<()> {
+        // SAFETY: the range is this mapping; DOFORK changes nothing in this process.
+        unsafe { madvise(self.base().cast(), self.len(), MmapAdvise::MADV_DOFORK) }?;
+        self.lent_to_forks_by = Some(fork_stamp::current());
+        self.exclusions = None;
+        Ok(())
+    }
+
+    /// Whether forks have it although it is this process's.
+    pub(crate) fn is_shared_with_forks(&self) -> bool {
+        self.lent_to_forks_by.is_some()
+    }
+
+    /// Whether it is this process's: not in a fork from which it was withheld, or that only looks at it.
     pub(crate) fn is_here(&self) -> bool {
-        self.exclusions.as_ref().is_none_or(Entry::is_own)
+        self.exclusions.as_ref().is_none_or(Entry::is_own) && self.lent_to_forks_by.is_none_or(Stamp::is_current)
     }
 
     /// The first byte; on a page boundary.
@@ -378,12 +396,5 @@ mod tests {
                 assert_eq!(reserve_no_access(end, page).unwrap_err().raw_os_error(), Some(libc::EEXIST));
             }
         }
-    }
-
-    #[test]
-    fn a_blockade_never_replaces_memory() {
-        let (_fd, mapping) = mapped(4096);
-        let refused = reserve_no_access(mapping.base().addr().get(), 4096).unwrap_err();
-        assert_eq!(refused.raw_os_error(), Some(libc::EEXIST));
     }
 }

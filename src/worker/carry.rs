@@ -66,7 +66,7 @@ impl Worker<'_> {
 
     fn carry_on<T: Pod>(&self, first: T, with: impl FnOnce(T) -> T) -> Result<T, CarryError> {
         let (slice, layout) = (self.region.index(), self.page.layout());
-        match (self.spec.only_slice, self.spec.schedule) {
+        match (self.spec.only_slice, self.spec.schedule.unwrap_or_default()) {
             _ if layout.steps > 0 => return Err(CarryError::InSteps),
             (Some(slice), _) => return Err(CarryError::OnlySlice { slice }),
             (None, schedule) if layout.carries == 0 || schedule != Schedule::DYNAMIC => {

@@ -30,7 +30,7 @@ pub(crate) fn a_stop_ends_jobs_on_every_engine() {
             .unwrap_err()
         });
         assert!(
-            matches!(error, Error::Stopped { signal: None, done, slices: 1000 } if done < 1000),
+            matches!(error, Error::Stopped { signal: None, done, slices: 1000, .. } if done < 1000),
             "{engine}: {error}"
         );
         // The request stays.

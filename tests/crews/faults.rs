@@ -122,7 +122,7 @@ fn undo() -> JobSpec {
 pub(crate) fn retries_complete_jobs() {
     for workers in [1, 2, 3, 8] {
         with_crew(workers, |crew| {
-            for schedule in ["static", "dynamic", "guided"].map(|name| name.parse().unwrap()) {
+            for schedule in ["static", "dynamic", "guided"].map(|name| Some(name.parse().unwrap())) {
                 let (made, done) = run(crew, 17, 1, JobSpec { schedule, ..undo() });
                 let done = done.unwrap();
                 is_right(&made, &done);

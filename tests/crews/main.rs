@@ -6,10 +6,13 @@ mod ends;
 mod faults;
 mod program;
 mod results;
+#[path = "../support/sampled.rs"]
+mod sampled;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
 mod together;
+mod untyped;
 
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -87,6 +90,11 @@ fn main() -> ExitCode {
         together::a_stop_ends_its_own_part,
         together::progress_is_told_at_its_meetings,
         together::a_panic_of_progress_at_its_meetings_is_no_bodys,
+        untyped::any_number_of_any_elements,
+        untyped::beside_a_range,
+        untyped::the_same_bytes_to_read_and_to_write,
+        untyped::undo_copies_begin_where_the_cells_do,
+        untyped::cells_that_are_not_inside_are_refused,
         ends::idle_workers_sleep,
         ends::all_go_with_the_coordinator,
         ends::a_fork_of_the_coordinator_cannot_use_its_crew,
@@ -101,8 +109,10 @@ fn main() -> ExitCode {
         program::bodies_of_other_libraries_are_refused,
         program::its_file_may_be_replaced_meanwhile,
     ];
+    // Some of them the other way, or all.
+    let in_program = sampled::Sampler::new().some(both_ways.map(|[_, other]| other), 20);
     support::run(
-        Vec::leak([both_ways.as_flattened(), one_way].concat()),
+        Vec::leak([&both_ways.map(|[one, _]| one), &in_program[..], one_way].concat()),
         support::cases![ends::be_killed, program::be_killed, program::be_removed],
     )
 }
@@ -142,7 +152,7 @@ fn each_one(workers: usize) -> JobSpec {
     JobSpec {
         workers: Some(workers),
         split: Some(Split::rows().into_pieces(workers)),
-        schedule: Schedule::Static,
+        schedule: Some(Schedule::Static),
         ..JobSpec::default()
     }
 }

@@ -39,7 +39,8 @@ fn value<T: Cell>(salt: u64, index: impl IntoIterator<Item = usize>, plus: &T) -
 fn check<T: Cell>(crew: &mut Crew, shape: &[usize], given: &Shared<T, IxDyn>, made: &mut Shared<T, IxDyn>, how: How) {
     let How { split, schedule, workers } = how;
     made.as_mut_slice().fill(T::of(250));
-    let job = Job::from(JobSpec { workers, split: Some(split), schedule, ..JobSpec::default() }).crew(crew);
+    let job =
+        Job::from(JobSpec { workers, split: Some(split), schedule: Some(schedule), ..JobSpec::default() }).crew(crew);
     let salt = mix(made.len() as u64 ^ workers.unwrap_or(99) as u64);
     let answers = job.lend((given, &mut *made)).run_with(salt, |w, salt, (given, mut slice)| {
         let start: Vec<_> = (0..slice.ndim()).map(|axis| slice.range(axis).start).collect();

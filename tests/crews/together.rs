@@ -69,7 +69,7 @@ fn harm(
 ) -> (Vec<u64>, parfork::Result<Answers<u64>>) {
     page()[0].store(0, Ordering::Relaxed);
     let mut cells = Shared::<u64, _>::zeros(12).unwrap();
-    let job = Job::from(JobSpec { schedule: Schedule::Static, ..spec }).crew(crew);
+    let job = Job::from(JobSpec { schedule: Some(Schedule::Static), ..spec }).crew(crew);
     let argument = [deed as usize as u64, times, u64::from(std::process::id())];
     let done = job.lend(&mut cells).run_with(argument, |w, [deed, times, coordinator], mut slice| {
         slice[0] += 1;

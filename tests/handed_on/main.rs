@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 mod answers;
+mod backlog;
 mod carry;
 mod each;
 mod init;
@@ -27,6 +28,9 @@ fn main() -> ExitCode {
             answers::a_crew_hands_them_on,
             answers::what_there_is_no_room_for_is_an_error_with_numbers,
             answers::what_was_written_over_is_damage,
+            backlog::who_is_too_far_ahead_waits,
+            backlog::a_slice_for_which_all_wait_is_done_though_its_worker_dies,
+            backlog::a_crew_begins_each_job_anew,
             each::in_the_order_of_slices_while_others_work,
             each::as_they_come,
             each::a_break_ends_the_job_well,

@@ -48,6 +48,7 @@ fn main() -> ExitCode {
             limits::too_few_and_too_many_workers_are_refused,
             limits::a_limit_of_processes_is_an_error_with_numbers,
             limits::a_limit_of_descriptors_is_no_limit_of_workers,
+            memory::forks_have_what_is_shared_with_them,
             memory::four_workers_share_the_memory_of_one_input,
             memory::workers_have_arrays_at_other_addresses,
             results::large_arrays_of_any_length_are_whole,

@@ -2,6 +2,36 @@
 
 use parfork::{Job, Memory, Schedule, Shared, Split};
 
+pub(crate) fn forks_have_what_is_shared_with_them() {
+    let mut shared = Shared::from_array(&ndarray::Array1::from_elem(5000, 7_u8)).unwrap();
+    shared.share_with_forks().unwrap();
+    let withheld = Shared::<u8, _>::zeros(5000).unwrap();
+    let ends = |of: &Shared<u8, ndarray::Ix1>, how: &dyn Fn(*mut u8) -> i32| {
+        let first = of.as_ptr();
+        // SAFETY: this process has one thread.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let status = how(first);
+            // SAFETY: no preconditions.
+            unsafe { libc::_exit(status) };
+        }
+        let mut status = 0;
+        // SAFETY: a child of this process's, and a number to fill in.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        status
+    };
+    // SAFETY: as many bytes are there, and this process waits.
+    let read_and_write = |first: *mut u8| unsafe { i32::from(std::ptr::replace(first.wrapping_add(4999), 8)) };
+    assert_eq!(libc::WEXITSTATUS(ends(&shared, &read_and_write)), 7);
+    assert_eq!(shared.as_slice()[4999], 8);
+    assert_eq!(libc::WTERMSIG(ends(&withheld, &read_and_write)), libc::SIGSEGV);
+    // It is this process's all the same.
+    let refused = |_| i32::from(std::panic::catch_unwind(|| shared.view().len()).is_err());
+    assert_eq!(libc::WEXITSTATUS(ends(&shared, &refused)), 1);
+    assert_eq!(parfork::fork(2, &mut shared, |_, mut slice| slice.fill(9)).map(drop).ok(), Some(()));
+    assert!(shared.as_slice().iter().all(|&byte| byte == 9));
+}
+
 pub(crate) fn four_workers_share_the_memory_of_one_input() {
     const BYTES: usize = 256 << 20;
     let source = Shared::<u8, _>::zeros(BYTES).unwrap();
@@ -45,6 +75,9 @@ pub(crate) fn workers_have_arrays_at_other_addresses() {
         let report = seen.report();
         assert_eq!(report.addresses, own);
         assert_eq!(report.workers.len(), 3);
+        let mut all: Vec<usize> = report.workers.iter().flat_map(|worker| worker.addresses.clone()).collect();
+        all.sort_unstable();
+        assert!(all.windows(2).all(|two| two[0] < two[1]), "{all:x?}");
         for (rank, (worker, [read, written])) in report.workers.iter().zip(seen.iter()).enumerate() {
             assert!(worker.addresses.iter().all(|address| !own.contains(address)), "worker {rank}");
             assert_eq!(worker.addresses[0], *read);

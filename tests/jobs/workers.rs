@@ -78,7 +78,7 @@ pub(crate) fn a_report_says_who_did_what() {
         let job = Job::new(&source).workers(3).schedule(schedule).runner(engine).measure_memory(true);
         let ranks = job.run(|w, _| w.rank()).unwrap();
         let report = ranks.report();
-        assert_eq!((report.engine, report.spec.schedule, report.grid.slices()), (engine, schedule, 10));
+        assert_eq!((report.engine, report.spec.schedule, report.grid.slices()), (engine, Some(schedule), 10));
         assert_eq!(report.workers.len(), if engine == Engine::Serial { 1 } else { 3 });
         for (rank, worker) in report.workers.iter().enumerate() {
             assert!(worker.slices.is_sorted());

@@ -1,4 +1,4 @@
-//! Barrier, end, call, dealer, slice table, steps, what slices hand on and the fork server's word, the files of `src/sync` themselves, in every order in which two
+//! Barrier, first meeting, end, call, dealer, slice table, steps, what slices hand on and the fork server's word, the files of `src/sync` themselves, in every order in which two
 //! and three participants can be
 //! interrupted, with a death before every step that one of them takes.
 //!
@@ -14,6 +14,7 @@ mod calls;
 mod carries;
 mod ends;
 mod fork_server;
+mod meetings;
 mod rounds;
 mod steps;
 
@@ -33,6 +34,9 @@ mod doorbell;
 #[allow(dead_code, unused_imports)]
 #[path = "../../src/sync/end.rs"]
 mod end;
+#[allow(dead_code, unused_imports)]
+#[path = "../../src/sync/first_meeting.rs"]
+mod first_meeting;
 #[path = "../../src/sync/held.rs"]
 mod held;
 #[allow(dead_code, unused_imports)]
@@ -66,7 +70,12 @@ use loom::thread::JoinHandle;
 
 fn main() -> ExitCode {
     let trials = barriers::MODELS.iter().chain(calls::MODELS).chain(ends::MODELS).chain(rounds::MODELS);
-    let trials = trials.chain(steps::MODELS).chain(carries::MODELS).chain(fork_server::MODELS).chain(atomic::MODELS);
+    let trials = trials
+        .chain(steps::MODELS)
+        .chain(carries::MODELS)
+        .chain(meetings::MODELS)
+        .chain(fork_server::MODELS)
+        .chain(atomic::MODELS);
     let trials = trials.map(|&(name, model)| {
         Trial::test(name, move || {
             model();

@@ -25,6 +25,9 @@ fn spec(retries: u32) -> JobSpec {
     JobSpec { workers: Some(3), steps: Some(STEPS), split, retries, retry_policy, ..JobSpec::default() }
 }
 
+/// Depths with which the same befalls workers: one step after the other, and along diagonals.
+const DEPTHS: [u32; 2] = [1, 8];
+
 /// Workers that die on (slice, step), each once, before, in the middle of, or after its work.
 pub(super) fn at_any_moment_cost_nothing_but_time() {
     nothing_left(|| {
@@ -38,10 +41,11 @@ pub(super) fn at_any_moment_cost_nothing_but_time() {
             &[(11, 0), (0, STEPS - 1)],
             &[(2, 10), (2, 20)],
         ];
-        for (plan, when) in plans.into_iter().flat_map(|plan| (0..3).map(move |when| (plan, when))) {
+        let all = plans.into_iter().flat_map(|plan| (0..3).map(move |when| (plan, when)));
+        for (depth, (plan, when)) in DEPTHS.into_iter().flat_map(|depth| all.clone().map(move |it| (depth, it))) {
             let died = Page::new();
             let mut planes = Planes::<u64, IxDyn>::with_edges(&start, &edges).unwrap();
-            let job = Job::with(&mut planes, spec(2));
+            let job = Job::with(&mut planes, spec(2)).depth(depth);
             let answers = job.run(|w, (old, mut new)| {
                 let number = plan.iter().position(|&(slice, step)| (slice, step) == (w.region().index(), w.step()));
                 let dies = number.is_some_and(|number| died[number].fetch_add(1, Ordering::Relaxed) == 0);
@@ -57,8 +61,8 @@ pub(super) fn at_any_moment_cost_nothing_but_time() {
                     kill_me();
                 }
             });
-            let answers = answers.unwrap_or_else(|error| panic!("{plan:?}: {error}"));
-            assert_eq!(planes.view().unwrap(), right, "{plan:?}, {when}");
+            let answers = answers.unwrap_or_else(|error| panic!("{plan:?}, depth {depth}: {error}"));
+            assert_eq!(planes.view().unwrap(), right, "{plan:?}, {when}, depth {depth}");
             let deaths = &answers.report().deaths;
             assert!(deaths.len() <= plan.len() && !deaths.is_empty(), "{deaths:?}");
             assert!(deaths.iter().all(|death| plan.contains(&(death.slice.unwrap().0.index(), death.step.unwrap()))));
@@ -74,7 +78,7 @@ pub(super) fn on_a_crew_cost_nothing_but_time() {
     let mut now = start.clone();
     let mut planes = Planes::with_edges(&start, &edges).unwrap();
     for round in 0..6_u64 {
-        let job = Job::with(&mut planes, spec(1)).crew(&mut crew);
+        let job = Job::with(&mut planes, spec(1)).depth(DEPTHS[round as usize % 2]).crew(&mut crew);
         let answers = job.run_with(round, |w, round, (old, mut new)| {
             let is_due = w.region().index() as u64 == 2 * round && w.step() as u64 == 5 * round;
             step(w.step(), &old, &mut new);
@@ -102,6 +106,10 @@ pub(super) fn a_slice_that_kills_all_ends_the_job_with_its_step() {
         let Error::WorkerDied(death) = &error else { panic!("{error}") };
         assert_eq!((death.slice.unwrap().0.index(), death.step, death.tries), (4, Some(17), 3));
         assert!(error.to_string().contains("step 17 of slice 4 [8..10, ..], the last of 3 workers"), "{error}");
+        assert!(
+            error.to_string().contains(&format!("; {} of 360 steps of 12 slices were done", death.done)),
+            "{error}"
+        );
         assert!(matches!(planes.view(), Err(Error::Steps(StepsError::Torn))));
     });
 }
@@ -141,9 +149,9 @@ pub(super) fn a_panic_and_an_error_name_the_step() {
 pub(super) fn a_word_that_counts_steps_written_over_is_an_error() {
     nothing_left(|| {
         let (start, edges) = ring();
-        for retries in [0, 2] {
+        for (retries, depth) in [(0, 1), (2, 1), (0, 8), (2, 8)] {
             let mut planes = Planes::<u64, IxDyn>::with_edges(&start, &edges).unwrap();
-            let error = Job::with(&mut planes, spec(retries)).run(|w, (old, mut new)| {
+            let error = Job::with(&mut planes, spec(retries)).depth(depth).run(|w, (old, mut new)| {
                 step(w.step(), &old, &mut new);
                 if (w.region().index(), w.step()) == (6, 10) {
                     let words = control_page();
@@ -157,6 +165,24 @@ pub(super) fn a_word_that_counts_steps_written_over_is_an_error() {
                 assert!(slice < 12);
             }
         }
+    });
+}
+
+/// Who is told that it was ended hears of steps, and not that no slice is done.
+pub(super) fn a_job_that_is_ended_says_how_many_steps_were_done() {
+    nothing_left(|| {
+        let (start, edges) = ring();
+        let mut planes = Planes::<u64, IxDyn>::with_edges(&start, &edges).unwrap();
+        let spec = JobSpec { deadline: Some(Duration::from_millis(300)), ..spec(0) };
+        let error = Job::with(&mut planes, spec).run(|w, _| {
+            while w.step() == 5 {
+                std::hint::spin_loop();
+            }
+        });
+        let error = error.unwrap_err();
+        let Error::Deadline { done, slices: 12, steps: STEPS, .. } = error else { panic!("{error}") };
+        assert!((1..=60).contains(&done), "{error}");
+        assert!(error.to_string().contains(&format!("with {done} of 360 steps of 12 slices done")), "{error}");
     });
 }
 

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
             deaths::without_retries_end_the_job,
             deaths::a_panic_and_an_error_name_the_step,
             deaths::a_word_that_counts_steps_written_over_is_an_error,
+            deaths::a_job_that_is_ended_says_how_many_steps_were_done,
             deaths::a_body_that_stands_still_meets_its_deadline,
             refusals::what_cannot_be_is_said_with_the_numbers,
             refusals::settings_that_are_not_kept,

@@ -15,12 +15,12 @@ pub(super) fn what_cannot_be_is_said_with_the_numbers() {
     let short =
         |length: usize, margin, border| Planes::from_array(&Array1::<u64>::zeros(length), margin, border).map(drop);
     for (length, margin, border, least) in [
-        (3, 3, Border::Reflect101, "needs 4 cells"),
-        (2, 3, Border::Wrap, "needs 3 cells"),
-        (0, 1, Border::Replicate, "needs 1 cells"),
-        (5, 3, Border::Keep, "needs 6 cells"),
-        (5, usize::MAX, Border::Keep, "on axis 0, and there are 5"),
-        (5, usize::MAX, Border::Reflect101, "on axis 0, and there are 5"),
+        (3, 3, Border::Reflect101, "needs an axis 0 that is 4 long, and it is 3"),
+        (2, 3, Border::Wrap, "that is 3 long, and it is 2"),
+        (0, 1, Border::Replicate, "that is 1 long, and it is 0"),
+        (5, 3, Border::Keep, "that is 6 long, and it is 5"),
+        (5, usize::MAX, Border::Keep, "long, and it is 5"),
+        (5, usize::MAX, Border::Reflect101, "long, and it is 5"),
     ] {
         let error = short(length, margin, border).unwrap_err().to_string();
         assert!(error.contains(least), "{error}");
@@ -56,15 +56,19 @@ pub(super) fn settings_that_are_not_kept() {
         let mut cells = Shared::<u8, _>::zeros(10).unwrap();
         let error = Job::new(&mut cells).steps(3).run(|_, _| ()).unwrap_err();
         assert!(matches!(error, Error::Steps(StepsError::NoPlanes { steps: 3 })), "{error}");
+        let error = Job::new(&mut cells).depth(3).run(|_, _| ()).unwrap_err().to_string();
+        assert!(error.contains("depth 3 cannot be kept: no Planes are lent"), "{error}");
         let mut planes = ring();
         type Change =
             for<'p> fn(Job<'p, &'p mut Planes<u64, ndarray::Ix1>>) -> Job<'p, &'p mut Planes<u64, ndarray::Ix1>>;
-        let changes: [(Change, &str); 6] = [
+        let changes: [(Change, &str); 8] = [
             (|job| job.steps(0), "0 steps"),
+            (|job| job.depth(0), "depth 0 cannot be kept"),
             (|job| job.only_slice(3), "slice 3 cannot be run alone"),
             (|job| job.guard(true), "a guard cannot be kept"),
             (|job| job.retries(1).restore_outputs(), "say body_overwrites()"),
             (|job| job.schedule(Schedule::Guided), "this schedule cannot be kept"),
+            (|job| job.schedule(Schedule::DYNAMIC), "this schedule cannot be kept"),
             (|job| job.continue_after_death(true), "going on without the dead"),
         ];
         for (change, says) in changes {

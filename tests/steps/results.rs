@@ -135,13 +135,15 @@ pub(super) fn are_those_of_a_naive_loop() {
         ];
         for (shape, edges, splits) in cases {
             let start = start(&shape);
-            for (split, steps) in splits.into_iter().flat_map(|split| [(split, 1), (split, 6)]) {
+            let how = |split| [(1, 1), (6, 1), (6, 4), (6, 100)].map(|(steps, depth)| (split, steps, depth));
+            for (split, steps, depth) in splits.into_iter().flat_map(how) {
                 let right = naive(&start, &edges, steps);
                 for workers in [1, 2, 5] {
                     let mut planes = Planes::with_edges(&start, &edges).unwrap();
                     let spec = JobSpec {
                         workers: Some(workers),
                         steps: Some(steps),
+                        depth: Some(depth),
                         split: Some(split),
                         ..JobSpec::default()
                     };
@@ -149,7 +151,7 @@ pub(super) fn are_those_of_a_naive_loop() {
                     assert_eq!(
                         planes.view().unwrap(),
                         right,
-                        "{shape:?} {edges:?} {split} {steps} steps, {workers} workers"
+                        "{shape:?} {edges:?} {split} {steps} steps, depth {depth}, {workers} workers"
                     );
                 }
             }
@@ -164,7 +166,7 @@ pub(super) fn every_engine_has_the_same_bits() {
     let start = start(&[40, 9]);
     let right = naive(&start, &edges, 20);
     let mut crew = Crew::start(3).unwrap();
-    for which in 0..4 {
+    for (which, depth) in [(0, 1), (0, 3), (1, 1), (1, 3), (2, 1), (2, 3), (3, 1), (3, 3), (3, 20)] {
         for workers in [1, 2, 3] {
             let runner = match which {
                 0 => Runner::Serial,
@@ -174,8 +176,8 @@ pub(super) fn every_engine_has_the_same_bits() {
             };
             let mut planes = Planes::with_edges(&start, &edges).unwrap();
             let job = Job::default().workers(workers).split(Split::rows().of(7)).schedule(Schedule::Static);
-            run(job.runner(runner).steps(20), &mut planes).unwrap();
-            assert_eq!(planes.view().unwrap(), right, "engine {which}, {workers} workers");
+            run(job.runner(runner).steps(20).depth(depth), &mut planes).unwrap();
+            assert_eq!(planes.view().unwrap(), right, "engine {which}, depth {depth}, {workers} workers");
         }
     }
 }
@@ -207,7 +209,8 @@ pub(super) fn a_coordinator_that_works_takes_part() {
     crew.coordinator_works(true);
     let mut planes = Planes::with_edges(&start, &edges).unwrap();
     run(Job::default().crew(&mut crew).split(Split::rows().of(8)).steps(200), &mut planes).unwrap();
-    assert_eq!(planes.view().unwrap(), naive(&start, &edges, 200));
+    run(Job::default().crew(&mut crew).split(Split::rows().of(2)).steps(100).depth(7), &mut planes).unwrap();
+    assert_eq!(planes.view().unwrap(), naive(&naive(&start, &edges, 200), &edges, 100));
 }
 
 pub(super) fn answers_are_those_of_the_last_step() {
@@ -260,7 +263,8 @@ pub(super) fn many_workers_on_few_cpus_come_to_the_end() {
     let start = start(&[32]);
     let mut planes = Planes::with_edges(&start, &edges).unwrap();
     run(Job::default().workers(32).steps(200), &mut planes).unwrap();
-    assert_eq!(planes.view().unwrap(), naive(&start, &edges, 200));
+    run(Job::default().workers(13).steps(60).depth(5), &mut planes).unwrap();
+    assert_eq!(planes.view().unwrap(), naive(&naive(&start, &edges, 200), &edges, 60));
 }
 
 pub(super) fn progress_counts_steps() {

@@ -20,6 +20,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bands;
 mod film;
 pub mod filter;
 #[cfg(any(test, fuzzing))]

@@ -57,9 +57,9 @@ common_flags! {
         /// How the output is cut: rows, rows=64, cols, cols=64, tiles=HxW [default: what suits the job]
         #[arg(long, value_name = "SPLIT")]
         split: Option<Split>,
-        /// How slices are given out: static, dynamic, dynamic=CHUNK, guided
-        #[arg(long, value_name = "SCHEDULE", default_value_t)]
-        schedule: Schedule,
+        /// How slices are given out: static, dynamic, dynamic=CHUNK, guided [default: dynamic; of steps static]
+        #[arg(long, value_name = "SCHEDULE")]
+        schedule: Option<Schedule>,
         /// How often a slice is tried again after a worker process died on it
         #[arg(long, value_name = "N", default_value_t = 2)]
         retries: u32,

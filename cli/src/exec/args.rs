@@ -8,12 +8,14 @@ use clap::{Args, ValueEnum};
 
 use super::names::{Input, Output, RULE};
 use crate::args::common::Common;
+use parfork::Border;
 
 #[derive(Debug, Args)]
 #[command(after_help = format!("Examples:
   parfork exec --in a.npy --in b.npy --out c.npy -n 4 -- python3 add.py
   parfork exec --in photo.png --out soft.npy:f32:480x640 --split tiles=64x64 -- ./soften
   parfork exec --in a.npy --out b.npy --split rows=100 --each -- sh -c 'tool --rows {{start}}:{{end}} $PARFORK_IN_A $PARFORK_OUT_B'
+  parfork exec --planes plate=hot.npy --out plate=after.npy --steps 1000 -n 4 -- python3 heat.py
   parfork exec --client python > parfork.py
 
 N copies of PROGRAM run. Each has descriptors of the arrays, a manifest (PARFORK_MANIFEST), and the paths PARFORK_IN_NAME and \
@@ -29,6 +31,21 @@ pub struct Exec {
     #[arg(long = "out", value_name = "[NAME=]FILE[:TYPE[:SHAPE]]",
         value_parser = OsStringValueParser::new().try_map(|text| Output::parse(&text)))]
     pub outputs: Vec<Output>,
+    /// Array to do --steps on: .npy, or a picture. What the last step leaves goes to the --out of the same name
+    #[arg(long, value_name = "[NAME=]START", value_parser = OsStringValueParser::new().try_map(|text| Input::parse(&text)), requires = "steps", conflicts_with = "each")]
+    pub planes: Vec<Input>,
+    /// How many steps PROGRAM does on each slice of --planes, each of which reads what the one before has left
+    #[arg(long, value_name = "N", requires = "planes")]
+    pub steps: Option<u32>,
+    /// How many cells a step reads beyond those of its slice, on each side [default: 1]
+    #[arg(long, value_name = "CELLS", requires = "planes")]
+    pub margin: Option<usize>,
+    /// What is beyond the edges of --planes: keep, wrap, reflect101, replicate, constant:V [default: keep]
+    #[arg(long, value_name = "BORDER", requires = "planes")]
+    pub border: Option<Border<f64>>,
+    /// How many steps a worker goes on with a part of --planes while that is in its cache
+    #[arg(long, value_name = "D", requires = "planes")]
+    pub depth: Option<u32>,
     /// Start PROGRAM once for each slice: with {start}, {end} ({start1}, {end1}), {slice}, {rank} and {size} replaced in its
     /// arguments. It exits with 0 when the slice is done
     #[arg(long)]

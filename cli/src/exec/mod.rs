@@ -8,10 +8,10 @@ use std::time::Instant;
 
 use args::{Client, Exec};
 use names::{Input, Output};
-use parfork::exec::{self, Array, Program};
+use parfork::exec::{self, Array, Program, ProgramPlanes};
 use parfork::formats::npy::{self, ArrayFile};
 use parfork::formats::{InputFile, OutputFile};
-use parfork::{Dtype, Element, Job, Report, SegmentErrorKind};
+use parfork::{Border, Dtype, Element, Job, Report, SegmentErrorKind};
 use parfork_workers::kernel::difference;
 use parfork_workers::picture::{self, Metadata, Picture, PictureError, PictureFile};
 use serde_json::{Map, Value, json};
@@ -35,15 +35,21 @@ pub fn run(args: Exec) -> Result<(), Failure> {
     let formats = formats.collect::<Result<Vec<_>, _>>()?;
     let common = &args.common;
     let results = args.outputs.iter().map(|output| output.path.as_path()).collect();
-    FileUses { inputs: args.inputs.iter().map(|input| input.path.as_path()).collect(), results, ..common.uses() }
-        .keep_apart()?;
+    FileUses {
+        inputs: args.inputs.iter().chain(&args.planes).map(|input| input.path.as_path()).collect(),
+        results,
+        ..common.uses()
+    }
+    .keep_apart()?;
     let mut landings = Vec::new();
     for output in &args.outputs {
         landings.push(files::open(&output.path, common.quiet)?);
     }
     let views = args.common.views("exec")?;
-    let inputs = read(&args, &views)?;
-    let outputs = plan(&args, &inputs, &formats)?;
+    let inputs = read(&args, &args.inputs, &views)?;
+    let starts = read(&args, &args.planes, &views)?;
+    match_planes(&args)?;
+    let outputs = plan(&args, &inputs, &starts, &formats)?;
     for ((target_file, format), (dtype, shape)) in landings.iter_mut().zip(&formats).zip(&outputs) {
         if let Format::Npy = format {
             npy::prepare(target_file, *dtype, shape).map_err(not_prepared)?;
@@ -55,12 +61,12 @@ pub fn run(args: Exec) -> Result<(), Failure> {
     // What is compared afterwards stays in memory.
     let file = |(target_file, format)| matches!(format, &Format::Npy if !args.common.verify).then_some(target_file);
     let files: Vec<_> = landings.iter().zip(&formats).map(file).collect();
-    let (report, inputs, results) =
-        run_job(args.common.job("exec", &views), &program, inputs, &args, &outputs, &files)?;
+    let given = (inputs, starts);
+    let (report, given, results) = run_job(args.common.job("exec", &views), &program, given, &args, &outputs, &files)?;
     if args.common.verify {
         let mut alone = Job::default().workers(1);
         (alone.spec_mut().split, alone.spec_mut().only_slice) = (args.common.split, args.common.only_slice);
-        let (_, _, serial) = run_job(alone, &program, inputs, &args, &outputs, &[])?;
+        let (_, _, serial) = run_job(alone, &program, given, &args, &outputs, &[])?;
         for (ours, serial) in results.iter().zip(&serial) {
             let [ours, serial] = [ours, serial].map(|array| array.as_bytes().expect("what is compared is in memory"));
             if let Some(difference) = difference(ours, serial, 1) {
@@ -69,7 +75,7 @@ pub fn run(args: Exec) -> Result<(), Failure> {
         }
     } else {
         // A result may be put where one lies.
-        drop(inputs);
+        drop(given);
     }
     Failure::if_stopped()?;
     let slices: usize = report.grid.slices();
@@ -100,6 +106,8 @@ pub fn run(args: Exec) -> Result<(), Failure> {
         line: format!("{title} on {}", output::count(slices, "slice")),
         // Told when the inputs were read.
         warnings: Vec::new(),
+        // Told when they were opened.
+        in_place: false,
         reports: vec![report],
         names: vec![title],
         filing,
@@ -125,9 +133,9 @@ impl Format {
     }
 }
 
-fn read(args: &Exec, views: &Views) -> Result<Vec<Array>, Failure> {
+fn read(args: &Exec, inputs: &[Input], views: &Views) -> Result<Vec<Array>, Failure> {
     let job = || args.common.job("reading", views);
-    args.inputs.iter().map(|input| Ok(open(job(), input, args.common.quiet)?)).collect()
+    inputs.iter().map(|input| Ok(open(job(), input, args.common.quiet)?)).collect()
 }
 
 /// An array or a picture, which is decoded in a sandbox.
@@ -178,10 +186,41 @@ fn picture_shape(dtype: Dtype, shape: &[usize]) -> parfork::Result<[usize; 3]> {
     }
 }
 
-/// The types and shapes of outputs: those given, else the first input's; checked against the format of each.
-fn plan(args: &Exec, inputs: &[Array], formats: &[Format]) -> Result<Vec<(Dtype, Vec<usize>)>, Failure> {
-    let first = inputs.first();
+/// What the last step leaves has somewhere to go, and nothing else has.
+fn match_planes(args: &Exec) -> Result<(), Failure> {
+    let names = |one: &Output, other: &Input| one.name == other.name;
+    if let Some(Input { name, .. }) =
+        args.planes.iter().find(|planes| args.outputs.iter().all(|output| !names(output, planes)))
+    {
+        return Err(Failure::usage(format!(
+            "what the last step leaves of {name} goes nowhere. Say where, as in --out {name}=after.npy."
+        )));
+    }
+    let mut outputs = args.outputs.iter().filter(|_| !args.planes.is_empty());
+    match outputs.find(|output| args.planes.iter().all(|planes| !names(output, planes))) {
+        Some(Output { name, .. }) => Err(Failure::usage(format!(
+            "there are no planes {name}, and programs that do steps write to nothing else. Leave that --out away, or give --planes {name}=START."
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The types and shapes of outputs: those of the planes of that name, those given, else the first input's; checked against the format of
+/// each.
+fn plan(
+    args: &Exec,
+    inputs: &[Array],
+    starts: &[Array],
+    formats: &[Format],
+) -> Result<Vec<(Dtype, Vec<usize>)>, Failure> {
     let one = |(output, format): (&Output, &Format)| {
+        let planes = starts.iter().find(|start| start.name() == output.name);
+        if let Some(name) = planes.filter(|_| output.dtype.is_some()).map(Array::name) {
+            return Err(Failure::usage(format!(
+                "the output {name} has the type and shape of the planes {name}. Leave them out behind its file."
+            )));
+        }
+        let first = planes.or(inputs.first());
         let dtype = output.dtype.or(first.map(Array::dtype));
         let shape = output.shape.clone().or(first.map(|first| first.shape().to_vec()));
         let (Some(dtype), Some(shape)) = (dtype, shape) else {
@@ -214,15 +253,21 @@ fn program(args: &Exec) -> Program {
     program
 }
 
-/// One job; its report, the inputs as they were, and the outputs, by slices to those files that there are.
+/// Inputs, and what steps begin with.
+type Given = (Vec<Array>, Vec<Array>);
+
+/// One job; its report, what was given as it was, and the outputs, by slices to those files that there are.
 fn run_job(
     job: Job<'_>,
     program: &Program,
-    mut arrays: Vec<Array>,
+    (mut arrays, starts): Given,
     args: &Exec,
     outputs: &[(Dtype, Vec<usize>)],
     files: &[Option<&OutputFile>],
-) -> Result<(Report, Vec<Array>, Vec<Array>), Failure> {
+) -> Result<(Report, Given, Vec<Array>), Failure> {
+    if !starts.is_empty() {
+        return run_steps(job, program, (arrays, starts), args);
+    }
     for (number, (Output { name, .. }, (dtype, shape))) in args.outputs.iter().zip(outputs).enumerate() {
         arrays.push(match files.get(number) {
             Some(Some(file)) => Array::output_file(name, *dtype, shape, file)?,
@@ -231,7 +276,24 @@ fn run_job(
     }
     let (done, arrays) = exec::run(job, program, arrays)?;
     let (results, inputs) = arrays.into_iter().partition(Array::is_output);
-    Ok((done.report().clone(), inputs, results))
+    Ok((done.report().clone(), (inputs, starts), results))
+}
+
+/// A job of steps; as [`run_job`]. There are no outputs but what the last step leaves, which come in the order of outputs.
+fn run_steps(
+    mut job: Job<'_>,
+    program: &Program,
+    (inputs, starts): Given,
+    args: &Exec,
+) -> Result<(Report, Given, Vec<Array>), Failure> {
+    let (margin, border) = (args.margin.unwrap_or(1), args.border.unwrap_or(Border::Keep));
+    let spec = job.spec_mut();
+    (spec.steps, spec.depth) = (args.steps, args.depth);
+    let planes = starts.iter().map(|start| ProgramPlanes::new(start, margin, border)).collect::<Result<Vec<_>, _>>()?;
+    let (done, inputs, planes) = exec::run_steps(job, program, inputs, planes)?;
+    let mut results = planes.into_iter().map(ProgramPlanes::into_array).collect::<Result<Vec<_>, _>>()?;
+    results.sort_by_key(|result| args.outputs.iter().position(|output| output.name == result.name()));
+    Ok((done.report().clone(), (inputs, starts), results))
 }
 
 fn facts(args: &Exec, inputs: &[Array], outputs: &[(Dtype, Vec<usize>)]) -> Map<String, Value> {
@@ -246,5 +308,10 @@ fn facts(args: &Exec, inputs: &[Array], outputs: &[(Dtype, Vec<usize>)]) -> Map<
     facts.insert("lossy".into(), files::lossy(names));
     facts.insert("inputs".into(), args.inputs.iter().zip(inputs).map(input).collect());
     facts.insert("outputs".into(), args.outputs.iter().zip(outputs).map(output).collect());
+    if let Some(steps) = args.steps {
+        let planes = |typed: &Input| json!({ "name": typed.name, "file": files::name(&typed.path) });
+        facts.insert("planes".into(), args.planes.iter().map(planes).collect());
+        facts.insert("steps".into(), steps.into());
+    }
     facts
 }

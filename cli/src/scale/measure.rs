@@ -70,7 +70,8 @@ impl Order {
         parfork::Job::from(JobSpec {
             workers: Some(self.workers),
             split: self.split,
-            schedule: self.schedule,
+            // One that was not asked for is whatever suits the job.
+            schedule: Some(self.schedule).filter(|&schedule| schedule != parfork::Schedule::default()),
             retries: if processes { self.retries } else { 0 },
             guard: self.guard && processes,
             threads_per_worker: Some(self.threads_per_worker),

@@ -28,6 +28,8 @@ fn job(job: &WatchedJob) -> Value {
         "taken": job.taken,
         "aside": job.aside,
         "left": job.left(),
+        "steps": job.steps,
+        "steps_done": job.steps_done,
         "slices_per_second": job.rate(),
         "seconds_left": job.time_left().map(|time| time.as_secs_f64()),
         "elapsed_seconds": job.elapsed.as_secs_f64(),

@@ -14,7 +14,7 @@ pub fn jobs(jobs: &[WatchedJob], width: usize) -> Vec<String> {
         right("PID", 0, |job: &WatchedJob| job.pid.to_string()),
         left("JOB", 0, |job: &WatchedJob| cut(&job.name, 20)),
         left("BY", 4, |job: &WatchedJob| by(job)),
-        left("PROGRESS", 5, |job: &WatchedJob| bar(job.done, job.slices, 12)),
+        left("PROGRESS", 5, |job: &WatchedJob| bar(job.progress().0 as usize, job.progress().1 as usize, 12)),
         right("DONE", 0, |job: &WatchedJob| percent(job)),
         right("SLICES", 2, |job: &WatchedJob| job.slices.to_string()),
         right("RATE/S", 3, |job: &WatchedJob| rate(job.rate())),
@@ -75,7 +75,11 @@ pub fn all(list: &JobList) -> String {
 pub fn summary(job: &WatchedJob) -> String {
     let aside = if job.aside > 0 { format!(", {} set aside", job.aside) } else { String::new() };
     let idle = if job.running { "" } else { "idle; of its last job " };
-    format!("{idle}{} of {} slices done, {} taken, {} left{aside}", job.done, job.slices, job.taken, job.left())
+    let steps = match job.steps {
+        0 => String::new(),
+        _ => format!(", {} of {} steps of slices", job.progress().0, job.progress().1),
+    };
+    format!("{idle}{} of {} slices done, {} taken, {} left{aside}{steps}", job.done, job.slices, job.taken, job.left())
 }
 
 /// Who works.
@@ -92,12 +96,13 @@ fn by(job: &WatchedJob) -> String {
 
 fn percent(job: &WatchedJob) -> String {
     // Not before the last one is done.
-    format!("{}%", (100 * job.done).checked_div(job.slices).unwrap_or(100))
+    let (done, all) = job.progress();
+    format!("{}%", done.saturating_mul(100).checked_div(all).unwrap_or(100))
 }
 
 /// Part of a whole, in so many characters.
 pub fn bar(part: usize, whole: usize, width: usize) -> String {
-    let full = (part.min(whole) * width + whole / 2).checked_div(whole).unwrap_or(0);
+    let full = (part.min(whole).saturating_mul(width) + whole / 2).checked_div(whole).unwrap_or(0);
     format!("{}{}", "#".repeat(full), ".".repeat(width - full))
 }
 

@@ -29,6 +29,8 @@ fn job(pid: u32, name: &str, workers: usize) -> WatchedJob {
         done: 600,
         taken: workers,
         aside: 1,
+        steps: 0,
+        steps_done: 0,
         elapsed: Duration::from_secs(60),
         shared: 11 << 20,
         workers: (0..workers).map(worker).collect(),

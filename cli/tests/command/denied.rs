@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
 use crate::fixture::{Fixture, watched};
+use crate::sampled::Sampler;
 
 /// Calls, and how they are refused.
 const CALLS: [(&str, libc::c_long, i32); 32] = [
@@ -82,7 +83,7 @@ fn deny(call: libc::c_long, errno: i32) -> std::io::Result<()> {
 #[test]
 fn whatever_is_refused_a_command_ends_and_says_why() {
     let fixture = Fixture::with_inputs();
-    for (name, call, errno) in CALLS {
+    for (name, call, errno) in Sampler::new().some(CALLS, 8) {
         for line in COMMANDS {
             let mut command = fixture.command(line);
             // SAFETY: it makes system calls only.
@@ -150,6 +151,44 @@ fn too_few_descriptors_are_told_as_that() {
             let by_a_program = failed && line.contains("exec") && text.contains("lost its program");
             assert!(output.status.success() || is_told || by_a_program, "{line} with {most}: {} {text}", output.status);
             assert!(!text.contains("panicked"), "{line} with {most}: {text}");
+        }
+    }
+}
+
+/// A shell's `ulimit -v`, from what is too little to start to what is enough, and `ulimit -f` in steps of a file's length.
+#[test]
+fn limits_of_memory_and_of_files_are_told_as_those() {
+    let fixture = Fixture::with_inputs();
+    let memory = (4..13).map(|power| (libc::RLIMIT_AS, (1 << 20) << power, ["(ulimit -v)", "memory"]));
+    let files = [0, 100, 600, 1 << 16].into_iter().map(|most| (libc::RLIMIT_FSIZE, most, ["(ulimit -f)", "ulimit -f"]));
+    for (resource, most, words) in memory.chain(files) {
+        for line in COMMANDS {
+            let mut command = fixture.command(line);
+            let limit = move || {
+                let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+                // SAFETY: a live record.
+                match unsafe { libc::setrlimit(resource, &raw const limit) } {
+                    0 => Ok(()),
+                    _ => Err(std::io::Error::last_os_error()),
+                }
+            };
+            // SAFETY: it makes system calls only.
+            unsafe { command.pre_exec(limit) };
+            let Ok(child) = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() else { continue };
+            let output = watched(&format!("{line} with {resource} of {most}"), child);
+            let text = String::from_utf8_lossy(&output.stderr);
+            let failed = matches!(output.status.code(), Some(1 | 3));
+            let is_told = failed && words.iter().any(|word| text.contains(word));
+            // The system's loader, or a program that is started, has words of its own.
+            let by_others = text.contains("error while loading shared libraries")
+                || output.status.code().is_none() && text.is_empty()
+                || failed && line.contains("exec") && text.contains("lost its program");
+            assert!(
+                output.status.success() || is_told || by_others,
+                "{line} with {resource} of {most}: {} {text}",
+                output.status
+            );
+            assert!(!text.contains("panicked"), "{line} with {resource} of {most}: {text}");
         }
     }
 }

@@ -5,6 +5,7 @@ mod places;
 mod programs;
 mod protocol;
 mod results;
+mod steps;
 
 use std::process::{Command, Output, Stdio};
 

@@ -20,7 +20,13 @@ fn stencils_are_what_a_naive_loop_leaves_for_every_engine_border_and_cut() {
     fixture.save("a.npy", &noise((23, 17), 4));
     fixture.save("w.npy", &(noise((3, 5), 5) / 3.0));
     for (n, border) in ["keep", "wrap", "reflect101", "replicate", "constant:-0.5"].into_iter().enumerate() {
-        let flags = ["-n 3", "--engine threads", "--split tiles=4x6 -n 2", "--split rows=1 -n 5", "--split cols=3"][n];
+        let flags = [
+            "-n 3 --depth 4",
+            "--engine threads",
+            "--split tiles=4x6 -n 2",
+            "--split rows=1 -n 5 --depth 3",
+            "--split cols=3 --depth 8",
+        ][n];
         for weights in ["w.npy", "heat:0.2"] {
             fixture.ok(&format!(
                 "stencil a.npy -o b.npy --weights {weights} --steps 5 --border {border} {flags} --verify"
@@ -88,6 +94,8 @@ fn what_cannot_be_stepped_on_is_refused_with_a_remedy() {
         1,
         &["this schedule cannot be kept in a job of steps"],
     );
+    stencil("a.npy --weights heat:0.1 --steps 5 --schedule dynamic", 1, &["this schedule cannot be kept"]);
+    stencil("a.npy --weights heat:0.1 --steps 5 --depth 0", 2, &["no number of steps"]);
     assert!(!fixture.path("b.npy").exists());
 }
 
@@ -97,7 +105,9 @@ fn life_is_played_on_arrays_pictures_and_patterns() {
     fs::write(fixture.path("glider.rle"), "#N Glider\nx = 3, y = 3, rule = B3/S23\nbob$2bo$3o!\n").unwrap();
     let glider = array![[0_u8, 1, 0], [0, 0, 1], [1, 1, 1]];
     for border in ["keep", "wrap", "reflect101", "replicate", "constant:1"] {
-        fixture.ok(&format!("life glider.rle -o out.npy --board 9x11 --steps 12 --border {border} -n 3 --verify"));
+        fixture.ok(&format!(
+            "life glider.rle -o out.npy --board 9x11 --steps 12 --border {border} -n 3 --depth 5 --verify"
+        ));
     }
     let json: Value =
         serde_json::from_str(&fixture.ok("life glider.rle -o out.png --board 8x8 --steps 4 --json --verify")).unwrap();

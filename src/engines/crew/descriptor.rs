@@ -49,6 +49,7 @@ pub(super) struct LoanHandle {
     pub(super) access: Access,
     element: usize,
     first_is_fastest: bool,
+    at: usize,
     shape: Vec<usize>,
     margins: Option<Margins>,
 }
@@ -56,7 +57,8 @@ pub(super) struct LoanHandle {
 impl LoanHandle {
     /// The loan of this array, which the coordinator has mapped at `base`.
     pub(super) fn loan<'l>(&'l self, backing: &'l Backing, base: NonNull<u8>) -> Loan<'l> {
-        let extent = Extent { shape: &self.shape, first_is_fastest: self.first_is_fastest, element: self.element };
+        let Self { shape, first_is_fastest, element, at, .. } = self;
+        let extent = Extent { shape, first_is_fastest: *first_is_fastest, element: *element, at: *at };
         Loan { backing, base: Some(base), access: self.access, extent, lease: None, dtype: "", margins: self.margins }
     }
 }
@@ -97,9 +99,9 @@ pub(super) fn write(
         u64::from_le_bytes(word)
     }));
     for loan in context.loans {
-        let Extent { shape, first_is_fastest, element } = loan.extent;
+        let Extent { shape, first_is_fastest, element, at } = loan.extent;
         words.extend(loan.backing.told()?.words());
-        words.extend([u64::from(loan.access == Access::Write), u64::from(first_is_fastest), element as u64]);
+        words.extend([u64::from(loan.access == Access::Write), u64::from(first_is_fastest), element as u64, at as u64]);
         words.push(shape.len() as u64);
         words.extend(shape.iter().map(|&length| length as u64));
         words.push(u64::from(loan.margins.is_some()));
@@ -230,14 +232,15 @@ impl<'w> Words<'w> {
     /// A loan whose array fits its bytes.
     fn loan(&mut self) -> Option<LoanHandle> {
         let array = to_handle(self.some(5)?)?;
-        let [write, first_is_fastest, element] = self.several()?;
+        let [write, first_is_fastest, element, at] = self.several()?;
         let shape: Vec<usize> = self.list()?.iter().map(|&length| length as usize).collect();
         let bytes = shape.iter().try_fold(element as usize, |bytes, &length| bytes.checked_mul(length))?;
         let access = if write != 0 { Access::Write } else { Access::Read };
-        let (element, first_is_fastest) = (element as usize, first_is_fastest != 0);
+        let (element, at, first_is_fastest) = (element as usize, at as usize, first_is_fastest != 0);
+        let end = bytes.checked_add(at)?;
         let has_margins = self.next()? != 0;
         let margins = has_margins.then(|| self.several()).map(|words| Margins::of_words(&words?, &shape));
         let margins = if let Some(margins) = margins { Some(margins?) } else { None };
-        (bytes <= array.len).then_some(LoanHandle { array, access, element, first_is_fastest, shape, margins })
+        (end <= array.len).then_some(LoanHandle { array, access, element, first_is_fastest, at, shape, margins })
     }
 }

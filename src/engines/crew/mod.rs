@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use super::job_context::{JobContext, Round, Supervision};
 use super::processes::{WorkerSource, run_rounds};
@@ -69,6 +70,8 @@ pub(crate) struct WorkerPool {
     slice_table: Option<JobTag>,
     /// The arrays that workers may have mapped.
     known: BTreeSet<u64>,
+    /// Where answers of any length went last, and since when.
+    mailbox: Option<(Mailbox, Instant)>,
     /// The process that has this crew.
     by: Stamp,
 }
@@ -114,6 +117,7 @@ impl WorkerPool {
             tag: 0,
             slice_table: None,
             known: BTreeSet::new(),
+            mailbox: None,
             by: fork_stamp::current(),
         };
         give_back_at_once();
@@ -179,9 +183,25 @@ impl WorkerPool {
         run_rounds(context, runner, supervision, &mut AtCrewJob { pool: self, task, remaining: Vec::new() })
     }
 
+    /// Where answers of any length go: to the same place job after job, which workers have open, for as long as what is known of the
+    /// room for them is of use.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub(crate) fn mailbox(&mut self) -> Result<Mailbox> {
+        const OLD: Duration = Duration::from_secs(1);
+        if self.mailbox.as_ref().is_none_or(|(_, made)| made.elapsed() > OLD) {
+            self.mailbox = Some((Mailbox::new()?, Instant::now()));
+        }
+        let Some((mailbox, _)) = &self.mailbox else { unreachable!("made above") };
+        Ok(mailbox.clone())
+    }
+
     /// Ends all workers; the next job has new ones.
     pub(crate) fn end_workers(&mut self) {
         self.worker_set = None;
+        // One that could not be ended may still write there.
+        self.mailbox = None;
     }
 
     /// Lets all workers be there and be new, if one is missing, and waits for that until it is `late`, a little longer.

@@ -124,7 +124,8 @@ impl PersistentWorker<'_> {
         let protection = OutputProtection::with(&loans, &grid, descriptor.spec.guard, |_| copy())?;
         let page = self.page.laid_out(descriptor.layout)?;
         let dealt = descriptor.slices.as_ref().map_or(descriptor.layout.slices, Vec::len);
-        let dealer = Dealer { schedule: descriptor.spec.schedule, slices: dealt, workers: descriptor.dealt };
+        let schedule = descriptor.spec.schedule.unwrap_or_default();
+        let dealer = Dealer { schedule, slices: dealt, workers: descriptor.dealt };
         let context = JobContext {
             spec: &descriptor.spec,
             loans: &loans,

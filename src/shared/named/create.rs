@@ -13,7 +13,7 @@ use super::segment_folder::SegmentFolder;
 use super::{Backing, MapMode, Named};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result, SegmentErrorKind};
-use crate::shared::array::with_what_fits;
+use crate::shared::lengths::with_what_fits;
 use crate::shared::{Element, Order, Shared, byte_length};
 use crate::sys::page::page_size;
 use crate::sys::{file, limits};

@@ -206,6 +206,7 @@ impl<T: Element, D: Dimension> Named<T, D> {
             shape: &self.header.shape,
             first_is_fastest: self.header.order == crate::shared::Order::F,
             element: size_of::<T>(),
+            at: 0,
         }
     }
 

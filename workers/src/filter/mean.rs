@@ -235,11 +235,12 @@ mod tests {
             (at - radius..=at + radius).for_each(|at| counts[border.locate(at, len).unwrap_or(len)] += 1);
             counts
         };
+        let [rows, cols] = [height, width].map(|len| (0..len).map(|at| found(at, len)).collect::<Vec<_>>());
         let side = (2 * radius + 1) as f64;
         Array3::from_shape_fn(src.dim(), |(y, x, c)| {
             let mut total = 0;
-            for (y, rows) in found(y, height).into_iter().enumerate() {
-                for (x, cols) in found(x, width).into_iter().enumerate() {
+            for (y, rows) in rows[y].iter().enumerate() {
+                for (x, cols) in cols[x].iter().enumerate() {
                     total += rows * cols * i64::from(src.get([y, x, c]).copied().unwrap_or(constant).to_u32());
                 }
             }

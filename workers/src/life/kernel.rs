@@ -10,6 +10,7 @@ use parfork::formats::npy::ArrayFile;
 use parfork::{Border, Dtype, DtypeKind, Element, Error, Order, Planes, Report, Shared};
 
 use super::{rle, run};
+use crate::bands;
 use crate::film::{self, Film};
 use crate::kernel::{
     Arg, ArgValues, Fact, Files, Form, InScale, Kernel, KernelError, Output, Sizes, Step, Steps, Task, parses,
@@ -114,6 +115,7 @@ result is a picture, black and white, if its name ends as one's does; else an ar
                 Arg::input_array("input", "INPUT", "The first generation (.npy, .rle, or a picture)"),
                 Arg::output_either("Where the last generation goes (.npy or a picture)"),
                 film::STEPS,
+                bands::DEPTH,
                 Arg::text(
                     "border",
                     "BORDER",
@@ -221,6 +223,7 @@ struct LifeTask {
     cells: Shared<u8, Ix2>,
     border: Border<u8>,
     steps: u32,
+    depth: Option<u32>,
     as_picture: bool,
     /// Until it has been made.
     film: RefCell<Option<Film>>,
@@ -230,8 +233,17 @@ struct LifeTask {
 
 impl LifeTask {
     fn of(dtype: Dtype, cells: Shared<u8, Ix2>, given: &ArgValues) -> Self {
-        let (border, steps) = (given.read("border"), given.read("steps"));
-        Self { dtype, cells, border, steps, as_picture: false, film: RefCell::default(), living: Cell::default() }
+        let (border, steps, depth) = (given.read("border"), given.read("steps"), given.list("depth").pop());
+        Self {
+            dtype,
+            cells,
+            border,
+            steps,
+            depth,
+            as_picture: false,
+            film: RefCell::default(),
+            living: Cell::default(),
+        }
     }
 }
 
@@ -270,7 +282,8 @@ impl Task for LifeTask {
         let mut planes = Planes::from_array(&self.cells.view(), 1, self.border)?;
         let mut reports = Vec::new();
         let steps = |planes: &mut Planes<u8, Ix2>, done: u32, end: u32| {
-            let job = jobs(Step { name: "life", last: end == self.steps, begun: 0 });
+            let mut job = jobs(Step { name: "life", last: end == self.steps, begun: 0 });
+            job.spec_mut().depth = self.depth;
             let answers = run(job, planes, end - done)?;
             reports.push(answers.report().clone());
             self.living.set(answers.sum());

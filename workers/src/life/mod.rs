@@ -4,9 +4,10 @@ mod kernel;
 mod rle;
 
 use ndarray::{ArrayView2, ArrayViewMut2, Ix2};
-use parfork::{Answers, Error, Job, Planes, Split, cpus};
+use parfork::{Answers, Error, Job, Planes};
 use pulp::{Simd, WithSimd};
 
+use crate::bands::in_bands;
 use crate::simd;
 
 pub use kernel::{Life, LifeError};
@@ -26,9 +27,9 @@ pub use kernel::{Life, LifeError};
 /// assert_eq!(cells.view()?, blinker.t());
 /// # Ok::<(), parfork::Error>(())
 /// ```
-pub fn run(mut job: Job<'_>, cells: &mut Planes<u8, Ix2>, generations: u32) -> Result<Answers<u64>, Error> {
-    let bands = Split::rows().into_pieces(job.spec_mut().workers.unwrap_or_else(cpus));
-    let job = job.default_split(bands).steps(generations).body_overwrites();
+pub fn run(job: Job<'_>, cells: &mut Planes<u8, Ix2>, generations: u32) -> Result<Answers<u64>, Error> {
+    let shape = cells.shape();
+    let job = in_bands(job, shape[0], shape[1]).steps(generations).body_overwrites();
     job.lend(cells).run_with(generations.saturating_sub(1), |w, last, (old, mut new)| {
         simd::arch().dispatch(Generation { old, new: new.view_mut() });
         match w.step() == last {
@@ -71,7 +72,7 @@ impl WithSimd for Generation<'_> {
 mod tests {
     use super::*;
     use ndarray::{Array2, s};
-    use parfork::{Border, Engine};
+    use parfork::{Border, Engine, Split};
 
     fn after(start: &Array2<u8>, border: Border<u8>, generations: u32) -> (Array2<u8>, u64) {
         let mut cells = Planes::from_array(start, 1, border).unwrap();

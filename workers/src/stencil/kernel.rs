@@ -8,6 +8,7 @@ use parfork::{Border, DtypeKind, Error, Report, Shared};
 
 use super::rule::check_input;
 use super::{Real, Rule, StencilError, StencilPlanes, further, naive, run};
+use crate::bands;
 use crate::film::{self, Film};
 use crate::kernel::{
     Arg, ArgValues, Fact, Files, Form, InScale, Kernel, KernelError, Output, Sizes, Step, Steps, Task, parses,
@@ -57,6 +58,7 @@ black where the start is least and white where it is most."
                 Arg::text("weights", "W", "What a cell becomes: heat:A, or an array of weights (.npy)", |_| Ok(()))
                     .in_scale(InScale::Default("heat:0.25")),
                 film::STEPS,
+                bands::DEPTH,
                 Arg::text("border", "BORDER", "What is beyond the edges", parses::<Border<f64>>).or("keep"),
                 Arg::text("until", "X", "Stop early, when no cell moved more than X in a step", distance)
                     .optional()
@@ -112,6 +114,7 @@ fn task<T: Real, D: Dimension + 'static>(start: Shared<T, D>, given: &ArgValues)
         rule,
         border: given.read("border"),
         steps: given.read("steps"),
+        depth: given.list("depth").pop(),
         until: given.list("until").pop(),
         film: RefCell::new(film),
         done: Cell::default(),
@@ -126,6 +129,7 @@ struct StencilTask<T, D> {
     rule: Rule,
     border: Border<f64>,
     steps: u32,
+    depth: Option<u32>,
     until: Option<f64>,
     /// Until it has been made.
     film: RefCell<Option<Film>>,
@@ -180,7 +184,8 @@ impl<T: Real, D: Dimension + 'static> Task for StencilTask<T, D> {
         let (mut look, mut reports) = (next_look(0), Vec::new());
         let steps = |plate: &mut StencilPlanes<T, D>, done: u32, most: u32| {
             let end = self.until.map_or(most, |_| look.min(most));
-            let job = jobs(Step { name: "stencil", last: end == self.steps, begun: 0 });
+            let mut job = jobs(Step { name: "stencil", last: end == self.steps, begun: 0 });
+            job.spec_mut().depth = self.depth;
             let answers = run(job, plate, end - done)?;
             reports.push(answers.report().clone());
             let moved = answers.fold(0.0, further);

@@ -12,7 +12,9 @@ mod tests;
 
 use bytemuck::{Pod, Zeroable};
 use ndarray::{ArrayBase, ArrayView, Data, Dimension, NdFloat, Zip};
-use parfork::{Answers, Border, Element, Error, Job, Planes, Result, Shared, Split, cpus};
+use parfork::{Answers, Border, Element, Error, Job, Planes, Result, Shared};
+
+use crate::bands::in_bands;
 
 pub use kernel::Stencil;
 pub use rule::{Rule, StencilError};
@@ -98,14 +100,14 @@ struct Told {
 /// # Ok::<(), parfork::Error>(())
 /// ```
 pub fn run<T: Real, D: Dimension>(
-    mut job: Job<'_>,
+    job: Job<'_>,
     plate: &mut StencilPlanes<T, D>,
     steps: u32,
 ) -> Result<Answers<f64>, Error> {
-    // Slices do not wait for those of the same worker: a large one each has the fewest neighbours.
-    let bands = Split::rows().into_pieces(job.spec_mut().workers.unwrap_or_else(cpus));
+    let shape = plate.planes.shape();
     let told = Told { is_heat: plate.is_heat.into(), last: steps.saturating_sub(1) };
-    let job = job.default_split(bands).steps(steps).body_overwrites();
+    let row = shape[1..].iter().product::<usize>() * size_of::<T>();
+    let job = in_bands(job, shape[0], row).steps(steps).body_overwrites();
     job.lend((&mut plate.planes, &plate.weights)).run_with(told, |w, told, ((old, mut new), weights)| {
         let weights: ArrayView<T, D> = weights;
         let axes = weights.ndim();

@@ -115,7 +115,7 @@ fn what_is_no_stencil_is_refused_with_a_remedy() {
     let weights = |shape: &[usize]| Rule::Weights(ArrayD::zeros(shape));
     assert!(refused(&weights(&[3])).contains("weights with 1 axes do not go over an array with 2"));
     assert!(refused(&weights(&[3, 2])).contains("weights of shape [3, 2] have no cell in the middle"));
-    assert!(refused(&weights(&[13, 3])).contains("a margin of 6 cells"));
+    assert!(refused(&weights(&[13, 3])).contains("a margin 6 wide"));
     let scalar = ndarray::arr0(1.0);
     assert!(
         StencilPlanes::new(&scalar, &Rule::Heat(0.1), Border::Wrap)

@@ -157,7 +157,7 @@ impl Job<'_> {
                 format!(
                     "slices, cut by {}, dealt {}",
                     record.report.spec.split.unwrap_or_default(),
-                    record.report.spec.schedule
+                    record.report.spec.schedule.unwrap_or_default()
                 ),
             ),
             (percent(waterfall.share(part)), format!("{part}, the largest loss")),

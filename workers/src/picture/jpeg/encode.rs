@@ -183,6 +183,7 @@ fn write_metadata(out: &mut impl Write, metadata: &Metadata) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sampled::Sampler;
     use ndarray::{Array3, ArrayView3, s};
     use parfork::Engine;
 
@@ -204,7 +205,8 @@ mod tests {
     fn bands_make_the_picture_also_those_without_room() {
         let shapes = [(1, 1, 1), (8, 8, 3), (9, 300, 3), (700, 801, 1), (1000, 517, 3), (1001, 900, 3)];
         let samplings = [Sampling::Full, Sampling::Half, Sampling::Quarter];
-        for (shape, sampling) in shapes.into_iter().flat_map(|shape| samplings.map(|sampling| (shape, sampling))) {
+        let cases = shapes.into_iter().flat_map(|shape| samplings.map(|sampling| (shape, sampling)));
+        for (shape, sampling) in Sampler::new().some(cases, 6) {
             let settings = JpegSettings { sampling, ..JpegSettings::DEFAULT };
             let wave = |(y, x, c): (usize, usize, usize)| {
                 (128.0 + 50.0 * (y as f32 / 9.0).sin() + 50.0 * (x as f32 / (11 + c) as f32).sin()) as u8

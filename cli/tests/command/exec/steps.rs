@@ -1,0 +1,106 @@
+//! Programs that do steps on an array.
+
+use ndarray::Array1;
+use parfork::formats::npy;
+
+use crate::fixture::Fixture;
+
+/// A rod of bytes, each of which becomes the sum of both neighbours and the number of the step. Descriptors of both planes are in the
+/// environment; these begin with one cell of margin. `DIES` is what it does before slice 0 of step 3.
+const ROD: &str = r#"while read -r word step start end; do
+    [ "$word" = step ] || { echo "failed $word"; continue; }
+    old=$PARFORK_PLANE0_ROD new=$PARFORK_PLANE1_ROD
+    [ $((step % 2)) = 0 ] || { old=$PARFORK_PLANE1_ROD new=$PARFORK_PLANE0_ROD; }
+    [ $step$start != 30 ] || { DIES; }
+    cells=$(dd if=$old bs=1 skip=$((start + FIRST)) count=$((end - start + 2)) status=none | od -An -v -tu1 -w1 |
+        awk -v step=$step '{ c[NR] = $1 } END { for (i = 2; i < NR; i++) printf "\\%03o", (c[i - 1] + c[i + 1] + step) % 256 }')
+    printf "$cells" | dd of=$new bs=1 seek=$((start + FIRST + 1)) conv=notrunc status=none
+    echo "done $start $end"
+done"#;
+
+/// What so many steps leave, and how far the first cell that is computed is from the plane's beginning, less one. Cells beyond edges
+/// are `beyond` the index, or the outermost stay as they are.
+fn naive(start: &[u8], steps: u32, beyond: Option<fn(isize, isize) -> isize>) -> Vec<u8> {
+    let (mut now, length) = (start.to_vec(), start.len() as isize);
+    for step in 0..steps {
+        let at = |i: isize| now[beyond.map_or(i, |beyond| beyond(i, length)) as usize];
+        now = (0..length)
+            .map(|i| match beyond {
+                None if i == 0 || i + 1 == length => now[i as usize],
+                _ => at(i - 1).wrapping_add(at(i + 1)).wrapping_add(step as u8),
+            })
+            .collect();
+    }
+    now
+}
+
+fn rod(fixture: &Fixture) -> Vec<u8> {
+    let start: Vec<u8> = (0..24).map(|i: u8| i.wrapping_mul(37)).collect();
+    npy::save(fixture.path("start.npy"), Array1::from(start.clone()).view()).unwrap();
+    start
+}
+
+#[test]
+fn programs_do_steps_as_a_naive_loop() {
+    let fixture = Fixture::new();
+    let start = rod(&fixture);
+    let ring: fn(isize, isize) -> isize = |i, length| i.rem_euclid(length);
+    let same: fn(isize, isize) -> isize = |i, length| i.clamp(0, length - 1);
+    for (border, first, beyond) in [("wrap", "0", Some(ring)), ("replicate", "0", Some(same)), ("keep", "-1", None)] {
+        let script = ROD.replace("FIRST", first).replace("DIES", ":");
+        for how in ["-n 1", "-n 3 --split rows=5", "-n 2 --split rows=2 --depth 3"] {
+            let line = format!("--planes rod=start.npy --out rod=end.npy --steps 6 --border {border} {how} -q");
+            fixture.exec_ok(&line, &script);
+            assert_eq!(fixture.found("end.npy"), naive(&start, 6, beyond), "{line}");
+        }
+    }
+}
+
+/// A program that dies in a step is started anew, and does the rest from there.
+#[test]
+fn a_program_that_dies_in_a_step_costs_nothing_but_time() {
+    let fixture = Fixture::new();
+    let start = rod(&fixture);
+    let dies = format!("mkdir {} 2>&- && kill -9 $$", fixture.path("died").display());
+    let script = ROD.replace("FIRST", "0").replace("DIES", &dies);
+    let output = fixture.run_exec(
+        "--planes rod=start.npy --out rod=end.npy --steps 6 --border wrap -n 2 --split rows=6 --retries 1 --json",
+        &script,
+    );
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["jobs"][0]["deaths"].as_array().unwrap().len(), 1, "{report}");
+    assert_eq!(fixture.found("end.npy"), naive(&start, 6, Some(|i, length| i.rem_euclid(length))));
+    fixture.exec_fails(
+        "--planes rod=start.npy --out rod=other.npy --steps 6 --border wrap -n 2 --split rows=6 --retries 0",
+        &ROD.replace("FIRST", "0").replace("DIES", "kill -9 $$"),
+        1,
+        &["step 3 of slice 0", "steps of 4 slices were done"],
+    );
+    assert!(!fixture.path("other.npy").exists());
+}
+
+#[test]
+fn what_cannot_be_stepped_on_is_refused() {
+    let fixture = Fixture::new();
+    rod(&fixture);
+    fixture.bytes("a.npy", 24);
+    let planes = "--planes rod=start.npy --steps 2";
+    for (line, says) in [
+        ("--planes rod=start.npy --out rod=b.npy".to_owned(), "--steps"),
+        ("--in a.npy --out b.npy --steps 2".to_owned(), "--planes"),
+        (format!("{planes} -q"), "goes nowhere. Say where, as in --out rod=after.npy"),
+        (format!("{planes} --out rod=b.npy --out c.npy"), "there are no planes c"),
+        (format!("{planes} --out rod=b.npy:f64"), "has the type and shape of the planes rod"),
+        (format!("{planes} --out rod=b.npy --each"), "--each"),
+        (format!("{planes} --out rod=b.npy --border constant:256"), "no element of type |u1 is 256"),
+        (format!("{planes} --out rod=b.npy --margin 30 --border wrap"), "a margin 30 wide"),
+        (format!("{planes} --out rod=b.npy --guard"), "a guard cannot be kept"),
+        (format!("{planes} --out rod=b.npy --schedule dynamic"), "this schedule cannot be kept"),
+        ("--planes rod=start.npy --steps 0 --out rod=b.npy".to_owned(), "0 steps were asked for"),
+    ] {
+        let output = fixture.run_exec(&line, "cat");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(says), "{line}: {text}");
+        assert!(!fixture.path("b.npy").exists(), "{line}");
+    }
+}

@@ -1,0 +1,62 @@
+"""What can go wrong. Errors of the library arrive here with their kind, their text and their fields."""
+
+from __future__ import annotations
+
+
+class ParforkError(RuntimeError):
+    """What a job or a crew could not do, and the remedy."""
+
+
+class WorkerDied(ParforkError):
+    """A worker process ended before its work was done.
+
+    ``rank``, ``pid``, ``signal`` or ``status``, ``cause`` in words, the ``slice`` and its ``rows`` (first, last + 1), ``tries``: how many
+    workers died on it, ``done`` of ``slices``; ``stack``: where in Python a fault was, if it was one.
+    """
+
+    rank: int
+    pid: int
+    signal: int | None
+    status: int | None
+    cause: str
+    slice: int | None
+    rows: tuple[int, int] | None
+    tries: int
+    done: int
+    slices: int
+    stack: str | None = None
+
+
+class JobTimeout(ParforkError, TimeoutError):
+    """The job took longer than its ``timeout``."""
+
+
+class WorkerTraceback(Exception):
+    """How a worker came to its exception: the cause of the one that is raised here."""
+
+    def __init__(self, text: str):
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"\n{self.text}"
+
+
+def of_native(kind: str, text: str, fields: dict) -> BaseException:
+    """The exception for an error of the library."""
+    match kind:
+        case "died":
+            error = WorkerDied(text)
+            for name, value in fields.items():
+                setattr(error, name, value)
+            if error.slice is not None:
+                error.add_note(f"only_slice={error.slice} runs that slice alone; workers=0 runs all of it here, for a debugger")
+            return error
+        case "memory":
+            return MemoryError(text)
+        case "timeout":
+            return JobTimeout(text)
+        case "value":
+            return ValueError(text)
+        case _:
+            return ParforkError(text)

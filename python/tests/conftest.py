@@ -1,0 +1,72 @@
+"""Each test ends in time, and leaves nothing behind."""
+
+import faulthandler
+import gc
+import os
+import signal
+import time
+
+import pytest
+
+import parfork
+
+LIMIT = 120
+
+
+@pytest.fixture(autouse=True)
+def watchdog():
+    """Ends a run that hangs, after it has said where."""
+    faulthandler.dump_traceback_later(LIMIT, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+def children() -> set[int]:
+    """The processes that this one has started and that are there."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return {int(pid) for pid in file.read().split()}
+
+
+def segments() -> int:
+    """How many of parfork's files in memory this process has open."""
+    names = []
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            names.append(os.readlink(f"/proc/self/fd/{fd}"))
+        except FileNotFoundError:
+            pass
+    return sum("memfd:parfork" in name for name in names)
+
+
+@pytest.fixture
+def nothing_left():
+    """What is made in the test is gone after it."""
+    gc.collect()
+    before = children(), segments()
+    yield
+    gc.collect()
+    assert (children(), segments()) == before
+
+
+@pytest.fixture
+def crew():
+    """Two workers."""
+    with parfork.Crew(2) as crew:
+        yield crew
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] != "Z"
+
+
+def end(pid: int) -> None:
+    """Kills a process that the test has made, and waits until it is gone."""
+    os.kill(pid, signal.SIGKILL)
+    while alive(pid):
+        time.sleep(0.001)

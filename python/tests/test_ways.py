@@ -1,0 +1,102 @@
+"""The ways in which Python is started."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import threading, time, os
+import numpy as np, parfork as pf
+np.ones((300, 300)) @ np.ones((300, 300))            # with the threads of its own that BLAS has
+threading.Thread(target=time.sleep, args=(0.5,)).start()
+offset = 5
+class Thing:
+    def __init__(self, x): self.x = x
+def f(x): return Thing(x + offset)
+found = pf.map(f, range(3))
+assert [thing.x for thing in found] == [5, 6, 7] and type(found[0]) is Thing
+assert pf.map_blocks(lambda x: x + offset, pf.zeros(10)).sum() == 50
+print("done")
+"""
+
+
+@pytest.mark.parametrize("way", ["file", "-c", "stdin", "module", "isolated"])
+def test_ways(way, tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    arguments = {
+        "file": ["program.py"], "-c": ["-c", PROGRAM], "stdin": ["-"], "module": ["-m", "program"], "isolated": ["-I", "program.py"],
+    }[way]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, *arguments], input=PROGRAM if way == "stdin" else "", text=True, capture_output=True, cwd=tmp_path,
+        timeout=100,
+    )  # fmt: skip
+    assert (done.stdout, done.returncode) == ("done\n", 0), done.stderr
+
+
+def test_in_a_thread_and_beside_asyncio():
+    program = """
+import asyncio, threading
+import parfork as pf
+found = []
+thread = threading.Thread(target=lambda: found.append(pf.map(abs, range(-3, 0))))
+thread.start()
+thread.join()
+async def main():
+    ticks = 0
+    job = asyncio.get_running_loop().run_in_executor(None, pf.map, abs, [-1])
+    while not job.done():
+        ticks += 1
+        await asyncio.sleep(0)
+    return await job
+assert asyncio.run(main()) == [1] and found == [[3, 2, 1]]
+"""
+    done = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_fork_has_a_crew_of_its_own():
+    program = """
+import os
+import parfork as pf
+assert pf.map(abs, [-1]) == [1]
+shared = pf.ones(100_000)
+child = os.fork()
+if child == 0:
+    os._exit(0 if pf.map(lambda n: shared[n], [5]) == [1.0] and pf.report().copied else 1)
+assert os.waitpid(child, 0)[1] == 0
+assert pf.map(abs, [-2]) == [2]
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], text=True, capture_output=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_server_that_cannot_start_is_told():
+    program = """
+import sys
+import parfork as pf
+import parfork._serve
+parfork._serve.command = lambda: [sys.executable, "-c", "raise SystemExit('no luck')"]
+try:
+    pf.map(abs, [1])
+except pf.ParforkError as error:
+    assert "exited with status 1 before it did" in str(error), error
+else:
+    raise AssertionError
+"""
+    done = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, timeout=100)
+    assert done.returncode == 0 and "no luck" in done.stderr, done.stderr
+    program = "import sys\nimport parfork as pf\nsys.executable = ''\npf.map(abs, [1])"
+    done = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, timeout=100)
+    assert "sys.executable is empty" in done.stderr
+
+
+def test_the_readme_runs_as_printed(tmp_path):
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    with open(os.path.join(folder, "README.md")) as file:
+        blocks = [block.split("```")[0] for block in file.read().split("```python\n")[1:]]
+    assert len(blocks) >= 2
+    for block in blocks:
+        done = subprocess.run([sys.executable, "-c", block], text=True, capture_output=True, timeout=100, cwd=tmp_path)
+        assert done.returncode == 0, f"{block}\n{done.stderr}"

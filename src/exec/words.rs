@@ -1,0 +1,41 @@
+//! What is put into the arguments and the environment of a program that is started for one slice.
+
+use std::ffi::{OsStr, OsString};
+use std::ops::Range;
+
+use crate::error::advice;
+use crate::worker::Worker;
+
+/// The words that are replaced in arguments, and set in the environment of a program that is started for one slice.
+pub(super) fn words(worker: &Worker<'_>, cells: &[Range<usize>]) -> Vec<(&'static str, String)> {
+    let mut words = vec![
+        ("rank", worker.rank().to_string()),
+        ("size", worker.workers().to_string()),
+        ("slice", worker.region().index().to_string()),
+    ];
+    for (range, (start, end)) in cells.iter().zip([("start", "end"), ("start1", "end1")]) {
+        words.extend([(start, range.start.to_string()), (end, range.end.to_string())]);
+    }
+    words
+}
+
+/// An argument with such words replaced.
+pub(super) fn replaced(argument: &OsStr, words: &[(&str, String)]) -> OsString {
+    // What is not text has no such words in it.
+    let Some(text) = argument.to_str() else { return argument.to_owned() };
+    words.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value)).into()
+}
+
+/// Why a program cannot be started, and what to do.
+pub(super) fn cannot_start(program: &OsStr, error: &std::io::Error) -> String {
+    let why = match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            "there is no such program, or not the interpreter that its first line names".to_owned()
+        }
+        std::io::ErrorKind::PermissionDenied if error.raw_os_error() == Some(libc::EACCES) => {
+            "it may not be executed; chmod +x allows it".to_owned()
+        }
+        _ => format!("{error}. {}", advice(error)),
+    };
+    format!("the program `{}` cannot be started: {why}", program.display())
+}
