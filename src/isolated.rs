@@ -27,7 +27,7 @@ mod serve;
 
 use std::ffi::OsString;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use bytemuck::Pod;
 use ndarray::Dimension;
