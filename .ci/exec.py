@@ -150,7 +150,8 @@ def python_steps():
 import os, parfork
 for old, new in parfork.steps():
     new[:] = 7
-    if parfork.step == 11 and parfork.part.start <= 20 < parfork.part.stop:
+    rows = parfork.part[0] if isinstance(parfork.part, tuple) else parfork.part
+    if parfork.step == 11 and rows.start <= 20 < rows.stop:
         try:
             os.mkdir("died")
             os.kill(os.getpid(), 9)

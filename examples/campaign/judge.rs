@@ -7,7 +7,7 @@ use parfork::{Cause, Death, Error};
 
 use crate::deed::{Deed, REASON, WORDS};
 use crate::page::{Words, span};
-use crate::plan::{Engine, Fault, Place, Plan};
+use crate::plan::{Body, Engine, Fault, Place, Plan};
 
 /// What is said of a program that ended badly when nothing was left for it to do.
 const AFTER_ALL: &str = "after it had said that all of its slices were done";
@@ -71,9 +71,10 @@ impl Case<'_> {
         complaint.or(odd).map_or(Verdict::Completed, Verdict::Wrong)
     }
 
-    /// Whether so much of this job may be done: slices, or steps of them.
-    fn is_so_far(&self, done: usize, slices: usize, steps: u32) -> bool {
-        slices == self.grid.slices() && done <= slices * steps.max(1) as usize
+    /// Whether so many can be done: slices, or steps of slices.
+    fn is_possible(&self, done: usize, slices: usize, steps: u32) -> bool {
+        let known = if self.plan.body == Body::Steps { self.plan.steps } else { 0 };
+        slices == self.grid.slices() && steps == known && done <= slices * steps.max(1) as usize
     }
 
     /// Of a job that was not. `others_right`: whether all slices are right but those that are fatal in this plan.
@@ -88,7 +89,7 @@ impl Case<'_> {
             Error::Deadline { deadline, done, slices, steps } => {
                 let took = span(began, ended);
                 let after = took.checked_sub(*deadline);
-                let exact = self.plan.deadline == Some(*deadline) && self.is_so_far(*done, *slices, *steps);
+                let exact = self.plan.deadline == Some(*deadline) && self.is_possible(*done, *slices, *steps);
                 return match after {
                     Some(after) if exact => Verdict::Failed { after: Some(after) },
                     _ => wrong("not the deadline"),
@@ -96,8 +97,8 @@ impl Case<'_> {
             }
             Error::WorkerDied(death) => {
                 // All may be done: a worker that died before it had said what it did is an error, unless others make up for it.
-                let made_up_for = usize::from(self.plan.lives() > 0);
-                if !self.is_so_far(death.done + made_up_for, death.slices, death.steps) {
+                let less = usize::from(self.plan.lives() > 0);
+                if !self.is_possible(death.done + less, death.slices, death.steps) {
                     return wrong("not so many slices");
                 }
                 self.explanation(death)
@@ -131,7 +132,7 @@ impl Case<'_> {
                     let is_request = matches!(fault.place, Place::Coordinator { .. }) && fault.deed == Deed::Terminate;
                     is_request && self.words.at(number) > 0
                 };
-                let exact = self.plan.graceful && self.is_so_far(*done, *slices, *steps);
+                let exact = self.plan.graceful && self.is_possible(*done, *slices, *steps);
                 return match self.faults().find(|&(number, fault)| exact && asked(number, fault)) {
                     Some((number, _)) => Verdict::Failed { after: Some(span(self.words.at(number), ended)) },
                     None => wrong("nobody has asked it to stop"),

@@ -2,7 +2,7 @@
 //!
 //! A slice may begin step `k` when all slices within reach of its margin have done step `k - 1`. They read its cells in that step and it
 //! reads theirs; in step `k` it writes over what they read. That is all the waiting there is, and it always ends, in whatever order a
-//! worker goes through its slices (`slices/walk.rs`).
+//! worker goes through its slices (`slices/step_order.rs`).
 //!
 //! Who waits looks at the word that counts a slice's steps (`sync/step_count.rs`), and sleeps on the doorbell of the worker that
 //! has the slice. After a death all are called back to the end; how far each slice has come is on the page, and a next round goes on from
@@ -18,7 +18,7 @@ use super::tracer::Tracer;
 use super::worker_memory::WorkerMemory;
 use crate::cancel::CancelToken;
 use crate::error::{ControlPageDamage, Error};
-use crate::slices::{Own, Schedule, Walk};
+use crate::slices::{Own, Schedule, StepOrder};
 use crate::sync::{ExitMessage, Outbox, SliceState, WorkDigest};
 use crate::sys::futex;
 
@@ -48,15 +48,16 @@ impl dyn RunSlices + '_ {
     ) -> Result<Instant, Option<ExitMessage>> {
         let page = context.page;
         let (mut began, mut answer) = (Instant::now(), Vec::new());
-        let mut walk = walk(context, steps, round, rank)?;
-        while let Some(at) = walk.next(|slice, steps| page.step_count(slice).done().is_some_and(|done| done >= steps)) {
-            let Own { slice, done: step, ref others, .. } = walk.own()[at];
+        let mut order = order_of(context, steps, round, rank)?;
+        while let Some(at) = order.next(|slice, steps| page.step_count(slice).done().is_some_and(|done| done >= steps))
+        {
+            let Own { slice, done: step, ref others, .. } = order.own()[at];
             match wait(context, worker_memory, rank, others, step) {
                 Ok(false) => {}
                 // Time spent waiting is nobody's.
                 Ok(true) => began = Instant::now(),
                 Err(Halt::Recalled) => {
-                    walk.own().iter().filter(|own| own.done < steps.count).for_each(|own| {
+                    order.own().iter().filter(|own| own.done < steps.count).for_each(|own| {
                         digest.add(page.step_count(own.slice).word_of(own.done));
                     });
                     return Ok(began);
@@ -92,7 +93,7 @@ impl dyn RunSlices + '_ {
             if !others.is_empty() {
                 page.slots()[rank].steps.ring();
             }
-            walk.note_done(at);
+            order.note_done(at);
             notes.finishes(slice, now);
             began = now;
             if is_last && context.delivers {
@@ -104,8 +105,8 @@ impl dyn RunSlices + '_ {
     }
 }
 
-/// The way of worker `rank` through its slices in this round.
-fn walk(context: &JobContext<'_>, steps: &Steps, round: &Round, rank: usize) -> Result<Walk, ExitMessage> {
+/// The order in which worker `rank` does the steps of its slices in this round.
+fn order_of(context: &JobContext<'_>, steps: &Steps, round: &Round, rank: usize) -> Result<StepOrder, ExitMessage> {
     let owners = owners(context, round);
     let own = run(round, rank).map(|number| {
         let slice = round.slice(number);
@@ -113,7 +114,7 @@ fn walk(context: &JobContext<'_>, steps: &Steps, round: &Round, rank: usize) -> 
     });
     let own: Vec<(usize, u32)> = own.collect::<Result<_, _>>()?;
     let near = |slice| context.grid.neighbours(slice, &steps.margins);
-    Ok(Walk::new(rank, &own, (steps.count, steps.depth), near, |slice| owners[slice]))
+    Ok(StepOrder::new(rank, &own, (steps.count, steps.depth), near, |slice| owners[slice]))
 }
 
 /// The dealer's numbers of the slices that worker `rank` has.

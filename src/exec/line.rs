@@ -92,7 +92,7 @@ pub fn parse_answer_to(line: &[u8], given: &[Range<usize>]) -> Result<Result<(),
 
 /// Pairs of numbers with single spaces between them, each a range; at most as many as an array has axes that are cut.
 fn ranges(text: &[u8]) -> Option<Cells> {
-    const AXES: usize = 2;
+    const AXES: usize = 4;
     let numbers: Option<Vec<usize>> = text.split(|&byte| byte == b' ').take(2 * AXES + 1).map(number).collect();
     let numbers = numbers.filter(|numbers| numbers.len() % 2 == 0 && numbers.len() <= 2 * AXES)?;
     Some(numbers.chunks_exact(2).map(|pair| pair[0]..pair[1]).collect())
@@ -146,7 +146,7 @@ mod tests {
             "done -1 2",
             "done +1 2",
             "done 1 2\r",
-            "done 1 2 3 4 5 6",
+            "done 1 2 3 4 5 6 7 8 9 10",
             "done 99999999999999999999 1",
             "done 000000000000000000001 2",
             "failedwhy",
@@ -185,7 +185,7 @@ mod tests {
             }
             match (parse_answer(&line), parse_order(&line)) {
                 (Ok(Answer::Done(Some(cells))), Err(_)) => {
-                    assert!(!cells.is_empty() && cells.len() <= 2);
+                    assert!(!cells.is_empty() && cells.len() <= 4);
                     // Leading zeros are the only other way to write a number.
                     let again = format!("done{}", Numbers(&cells));
                     assert_eq!(parse_answer(again.as_bytes()), Ok(Answer::Done(Some(cells))));

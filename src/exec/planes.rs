@@ -176,14 +176,14 @@ impl ProgramPlanes {
 pub(super) unsafe fn mirror(mapped_loans: &mut MappedLoans<'_>, region: &Region, step: u32) {
     let size = mapped_loans.arrays.as_slice().first().map_or(0, |loan| loan.extent.element);
     let mirror = match size {
-        1 => <&mut Planes<[u8; 1], IxDyn>>::mirror,
-        2 => <&mut Planes<[u8; 2], IxDyn>>::mirror,
-        4 => <&mut Planes<[u8; 4], IxDyn>>::mirror,
-        8 => <&mut Planes<[u8; 8], IxDyn>>::mirror,
-        16 => <&mut Planes<[u8; 16], IxDyn>>::mirror,
+        1 => <&mut Planes<[u8; 1], IxDyn> as Lend>::mirror,
+        2 => <&mut Planes<[u8; 2], IxDyn> as Lend>::mirror,
+        4 => <&mut Planes<[u8; 4], IxDyn> as Lend>::mirror,
+        8 => <&mut Planes<[u8; 8], IxDyn> as Lend>::mirror,
+        16 => <&mut Planes<[u8; 16], IxDyn> as Lend>::mirror,
         _ => unreachable!("planes have elements of these sizes"),
     };
-    // SAFETY: passed on to the caller; elements of that size.
+    // SAFETY: passed on to the caller; of planes whose elements have that size.
     unsafe { mirror(mapped_loans, region, step) }
 }
 

@@ -11,7 +11,7 @@ mod plan;
 mod runs;
 mod schedule;
 mod split;
-mod walk;
+mod step_order;
 mod weight;
 
 pub use grid::{Grid, Region};
@@ -20,5 +20,5 @@ pub use plan::{Balance, PlannedSlice, plan};
 pub(crate) use runs::Extent;
 pub use schedule::{Schedule, ScheduleError};
 pub use split::{Split, SplitError};
-pub(crate) use walk::{Own, Walk};
+pub(crate) use step_order::{Own, StepOrder};
 pub use weight::by_weight;

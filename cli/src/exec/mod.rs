@@ -48,14 +48,7 @@ pub fn run(args: Exec) -> Result<(), Failure> {
     let views = args.common.views("exec")?;
     let inputs = read(&args, &args.inputs, &views)?;
     let starts = read(&args, &args.planes, &views)?;
-    for planes in &args.planes {
-        if args.outputs.iter().all(|output| output.name != planes.name) {
-            let name = &planes.name;
-            return Err(Failure::usage(format!(
-                "what the last step leaves of {name} goes nowhere. Say where, as in --out {name}=after.npy."
-            )));
-        }
-    }
+    match_planes(&args)?;
     let outputs = plan(&args, &inputs, &starts, &formats)?;
     for ((target_file, format), (dtype, shape)) in landings.iter_mut().zip(&formats).zip(&outputs) {
         if let Format::Npy = format {
@@ -113,6 +106,8 @@ pub fn run(args: Exec) -> Result<(), Failure> {
         line: format!("{title} on {}", output::count(slices, "slice")),
         // Told when the inputs were read.
         warnings: Vec::new(),
+        // Told when they were opened.
+        in_place: false,
         reports: vec![report],
         names: vec![title],
         filing,
@@ -188,6 +183,25 @@ fn picture_shape(dtype: Dtype, shape: &[usize]) -> parfork::Result<[usize; 3]> {
         (u8::DTYPE | u16::DTYPE, &[rows, cols]) => Ok([rows, cols, 1]),
         (u8::DTYPE | u16::DTYPE, &[rows, cols, channels @ 1..=4]) => Ok([rows, cols, channels]),
         _ => Err(parfork::Error::kernel(PictureError::OtherArray { dtype, shape: shape.to_vec() })),
+    }
+}
+
+/// What the last step leaves has somewhere to go, and nothing else has.
+fn match_planes(args: &Exec) -> Result<(), Failure> {
+    let names = |one: &Output, other: &Input| one.name == other.name;
+    if let Some(Input { name, .. }) =
+        args.planes.iter().find(|planes| args.outputs.iter().all(|output| !names(output, planes)))
+    {
+        return Err(Failure::usage(format!(
+            "what the last step leaves of {name} goes nowhere. Say where, as in --out {name}=after.npy."
+        )));
+    }
+    let mut outputs = args.outputs.iter().filter(|_| !args.planes.is_empty());
+    match outputs.find(|output| args.planes.iter().all(|planes| !names(output, planes))) {
+        Some(Output { name, .. }) => Err(Failure::usage(format!(
+            "there are no planes {name}, and programs that do steps write to nothing else. Leave that --out away, or give --planes {name}=START."
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -272,12 +286,6 @@ fn run_steps(
     (inputs, starts): Given,
     args: &Exec,
 ) -> Result<(Report, Given, Vec<Array>), Failure> {
-    if let Some(output) = args.outputs.iter().find(|output| starts.iter().all(|start| start.name() != output.name)) {
-        let name = &output.name;
-        return Err(Failure::usage(format!(
-            "there are no planes {name}, and programs that do steps write to nothing else. Leave --out {name}=... away, or give --planes {name}=START."
-        )));
-    }
     let (margin, border) = (args.margin.unwrap_or(1), args.border.unwrap_or(Border::Keep));
     let spec = job.spec_mut();
     (spec.steps, spec.depth) = (args.steps, args.depth);

@@ -1,7 +1,5 @@
 //! Programs that do steps on an array.
 
-use std::fs;
-
 use ndarray::Array1;
 use parfork::formats::npy;
 
@@ -72,12 +70,11 @@ fn a_program_that_dies_in_a_step_costs_nothing_but_time() {
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["jobs"][0]["deaths"].as_array().unwrap().len(), 1, "{report}");
     assert_eq!(fixture.found("end.npy"), naive(&start, 6, Some(|i, length| i.rem_euclid(length))));
-    fs::remove_dir(fixture.path("died")).unwrap();
     fixture.exec_fails(
         "--planes rod=start.npy --out rod=other.npy --steps 6 --border wrap -n 2 --split rows=6 --retries 0",
-        &script,
+        &ROD.replace("FIRST", "0").replace("DIES", "kill -9 $$"),
         1,
-        &["step 3 of slice 0"],
+        &["step 3 of slice 0", "steps of 4 slices were done"],
     );
     assert!(!fixture.path("other.npy").exists());
 }

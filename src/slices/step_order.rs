@@ -23,7 +23,7 @@ pub(crate) struct Own {
 }
 
 /// A worker's way through its slices.
-pub(crate) struct Walk {
+pub(crate) struct StepOrder {
     own: Vec<Own>,
     /// How many steps each slice has.
     steps: u32,
@@ -37,7 +37,7 @@ pub(crate) struct Walk {
     last: Option<usize>,
 }
 
-impl Walk {
+impl StepOrder {
     /// Of worker `rank` through its slices, each with how many of the `steps` are done, in ascending order. `near` says which slices are
     /// near one, and `owner` who has one, if anybody: one that is done nobody waits for.
     pub(crate) fn new(
@@ -135,12 +135,12 @@ mod tests {
     ) -> Vec<(usize, usize)> {
         let workers = owners.iter().max().map_or(0, |most| most + 1);
         let left: Vec<bool> = counts.iter().map(|&done| done < steps).collect();
-        let mut walks: Vec<(Walk, Option<usize>)> = (0..workers)
+        let mut walks: Vec<(StepOrder, Option<usize>)> = (0..workers)
             .map(|rank| {
                 let own: Vec<_> = (0..near.len()).filter(|&at| owners[at] == rank && left[at]).collect();
                 let own: Vec<_> = own.into_iter().map(|slice| (slice, counts[slice])).collect();
                 let owner = |slice: usize| Some(owners[slice]).filter(|_| left[slice]);
-                (Walk::new(rank, &own, (steps, depth), |slice| near[slice].clone(), owner), None)
+                (StepOrder::new(rank, &own, (steps, depth), |slice| near[slice].clone(), owner), None)
             })
             .collect();
         let mut all = Vec::new();
