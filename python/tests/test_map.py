@@ -192,8 +192,9 @@ def test_workers_follow_folder_and_path(crew, tmp_path, monkeypatch):
     assert crew.map(parfork_test_module.f, [2]) == [42]
 
 
-def test_print_appears(crew, capfd):
-    crew.map(lambda x: print("said", x), range(3))
+def test_print_appears(capfd):
+    with pf.Crew(2) as crew:
+        crew.map(lambda x: print("said", x), range(3))
     assert sorted(capfd.readouterr().out.split("\n")) == ["", "said 0", "said 1", "said 2"]
 
 
