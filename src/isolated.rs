@@ -10,7 +10,7 @@
 //! use parfork::{Hooks, JobSpec, Shared, formats::InputFile, isolated::{self, Task}};
 //!
 //! fn main() -> parfork::Result<()> {
-//!     isolated::serve("invert", |_, file, output| {
+//!     isolated::serve("invert", |_, file, [output, _]| {
 //!         let bytes = file.head(file.len())?; // parse and decode here: nothing but the output can be reached
 //!         output.iter_mut().zip(&bytes).for_each(|(output, byte)| *output = !byte);
 //!         Ok([bytes.len() as u64, 0, 0, 0])
@@ -26,7 +26,8 @@
 mod serve;
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use bytemuck::Pod;
 use ndarray::Dimension;
@@ -37,7 +38,6 @@ use crate::error::{Cause, Error, ExecError, Result, advice};
 use crate::formats::InputFile;
 use crate::hooks::Hooks;
 use crate::job::Job;
-use crate::lend::Lend;
 use crate::process::cause_of;
 use crate::shared::Shared;
 use crate::slices::Split;
@@ -89,7 +89,7 @@ impl<'f> Task<'f> {
     /// [`Error::File`] if the process finds the file wrong, or ends in any other way than by answering; [`Error::Exec`] if `main` does not
     /// serve the name; as [`Job::run`] if there can be no worker, which starts the process and watches over it.
     pub fn run(&self, spec: &JobSpec, hooks: Hooks<'_>) -> Result<[u64; 4]> {
-        self.start(spec, hooks, &Shared::<u8, _>::zeros(1)?, None)
+        self.start(spec, hooks, [None, None])
     }
 
     /// As [`run`](Self::run), with an output, whose bytes the process writes where they are.
@@ -102,20 +102,25 @@ impl<'f> Task<'f> {
         hooks: Hooks<'_>,
         output: &mut Shared<T, D>,
     ) -> Result<[u64; 4]> {
-        let place = output.segment().backing().reopened(Access::Write);
-        let place = place.map_err(Error::system("open the output of an isolated process"))?;
-        let bytes = output.len() * size_of::<T>();
-        self.start(spec, hooks, output, Some((place.as_fd(), bytes)))
+        self.start(spec, hooks, [Some(Place::of(output)?), None])
     }
 
-    /// Lets a worker start the process and wait for it. What is lent is the process's meanwhile.
-    fn start<L: Lend>(
+    /// As [`run_into`](Self::run_into), with two outputs: what is known only when the file is looked at, and what there was room for before.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run). Then the outputs may hold anything.
+    pub fn run_into_both<T: Pod + Send + Sync, D: Dimension, U: Pod + Send + Sync, E: Dimension>(
         &self,
         spec: &JobSpec,
         hooks: Hooks<'_>,
-        lent: L,
-        output: Option<(BorrowedFd<'_>, usize)>,
+        first: &mut Shared<T, D>,
+        second: &mut Shared<U, E>,
     ) -> Result<[u64; 4]> {
+        self.start(spec, hooks, [Some(Place::of(first)?), Some(Place::of(second)?)])
+    }
+
+    /// Lets a worker start the process and wait for it. The outputs are the process's meanwhile, and nobody else's.
+    fn start(&self, spec: &JobSpec, hooks: Hooks<'_>, outputs: [Option<Place<'_>>; 2]) -> Result<[u64; 4]> {
         if !serves(self.name) {
             let (task, call) = (self.name.to_owned(), format!("isolated::serve(\"{}\", ...)", self.name));
             return Err(ExecError::NotServed { task, call }.into());
@@ -127,7 +132,9 @@ impl<'f> Task<'f> {
             numbers: self.numbers,
             memory: spec.memory_limit,
             input: self.input.file().as_raw_fd() as u64,
-            output: output.map(|(fd, bytes)| (fd.as_raw_fd() as u64, bytes)),
+            outputs: outputs
+                .each_ref()
+                .map(|output| output.as_ref().map(|Place { fd, bytes, .. }| (fd.as_raw_fd() as u64, *bytes))),
         };
         let spec = JobSpec {
             name: spec.name.clone(),
@@ -140,7 +147,10 @@ impl<'f> Task<'f> {
         let hooks = Hooks { cancel_token: hooks.cancel_token, sandbox, ..Hooks::default() };
         let arguments = order.arguments(self.name);
         let environment: [(OsString, OsString); 1] = [(MARK.into(), std::process::id().to_string().into())];
-        let keep: Vec<_> = [self.input.file().as_fd()].into_iter().chain(output.map(|(fd, _)| fd)).collect();
+        let keep: Vec<_> = [self.input.file().as_fd()]
+            .into_iter()
+            .chain(outputs.iter().flatten().map(|place| place.fd.as_fd()))
+            .collect();
         let start = Start {
             program: "/proc/self/exe".as_ref(),
             arguments: &arguments,
@@ -155,7 +165,7 @@ impl<'f> Task<'f> {
         // Dropped when the worker is gone, and with it the process.
         let _orphans =
             Subreaper::adopt(MARK).map_err(Error::system("become the parent of processes that are left behind"))?;
-        match Job::with(lent, spec).hooks(hooks).run(|_, _| answer(&start, order.memory)) {
+        match Job::with(&Shared::<u8, _>::zeros(1)?, spec).hooks(hooks).run(|_, _| answer(&start, order.memory)) {
             Ok(answers) => Ok(answers.first().copied().unwrap_or_default()),
             Err(Error::BodyFailed(refusal)) => Err(match refusal.reason.split_once('\0') {
                 Some((what, remedy)) => self.input.wrong(what, remedy),
@@ -169,6 +179,21 @@ impl<'f> Task<'f> {
             }),
             Err(other) => Err(other),
         }
+    }
+}
+
+/// The memory of an output, which is borrowed.
+struct Place<'o> {
+    fd: OwnedFd,
+    bytes: usize,
+    borrowed: PhantomData<&'o mut ()>,
+}
+
+impl<'o> Place<'o> {
+    fn of<T: Pod + Send + Sync, D: Dimension>(output: &'o mut Shared<T, D>) -> Result<Self> {
+        let fd = output.segment().backing().reopened(Access::Write);
+        let fd = fd.map_err(Error::system("open the output of an isolated process"))?;
+        Ok(Self { fd, bytes: output.len() * size_of::<T>(), borrowed: PhantomData })
     }
 }
 
@@ -197,7 +222,10 @@ fn answer(start: &Start<'_>, memory: Option<u64>) -> std::result::Result<[u64; 4
         (exit, _) => Some(cause_of(exit)),
     };
     if let Some(cause) = cause {
-        let remedy = "it is damaged, or was made to do harm: fetch or export it again";
+        let remedy = match cause {
+            Cause::AbortedWithin { .. } => "give it more memory, or, if it is a small file, fetch or export it again",
+            _ => "it is damaged, or was made to do harm: fetch or export it again",
+        };
         return Err(format!("the process that reads it {cause}\0{remedy}"));
     }
     let answer = String::from_utf8_lossy(&answer);

@@ -187,6 +187,55 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+
+    /// Of an archive with bytes changed, cut off or doubled.
+    #[test]
+    fn mutated_archives_end_in_an_array_or_an_error(
+        large in any::<bool>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+        again in prop::option::of((any::<prop::sample::Index>(), any::<prop::sample::Index>())),
+        ones in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let head = "{'descr': '<u2', 'fortran_order': False, 'shape': (2,), }\n";
+        let mut bytes = zip(&[("x.npy", &npy_bytes(head, &[1, 0, 2, 0])), ("y.npy", &npy_bytes(head, &[3, 0, 4, 0]))], true, large);
+        let sound = bytes.clone();
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        // Numbers that are as large as can be.
+        if let Some(at) = ones {
+            let at = at.index(bytes.len());
+            bytes.iter_mut().skip(at).take(8).for_each(|byte| *byte = 0xFF);
+        }
+        if let Some((from, to)) = again {
+            let (from, to) = (from.index(bytes.len()), to.index(bytes.len()));
+            let part = bytes[from.min(to)..from.max(to)].to_vec();
+            bytes.splice(to..to, part);
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let (_folder, path) = file("mutated.npz", &bytes);
+        for name in ["", ":x", ":y"] {
+            match Shared::<u16, IxDyn>::load(PathBuf::from(format!("{}{name}", path.display()))) {
+                Ok(array) => {
+                    prop_assert!(array.len() <= bytes.len());
+                    let stored = if name == ":x" { [1, 2] } else { [3, 4] };
+                    prop_assert!(bytes != sound || array.as_slice() == stored);
+                }
+                Err(error) => {
+                    prop_assert!(matches!(error, Error::File { .. } | Error::Memory { .. }), "{error}");
+                    prop_assert!(bytes != sound || name.is_empty(), "{error}");
+                }
+            }
+        }
+    }
+}
+
 /// More with PROPTEST_CASES set.
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(200)
@@ -231,7 +280,7 @@ fn arrays_of_archives_are_found_by_name() {
         assert_eq!(Shared::<u16, IxDyn>::load(named("y/z")).unwrap().as_slice(), [3]);
         let text = refusal(Shared::<u16, IxDyn>::load(&path));
         assert!(text.contains("an archive of 2 arrays (x, y/z)") && text.contains("two.npz:x"), "{text}");
-        assert!(refusal(Shared::<u16, IxDyn>::load(named("q"))).contains("none of which is q"));
+        assert!(refusal(Shared::<u16, IxDyn>::load(named("q"))).contains("none of which is called \"q\""));
     }
     let (_folder, path) = file("one.NPZ", &zip(&[("arr_0.npy", &one)], true, true));
     assert_eq!(Shared::<u16, IxDyn>::load(&path).unwrap().as_slice(), [1, 2]);

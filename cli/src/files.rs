@@ -1,9 +1,7 @@
 //! The files that a command reads and writes: which of them are one, how outputs are opened, what names are in JSON.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io::Write;
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use parfork::formats::{Address, Location, OutputFile};
@@ -49,7 +47,7 @@ impl FileUses<'_> {
             }
         }
         let twice = |(number, input): (usize, &(&Path, _))| {
-            is_stream(input.0) && inputs[..number].iter().any(|other| is_same(other, input))
+            Address::of(input.0).is_stream() && inputs[..number].iter().any(|other| is_same(other, input))
         };
         match inputs.iter().enumerate().find(|input| twice(*input)) {
             Some((_, (path, _))) => Err(Failure::usage(format!(
@@ -70,21 +68,12 @@ fn hit(output: &Path, other: &str) -> Failure {
     Failure::usage(format!("the output {output} would go where {other} is. Name another for one of them."))
 }
 
-/// Whether a name is that of standard input or of a pipe.
-pub fn is_stream(path: &Path) -> bool {
-    match Address::of(path) {
-        Address::Standard => true,
-        Address::Segment(_) => false,
-        Address::File(path) => fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo()),
-    }
-}
-
 /// Whether what goes to an output of this name is an array, and not a picture: .npy files, segments, standard output, pipes without
 /// an ending.
 pub fn is_array(path: &Path) -> bool {
     match Address::of(path) {
         Address::Standard | Address::Segment(_) => true,
-        Address::File(path) => is_npy(path) || path.extension().is_none() && is_stream(path),
+        Address::File(path) => is_npy(path) || path.extension().is_none() && Address::File(path).is_stream(),
     }
 }
 
@@ -97,14 +86,13 @@ pub fn is_npy(path: &Path) -> bool {
 pub fn open(path: &Path, quiet: bool) -> Result<OutputFile, Failure> {
     let out = OutputFile::open(path).map_err(Failure::filing)?;
     if out.is_in_place() && !quiet {
-        let _ = writeln!(
-            std::io::stderr(),
-            "parfork: {} is mounted and cannot be replaced: it is written in place, which is not atomic",
-            path.display()
-        );
+        let _ = writeln!(std::io::stderr(), "parfork: {} {IN_PLACE}", path.display());
     }
     Ok(out)
 }
+
+/// What is said of such an output.
+pub const IN_PLACE: &str = "is mounted and cannot be replaced: it is written in place, which is not atomic";
 
 /// Says what there is to say of a picture that was read.
 pub fn warning(path: &Path, warning: DecodeWarning, quiet: bool) {

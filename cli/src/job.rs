@@ -63,6 +63,8 @@ pub struct Summary {
     pub line: String,
     /// What there is to say of pictures that were read.
     pub warnings: Vec<(PathBuf, DecodeWarning)>,
+    /// Whether the result went into a file that cannot be replaced in one step.
+    pub in_place: bool,
     /// One for each job run.
     pub reports: Vec<Report>,
     /// What each of them did.

@@ -1,6 +1,6 @@
 //! What goes to stdout and stderr: JSON, tables, and on a terminal a line that says how far a job is.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use parfork::Progress;
@@ -9,6 +9,7 @@ use serde_json::Value;
 pub use parfork::record::units::{bytes, count, duration, runs};
 
 use crate::failure::Failure;
+use crate::screen;
 
 /// Prints a report for programs, on one line.
 pub fn print_json(report: &Value) -> Result<(), Failure> {
@@ -21,12 +22,12 @@ pub fn print(text: &str) -> Result<(), Failure> {
     Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
 }
 
-/// A bar on stderr, if that is a terminal; it comes up when a job takes noticeable time, and leaves no trace.
+/// A bar on stderr, if that is a terminal where it can be taken away; it comes up when a job takes noticeable time, and leaves no trace.
 pub fn progress_bar(what: &str, quiet: bool) -> Option<Progress<'static>> {
     /// Shorter jobs are done before anybody could read it.
     const NOTICEABLE: Duration = Duration::from_millis(300);
 
-    if quiet || !std::io::stderr().is_terminal() {
+    if quiet || !screen::can_erase() {
         return None;
     }
     let mut bar = Bar::new(what);

@@ -46,7 +46,17 @@ const GIVE_BACK: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 
 /// Whether there is a terminal to read keys from and to draw on.
 pub fn is_there() -> bool {
-    io::stdin().is_terminal() && io::stdout().is_terminal()
+    io::stdin().is_terminal() && io::stdout().is_terminal() && understands_sequences()
+}
+
+/// Whether standard error is a terminal, where a line can be taken away again.
+pub fn can_erase() -> bool {
+    io::stderr().is_terminal() && understands_sequences()
+}
+
+/// Whether a terminal is said to be more than paper: editors and logs show what is sent to it as it is.
+fn understands_sequences() -> bool {
+    std::env::var_os("TERM").is_some_and(|name| !name.is_empty() && name != "dumb")
 }
 
 /// Whether colours are welcome (<https://no-color.org>).

@@ -70,7 +70,7 @@ impl Wanted {
         Ok(JobSpec {
             workers: self.workers,
             split: Some(Split::axis(self.axis).of(self.each).halo(self.halo)),
-            schedule: schedule.map_err(|error| PyValueError::new_err(error.to_string()))?,
+            schedule: Some(schedule.map_err(|error| PyValueError::new_err(error.to_string()))?),
             retries: self.retries,
             retry_policy: if self.restore { RetryPolicy::RestoreOutputs } else { RetryPolicy::BodyOverwrites },
             deadline: span(self.timeout)?,

@@ -9,7 +9,7 @@ use super::worker_memory::WorkerMemory;
 use crate::error::{Error, Result};
 use crate::spec::JobSpec;
 use crate::sync::{Event, ExitMessage, WorkerSlot};
-use crate::sys::memory::Access;
+use crate::sys::memory::{Access, put_apart};
 use crate::sys::pools::Pools;
 use crate::sys::{child, cpu, fault_handler, limits, proc};
 
@@ -77,6 +77,7 @@ pub(super) fn worker_main(
 pub(super) fn start_worker(slot: &WorkerSlot, rank: usize, ways: &PreFork) {
     slot.enter(std::process::id());
     slot.lock.acquire();
+    put_apart(rank, std::ptr::from_ref(slot).addr());
     child::flush_what_bodies_print(ways.alone);
     child::name(&format!("parfork-w{rank}"));
     if let Some(&cpu) = ways.cpus.get(rank % ways.cpus.len().max(1)) {

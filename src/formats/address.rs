@@ -1,8 +1,12 @@
 //! What the name of an input or an output means: the one place where that is decided.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+
+use crate::sys::file::takes_all;
 
 /// What the name of an input or an output means.
 ///
@@ -17,7 +21,7 @@ use std::path::Path;
 /// Of an input, `FILE.npz:NAME` is the array of that name in an archive, where there is no file of the whole name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Address<'p> {
-    /// `-`: standard input, or standard output.
+    /// `-`, and `/dev/stdin` and `/dev/stdout`: standard input, or standard output.
     Standard,
     /// `shm:NAME`: a named segment.
     Segment(&'p OsStr),
@@ -29,10 +33,20 @@ impl<'p> Address<'p> {
     /// What a name means.
     pub fn of(name: &'p Path) -> Self {
         match name.as_os_str().as_bytes() {
-            b"-" => Self::Standard,
+            b"-" | b"/dev/stdin" | b"/dev/stdout" => Self::Standard,
             bytes => {
                 bytes.strip_prefix(b"shm:").map_or(Self::File(name), |name| Self::Segment(OsStr::from_bytes(name)))
             }
+        }
+    }
+
+    /// Whether bytes go through it and are nowhere afterwards: standard streams, pipes, and the devices that take all (`/dev/null`,
+    /// `/dev/zero`, and `/dev/full`, which says that it has no room).
+    pub fn is_stream(self) -> bool {
+        match self {
+            Self::Standard => true,
+            Self::Segment(_) => false,
+            Self::File(path) => fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo() || takes_all(&found)),
         }
     }
 

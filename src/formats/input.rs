@@ -271,6 +271,12 @@ pub(super) fn wrong(path: &Path, what: impl Into<String>, remedy: impl Into<Stri
 fn unreadable(path: &Path, error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound => wrong(path, "there is no such file", "check the name and the folder"),
+        _ if error.raw_os_error() == Some(libc::ELOOP) => {
+            wrong(path, "it leads through symbolic links that never end", "name the file itself")
+        }
+        _ if error.raw_os_error() == Some(libc::ENXIO) => {
+            wrong(path, "it is a socket, or a device that is not there", "save its data to a file and name that")
+        }
         io::ErrorKind::PermissionDenied => {
             wrong(path, "this user may not read it", "have its owner allow it (chmod a+r), or copy it")
         }

@@ -10,6 +10,7 @@ use super::Address;
 use super::target::Target;
 #[cfg(feature = "named")]
 use crate::shared::named::Destination;
+use crate::sys::file::takes_all;
 
 /// Which file, pipe or segment an [`Address`] leads to: the same for all names of one, by which two outputs that would hit each other
 /// are found.
@@ -48,7 +49,7 @@ impl Location {
         }))
     }
 
-    /// Where an output will be; `None` if it cannot be anywhere.
+    /// Where an output will be; `None` if it cannot be anywhere, or is nowhere afterwards (`/dev/null`).
     pub fn of_output(path: impl AsRef<Path>) -> Option<Self> {
         Some(Self(match Address::of(path.as_ref()) {
             Address::Standard => standard(std::io::stdout(), LocationKind::StandardOutput),
@@ -60,6 +61,8 @@ impl Location {
             }
             #[cfg(not(feature = "named"))]
             Address::Segment(_) => return None,
+            // What is nobody's alone, two can write to.
+            Address::File(path) if fs::metadata(path).is_ok_and(|found| takes_all(&found)) => return None,
             Address::File(path) => match Target::find(path) {
                 Ok(Target { old: Some(old), .. }) => there(&old.metadata),
                 Ok(Target { folder, name, old: None }) => {

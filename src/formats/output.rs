@@ -1,9 +1,8 @@
 //! The one door of outputs: opened before the work, so that what is in the way is found then.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use super::input::wrong;
@@ -13,7 +12,7 @@ use crate::error::{Error, Result, limit};
 use crate::shared::named::{Destination, Elements};
 use crate::sys::pipe::open_to_write;
 
-/// An output by its [`Address`]: a file that appears when it is [whole](AtomicFile); standard output or a pipe, which are written as
+/// An output by its [`Address`]: a file that appears when it is [whole](AtomicFile); a [stream](Address::is_stream), which is written as
 /// it comes; or a named segment, which is made or filled.
 ///
 /// ```
@@ -37,7 +36,7 @@ pub struct OutputFile {
 #[derive(Debug)]
 enum Kind {
     File(Box<AtomicFile>),
-    /// Standard output, or a pipe. Empty when it is dropped.
+    /// Standard output, a pipe, or a device that takes all. Empty when it is dropped.
     Stream(Option<BufWriter<File>>),
     /// `None` when it is filled.
     #[cfg(feature = "named")]
@@ -73,7 +72,7 @@ impl OutputFile {
                     "build it with parfork's feature `named`, or write ./ before a file's name",
                 ));
             }
-            Address::File(path) if fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo()) => {
+            Address::File(path) if Address::File(path).is_stream() => {
                 stream(open_to_write(path).map_err(|error| unwritable(path, &error))?)
             }
             Address::File(path) => Kind::File(Box::new(AtomicFile::at(path)?)),
@@ -176,6 +175,7 @@ fn unwritable(path: &Path, error: &io::Error) -> Error {
             wrong(path, "it is a pipe of another user", "name one of your own, or - for standard output")
         }
         Some(libc::ENXIO) => wrong(path, "it is a pipe that nobody reads", "start what reads it first"),
+        Some(libc::ENOSPC) => wrong(path, "there is no room for all of it", "name another output"),
         _ => {
             let remedy = limit(error).unwrap_or_else(|| "look at where it goes".to_owned());
             wrong(path, format!("it cannot be written ({error})"), remedy)

@@ -195,6 +195,9 @@ pub(super) fn unusable_folder(path: &Path, folder: &Path, error: &io::Error) -> 
         io::ErrorKind::ReadOnlyFilesystem => {
             wrong(path, format!("the folder {folder} is on a read-only file system"), "name a file in another folder")
         }
+        _ if error.raw_os_error() == Some(libc::ENAMETOOLONG) => {
+            wrong(path, "its name is longer than names can be", "give it a shorter one")
+        }
         _ => {
             let remedy = limit(error).unwrap_or_else(|| "name another folder".to_owned());
             wrong(path, format!("nothing can be written in the folder {folder} ({error})"), remedy)

@@ -22,16 +22,20 @@ static SERVED: Mutex<Vec<&str>> = Mutex::new(Vec::new());
 /// Lets this program do tasks of that name in isolated processes: to be called before anything else in `main`, once for each name. Returns at
 /// once, unless this process was started for such a task.
 ///
-/// The body is given the task's numbers, the file, and the bytes of the output, if there is one; it runs in a sandbox and can get nothing
+/// The body is given the task's numbers, the file, and the bytes of both outputs, none of one that there is not; it runs in a sandbox and can get nothing
 /// else. What it answers, and what it writes, is a stranger's word: check it.
-pub fn serve(name: &'static str, body: impl FnOnce([u64; 4], &InputFile, &mut [u8]) -> Result<[u64; 4]>) {
+pub fn serve(name: &'static str, body: impl FnOnce([u64; 4], &InputFile, [&mut [u8]; 2]) -> Result<[u64; 4]>) {
     SERVED.lock().unwrap_or_else(PoisonError::into_inner).push(name);
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_none_or(|first| first != ISOLATED) || arguments.next().is_none_or(|second| second != name) {
         return;
     }
-    // A panic would tell the user of files of whoever has built this.
+    // A panic would tell the user of files of whoever has built this; and what std says of memory that there is not, is said by whoever
+    // has started this process, who knows of which file.
     std::panic::set_hook(Box::new(|_| ()));
+    if let Ok(nowhere) = File::options().write(true).open("/dev/null") {
+        let _ = nix::unistd::dup2_stderr(nowhere);
+    }
     let told = Request::parse(arguments).and_then(|order| order.carry_out(body).map_err(|error| in_words(&error)));
     let (kind, text) = match told {
         Ok(numbers) => ("done", numbers.map(|number| number.to_string()).join(" ")),
@@ -56,15 +60,16 @@ pub(super) struct Request {
     pub(super) memory: Option<u64>,
     /// The file's descriptor.
     pub(super) input: u64,
-    /// The output's descriptor, and how many bytes it is.
-    pub(super) output: Option<(u64, usize)>,
+    /// The outputs' descriptors, and how many bytes they are.
+    pub(super) outputs: [Option<(u64, usize)>; 2],
 }
 
 impl Request {
     /// The arguments that say so.
     pub(super) fn arguments(&self, name: &str) -> Vec<OsString> {
-        let output = self.output.map(|(fd, bytes)| [Some(fd), Some(bytes as u64)]).unwrap_or_default();
-        let numbers = self.numbers.into_iter().map(Some).chain([self.memory, Some(self.input)]).chain(output);
+        let in_numbers = |(fd, bytes): (u64, usize)| [Some(fd), Some(bytes as u64)];
+        let outputs = self.outputs.into_iter().flat_map(|output| output.map(in_numbers).unwrap_or_default());
+        let numbers = self.numbers.into_iter().map(Some).chain([self.memory, Some(self.input)]).chain(outputs);
         let text = |number: Option<u64>| number.map_or("-".into(), |number| number.to_string().into());
         [ISOLATED.into(), name.into()].into_iter().chain(numbers.map(text)).collect()
     }
@@ -76,36 +81,42 @@ impl Request {
         };
         let numbers = arguments.map(number).collect::<Option<Vec<_>>>();
         match numbers.as_deref() {
-            Some(&[Some(a), Some(b), Some(c), Some(d), memory, Some(input), fd, bytes])
-                if fd.is_some() == bytes.is_some() =>
+            Some(&[Some(a), Some(b), Some(c), Some(d), memory, Some(input), fd, bytes, other_fd, other_bytes])
+                if fd.is_some() == bytes.is_some() && other_fd.is_some() == other_bytes.is_some() =>
             {
-                let output = fd.zip(bytes).map(|(fd, bytes)| (fd, bytes as usize));
-                Ok(Self { numbers: [a, b, c, d], memory, input, output })
+                let outputs = [fd.zip(bytes), other_fd.zip(other_bytes)];
+                let outputs = outputs.map(|output| output.map(|(fd, bytes)| (fd, bytes as usize)));
+                Ok(Self { numbers: [a, b, c, d], memory, input, outputs })
             }
             _ => Err("an isolated process is started by parfork and not by hand".to_owned()),
         }
     }
 
     /// Confines this process, then does it; what it answers.
-    fn carry_out(self, body: impl FnOnce([u64; 4], &InputFile, &mut [u8]) -> Result<[u64; 4]>) -> Result<[u64; 4]> {
+    fn carry_out(
+        self,
+        body: impl FnOnce([u64; 4], &InputFile, [&mut [u8]; 2]) -> Result<[u64; 4]>,
+    ) -> Result<[u64; 4]> {
         let open = |fd, write| {
             reopen(std::process::id(), fd, write).map_err(Error::system("open what an isolated process works on"))
         };
         // Whoever has started it knows the path.
         let input = InputFile::of(Path::new(""), File::from(open(self.input, false)?))?;
-        let mut output = match self.output {
+        let map = |output: Option<(u64, usize)>| match output {
             Some((fd, bytes)) => {
                 let mapped = Bytes::new(&open(fd, true)?, bytes);
-                Some(mapped.map_err(Error::system("map the output of an isolated process"))?)
+                mapped.map(Some).map_err(Error::system("map the output of an isolated process"))
             }
-            None => None,
+            None => Ok(None),
         };
+        let (mut first, mut second) = (map(self.outputs[0])?, map(self.outputs[1])?);
         if let Some(bytes) = self.memory {
             limits::limit_private_memory(Some(bytes)).map_err(Error::system("limit an isolated process's memory"))?;
             limits::limit_addresses(bytes).map_err(Error::system("limit an isolated process's addresses"))?;
         }
         Sandbox::new().confine_this_process(&[input.file().as_raw_fd()])?;
-        body(self.numbers, &input, output.as_mut().map_or(&mut [], Bytes::as_mut_slice))
+        let outputs = [&mut first, &mut second];
+        body(self.numbers, &input, outputs.map(|output| output.as_mut().map_or(&mut [][..], Bytes::as_mut_slice)))
     }
 }
 
@@ -139,15 +150,22 @@ mod tests {
 
     #[test]
     fn an_order_is_what_its_arguments_say_and_nothing_else_is_one() {
-        for (memory, output) in [(None, None), (Some(1 << 40), Some((9, 12))), (Some(0), None)] {
-            let order = Request { numbers: [3, 4, u64::MAX, 16], memory, input: 7, output };
+        let outputs = [[None, None], [Some((9, 12)), None], [None, Some((9, 12))], [Some((9, 12)), Some((8, 1))]];
+        for (memory, outputs) in
+            [None, Some(0), Some(1 << 40)].into_iter().flat_map(|memory| outputs.map(|it| (memory, it)))
+        {
+            let order = Request { numbers: [3, 4, u64::MAX, 16], memory, input: 7, outputs };
             let arguments = order.arguments("look");
             assert_eq!(arguments[..2], [ISOLATED, "look"]);
             assert_eq!(Request::parse(arguments.into_iter().skip(2)), Ok(order));
         }
-        for wrong in
-            [&[][..], &["7"], &["1", "2", "3", "4", "-", "7", "9", "-"], &["1", "2", "3", "x", "-", "7", "-", "-"]]
-        {
+        for wrong in [
+            &[][..],
+            &["7"],
+            &["1", "2", "3", "4", "-", "7", "9", "-", "-", "-"],
+            &["1", "2", "3", "x", "-", "7", "-", "-", "-", "-"],
+            &["1", "2", "3", "4", "-", "7", "-", "-"],
+        ] {
             assert!(Request::parse(wrong.iter().map(OsString::from)).is_err(), "{wrong:?}");
         }
     }

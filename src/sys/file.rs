@@ -5,7 +5,7 @@ use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,13 @@ use super::limits::check_file_length;
 /// Opens a file for reading; a FIFO without a writer does not keep the caller waiting, nor does a terminal become its own.
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
+}
+
+/// Whether it is one of the devices that swallow what is written to them: null, zero and full. To any other device a write does something.
+pub(crate) fn takes_all(found: &Metadata) -> bool {
+    use nix::sys::stat::{major, minor};
+    let is_memory = found.file_type().is_char_device() && major(found.rdev()) == 1;
+    is_memory && matches!(minor(found.rdev()), 3 | 5 | 7)
 }
 
 /// A folder held open, so that names in it mean the same even if the working directory changes meanwhile.

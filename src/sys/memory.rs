@@ -24,6 +24,7 @@ use nix::unistd::ftruncate;
 use super::fork_exclusions::Entry;
 use super::fork_stamp::{self, Stamp};
 use huge::HugeAligned;
+pub(crate) use huge::put_apart;
 
 /// Size of a huge page on x86-64, and on aarch64 with 4 KiB base pages.
 pub(crate) const HUGE: usize = 2 << 20;

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::file::{Bounded, user};
+use super::file::{Bounded, takes_all, user};
 use super::limits::{Room, memory_room};
 use super::memory::{finish, growing, reopen};
 use super::signals;
@@ -87,7 +87,7 @@ pub(crate) fn read_to_end(mut pipe: File, patience: Duration) -> Result<File, Un
     Ok(reopen(std::process::id(), file.as_raw_fd() as u64, false)?.into())
 }
 
-/// Opens a pipe to write; waits for a moment until somebody has opened it to read.
+/// Opens a pipe to write, or a device that takes all; waits for a moment until somebody has opened a pipe to read.
 ///
 /// # Errors
 /// ENXIO if nobody has; EPERM if it is another user's, who may have put it there for this one to fall for it.
@@ -101,7 +101,8 @@ pub(crate) fn open_to_write(path: &Path) -> io::Result<File> {
             Err(error) => return Err(error),
             Ok(file) => {
                 let found = file.metadata()?;
-                if !found.file_type().is_fifo() || found.uid() != user() {
+                let is_own_pipe = found.file_type().is_fifo() && found.uid() == user();
+                if !is_own_pipe && !takes_all(&found) {
                     return Err(Errno::EPERM.into());
                 }
                 fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;

@@ -75,6 +75,9 @@ pub(crate) fn workers_have_arrays_at_other_addresses() {
         let report = seen.report();
         assert_eq!(report.addresses, own);
         assert_eq!(report.workers.len(), 3);
+        let mut all: Vec<usize> = report.workers.iter().flat_map(|worker| worker.addresses.clone()).collect();
+        all.sort_unstable();
+        assert!(all.windows(2).all(|two| two[0] < two[1]), "{all:x?}");
         for (rank, (worker, [read, written])) in report.workers.iter().zip(seen.iter()).enumerate() {
             assert!(worker.addresses.iter().all(|address| !own.contains(address)), "worker {rank}");
             assert_eq!(worker.addresses[0], *read);

@@ -8,7 +8,7 @@ use std::ops::Range;
 use parfork::{Answers, Error, Job, Philox, Report};
 
 use crate::kernel::{
-    Arg, ArgValues, Fact, Files, Form, InScale, Kernel, KernelError, Number, Output, Sizes, Step, Steps, Task, parses,
+    Arg, ArgValues, Fact, Files, Form, InScale, Kernel, KernelError, Number, Output, Sizes, Step, Steps, Task, whole,
 };
 
 /// Points of a block.
@@ -67,8 +67,8 @@ same answer for every -n, --split and schedule."
     fn args(&self) -> &'static [Arg] {
         const {
             &[
-                Arg::text("points", "N", "How many points", parses::<u64>).or("100000000").in_scale(InScale::Never),
-                Arg::text("key", "KEY", "Which random numbers", parses::<u64>).or("42"),
+                Arg::text("points", "N", "How many points", whole::<u64>).or("100000000").in_scale(InScale::Never),
+                Arg::text("key", "KEY", "Which random numbers", whole::<u64>).or("42"),
             ]
         }
     }

@@ -106,6 +106,8 @@ pub fn run(args: Exec) -> Result<(), Failure> {
         line: format!("{title} on {}", output::count(slices, "slice")),
         // Told when the inputs were read.
         warnings: Vec::new(),
+        // Told when they were opened.
+        in_place: false,
         reports: vec![report],
         names: vec![title],
         filing,

@@ -124,8 +124,8 @@ impl Explanation<'_> {
         }
         self.page.push_str(&table);
         self.say(
-            "Whatever the addresses are (workers begin as copies and may come to the same ones), behind those of A is one page of \
-             memory in all processes, and behind those of B another: what one writes, the others read.",
+            "The addresses differ, for each process maps what it was lent where it likes. Behind those of A is one page of memory in all \
+             processes, and behind those of B another: what one writes, the others read.",
         );
     }
 

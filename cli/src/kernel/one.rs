@@ -32,6 +32,7 @@ pub fn run(typed: &Typed, of_many: bool) -> Result<Summary, Failure> {
     let began = Instant::now();
     let format = picture_format(kernel, given, format, jpeg)?;
     let output = output_path(kernel, given);
+    refuse_pictures_of_arrays(kernel, given)?;
     let FileUses { others, prints, .. } = common.uses();
     let prints = if output.is_none() { Some("the number that comes out") } else { prints };
     FileUses { inputs: inputs(kernel, given).collect(), results: output.into_iter().collect(), others, prints }
@@ -55,6 +56,7 @@ pub fn run(typed: &Typed, of_many: bool) -> Result<Summary, Failure> {
     }
     let mut result = task.output()?;
     let target = output.map(|path| Target::open(path, format, &task.form(), common.quiet)).transpose()?;
+    let in_place = target.as_ref().is_some_and(|target| target.file.is_in_place());
     let (names, reports) = jobs(task.as_ref(), typed, of_many, &views, &mut result)?;
     let verified = if common.verify { Some(verify(task.as_ref(), common, &result)?) } else { None };
     Failure::if_stopped()?;
@@ -75,7 +77,19 @@ pub fn run(typed: &Typed, of_many: bool) -> Result<Summary, Failure> {
         output::print(&format!("{number}{name}\n"))?;
     }
     let wall = began.elapsed();
-    Ok(Summary { command: kernel.name(), facts, line, warnings, reports, names, filing, wall, verified, views })
+    Ok(Summary {
+        command: kernel.name(),
+        facts,
+        line,
+        warnings,
+        in_place,
+        reports,
+        names,
+        filing,
+        wall,
+        verified,
+        views,
+    })
 }
 
 /// Runs the jobs as the flags ask; what each did, and its report.
@@ -186,6 +200,22 @@ fn picture_format(
     let format = arg.map(|arg| asked.map_or_else(|| Format::for_target(given.path(arg.name)), Ok));
     let format = format.map(|format| format.and_then(|format| format.with_jpeg(jpeg.quality, jpeg.sampling)));
     format.transpose().map_err(Failure::usage)
+}
+
+/// An array in a file that is called as a picture is one that nothing opens.
+fn refuse_pictures_of_arrays(kernel: &dyn Kernel, given: &ArgValues) -> Result<(), Failure> {
+    let arrays = kernel.args().iter().filter(|arg| matches!(arg.kind, Kind::OutputArray));
+    let is_picture = |path: &&Path| is_file(path) && path.extension().is_some() && Format::for_target(path).is_ok();
+    match arrays.flat_map(|arg| given.all(arg.name)).map(Path::new).find(is_picture) {
+        Some(path) => {
+            let (path, npy) = (path.display(), path.with_extension("npy"));
+            Err(Failure::usage(format!(
+                "the result is an array and no picture, as {path} would be. Name {}.",
+                npy.display()
+            )))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Where the result of a kernel goes, if to a file.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::args::{self, Size};
 use crate::failure::Failure;
-use crate::files::{self, is_stream};
+use crate::files;
 use crate::kernel::args::Measured;
 use crate::kernel::inputs;
 
@@ -156,7 +156,7 @@ impl Job {
                 let made = info.created.duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs());
                 return Ok(json!([info.bytes, made, info.generation]));
             }
-            if is_stream(path) {
+            if Address::of(path).is_stream() {
                 return Err(Failure::usage(format!(
                     "{} can be read but once, and every run reads it. Save what comes through it to a file, and name that.",
                     path.display()

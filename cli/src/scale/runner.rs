@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -24,7 +24,7 @@ use super::plan::{Plan, Setup};
 use super::runs::{Outcome, Run, Runs};
 use crate::cpu_time::{CpuLoad, now};
 use crate::failure::Failure;
-use crate::output;
+use crate::{output, screen};
 
 /// How often a run is looked after; its time does not depend on it.
 const LOOK: Duration = Duration::from_millis(50);
@@ -48,11 +48,8 @@ pub fn run(plan: &Plan, runs: &mut Runs) -> Result<(), Failure> {
         let setups = output::count(plan.setups.len(), "setup");
         eprintln!("{}: {all} runs, {rounds} of each of {setups}{resumed}", plan.job.title());
     }
-    let mut line = ProgressLine {
-        shown: false,
-        quiet: plan.flags.quiet || !std::io::stderr().is_terminal(),
-        began: Instant::now(),
-    };
+    let mut line =
+        ProgressLine { shown: false, quiet: plan.flags.quiet || !screen::can_erase(), began: Instant::now() };
     if matches!(plan.job, Job::Exec { .. }) && !missing.is_empty() {
         for setup in (0..plan.flags.warm_up).flat_map(|_| &plan.setups) {
             line.show("warming up", setup, 0, missing.len());

@@ -17,7 +17,7 @@ use crate::{output, screen};
 pub fn run(args: Top) -> Result<(), Failure> {
     if !args.once {
         if !screen::is_there() {
-            let what = "there is no terminal to show jobs on. Print what runs now with --once, for programs with --once --json.";
+            let what = "there is no terminal that jobs can be shown on. Print what runs now with --once, for programs with --once --json.";
             return Err(Failure::usage(what));
         }
         return live::run();

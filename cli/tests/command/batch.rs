@@ -1,6 +1,7 @@
 //! Many pictures by one command: the same bits as one by one, whatever is wrong with some of them.
 
 mod faults;
+mod places;
 mod refusals;
 mod results;
 

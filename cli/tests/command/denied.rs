@@ -155,6 +155,44 @@ fn too_few_descriptors_are_told_as_that() {
     }
 }
 
+/// A shell's `ulimit -v`, from what is too little to start to what is enough, and `ulimit -f` in steps of a file's length.
+#[test]
+fn limits_of_memory_and_of_files_are_told_as_those() {
+    let fixture = Fixture::with_inputs();
+    let memory = (4..13).map(|power| (libc::RLIMIT_AS, (1 << 20) << power, ["(ulimit -v)", "memory"]));
+    let files = [0, 100, 600, 1 << 16].into_iter().map(|most| (libc::RLIMIT_FSIZE, most, ["(ulimit -f)", "ulimit -f"]));
+    for (resource, most, words) in memory.chain(files) {
+        for line in COMMANDS {
+            let mut command = fixture.command(line);
+            let limit = move || {
+                let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+                // SAFETY: a live record.
+                match unsafe { libc::setrlimit(resource, &raw const limit) } {
+                    0 => Ok(()),
+                    _ => Err(std::io::Error::last_os_error()),
+                }
+            };
+            // SAFETY: it makes system calls only.
+            unsafe { command.pre_exec(limit) };
+            let Ok(child) = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() else { continue };
+            let output = watched(&format!("{line} with {resource} of {most}"), child);
+            let text = String::from_utf8_lossy(&output.stderr);
+            let failed = matches!(output.status.code(), Some(1 | 3));
+            let is_told = failed && words.iter().any(|word| text.contains(word));
+            // The system's loader, or a program that is started, has words of its own.
+            let by_others = text.contains("error while loading shared libraries")
+                || output.status.code().is_none() && text.is_empty()
+                || failed && line.contains("exec") && text.contains("lost its program");
+            assert!(
+                output.status.success() || is_told || by_others,
+                "{line} with {resource} of {most}: {} {text}",
+                output.status
+            );
+            assert!(!text.contains("panicked"), "{line} with {resource} of {most}: {text}");
+        }
+    }
+}
+
 #[test]
 fn without_proc_the_reason_is_told() {
     let fixture = Fixture::with_inputs();

@@ -88,6 +88,65 @@ fn pictures_come_and_go_through_standard_streams_in_a_format_that_is_asked_for()
     assert!(fixture.shell_ok("$P mandelbrot -o set.png --size 20x10 --report - -q").starts_with(b"<!DOCTYPE html>"));
 }
 
+/// What takes all keeps nothing; people look at times with it.
+#[test]
+fn results_can_go_nowhere() {
+    let fixture = Fixture::with_inputs();
+    let everything = fixture.everything();
+    for line in [
+        "matmul a.npy b.npy -o /dev/null -q",
+        "transpose a.npy -o /dev/null -q",
+        "image photo.png -o /dev/null --filter gray -q",
+        "image photo.png -o /dev/null --format tiff -q",
+        "mandelbrot -o /dev/null --size 20x10 -q",
+        "mandelbrot -o /dev/null --size 20x10 -q --report /dev/null --trace /dev/null",
+        "plan 20x3 -o /dev/null",
+    ] {
+        fixture.ok(line);
+    }
+    fixture.shell_ok(&format!("$P exec --in a.npy --out o=/dev/null --out p=/dev/null -n 1 -q -- {NOTHING}"));
+    for line in ["transpose a.npy -o /dev/full", "mandelbrot -o /dev/full --size 20x10"] {
+        fixture.fails(line, 1, &["/dev/full: there is no room for all of it"]);
+    }
+    fixture.shell_fails("$P sum a.npy --json > /dev/full", 1, &["No space left"]);
+    // Standard output by its other name, behind what is there.
+    fixture.ok("matmul a.npy b.npy -o c.npy -q");
+    fixture
+        .shell_ok("{ printf abc; $P matmul a.npy b.npy -o /dev/stdout -q; } > found; tail -c +4 found | cmp - c.npy");
+    fixture.shell_ok("$P matmul a.npy b.npy -o /dev/stdout -q > /dev/null; rm found c.npy; rmdir segments");
+    assert!(fixture.everything() == everything);
+    let null = fs::metadata("/dev/null").unwrap();
+    assert!(std::os::unix::fs::FileTypeExt::is_char_device(&null.file_type()));
+}
+
+/// Planes of samples in tiles, of 16 bits: what decoders are seldom asked.
+#[test]
+fn an_unusual_picture_is_read_through_every_door() {
+    let fixture = Fixture::new();
+    let files = concat!(env!("CARGO_MANIFEST_DIR"), "/../workers/tests/files");
+    for (from, to) in [("planar-tiles-16.tif", "planar.tif"), ("planar-tiles-16.tif.want.npy", "want.npy")] {
+        fs::copy(format!("{files}/{from}"), fixture.path(to)).unwrap();
+    }
+    let wanted = fixture.ok("sum want.npy -q");
+    fixture.shell_ok(
+        "$P shm create made --from planar.tif --keep; $P shm put made planar.tif; $P image planar.tif -o shm:image -q",
+    );
+    for line in ["$P sum shm:made -q", "$P sum shm:image -q"] {
+        assert_eq!(String::from_utf8(fixture.shell_ok(line)).unwrap(), wanted, "{line}");
+    }
+    let copies = "import sys; sys.path.insert(0, '.'); import parfork\nfor part in parfork.slices(): \
+                  parfork.outputs['out'][part] = parfork.inputs['in'][part]";
+    fs::write(fixture.path("copies.py"), copies).unwrap();
+    fixture
+        .shell_ok("$P exec --client python > parfork.py; $P scale -o runs --workers 1 --repeat 1 -q image planar.tif");
+    if fixture.shell("python3 -c 'import numpy'").0 == Some(0) {
+        let line = "$P exec --in in=planar.tif --out out=copy.npy -n 2 -q -- python3 copies.py; $P sum copy.npy -q";
+        assert_eq!(String::from_utf8(fixture.shell_ok(line)).unwrap(), wanted);
+    }
+    let line = format!("$P exec --in planar.tif --out p=zeros.npy -n 1 -q -- {NOTHING}; $P sum zeros.npy -q");
+    assert!(String::from_utf8(fixture.shell_ok(&line)).unwrap().starts_with('0'));
+}
+
 #[test]
 fn every_verb_reads_and_writes_segments() {
     let fixture = Fixture::with_inputs();

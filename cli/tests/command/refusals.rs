@@ -126,6 +126,11 @@ fn bad_flags_and_targets_are_refused() {
     }
     fixture.fails("matmul a.npy a.npy -o nowhere/c.npy", 1, &["no folder nowhere", "mkdir"]);
     fixture.fails("matmul a.npy a.npy -o /proc/c.npy", 1, &["/proc"]);
-    fixture.fails("matmul a.npy a.npy -o /dev/null", 1, &["/dev/null"]);
+    fixture.fails(&format!("matmul a.npy a.npy -o {}", "n".repeat(300)), 1, &["longer than names can be"]);
+    fixture.fails("matmul a.npy a.npy -o c.JPG", 2, &["is an array and no picture, as c.JPG would be. Name c.npy."]);
+    fixture.fails("sum a.npy --axis x -o c.npy", 2, &["`x` is no whole number"]);
+    fixture.fails("mandelbrot -o c.png --zoom much", 2, &["`much` is no number"]);
+    fixture.fails("matmul a.npy a.npy -o /dev/full", 1, &["/dev/full: there is no room for all of it"]);
+    fixture.fails("matmul a.npy a.npy -o /dev/tty", 1, &["/dev/tty: it is a device"]);
     fixture.ok("matmul a.npy a.npy -o c.npy -q -n 300 --split tiles=1x1");
 }

@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use crate::fixture::{until, watched};
+use crate::fixture::{Fixture, until, watched};
 
 /// A command on a terminal of its own.
 pub(crate) struct Terminal {
@@ -19,11 +19,13 @@ pub(crate) struct Terminal {
     reader: Option<(JoinHandle<()>, PipeWriter)>,
     child: Option<Child>,
     screen: Arc<Mutex<vt100::Parser>>,
+    sent: Arc<Mutex<Vec<u8>>>,
     before: libc::termios,
 }
 
 impl Terminal {
-    /// Runs a command on a terminal of so many rows and columns, which it controls as a shell's terminal would.
+    /// Runs a command on a terminal of so many rows and columns, which it controls as a shell's terminal would. It is xterm's if the
+    /// command is told of no other.
     pub(crate) fn run(mut command: Command, rows: u16, columns: u16) -> Self {
         let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let (mut master, mut slave) = (-1, -1);
@@ -48,21 +50,27 @@ impl Terminal {
         unsafe { command.pre_exec(take_control) };
         let before = attributes(&master);
         let end = || Stdio::from(slave.try_clone().unwrap());
-        let child = command.stdin(end()).stdout(end()).stderr(end()).env("TERM", "xterm-256color").spawn().unwrap();
+        if !command.get_envs().any(|(name, _)| name == "TERM") {
+            command.env("TERM", "xterm-256color");
+        }
+        let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
         drop(command);
         drop(slave);
         let [tall, wide] = [rows, columns].map(|length| NonZeroU16::new(length).unwrap());
         let screen = Arc::new(Mutex::new(vt100::Parser::new(tall, wide, 1000)));
         let (mut from, seen) = (master.try_clone().unwrap(), screen.clone());
+        let sent = Arc::<Mutex<Vec<u8>>>::default();
+        let all = sent.clone();
         let (stop, stopped) = std::io::pipe().unwrap();
         let reader = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             while readable(&from, &stop) {
                 let Ok(many @ 1..) = from.read(&mut bytes) else { break };
                 seen.lock().unwrap().process(&bytes[..many]);
+                all.lock().unwrap().extend(&bytes[..many]);
             }
         });
-        Self { master, reader: Some((reader, stopped)), child: Some(child), screen, before }
+        Self { master, reader: Some((reader, stopped)), child: Some(child), screen, sent, before }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -72,6 +80,11 @@ impl Terminal {
     /// What is on the screen now.
     pub(crate) fn text(&self) -> String {
         self.screen.lock().unwrap().screen().contents()
+    }
+
+    /// All that it was sent so far.
+    pub(crate) fn sent(&self) -> Vec<u8> {
+        self.sent.lock().unwrap().clone()
     }
 
     /// Whether anything on the screen has a colour.
@@ -163,4 +176,38 @@ fn attributes(terminal: &File) -> libc::termios {
     // SAFETY: a descriptor of this process and a live record to fill.
     assert_eq!(unsafe { libc::tcgetattr(terminal.as_raw_fd(), &mut attributes) }, 0);
     attributes
+}
+
+/// Of a terminal that is paper (an editor's, a log's), nothing is asked that it does not understand.
+#[test]
+fn a_terminal_that_is_paper_is_sent_letters_alone() {
+    let fixture = Fixture::with_inputs();
+    for (line, last) in [
+        ("matmul a.npy b.npy -o c.npy", "with files"),
+        ("mandelbrot -o set.png --size 900x900 --iterations 9000 --center=-0.1,0 --zoom 50", "with files"),
+        ("image photo.png photo.png -o {stem}{ext}.tif -f gray", "parfork"),
+        ("image photo.png -o out/ -f gaussian:9", "1 of 1 picture"),
+        ("plan 64x64 --split rows=4 -n 3 --cost linear --animate", "all done at"),
+        ("scale --workers 1,2 --repeat 2 -o runs sum a.npy", "runs"),
+        ("explain --step", "memory"),
+        ("top", "no terminal that jobs can be shown on"),
+        ("--help", "Usage"),
+        ("image --no-such-flag", "no-such-flag"),
+    ] {
+        let mut command = fixture.command(line);
+        command.env("TERM", "dumb");
+        let terminal = Terminal::run(command, 50, 200);
+        let mut answered = false;
+        terminal.shows(|text| {
+            if text.contains("[Enter: go on]") && !std::mem::replace(&mut answered, true) {
+                terminal.press(&"\n".repeat(50));
+            }
+            String::from_utf8_lossy(&terminal.sent()).contains(last)
+        });
+        let sent = terminal.sent.clone();
+        terminal.end();
+        let sent = String::from_utf8_lossy(&sent.lock().unwrap()).into_owned();
+        assert!(!sent.contains(['\x1b', '\x08']), "{line}: {sent:?}");
+        assert!(!sent.replace("\r\n", "").contains('\r'), "{line}: {sent:?}");
+    }
 }

@@ -40,7 +40,9 @@ pub(super) fn array(source: &InputFile) -> Result<Range<u64>> {
         let what = format!("it is an archive of {count} arrays ({})", names());
         let example = entries.first().map_or("NAME", |entry| &entry.name);
         return Err(match source.member() {
-            Some(member) => source.wrong(format!("{what}, none of which is {}", member.display()), "name one of them"),
+            Some(member) => {
+                source.wrong(format!("{what}, none of which is called \"{}\"", member.display()), "name one of them")
+            }
             None => source.wrong(what, format!("name one of them: {path}:{example}")),
         });
     };

@@ -6,10 +6,25 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
 use super::{HUGE, MapMode};
+
+/// Where this process puts its next map if nothing is there; 0 for wherever the kernel likes.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// Has this process, the worker of a rank, put its maps so far below `known`, an address that all workers have, that no two workers put
+/// theirs at the same place: who takes an address for another's, or for a byte's name, finds out.
+pub(crate) fn put_apart(rank: usize, known: usize) {
+    /// Addresses of a worker.
+    const STRIDE: usize = 1 << 36;
+    /// So many of those are there on all machines with 47 bits of addresses; workers beyond share them.
+    const STRIDES: usize = 256;
+    let below = known.saturating_sub((rank % STRIDES + 1) * STRIDE);
+    NEXT.store(below - below % HUGE, Relaxed);
+}
 
 /// A map on a boundary of its own choice: of 2 MiB, or of a page if it is shorter. Unmapped on drop.
 #[derive(Debug)]
@@ -49,8 +64,12 @@ impl HugeAligned {
         let whole = pages.checked_add(fence).ok_or(io::ErrorKind::OutOfMemory)?;
         let room = whole.checked_add(boundary - page).and_then(NonZeroUsize::new).ok_or(io::ErrorKind::OutOfMemory)?;
         let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
-        // SAFETY: the kernel picks free addresses, and no page of them can be touched.
-        let base = unsafe { mmap_anonymous(None, room, ProtFlags::PROT_NONE, flags) }?;
+        let next = NonZeroUsize::new(NEXT.load(Relaxed));
+        // SAFETY: the kernel picks free addresses, those asked for if they are, and no page of them can be touched.
+        let base = unsafe { mmap_anonymous(next, room, ProtFlags::PROT_NONE, flags) }?;
+        if next.is_some() {
+            NEXT.fetch_add(room.get().next_multiple_of(HUGE), Relaxed);
+        }
         let start = base.addr().get();
         let aligned = start.next_multiple_of(boundary);
         for (from, to) in [(start, aligned), (aligned + whole, start + room.get())] {

@@ -1,7 +1,8 @@
 //! Filters that move pixels as they are.
 
 use super::picture::{Region, Source};
-use super::vectors::{SUMS, Vectors, Work, vectors};
+use super::transpose::{SIDE, transpose};
+use super::vectors::{SUMS, Vectors, Work, vectorised, vectors};
 use super::{Flip, Sample, Turn};
 use std::ops::Range;
 
@@ -94,7 +95,8 @@ impl<S: Sample, const C: usize> Work for TurnRound<'_, S, C> {
 /// places in the cache.
 fn columns<S: Sample, const C: usize>(clockwise: bool, source: &Source<'_, S>, mut region: Region<'_, S>) {
     let (rows, cols) = (region.rows.clone(), region.cols.clone());
-    let mut square = [[S::MAX; C]; BLOCK * BLOCK];
+    let mut square = [[[S::MAX; C]; BLOCK]; BLOCK];
+    let mut turned = square;
     for top in rows.clone().step_by(BLOCK) {
         let down = top..rows.end.min(top + BLOCK);
         let from = mirrored(!clockwise, &down, source.width());
@@ -102,19 +104,45 @@ fn columns<S: Sample, const C: usize>(clockwise: bool, source: &Source<'_, S>, m
             let along = start..cols.end.min(start + BLOCK);
             for (n, y) in mirrored(clockwise, &along, source.height()).enumerate() {
                 let line = source.line(y, from.clone());
-                square[n * BLOCK..][..from.len()].copy_from_slice(line.as_chunks().0);
+                let n = if clockwise { along.len() - 1 - n } else { n };
+                square[n][..from.len()].copy_from_slice(line.as_chunks().0);
             }
-            let square = square[..along.len() * BLOCK].as_chunks::<BLOCK>().0;
+            vectorised(
+                #[inline(always)]
+                || turn(&square, &mut turned),
+            );
             for y in down.clone() {
                 let n = if clockwise { y - down.start } else { down.end - 1 - y };
                 region.line(y, along.clone(), |out| {
-                    let out = out.as_chunks_mut().0;
-                    if clockwise {
-                        out.iter_mut().zip(square.iter().rev()).for_each(|(out, line)| *out = line[n]);
-                    } else {
-                        out.iter_mut().zip(square).for_each(|(out, line)| *out = line[n]);
-                    }
+                    match <&mut [[S; C]; BLOCK]>::try_from(out.as_chunks_mut().0) {
+                        Ok(out) => *out = turned[n],
+                        Err(_) => out.copy_from_slice(turned[n][..along.len()].as_flattened()),
+                    };
                 });
+            }
+        }
+    }
+}
+
+/// Rows become columns. Pixels of one byte or two by blocks, for which there are vectors.
+#[inline(always)]
+fn turn<S: Sample, const C: usize>(square: &[[[S; C]; BLOCK]; BLOCK], turned: &mut [[[S; C]; BLOCK]; BLOCK]) {
+    if C * size_of::<S>() > 2 {
+        for (n, line) in turned.iter_mut().enumerate() {
+            for (pixel, from) in line.iter_mut().zip(square) {
+                *pixel = from[n];
+            }
+        }
+        return;
+    }
+    for top in (0..BLOCK).step_by(SIDE) {
+        for left in (0..BLOCK).step_by(SIDE) {
+            let mut block = [[[S::MAX; C]; SIDE]; SIDE];
+            for (row, line) in block.iter_mut().enumerate() {
+                *line = *square[top + row][left..].first_chunk().expect("whole blocks");
+            }
+            for (row, line) in transpose(&block).iter().enumerate() {
+                *turned[left + row][top..].first_chunk_mut().expect("whole blocks") = *line;
             }
         }
     }

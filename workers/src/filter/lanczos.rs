@@ -5,7 +5,7 @@
 //! lies beyond the edges counts nothing, and the rest adds up to 1. Pillow computes them thus, in `f64`, and rounds
 //! them to 1/2^22 for 8 bits.
 
-use super::sample::{FRACTION, Weight};
+use super::sample::{FRACTION, Sample};
 use super::vectors::vectorised;
 use std::{f64::consts::PI, ops::Range};
 
@@ -16,21 +16,21 @@ pub(super) const LOBES: usize = 3;
 const LANES: usize = 8;
 
 /// The weights of a stretch of the result, along one axis.
-pub(super) struct Weights<W> {
+pub(super) struct Weights {
     /// The pixels of the source that each pixel of the stretch is made from.
     spans: Vec<Range<usize>>,
     /// Their weights, `apart` for each pixel.
-    values: Vec<W>,
+    values: Vec<f32>,
     apart: usize,
 }
 
-impl<W: Weight> Weights<W> {
-    /// For the pixels `stretch` of `to`, made from `from` pixels.
-    pub(super) fn new(stretch: Range<usize>, to: usize, from: usize) -> Self {
+impl Weights {
+    /// For the pixels `stretch` of `to`, made from `from` pixels of samples `S`.
+    pub(super) fn new<S: Sample>(stretch: Range<usize>, to: usize, from: usize) -> Self {
         let kernel = Kernel::new(to, from);
         let apart = kernel.taps().next_multiple_of(LANES);
         let mut pixel = Pixel { distances: vec![BEYOND; apart], weights: vec![0.0; apart] };
-        let mut values = vec![W::default(); stretch.len() * apart];
+        let mut values = vec![0.0; stretch.len() * apart];
         let mut spans = Vec::with_capacity(stretch.len());
         vectorised(
             #[inline(always)]
@@ -43,7 +43,7 @@ impl<W: Weight> Weights<W> {
                     let end = exact[..span.len()].iter().rposition(counts).map_or(span.len(), |last| last + 1);
                     spans.push(span.start + skip..span.start + end);
                     for (value, &weight) in values.iter_mut().zip(&exact[skip..end]) {
-                        *value = W::from_f64(weight);
+                        *value = S::weight(weight);
                     }
                 }
             },
@@ -53,7 +53,7 @@ impl<W: Weight> Weights<W> {
 
     /// Pixel `n` of the stretch: what it is made from, and the weights of that.
     #[inline(always)]
-    pub(super) fn of(&self, n: usize) -> (Range<usize>, &[W]) {
+    pub(super) fn of(&self, n: usize) -> (Range<usize>, &[f32]) {
         let span = self.spans[n].clone();
         (span.clone(), &self.values[n * self.apart..][..span.len()])
     }
@@ -193,14 +193,14 @@ mod tests {
 
     #[test]
     fn an_axis_that_keeps_its_size_keeps_its_pixels() {
-        let weights = Weights::<i32>::new(5..400, 1000, 1000);
-        assert!((0..395).all(|n| weights.of(n) == (n + 5..n + 6, &[1 << 22][..])));
+        let weights = Weights::new::<u8>(5..400, 1000, 1000);
+        assert!((0..395).all(|n| weights.of(n) == (n + 5..n + 6, &[1.0][..])));
     }
 
     #[test]
     fn weights_are_the_sines_in_22_bits() {
         for (from, to) in [(1, 1), (1, 9), (7, 3), (640, 427), (427, 640), (4096, 2048), (4096, 333), (1000, 1001)] {
-            let weights = Weights::<i32>::new(0..to, to, from);
+            let weights = Weights::new::<u8>(0..to, to, from);
             let kernel = Kernel::new(to, from);
             for n in 0..to {
                 let (span, got) = weights.of(n);
@@ -211,9 +211,11 @@ mod tests {
                 };
                 let total: f64 = (0..from).map(sines).sum();
                 for x in 0..from {
-                    let got = if span.contains(&x) { got[x - span.start] } else { 0 };
-                    assert_eq!(got, i32::from_f64(sines(x) / total), "{from} to {to}: {x} in {n}");
+                    let got = if span.contains(&x) { got[x - span.start] } else { 0.0 };
+                    let want = (sines(x) / total * FRACTION).round();
+                    assert_eq!(f64::from(got) * FRACTION, want, "{from} to {to}: {x} in {n}");
                 }
+                assert!(got.iter().map(|weight| weight.abs()).sum::<f32>() < 2.0, "{from} to {to}: {n}");
             }
         }
     }

@@ -14,24 +14,50 @@ const LANES: usize = 24;
 
 pub(super) fn mean<S: Sample>(radius: usize, source: &Source<'_, S>, region: Region<'_, S>) {
     let side = 2 * radius as u64 + 1;
+    let (most, share) = (side * side * u64::from(S::MAX.to_u32()), 1.0 / (side * side) as f64);
+    let of = |sum: f64| sum as i32;
+    // The square is odd, so that a mean is a half over it off any half at least: what f32 loses does not matter to small ones.
+    if most < 1 << 21 {
+        with_channels!(source.channels(), C => blur::<S, i32, C>(
+            radius,
+            source,
+            region,
+            of,
+            #[inline(always)]
+            |total| total as f32 * share as f32,
+        ));
     // Up to (2*16383+1)^2 * 65535 < 2^53: exact in f64, where an addition takes longer to be done.
-    if side * side * u64::from(S::MAX.to_u32()) <= i32::MAX as u64 {
-        with_channels!(source.channels(), C => blur::<S, i32, C>(radius, source, region, |sum| sum as i32));
+    } else if most <= i32::MAX as u64 {
+        with_channels!(source.channels(), C => blur::<S, i32, C>(
+            radius,
+            source,
+            region,
+            of,
+            #[inline(always)]
+            |total| (f64::from(total) * share) as f32,
+        ));
     } else {
-        with_channels!(source.channels(), C => blur::<S, f64, C>(radius, source, region, |sum| sum));
+        with_channels!(source.channels(), C => blur::<S, f64, C>(
+            radius,
+            source,
+            region,
+            |sum| sum,
+            #[inline(always)]
+            |total| (total * share) as f32,
+        ));
     }
 }
 
-fn blur<S: Sample, T: Copy + AddAssign + From<i32> + Into<f64>, const C: usize>(
+fn blur<S: Sample, T: Copy + AddAssign + From<i32>, const C: usize>(
     radius: usize,
     source: &Source<'_, S>,
     mut region: Region<'_, S>,
     total_of: impl Fn(f64) -> T,
+    mean_of: impl Fn(T) -> f32,
 ) {
     let (rows, cols) = (region.rows.clone(), region.cols.clone());
     let reach = radius as isize;
     let side = 2 * radius + 1;
-    let share = 1.0 / (side as f64 * side as f64);
     let mut columns = Columns::new(source, rows.start as isize - reach, side, cols.clone(), radius);
     // How often the first pixel of a row has each column in its sum.
     let (counts, beyond) = counts(source.border(), cols.start as isize - reach, side, source.width(), &columns.range);
@@ -39,8 +65,7 @@ fn blur<S: Sample, T: Copy + AddAssign + From<i32> + Into<f64>, const C: usize>(
     let last = counts.iter().rposition(|&count| count > 0).map_or(first, |last| last + 1);
     let counts: Vec<f64> = counts[first..last].iter().flat_map(|&count| [f64::from(count); C]).collect();
     let first_window = first * C..last * C;
-    let mut entering = vec![[0; C]; TOGETHER];
-    let mut leaving = entering.clone();
+    let mut aside = [(); 2].map(|()| vec![[0; C]; TOGETHER]);
     let mut totals = [[T::from(0); C]; TOGETHER];
     for y in rows.clone() {
         if y > rows.start {
@@ -54,18 +79,17 @@ fn blur<S: Sample, T: Copy + AddAssign + From<i32> + Into<f64>, const C: usize>(
             // The row's first pixel has its sums already. For each other one column comes and one goes.
             let skip = usize::from(first == cols.start);
             let at = (first + skip) as isize;
-            columns.stretch(source, at - reach - 1, &mut leaving[skip..len]);
-            columns.stretch(source, at + reach, &mut entering[skip..len]);
-            if skip > 0 {
-                leaving[0] = entering[0];
-            }
+            let [leaving, entering] = &mut aside;
+            let leaving = columns.stretch(source, at - reach - 1, &mut leaving[skip..len]);
+            let entering = columns.stretch(source, at + reach, &mut entering[skip..len]);
             region.line(y, part.clone(), |out| {
                 vectorised(
                     #[inline(always)]
                     || {
                         // Here, that they stay in registers.
                         let mut sum = sums;
-                        for ((total, entering), leaving) in totals[..len].iter_mut().zip(&entering).zip(&leaving) {
+                        totals[0] = sum;
+                        for ((total, entering), leaving) in totals[skip..len].iter_mut().zip(entering).zip(leaving) {
                             for c in 0..C {
                                 sum[c] += T::from(entering[c] - leaving[c]);
                             }
@@ -73,7 +97,7 @@ fn blur<S: Sample, T: Copy + AddAssign + From<i32> + Into<f64>, const C: usize>(
                         }
                         sums = sum;
                         for (out, &total) in out.iter_mut().zip(totals.as_flattened()) {
-                            *out = S::from_f32((total.into() * share) as f32);
+                            *out = S::from_f32(mean_of(total));
                         }
                     },
                 );
@@ -173,10 +197,18 @@ impl Columns {
         );
     }
 
-    /// Fills `line` with those from column `from` on, which may lie beyond the edges.
-    fn stretch<S: Sample, const C: usize>(&self, source: &Source<'_, S>, from: isize, line: &mut [[i32; C]]) {
+    /// Those from column `from` on, which may lie beyond the edges; put into `line` only there.
+    fn stretch<'l, S: Sample, const C: usize>(
+        &'l self,
+        source: &Source<'_, S>,
+        from: isize,
+        line: &'l mut [[i32; C]],
+    ) -> &'l [[i32; C]] {
         let sums = self.sums.as_chunks::<C>().0;
         let [left, inside, right] = source.pieces(from, line.len());
+        if inside.len() == line.len() && !line.is_empty() {
+            return &sums[from as usize - self.range.start..][..line.len()];
+        }
         if !inside.is_empty() {
             let start = (from + inside.start as isize) as usize - self.range.start;
             line[inside.clone()].copy_from_slice(&sums[start..start + inside.len()]);
@@ -185,6 +217,7 @@ impl Columns {
             let at = source.border().locate(from + n as isize, source.width());
             line[n] = at.map_or([self.beyond; C], |at| sums[at - self.range.start]);
         }
+        line
     }
 }
 

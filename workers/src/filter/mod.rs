@@ -52,7 +52,6 @@ macro_rules! with_channels {
 }
 
 mod border;
-mod bytes;
 mod convolve;
 mod crop;
 mod equalize;
@@ -74,8 +73,10 @@ mod sample;
 mod sharpen;
 mod size;
 mod sobel;
+mod sums;
 #[cfg(test)]
 mod tests;
+mod transpose;
 mod vectors;
 mod window;
 
@@ -85,7 +86,7 @@ pub use error::FilterError;
 pub use image::Image;
 pub use job::{chain, run, run_together};
 pub use run::Run;
-pub use sample::{Sample, Weight, Wide};
+pub use sample::{Sample, Wide};
 pub use size::Size;
 
 use ndarray::{ArrayView3, ArrayViewMut3};

@@ -247,17 +247,33 @@ impl Work for Bytes<'_> {
     }
 }
 
+/// What filters of colours have of alpha at the same time: a row is read and written once.
+const ABREAST: usize = 64;
+
 fn map<S: Sample>(source: &Source<'_, S>, mut region: Region<'_, S>, change: impl Fn(S) -> S) {
-    for (y, part) in parts(&region) {
-        let line = source.line(y, part.clone());
-        region.line(y, part.clone(), |out| {
+    let (cols, channels) = (region.cols.clone(), source.channels());
+    let is_alpha: [bool; ABREAST] = std::array::from_fn(|n| channels.is_multiple_of(2) && n % channels == channels - 1);
+    for y in region.rows.clone() {
+        let line = source.line(y, cols.clone());
+        region.line(y, cols.clone(), |out| {
             vectorised(
                 #[inline(always)]
                 || {
-                    out.iter_mut().zip(line.iter()).for_each(|(out, &v)| *out = change(v));
+                    if !channels.is_multiple_of(2) {
+                        return out.iter_mut().zip(line.iter()).for_each(|(out, &v)| *out = change(v));
+                    }
+                    let (whole, last) = out.as_chunks_mut::<ABREAST>();
+                    let (from, rest) = line.as_chunks::<ABREAST>();
+                    for (out, from) in whole.iter_mut().zip(from) {
+                        for n in 0..ABREAST {
+                            out[n] = if is_alpha[n] { from[n] } else { change(from[n]) };
+                        }
+                    }
+                    for ((out, &v), is_alpha) in last.iter_mut().zip(rest).zip(is_alpha) {
+                        *out = if is_alpha { v } else { change(v) };
+                    }
                 },
             );
-            source.keep_alpha(y, part.start, out);
         });
     }
 }

@@ -1,21 +1,24 @@
 //! Resizing with three Lanczos lobes: along the rows and down the columns, rounded to samples in between.
 //!
-//! With 8 bits every sum is one of integers, so the result is Pillow's, bit for bit; 16 bits are summed in `f32`.
-//! Colours are weighed by alpha: multiplied before, divided after, in Pillow's integers again.
+//! Sums are those of `f32`, rounded with 8 bits as if they were exact ([`sums`]), so that the result is Pillow's, bit for bit. Colours are weighed by alpha: multiplied before, divided after, in Pillow's integers again.
 //!
 //! Along a row each pixel has weights of its own, which leaves nothing to do for vectors; so [`TALL`] rows go together,
 //! transposed: what stands side by side then is one column's samples, which share a weight. Down the columns, rows are
 //! summed from a ring of the last ones.
 
 use super::Sample;
-use super::bytes;
 use super::lanczos::Weights;
 use super::picture::{Region, Source, copy};
-use super::vectors::{SUMS, Vectors, Work, vectorised, vectors};
+use super::sums;
+use super::transpose::{SIDE, transpose};
+use super::vectors::{Vectors, Work, fill, vectorised, vectors};
+use super::window::CacheLine;
+use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
+use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Rows that are resized together.
-const TALL: usize = SUMS;
+const TALL: usize = SIDE;
 
 /// Samples of a row, or a column, of as many.
 type Tall<S> = [S; TALL];
@@ -23,8 +26,8 @@ type Tall<S> = [S; TALL];
 /// Samples of a row of the result that are computed together.
 const LANES: usize = 64;
 
-/// Bytes for the rows of a strip, before resizing and after: each a fraction of the second-level cache.
-const STRIP: usize = 1 << 16;
+/// Bytes for the rows of a strip as they are summed, before resizing and after: each a fraction of the second-level cache.
+const STRIP: usize = 1 << 17;
 
 pub(super) fn resize<S: Sample>(shape: [usize; 3], source: &Source<'_, S>, mut region: Region<'_, S>) {
     let [height, width, channels] = shape;
@@ -35,8 +38,8 @@ pub(super) fn resize<S: Sample>(shape: [usize; 3], source: &Source<'_, S>, mut r
         }
         return;
     }
-    let down = Weights::new(region.rows.clone(), height, source.height());
-    let across = Weights::new(region.cols.clone(), width, source.width());
+    let down = Weights::new::<S>(region.rows.clone(), height, source.height());
+    let across = Weights::new::<S>(region.cols.clone(), width, source.width());
     with_channels!(channels, C => strips::<S, C>(&across, &down, down_first(shape, source), source, &mut region));
 }
 
@@ -50,13 +53,13 @@ fn down_first<S: Sample>([height, width, _]: [usize; 3], source: &Source<'_, S>)
 
 /// Goes down strips of the region, so narrow that what is in use stays in the second-level cache.
 fn strips<S: Sample, const C: usize>(
-    across: &Weights<S::Weight>,
-    down: &Weights<S::Weight>,
+    across: &Weights,
+    down: &Weights,
     down_first: bool,
     source: &Source<'_, S>,
     region: &mut Region<'_, S>,
 ) {
-    let pixel = C * size_of::<S>();
+    let pixel = C * size_of::<f32>();
     let slots = (down.taps() + TALL - 1).next_multiple_of(TALL);
     let growth = across.reach(0..region.cols.len()).len().div_ceil(region.cols.len());
     let ring_growth = if down_first { growth } else { 1 };
@@ -76,13 +79,13 @@ fn strips<S: Sample, const C: usize>(
 /// Rows of the source enter a ring as wide as the result, [`TALL`] at a time.
 fn rows_first<S: Sample, const C: usize>(
     mut along: Along<'_, S, C>,
-    down: &Weights<S::Weight>,
+    down: &Weights,
     slots: usize,
     cols: Range<usize>,
     source: &Source<'_, S>,
     region: &mut Region<'_, S>,
 ) {
-    let mut ring = Lines::new(slots, cols.len() * C);
+    let mut ring = Lines::<f32>::new(slots, cols.len() * C);
     let rows = down.reach(0..region.rows.len());
     let mut entered = rows.start;
     for y in region.rows.clone() {
@@ -93,7 +96,7 @@ fn rows_first<S: Sample, const C: usize>(
                 let read = along.read.clone();
                 copy(&source.line(y, read.clone()), &mut along.lines.line_mut(n)[..read.len() * C]);
             }
-            along.resize::<true>(&mut ring, (entered - rows.start) % slots);
+            along.resize::<true, _>(&mut ring, (entered - rows.start) % slots, S::to_f32);
             entered += TALL;
         }
         region.line(y, cols.clone(), |out| {
@@ -109,14 +112,15 @@ fn rows_first<S: Sample, const C: usize>(
 /// Rows of the source enter a ring as they are; those of the result go along the row [`TALL`] at a time.
 fn columns_first<S: Sample, const C: usize>(
     mut along: Along<'_, S, C>,
-    down: &Weights<S::Weight>,
+    down: &Weights,
     slots: usize,
     cols: Range<usize>,
     source: &Source<'_, S>,
     region: &mut Region<'_, S>,
 ) {
-    let mut ring = Lines::new(slots, along.lines.len);
-    let mut done = Lines::new(TALL, cols.len() * C);
+    let mut ring = Lines::<f32>::new(slots, along.lines.len);
+    let mut done = Lines::<S>::new(TALL, cols.len() * C);
+    let mut aside = vec![S::MAX; along.read.len() * C];
     let rows = down.reach(0..region.rows.len());
     let mut entered = rows.start;
     for first in region.rows.clone().step_by(TALL) {
@@ -124,13 +128,21 @@ fn columns_first<S: Sample, const C: usize>(
         for (n, y) in together.clone().enumerate() {
             let (span, weights) = down.of(y - region.rows.start);
             for y in entered..span.end {
-                enter::<S, C>(source, y, along.read.clone(), ring.line_mut((y - rows.start) % slots));
+                copy(&source.line(y, along.read.clone()), &mut aside);
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        by_alpha::<S, C>(&mut aside, S::times);
+                        let line = ring.line_mut((y - rows.start) % slots);
+                        line.iter_mut().zip(&aside).for_each(|(cell, sample)| *cell = sample.to_f32());
+                    },
+                );
             }
             entered = entered.max(span.end);
             let slot = (span.start - rows.start) % slots;
             vectors(SumColumns { weights, slot, ring: &ring, out: along.lines.line_mut(n) });
         }
-        along.resize::<false>(&mut done, 0);
+        along.resize::<false, _>(&mut done, 0, |sample| sample);
         for (n, y) in together.enumerate() {
             region.line(y, cols.clone(), |out| {
                 out.copy_from_slice(&done.line(n)[..out.len()]);
@@ -143,72 +155,54 @@ fn columns_first<S: Sample, const C: usize>(
     }
 }
 
-/// Fills `line` with a stretch of row `y`, its colours times its alpha.
-fn enter<S: Sample, const C: usize>(source: &Source<'_, S>, y: usize, stretch: Range<usize>, line: &mut [S]) {
-    let line = &mut line[..stretch.len() * C];
-    copy(&source.line(y, stretch), line);
-    vectorised(
-        #[inline(always)]
-        || by_alpha::<S, C>(line, S::times),
-    );
-}
-
 /// The pass along the rows, for a strip of columns of the result.
 struct Along<'a, S: Sample, const C: usize> {
-    weights: &'a Weights<S::Weight>,
+    weights: &'a Weights,
     /// The strip, counted from the region's first column.
     part: Range<usize>,
     /// Columns of the source that it is made from.
     read: Range<usize>,
     /// The rows to resize.
     lines: Lines<S>,
-    /// Those, transposed.
-    wide: Vec<Tall<S>>,
+    /// Those, transposed: a [`Tall`] after the other.
+    wide: Lines<f32>,
     /// Those, resized.
     narrow: Vec<Tall<S>>,
-    /// With 8 bits: the weights in pairs, and `wide` so.
-    pairs: Option<(bytes::Pairs, Vec<bytes::Neighbours>)>,
 }
 
 impl<'a, S: Sample, const C: usize> Along<'a, S, C> {
-    fn new(weights: &'a Weights<S::Weight>, part: Range<usize>) -> Self {
+    fn new(weights: &'a Weights, part: Range<usize>) -> Self {
         let read = weights.reach(part.clone());
-        // A pixel more, that the last one may have a neighbour.
-        let lines = Lines::new(TALL, (read.len() + 1) * C);
-        let wide = vec![[S::MAX; TALL]; lines.len];
+        let lines = Lines::new(TALL, read.len() * C);
+        let wide = Lines::new(1, lines.len * TALL);
         let narrow = vec![[S::MAX; TALL]; (part.len() * C).next_multiple_of(TALL)];
-        let pairs = (size_of::<S>() == 1).then(|| {
-            let of = |n| {
-                let (span, weights) = weights.of(n);
-                (span, bytemuck::cast_slice(weights))
-            };
-            let weights = bytes::Pairs::new(of, part.clone(), read.start);
-            (weights, vec![[0; 2 * TALL]; wide.len().div_ceil(2 * C) * C])
-        });
-        Along { weights, part, read, lines, wide, narrow, pairs }
+        Along { weights, part, read, lines, wide, narrow }
     }
 
-    /// Resizes [`lines`](Self::lines), their colours times alpha if `MULTIPLY`, into the [`TALL`] lines of `to` from
+    /// Resizes [`lines`](Self::lines), their colours times alpha if `MULTIPLY`, and puts them into the [`TALL`] lines of `to` from
     /// `slot` on.
-    fn resize<const MULTIPLY: bool>(&mut self, to: &mut Lines<S>, slot: usize) {
+    fn resize<const MULTIPLY: bool, T: Pod>(&mut self, to: &mut Lines<T>, slot: usize, put: impl Fn(S) -> T) {
         vectorised(
             #[inline(always)]
             || {
-                for (n, block) in self.wide.as_chunks_mut::<TALL>().0.iter_mut().enumerate() {
+                let blocks = self.wide.line_mut(0).as_chunks_mut::<{ TALL * TALL }>().0;
+                for (n, to) in blocks.iter_mut().take(self.lines.len / TALL).enumerate() {
+                    let mut block = [[S::MAX; TALL]; TALL];
                     for (row, samples) in block.iter_mut().enumerate() {
                         *samples = *self.lines.tall(row, n);
                     }
-                    *block = transpose(block);
-                }
-                if MULTIPLY && C.is_multiple_of(2) {
-                    for pixel in self.wide.as_chunks_mut::<C>().0 {
-                        let alpha = pixel[C - 1];
-                        for colour in &mut pixel[..C - 1] {
-                            for i in 0..TALL {
-                                colour[i] = colour[i].times(alpha[i]);
+                    let mut block = transpose(&block);
+                    if MULTIPLY && C.is_multiple_of(2) {
+                        for pixel in block.as_chunks_mut::<C>().0 {
+                            let alpha = pixel[C - 1];
+                            for colour in &mut pixel[..C - 1] {
+                                for i in 0..TALL {
+                                    colour[i] = colour[i].times(alpha[i]);
+                                }
                             }
                         }
                     }
+                    to.iter_mut().zip(block.as_flattened()).for_each(|(cell, sample)| *cell = sample.to_f32());
                 }
             },
         );
@@ -218,7 +212,8 @@ impl<'a, S: Sample, const C: usize> Along<'a, S, C> {
             || {
                 for (n, block) in self.narrow.as_chunks::<TALL>().0.iter().enumerate() {
                     for (row, samples) in transpose(block).iter().enumerate() {
-                        *to.tall_mut(slot + row, n) = *samples;
+                        let cells = to.tall_mut(slot + row, n);
+                        cells.iter_mut().zip(samples).for_each(|(cell, &sample)| *cell = put(sample));
                     }
                 }
             },
@@ -233,86 +228,77 @@ impl<S: Sample, const C: usize> Work for SumRows<'_, '_, S, C> {
     type Output = ();
 
     #[inline(always)]
-    fn with<V: Vectors>(self, vectors: V) {
+    fn with<V: Vectors>(self, _: V) {
         let along = self.0;
-        if let Some((weights, pairs)) = &mut along.pairs {
-            bytes::stand_side_by_side::<V, C>(vectors, bytemuck::cast_slice(&along.wide), pairs);
-            bytes::sum_rows::<V, C>(vectors, weights, pairs, bytemuck::cast_slice_mut(&mut along.narrow));
-            return;
-        }
-        // The channels one after the other: with the sums of all at once LLVM puts those of a pixel into a vector.
+        let wide = along.wide.line(0).as_chunks::<TALL>().0.as_chunks::<C>().0;
         for (n, out) in along.part.clone().zip(along.narrow.as_chunks_mut::<C>().0) {
             let (span, weights) = along.weights.of(n);
-            let pixels = &along.wide[(span.start - along.read.start) * C..][..span.len() * C];
-            for (c, out) in out.iter_mut().enumerate() {
-                let mut sums = [0.0; TALL];
-                for (pixel, &weight) in pixels.as_chunks::<C>().0.iter().zip(bytemuck::cast_slice::<_, f32>(weights)) {
-                    for i in 0..TALL {
-                        sums[i] += pixel[c][i].to_f32() * weight;
-                    }
+            let pixels = &wide[span.start - along.read.start..][..weights.len()];
+            let mut sums = [[0.0; TALL]; C];
+            for (pixel, &weight) in pixels.iter().zip(weights) {
+                for c in 0..C {
+                    sums::add::<V, S, TALL>(&mut sums[c], &pixel[c], weight);
                 }
-                *out = sums.map(S::from_f32);
+            }
+            for c in 0..C {
+                out[c] = sums::round(
+                    &sums[c],
+                    weights.len(),
+                    #[inline(always)]
+                    |exact| {
+                        for (pixel, &weight) in pixels.iter().zip(weights) {
+                            sums::add_exactly(exact, &pixel[c], weight);
+                        }
+                    },
+                );
             }
         }
     }
 }
 
 /// Rows of samples, each padded to whole [`Tall`]s and [`LANES`].
-struct Lines<S> {
-    samples: Vec<S>,
+struct Lines<T> {
+    cells: Vec<CacheLine>,
     count: usize,
-    /// Samples of a line, with the padding.
+    /// Cells of a line, with the padding.
     len: usize,
+    of: PhantomData<T>,
 }
 
-impl<S: Sample> Lines<S> {
+impl<T: Pod> Lines<T> {
     fn new(count: usize, len: usize) -> Self {
         // An odd number of cache lines: columns of rows whose distance is a power of two fight for a few places.
         let len = (len.div_ceil(LANES) | 1) * LANES;
-        Lines { samples: vec![S::MAX; count * len], count, len }
+        let lines = count * len * size_of::<T>() / size_of::<CacheLine>();
+        Lines { cells: vec![CacheLine::zeroed(); lines], count, len, of: PhantomData }
     }
 
     #[inline(always)]
-    fn line(&self, n: usize) -> &[S] {
-        &self.samples[n * self.len..][..self.len]
-    }
-
-    fn line_mut(&mut self, n: usize) -> &mut [S] {
-        &mut self.samples[n * self.len..][..self.len]
+    fn line(&self, n: usize) -> &[T] {
+        &cast_slice(&self.cells)[n * self.len..][..self.len]
     }
 
     #[inline(always)]
-    fn tall(&self, line: usize, n: usize) -> &Tall<S> {
-        self.samples[line * self.len + n * TALL..].first_chunk().expect("whole chunks")
+    fn line_mut(&mut self, n: usize) -> &mut [T] {
+        &mut cast_slice_mut(&mut self.cells)[n * self.len..][..self.len]
     }
 
     #[inline(always)]
-    fn tall_mut(&mut self, line: usize, n: usize) -> &mut Tall<S> {
-        self.samples[line * self.len + n * TALL..].first_chunk_mut().expect("whole chunks")
+    fn tall(&self, line: usize, n: usize) -> &Tall<T> {
+        self.line(line)[n * TALL..].first_chunk().expect("whole chunks")
     }
-}
 
-/// Rows to columns: interleaving the upper half of the block with the lower one moves the highest bit of each
-/// sample's number to the lowest place, and four times that exchange row and column.
-#[inline(always)]
-fn transpose<S: Sample>(block: &[Tall<S>; TALL]) -> [Tall<S>; TALL] {
-    let mut block = *block;
-    for _ in 0..TALL.ilog2() {
-        let mut next = [[S::MAX; TALL]; TALL];
-        let (upper, lower) = block.as_flattened().split_at(TALL * TALL / 2);
-        for ((pair, upper), lower) in next.as_flattened_mut().as_chunks_mut::<2>().0.iter_mut().zip(upper).zip(lower) {
-            *pair = [*upper, *lower];
-        }
-        block = next;
+    #[inline(always)]
+    fn tall_mut(&mut self, line: usize, n: usize) -> &mut Tall<T> {
+        self.line_mut(line)[n * TALL..].first_chunk_mut().expect("whole chunks")
     }
-    block
 }
 
 /// The pass down the columns: the weighted sums of the ring's lines from `slot` on.
 struct SumColumns<'a, S: Sample> {
-    weights: &'a [S::Weight],
+    weights: &'a [f32],
     slot: usize,
-    ring: &'a Lines<S>,
+    ring: &'a Lines<f32>,
     out: &'a mut [S],
 }
 
@@ -320,30 +306,40 @@ impl<S: Sample> Work for SumColumns<'_, S> {
     type Output = ();
 
     #[inline(always)]
-    fn with<V: Vectors>(self, vectors: V) {
+    fn with<V: Vectors>(self, _: V) {
         let SumColumns { weights, slot, ring, out } = self;
-        let start = |tap: usize| {
+        let line = |tap: usize| {
             let beyond = if slot + tap < ring.count { 0 } else { ring.count };
-            (slot + tap - beyond) * ring.len
+            ring.line(slot + tap - beyond)
         };
-        if size_of::<S>() == 1 {
-            let (weights, ring) = (bytemuck::cast_slice(weights), bytemuck::cast_slice(&ring.samples));
-            return bytes::sum_columns(vectors, weights, ring, start, bytemuck::cast_slice_mut(out));
-        }
-        for (n, out) in out.chunks_mut(LANES).enumerate() {
-            let mut sums = [0.0; LANES];
-            for (tap, &weight) in bytemuck::cast_slice::<_, f32>(weights).iter().enumerate() {
-                let samples = &ring.samples[start(tap) + n * LANES..];
-                let samples = samples.first_chunk::<LANES>().expect("lines are padded to whole chunks");
-                for i in 0..LANES {
-                    sums[i] += samples[i].to_f32() * weight;
+        let lines: Vec<(&[f32], f32)> = weights.iter().enumerate().map(|(tap, &weight)| (line(tap), weight)).collect();
+        fill(
+            [out],
+            #[inline(always)]
+            |n| {
+                let mut sums = [0.0; LANES];
+                for &(line, weight) in &lines {
+                    let cells = line[n * LANES..].first_chunk().expect("lines are padded to whole chunks");
+                    sums::add::<V, S, LANES>(&mut sums, cells, weight);
                 }
-            }
-            match out.as_chunks_mut::<LANES>() {
-                ([whole], _) => (0..LANES).for_each(|i| whole[i] = S::from_f32(sums[i])),
-                (_, part) => part.iter_mut().zip(sums).for_each(|(out, sum)| *out = S::from_f32(sum)),
-            }
-        }
+                let mut rounded = [S::MAX; LANES];
+                let parts = rounded.as_chunks_mut::<TALL>().0.iter_mut().zip(sums.as_chunks().0);
+                for (part, (rounded, sums)) in parts.enumerate() {
+                    *rounded = sums::round(
+                        sums,
+                        weights.len(),
+                        #[inline(always)]
+                        |exact| {
+                            for &(line, weight) in &lines {
+                                let cells = line[n * LANES + part * TALL..].first_chunk().expect("whole chunks");
+                                sums::add_exactly(exact, cells, weight);
+                            }
+                        },
+                    );
+                }
+                [rounded]
+            },
+        );
     }
 }
 
@@ -355,17 +351,5 @@ fn by_alpha<S: Sample, const C: usize>(line: &mut [S], change: impl Fn(S, S) -> 
             let alpha = pixel[C - 1];
             pixel[..C - 1].iter_mut().for_each(|colour| *colour = change(*colour, alpha));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{TALL, transpose};
-
-    #[test]
-    fn rows_become_columns() {
-        let block: [[u8; TALL]; TALL] = std::array::from_fn(|y| std::array::from_fn(|x| (16 * y + x) as u8));
-        let turned = transpose(&block);
-        assert!((0..TALL).all(|y| (0..TALL).all(|x| turned[x][y] == block[y][x])));
     }
 }

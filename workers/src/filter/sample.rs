@@ -26,8 +26,6 @@ pub trait Sample: sealed::Sealed + bytemuck::Pod + Ord + Send + Sync + Debug {
     const STEP: f64;
     /// A signed integer that holds twelve times [`MAX`](Self::MAX), for differences and small sums.
     type Wide: Wide;
-    /// What resizing weighs by: `i32` for `u8`, in 1/2^22, and `f32` for `u16`.
-    type Weight: Weight;
 
     /// Exact.
     fn to_f32(self) -> f32;
@@ -51,6 +49,9 @@ pub trait Sample: sealed::Sealed + bytemuck::Pod + Ord + Send + Sync + Debug {
     /// `self * MAX / by`, rounded down and saturated; `self` if `by` is 0.
     fn over(self, by: Self) -> Self;
 
+    /// What resizing weighs by: rounded to 1/2^22 for `u8`, as Pillow's are, and to the nearest `f32` for `u16`.
+    fn weight(exact: f64) -> f32;
+
     /// Filters a region; compiled once for each type.
     #[doc(hidden)]
     fn compute(filter: &Filter, source: &Source<'_, Self>, region: Region<'_, Self>);
@@ -69,31 +70,12 @@ pub trait Wide: sealed::Sealed + Copy + Add<Output = Self> + Sub<Output = Self> 
     fn to_i16(self) -> i16;
 }
 
-/// The number that [`Sample::Weight`] is.
-pub trait Weight: sealed::Sealed + bytemuck::Pod + Default + Add<Output = Self> {
-    /// Rounds to the nearest.
-    fn from_f64(weight: f64) -> Self;
-}
-
-impl Weight for i32 {
-    fn from_f64(weight: f64) -> Self {
-        (weight * FRACTION + 0.5_f64.copysign(weight)) as i32
-    }
-}
-
-impl Weight for f32 {
-    fn from_f64(weight: f64) -> Self {
-        weight as f32
-    }
-}
-
-/// What an integer weight counts in, as Pillow's do: sums of weighed bytes then just fit `i32`.
-pub(super) const FRACTION: f64 = (1 << FRACTION_BITS) as f64;
-pub(super) const FRACTION_BITS: u32 = 22;
+/// What weights of bytes count in, as Pillow's do: sums of weighed bytes then just fit `i32`, and each weight an `f32`.
+pub(super) const FRACTION: f64 = (1 << 22) as f64;
 
 /// Adding 2^23 to a float in 0..2^22 leaves its nearest integer in the low bits: one addition where a cast
 /// would have to test for NaN and range.
-const ROUNDER: f32 = 8_388_608.0;
+pub(super) const ROUNDER: f32 = 8_388_608.0;
 
 /// A quotient by a sample is whole or at least 1/65535 off: less by 2^-17 short of a half, it rounds to where it would
 /// be rounded down to.
@@ -103,13 +85,12 @@ const ALMOST_HALF: f64 = 0.5 - 1.0 / 131_072.0;
 const WHOLE: f64 = 6_755_399_441_055_744.0;
 
 macro_rules! sample {
-    ($sample:ty, $wide:ty, $step:expr, $weight:ty) => {
+    ($sample:ty, $wide:ty, $step:expr, $weight:expr) => {
         impl Sample for $sample {
             const MAX: Self = <$sample>::MAX;
             const MAX_F32: f32 = <$sample>::MAX as f32;
             const STEP: f64 = $step;
             type Wide = $wide;
-            type Weight = $weight;
 
             #[inline(always)]
             fn to_f32(self) -> f32 {
@@ -154,6 +135,11 @@ macro_rules! sample {
                 let quotient = (f64::from(self) * max / f64::from(by)).min(max);
                 (quotient - ALMOST_HALF + WHOLE).to_bits() as Self
             }
+            #[inline(always)]
+            fn weight(exact: f64) -> f32 {
+                let weight: fn(f64) -> f32 = $weight;
+                weight(exact)
+            }
             fn compute(filter: &Filter, source: &Source<'_, Self>, region: Region<'_, Self>) {
                 filter.compute(source, region);
             }
@@ -175,10 +161,8 @@ macro_rules! sample {
     };
 }
 
-sample!(u8, i16, 1.0, i32);
-sample!(u16, i32, 257.0, f32);
-
-impl sealed::Sealed for f32 {}
+sample!(u8, i16, 1.0, |exact| ((exact * FRACTION + 0.5_f64.copysign(exact)) as i32 as f64 / FRACTION) as f32);
+sample!(u16, i32, 257.0, |exact| exact as f32);
 
 mod sealed {
     pub trait Sealed {}

@@ -15,7 +15,7 @@ const CELLS: usize = 1 << 16;
 /// Rows start at these, because a vector that straddles two of them takes two loads.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
-struct CacheLine([u8; 64]);
+pub(super) struct CacheLine([u8; 64]);
 
 /// The last 2*halo+1 rows that entered.
 pub(super) struct Window<T> {

@@ -196,6 +196,22 @@ pub fn parses<T: FromStr<Err: Display>>(text: &str) -> Result<(), String> {
     text.parse::<T>().map(drop).map_err(|error| error.to_string())
 }
 
+/// Whether a text is a whole number that `T` can hold.
+///
+/// # Errors
+/// That it is none.
+pub fn whole<T: FromStr>(text: &str) -> Result<(), String> {
+    text.parse::<T>().map(drop).map_err(|_| format!("`{text}` is no whole number that can stand here"))
+}
+
+/// Whether a text is a number.
+///
+/// # Errors
+/// That it is none.
+pub fn real(text: &str) -> Result<(), String> {
+    text.parse::<f64>().map(drop).map_err(|_| format!("`{text}` is no number"))
+}
+
 /// What a kernel was given, by the names of its [`Arg`]s, each checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ArgValues(BTreeMap<&'static str, Vec<OsString>>);

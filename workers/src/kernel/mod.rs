@@ -13,7 +13,7 @@ use std::fmt;
 use parfork::slices::Grid;
 use parfork::{Error, Job, Report};
 
-pub use arg::{Arg, ArgValues, Check, InScale, Kind, parses};
+pub use arg::{Arg, ArgValues, Check, InScale, Kind, parses, real, whole};
 pub use files::{Files, Source};
 pub use output::{Cells, Fact, Form, Number, Output, difference};
 

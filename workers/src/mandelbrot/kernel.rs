@@ -4,7 +4,8 @@ use std::str::FromStr;
 
 use super::{View, cost, run};
 use crate::kernel::{
-    Arg, ArgValues, Fact, Files, Form, InScale, Kernel, KernelError, Output, Sizes, Step, Steps, Task, parses,
+    Arg, ArgValues, Fact, Files, Form, InScale, Kernel, KernelError, Output, Sizes, Step, Steps, Task, parses, real,
+    whole,
 };
 use crate::picture::Picture;
 use parfork::slices::Grid;
@@ -38,8 +39,8 @@ impl Kernel for Mandelbrot {
                     .in_scale(InScale::Never),
                 Arg::signed("center", "RE,IM", "The number in the middle of the picture", parses::<Complex>)
                     .or("-0.75,0"),
-                Arg::text("zoom", "Z", "How much larger than the whole set", parses::<f64>).or("1"),
-                Arg::text("iterations", "K", "When to take a point for a member of the set", parses::<u32>)
+                Arg::text("zoom", "Z", "How much larger than the whole set", real).or("1"),
+                Arg::text("iterations", "K", "When to take a point for a member of the set", whole::<u32>)
                     .or("1000")
                     .in_scale(InScale::Default("2000")),
             ]

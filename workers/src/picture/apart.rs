@@ -1,7 +1,8 @@
 //! Pictures decoded in a process of their own, which is in a sandbox: whatever a file makes its decoder do, it does it there.
 //!
 //! One process reads the header and answers with a few numbers, which are looked at before memory is made for the picture; another
-//! decodes into that. Both are this program started once more ([`parfork::isolated`]).
+//! decodes into that. Both are this program started once more ([`parfork::isolated`]). For files that begin as most do, memory is there
+//! before, of the size that they seem to have ([`guess`]): if that is right, the first process decodes into it, and there is no other.
 
 use std::path::Path;
 
@@ -12,13 +13,14 @@ use parfork::{Error, ExecError, Hooks, JobSpec, Result, Shared};
 
 use super::Picture;
 use super::decode::{Header, blank, of_array};
-use super::decoder::{DECODE, LOOK, in_numbers, of_look, warning_of};
+use super::decoder::{DECODE, LOOK, Told, in_numbers, warning_of};
+use super::guess::guess;
 use super::metadata::{MOST, Metadata};
 use super::warning::DecodeWarning;
 
 /// Reads a picture as [`read`](super::read()) does, in a process that is kept in a [`Sandbox`](parfork::Sandbox) and has nothing of this one's
 /// memory or environment: for files that strangers sent. A decoder that crashes, or wants more memory than the picture explains, ends
-/// as an error. Takes a few milliseconds longer: this program is started once more, twice. So `main` has to begin with
+/// as an error. Takes a few milliseconds longer: this program is started once more, and of unusual files twice. So `main` has to begin with
 /// [`serve_decoder`](super::serve_decoder).
 ///
 /// Of what is set, name, deadline and limit of memory count, of the hooks the request to stop and how strict the sandbox is; by default the
@@ -68,18 +70,27 @@ pub fn read_from(spec: &JobSpec, hooks: Hooks<'_>, source: InputFile, with_metad
         JobSpec { memory_limit, ..spec.clone() }
     };
     let hooks = || Hooks { cancel_token: hooks.cancel_token, sandbox: hooks.sandbox.clone(), ..Hooks::default() };
-    let look = |room: usize| {
-        let (task, mut beside) = (Task::new(LOOK, &source), Shared::<u8, _>::zeros(room)?);
-        let told =
-            if room == 0 { task.run(&spec(0), hooks())? } else { task.run_into(&spec(0), hooks(), &mut beside)? };
-        let (header, length) = of_look(told);
-        Ok::<_, Error>((believed(&source, header)?, length, beside))
+    // Where there is no room for what it seems to be, that is told when it is known.
+    let mut guessed = guess(&source)?.and_then(|header| Some((header, blank(header).ok()?)));
+    let mut look = |room: usize| {
+        let mut beside = Shared::<u8, _>::zeros(room.max(1))?;
+        let (bytes, bits) = guessed.as_ref().map_or((0, 0), |(header, _)| (header.bytes(), header.bits));
+        let task = Task::new(LOOK, &source).numbers([bytes as u64, bits.into(), room as u64, 0]);
+        let (spec, hooks) = (spec(bytes), hooks());
+        let told = match &mut guessed {
+            Some((_, Picture::U8(samples))) => task.run_into_both(&spec, hooks, samples, &mut beside)?,
+            Some((_, Picture::U16(samples))) => task.run_into_both(&spec, hooks, samples, &mut beside)?,
+            None => task.run_into_both(&spec, hooks, &mut Shared::<u8, _>::zeros(1)?, &mut beside)?,
+        };
+        let told = Told::of(told);
+        Ok::<_, Error>((believed(&source, told.header)?, told, beside))
     };
     let mut looked = look(if with_metadata { USUAL } else { 0 })?;
-    if looked.1 > USUAL as u64 && looked.1 <= MOST_IN_ALL {
-        looked = look(looked.1 as usize)?;
+    if looked.1.beside > USUAL as u64 && looked.1.beside <= MOST_IN_ALL {
+        looked = look(looked.1.beside as usize)?;
     }
-    let (header, length, beside) = looked;
+    let (header, told, beside) = looked;
+    let length = told.beside;
     let beside = usize::try_from(length).ok().and_then(|length| beside.as_slice().get(..length));
     let metadata = match beside {
         Some([]) => Metadata::default(),
@@ -88,6 +99,11 @@ pub fn read_from(spec: &JobSpec, hooks: Hooks<'_>, source: InputFile, with_metad
             source.wrong(what, HARMFUL)
         })?,
     };
+    if let (Some(warning), Some((guess, picture))) = (told.done, guessed.take())
+        && (guess.bytes(), guess.bits) == (header.bytes(), header.bits)
+    {
+        return Ok(PictureFile { picture: picture.of_shape(header.shape)?, metadata, warning });
+    }
     let mut picture = blank(header)?;
     let task = Task::new(DECODE, &source).numbers(in_numbers(header));
     let told = match &mut picture {

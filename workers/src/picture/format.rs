@@ -1,7 +1,5 @@
 //! The formats that pictures are written in, and what each can hold.
 
-use std::fs;
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -46,17 +44,16 @@ const EXTENSIONS: [(&str, Format); 10] = [
 ];
 
 impl Format {
-    /// The format for a target, by its extension in any case of letters; PNG for standard output, a pipe and a segment, whose names
+    /// The format for a target, by its extension in any case of letters; PNG for a [stream](Address::is_stream) and a segment, whose names
     /// say none. Nothing is opened.
     ///
     /// # Errors
     /// [`Error::File`] if the extension is missing or unknown.
     pub fn for_target(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let is_pipe = |path: &Path| fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
         match Address::of(path) {
             Address::Standard | Address::Segment(_) => return Ok(Self::Png),
-            Address::File(path) if path.extension().is_none() && is_pipe(path) => return Ok(Self::Png),
+            address @ Address::File(path) if path.extension().is_none() && address.is_stream() => return Ok(Self::Png),
             Address::File(_) => {}
         }
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());

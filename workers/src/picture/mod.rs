@@ -23,6 +23,7 @@ mod decoder;
 mod encode;
 mod error;
 mod format;
+mod guess;
 mod jpeg;
 mod metadata;
 mod plausible;
@@ -87,6 +88,14 @@ impl Picture {
     /// 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
     pub fn channels(&self) -> usize {
         self.shape()[2]
+    }
+
+    /// The same samples as a picture of another shape.
+    fn of_shape(self, shape: [usize; 3]) -> Result<Self> {
+        Ok(match self {
+            Self::U8(samples) => Self::U8(samples.into_shape(shape)?),
+            Self::U16(samples) => Self::U16(samples.into_shape(shape)?),
+        })
     }
 
     /// Bits of a sample: 8 or 16.

@@ -7,7 +7,7 @@ use ndarray::Ix1;
 use super::axis::AlongAxis;
 use super::{Lines, Op, ReduceError, answer_dtype, reducible, run};
 use crate::kernel::{
-    Arg, ArgValues, Fact, Files, Form, InScale, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task, parses,
+    Arg, ArgValues, Fact, Files, Form, InScale, Kernel, KernelError, Output, Sizes, Source, Step, Steps, Task, whole,
 };
 use parfork::formats::npy::Header;
 use parfork::{Dtype, Element, Error, Order, Report, Shared};
@@ -45,7 +45,7 @@ memory; --split cuts the table of blocks, 16 to a row, so the answer has the sam
         const {
             &[
                 Arg::input_array("input", "INPUT", "Arrays (.npy); of several each is told with its name").many(),
-                Arg::signed("axis", "AXIS", "Along this axis alone, from 0, or -1 for the last; the answers go to -o", parses::<i64>)
+                Arg::signed("axis", "AXIS", "Along this axis alone, from 0, or -1 for the last; the answers go to -o", whole::<i64>)
                     .optional()
                     .in_scale(InScale::Never),
                 Arg::output_array("Where the answers along an axis go (.npy): f8, of sums of integers i8 or u8, of min and max as they are")

@@ -90,8 +90,11 @@ fn done(at: usize, typed: &Typed) -> Result<Value, Failure> {
                 summary.warnings.iter().partition(|(_, warning)| matches!(warning, DecodeWarning::LeftBehind { .. }));
             let [once, each] =
                 [once, each].map(|all| all.iter().map(|(_, warning)| warning.to_string()).collect::<Vec<_>>());
+            let (facts, in_place) = (summary.facts, summary.in_place);
             let seconds = began.elapsed().as_secs_f64();
-            Ok(json!({ "at": at, "facts": summary.facts, "warnings": each, "warnings_once": once, "seconds": seconds }))
+            Ok(json!({
+                "at": at, "facts": facts, "in_place": in_place, "warnings": each, "warnings_once": once, "seconds": seconds
+            }))
         }
         Err(stopped @ Failure::Stopped { .. }) => Err(stopped),
         Err(failure) => {

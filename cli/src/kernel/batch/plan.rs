@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use parfork::formats::{Address, Location};
@@ -119,7 +120,12 @@ impl Plan {
             if let Some(folder) = folder.filter(|folder| last != Some(*folder)) {
                 fs::create_dir_all(folder).map_err(|error| {
                     let folder = folder.display();
-                    Failure::job(format!("the folder {folder} cannot be made ({error}). Name another one with -o."))
+                    let why = match error.kind() {
+                        ErrorKind::AlreadyExists => ", for a file is called so".to_owned(),
+                        ErrorKind::NotADirectory => ", for a file is called as a folder above it".to_owned(),
+                        _ => format!(" ({error})"),
+                    };
+                    Failure::job(format!("the folder {folder} cannot be made{why}. Name another one with -o."))
                 })?;
             }
             last = folder;

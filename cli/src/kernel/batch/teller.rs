@@ -1,7 +1,7 @@
 //! What is told of many inputs while they are done, and at the end.
 
 use std::collections::HashSet;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::time::Instant;
 
 use parfork_workers::simd::Level;
@@ -13,6 +13,7 @@ use crate::files;
 use crate::job::SCHEMA;
 use crate::kernel::args::Typed;
 use crate::output::{self, Bar};
+use crate::screen;
 
 /// The exit code when some were set aside.
 const SOME_SET_ASIDE: u8 = 5;
@@ -43,7 +44,7 @@ pub struct Teller<'p> {
 impl<'p> Teller<'p> {
     pub fn new(typed: &Typed, plan: &'p Plan, began: Instant) -> Self {
         let (command, quiet) = (typed.kernel.name(), typed.common.quiet);
-        let bar = (!quiet && io::stderr().is_terminal()).then(|| Bar::new(command));
+        let bar = (!quiet && screen::can_erase()).then(|| Bar::new(command));
         let told = vec![false; plan.inputs.len()];
         let json = typed.common.json;
         let (done, bytes, skipped, set_aside, first) = (0, 0, 0, 0, None);
@@ -80,6 +81,9 @@ impl<'p> Teller<'p> {
         self.told[at] = true;
         (self.done, self.bytes) = (self.done + 1, self.bytes + input.bytes);
         if !self.quiet {
+            if said["in_place"] == true {
+                self.say(&format!("{} {}", input.output.display(), files::IN_PLACE));
+            }
             let texts = |of: &str| said[of].as_array().into_iter().flatten().filter_map(Value::as_str);
             for warning in texts("warnings") {
                 self.say(&format!("{}: {warning}", input.path.display()));

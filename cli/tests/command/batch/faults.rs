@@ -33,7 +33,7 @@ fn stopped_decoder(coordinator: u32) -> Pid {
         let below = |pids: Vec<u32>| pids.into_iter().flat_map(children_of).collect::<Vec<u32>>();
         let decodes = |pid: &u32| {
             fs::read(format!("/proc/{pid}/cmdline"))
-                .is_ok_and(|line| line.windows(14).any(|part| part == b"decode-picture"))
+                .is_ok_and(|line| line.windows(12).any(|part| part == b"read-picture"))
         };
         let is_stopped = |pid: Pid| {
             until(|| fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| !stat.contains(") R")));
@@ -78,6 +78,10 @@ fn a_decoder_that_wants_too_much_memory_takes_one_picture_with_it() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(5), "{text}");
     assert!(text.contains("large.tif is set aside: ") && text.contains("4 of 5 pictures"), "{text}");
+    let output = fixture.run("image in/large.tif -o small.png -f resize:10% --mem-limit 1K");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.lines().count() == 1 && text.starts_with("parfork: in/large.tif: "), "{text}");
 }
 
 #[test]

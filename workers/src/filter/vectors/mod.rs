@@ -14,8 +14,8 @@ pub(super) const SUMS: usize = 16;
 
 /// A set of vector instructions that this CPU has.
 pub(super) trait Vectors: Copy {
-    /// Whether registers hold eight [`Sums`](Self::Sums) and what is added to them.
-    const MANY: bool;
+    /// Whether a product of floats and its addition are one instruction.
+    const FUSES: bool;
 
     /// Whether [`choose`](Self::choose) is one instruction.
     const CHOOSES: bool;
@@ -44,21 +44,6 @@ pub(super) trait Vectors: Copy {
     /// Bits 16 to 31 of sums of what [`pair_up`](Self::pair_up) gave, in order, or 255 if that is less; the sums
     /// must not be negative.
     fn narrow(self, sums: [Self::Sums; 4]) -> [u8; 4 * SUMS];
-
-    /// The lanes in order.
-    fn lanes(self, sums: Self::Sums) -> [i32; SUMS];
-
-    /// `sums + 256 * coarse`; sums wrap.
-    fn add_256_times(self, sums: Self::Sums, coarse: Self::Sums) -> Self::Sums;
-
-    /// Stands bytes side by side, in order.
-    fn interleave(self, one: &[u8; SUMS], other: &[u8; SUMS]) -> [i16; 2 * SUMS];
-
-    /// Stands the bytes of two rows side by side, in an order that [`settle`](Self::settle) knows.
-    fn beside(self, one: &[u8; 4 * SUMS], other: &[u8; 4 * SUMS]) -> [[i16; 2 * SUMS]; 4];
-
-    /// Sums of what [`beside`](Self::beside) gave, divided by 2^`BITS` and rounded down, in order, from 0 to 255.
-    fn settle<const BITS: u32>(self, sums: [Self::Sums; 4]) -> [u8; 4 * SUMS];
 
     /// The whole numbers nearest to the square roots, at most 255.
     fn roots(self, squares: &[u16; 2 * SUMS]) -> [u8; 2 * SUMS];
@@ -133,7 +118,7 @@ pub(super) fn fill<S: Copy, const LANES: usize, const ROWS: usize>(
 }
 
 impl Vectors for Scalar {
-    const MANY: bool = false;
+    const FUSES: bool = cfg!(target_arch = "aarch64");
     const CHOOSES: bool = false;
     type Sums = [i32; SUMS];
     type Words = [u16; 2 * SUMS];
@@ -174,31 +159,6 @@ impl Vectors for Scalar {
     #[inline(always)]
     fn narrow(self, sums: [Self::Sums; 4]) -> [u8; 4 * SUMS] {
         std::array::from_fn(|i| (sums[i / SUMS][i % SUMS] as u32 >> 16).min(255) as u8)
-    }
-
-    #[inline(always)]
-    fn lanes(self, sums: Self::Sums) -> [i32; SUMS] {
-        sums
-    }
-
-    #[inline(always)]
-    fn add_256_times(self, sums: Self::Sums, coarse: Self::Sums) -> Self::Sums {
-        std::array::from_fn(|i| sums[i].wrapping_add(coarse[i] << 8))
-    }
-
-    #[inline(always)]
-    fn interleave(self, one: &[u8; SUMS], other: &[u8; SUMS]) -> [i16; 2 * SUMS] {
-        std::array::from_fn(|i| i16::from([one, other][i % 2][i / 2]))
-    }
-
-    #[inline(always)]
-    fn beside(self, one: &[u8; 4 * SUMS], other: &[u8; 4 * SUMS]) -> [[i16; 2 * SUMS]; 4] {
-        std::array::from_fn(|n| std::array::from_fn(|i| i16::from([one, other][i % 2][n * SUMS + i / 2])))
-    }
-
-    #[inline(always)]
-    fn settle<const BITS: u32>(self, sums: [Self::Sums; 4]) -> [u8; 4 * SUMS] {
-        std::array::from_fn(|i| (sums[i / SUMS][i % SUMS] >> BITS).clamp(0, 255) as u8)
     }
 
     #[inline(always)]
@@ -247,20 +207,11 @@ mod tests {
                 *sums = vectors.add_pairs(*sums, pairs, [100, 156]);
                 *sums = vectors.add_pairs(*sums, pairs, [7, 9]);
             }
-            let mut settled = vectors.narrow(sums);
-            let mut sums = [vectors.sums_of(1 << 9); 4];
-            for (sums, pairs) in sums.iter_mut().zip(vectors.beside(&self.0, &turned)) {
-                *sums = vectors.add_pairs(*sums, &pairs, [-700, 3000]);
-                *sums = vectors.add_256_times(*sums, vectors.add_pairs(*sums, &pairs, [-5, 7]));
-            }
-            let lanes = vectors.interleave(&self.0.as_chunks().0[1], &turned.as_chunks().0[2]);
-            let lanes = vectors.lanes(vectors.add_pairs(vectors.sums_of(3), &lanes, [2, 4]));
+            let mut narrowed = vectors.narrow(sums);
             let places = std::array::from_fn(|i| turned[i] % SUMS as u8);
             let chosen = vectors.choose(&turned.as_chunks().0[3], &places);
-            for (i, other) in vectors.settle::<22>(sums).into_iter().enumerate() {
-                settled[i] ^= other ^ lanes[i % SUMS] as u8 ^ chosen[i % SUMS];
-            }
-            settled
+            narrowed.iter_mut().enumerate().for_each(|(i, byte)| *byte ^= chosen[i % SUMS]);
+            narrowed
         }
     }
 

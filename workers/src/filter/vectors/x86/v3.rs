@@ -7,7 +7,7 @@ use pulp::x86::V3;
 use std::arch::x86_64::{__m128i, __m256i};
 
 impl Vectors for V3 {
-    const MANY: bool = false;
+    const FUSES: bool = true;
     const CHOOSES: bool = true;
     type Sums = [__m256i; 2];
     type Words = [__m256i; 2];
@@ -89,69 +89,6 @@ impl Vectors for V3 {
             },
         );
         cast(bytes)
-    }
-
-    #[inline(always)]
-    fn lanes(self, sums: Self::Sums) -> [i32; SUMS] {
-        cast(sums)
-    }
-
-    #[inline(always)]
-    fn add_256_times(self, sums: Self::Sums, coarse: Self::Sums) -> Self::Sums {
-        each(
-            [0, 1],
-            #[inline(always)]
-            |n| self.avx2._mm256_add_epi32(sums[n], self.avx2._mm256_slli_epi32::<8>(coarse[n])),
-        )
-    }
-
-    #[inline(always)]
-    fn interleave(self, one: &[u8; SUMS], other: &[u8; SUMS]) -> [i16; 2 * SUMS] {
-        let (one, other) = (cast(*one), cast(*other));
-        let (low, high) = (self.sse2._mm_unpacklo_epi8(one, other), self.sse2._mm_unpackhi_epi8(one, other));
-        cast([self.avx2._mm256_cvtepu8_epi16(low), self.avx2._mm256_cvtepu8_epi16(high)])
-    }
-
-    #[inline(always)]
-    fn beside(self, one: &[u8; 4 * SUMS], other: &[u8; 4 * SUMS]) -> [[i16; 2 * SUMS]; 4] {
-        let (one, other): ([__m256i; 2], [__m256i; 2]) = (cast(*one), cast(*other));
-        let zero = self.avx._mm256_setzero_si256();
-        let [left, right] = each(
-            [0, 1],
-            #[inline(always)]
-            |n| {
-                let low = self.avx2._mm256_unpacklo_epi8(one[n], other[n]);
-                let high = self.avx2._mm256_unpackhi_epi8(one[n], other[n]);
-                [
-                    self.avx2._mm256_unpacklo_epi8(low, zero),
-                    self.avx2._mm256_unpackhi_epi8(low, zero),
-                    self.avx2._mm256_unpacklo_epi8(high, zero),
-                    self.avx2._mm256_unpackhi_epi8(high, zero),
-                ]
-            },
-        );
-        each(
-            [0, 1, 2, 3],
-            #[inline(always)]
-            |n| cast([left[n], right[n]]),
-        )
-    }
-
-    #[inline(always)]
-    fn settle<const BITS: u32>(self, sums: [Self::Sums; 4]) -> [u8; 4 * SUMS] {
-        cast(each(
-            [0, 1],
-            #[inline(always)]
-            |n| {
-                let [a, b, c, d] = each(
-                    sums,
-                    #[inline(always)]
-                    |sums| self.avx2._mm256_sra_epi32(sums[n], cast([u64::from(BITS), 0])),
-                );
-                let (low, high) = (self.avx2._mm256_packs_epi32(a, b), self.avx2._mm256_packs_epi32(c, d));
-                self.avx2._mm256_packus_epi16(low, high)
-            },
-        ))
     }
 
     /// The estimate is good to a tenth at most; less by a fifth, it rounds to the nearest or the one below.

@@ -37,7 +37,7 @@ fn find(cpu: V4, [a, b, c, d]: [__m512i; 4], words: __m512i) -> __m512i {
 }
 
 impl Vectors for V4 {
-    const MANY: bool = true;
+    const FUSES: bool = true;
     const CHOOSES: bool = true;
     type Sums = __m512i;
     type Words = __m512i;
@@ -87,47 +87,6 @@ impl Vectors for V4 {
         let bytes = self.avx512bw._mm512_packus_epi16(low, high);
         let order = cast([0_u64, 2, 4, 6, 1, 3, 5, 7]);
         cast(self.avx512f._mm512_permutexvar_epi64(order, bytes))
-    }
-
-    #[inline(always)]
-    fn lanes(self, sums: Self::Sums) -> [i32; SUMS] {
-        cast(sums)
-    }
-
-    #[inline(always)]
-    fn add_256_times(self, sums: Self::Sums, coarse: Self::Sums) -> Self::Sums {
-        self.avx512f._mm512_add_epi32(sums, self.avx512f._mm512_slli_epi32::<8>(coarse))
-    }
-
-    #[inline(always)]
-    fn interleave(self, one: &[u8; SUMS], other: &[u8; SUMS]) -> [i16; 2 * SUMS] {
-        let one = self.avx512f._mm512_cvtepu8_epi32(cast(*one));
-        let other = self.avx512f._mm512_cvtepu8_epi32(cast(*other));
-        cast(self.avx512f._mm512_or_si512(one, self.avx512f._mm512_slli_epi32::<16>(other)))
-    }
-
-    #[inline(always)]
-    fn beside(self, one: &[u8; 4 * SUMS], other: &[u8; 4 * SUMS]) -> [[i16; 2 * SUMS]; 4] {
-        let (one, other, zero) = (cast(*one), cast(*other), self.avx512f._mm512_setzero_si512());
-        let (low, high) =
-            (self.avx512bw._mm512_unpacklo_epi8(one, other), self.avx512bw._mm512_unpackhi_epi8(one, other));
-        cast([
-            self.avx512bw._mm512_unpacklo_epi8(low, zero),
-            self.avx512bw._mm512_unpackhi_epi8(low, zero),
-            self.avx512bw._mm512_unpacklo_epi8(high, zero),
-            self.avx512bw._mm512_unpackhi_epi8(high, zero),
-        ])
-    }
-
-    #[inline(always)]
-    fn settle<const BITS: u32>(self, sums: [Self::Sums; 4]) -> [u8; 4 * SUMS] {
-        let [a, b, c, d] = each(
-            sums,
-            #[inline(always)]
-            |sums| self.avx512f._mm512_srai_epi32::<BITS>(sums),
-        );
-        let (low, high) = (self.avx512bw._mm512_packs_epi32(a, b), self.avx512bw._mm512_packs_epi32(c, d));
-        cast(self.avx512bw._mm512_packus_epi16(low, high))
     }
 
     #[inline(always)]
