@@ -91,7 +91,18 @@ def _make(shape, dtype, order: str, zeros: bool) -> np.ndarray:
     if any(length < 0 for length in shape):
         raise ValueError(f"an axis cannot have a negative length, as in {shape}")
     size = math.prod(shape) * dtype.itemsize
-    return np.ndarray(shape, dtype, buffer=segment(size, zeros), order=order)
+    try:
+        memory = segment(size, zeros)
+    except MemoryError as error:
+        if not hasattr(error, "need"):
+            raise
+        raise MemoryError(
+            f"an array of shape {shape} of {dtype} needs {error.need} bytes, but {error.by} leaves {error.room}: "
+            "take a smaller one, or free memory"
+        ) from None
+    except OverflowError:
+        raise MemoryError(f"an array of shape {shape} of {dtype} needs {size} bytes, which no machine has") from None
+    return np.ndarray(shape, dtype, buffer=memory, order=order)
 
 
 def empty(shape, dtype=np.float64, order: str = "C") -> np.ndarray:

@@ -53,7 +53,9 @@ def of_native(kind: str, text: str, fields: dict) -> BaseException:
                 error.add_note(f"only_slice={error.slice} runs that slice alone; workers=0 runs all of it here, for a debugger")
             return error
         case "memory":
-            return MemoryError(text)
+            error = MemoryError(text)
+            vars(error).update(fields)
+            return error
         case "timeout":
             return JobTimeout(text)
         case "value":

@@ -19,7 +19,12 @@ fn make<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
             describe(&fields, death)?;
             "died"
         }
-        Error::Memory { .. } => "memory",
+        Error::Memory { need, room, by, .. } => {
+            fields.set_item("need", need)?;
+            fields.set_item("room", room)?;
+            fields.set_item("by", by)?;
+            "memory"
+        }
         Error::Deadline { .. } => "timeout",
         Error::Stopped { .. } => "stopped",
         Error::Shape(_) | Error::Split(_) | Error::Workers { .. } | Error::NoSuchSlice { .. } => "value",
