@@ -61,7 +61,7 @@ class Job:
 
 
 class Crew:
-    """Worker processes that stay: the same verbs as the module's, at some ten microseconds a job.
+    """Worker processes that stay: the same verbs as the module's, at some hundred microseconds a job.
 
     ``workers``: how many, by default as many as there are CPUs; 0 runs everything in this process, for a debugger. ``seed`` is that of
     ``parfork.here.rng``. ``initializer(*initargs)`` is called once in each worker, before its first task. ``threads_per_worker``: to how

@@ -87,8 +87,9 @@ impl SliceBytes<'_> {
     }
 }
 
-// SAFETY: one loan for each array, in order, then four for each of the planes, as these lend them. Outputs are lent for writing although through `&`: a lot is handed to one job, by
-// `run` in this room, and its bytes are looked at before and after. The share is the region's bytes of outputs alone.
+// SAFETY: one loan for each array, in order, then four for each of the planes, as these lend them. Outputs are lent for writing although
+// through `&`: a list is handed to one job, by `run` in this room, and its bytes are looked at before and after. The part is the region's
+// bytes of outputs alone.
 unsafe impl Lend for &ArrayList {
     type Part<'c> = SliceBytes<'c>;
 
