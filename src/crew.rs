@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::Command;
 
 use crate::engine::MOST_WORKERS;
-use crate::engines::{self, ServerSource, WorkerPool};
+use crate::engines::{self, ServerSource, SharedProgram, WorkerPool};
 use crate::error::{CrewError, Error, Result};
 use crate::process;
 use crate::spec::JobSpec;
@@ -62,7 +62,8 @@ impl CrewBuilder {
     }
 
     /// Starts this program once more, to fork the workers: that is safe whatever threads this process has, and takes some
-    /// milliseconds. What comes first in its `main` is to be a call of [`serve`](crate::serve()).
+    /// milliseconds. What comes first in its `main` is to be a call of [`serve`](crate::serve()). As long as there is such a crew, others
+    /// have theirs forked by the same program.
     ///
     /// Workers know of this process only what is lent to them: a static variable has its first value there. The program ends with
     /// this process, however that ends.
@@ -71,22 +72,28 @@ impl CrewBuilder {
     /// If this program does not call [`serve`](crate::serve()); as [`start`](Self::start), but for threads.
     pub fn start_in_program(self) -> Result<Crew> {
         match server_program::asks() {
-            true => self.start_by(server_program::this()),
+            true => self.start_from_program(SharedProgram::this()?),
             false => Err(CrewError::NotServing.into()),
         }
     }
 
-    /// As [`start_in_program`](Self::start_in_program), but with another program, started by this command: one that has loaded the
-    /// library that this crate is in, and calls [`serve`](crate::serve()) before it has threads. Its standard input is replaced.
+    /// As [`start_in_program`](Self::start_in_program), but with another program.
     ///
     /// # Errors
-    /// If it cannot be started, or ends instead of serving; as [`start`](Self::start), but for threads.
-    pub fn start_by(self, program: Command) -> Result<Crew> {
-        let source = ServerSource::program(program)?;
+    /// If it cannot be started, or ends instead of serving; if this process was forked from the one that has made `program`; as
+    /// [`start`](Self::start), but for threads.
+    pub fn start_by(self, program: &ServerProgram) -> Result<Crew> {
+        match program.0.is_own() {
+            true => self.start_from_program(program.0.clone()),
+            false => Err(Error::NotOwner { what: "this server program" }),
+        }
+    }
+
+    fn start_from_program(self, program: SharedProgram) -> Result<Crew> {
         // SAFETY: this process does not fork.
         #[allow(unsafe_code)]
         unsafe {
-            self.start_from(source)
+            self.start_from(ServerSource::Program(program))
         }
     }
 
@@ -116,6 +123,32 @@ impl CrewBuilder {
         let workers = self.workers.unwrap_or_else(cpu::count);
         check(workers)?;
         Ok(workers)
+    }
+}
+
+/// A program that has the workers of any number of [crews](CrewBuilder::start_by) forked, so that its start is paid once: it forks a
+/// process of some milliseconds for each crew, which forks the workers. It is started when the first crew is, again if it has died, and
+/// ends when this value and all its crews are dropped, or with this process. A clone is the same program.
+///
+/// ```
+/// use parfork::{CrewBuilder, ServerProgram};
+/// parfork::serve();
+/// let program = ServerProgram::new(std::process::Command::new("/proc/self/exe"))?;
+/// let crews = [1, 2].map(|workers| CrewBuilder::new().workers(workers).start_by(&program));
+/// assert_eq!(crews.map(|crew| crew.unwrap().workers()), [1, 2]);
+/// # Ok::<(), parfork::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ServerProgram(SharedProgram);
+
+impl ServerProgram {
+    /// The one that this command starts: it has loaded the library that this crate is in, and calls [`serve`](crate::serve()) before it
+    /// has threads. Its standard input is replaced.
+    ///
+    /// # Errors
+    /// If the system does not tell which file that library is.
+    pub fn new(command: Command) -> Result<Self> {
+        SharedProgram::new(command).map(Self)
     }
 }
 
@@ -228,12 +261,8 @@ fn check(workers: usize) -> Result<()> {
 /// }
 /// ```
 pub fn serve() {
-    match engines::serve() {
-        None => {}
-        Some(Ok(status)) => leave(status),
-        Some(Err(error)) => {
-            eprintln!("parfork: {error}");
-            leave(1)
-        }
+    if let Err(error) = engines::serve() {
+        eprintln!("parfork: {error}");
+        leave(1)
     }
 }

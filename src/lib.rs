@@ -91,7 +91,7 @@ mod worker;
 
 pub use answer::{Answer, Answers, Fixed, Growing};
 pub use cancel::{CancelToken, SignalGuard};
-pub use crew::{Crew, CrewBuilder, serve};
+pub use crew::{Crew, CrewBuilder, ServerProgram, serve};
 pub use dtype::{Dtype, DtypeError, DtypeKind};
 pub use engine::{Engine, EngineError, MOST_WORKERS};
 pub use error::{

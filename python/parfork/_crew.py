@@ -58,6 +58,8 @@ class Job:
     axis: int = 0
     halo: int = 0
     restore: bool = False
+    #: Called with the number and the answer of each slice as it comes, instead of their being returned.
+    hand_on: object = None
 
 
 class Crew:
@@ -83,7 +85,7 @@ class Crew:
         self._seed, self._threads = seed, threads_per_worker
         self._initializer = None if initializer is None else (next(_numbers), initializer, tuple(initargs))
         self._lock = threading.RLock()
-        self._native = self._payload = self._path = None
+        self._native = self._payload = self._path = self._environment = None
         self._stacks = _stacks.Stacks()
         self._owner = os.getpid()
         self._closed = False
@@ -140,10 +142,9 @@ class Crew:
             return self._run(job, options)
 
     def _start(self) -> None:
-        self._path = list(sys.path)
-        environment = [(name, "1") for name in _THREADS if name not in os.environ]
-        environment.append(self._stacks.variable())
-        self._native = _native.Crew(self._workers, self._threads, _serve.command(), environment)
+        server = _serve.server()
+        self._path, self._environment = server.path, server.changes()
+        self._native = server.crew(self._workers, self._threads)
 
     def _run(self, job: Job, options: Options) -> list:
         if self._native is None:
@@ -155,7 +156,8 @@ class Crew:
         lent.add(initializer)
         output, native_output = self._output(job, lent)
         number = initializer and initializer[0]
-        lent.add_simple((job.verb, self._seed, _cwd(), path, number, output))
+        birth = self._stacks.place(), self._environment
+        lent.add_simple((job.verb, self._seed, _cwd(), path, number, output, birth, options.task_timeout))
         for item in job.items:
             lent.add(item)
         self._payload = lent.write(self._payload)
@@ -165,6 +167,7 @@ class Crew:
                 axis=job.axis, each=job.each, halo=job.halo, workers=self._most(options.workers), schedule=options.schedule,
                 retries=options.retries, restore=job.restore, timeout=options.timeout, task_timeout=options.task_timeout,
                 memory_limit=options.memory_limit, guard=options.guard, only_slice=options.only_slice, progress=progress.told,
+                hand_on=job.hand_on,
             )  # fmt: skip
             try:
                 answers, fields = self._native.run(wanted)
@@ -204,10 +207,3 @@ def _cwd() -> str | None:
         return os.getcwd()
     except FileNotFoundError:
         return None
-
-
-#: The server has one thread, whatever libraries it loads.
-_THREADS = (
-    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS", "RAYON_NUM_THREADS",
-)  # fmt: skip

@@ -72,7 +72,7 @@ class Lent:
 
     def add(self, obj) -> None:
         """Pickles an object; functions and classes that cannot be imported go by value."""
-        if type(obj) in _SIMPLE:
+        if type(obj) in _SIMPLE or (type(obj) is tuple and _SIMPLE.issuperset(map(type, obj))):
             self.add_simple(obj)
             return
         file, first = io.BytesIO(), len(self._buffers)
@@ -181,7 +181,7 @@ def _copied(number: int, shape, dtype, order: str) -> np.ndarray:
 def _unpicklable(obj, error: BaseException) -> TypeError:
     """An error that names what cannot be sent, down to the variable of a closure."""
     names, captured = [], {}
-    function = obj[1] if isinstance(obj, tuple) and len(obj) == 3 else getattr(obj, "function", obj)
+    function = next(filter(callable, obj), obj) if isinstance(obj, tuple) else getattr(obj, "function", obj)
     code = getattr(function, "__code__", None)
     if code is not None:
         cells = function.__closure__ or ()

@@ -1,11 +1,11 @@
-"""Where in Python a worker was when a fault ended it: written by ``faulthandler`` to memory that outlives it."""
+"""Where in Python a worker was when a fault, or its time, ended it: written by ``faulthandler`` to memory that outlives it."""
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 
-_VARIABLE = "PARFORK_STACKS"
 _SIZE = 1 << 16
 
 
@@ -24,9 +24,9 @@ class Stacks:
     def __del__(self):
         self.close()
 
-    def variable(self) -> tuple[str, str]:
-        """What workers find in their environment."""
-        return _VARIABLE, f"/proc/{os.getpid()}/fd/{self._fd}"
+    def place(self) -> str:
+        """Where workers find it."""
+        return f"/proc/{os.getpid()}/fd/{self._fd}"
 
     def explain(self, died) -> None:
         """Adds to an error where its worker was."""
@@ -37,14 +37,34 @@ class Stacks:
             died.add_note(f"Python, in that worker:\n{text}")
 
 
-def write(rank: int) -> None:
+_place: tuple[int, int] | None = None
+
+
+def write(rank: int, place: str) -> None:
     """In a worker: from now on a fault is written to its place."""
-    path = os.environ.get(_VARIABLE)
-    if path is None:
-        return
+    global _place
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        fd = os.open(place, os.O_WRONLY | os.O_CLOEXEC)
     except OSError:
         return
-    os.lseek(fd, rank * _SIZE, os.SEEK_SET)
+    _place = fd, rank * _SIZE
+    os.lseek(*_place, os.SEEK_SET)
     faulthandler.enable(fd, all_threads=False)
+
+
+@contextlib.contextmanager
+def before(deadline: float | None):
+    """In a worker: shortly before so many seconds have passed, it is written where it stands, for it will be killed then."""
+    if deadline is None or _place is None:
+        yield
+        return
+    fd, at = _place
+    faulthandler.dump_traceback_later(max(deadline - min(deadline / 10, 0.1), 1e-3), file=fd)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        if written := os.lseek(fd, 0, os.SEEK_CUR) - at:
+            # It came to its end after all.
+            os.pwrite(fd, bytes(written), at)
+            os.lseek(fd, at, os.SEEK_SET)

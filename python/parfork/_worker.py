@@ -24,11 +24,13 @@ class _Job:
 
     ITEMS = 3
 
-    def __init__(self, lent):
+    def __init__(self, lent, rank):
         global _initialized
         views = [_native.view(address, size, False) for address, size in lent]
         self.read = _payload.Read(views)
-        self.verb, self.seed, cwd, path, initializer, output = self.read.load(2)
+        self.verb, self.seed, cwd, path, initializer, output, birth, self.task_timeout = self.read.load(2)
+        if not is_worker:
+            _become_worker(rank, *birth)
         if path is not None:
             sys.path[:] = path
         if cwd is not None and cwd != os.getcwd():
@@ -52,20 +54,33 @@ class _Job:
         return self.read.load(self.ITEMS + number)
 
 
+def _become_worker(rank: int, stacks: str, environment: dict | None) -> None:
+    """What a worker does once: ``environment`` is what has changed since its server was started."""
+    global is_worker
+    is_worker = True
+    # For the server alone, and not for what workers start.
+    for name, value in {"PARFORK_SERVE": None, **(environment or {})}.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    _stacks.write(rank, stacks)
+
+
 def run(number, rank, workers, slice, cells, lent):
     """Called for each slice: runs of bytes, or None."""
-    global is_worker, _job, _number
+    global _job, _number
     first, last, _, _ = cells
-    if not is_worker:
-        is_worker = True
-        _stacks.write(rank)
     try:
         if _number != number or _job is None:
             _job = None
-            _job = _Job(lent)
+            _job = _Job(lent, rank)
             _number = number
         here._enter(rank, workers, slice, range(first, last), _job.seed)
-        return _job.work(_job, cells)
+        if _job.task_timeout is None:
+            return _job.work(_job, cells)
+        with _stacks.before(_job.task_timeout):
+            return _job.work(_job, cells)
     except BaseException as error:  # noqa: BLE001 - SystemExit too is for whoever has asked for the job
         where = "" if _job is None else f", {_job.verb} {first} to {last}"
         return failed(error, f"in worker {rank} (pid {os.getpid()}), slice {slice}{where}")
@@ -76,8 +91,8 @@ def run(number, rank, workers, slice, cells, lent):
                 stream.flush()
 
 
-def failed(error: BaseException, where: str) -> list:
-    """An exception as it is handed back."""
+def failed(error: BaseException, where: str, tag: bytes = b"E") -> list:
+    """An exception as it is handed back: E ends the job, X does not."""
     if isinstance(error, ValueError) and "read-only" in str(error):
         error.add_note("arrays are read-only in workers: return the result, or let the function take out= and write to that")
     text = "".join(traceback.format_exception(error))
@@ -91,7 +106,7 @@ def failed(error: BaseException, where: str) -> list:
     except Exception:  # noqa: BLE001 - whatever it is that it has against it
         sent = None
     name = f"{type(error).__module__}.{type(error).__qualname__}"
-    return _payload.pack(b"E", (sent, name, str(error), text, where, getattr(error, "__notes__", [])))
+    return _payload.pack(tag, (sent, name, str(error), text, where, getattr(error, "__notes__", [])))
 
 
 def hand_back(result) -> list:

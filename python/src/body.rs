@@ -12,7 +12,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use crate::server::RUN;
+use crate::server::{RUN, is_worker};
 
 /// What a job is told besides what is lent: its number, and which axis is cut.
 pub type Argument = [u64; 2];
@@ -41,6 +41,7 @@ fn work(worker: &Worker<'_>, [job, axis]: Argument, part: &UntypedPart<'_>) -> R
     let whole = || "a slice is cut along its axis".to_owned();
     let mine = region.range(axis as usize).ok_or_else(whole)?;
     let around = region.range_with_halo(axis as usize).ok_or_else(whole)?;
+    is_worker();
     let _at = AtSlice::new(worker);
     Python::attach(|py| {
         let run = RUN.get(py).ok_or_else(|| PyRuntimeError::new_err("this process does not serve"))?;

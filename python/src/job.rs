@@ -54,6 +54,8 @@ pub struct Wanted {
     only_slice: Option<usize>,
     /// Called with how many slices are done, of how many.
     progress: Option<Py<PyAny>>,
+    /// Called with each answer as it comes, and its slice.
+    hand_on: Option<Py<PyAny>>,
 }
 
 /// A job's answers, and its report.
@@ -92,10 +94,14 @@ impl Wanted {
         let spec = self.spec()?;
         let mut attention = Attention { progress: self.progress.as_ref(), last: Instant::now(), raised: None };
         let stop = CancelToken::new();
-        let mut gathered =
-            Gathered { answers: vec![None; self.slices()], left: self.only_slice.map_or(self.slices(), |_| 1) };
+        let mut gathered = Gathered {
+            answers: vec![None; self.slices()],
+            left: self.only_slice.map_or(self.slices(), |_| 1),
+            hand_on: self.hand_on.as_ref(),
+            raised: None,
+        };
         let done = py.detach(|| self.run_detached(spec, crew, &stop, &mut attention, &mut gathered));
-        if let Some(raised) = attention.raised {
+        if let Some(raised) = attention.raised.or(gathered.raised.take()) {
             return Err(raised);
         }
         let report = done.map_err(|error| to_exception(py, &error))?;
@@ -109,7 +115,7 @@ impl Wanted {
         crew: &mut Crew,
         stop: &CancelToken,
         attention: &mut Attention<'_>,
-        gathered: &mut Gathered,
+        gathered: &mut Gathered<'_>,
     ) -> Result<Report, Error> {
         let mut lent = Untyped::new();
         for input in &self.inputs {
@@ -135,18 +141,28 @@ impl Wanted {
 }
 
 /// Answers as they have come.
-struct Gathered {
+struct Gathered<'w> {
     answers: Vec<Option<Vec<u8>>>,
     /// How many are to come.
     left: usize,
+    hand_on: Option<&'w Py<PyAny>>,
+    /// What that has raised.
+    raised: Option<PyErr>,
 }
 
-impl Gathered {
+impl Gathered<'_> {
     fn take(&mut self, slice: usize, answer: Vec<u8>) -> ControlFlow<()> {
         self.left = self.left.saturating_sub(1);
         // After the last one there is nothing to be ended: workers stay.
-        let ends = answer.first() == Some(&ENDS) && self.left > 0;
-        self.answers[slice] = (!answer.is_empty()).then_some(answer);
+        let mut ends = answer.first() == Some(&ENDS) && self.left > 0;
+        match self.hand_on {
+            None => self.answers[slice] = (!answer.is_empty()).then_some(answer),
+            Some(hand_on) => {
+                let handed = Python::attach(|py| hand_on.call1(py, (slice, Answer::from(answer))));
+                self.raised = handed.err();
+                ends |= self.raised.is_some();
+            }
+        }
         if ends { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

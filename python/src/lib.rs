@@ -19,7 +19,7 @@ mod _native {
     #[pymodule_export]
     use super::body::{barrier, view};
     #[pymodule_export]
-    use super::crew::Crew;
+    use super::crew::{Crew, Server};
     #[pymodule_export]
     use super::segment::Segment;
     #[pymodule_export]

@@ -1,4 +1,4 @@
-//! The process that forks workers: a Python that was started for it, with one thread for ever.
+//! The processes that fork workers: a Python that was started for it, with one thread for ever, and its forks, one for each crew.
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -11,7 +11,7 @@ use pyo3::sync::PyOnceLock;
 /// What workers call for each slice.
 pub static RUN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-/// The process whose forks are workers. A fork that a worker makes by Python tells the interpreter by itself.
+/// This process, if the library forks in it. A fork that a worker makes by Python tells the interpreter by itself.
 static SERVER: AtomicI32 = AtomicI32::new(0);
 
 fn is_server() -> bool {
@@ -21,7 +21,7 @@ fn is_server() -> bool {
 
 extern "C" fn before() {
     if is_server() {
-        // SAFETY: the server's one thread has the interpreter; it forks nowhere else than in `parfork::serve`.
+        // SAFETY: the one thread has the interpreter; it forks nowhere else than in `parfork::serve`.
         unsafe { ffi::PyOS_BeforeFork() };
     }
 }
@@ -35,18 +35,28 @@ extern "C" fn after_in_parent() {
 
 extern "C" fn after_in_child() {
     // SAFETY: no preconditions.
-    if SERVER.swap(0, Ordering::Relaxed) == unsafe { libc::getppid() } {
-        // SAFETY: the only thread of a fork of the server, for which `before` was called.
+    if SERVER.load(Ordering::Relaxed) == unsafe { libc::getppid() } {
+        note_server();
+        // SAFETY: the only thread of a fork of a server, for which `before` was called.
         unsafe { ffi::PyOS_AfterFork_Child() };
     }
+}
+
+fn note_server() {
+    // SAFETY: no preconditions.
+    SERVER.store(unsafe { libc::getpid() }, Ordering::Relaxed);
+}
+
+/// In a worker: here Python alone forks.
+pub fn is_worker() {
+    SERVER.store(0, Ordering::Relaxed);
 }
 
 /// Forks workers whenever the process that has started this one wants some, and does not come back. They call `run` for each slice.
 #[pyfunction]
 pub fn serve(py: Python<'_>, run: Py<PyAny>) -> PyResult<()> {
     RUN.get_or_init(py, || run);
-    // SAFETY: no preconditions.
-    SERVER.store(unsafe { libc::getpid() }, Ordering::Relaxed);
+    note_server();
     // SAFETY: the handlers are as long there as this library, which Python does not unload.
     if unsafe { libc::pthread_atfork(Some(before), Some(after_in_parent), Some(after_in_child)) } != 0 {
         return Err(PyRuntimeError::new_err("there is no memory to be told of forks"));

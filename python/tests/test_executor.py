@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import signal
+import sys
 import time
 
 import numpy as np
@@ -34,6 +36,68 @@ def test_a_death_is_one_tasks(pool):
                 task.result()
         else:
             assert task.result() == x
+
+
+def test_of_many_that_are_sent_together_each_has_its_own_end(pool, tmp_path):
+    def task(x):
+        if x % 50 == 17:
+            raise KeyError(x)
+        if x % 50 == 31:
+            sys.exit(x)
+        if x in (203, 777):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return pf.here.slice, x, float(pf.here.rng.random())
+
+    class Unsendable:
+        def __reduce__(self):
+            raise TypeError("no way")
+
+    tasks = [pool.submit(task, x) for x in range(1000)]
+    stuck = [pool.submit(task, Unsendable()), pool.submit(task, x=1)]
+    first = None
+    for x, future in enumerate(tasks):
+        if x in (203, 777):
+            with pytest.raises(pf.WorkerDied, match="SIGKILL"):
+                future.result()
+        elif x % 50 == 17:
+            with pytest.raises(KeyError) as caught:
+                future.result()
+            assert caught.value.args == (x,) and isinstance(caught.value.__cause__, pf.WorkerTraceback)
+        elif x % 50 == 31:
+            with pytest.raises(pf.ParforkError, match=f"SystemExit: {x}"):
+                future.result()
+        else:
+            first = first or future.result()
+            assert future.result() == (0, x, first[2])
+    with pytest.raises(TypeError, match="no way"):
+        stuck[0].result()
+    assert stuck[1].result() == (0, 1, first[2])
+
+
+def test_tasks_share_nothing_that_is_theirs(pool):
+    state = []
+
+    def remember(x):
+        state.append(x)
+        return state
+
+    for task in [pool.submit(remember, x) for x in range(300)]:
+        assert len(task.result()) == 1
+    argument = []
+    found = [task.result() for task in [pool.submit(lambda seen: seen.append(0) or seen, argument) for _ in range(300)]]
+    assert found == [[0]] * 300 and argument == []
+
+
+def test_retries_and_times_are_each_tasks(tmp_path):
+    def fragile(x):
+        path = tmp_path / str(x)
+        if x % 100 == 50 and not path.exists():
+            path.touch()
+            os._exit(1)
+        return x
+
+    with pf.Executor(2, retries=1, task_timeout=60) as pool:
+        assert list(pool.map(fragile, range(400))) == list(range(400))
 
 
 def test_two_at_a_time_and_no_more():

@@ -82,9 +82,23 @@ def test_times(crew):
     with pytest.raises(pf.WorkerDied) as caught:
         crew.map(lambda x: time.sleep(1000) if x == 1 else x, range(4), task_timeout=3)
     assert caught.value.slice == 1 and "killed" in caught.value.cause
+    assert "test_faults.py" in caught.value.stack and "in <lambda>" in caught.value.stack
     with pytest.raises(TimeoutError, match="deadline"):
         crew.map(lambda x: time.sleep(1000), range(4), timeout=3)
     assert crew.map(abs, [-1]) == [1]
+
+
+def test_of_one_that_was_in_time_after_all_nothing_is_told(crew):
+    def nearly(x):
+        until = time.monotonic() + 0.95
+        while time.monotonic() < until:
+            pass
+
+    # Late enough to be written down, and in time.
+    crew.map(nearly, [0], task_timeout=1, retries=3)
+    with pytest.raises(pf.WorkerDied) as caught:
+        crew.map(lambda x: os._exit(3), [0], task_timeout=100)
+    assert caught.value.stack is None
 
 
 def test_stopped_workers_and_limits_of_memory(crew):
@@ -113,6 +127,13 @@ def test_killed_servers_and_idle_workers_are_replaced(crew):
     assert crew.map(abs, [-1]) == [1]
     end(server)
     assert crew.map(abs, [-2]) == [2]
+    # And the one that forks those of all crews.
+    (program,) = crew.map(lambda _: int(open(f"/proc/{os.getppid()}/stat").read().rpartition(")")[2].split()[1]), [0])
+    (server,) = crew.map(lambda _: os.getppid(), [0])
+    end(program)
+    while alive(server):
+        time.sleep(0.001)
+    assert crew.map(abs, [-3]) == [3]
 
 
 def test_interrupts_are_told_and_the_crew_works_on(crew):

@@ -77,19 +77,71 @@ def test_a_server_that_cannot_start_is_told():
 import sys
 import parfork as pf
 import parfork._serve
-parfork._serve.command = lambda: [sys.executable, "-c", "raise SystemExit('no luck')"]
-try:
-    pf.map(abs, [1])
-except pf.ParforkError as error:
-    assert "exited with status 1 before it did" in str(error), error
-else:
-    raise AssertionError
+parfork._serve._command = lambda: [sys.executable, "-c", "raise SystemExit('no luck')"]
+for _ in range(2):
+    try:
+        pf.map(abs, [1])
+    except pf.ParforkError as error:
+        assert "exited with status 1 before it did" in str(error), error
+    else:
+        raise AssertionError
 """
     done = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, timeout=100)
     assert done.returncode == 0 and "no luck" in done.stderr, done.stderr
     program = "import sys\nimport parfork as pf\nsys.executable = ''\npf.map(abs, [1])"
     done = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, timeout=100)
     assert "sys.executable is empty" in done.stderr
+    # What Python says of it is in the error, not on stderr alone.
+    program = """
+import os, sys
+import parfork as pf
+sys.path[:] = [folder for folder in sys.path if not os.path.isdir(os.path.join(folder, "parfork"))]
+try:
+    pf.map(abs, [1])
+except pf.ParforkError as error:
+    assert "ModuleNotFoundError" in error.__notes__[0], error.__notes__
+else:
+    raise AssertionError
+"""
+    done = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+
+
+def test_one_server_forks_the_workers_of_all_crews():
+    program = """
+import os
+import parfork as pf
+
+def parents(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+
+servers = set()
+crews = [pf.Crew(workers) for workers in (1, 2, 1)]
+for crew in crews:
+    servers |= {parents(pid) for pid in crew.map(lambda _: os.getppid(), range(4))}
+with pf.Executor(2) as pool:
+    servers |= {parents(pid) for pid in pool.map(lambda _: os.getppid(), range(4))}
+assert len(servers) == 1 and parents(*servers) == os.getpid()
+# It stays, and knows of what was set since.
+for crew in crews:
+    crew.close()
+os.environ["SET_LATER"] = "1"
+with pf.Crew(1) as crew:
+    assert crew.map(lambda _: (os.environ.get("SET_LATER"), "PARFORK_SERVE" in os.environ), [0]) == [("1", False)]
+    assert {parents(pid) for pid in crew.map(lambda _: os.getppid(), [0])} == servers
+    del os.environ["SET_LATER"]
+    # What was set when the crew was started, as in every process.
+    assert crew.map(lambda _: os.environ.get("SET_LATER"), [0]) == ["1"]
+with pf.Crew(1) as crew:
+    assert crew.map(lambda _: os.environ.get("SET_LATER"), [0]) == [None]
+# Its output goes elsewhere by now: another one is started.
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+with pf.Crew(1) as crew:
+    assert {parents(pid) for pid in crew.map(lambda _: os.getppid(), [0])} != servers
+"""
+    done = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, timeout=100)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_readme_runs_as_printed(tmp_path):

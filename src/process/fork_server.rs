@@ -5,36 +5,35 @@
 //! says so, before which none is reaped, so that a pid means what it says, and none has anything to do with arrays
 //! ([`SpawnOrder::wait`]). From then on the fork server reaps who dies and notes how it ended.
 //!
-//! Beside threads it cannot be forked; there a program is started that becomes one, this one again or another that has the same code
-//! ([`ForkServer::start`]).
+//! Beside threads it cannot be forked; there a program is started, this one again or another that has the same code, which forks those
+//! of all crews ([`ForkServer::of_program`]).
 //!
 //! Should it die itself, its workers die with it. Those that the coordinator holds are waited for; those that it does not hold
 //! have attached nothing, and leave.
 
 use std::io;
-use std::process::{ChildStdin, Command};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::worker_set::{WorkerEvent, WorkerSet, cause_of};
+use super::fork_program::ForkProgram;
+use super::served::Served;
+use super::worker_set::{WorkerEvent, WorkerSet};
 use crate::sync::{ControlPage, WorkerSlot, held};
-use crate::sys::child::{self, Child};
+use crate::sys::child;
 use crate::sys::exit;
 use crate::sys::futex;
 use crate::sys::pidfd::{ENDING, Remaining};
 use crate::sys::reserve::Late;
 use crate::sys::robust_lock::RobustLock;
-use crate::sys::server_program;
 
 /// The fork server of a job, as the coordinator holds it. Dropping it ends it. Whoever it made is to be dropped before.
 pub(crate) struct ForkServer {
     page: ControlPage,
-    child: Child,
+    process: Served,
     orders: u32,
     /// What it has said of the last one.
     answered: u32,
-    /// With which it ends, if it is a program.
-    _line: Option<ChildStdin>,
 }
 
 /// The order by which a worker is forked: number `order` of this page's job.
@@ -59,9 +58,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long it may take even when time is up. It needs some milliseconds, and another one cannot be made beside threads.
 const GRACE: Duration = Duration::from_millis(300);
-
-/// How long a program may take until it serves: it may have to be read from a slow disk, with all its libraries.
-const STARTING: Duration = Duration::from_secs(60);
 
 /// How long it may take to leave: no longer than those that it ends.
 const CLOSING: Duration = ENDING.saturating_add(Duration::from_secs(1));
@@ -105,42 +101,47 @@ impl ForkServer {
         let life = || serve(page, coordinator, bear);
         // SAFETY: passed on to the caller.
         let child = unsafe { child::spawn(life) }?;
-        Ok(Self { page: page.clone(), child, orders: 0, answered: 0, _line: None })
+        Ok(Self { page: page.clone(), process: Served::Own(child), orders: 0, answered: 0 })
     }
 
-    /// Starts a program that reads these words and calls [`serve()`], and waits until it does.
+    /// Has it forked by a program that is told these words and calls [`serve()`] in the fork, and waits until it does.
     ///
     /// # Errors
-    /// If it cannot be started, ends instead, or takes too long.
-    pub(crate) fn start(page: &ControlPage, program: &mut Command, words: &[u64], late: Late<'_>) -> io::Result<Self> {
+    /// If there is no such program, or it cannot fork; if the fork ends instead, or takes too long.
+    pub(crate) fn of_program(
+        page: &ControlPage,
+        program: &Arc<ForkProgram>,
+        words: &[u64],
+        late: Late<'_>,
+    ) -> io::Result<Self> {
         // SAFETY: as in `open`.
         #[allow(unsafe_code)]
         unsafe {
             page.clear_fork_server();
         }
-        let (child, line) = server_program::start(program, words)?;
-        let server = Self { page: page.clone(), child, orders: 0, answered: 0, _line: Some(line) };
+        let process = Served::Of { process: program.fork(words, late)?, _program: program.clone() };
+        let server = Self { page: page.clone(), process, orders: 0, answered: 0 };
         let lock = &page.head().fork_server.0.lock;
         let begun = Instant::now();
-        while !lock.is_held_by(server.child.pid()) {
-            if let Some(exit) = server.child.ended() {
-                let (name, cause) = (program.get_program().display(), cause_of(exit));
-                return Err(io::Error::other(format!(
-                    "{name}, the program that was to fork them, {cause} before it did"
-                )));
+        while !lock.is_held_by(server.process.pid()) {
+            if server.process.has_ended() {
+                return Err(io::Error::other("the process that was to fork them ended before it did"));
             }
+            server.process.resume();
             if begun.elapsed() > GRACE && late() {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            if begun.elapsed() > STARTING {
-                let name = program.get_program().display();
-                return Err(io::Error::other(format!(
-                    "{name}, the program that was to fork them, has not called parfork::serve() within {STARTING:?}"
-                )));
+            if begun.elapsed() > PATIENCE {
+                return Err(server.is_silent());
             }
             futex::wait(lock.word(), 0, Some(Instant::now() + SOON));
         }
         Ok(server)
+    }
+
+    fn is_silent(&self) -> io::Error {
+        let pid = self.process.pid();
+        io::Error::other(format!("process {pid}, which was to fork them, does not answer"))
     }
 
     /// Lets it fork the workers of a round, and waits for that until it is `late`, a little longer.
@@ -158,7 +159,7 @@ impl ForkServer {
             return Ok(Spawned::TooFew(started));
         }
         for pid in pids {
-            worker_set.adopt(pid, self.child.pid())?;
+            worker_set.adopt(pid, self.process.pid())?;
         }
         if worker_set.len() != workers {
             return Err(written_over());
@@ -168,7 +169,7 @@ impl ForkServer {
             Ok(_) => Ok(Spawned::All(worker_set)),
             Err(error) if self.orders == orders => Err(error),
             Err(_) => {
-                self.child.kill();
+                self.process.kill();
                 Ok(Spawned::Orphans(worker_set))
             }
         }
@@ -180,7 +181,7 @@ impl ForkServer {
         let post = &self.page.head().fork_server.0;
         let words = [(&post.ordered, self.orders), (&post.done, self.answered)];
         // It signs before it looks for the first one.
-        let has_signed = self.answered == 0 || post.lock.is_held_by(self.child.pid());
+        let has_signed = self.answered == 0 || post.lock.is_held_by(self.process.pid());
         has_signed && words.into_iter().all(|(word, known)| word.load(Ordering::Acquire) == known)
     }
 
@@ -196,7 +197,7 @@ impl ForkServer {
         let (mut made, mut until) = (0, begun + PATIENCE);
         loop {
             // Somebody may have stopped it, or may do so now.
-            self.child.resume();
+            self.process.resume();
             let done = post.done.load(Ordering::Acquire);
             if done & !TOO_FEW == self.orders {
                 self.answered = done;
@@ -206,11 +207,11 @@ impl ForkServer {
                 return Err(written_over());
             }
             let end = post.lock.word().load(Ordering::Acquire);
-            if RobustLock::says_dead(end) || self.child.ended().is_some() {
+            if RobustLock::says_dead(end) || self.process.has_ended() {
                 return Err(io::Error::other("the process that was to fork them was killed"));
             }
             if begun.elapsed() > GRACE && late() {
-                self.child.kill();
+                self.process.kill();
                 return Err(io::ErrorKind::TimedOut.into());
             }
             let makes = self.page.slots().iter().filter(|slot| slot.pid().is_some()).count();
@@ -218,8 +219,7 @@ impl ForkServer {
                 (made, until) = (makes, Instant::now() + PATIENCE);
             }
             if Instant::now() > until {
-                let pid = self.child.pid();
-                return Err(io::Error::other(format!("process {pid}, which was to fork them, does not answer")));
+                return Err(self.is_silent());
             }
             let round = Some(Instant::now() + ROUND);
             if futex::wait_any(&[(&post.done, done), (post.lock.word(), end)], round).is_err() {
@@ -237,8 +237,7 @@ impl ForkServer {
     /// Lets it reap whom it made and leave, and ends it if it does not; whether it is still there.
     pub(crate) fn close(self) -> Option<Remaining> {
         self.shut_down();
-        self.child.kill();
-        self.child.end_by(Instant::now() + ENDING)
+        self.process.end()
     }
 
     /// What it does not reap would be left to nobody knows whom.
@@ -246,8 +245,8 @@ impl ForkServer {
         let post = &self.page.head().fork_server.0;
         held::tell(&post.ordered, held::CLOSE);
         let until = Instant::now() + CLOSING;
-        while self.child.ended().is_none() && Instant::now() < until {
-            self.child.resume();
+        while !self.process.has_ended() && Instant::now() < until {
+            self.process.resume();
             let end = post.lock.word().load(Ordering::Acquire);
             if RobustLock::says_dead(end) {
                 break;
@@ -258,16 +257,19 @@ impl ForkServer {
 }
 
 impl Drop for ForkServer {
-    /// As [`close`](ForkServer::close); dropping the child says on stderr if it is still there.
+    /// As [`close`](ForkServer::close); says on stderr if it is still there.
     fn drop(&mut self) {
         self.shut_down();
+        if let Some(remaining) = self.process.end() {
+            eprintln!("parfork: {remaining}");
+        }
     }
 }
 
 /// The fork server's own life; the status to leave with.
 pub(crate) fn serve(
     page: &ControlPage,
-    coordinator: u32,
+    parent: u32,
     mut bear: impl FnMut(&mut WorkerSet, SpawnOrder<'_>) -> bool,
 ) -> i32 {
     child::name("parfork-server");
@@ -280,7 +282,7 @@ pub(crate) fn serve(
         let ordered = post.ordered.load(Ordering::Acquire);
         let met = served % 2 == 0;
         // The kernel does not end it with a coordinator that may not do so: one that has given up its privileges.
-        if ordered == held::CLOSE || !exit::is_child_of(coordinator) {
+        if ordered == held::CLOSE || !exit::is_child_of(parent) {
             // Who cannot be ended is for the coordinator to tell.
             leaving.into_iter().chain([worker_set]).for_each(|worker_set| drop(worker_set.dismiss()));
             return 0;

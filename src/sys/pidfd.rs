@@ -140,6 +140,11 @@ impl ForeignProcess {
         self.pidfd.signal(libc::SIGKILL).is_ok()
     }
 
+    /// Lets it go on if it was stopped.
+    pub(crate) fn resume(&self) {
+        let _ = self.pidfd.signal(libc::SIGCONT);
+    }
+
     /// As [`Child::early_exit_status`](super::child::Child::early_exit_status).
     pub(crate) fn early_exit_status(&self) -> Option<Exit> {
         // Looked up before the question whether it is dead: until then its number was its own.

@@ -7,7 +7,8 @@ use parfork::{Answers, Cause, Crew, Error, Job, JobSpec, RetryPolicy, Shared, Sp
 
 use super::support::Watched;
 use super::{
-    children, count, death, end, fork_server, is_sound, kill_me, nothing_left, page, pids, send, soon, start, with_crew,
+    children, count, death, end, fork_server, fork_servers, is_sound, kill_me, nothing_left, page, pids, send, soon,
+    start, with_crew,
 };
 
 pub(crate) fn a_worker_killed_between_jobs_is_replaced() {
@@ -162,7 +163,8 @@ pub(crate) fn the_fork_server_may_die_between_jobs() {
         }
         // While they die.
         for _ in 0..10 {
-            send(fork_server(), libc::SIGKILL);
+            // None while nobody has found out that the last one is gone.
+            fork_servers().into_iter().for_each(|pid| send(pid, libc::SIGKILL));
             let (made, done) = run(crew, 100, 0, undo());
             is_right(&made, &done.unwrap());
         }

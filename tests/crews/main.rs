@@ -105,6 +105,10 @@ fn main() -> ExitCode {
         program::threads_are_no_obstacle,
         program::it_outlives_the_thread_that_started_it,
         program::all_go_with_the_coordinator,
+        program::crews_share_it,
+        program::its_end_is_survived_by_all_its_crews,
+        program::crews_are_started_by_many_threads_at_once,
+        program::a_fork_has_one_of_its_own,
         program::what_does_not_serve_is_told,
         program::bodies_of_other_libraries_are_refused,
         program::its_file_may_be_replaced_meanwhile,
@@ -179,12 +183,17 @@ fn is_sound(crew: &mut Crew) {
     assert!(pids.iter().all(|&pid| pid != std::process::id()), "{pids:?}");
 }
 
-/// The process that forks a crew's workers.
+/// The process that forks a crew's workers: this one's child, or its program's.
 fn fork_server() -> u32 {
-    let fork_servers: Vec<_> =
-        children(std::process::id()).into_iter().filter(|&pid| name(pid) == "parfork-server").collect();
-    let [fork_server] = fork_servers[..] else { panic!("not one fork_server: {fork_servers:?}") };
+    let [fork_server] = fork_servers()[..] else { panic!("not one fork server: {:?}", fork_servers()) };
     fork_server
+}
+
+fn fork_servers() -> Vec<u32> {
+    let children = children(std::process::id());
+    let programs: Vec<_> = children.iter().copied().filter(|&pid| name(pid) == "parfork-program").collect();
+    let all = children.into_iter().chain(programs.into_iter().flat_map(self::children));
+    all.filter(|&pid| name(pid) == "parfork-server").collect()
 }
 
 fn children(parent: u32) -> Vec<u32> {

@@ -1,8 +1,7 @@
 //! A crew: persistent worker processes, as the coordinator sees them.
 //!
-//! They are forked by a fork server, one process of one thread that was itself forked, or started as a program, when the crew was
-//! (`server.rs`). A job is told to
-//! them by a descriptor on the control page (`descriptor.rs`) and a call; they map what they do not have yet (`mapping_cache.rs`), run slices, come to the end
+//! They are forked by a fork server, one process of one thread that was itself forked when the crew was started: by the coordinator, or
+//! by a program that does so for all crews (`server.rs`). A job is told to them by a descriptor on the control page (`descriptor.rs`) and a call; they map what they do not have yet (`mapping_cache.rs`), run slices, come to the end
 //! barrier and wait for the next call (`persistent_worker.rs`). When one dies, or a job fails, all are ended and the next job has new ones: a
 //! worker that has been in a job that failed may be anywhere.
 
@@ -14,7 +13,7 @@ mod persistent_worker;
 mod server;
 
 pub(crate) use body_fn::BodyFn;
-pub(crate) use server::{ServerSource, serve};
+pub(crate) use server::{ServerSource, SharedProgram, serve};
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

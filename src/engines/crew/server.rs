@@ -1,44 +1,91 @@
-//! Where a crew's fork server comes from: it is a fork of the coordinator, or beside threads a program that the coordinator starts.
+//! Where a crew's fork server comes from: it is a fork of the coordinator, or beside threads of a program that the coordinator starts,
+//! which forks those of all crews that share it.
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::process::Command;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
 
 use super::super::worker_main::PreFork;
 use super::body_fn::BodyFn;
 use super::persistent_worker::{self, WorkerInit};
 use crate::error::{CrewError, Error, Result};
-use crate::process::{self, ForkServer, SpawnOrder, WorkerSet};
+use crate::process::{self, ForkProgram, ForkServer, SpawnOrder, WorkerSet};
 use crate::spec::JobSpec;
 use crate::sync::{ControlPage, PageHandle};
 use crate::sys::image::Image;
 use crate::sys::reserve::Late;
 use crate::sys::{child, server_program};
 
+/// How long another thread may look for this program.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// How the fork server is made, as often as one is needed.
 pub(crate) enum ServerSource {
     /// It is forked, whenever this says that this process may.
     Fork(fn() -> Result<()>),
-    /// This program is started, with the code that it has in common with this one.
-    Program(Box<(Command, Image)>),
+    /// This program forks it, which has the code in common with this one.
+    Program(SharedProgram),
 }
 
-impl ServerSource {
-    /// A program that calls [`serve`] before it has threads, and has this crate's code from the same file.
+/// A program that forks the fork servers of crews, and the code that it has in common with this one.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedProgram {
+    program: Arc<ForkProgram>,
+    image: Image,
+}
+
+impl SharedProgram {
+    /// One that calls [`serve`] before it has threads, and has this crate's code from the same file. It is started when it is needed.
     ///
     /// # Errors
     /// If the system does not tell which file that is.
-    pub(crate) fn program(command: Command) -> Result<Self> {
+    pub(crate) fn new(command: Command) -> Result<Self> {
         let image = Image::own().map_err(Error::system("look for this program's code"))?;
-        Ok(Self::Program(Box::new((command, image))))
+        Ok(Self { program: Arc::new(ForkProgram::new(command, image.file().to_vec())), image })
     }
 
+    /// This program, started once more: the same for all crews as long as there is one.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn this() -> Result<Self> {
+        static THIS: Mutex<Weak<ForkProgram>> = Mutex::new(Weak::new());
+        // In a fork of a process with threads it may be locked for ever: that has one of its own then.
+        let mut this = THIS.try_lock();
+        let until = Instant::now() + PATIENCE;
+        while this.is_err() && Instant::now() < until {
+            std::thread::yield_now();
+            this = THIS.try_lock();
+        }
+        let found = this.as_ref().ok().and_then(|this| this.upgrade()).filter(|program| program.is_own());
+        match (found, &mut this) {
+            (Some(program), _) => Ok(Self { program, ..Self::new(server_program::this())? }),
+            (None, this) => {
+                let made = Self::new(server_program::this())?;
+                if let Ok(this) = this {
+                    **this = Arc::downgrade(&made.program);
+                }
+                Ok(made)
+            }
+        }
+    }
+
+    /// Whether this process has it, and not one from which this one was forked.
+    pub(crate) fn is_own(&self) -> bool {
+        self.program.is_own()
+    }
+}
+
+impl ServerSource {
     /// Refuses a body that workers would look for where it is not.
     ///
     /// # Errors
     /// Then.
     pub(super) fn check(&self, body_fn: BodyFn) -> Result<()> {
         match self {
-            Self::Program(program) if !body_fn.is_in(&program.1) => Err(CrewError::BodyElsewhere.into()),
+            Self::Program(program) if !body_fn.is_in(&program.image) => Err(CrewError::BodyElsewhere.into()),
             _ => Ok(()),
         }
     }
@@ -69,12 +116,10 @@ impl ServerSource {
             }
             Self::Program(program) => {
                 process::ensure_children_live_here()?;
-                let (command, image) = &mut **program;
-                let mut words = image.file().to_vec();
-                words.extend([u64::from(std::process::id()), cpus as u64]);
+                let mut words = vec![cpus as u64];
                 words.extend(page.told()?.words());
                 spec.write(&mut words);
-                Ok(ForkServer::start(page, command, &words, late))
+                Ok(ForkServer::of_program(page, &program.program, &words, late))
             }
         }
     }
@@ -108,31 +153,58 @@ fn spawn_workers<'s>(
     }
 }
 
-/// In a program that was started for it: the fork server's life, and the status to leave with. `None` in any other.
+/// In a program that was started for it: forks fork servers, and does not come back. Nothing in any other.
 ///
 /// # Errors
 /// If there are threads already, or this program has other code than the one that has started it.
-pub(crate) fn serve() -> Option<Result<i32>> {
-    server_program::is_asked().then(|| {
-        process::ensure_single_threaded()?;
-        // SAFETY: as was just seen.
-        #[allow(unsafe_code)]
-        let words = unsafe { server_program::listen() };
-        serve_as(&words.map_err(Error::system("read what this program is to serve"))?)
-    })
+pub(crate) fn serve() -> Result<()> {
+    if !server_program::is_asked() {
+        return Ok(());
+    }
+    process::ensure_single_threaded()?;
+    child::name("parfork-program");
+    let own = Image::own().map_err(Error::system("look for this program's code"))?.file();
+    let unread = |source| Error::system("read what this program is to serve")(source);
+    // SAFETY: this process has one thread, as was just seen.
+    #[allow(unsafe_code)]
+    let (asker, file) = unsafe { server_program::listen() }.map_err(unread)?;
+    if file != own {
+        return Err(CrewError::OtherProgram.into());
+    }
+    let mut fork_servers: Vec<child::Child> = Vec::new();
+    let this = std::process::id();
+    loop {
+        if let Some(words) = asker.wait(&fork_servers).map_err(unread)? {
+            let life = || match server_program::let_go_of_socket()
+                .map_err(unread)
+                .and_then(|()| serve_as(&words, asker.pid(), this))
+            {
+                Ok(status) => status,
+                Err(error) => {
+                    eprintln!("parfork: {error}");
+                    1
+                }
+            };
+            child::flush_buffers();
+            // SAFETY: this process has one thread for ever.
+            #[allow(unsafe_code)]
+            let forked = unsafe { child::spawn(life) };
+            asker.tell(forked.as_ref().map_or(0, |child| child.pid().into())).map_err(unread)?;
+            fork_servers.extend(forked);
+        }
+        fork_servers.retain(|child| child.ended().is_none());
+    }
 }
 
-fn serve_as(words: &[u64]) -> Result<i32> {
-    let own = Image::own().map_err(Error::system("look for this program's code"))?.file();
-    let (file, words) = words.split_first_chunk::<4>().ok_or(CrewError::OtherProgram)?;
-    let (&[coordinator, cpus], words) = words.split_first_chunk().ok_or(CrewError::OtherProgram)?;
+/// The life of a crew's fork server, and the status to leave with.
+fn serve_as(words: &[u64], coordinator: u32, parent: u32) -> Result<i32> {
+    let (&cpus, words) = words.split_first().ok_or(CrewError::OtherProgram)?;
     let (page, words) = words.split_first_chunk::<{ PageHandle::WORDS }>().ok_or(CrewError::OtherProgram)?;
-    let spec = JobSpec::read(&mut words.iter().copied()).filter(|_| *file == own).ok_or(CrewError::OtherProgram)?;
-    let coordinator = coordinator as u32;
-    server_program::ensure_started_by(coordinator);
-    let page = ControlPage::open(&PageHandle::of_words(*page), coordinator)?;
+    let spec = JobSpec::read(&mut words.iter().copied()).ok_or(CrewError::OtherProgram)?;
+    // Mapped to this process's very end, which its lock there tells.
+    let page = ManuallyDrop::new(ControlPage::open(&PageHandle::of_words(*page), coordinator)?);
     // SAFETY: this process has one thread.
     #[allow(unsafe_code)]
     let ways = unsafe { PreFork::of(&spec, false) };
-    Ok(process::serve(&page, coordinator, spawn_workers(&page, &ways, coordinator, cpus as usize)))
+    Ok(process::serve(&page, parent, spawn_workers(&page, &ways, coordinator, cpus as usize)))
 }
