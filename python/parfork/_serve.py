@@ -51,10 +51,13 @@ def _command() -> list[str]:
     return [sys.executable, *subprocess._args_from_interpreter_flags(), "-c", _PROGRAM]  # noqa: SLF001
 
 
-#: It has one thread, whatever libraries it loads.
-_THREADS = (
-    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS", "RAYON_NUM_THREADS",
+#: It has one thread, whatever libraries it loads, and whatever is set here. For workers there is ``threads_per_worker``.
+_ONE_THREAD = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS", "RAYON_NUM_THREADS",
+    ),
+    "1",
 )  # fmt: skip
 
 
@@ -65,9 +68,8 @@ class Server:
         self.path = list(sys.path)
         self._said = os.memfd_create("parfork-said")
         said = f"/proc/{os.getpid()}/fd/{self._said}"
-        self.environment = dict(os.environ)
-        environment = {**dict.fromkeys(_THREADS, "1"), **self.environment}
-        self.native = _native.Server([*_command(), said, json.dumps(self.path)], list(environment.items()))
+        self.environment = {**os.environ, **_ONE_THREAD}
+        self.native = _native.Server([*_command(), said, json.dumps(self.path)], list(self.environment.items()))
 
     def __del__(self):
         os.close(self._said)
@@ -85,7 +87,7 @@ class Server:
 
     def changes(self) -> dict | None:
         """What of the environment has changed since: None is what is gone."""
-        now = dict(os.environ)
+        now = {**os.environ, **_ONE_THREAD}
         if now == self.environment:
             return None
         gone = dict.fromkeys(self.environment.keys() - now.keys())

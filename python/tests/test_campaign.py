@@ -20,7 +20,7 @@ import pytest
 import parfork as pf
 from conftest import alive, children, end, segments
 
-RUNS = int(os.environ.get("PARFORK_FAULTS", "24"))
+RUNS = int(os.environ.get("PARFORK_FAULTS") or 24)
 ITEMS = 12
 
 #: What a worker does to itself, and how that is told: the signal or status of a death, or the exception.

@@ -83,3 +83,17 @@ def test_cells(kernel):
     while any(map(alive, pids)):
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def test_the_readme_runs_as_printed_in_cells(tmp_path):
+    nbclient = pytest.importorskip("nbclient")
+    nbformat = pytest.importorskip("nbformat")
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    with open(os.path.join(folder, "README.md")) as file:
+        blocks = [block.split("```")[0] for block in file.read().split("```python\n")[1:]]
+    assert len(blocks) >= 3
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(block) for block in blocks])
+    # Raises what a cell raises.
+    nbclient.NotebookClient(notebook, timeout=100, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.outputs)
+    assert "slices in" in printed and "SIGKILL" in printed

@@ -56,6 +56,52 @@ assert asyncio.run(main()) == [1] and found == [[3, 2, 1]]
     assert done.returncode == 0, done.stderr
 
 
+def test_beside_threads_that_compute():
+    program = """
+import threading, time
+import numpy as np, parfork as pf
+stop = threading.Event()
+a = np.ones((400, 400))
+def compute():
+    while not stop.is_set():
+        a @ a
+threads = [threading.Thread(target=compute, daemon=True) for _ in range(2)]
+try:
+    import tqdm
+    bar = tqdm.tqdm(total=1, mininterval=1e-3, disable=False)      # with a thread that watches it
+except ImportError:
+    pass
+for thread in threads:
+    thread.start()
+shared = pf.ones((64, 1000))
+with pf.Crew(2) as crew:
+    for _ in range(5):
+        assert crew.map(lambda row: (row @ row, (a @ a)[0, 0]), list(shared[:4])) == [(1000.0, 400.0)] * 4
+        assert crew.map_blocks(lambda x: x + 1, shared).sum() == 128_000
+print("done")
+"""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "4", "OMP_NUM_THREADS": "4"}
+    done = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, timeout=100, env=environment)
+    assert (done.stdout, done.returncode) == ("done\n", 0), done.stderr
+
+
+def test_under_pytest_xdist(tmp_path):
+    pytest.importorskip("xdist")
+    (tmp_path / "test_inner.py").write_text("""
+import numpy as np, parfork as pf, pytest
+offset = 5
+@pytest.mark.parametrize("n", range(8))
+def test(n):
+    assert pf.map(lambda x: x + offset, range(n)) == [x + 5 for x in range(n)]
+    assert (pf.map_blocks(np.sqrt, pf.ones((n + 1, 10))) == 1).all()
+""")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", str(tmp_path)], text=True, capture_output=True,
+        timeout=100, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0 and "8 passed" in done.stdout, done.stdout
+
+
 def test_a_fork_has_a_crew_of_its_own():
     program = """
 import os
