@@ -71,7 +71,9 @@ class Run:
         dice = random.Random(seed)
         self.verb = VERBS[seed % len(VERBS)]
         self.who = dice.choice(["worker"] * 4 + ["fork server", "program"])
-        self.what = dice.choice(list(OWN) if self.who == "worker" else SIGNALS)
+        # joblib has no time for a task.
+        own = [way for way in OWN if self.verb != "joblib" or way not in ("SIGSTOP", "loop")]
+        self.what = dice.choice(own if self.who == "worker" else SIGNALS)
         self.victim = dice.randrange(ITEMS)
         self.retries = dice.randrange(2)
         self.fault = Fault(path, self.who, self.what)
@@ -89,7 +91,7 @@ class Run:
 
     def settings(self) -> dict:
         settings = {"retries": self.retries} if self.retries else {}
-        return settings | ({"task_timeout": 3} if self.what in ("SIGSTOP", "loop") else {})
+        return settings | ({"task_timeout": 2} if self.what in ("SIGSTOP", "loop") else {})
 
     def function(self):
         fault, victim = self.fault, self.victim
@@ -176,8 +178,6 @@ def by_joblib(run):
     joblib = pytest.importorskip("joblib")
     import parfork.joblib  # noqa: F401
 
-    if run.what in ("SIGSTOP", "loop"):
-        pytest.skip("joblib has no time for a task")
     run.retries = 0
     with joblib.parallel_config(backend="parfork", n_jobs=2):
         found = joblib.Parallel()(joblib.delayed(run.function())(x) for x in range(ITEMS))
@@ -275,7 +275,9 @@ def test_the_users_process_ends(seed, tmp_path):
     while any(map(alive, pids)):
         assert time.monotonic() < until, f"{what}: they outlive their process"
         time.sleep(0.001)
-    assert set(os.listdir("/dev/shm")) == before and os.listdir(tmp_path) == []
+    # Others may leave something meanwhile.
+    left = [name for name in os.listdir("/dev/shm") if name not in before and str(process.pid) in name]
+    assert (left, os.listdir(tmp_path)) == ([], [])
 
 
 def test_a_thousand_jobs_on_a_thousand_arrays_keep_memory_flat():
