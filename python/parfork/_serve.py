@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import threading
+import time
 
 from . import _native
 
@@ -16,6 +17,7 @@ def main() -> None:
     # What any job may need is loaded once, and not by each worker.
     from . import _answers, _blocks, _map, _worker  # noqa: F401
 
+    _ensure_alone()
     if sys.stdout is not None:
         # Whole lines, so that workers do not talk into each other's, also where Python was told not to wait for them (-u).
         sys.stdout = open(1, "w", buffering=1, encoding=sys.stdout.encoding, errors=sys.stdout.errors, closefd=False)
@@ -23,6 +25,20 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     _native.serve(_worker.run)
+
+
+def _ensure_alone() -> None:
+    """Refuses to fork beside threads, with a word to whoever has started them."""
+    for _ in range(100):
+        threads = len(os.listdir("/proc/self/task"))
+        if threads == 1:
+            return
+        # One that has ended may be there for a moment.
+        time.sleep(0.001)
+    raise RuntimeError(
+        f"the Python that forks workers has {threads} threads, beside which it must not: something that is imported when Python starts "
+        "(sitecustomize, a .pth file) starts them"
+    )
 
 
 #: What the program runs: what keeps it from serving is written where its starter looks for it.

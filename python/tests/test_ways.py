@@ -153,6 +153,22 @@ else:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_server_that_is_not_alone_is_told(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import threading, time\nthreading.Thread(target=time.sleep, args=(5,), daemon=True).start()")
+    program = """
+import parfork as pf
+try:
+    pf.map(abs, [1])
+except pf.ParforkError as error:
+    assert "has 2 threads" in error.__notes__[0] and "sitecustomize" in error.__notes__[0], error.__notes__
+else:
+    raise AssertionError
+"""
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, timeout=100, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
 def test_one_server_forks_the_workers_of_all_crews():
     program = """
 import os
