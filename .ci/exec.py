@@ -169,6 +169,10 @@ for old, new in parfork.steps():
             assert (np.load("after.npy") == right).all(), (border, program, how)
             assert os.path.isdir("died") == (program == "dies.py")
             count += 1
+    # Once for each step of each slice: a start of Python each.
+    for border in ("keep", "wrap"):
+        run("--planes", "plate=hot.npy", "--out", "plate=after.npy", "--steps", "3", "--border", border, "-n", "2", "--split", "rows=20", "--each", "--", "python", "heat.py")
+        assert (np.load("after.npy") == naive(plate, 3, border)).all(), border
     # Waves: two planes and an input; a step reads both.
     speed, high = 0.1 + 0.01 * np.arange(50.0), np.zeros(50)
     high[7] = 1
@@ -217,6 +221,17 @@ def c_against_numpy():
         run("--in", "a.npy", "--out", "c=bad.npy", "--", "./double", "no\nreason", fails=["no reason"])
         run("--in", "b=a.npy", "--out", "c=bad.npy", "--", "./double", fails=["there is no array a"])
         run("--in", "a.npy", "--out", "c=bad.npy:f32", "--", "./double", fails=["the array c is of f32, and this program works with f64"])
+        # Steps, as Python does them.
+        subprocess.run([compiler, *strict, "-o", "heat", "heat.c"], check=True)
+        plate = np.random.default_rng(3).random((60, 41))
+        np.save("hot.npy", np.asfortranarray(plate))
+        for border in ("keep", "wrap", "replicate", "reflect101"):
+            right = naive(plate, 30, border)
+            for how in ("-n 1", "-n 3 --split rows=7", "-n 2 --split tiles=20x11 --depth 4", "-n 2 --split rows=30 --each"):
+                run("--planes", "plate=hot.npy", "--out", "plate=after.npy", "--steps", "30", "--border", border, *how.split(), "--", "./heat")
+                assert (np.load("after.npy") == right).all(), (compiler, border, how)
+        run("--in", "a.npy", "--out", "c=bad.npy", "--", "./heat", fails=["there are no planes to do steps on"])
+        run("--planes", "p=a.npy", "--in", "a=a.npy", "--in", "c=a.npy", "--out", "p=bad.npy", "--steps", "2", "--", "./double", fails=["this program was started to do steps"])
         alone = subprocess.run(["./double"], capture_output=True, text=True)
         assert alone.returncode == 1 and "parfork exec" in alone.stderr, alone
         print(f"ok    parfork.h with {compiler}: {count} orders of memory and splits, under address and undefined behaviour sanitizers")

@@ -181,10 +181,12 @@ class _Slices:
         global _owed
         if not _stays:
             if self._order:
+                self._close()
                 return None
-            ends = [("PARFORK_START", "PARFORK_END"), ("PARFORK_START1", "PARFORK_END1")]
+            # One slice, or one step of it: this program is started anew for each.
+            ends = [(f"PARFORK_START{axis}", f"PARFORK_END{axis}") for axis in ("", 1, 2, 3)]
             self._order = [(int(os.environ[start]), int(os.environ[end])) for start, end in ends if start in os.environ]
-            return _part(self._order)
+            return self._given([int(os.environ["PARFORK_STEP"])] if self._word == "step" else [], self._order)
         if self._order:
             _owed = False
             self._close()

@@ -11,7 +11,7 @@ use super::line::{self, Cells};
 use super::manifest::{Entry, Manifest, variable};
 use super::planes_told::PlanesTold;
 use super::program::Program;
-use super::words::{cannot_start, replaced, words};
+use super::words::{cannot_start, in_turn, replaced, words};
 use crate::engines::Programs;
 use crate::error::{Error, Remaining, shown};
 use crate::process::cause_of;
@@ -213,12 +213,14 @@ impl<'s> Supervisor<'s> {
 
     /// One slice by a program that is started for it.
     fn run_once(&self, worker: &Worker<'_>, programs: &ProgramState, cells: &[Range<usize>]) -> Result<(), String> {
-        let words = words(worker, cells);
+        let words = words(worker, cells, (!programs.planes.is_empty()).then(|| worker.step()));
         let arguments: Vec<OsString> =
             self.program.arguments.iter().map(|argument| replaced(argument, &words)).collect();
-        let variable =
-            |(name, value): &(&str, String)| (format!("PARFORK_{}", name.to_uppercase()).into(), value.into());
-        let more: Vec<_> = words.iter().filter(|(name, _)| !["rank", "size"].contains(name)).map(variable).collect();
+        let set = |(name, value): &(&str, String)| (format!("PARFORK_{}", name.to_uppercase()).into(), value.into());
+        let mut more: Vec<_> = words.iter().filter(|(name, _)| !["rank", "size"].contains(name)).map(set).collect();
+        for (planes, fds) in self.array_list.planes().iter().zip(&programs.planes) {
+            more.extend(in_turn(planes.name(), fds, worker.step()));
+        }
         let mut program = self.start(programs, &arguments, &more)?;
         let lost = |error| format!("the end of the program cannot be waited for ({error})");
         let mut stopped = false;

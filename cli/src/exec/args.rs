@@ -32,7 +32,7 @@ pub struct Exec {
         value_parser = OsStringValueParser::new().try_map(|text| Output::parse(&text)))]
     pub outputs: Vec<Output>,
     /// Array to do --steps on: .npy, or a picture. What the last step leaves goes to the --out of the same name
-    #[arg(long, value_name = "[NAME=]START", value_parser = OsStringValueParser::new().try_map(|text| Input::parse(&text)), requires = "steps", conflicts_with = "each")]
+    #[arg(long, value_name = "[NAME=]START", value_parser = OsStringValueParser::new().try_map(|text| Input::parse(&text)), requires = "steps")]
     pub planes: Vec<Input>,
     /// How many steps PROGRAM does on each slice of --planes, each of which reads what the one before has left
     #[arg(long, value_name = "N", requires = "planes")]
@@ -46,8 +46,8 @@ pub struct Exec {
     /// How many steps a worker goes on with a part of --planes while that is in its cache
     #[arg(long, value_name = "D", requires = "planes")]
     pub depth: Option<u32>,
-    /// Start PROGRAM once for each slice: with {start}, {end} ({start1}, {end1}), {slice}, {rank} and {size} replaced in its
-    /// arguments. It exits with 0 when the slice is done
+    /// Start PROGRAM once for each slice, and for each of its --steps: with {start}, {end} ({start1}, {end1}, ...), {step}, {slice}, {rank} and
+    /// {size} replaced in its arguments. It exits with 0 when the slice is done
     #[arg(long)]
     pub each: bool,
     /// Let PROGRAM inherit no environment
