@@ -70,6 +70,8 @@ def python_random_numbers():
         "axis1/7": ([0, 50], [0, 9, 18, 27, 36, 44, 52, 60]),
         "tiles=8x16": ([8 * k for k in range(7)] + [50], [16 * k for k in range(4)] + [60]),
         "rows": (list(range(51)), [0, 60]),
+        "blocks=0x16": ([0, 50], [16 * k for k in range(4)] + [60]),
+        "cols --bounds 5,6,60": ([0, 50], [0, 5, 6, 60]),
     }
     for split, (rows, cols) in pieces.items():
         expected, number = np.empty((50, 60)), 0
@@ -79,9 +81,21 @@ def python_random_numbers():
                 expected[top:bottom, left:right] = random.random((bottom - top, right - left))
                 number += 1
         for workers in "1", "3":
-            run("--out", "c=c.npy:f64:50x60", "-n", workers, "--split", split, "--", "python", "dice.py")
+            run("--out", "c=c.npy:f64:50x60", "-n", workers, "--split", *split.split(), "--", "python", "dice.py")
             assert (np.load("c.npy") == expected).all(), (split, workers)
-    print(f"ok    parfork.py: random numbers of {len(pieces)} splits")
+    # Of each step of each slice others: of the last one they are left. What is kept is no slice's.
+    write("dice.py", "import parfork\nfor old, new in parfork.steps():\n    new[:] = parfork.random(parfork.part, 42).random(new.shape)\n")
+    np.save("a.npy", np.zeros((50, 60)))
+    for split, rows, cols in (("rows=7", [1 + 7 * k for k in range(7)] + [49], [1, 59]), ("cols/8", [1, 49], [1, 9, 17, 24, 31, 38, 45, 52, 59]), ("tiles=20x30", [1, 21, 41, 49], [1, 31, 59]), ("rows --bounds 2,49", [1, 2, 49], [1, 59])):
+        expected, number = np.zeros((50, 60)), 0
+        for top, bottom in zip(rows, rows[1:]):
+            for left, right in zip(cols, cols[1:]):
+                random = np.random.Generator(np.random.Philox(key=42, counter=[0, 0, 2, number]))
+                expected[top:bottom, left:right] = random.random((bottom - top, right - left))
+                number += 1
+        run("--planes", "a.npy", "--out", "a=c.npy", "--steps", "3", "-n", "2", "--split", *split.split(), "--", "python", "dice.py")
+        assert (np.load("c.npy") == expected).all(), split
+    print(f"ok    parfork.py: random numbers of {len(pieces)} splits, and of steps of 4")
 
 
 def python_errors():

@@ -7,9 +7,10 @@ use ndarray::{ArrayViewD, IxDyn};
 use parfork::{Answers, Crew, Job, Report, Schedule, Shared, Slice, Worker};
 
 use crate::body::{Cell, Context, answer, value};
+use crate::engine::Engine;
 use crate::offspring::Who;
 use crate::page::Words;
-use crate::plan::{Body, Engine, Plan};
+use crate::plan::{Body, Plan};
 use crate::rng::{TrialRng, mix};
 use crate::trial::{in_danger, told};
 

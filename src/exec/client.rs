@@ -377,6 +377,7 @@ mod tests {
             coordinator: 1,
             each: false,
             split: Split::tiles(5, 7),
+            bounds: Vec::new(),
             shape: vec![10, 20],
             mine: None,
             planes: None,

@@ -32,6 +32,8 @@ pub struct Manifest {
     pub each: bool,
     /// How the first output is cut.
     pub split: Split,
+    /// Where the slices of the axis that is cut end, if that was said.
+    pub bounds: Vec<usize>,
     /// The shape that is cut.
     pub shape: Vec<usize>,
     /// The numbers of the slices that the schedule fixes for this worker beforehand, if it does. After a death others come.
@@ -150,6 +152,7 @@ impl Manifest {
             "coordinator": self.coordinator,
             "slices": object! {
                 "split": self.split.to_string(),
+                "bounds": self.bounds.iter().copied().collect::<Json>(),
                 "shape": self.shape.iter().copied().collect::<Json>(),
                 "axes": axes,
                 "count": count,
@@ -181,6 +184,10 @@ impl Manifest {
             coordinator: number(&json, "coordinator")?.try_into().map_err(|_| field("coordinator", "no process"))?,
             each: protocol == 1,
             split: text(slices, "split")?.parse()?,
+            bounds: match member(slices, "bounds") {
+                None => Vec::new(),
+                Some(_) => lengths(slices, "bounds")?,
+            },
             shape: lengths(slices, "shape")?,
             mine: match member(slices, "mine") {
                 Some(Json::Null) | None => None,
@@ -213,7 +220,7 @@ impl Manifest {
 
     /// How the first output is cut.
     pub(super) fn grid(&self) -> Option<Grid> {
-        Grid::new(self.split, &self.shape).ok()
+        Grid::new(self.split, &self.shape).ok()?.with_bounds(&self.bounds).ok()
     }
 }
 
@@ -244,6 +251,7 @@ mod tests {
             coordinator: 4711,
             each: false,
             split: Split::tiles(5, 7),
+            bounds: Vec::new(),
             shape: vec![10, 20],
             mine: Some(2..4),
             planes: None,
@@ -301,6 +309,7 @@ mod tests {
             steps(),
             Manifest { each: true, ..steps() },
             Manifest { mine: None, each: true, split: Split::rows(), ..manifest() },
+            Manifest { split: Split::cols(), bounds: vec![1, 2, 3, 20], ..manifest() },
             Manifest { shape: vec![0], split: Split::rows(), mine: Some(0..0), arrays: Vec::new(), ..manifest() },
         ] {
             assert_eq!(Manifest::parse(manifest.to_json().as_bytes()), Ok(manifest));
@@ -328,6 +337,7 @@ mod tests {
             ("\"count\":6", "\"count\":7", "more than there is"),
             ("\"mine\":[2,4]", "\"mine\":[4,2]", "no pair"),
             ("tiles=5x7", "tiles=0x7", "length 0"),
+            ("\"bounds\":[]", "\"bounds\":[5,10]", "cannot be cut"),
             ("[10,20,3]", "[10,20,4]", "not those of its shape"),
             ("\"fd\":7", "\"fd\":-7", "`fd` is no whole number"),
             ("\"offset\":0", "\"offset\":8", "not those of its shape"),

@@ -66,7 +66,10 @@ pub fn run_steps(
     });
     // What cannot be cut is refused by the plan.
     let grid = match planes.is_empty() {
-        true => Grid::new(split, cut(&arrays).shape()).ok().filter(|_| spec.only_slice.is_none()),
+        true => Grid::new(split, cut(&arrays).shape())
+            .and_then(|grid| grid.with_bounds(&spec.bounds))
+            .ok()
+            .filter(|_| spec.only_slice.is_none()),
         false => None,
     };
     for array in &mut arrays {

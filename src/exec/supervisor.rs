@@ -16,7 +16,7 @@ use crate::engines::Programs;
 use crate::error::{Error, Remaining, shown};
 use crate::process::cause_of;
 use crate::report::Memory;
-use crate::shared::{Backing, scratch};
+use crate::shared::scratch;
 use crate::spec::JobSpec;
 use crate::sync::ExitMessage;
 use crate::sys::exit;
@@ -113,10 +113,9 @@ impl<'s> Supervisor<'s> {
         };
         let arrays: Vec<OwnedFd> =
             self.array_list.arrays().iter().map(open).collect::<Result<_, _>>().map_err(refused)?;
-        let write = |backing: &Backing| backing.reopened(Access::Write);
         let planes = self.array_list.planes().iter().map(|planes| {
-            let [first, second] = planes.backings();
-            Ok([write(first)?, write(second)?])
+            let [first, second] = planes.backings().map(|backing| backing.reopened(Access::Write));
+            Ok([first?, second?])
         });
         let planes: Vec<[OwnedFd; 2]> = planes.collect::<Result<_, _>>().map_err(refused)?;
         let entry = |(array, fd): (&super::array::Array, &OwnedFd)| Entry {
@@ -147,6 +146,7 @@ impl<'s> Supervisor<'s> {
             coordinator: self.coordinator,
             each: self.program.each,
             split: self.spec.split.unwrap_or_default(),
+            bounds: self.spec.bounds.clone(),
             shape,
             mine: self.spec.schedule.unwrap_or_default().fixed(slices, size, worker.rank()),
             arrays: self.array_list.arrays().iter().zip(&arrays).map(entry).collect(),

@@ -60,7 +60,9 @@ fn programs_do_steps_as_a_naive_loop() {
     for (border, first, beyond) in [("wrap", "0", Some(ring)), ("replicate", "0", Some(same)), ("keep", "-1", None)] {
         for (flag, script) in [("", stays()), ("--each", each())] {
             let script = script.replace("FIRST", first).replace("DIES", ":");
-            for how in ["-n 1", "-n 3 --split rows=5", "-n 2 --split rows=2 --depth 3"] {
+            let end = if border == "keep" { 23 } else { 24 };
+            let uneven = format!("-n 2 --bounds 2,3,17,{end}");
+            for how in ["-n 1", "-n 3 --split rows=5", "-n 2 --split rows=2 --depth 3", &uneven] {
                 let line =
                     format!("--planes rod=start.npy --out rod=end.npy --steps 6 --border {border} {how} {flag} -q");
                 fixture.exec_ok(&line, &script);
@@ -68,6 +70,18 @@ fn programs_do_steps_as_a_naive_loop() {
             }
         }
     }
+}
+
+/// A tall plate of one column, whose cells have neighbours above and below alone.
+#[test]
+fn a_margin_may_differ_from_axis_to_axis() {
+    let fixture = Fixture::new();
+    let start = rod(&fixture);
+    let tall = Array2::from_shape_vec((24, 1), start.clone()).unwrap();
+    npy::save(fixture.path("tall.npy"), tall.view()).unwrap();
+    let script = stays().replace("FIRST", "0").replace("DIES", ":");
+    fixture.exec_ok("--planes rod=tall.npy --out rod=end.npy --steps 6 --border wrap --margin 1x0 -n 2 -q", &script);
+    assert_eq!(fixture.found("end.npy"), naive(&start, 6, Some(|i, length| i.rem_euclid(length))));
 }
 
 /// A program that dies in a step is started anew, and does the rest from there.
@@ -143,6 +157,11 @@ fn what_cannot_be_stepped_on_is_refused() {
         (format!("{planes} --out rod=b.npy:f64"), "has the type and shape of the planes rod"),
         (format!("{planes} --out rod=b.npy --border constant:256"), "no element of type |u1 is 256"),
         (format!("{planes} --out rod=b.npy --margin 30 --border wrap"), "a margin 30 wide"),
+        (format!("{planes} --out rod=b.npy --margin 1x0"), "1x0 is for 2 axes, and the array has 1"),
+        (format!("{planes} --out rod=b.npy --margin x"), "as in 2, or 2x0"),
+        (format!("{planes} --out rod=b.npy --bounds 5,25"), "bounds must ascend to 23"),
+        (format!("{planes} --out rod=b.npy --bounds 5,3,23"), "slice 1 would be 5..3"),
+        (format!("{planes} --out rod=b.npy --bounds 5;23"), "invalid"),
         (format!("{planes} --out rod=b.npy --guard"), "a guard cannot be kept"),
         (format!("{planes} --out rod=b.npy --schedule dynamic"), "this schedule cannot be kept"),
         ("--planes rod=start.npy --steps 0 --out rod=b.npy".to_owned(), "0 steps were asked for"),
