@@ -281,6 +281,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::single_range_in_vec_init, reason = "one axis is cut")]
     fn what_a_step_reads_and_writes_is_there_or_none() {
         let told = steps().planes.unwrap();
         let ranges = |plane: usize, rows, cols| told.arrays[plane].ranges(&told.axes, &[rows, cols]);

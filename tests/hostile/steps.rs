@@ -14,7 +14,7 @@ use crate::{LONGEST, sampled, trials};
 
 const STEPS: u32 = 20;
 
-type Plate = Planes<u64, Ix2>;
+type Ring = Planes<u64, Ix2>;
 
 fn start() -> Array2<u64> {
     Array2::from_shape_fn((SLICES, 64), |(row, column)| (row * 1009 + column * 31) as u64)
@@ -48,12 +48,12 @@ fn step(w: &Worker<'_>, old: &ArrayView2<'_, u64>, new: &mut Slice<'_, u64, Ix2>
     (w.region().index() as u64 + 1) * u64::from(w.step() + 1)
 }
 
-fn plate() -> Plate {
+fn plate() -> Ring {
     Planes::with_edges(&start(), &[(1, Border::Wrap, Border::Wrap), (0, Border::Keep, Border::Keep)]).unwrap()
 }
 
 /// One trial: done and right, or an error, in time. Whether it was done.
-fn judge(told: &str, mut plate: Plate, run: impl FnOnce(&mut Plate) -> parfork::Result<Vec<u64>>) -> bool {
+fn judge(told: &str, mut plate: Ring, run: impl FnOnce(&mut Ring) -> parfork::Result<Vec<u64>>) -> bool {
     let began = Instant::now();
     let done = run(&mut plate);
     assert!(began.elapsed() < LONGEST, "it took {:?}, {told}", began.elapsed());

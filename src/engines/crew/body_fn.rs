@@ -4,7 +4,7 @@
 use bytemuck::Pod;
 
 use super::super::run_slices::{Body, RunSlices};
-use super::kept_state::KeptState;
+use super::kept_state::{BareInit, KeptState};
 use crate::answer::Answer;
 use crate::error::Result;
 use crate::lend::Lend;
@@ -20,7 +20,6 @@ type RunCallback<'h> = &'h mut dyn FnMut(&dyn RunSlices) -> Result<()>;
 
 /// A body that is also handed what its worker has made, once, of an argument of its own.
 pub(crate) type BareInitBody<A, S, L, R> = fn(&Worker<'_>, A, &mut S, <L as Lend>::Part<'_>) -> R;
-pub(crate) type BareInit<I, S> = fn(&Worker<'_>, I) -> S;
 
 /// A function that makes a [`RunSlices`] of a body and the bytes of its argument, and passes it to a callback; that body, and what makes its state,
 /// as pointers without their types: the body once more if it has none.

@@ -9,9 +9,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytemuck::Pod;
 
-use super::body_fn::BareInit;
 use crate::sys::fork_stamp::{self, Stamp};
 use crate::worker::Worker;
+
+/// What makes it, of an argument; it captures nothing, as bodies of crews do not.
+pub(crate) type BareInit<I, S> = fn(&Worker<'_>, I) -> S;
 
 thread_local! {
     /// What this worker has made, while it is in no job.
