@@ -46,6 +46,7 @@ fn main() -> ExitCode {
             lies::one_wrong_bit_is_an_error_and_no_second_try,
             lies::a_copy_of_a_worker_has_no_part_in_its_job,
             lies::what_a_crew_was_not_told_it_does_not_do,
+            lies::a_worker_that_others_accuse_was_not_killed,
             meetings::a_coordinator_at_a_meeting_waits_for_nothing_in_vain,
             meetings::a_stopped_worker_is_no_damage,
             turned_back::a_job_is_not_done_that_its_deadline_ended,
