@@ -70,6 +70,8 @@ def python_random_numbers():
         "axis1/7": ([0, 50], [0, 9, 18, 27, 36, 44, 52, 60]),
         "tiles=8x16": ([8 * k for k in range(7)] + [50], [16 * k for k in range(4)] + [60]),
         "rows": (list(range(51)), [0, 60]),
+        "blocks=0x16": ([0, 50], [16 * k for k in range(4)] + [60]),
+        "cols --bounds 5,6,60": ([0, 50], [0, 5, 6, 60]),
     }
     for split, (rows, cols) in pieces.items():
         expected, number = np.empty((50, 60)), 0
@@ -79,9 +81,21 @@ def python_random_numbers():
                 expected[top:bottom, left:right] = random.random((bottom - top, right - left))
                 number += 1
         for workers in "1", "3":
-            run("--out", "c=c.npy:f64:50x60", "-n", workers, "--split", split, "--", "python", "dice.py")
+            run("--out", "c=c.npy:f64:50x60", "-n", workers, "--split", *split.split(), "--", "python", "dice.py")
             assert (np.load("c.npy") == expected).all(), (split, workers)
-    print(f"ok    parfork.py: random numbers of {len(pieces)} splits")
+    # Of each step of each slice others: of the last one they are left. What is kept is no slice's.
+    write("dice.py", "import parfork\nfor old, new in parfork.steps():\n    new[:] = parfork.random(parfork.part, 42).random(new.shape)\n")
+    np.save("a.npy", np.zeros((50, 60)))
+    for split, rows, cols in (("rows=7", [1 + 7 * k for k in range(7)] + [49], [1, 59]), ("cols/8", [1, 49], [1, 9, 17, 24, 31, 38, 45, 52, 59]), ("tiles=20x30", [1, 21, 41, 49], [1, 31, 59]), ("rows --bounds 2,49", [1, 2, 49], [1, 59])):
+        expected, number = np.zeros((50, 60)), 0
+        for top, bottom in zip(rows, rows[1:]):
+            for left, right in zip(cols, cols[1:]):
+                random = np.random.Generator(np.random.Philox(key=42, counter=[0, 0, 2, number]))
+                expected[top:bottom, left:right] = random.random((bottom - top, right - left))
+                number += 1
+        run("--planes", "a.npy", "--out", "a=c.npy", "--steps", "3", "-n", "2", "--split", *split.split(), "--", "python", "dice.py")
+        assert (np.load("c.npy") == expected).all(), split
+    print(f"ok    parfork.py: random numbers of {len(pieces)} splits, and of steps of 4")
 
 
 def python_errors():
@@ -169,6 +183,10 @@ for old, new in parfork.steps():
             assert (np.load("after.npy") == right).all(), (border, program, how)
             assert os.path.isdir("died") == (program == "dies.py")
             count += 1
+    # Once for each step of each slice: a start of Python each.
+    for border in ("keep", "wrap"):
+        run("--planes", "plate=hot.npy", "--out", "plate=after.npy", "--steps", "3", "--border", border, "-n", "2", "--split", "rows=20", "--each", "--", "python", "heat.py")
+        assert (np.load("after.npy") == naive(plate, 3, border)).all(), border
     # Waves: two planes and an input; a step reads both.
     speed, high = 0.1 + 0.01 * np.arange(50.0), np.zeros(50)
     high[7] = 1
@@ -217,6 +235,17 @@ def c_against_numpy():
         run("--in", "a.npy", "--out", "c=bad.npy", "--", "./double", "no\nreason", fails=["no reason"])
         run("--in", "b=a.npy", "--out", "c=bad.npy", "--", "./double", fails=["there is no array a"])
         run("--in", "a.npy", "--out", "c=bad.npy:f32", "--", "./double", fails=["the array c is of f32, and this program works with f64"])
+        # Steps, as Python does them.
+        subprocess.run([compiler, *strict, "-o", "heat", "heat.c"], check=True)
+        plate = np.random.default_rng(3).random((60, 41))
+        np.save("hot.npy", np.asfortranarray(plate))
+        for border in ("keep", "wrap", "replicate", "reflect101"):
+            right = naive(plate, 30, border)
+            for how in ("-n 1", "-n 3 --split rows=7", "-n 2 --split tiles=20x11 --depth 4", "-n 2 --split rows=30 --each"):
+                run("--planes", "plate=hot.npy", "--out", "plate=after.npy", "--steps", "30", "--border", border, *how.split(), "--", "./heat")
+                assert (np.load("after.npy") == right).all(), (compiler, border, how)
+        run("--in", "a.npy", "--out", "c=bad.npy", "--", "./heat", fails=["there are no planes to do steps on"])
+        run("--planes", "p=a.npy", "--in", "a=a.npy", "--in", "c=a.npy", "--out", "p=bad.npy", "--steps", "2", "--", "./double", fails=["this program was started to do steps"])
         alone = subprocess.run(["./double"], capture_output=True, text=True)
         assert alone.returncode == 1 and "parfork exec" in alone.stderr, alone
         print(f"ok    parfork.h with {compiler}: {count} orders of memory and splits, under address and undefined behaviour sanitizers")

@@ -174,7 +174,8 @@ impl ServerProgram {
 ///
 /// One job at a time: to run is to borrow the crew alone. Between jobs workers sleep. A worker that dies is replaced before the
 /// next job, and within one if it has [retries](crate::Job::retries); when a job fails, all are. Replacements come from a process
-/// that was forked when the crew was started, so this process may have threads by then.
+/// that was forked when the crew was started, so this process may have threads by then. What a worker needs and takes long to make, it makes once:
+/// [`Job::run_init_with`](crate::Job::run_init_with).
 ///
 /// When a crew is dropped, its workers are ended. What they have mapped of an array is given back when the array is dropped.
 pub struct Crew(WorkerPool);

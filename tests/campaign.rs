@@ -7,6 +7,8 @@ mod answers;
 mod body;
 #[path = "../examples/campaign/deed.rs"]
 mod deed;
+#[path = "../examples/campaign/engine.rs"]
+mod engine;
 #[path = "../examples/campaign/faults.rs"]
 mod faults;
 #[path = "../examples/campaign/judge.rs"]

@@ -16,6 +16,17 @@
  *
  *     $ parfork exec --in a.npy --out c.npy -n 4 -- ./double
  *
+ * or, for programs that do steps, each of which reads what the one before has left:
+ *
+ *     parfork_step s;
+ *     while (parfork_next_step(&w, &s)) {
+ *         double *to = (double *)s.to[0].data;
+ *         const double *from = (const double *)s.from[0].data; // which begins a margin before it
+ *         for (size_t i = 0; i < s.to[0].shape[0]; i++) to[i] = (from[i] + from[i + 2]) / 2;
+ *     }
+ *
+ *     $ parfork exec --planes rod=hot.npy --out rod=after.npy --steps 100 -n 4 -- ./heat
+ *
  * The arrays are shared memory, nothing is copied. What is printed goes to standard error, for standard output belongs to the
  * protocol. docs/protocol.md of parfork has what happens beneath. */
 #ifndef PARFORK_H
@@ -38,6 +49,8 @@
 #define PARFORK_SCHEMA "parfork-manifest/2"
 #define PARFORK_ARRAYS 16 /* arrays of one job */
 #define PARFORK_AXES 16   /* axes of one array */
+#define PARFORK_CUTS 4    /* axes that are cut */
+#define PARFORK_PLANES 8  /* arrays that steps are done on */
 #define PARFORK_LINE 4096 /* the longest line, its newline included */
 
 /* One array. Element [i][j] is `strides[0] * i + strides[1] * j` bytes behind `data`. */
@@ -52,15 +65,39 @@ typedef struct {
 
 /* The cells to work on: from start to before end of each axis that is cut, in the order of axes. */
 typedef struct {
-    size_t axes, axis[2], start[2], end[2];
+    size_t axes, axis[PARFORK_CUTS], start[PARFORK_CUTS], end[PARFORK_CUTS];
 } parfork_slice;
+
+/* Some of the cells of an array that steps are done on. Element [i][j] is `strides[0] * i + strides[1] * j` bytes behind `data`. */
+typedef struct {
+    size_t ndim, shape[PARFORK_AXES], strides[PARFORK_AXES];
+    void *data;
+} parfork_cells;
+
+/* An array that steps are done on. It is there twice, with what is beyond its edges: in an even step the first is read. */
+typedef struct {
+    char name[64], type[8];
+    size_t itemsize, ndim, shape[PARFORK_AXES], strides[PARFORK_AXES], bytes;
+    size_t margin[PARFORK_AXES], padding[PARFORK_AXES];
+    void *to_read[2], *to_write[2];
+} parfork_planes;
+
+/* One step of one slice: of each of the planes, in their order, the slice and its margin as the step before left them, to be read and not
+ * written, and the slice to write, all of it. Cell [i][j] of `to` is [i + margin[0]][j + margin[1]] of `from`. */
+typedef struct {
+    size_t number; /* from 0 */
+    parfork_slice slice;
+    parfork_cells from[PARFORK_PLANES], to[PARFORK_PLANES];
+} parfork_step;
 
 /* This program as a worker. Its fields are to be read only. */
 typedef struct {
     size_t rank, size; /* which worker it is, from 0, and of how many */
     size_t arrays;
     parfork_array array[PARFORK_ARRAYS];
-    size_t axes, axis[2];
+    size_t planes; /* of a program that does steps */
+    parfork_planes plane[PARFORK_PLANES];
+    size_t axes, axis[PARFORK_CUTS];
     char error[512]; /* what went wrong, if something did */
     int stays, owes, orders, answers, turns;
     parfork_slice given;
@@ -192,6 +229,40 @@ static inline int parfork__attach(parfork_worker *w, const char *entry) {
     return 0;
 }
 
+static inline int parfork__attach_planes(parfork_worker *w, const char *entry) {
+    parfork_planes *planes = &w->plane[w->planes];
+    const char *at_size = parfork__member(entry, "itemsize"), *at_bytes = parfork__member(entry, "bytes");
+    size_t fds[2], i, count[4];
+    if (!parfork__text(parfork__member(entry, "name"), planes->name, sizeof planes->name)) return parfork__wrong(w, "the name of an array is too long", "");
+    if (!parfork__text(parfork__member(entry, "type"), planes->type, sizeof planes->type) || !parfork__number(&at_size, &planes->itemsize) ||
+        !parfork__number(&at_bytes, &planes->bytes) || !parfork__numbers(parfork__member(entry, "fds"), fds, 2, &i) || i != 2)
+        return parfork__wrong(w, "the manifest does not say what planes are", planes->name);
+    if (!parfork__numbers(parfork__member(entry, "shape"), planes->shape, PARFORK_AXES, &count[0]) || !parfork__numbers(parfork__member(entry, "strides"), planes->strides, PARFORK_AXES, &count[1]) ||
+        !parfork__numbers(parfork__member(entry, "margin"), planes->margin, PARFORK_AXES, &count[2]) || !parfork__numbers(parfork__member(entry, "padding"), planes->padding, PARFORK_AXES, &count[3]) ||
+        count[0] != count[1] || count[0] != count[2] || count[0] != count[3])
+        return parfork__wrong(w, "planes have more axes than parfork.h knows", planes->name);
+    planes->ndim = count[0];
+    for (i = 0; i < 2 && planes->bytes > 0; i++) {
+        planes->to_read[i] = mmap(NULL, planes->bytes, PROT_READ, MAP_SHARED, (int)fds[i], 0);
+        planes->to_write[i] = mmap(NULL, planes->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, (int)fds[i], 0);
+        if (planes->to_read[i] == MAP_FAILED || planes->to_write[i] == MAP_FAILED) return parfork__wrong(w, "planes cannot be mapped", strerror(errno));
+    }
+    w->planes++;
+    return 0;
+}
+
+/* Calls that for each object of a list; there is room for `most`. */
+static inline int parfork__attach_all(parfork_worker *w, const char *list, int (*attach)(parfork_worker *, const char *), size_t most) {
+    size_t count = 0;
+    for (list = parfork__space(list + 1); list && *list == '{'; list = parfork__space(list)) {
+        if (count++ == most) return parfork__wrong(w, "the job has more arrays than parfork.h knows", "");
+        if (attach(w, list) != 0) return -1;
+        if (!(list = parfork__skip(list))) break;
+        if (*list == ',') list++;
+    }
+    return 0;
+}
+
 /* Reads the whole manifest into memory of its own; NULL if it cannot. */
 static inline char *parfork__manifest(int fd) {
     size_t length = 0, room = 4096;
@@ -215,21 +286,16 @@ static inline char *parfork__manifest(int fd) {
 
 static inline int parfork__read(parfork_worker *w, const char *json) {
     char schema[32], protocol[32];
-    const char *slices = parfork__member(json, "slices"), *entry = parfork__member(json, "arrays");
+    const char *slices = parfork__member(json, "slices"), *arrays = parfork__member(json, "arrays"), *planes = parfork__member(json, "planes");
     const char *at_rank = parfork__member(json, "rank"), *at_size = parfork__member(json, "size");
     if (!parfork__text(parfork__member(json, "schema"), schema, sizeof schema) || strcmp(schema, PARFORK_SCHEMA) != 0)
         return parfork__wrong(w, "the manifest is of a version that this parfork.h does not know; get it anew with parfork exec --client c", "");
     if (!parfork__text(parfork__member(json, "protocol"), protocol, sizeof protocol) || !parfork__number(&at_rank, &w->rank) || !parfork__number(&at_size, &w->size) ||
-        !parfork__numbers(parfork__member(slices, "axes"), w->axis, 2, &w->axes) || !entry || *entry != '[')
+        !parfork__numbers(parfork__member(slices, "axes"), w->axis, PARFORK_CUTS, &w->axes) || !arrays || *arrays != '[')
         return parfork__wrong(w, "the manifest lacks what every manifest has", "");
-    w->stays = strcmp(protocol, "lines/1") == 0;
-    for (entry = parfork__space(entry + 1); entry && *entry == '{'; entry = parfork__space(entry)) {
-        if (w->arrays == PARFORK_ARRAYS) return parfork__wrong(w, "the job has more arrays than parfork.h knows", "");
-        if (parfork__attach(w, entry) != 0) return -1;
-        if (!(entry = parfork__skip(entry))) break;
-        if (*entry == ',') entry++;
-    }
-    return 0;
+    w->stays = strcmp(protocol, "each/1") != 0;
+    if (parfork__attach_all(w, arrays, parfork__attach, PARFORK_ARRAYS) != 0) return -1;
+    return planes && *planes == '[' ? parfork__attach_all(w, planes, parfork__attach_planes, PARFORK_PLANES) : 0;
 }
 
 /* Becomes a worker: reads the manifest, maps the arrays, takes over standard input and output. 0, or -1 with `w->error`. */
@@ -321,22 +387,38 @@ static inline ptrdiff_t parfork__hear(parfork_worker *w) {
     }
 }
 
-/* Says that the last slice is done, and waits for the next: 1 if there is one, 0 if there are no more (or `w->error` says why). */
-static inline int parfork_next(parfork_worker *w, parfork_slice *s) {
-    ptrdiff_t length;
-    if (!w->stays) {
-        const char *start = getenv("PARFORK_START"), *end = getenv("PARFORK_END");
-        const char *start1 = getenv("PARFORK_START1"), *end1 = getenv("PARFORK_END1");
-        char text[128];
-        if (w->turns++ || !start || !end) return 0;
-        snprintf(text, sizeof text, " %s %s%s%s%s%s", start, end, start1 && end1 ? " " : "", start1 && end1 ? start1 : "", start1 && end1 ? " " : "", start1 && end1 ? end1 : "");
-        return parfork__bounds(w, text, s);
+/* Reads the order of a program that was started for one slice, or for one step of it. */
+static inline int parfork__given(parfork_worker *w, size_t *step) {
+    char name[32], number[4] = "";
+    const char *value = getenv("PARFORK_STEP");
+    size_t i;
+    for (i = 0; i < w->axes; i++) {
+        const char *start, *end;
+        if (i > 0) snprintf(number, sizeof number, "%d", (int)i);
+        snprintf(name, sizeof name, "PARFORK_START%s", number), start = getenv(name);
+        snprintf(name, sizeof name, "PARFORK_END%s", number), end = getenv(name);
+        if (!parfork__number(&start, &w->given.start[i]) || !parfork__number(&end, &w->given.end[i])) return 0;
+        w->given.axis[i] = w->axis[i];
     }
+    w->given.axes = w->axes;
+    return !step || parfork__number(&value, step);
+}
+
+/* Says that the last slice is done, and waits for the next, or for the next step of one: 1 if there is one, 0 if there are no more (or `w->error` says why). */
+static inline int parfork__next(parfork_worker *w, size_t *step) {
+    const char *word = step ? "step " : "slice", *at;
+    ptrdiff_t length;
+    if ((w->planes > 0) != (step != NULL)) {
+        parfork__wrong(w, step ? "there are no planes to do steps on; give --planes NAME=START.npy --steps N" : "this program was started to do steps; ask for them with parfork_next_step", "");
+        return 0;
+    }
+    if (!w->stays) return !w->turns++ && parfork__given(w, step);
     if (w->turns++) {
-        char text[128];
-        int wrote = w->axes == 2 ? snprintf(text, sizeof text, "done %zu %zu %zu %zu\n", w->given.start[0], w->given.end[0], w->given.start[1], w->given.end[1])
-                                 : snprintf(text, sizeof text, "done %zu %zu\n", w->given.start[0], w->given.end[0]);
-        if (w->owes && parfork__say(w, text, (size_t)wrote) != 0) return 0;
+        char text[256];
+        size_t i, wrote = (size_t)snprintf(text, sizeof text, "done");
+        for (i = 0; i < w->axes; i++) wrote += (size_t)snprintf(text + wrote, sizeof text - wrote, " %zu %zu", w->given.start[i], w->given.end[i]);
+        text[wrote++] = '\n';
+        if (w->owes && parfork__say(w, text, wrote) != 0) return 0;
         w->owes = 0;
     }
     length = parfork__hear(w);
@@ -346,13 +428,47 @@ static inline int parfork_next(parfork_worker *w, parfork_slice *s) {
     }
     w->line[length] = 0;
     w->owes = 1;
-    if (strncmp(w->line, "slice", 5) != 0 || !parfork__bounds(w, w->line + 5, &w->given)) {
-        snprintf(w->error, sizeof w->error, "the order \"%.80s\" where `slice START END` was expected", w->line);
+    at = w->line + 5;
+    if (strncmp(w->line, word, 5) != 0 || (step && !parfork__number(&at, step)) || !parfork__bounds(w, at, &w->given)) {
+        snprintf(w->error, sizeof w->error, "the order \"%.80s\" where `%s` was expected", w->line, step ? "step K START END" : "slice START END");
         return 0;
     }
     w->kept -= (size_t)length + 1;
     memmove(w->line, w->line + length + 1, w->kept);
+    return 1;
+}
+
+/* Says that the last slice is done, and waits for the next: 1 if there is one, 0 if there are no more (or `w->error` says why). */
+static inline int parfork_next(parfork_worker *w, parfork_slice *s) {
+    if (!parfork__next(w, NULL)) return 0;
     *s = w->given;
+    return 1;
+}
+
+/* Says that the last step of a slice is done, and waits for the next of the same or another slice; as parfork_next. */
+static inline int parfork_next_step(parfork_worker *w, parfork_step *s) {
+    size_t number, p, a, i;
+    if (!parfork__next(w, &number)) return 0;
+    s->number = number, s->slice = w->given;
+    for (p = 0; p < w->planes; p++) {
+        const parfork_planes *planes = &w->plane[p];
+        parfork_cells *from = &s->from[p], *to = &s->to[p];
+        from->ndim = to->ndim = planes->ndim;
+        from->data = planes->to_read[number % 2], to->data = planes->to_write[1 - number % 2];
+        for (a = 0; a < planes->ndim; a++) {
+            size_t margin = planes->margin[a], start = margin, end = planes->shape[a] - margin;
+            for (i = 0; i < w->axes; i++)
+                if (w->axis[i] == a) start = w->given.start[i] + planes->padding[a], end = w->given.end[i] + planes->padding[a];
+            if (start < margin || end < start || end > planes->shape[a] - margin) {
+                parfork__wrong(w, "a slice was ordered that is not of the planes", planes->name);
+                return 0;
+            }
+            from->strides[a] = to->strides[a] = planes->strides[a];
+            from->shape[a] = end - start + 2 * margin, to->shape[a] = end - start;
+            from->data = (char *)from->data + (start - margin) * planes->strides[a];
+            to->data = (char *)to->data + start * planes->strides[a];
+        }
+    }
     return 1;
 }
 
@@ -361,6 +477,10 @@ static inline int parfork_leave(parfork_worker *w) {
     size_t i;
     for (i = 0; i < w->arrays; i++)
         if (w->array[i].data) munmap((char *)w->array[i].data - w->array[i].skip, w->array[i].skip + w->array[i].bytes), w->array[i].data = NULL;
+    for (i = 0; i < 2 * w->planes; i++) {
+        parfork_planes *planes = &w->plane[i / 2];
+        if (planes->bytes > 0) munmap(planes->to_read[i % 2], planes->bytes), munmap(planes->to_write[i % 2], planes->bytes), planes->to_write[i % 2] = NULL;
+    }
     return w->error[0] ? parfork_complain(w) : 0;
 }
 

@@ -21,9 +21,11 @@ slices are given to the program itself. What is printed goes to standard error, 
 docs/protocol.md of parfork has what happens beneath.
 """
 
+import bisect
 import json
 import mmap
 import os
+import re
 import sys
 import threading
 import traceback
@@ -181,10 +183,12 @@ class _Slices:
         global _owed
         if not _stays:
             if self._order:
+                self._close()
                 return None
-            ends = [("PARFORK_START", "PARFORK_END"), ("PARFORK_START1", "PARFORK_END1")]
+            # One slice, or one step of it: this program is started anew for each.
+            ends = [(f"PARFORK_START{axis}", f"PARFORK_END{axis}") for axis in ("", 1, 2, 3)]
             self._order = [(int(os.environ[start]), int(os.environ[end])) for start, end in ends if start in os.environ]
-            return _part(self._order)
+            return self._given([int(os.environ["PARFORK_STEP"])] if self._word == "step" else [], self._order)
         if self._order:
             _owed = False
             self._close()
@@ -242,12 +246,27 @@ def steps():
 def _number(part):
     """The number of a slice, counted row by row."""
     told, number = manifest["slices"], 0
-    lengths = [int(length) for length in told["split"].partition("=")[2].split("x") if length]
+    word = re.match("([a-z]*)([0-9]*)[=/]?(.*)", told["split"])
+    lengths = [int(length) for length in word[3].split("x")] if "=" in told["split"] else []
+    axis = {"rows": 0, "cols": 1, "axis": int(word[2] or 0)}.get(word[1])
+    # Of each axis that is cut how long the pieces are; 0 where they are nearly equal. Steps may name others that are whole.
+    cut = dict(enumerate(lengths)) if axis is None else {axis: lengths[0] if lengths else 0}
+    cut = {axis: length for axis, length in cut.items() if length or not lengths}
     parts = part if isinstance(part, tuple) else (part,)
-    for place, axis in enumerate(told["axes"]):
-        start, length = parts[axis].start, told["shape"][axis]
-        if lengths:
-            piece, pieces = start // lengths[place], -(-length // lengths[place])
+    for axis in told["axes"]:
+        if axis not in cut:
+            continue
+        start, length, bounds = parts[axis].start, told["shape"][axis], told.get("bounds", [])
+        if bounds:
+            number = bisect.bisect_right(bounds, start)
+            continue
+        if _planes:
+            # What is computed of it.
+            first = _planes[0]
+            start -= first.margin[axis] - first.padding[axis]
+            length = first.read[0].shape[axis] - 2 * first.margin[axis]
+        if cut[axis]:
+            piece, pieces = start // cut[axis], -(-length // cut[axis])
         else:
             # The first `more` pieces are one longer than the others.
             pieces = told["count"]

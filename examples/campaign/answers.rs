@@ -7,9 +7,10 @@ use ndarray::{ArrayViewD, IxDyn};
 use parfork::{Answers, Crew, Job, Report, Schedule, Shared, Slice, Worker};
 
 use crate::body::{Cell, Context, answer, value};
+use crate::engine::Engine;
 use crate::offspring::Who;
 use crate::page::Words;
-use crate::plan::{Body, Engine, Plan};
+use crate::plan::{Body, Plan};
 use crate::rng::{TrialRng, mix};
 use crate::trial::{in_danger, told};
 
@@ -126,8 +127,26 @@ where
         (Some(crew), delivery) => {
             let job = job.crew(crew).lend((input, output));
             match delivery {
-                // Its workers have captured nothing that they could make.
-                Delivery::AtTheEnd | Delivery::WithState => {
+                Delivery::WithState => {
+                    // Some of a crew's jobs go on with what the one before made, and others do not.
+                    let seed = plan.salt % 2;
+                    let init = |w: &Worker<'_>, seed: u64| (w.rank(), seed, std::process::id());
+                    return Ok(gathered(job.run_init_with(
+                        seed,
+                        init,
+                        plan.salt,
+                        |w, salt, state, (input, slice)| {
+                            let (plan, words) = told();
+                            match *state {
+                                own if own == (w.rank(), salt % 2, std::process::id()) => {
+                                    labour::<T, N>(&Plan { salt, ..plan.clone() }, words, w, input, slice)
+                                }
+                                other => Err(format!("worker {} has {other:?}, which it has not made", w.rank())),
+                            }
+                        },
+                    )?));
+                }
+                Delivery::AtTheEnd => {
                     return Ok(gathered(job.run_with(plan.salt, |w, salt, (input, slice)| {
                         let (plan, words) = told();
                         labour::<T, N>(&Plan { salt, ..plan.clone() }, words, w, input, slice)

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::deed::Deed;
+use crate::engine::Engine;
 use crate::offspring::{Child, Daemon, Nest};
 use crate::page::MOST_FAULTS;
-use crate::plan::{Engine, Fault, Place, Plan};
+use crate::plan::{Fault, Place, Plan};
 use crate::rng::TrialRng;
 use crate::scribble::Scribble;
 

@@ -6,8 +6,9 @@ use parfork::slices::Grid;
 use parfork::{Cause, Death, Error};
 
 use crate::deed::{Deed, REASON, WORDS};
+use crate::engine::Engine;
 use crate::page::{Words, span};
-use crate::plan::{Body, Engine, Fault, Place, Plan};
+use crate::plan::{Body, Fault, Place, Plan};
 
 /// What is said of a program that ended badly when nothing was left for it to do.
 const AFTER_ALL: &str = "after it had said that all of its slices were done";

@@ -7,6 +7,7 @@
 //! | file | |
 //! |---|---|
 //! | `plan.rs`  | a trial as chance has it: which job, which faults, where and when |
+//! | `engine.rs` | who works |
 //! | `faults.rs` | what befalls it |
 //! | `deed.rs`  | what can befall a process, and how it must be told |
 //! | `scribble.rs`, `offspring.rs` | the longer of these: writes over the control page; processes that a body starts |
@@ -22,6 +23,7 @@
 mod answers;
 mod body;
 mod deed;
+mod engine;
 mod faults;
 mod judge;
 mod offspring;

@@ -8,6 +8,7 @@ use parfork::{Job, JobSpec, RetryPolicy, Schedule, Split};
 
 use crate::answers::{Carry, Delivery};
 use crate::deed::Deed;
+use crate::engine::{Engine, Stay};
 use crate::faults::faults;
 use crate::page::Words;
 use crate::rng::{TrialRng, mix};
@@ -71,28 +72,6 @@ impl Body {
     }
 }
 
-/// Who works.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Engine {
-    Serial,
-    Threads,
-    Processes,
-    /// Workers stay, to do some jobs one after the other, of which each may fail.
-    Crew(Stay),
-    /// Copies of this program.
-    Programs,
-}
-
-/// How workers stay.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Stay {
-    pub(crate) jobs: u64,
-    /// How long nothing is done between two jobs.
-    pub(crate) pause: Duration,
-    /// Whether the coordinator works too.
-    pub(crate) coordinator_works: bool,
-}
-
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Element {
     U8,
@@ -143,7 +122,7 @@ impl Plan {
             deadline: None,
             slice_deadline: None,
             body,
-            engine: engine(rng),
+            engine: Engine::by(rng),
             guard: rng.in_a_hundred(20),
             graceful: rng.in_a_hundred(50),
             progress: rng.in_a_hundred(30),
@@ -323,19 +302,7 @@ impl Plan {
         let what_at_all = what.split(':').next().unwrap_or_default();
         match self.engine {
             Engine::Processes => what,
-            _ => format!("{}, {what_at_all}", self.engine_name()),
-        }
-    }
-
-    /// Who works, as tables say it.
-    pub(crate) fn engine_name(&self) -> &'static str {
-        match self.engine {
-            Engine::Serial => "serial",
-            Engine::Threads => "threads",
-            Engine::Processes => "processes",
-            Engine::Crew(Stay { coordinator_works: false, .. }) => "a crew",
-            Engine::Crew(Stay { coordinator_works: true, .. }) => "a crew and its coordinator",
-            Engine::Programs => "programs",
+            _ => format!("{}, {what_at_all}", self.engine.name()),
         }
     }
 
@@ -383,18 +350,4 @@ fn split(rng: &mut TrialRng, shape: &[usize]) -> Split {
 fn schedule(rng: &mut TrialRng) -> Schedule {
     let chunk = NonZeroUsize::new(rng.within(2..20)).unwrap_or(NonZeroUsize::MIN);
     rng.one(&[Schedule::Static, Schedule::DYNAMIC, Schedule::Dynamic { chunk }, Schedule::Guided])
-}
-
-fn engine(rng: &mut TrialRng) -> Engine {
-    match rng.within(0..100) {
-        0..4 => Engine::Serial,
-        4..10 => Engine::Threads,
-        10..52 => Engine::Processes,
-        52..90 => Engine::Crew(Stay {
-            jobs: rng.within(1..6) as u64,
-            pause: Duration::from_micros(rng.one(&[0, 0, 100, 1000])),
-            coordinator_works: false,
-        }),
-        _ => Engine::Programs,
-    }
 }

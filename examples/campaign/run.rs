@@ -27,6 +27,7 @@ pub(crate) fn play_if_told() -> Option<ExitCode> {
     let told = std::env::var(TRIAL).ok()?;
     let numbers: Vec<_> = told.split(':').filter_map(|number| number.parse().ok()).collect();
     let [seed, number, _] = numbers[..] else { panic!("{TRIAL}={told} names no trial") };
+    trial::serve_if_told(seed, number);
     Some(program::work_if_told(seed, number).unwrap_or_else(|| trial::play(seed, number)))
 }
 

@@ -37,7 +37,7 @@ impl Table {
     /// Counts a trial.
     pub(crate) fn count(&mut self, seen: &Seen) {
         self.continued += u64::from(seen.continued);
-        let body = format!("{}, {}", seen.plan.engine_name(), seen.plan.body.name());
+        let body = format!("{}, {}", seen.plan.engine.name(), seen.plan.body.name());
         for row in [self.rows.entry(seen.plan.kind()).or_default(), self.bodies.entry(body).or_default()] {
             row.count(seen);
         }

@@ -13,9 +13,10 @@ use parfork::{CancelToken, Crew, Job, Report, Shared};
 
 use crate::answers::gathered;
 use crate::body::{Cell, answer, befall, earlier, given, value};
+use crate::engine::{Engine, Stay};
 use crate::judge::{Case, Verdict};
 use crate::page::{Page, Words, now};
-use crate::plan::{Body, Element, Engine, Place, Plan, Stay};
+use crate::plan::{Body, Element, Place, Plan};
 use crate::support::nothing_left;
 use crate::{answers, program, steps};
 
@@ -30,6 +31,20 @@ const NONE_OF_OURS: u64 = 1 << 32;
 
 /// The process that asks for jobs.
 static COORDINATOR: AtomicU32 = AtomicU32::new(0);
+
+/// Tells the program that forks the workers of a crew where the trial's page is.
+const PAGE: &str = "PARFORK_TRIAL_SERVER";
+
+/// Forks workers for a trial, if that is what this process was started for. Bodies and faults find there what they find in the coordinator.
+pub(crate) fn serve_if_told(seed: u64, number: u64) {
+    if let Some(page) = std::env::var_os(PAGE) {
+        TOLD.get_or_init(|| (Plan::new(seed, number), Page::at(&page).expect("the coordinator's page")));
+        COORDINATOR.store(std::os::unix::process::parent_id(), SeqCst);
+        // SAFETY: as in `play`.
+        unsafe { libc::pthread_atfork(Some(count_fork), None, Some(be_born)) };
+    }
+    parfork::serve();
+}
 
 /// Plays the trial that a variable of the environment names; the harness reads what it says.
 pub(crate) fn play(seed: u64, number: u64) -> ExitCode {
@@ -89,10 +104,7 @@ where
                 begin();
                 program::job::<T>(plan, words, arrays)
             }
-            Engine::Crew(stay) => {
-                begin();
-                crew::<T, N>(plan, words, stay, &mut arrays)
-            }
+            Engine::Crew(stay) => crew::<T, N>(plan, words, stay, &mut arrays, begin),
             Engine::Serial | Engine::Threads | Engine::Processes => {
                 begin();
                 arrays.job::<N>(plan, words, None, 0)
@@ -118,12 +130,32 @@ where
 }
 
 /// Runs job after job on a crew, also after one that failed. The last failure, if all that failed did so as they should.
-fn crew<T: Cell, const N: usize>(plan: &Plan, words: &Words, stay: Stay, arrays: &mut Arrays<T>) -> Verdict
+fn crew<T: Cell, const N: usize>(
+    plan: &Plan,
+    words: &Words,
+    stay: Stay,
+    arrays: &mut Arrays<T>,
+    begin: impl Fn(),
+) -> Verdict
 where
     [u64; N]: Pod,
 {
-    let grid = plan.grid();
-    let mut crew = match Crew::start(plan.workers - usize::from(stay.coordinator_works)) {
+    let (grid, workers) = (plan.grid(), plan.workers - usize::from(stay.coordinator_works));
+    let started = match stay.in_program {
+        true => {
+            // SAFETY: this process has one thread.
+            unsafe { std::env::set_var(PAGE, format!("/proc/{}/fd/0", std::process::id())) };
+            let crew = Crew::in_program(workers);
+            // A program takes longer to start than all that befalls its workers.
+            begin();
+            crew
+        }
+        false => {
+            begin();
+            Crew::start(workers)
+        }
+    };
+    let mut crew = match started {
         Ok(crew) => crew,
         Err(error) => {
             return Case { plan, grid: &grid, words, began: 0, ended: now(), lied: false }.failed(&error, true);

@@ -11,9 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use crate::deed::Deed;
+use crate::engine::Engine;
 use crate::judge::Verdict;
 use crate::page::{Page, Victim, now, span};
-use crate::plan::{Engine, Fault, Place, Plan};
+use crate::plan::{Fault, Place, Plan};
 
 /// Tells a process that it is the coordinator of a trial: seed, number, and whose campaign it is of. What it forks has the
 /// same environment, by which it is found again.

@@ -15,7 +15,7 @@ use crate::process::cause_of;
 use crate::sandbox::Confinement;
 use crate::slices::{Grid, Margins};
 use crate::spec::JobSpec;
-use crate::sync::{ControlPage, Dealer, ExitMessage, Mailbox, SpinPolicy};
+use crate::sync::{Absence, ControlPage, Dealer, ExitMessage, Mailbox, SpinPolicy};
 use crate::sys::sandbox;
 
 /// What all workers of a job share.
@@ -105,6 +105,8 @@ pub(crate) struct Supervision<'o> {
     pub(crate) ledger: Ledger,
     /// Answers that are yet to be handed on, if they are.
     pub(crate) undelivered: Option<Undelivered<'o>>,
+    /// The worker whose death ended the job.
+    pub(crate) died: Option<usize>,
 }
 
 impl<'o> Supervision<'o> {
@@ -156,6 +158,13 @@ impl<'o> Supervision<'o> {
     /// Whether the job is to end, done or not.
     pub(crate) fn are_to_end(&self) -> bool {
         self.late()()
+    }
+
+    /// Ends the job because of a worker that is known to be dead.
+    pub(crate) fn end_for_dead(&mut self, page: &ControlPage, rank: usize) {
+        self.died = Some(rank);
+        page.slots()[rank].set_absent(Some(Absence::Dead));
+        page.give_up(Some(rank));
     }
 
     /// Asks that.

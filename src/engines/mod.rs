@@ -21,7 +21,7 @@ mod tracer;
 mod worker_main;
 mod worker_memory;
 
-pub(crate) use crew::{BodyFn, CrewJob, ServerSource, SharedProgram, WorkerPool, serve};
+pub(crate) use crew::{BodyFn, CrewJob, KeptState, ServerSource, SharedProgram, WorkerPool, serve, whole};
 pub(crate) use delivery::{AnswerSink, Enough, Undelivered};
 pub(crate) use job_context::{JobContext, Steps, Supervision};
 pub(crate) use ledger::Ledger;

@@ -10,7 +10,7 @@ use super::ledger::Ledger;
 use super::stall_detector::StallDetector;
 use crate::error::{Cause, ControlPageDamage, Death, Error, Result};
 use crate::process::{WorkerEvent, WorkerSet};
-use crate::sync::{Absence, ControlPage, EndedEarly, Event, RoundKey, SpinPolicy};
+use crate::sync::{ControlPage, EndedEarly, Event, RoundKey, SpinPolicy};
 use crate::sys::sandbox::{self, Receiver};
 
 /// How often to look whether somebody wants to write to a file that is lent: the kernel lets them after 45 s.
@@ -123,10 +123,7 @@ pub(super) fn supervise(
                         }
                     }
                 }
-                _ => {
-                    context.page.slots()[rank].set_absent(Some(Absence::Dead));
-                    context.page.give_up(Some(rank));
-                }
+                _ => supervision.end_for_dead(context.page, rank),
             }
         }
         supervision.tell(context.page);
@@ -148,6 +145,10 @@ pub(super) fn supervise(
         return Ok(deaths);
     }
     Err(match culprit {
+        // One that ends the job says why. This one has neither done that nor died before this process ended them all.
+        Some((rank, ..)) if supervision.died != Some(rank) && context.page.slots()[rank].exit_message().is_none() => {
+            Error::ControlPageDamaged { what: ControlPageDamage::End }
+        }
         Some((rank, pid, cause)) => context.failure(rank, pid, cause),
         None if supervision.are_to_end() => supervision.ended(context.page.how_far()),
         None => {
@@ -211,8 +212,7 @@ impl<'a, 'o> AtBarrier<'a, 'o> {
             }
         };
         if let WorkerEvent::Died { rank } = event {
-            page.slots()[rank].set_absent(Some(Absence::Dead));
-            page.give_up(Some(rank));
+            self.supervision.end_for_dead(page, rank);
         }
     }
 }

@@ -8,8 +8,8 @@ use crate::sys::proc::NOT_DUMPABLE;
 pub enum CrewError {
     /// The body may capture what the workers have never had.
     #[error(
-        "this body may use what is around it, and a crew's workers were forked before that was there. Use Job::run_with, which hands an \
-         argument to a body that captures nothing, or leave the crew out."
+        "this body may use what is around it, and a crew's workers were forked before that was there. Use Job::run_with (or \
+         run_each_with, run_init_with), which hands an argument to a body that captures nothing, or leave the crew out."
     )]
     BodyCaptures,
     /// Threads of libraries or binding to CPUs, which are decided when a crew starts.

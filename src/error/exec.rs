@@ -18,6 +18,14 @@ pub enum ExecError {
     /// A worker that takes orders, started once a slice.
     #[error("this program takes orders, and was started for a single slice. Leave --each out.")]
     SingleSlice,
+    /// A program that loops over slices, started to do steps.
+    #[error(
+        "this program was started to do steps. Loop over those, with ProgramWorker::run_steps, or give it no --planes."
+    )]
+    DoesSteps,
+    /// A program that does steps, started for something else.
+    #[error("there are no planes to do steps on. Give --planes NAME=START.npy --steps N.")]
+    NoPlanes,
     /// A second worker in one program.
     #[error("this program is a worker already. Use the ProgramWorker that it has.")]
     JoinedTwice,
@@ -30,7 +38,7 @@ pub enum ExecError {
     /// An array that does not exist.
     #[error("there is no {kind} `{name}`. Name one in the command line.")]
     NoSuchArray {
-        /// `input` or `output`.
+        /// `input`, `output` or `plane`.
         kind: &'static str,
         /// Its name.
         name: String,
@@ -61,9 +69,6 @@ pub enum ExecError {
         /// The elements' type.
         dtype: Dtype,
     },
-    /// A program that does steps, started anew for each slice.
-    #[error("steps are ordered from a program that stays. Leave --each out.")]
-    EachInSteps,
     /// An output of programs that do steps.
     #[error("programs that do steps have no outputs but the planes, and `{name}` is one. Leave it out.")]
     OutputInSteps {

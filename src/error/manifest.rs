@@ -27,12 +27,12 @@ pub enum ManifestError {
         what: &'static str,
     },
     /// A field is none of the words that it can be.
-    #[error("`{name}` is neither {} nor {}", .known[0], .known[1])]
+    #[error("`{name}` is none of {}", .known.join(", "))]
     Choice {
         /// Its name.
         name: &'static str,
         /// The words.
-        known: [&'static str; 2],
+        known: &'static [&'static str],
     },
     /// An array's type of elements.
     #[error(transparent)]
@@ -59,6 +59,20 @@ pub enum ManifestError {
         shape: Vec<usize>,
         /// How it is to be cut.
         split: Split,
+    },
+    /// Planes that cannot be stepped on as it says.
+    #[error(
+        "`axes` and `steps` do not go with planes `{name}`: of shape {shape:?}, with a margin of {margin:?} cells, of which {padding:?} come before the array"
+    )]
+    Planes {
+        /// Their name.
+        name: String,
+        /// The shape of each.
+        shape: Vec<usize>,
+        /// How many cells a slice reads beyond its own, on each axis.
+        margin: Vec<usize>,
+        /// Where the array begins.
+        padding: Vec<usize>,
     },
     /// A worker or a slice that does not exist.
     #[error(

@@ -14,6 +14,7 @@ use ndarray::{ArrayView, ArrayViewMut, Dimension};
 
 use super::line::{self, Cells};
 use super::manifest::{Entry, Manifest};
+use crate::dtype::Dtype;
 use crate::error::{Error, ExecError, Result};
 use crate::lend::narrow;
 use crate::shared::{Attached, Backing, Element, raw_view};
@@ -66,7 +67,8 @@ use crate::sys::memory::{self, MapMode};
 #[derive(Debug)]
 pub struct ProgramWorker {
     manifest: Manifest,
-    grid: Grid,
+    /// How the first output is cut; of planes the orders say it.
+    grid: Option<Grid>,
     orders: BufReader<File>,
     answers: File,
     /// The files of the outputs that were handed out.
@@ -87,7 +89,10 @@ impl ProgramWorker {
         let refused = |doing| Error::system(doing);
         let text = std::fs::read(format!("/proc/self/fd/{fd}")).map_err(refused("read the manifest"))?;
         let manifest = Manifest::parse(&text).map_err(ExecError::from)?;
-        let grid = manifest.grid().filter(|_| !manifest.each).ok_or(ExecError::SingleSlice)?;
+        if manifest.each {
+            return Err(ExecError::SingleSlice.into());
+        }
+        let grid = manifest.grid().filter(|_| manifest.planes.is_none());
         if JOINED.swap(true, Ordering::Relaxed) {
             return Err(ExecError::JoinedTwice.into());
         }
@@ -126,29 +131,26 @@ impl ProgramWorker {
     /// As [`input`](Self::input); also the second time.
     pub fn output<T: Element, D: Dimension>(&mut self, name: &str) -> Result<Output<T, D>> {
         let mapped = Mapped::new(self.entry::<T, D>(name, true)?)?;
-        if self.taken.contains(&mapped.inode) {
-            return Err(ExecError::HandedOut { name: name.to_owned() }.into());
-        }
-        self.taken.push(mapped.inode);
+        self.take(name, [&mapped])?;
         Ok(Output { mapped, types: PhantomData })
+    }
+
+    /// Hands out what is to be written, once.
+    pub(super) fn take<const N: usize>(&mut self, name: &str, mapped: [&Mapped; N]) -> Result<()> {
+        for mapped in mapped {
+            if self.taken.contains(&mapped.inode) {
+                return Err(ExecError::HandedOut { name: name.to_owned() }.into());
+            }
+            self.taken.push(mapped.inode);
+        }
+        Ok(())
     }
 
     fn entry<T: Element, D: Dimension>(&self, name: &str, output: bool) -> Result<&Entry> {
         let kind = if output { "output" } else { "input" };
         let entry = self.manifest.arrays.iter().find(|entry| entry.name == name && entry.output == output);
         let entry = entry.ok_or_else(|| ExecError::NoSuchArray { kind, name: name.to_owned() })?;
-        let (wanted, axes) = (T::DTYPE, D::NDIM.unwrap_or(entry.shape.len()));
-        if wanted != entry.dtype || axes != entry.shape.len() {
-            return Err(ExecError::OtherType {
-                kind,
-                name: name.to_owned(),
-                found: entry.dtype.name().to_owned(),
-                found_axes: entry.shape.len(),
-                wanted: std::any::type_name::<T>(),
-                wanted_axes: axes,
-            }
-            .into());
-        }
+        check_type::<T, D>(kind, name, entry.dtype, entry.shape.len())?;
         Ok(entry)
     }
 
@@ -158,24 +160,34 @@ impl ProgramWorker {
     /// # Errors
     /// What `body` returned, as text; if the coordinator is gone; in a fork of this program, which was given nothing.
     pub fn run<E: Display>(&mut self, mut body: impl FnMut(&GivenSlice<'_>) -> Result<(), E>) -> Result<()> {
-        while let Some(region) = self.next()? {
-            let panicked = PanicReporter(self);
-            let done = body(&GivenSlice { region, given: PhantomData });
-            std::mem::forget(panicked);
-            match done {
-                Ok(()) => self.say(&line::order(&line::cells(&region)).replacen("slice", "done", 1))?,
-                Err(error) => {
-                    let why = error.to_string();
-                    self.fail(&why)?;
-                    return Err(ExecError::Body { why }.into());
-                }
-            }
+        if self.grid.is_none() {
+            self.fail(&ExecError::DoesSteps.to_string())?;
+            return Err(ExecError::DoesSteps.into());
+        }
+        while let Some(order) = self.next()? {
+            let region = self.region(&order).map_err(ExecError::from)?;
+            self.do_one(&line::cells(&region), || body(&GivenSlice { region, given: PhantomData }))?;
         }
         Ok(())
     }
 
+    /// Lets a body do what was ordered, and answers that these cells are done.
+    pub(super) fn do_one<E: Display>(&mut self, cells: &Cells, body: impl FnOnce() -> Result<(), E>) -> Result<()> {
+        let panicked = PanicReporter(self);
+        let done = body();
+        std::mem::forget(panicked);
+        match done {
+            Ok(()) => self.say(&line::order(cells).replacen("slice", "done", 1)),
+            Err(error) => {
+                let why = error.to_string();
+                self.fail(&why)?;
+                Err(ExecError::Body { why }.into())
+            }
+        }
+    }
+
     /// Says that the slice cannot be done.
-    fn fail(&mut self, why: &str) -> Result<()> {
+    pub(super) fn fail(&mut self, why: &str) -> Result<()> {
         let why: String = why.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(500).collect();
         self.say(&format!("failed {why}\n"))
     }
@@ -189,23 +201,41 @@ impl ProgramWorker {
         self.answers.write_all(line.as_bytes()).map_err(Error::system("answer the coordinator"))
     }
 
-    fn next(&mut self) -> Result<Option<Region>> {
+    /// The next order, without its newline.
+    pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>> {
         self.own()?;
         let mut order = Vec::new();
         self.orders.read_until(b'\n', &mut order).map_err(Error::system("hear the coordinator"))?;
-        let Some(order) = order.strip_suffix(b"\n") else { return Ok(None) };
-        Ok(Some(self.region(order).map_err(ExecError::from)?))
+        Ok((order.pop() == Some(b'\n')).then_some(order))
     }
 
     /// The slice that an order names.
     fn region(&self, order: &[u8]) -> Result<Region, line::ProtocolError> {
         let cells: Cells = line::parse_order(order)?;
-        let mut first = vec![0; self.grid.shape().len()];
-        self.grid.cut_axes().zip(&cells).for_each(|(axis, range)| first[axis] = range.start);
-        let region = self.grid.slice_of(&first).map(|slice| self.grid.region(slice));
+        let region = self.grid.as_ref().and_then(|grid| {
+            let mut first = vec![0; grid.shape().len()];
+            grid.cut_axes().zip(&cells).for_each(|(axis, range)| first[axis] = range.start);
+            grid.slice_of(&first).map(|slice| grid.region(slice))
+        });
         let known = region.filter(|region| line::cells(region) == cells);
         known.ok_or_else(|| line::ProtocolError { read: order.to_owned(), expected: "a slice of the job".to_owned() })
     }
+}
+
+/// Refuses an array of other elements or axes than are asked for.
+pub(super) fn check_type<T: Element, D: Dimension>(
+    kind: &'static str,
+    name: &str,
+    dtype: Dtype,
+    axes: usize,
+) -> Result<()> {
+    let (wanted, wanted_axes) = (T::DTYPE, D::NDIM.unwrap_or(axes));
+    if wanted == dtype && wanted_axes == axes {
+        return Ok(());
+    }
+    let (name, found, found_axes) = (name.to_owned(), dtype.name().to_owned(), axes);
+    let wanted = std::any::type_name::<T>();
+    Err(ExecError::OtherType { kind, name, found, found_axes, wanted, wanted_axes }.into())
 }
 
 /// A slice that this program was given, for the call of [`ProgramWorker::run`]'s body: what it takes to write to it. Nobody else can make one.
@@ -277,7 +307,7 @@ impl<T: Element, D: Dimension> Output<T, D> {
 
 /// An array's bytes as this process has them.
 #[derive(Debug)]
-struct Mapped {
+pub(super) struct Mapped {
     memory: Attached,
     /// What keeps others from writing to the file that it is in, if it is in one. The coordinator has a lease of it too, and ends this
     /// program when somebody wants it.
@@ -292,7 +322,7 @@ struct Mapped {
 impl Mapped {
     /// # Errors
     /// If there are not as many bytes, they could become fewer, or others could write to what is to be read.
-    fn new(entry: &Entry) -> Result<Self> {
+    pub(super) fn new(entry: &Entry) -> Result<Self> {
         let mapped = || {
             let fd: OwnedFd = memory::reopen(std::process::id(), entry.fd.into(), entry.output)?;
             let is_safe = memory::keeps_its_length(&fd) && (entry.output || memory::is_sealed(&fd));
@@ -314,12 +344,12 @@ impl Mapped {
         Ok(Self { memory, _lease, inode, shape, first_is_fastest: entry.first_is_fastest, element })
     }
 
-    fn base(&self) -> NonNull<u8> {
+    pub(super) fn base(&self) -> NonNull<u8> {
         assert!(self.memory.is_here(), "{}", Error::NotOwner { what: "this array" });
         self.memory.base()
     }
 
-    fn extent(&self) -> Extent<'_> {
+    pub(super) fn extent(&self) -> Extent<'_> {
         Extent { shape: &self.shape, first_is_fastest: self.first_is_fastest, element: self.element, at: 0 }
     }
 }
@@ -347,6 +377,7 @@ mod tests {
             coordinator: 1,
             each: false,
             split: Split::tiles(5, 7),
+            bounds: Vec::new(),
             shape: vec![10, 20],
             mine: None,
             planes: None,
@@ -354,7 +385,7 @@ mod tests {
         };
         let nowhere = || File::open("/dev/null").unwrap();
         let (grid, by, orders) = (manifest.grid().unwrap(), fork_stamp::current(), BufReader::new(nowhere()));
-        let guest = ProgramWorker { manifest, grid, orders, answers: nowhere(), taken: Vec::new(), by };
+        let guest = ProgramWorker { manifest, grid: Some(grid), orders, answers: nowhere(), taken: Vec::new(), by };
         assert_eq!(guest.region(b"slice 5 10 7 14").unwrap().index(), 4);
         for other in
             ["slice 5 10", "slice 5 10 7 15", "slice 4 10 7 14", "slice 10 15 0 7", "slice 5 10 7 14 0 1", "done"]

@@ -53,6 +53,19 @@ pub fn parse_order(line: &[u8]) -> Result<Cells, ProtocolError> {
     order.ok_or_else(|| ProtocolError { read: line.to_owned(), expected: "`slice START END`".to_owned() })
 }
 
+/// Reads an order to do a step, without its newline: which step, of which cells.
+///
+/// # Errors
+/// If it is none.
+pub fn parse_step_order(line: &[u8]) -> Result<(u32, Cells), ProtocolError> {
+    let order = line.strip_prefix(b"step ").and_then(|rest| {
+        let end = rest.iter().position(|&byte| byte == b' ')?;
+        let step = number(&rest[..end])?.try_into().ok()?;
+        Some((step, ranges(&rest[end + 1..]).filter(|cells| !cells.is_empty())?))
+    });
+    order.ok_or_else(|| ProtocolError { read: line.to_owned(), expected: "`step K START END`".to_owned() })
+}
+
 /// Reads an answer, without its newline.
 ///
 /// ```
@@ -128,6 +141,13 @@ mod tests {
             assert_eq!(parse_answer_to(b"done", &cells), Ok(Ok(())));
         }
         assert_eq!(order(&[512..640]), "slice 512 640\n");
+        let cells = vec![0..1, 7..usize::MAX];
+        assert_eq!(parse_step_order(step_order(9, &cells).trim_end().as_bytes()), Ok((9, cells)));
+        for line in ["step 1", "step 1 ", "step 1 2", "step 4294967296 0 1", "step -1 0 1", "slice 0 1", "step 1  0 1"]
+        {
+            let nonsense = parse_step_order(line.as_bytes()).unwrap_err();
+            assert!(nonsense.to_string().ends_with("where `step K START END` was expected"), "{nonsense}");
+        }
         assert_eq!(parse_answer(b"failed"), Ok(Answer::Failed(String::new())));
         assert_eq!(parse_answer(b"failed  \xffno "), Ok(Answer::Failed("\u{fffd}no".to_owned())));
     }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::fields::{field, length, lengths, number, one_of, text};
 use super::json::{member, read};
 use super::planes_told::{PlanesEntry, PlanesTold};
 use super::value::{Json, object};
@@ -31,6 +32,8 @@ pub struct Manifest {
     pub each: bool,
     /// How the first output is cut.
     pub split: Split,
+    /// Where the slices of the axis that is cut end, if that was said.
+    pub bounds: Vec<usize>,
     /// The shape that is cut.
     pub shape: Vec<usize>,
     /// The numbers of the slices that the schedule fixes for this worker beforehand, if it does. After a death others come.
@@ -112,10 +115,10 @@ impl Entry {
             name: text(json, "name")?.to_owned(),
             fd: number(json, "fd")?.try_into().map_err(|_| field("fd", "no descriptor"))?,
             offset: length(json, "offset")?,
-            output: one_of(access, ["read", "write"], "access")? == 1,
+            output: one_of(access, &["read", "write"], "access")? == 1,
             dtype,
             shape,
-            first_is_fastest: one_of(order, ["C", "F"], "order")? == 1,
+            first_is_fastest: one_of(order, &["C", "F"], "order")? == 1,
         };
         let end = entry.offset.checked_add(entry.bytes()).filter(|&end| isize::try_from(end).is_ok());
         let begins = end.is_some() && (entry.offset == 0 || !entry.output);
@@ -149,6 +152,7 @@ impl Manifest {
             "coordinator": self.coordinator,
             "slices": object! {
                 "split": self.split.to_string(),
+                "bounds": self.bounds.iter().copied().collect::<Json>(),
                 "shape": self.shape.iter().copied().collect::<Json>(),
                 "axes": axes,
                 "count": count,
@@ -171,15 +175,19 @@ impl Manifest {
         if schema != SCHEMA {
             return Err(ManifestError::Version { found: schema.to_owned(), known: SCHEMA });
         }
-        let each = one_of(text(&json, "protocol")?, [PROTOCOL, "each/1"], "protocol")? == 1;
+        let protocol = one_of(text(&json, "protocol")?, &[PROTOCOL, "each/1", STEPS], "protocol")?;
         let slices = member(&json, "slices").ok_or(field("slices", "missing"))?;
         let Some(Json::List(arrays)) = member(&json, "arrays") else { return Err(field("arrays", "no list")) };
         let manifest = Self {
             rank: length(&json, "rank")?,
             size: length(&json, "size")?,
             coordinator: number(&json, "coordinator")?.try_into().map_err(|_| field("coordinator", "no process"))?,
-            each,
+            each: protocol == 1,
             split: text(slices, "split")?.parse()?,
+            bounds: match member(slices, "bounds") {
+                None => Vec::new(),
+                Some(_) => lengths(slices, "bounds")?,
+            },
             shape: lengths(slices, "shape")?,
             mine: match member(slices, "mine") {
                 Some(Json::Null) | None => None,
@@ -189,14 +197,21 @@ impl Manifest {
                 },
             },
             arrays: arrays.iter().map(Entry::of_json).collect::<Result<_, _>>()?,
-            planes: None,
+            planes: PlanesTold::of_json(&json, slices)?,
         };
-        let Some(grid) = manifest.grid() else {
-            return Err(ManifestError::Cut { shape: manifest.shape, split: manifest.split });
-        };
+        match (protocol, &manifest.planes) {
+            (0, Some(_)) => return Err(field("planes", "nothing that slices alone are ordered of")),
+            (2, None) => return Err(field("planes", "an empty list")),
+            _ => {}
+        }
         let Self { rank, size, .. } = manifest;
         let (count, end) = (length(slices, "count")?, manifest.mine.as_ref().map_or(0, |mine| mine.end));
-        let slices = grid.slices();
+        let slices = match (&manifest.planes, manifest.grid()) {
+            // What of planes is cut is known to who has cut them.
+            (Some(told), _) => told.count,
+            (None, Some(grid)) => grid.slices(),
+            (None, None) => return Err(ManifestError::Cut { shape: manifest.shape, split: manifest.split }),
+        };
         if rank >= size || count != slices || end > slices {
             return Err(ManifestError::MoreThanThereIs { rank, size, count, slices, end });
         }
@@ -205,43 +220,8 @@ impl Manifest {
 
     /// How the first output is cut.
     pub(super) fn grid(&self) -> Option<Grid> {
-        Grid::new(self.split, &self.shape).ok()
+        Grid::new(self.split, &self.shape).ok()?.with_bounds(&self.bounds).ok()
     }
-}
-
-fn field(name: &'static str, what: &'static str) -> ManifestError {
-    ManifestError::Field { name, what }
-}
-
-fn text<'j>(json: &'j Json, name: &'static str) -> Result<&'j str, ManifestError> {
-    match member(json, name) {
-        Some(Json::Text(text)) => Ok(text),
-        _ => Err(field(name, "no text")),
-    }
-}
-
-fn number(json: &Json, name: &'static str) -> Result<u64, ManifestError> {
-    match member(json, name) {
-        Some(Json::Whole(number)) => Ok(*number),
-        _ => Err(field(name, "no whole number")),
-    }
-}
-
-fn length(json: &Json, name: &'static str) -> Result<usize, ManifestError> {
-    number(json, name)?.try_into().map_err(|_| field(name, "too large"))
-}
-
-fn lengths(json: &Json, name: &'static str) -> Result<Vec<usize>, ManifestError> {
-    let Some(Json::List(values)) = member(json, name) else { return Err(field(name, "no list")) };
-    let length = |value: &Json| match value {
-        Json::Whole(length) => usize::try_from(*length).ok(),
-        _ => None,
-    };
-    values.iter().map(|value| length(value).ok_or(field(name, "a list of what are no lengths"))).collect()
-}
-
-fn one_of(text: &str, known: [&'static str; 2], name: &'static str) -> Result<usize, ManifestError> {
-    known.iter().position(|word| *word == text).ok_or(ManifestError::Choice { name, known })
 }
 
 /// A name as a part of a variable's: capital letters, digits and underscores.
@@ -271,6 +251,7 @@ mod tests {
             coordinator: 4711,
             each: false,
             split: Split::tiles(5, 7),
+            bounds: Vec::new(),
             shape: vec![10, 20],
             mine: Some(2..4),
             planes: None,
@@ -278,11 +259,58 @@ mod tests {
         }
     }
 
+    /// Of rows of a plate, which ends in its outermost cells, and of a ring.
+    fn steps() -> Manifest {
+        let entry = |name: &str, shape: [usize; 2], padding: [usize; 2]| PlanesEntry {
+            name: name.to_owned(),
+            fds: [8, 9],
+            dtype: Dtype::from_name("f32").unwrap(),
+            shape: shape.to_vec(),
+            margin: vec![1, 2],
+            padding: padding.to_vec(),
+        };
+        let arrays = vec![entry("plate", [12, 20], [0, 0]), entry("ring", [14, 24], [1, 2])];
+        let planes = PlanesTold { axes: vec![0, 1], count: 5, steps: 30, arrays };
+        Manifest {
+            planes: Some(planes),
+            split: Split::rows().of(2),
+            shape: vec![12, 20],
+            arrays: Vec::new(),
+            ..manifest()
+        }
+    }
+
+    #[test]
+    #[allow(clippy::single_range_in_vec_init, reason = "one axis is cut")]
+    fn what_a_step_reads_and_writes_is_there_or_none() {
+        let told = steps().planes.unwrap();
+        let ranges = |plane: usize, rows, cols| told.arrays[plane].ranges(&told.axes, &[rows, cols]);
+        assert_eq!(ranges(0, 1..3, 2..18), Some(vec![[0..4, 1..3], [0..20, 2..18]]));
+        assert_eq!(ranges(1, 1..3, 2..18), Some(vec![[1..5, 2..4], [2..22, 4..20]]));
+        assert_eq!(told.arrays[1].ranges(&[0], &[0..12]).unwrap()[1], [0..24, 2..22]);
+        // Each end of each axis, and numbers beyond all.
+        for (rows, cols) in [
+            (0..3, 2..18),
+            (1..12, 2..18),
+            (1..3, 1..18),
+            (1..3, 2..19),
+            (Range { start: 3, end: 1 }, 2..18),
+            (1..usize::MAX, 2..18),
+            (usize::MAX - 1..usize::MAX, 2..18),
+        ] {
+            assert_eq!(ranges(0, rows.clone(), cols.clone()), None, "{rows:?} {cols:?}");
+        }
+        assert_eq!(told.arrays[0].ranges(&told.axes, &[1..3]), None);
+    }
+
     #[test]
     fn manifests_are_read_as_they_are_written() {
         for manifest in [
             manifest(),
+            steps(),
+            Manifest { each: true, ..steps() },
             Manifest { mine: None, each: true, split: Split::rows(), ..manifest() },
+            Manifest { split: Split::cols(), bounds: vec![1, 2, 3, 20], ..manifest() },
             Manifest { shape: vec![0], split: Split::rows(), mine: Some(0..0), arrays: Vec::new(), ..manifest() },
         ] {
             assert_eq!(Manifest::parse(manifest.to_json().as_bytes()), Ok(manifest));
@@ -304,12 +332,13 @@ mod tests {
         let good = manifest().to_json();
         for (from, to, why) in [
             ("manifest/2", "manifest/1", "`parfork-manifest/2` is known here"),
-            ("lines/1", "lines/9", "neither lines/1 nor each/1"),
-            ("lines/1", "steps/1", "neither lines/1 nor each/1"),
+            ("lines/1", "lines/9", "none of lines/1, each/1, steps/1"),
+            ("lines/1", "steps/1", "`planes` is an empty list"),
             ("\"rank\":1", "\"rank\":3", "more than there is"),
             ("\"count\":6", "\"count\":7", "more than there is"),
             ("\"mine\":[2,4]", "\"mine\":[4,2]", "no pair"),
             ("tiles=5x7", "tiles=0x7", "length 0"),
+            ("\"bounds\":[]", "\"bounds\":[5,10]", "cannot be cut"),
             ("[10,20,3]", "[10,20,4]", "not those of its shape"),
             ("\"fd\":7", "\"fd\":-7", "`fd` is no whole number"),
             ("\"offset\":0", "\"offset\":8", "not those of its shape"),
@@ -321,15 +350,35 @@ mod tests {
             let error = Manifest::parse(good.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
             assert!(error.contains(why), "{to}: {error}");
         }
+        let good = steps().to_json();
+        for (from, to, why) in [
+            ("steps/1", "lines/1", "`planes` is nothing that slices alone"),
+            ("\"fds\":[8,9]", "\"fds\":[8]", "no pair of descriptors"),
+            ("\"fds\":[8,9]", "\"fds\":[8,4294967296]", "no pair of descriptors"),
+            ("\"margin\":[1,2]", "\"margin\":[1,11]", "planes `plate`"),
+            ("\"margin\":[1,2]", "\"margin\":[1]", "planes `plate`"),
+            ("\"padding\":[0,0]", "\"padding\":[0,3]", "planes `plate`"),
+            ("\"axes\":[0,1]", "\"axes\":[1,0]", "planes `plate`"),
+            ("\"axes\":[0,1]", "\"axes\":[0,2]", "planes `plate`"),
+            ("\"steps\":30", "\"steps\":0", "planes `plate`"),
+            ("\"steps\":30", "\"steps\":4294967296", "`steps` is too large"),
+            ("\"shape\":[12,20],\"strides\"", "\"shape\":[12,21],\"strides\"", "not those of its shape"),
+            ("\"bytes\":960", "\"bytes\":961", "not those of its shape"),
+            ("\"mine\":[2,4]", "\"mine\":[2,6]", "more than there is"),
+        ] {
+            assert!(good.contains(from), "{from} in {good}");
+            let error = Manifest::parse(good.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(why), "{to}: {error}");
+        }
     }
 
     #[test]
     fn mutated_manifests_are_read_or_refused() {
-        let good = manifest().to_json().into_bytes();
+        let seeds = [manifest(), steps()].map(|manifest| manifest.to_json().into_bytes());
         let mut rng = Rng::new(7);
         let mut below = |most: usize| rng.below(most);
-        for _ in 0..100_000 {
-            let mut bytes = good.clone();
+        for round in 0..100_000 {
+            let mut bytes = seeds[round % 2].clone();
             for _ in 0..=below(3) {
                 let at = below(bytes.len());
                 if bytes.len() < 2 {

@@ -55,12 +55,19 @@ macro_rules! of_size {
 }
 
 impl ProgramPlanes {
-    /// A copy of an array, of which slices read `margin` cells further on each side of each axis that is longer than one, and `border` beyond
-    /// its edges.
+    /// A copy of an array, of which slices read `margin` cells further on each side of each axis, and `border` beyond its edges.
     ///
     /// # Errors
     /// As [`Planes::from_array`]; also if the border is a constant that no element can be.
     pub fn new(start: &Array, margin: usize, border: Border<f64>) -> Result<Self> {
+        Self::with_margins(start, &vec![margin; start.shape().len()], border)
+    }
+
+    /// The same, with a margin for each axis.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); also if there is not one for each axis.
+    pub fn with_margins(start: &Array, margins: &[usize], border: Border<f64>) -> Result<Self> {
         let (name, dtype, shape) = (start.name().to_owned(), start.dtype(), start.shape().to_vec());
         let constant = match border {
             Border::Constant(value) => element(dtype, value)
@@ -78,7 +85,7 @@ impl ProgramPlanes {
         fn of<const N: usize>(
             bytes: &[u8],
             (shape, is_fortran): (&[usize], bool),
-            margin: usize,
+            margins: &[usize],
             border: Border<f64>,
             constant: [u8; 16],
         ) -> Result<Planes<[u8; N], IxDyn>>
@@ -93,15 +100,16 @@ impl ProgramPlanes {
                 Border::Wrap => Border::Wrap,
             };
             let cells = ArrayView::from_shape(IxDyn(shape).set_f(is_fortran), bytes.as_chunks::<N>().0);
-            Planes::from_array(&cells.expect("as many bytes as the array has"), margin, border)
+            let edges: Vec<_> = margins.iter().map(|&margin| (margin, border, border)).collect();
+            Planes::with_edges(&cells.expect("as many bytes as the array has"), &edges)
         }
         let shape = (&shape[..], start.extent().first_is_fastest);
         let planes = match dtype.size() {
-            1 => OfSize::One(of(bytes, shape, margin, border, constant)?),
-            2 => OfSize::Two(of(bytes, shape, margin, border, constant)?),
-            4 => OfSize::Four(of(bytes, shape, margin, border, constant)?),
-            8 => OfSize::Eight(of(bytes, shape, margin, border, constant)?),
-            16 => OfSize::Sixteen(of(bytes, shape, margin, border, constant)?),
+            1 => OfSize::One(of(bytes, shape, margins, border, constant)?),
+            2 => OfSize::Two(of(bytes, shape, margins, border, constant)?),
+            4 => OfSize::Four(of(bytes, shape, margins, border, constant)?),
+            8 => OfSize::Eight(of(bytes, shape, margins, border, constant)?),
+            16 => OfSize::Sixteen(of(bytes, shape, margins, border, constant)?),
             _ => return Err(ExecError::Elements { dtype }.into()),
         };
         Ok(Self { name, dtype, planes })

@@ -33,9 +33,9 @@ impl Program {
         self
     }
 
-    /// Whether it is started anew for each slice, for programs that know nothing of the protocol. `{start}`, `{end}`, `{start1}`,
-    /// `{end1}` (of the second axis that is cut), `{slice}`, `{rank}` and `{size}` in its arguments are replaced; it leaves with
-    /// status 0 when the slice is done.
+    /// Whether it is started anew for each slice, and for each step of it if there are steps, for programs that know nothing of the protocol.
+    /// `{start}`, `{end}`, `{start1}`, `{end1}` (of the second axis that is cut, and so on), `{step}`, `{slice}`, `{rank}` and `{size}` in its
+    /// arguments are replaced; it leaves with status 0 when the slice is done.
     pub fn each(mut self, each: bool) -> Self {
         self.each = each;
         self

@@ -30,10 +30,10 @@ pub fn run(job: Job<'_>, program: &Program, arrays: Vec<Array>) -> Result<(Answe
 }
 
 /// As [`run`], for programs that do [steps](Job::steps) on planes, and may have inputs beside: what is cut are the planes. A program is told the step with each
-/// slice.
+/// slice; one that is started [anew](Program::each) for each slice is started for each step of it.
 ///
 /// # Errors
-/// As [`run`]; also if programs are to be started anew for each slice, or there are outputs.
+/// As [`run`]; also if there are outputs.
 pub fn run_steps(
     job: Job<'_>,
     program: &Program,
@@ -49,9 +49,6 @@ pub fn run_steps(
     }
     if arrays.is_empty() && planes.is_empty() {
         return Err(ExecError::NoArrays.into());
-    }
-    if !planes.is_empty() && program.each {
-        return Err(ExecError::EachInSteps.into());
     }
     if let Some(output) = arrays.iter().find(|array| array.is_output() && !planes.is_empty()) {
         return Err(ExecError::OutputInSteps { name: output.name().to_owned() }.into());
@@ -69,7 +66,10 @@ pub fn run_steps(
     });
     // What cannot be cut is refused by the plan.
     let grid = match planes.is_empty() {
-        true => Grid::new(split, cut(&arrays).shape()).ok().filter(|_| spec.only_slice.is_none()),
+        true => Grid::new(split, cut(&arrays).shape())
+            .and_then(|grid| grid.with_bounds(&spec.bounds))
+            .ok()
+            .filter(|_| spec.only_slice.is_none()),
         false => None,
     };
     for array in &mut arrays {

@@ -11,12 +11,12 @@ use super::line::{self, Cells};
 use super::manifest::{Entry, Manifest, variable};
 use super::planes_told::PlanesTold;
 use super::program::Program;
-use super::words::{cannot_start, replaced, words};
+use super::words::{cannot_start, in_turn, replaced, words};
 use crate::engines::Programs;
 use crate::error::{Error, Remaining, shown};
 use crate::process::cause_of;
 use crate::report::Memory;
-use crate::shared::{Backing, scratch};
+use crate::shared::scratch;
 use crate::spec::JobSpec;
 use crate::sync::ExitMessage;
 use crate::sys::exit;
@@ -113,10 +113,9 @@ impl<'s> Supervisor<'s> {
         };
         let arrays: Vec<OwnedFd> =
             self.array_list.arrays().iter().map(open).collect::<Result<_, _>>().map_err(refused)?;
-        let write = |backing: &Backing| backing.reopened(Access::Write);
         let planes = self.array_list.planes().iter().map(|planes| {
-            let [first, second] = planes.backings();
-            Ok([write(first)?, write(second)?])
+            let [first, second] = planes.backings().map(|backing| backing.reopened(Access::Write));
+            Ok([first?, second?])
         });
         let planes: Vec<[OwnedFd; 2]> = planes.collect::<Result<_, _>>().map_err(refused)?;
         let entry = |(array, fd): (&super::array::Array, &OwnedFd)| Entry {
@@ -147,6 +146,7 @@ impl<'s> Supervisor<'s> {
             coordinator: self.coordinator,
             each: self.program.each,
             split: self.spec.split.unwrap_or_default(),
+            bounds: self.spec.bounds.clone(),
             shape,
             mine: self.spec.schedule.unwrap_or_default().fixed(slices, size, worker.rank()),
             arrays: self.array_list.arrays().iter().zip(&arrays).map(entry).collect(),
@@ -213,12 +213,14 @@ impl<'s> Supervisor<'s> {
 
     /// One slice by a program that is started for it.
     fn run_once(&self, worker: &Worker<'_>, programs: &ProgramState, cells: &[Range<usize>]) -> Result<(), String> {
-        let words = words(worker, cells);
+        let words = words(worker, cells, (!programs.planes.is_empty()).then(|| worker.step()));
         let arguments: Vec<OsString> =
             self.program.arguments.iter().map(|argument| replaced(argument, &words)).collect();
-        let variable =
-            |(name, value): &(&str, String)| (format!("PARFORK_{}", name.to_uppercase()).into(), value.into());
-        let more: Vec<_> = words.iter().filter(|(name, _)| !["rank", "size"].contains(name)).map(variable).collect();
+        let set = |(name, value): &(&str, String)| (format!("PARFORK_{}", name.to_uppercase()).into(), value.into());
+        let mut more: Vec<_> = words.iter().filter(|(name, _)| !["rank", "size"].contains(name)).map(set).collect();
+        for (planes, fds) in self.array_list.planes().iter().zip(&programs.planes) {
+            more.extend(in_turn(planes.name(), fds, worker.step()));
+        }
         let mut program = self.start(programs, &arguments, &more)?;
         let lost = |error| format!("the end of the program cannot be waited for ({error})");
         let mut stopped = false;

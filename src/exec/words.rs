@@ -2,21 +2,33 @@
 
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;
+use std::os::fd::{AsRawFd, OwnedFd};
 
+use super::manifest::variable;
 use crate::error::advice;
 use crate::worker::Worker;
 
-/// The words that are replaced in arguments, and set in the environment of a program that is started for one slice.
-pub(super) fn words(worker: &Worker<'_>, cells: &[Range<usize>]) -> Vec<(&'static str, String)> {
+/// The words that are replaced in arguments, and set in the environment of a program that is started for one slice, or for one `step` of it.
+pub(super) fn words(worker: &Worker<'_>, cells: &[Range<usize>], step: Option<u32>) -> Vec<(&'static str, String)> {
+    /// Of each axis that is cut.
+    const ENDS: [(&str, &str); 4] = [("start", "end"), ("start1", "end1"), ("start2", "end2"), ("start3", "end3")];
     let mut words = vec![
         ("rank", worker.rank().to_string()),
         ("size", worker.workers().to_string()),
         ("slice", worker.region().index().to_string()),
     ];
-    for (range, (start, end)) in cells.iter().zip([("start", "end"), ("start1", "end1")]) {
+    for (range, (start, end)) in cells.iter().zip(ENDS) {
         words.extend([(start, range.start.to_string()), (end, range.end.to_string())]);
     }
+    words.extend(step.map(|step| ("step", step.to_string())));
     words
+}
+
+/// The variables that say which plane of this name a step reads, and which it writes.
+pub(super) fn in_turn(name: &str, fds: &[OwnedFd; 2], step: u32) -> [(OsString, OsString); 2] {
+    let [even, odd] = fds.each_ref().map(|fd| format!("/proc/self/fd/{}", fd.as_raw_fd()));
+    let [old, new] = if step.is_multiple_of(2) { [even, odd] } else { [odd, even] };
+    [("OLD", old), ("NEW", new)].map(|(role, path)| (format!("PARFORK_{role}_{}", variable(name)).into(), path.into()))
 }
 
 /// An argument with such words replaced.

@@ -333,14 +333,24 @@ impl<L: Lend> Job<'_, L> {
         body: fn(&Worker<'_>, A, L::Part<'_>) -> R,
         each: Option<Each<'_, R::Value>>,
     ) -> Result<Answers<R::Value>> {
-        let crew = match mem::take(&mut self.runner) {
-            Runner::Crew(crew) => crew,
-            runner => {
-                let body =
-                    Body::<L, R, K, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part));
-                return self.runner(runner).run_body(&body, each);
+        let bare = BodyFn::of::<L, A, R, K>(body);
+        let body = Body::<L, R, K, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part));
+        match mem::take(&mut self.runner) {
+            Runner::Crew(crew) => {
+                let task = CrewJob { body_fn: bare, argument: bytemuck::bytes_of(&argument) };
+                self.run_on_crew(crew, &task, &body, each)
             }
-        };
+            runner => self.runner(runner).run_body(&body, each),
+        }
+    }
+
+    fn run_on_crew<R: Answer<K>, K>(
+        self,
+        crew: &mut Crew,
+        task: &CrewJob<'_>,
+        body: &Body<'_, L, R, K, impl Fn(&Worker<'_>, L::Part<'_>) -> R + Sync>,
+        each: Option<Each<'_, R::Value>>,
+    ) -> Result<Answers<R::Value>> {
         if self.spec.threads_per_worker.is_some() || self.spec.pin {
             return Err(CrewError::DecidedAtStart.into());
         }
@@ -348,10 +358,8 @@ impl<L: Lend> Job<'_, L> {
             return Err(CrewError::Sandbox.into());
         }
         crew.pool().check()?;
-        let task = CrewJob { body_fn: BodyFn::of::<L, A, R, K>(body), argument: bytemuck::bytes_of(&argument) };
-        let body = Body::<L, R, K, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part));
         self.run_as::<R, K>(Some(crew.pool()), each, &mut |context, supervision, pool| {
-            pool.map_or_else(|| unreachable!("handed over above"), |pool| pool.run(&task, context, &body, supervision))
+            pool.map_or_else(|| unreachable!("handed over above"), |pool| pool.run(task, context, body, supervision))
         })
     }
 

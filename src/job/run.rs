@@ -106,6 +106,7 @@ impl Lent<'_, '_> {
             progress: hooks.progress.take(),
             ledger: Ledger::new(plan.run.clone()),
             undelivered: to.map(|(to, in_order)| Undelivered::new(to, in_order, plan.run.clone())),
+            died: None,
         };
         let delivers = supervision.undelivered.is_some();
         let late = supervision.late();

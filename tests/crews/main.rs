@@ -103,6 +103,7 @@ fn main() -> ExitCode {
     let one_way = support::cases![
         faults::without_a_fork_server_and_with_threads_there_are_none,
         program::threads_are_no_obstacle,
+        program::states_are_kept,
         program::it_outlives_the_thread_that_started_it,
         program::all_go_with_the_coordinator,
         program::crews_share_it,

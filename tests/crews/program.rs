@@ -58,6 +58,23 @@ pub(crate) fn threads_are_no_obstacle() {
     });
 }
 
+/// What a worker has made it keeps, though another process knows where that is made.
+pub(crate) fn states_are_kept() {
+    nothing_left(|| {
+        let mut crew = Crew::in_program(2).unwrap();
+        for job in 1..4 {
+            let init = |_: &parfork::Worker<'_>, from: u64| vec![from];
+            let job_of_two = parfork::Job::new(0..2).crew(&mut crew).split(parfork::Split::rows().of(1));
+            let answers =
+                job_of_two.schedule(parfork::Schedule::Static).run_init_with(100, init, 1, |_, one, state, _| {
+                    state.push(one);
+                    [state[0], state.len() as u64 - 1]
+                });
+            assert_eq!(answers.unwrap().to_vec(), [[100, job]; 2]);
+        }
+    });
+}
+
 pub(crate) fn it_outlives_the_thread_that_started_it() {
     nothing_left(|| {
         let mut crew = std::thread::spawn(|| Crew::in_program(2).unwrap()).join().unwrap();

@@ -41,6 +41,8 @@ fn main() -> ExitCode {
             each::a_crew_hands_on_and_stays,
             each::their_memory_is_given_back,
             init::a_state_is_made_once_for_each_worker,
+            init::a_crew_keeps_it_from_job_to_job,
+            init::what_a_crew_runs_every_engine_does,
             carry::each_is_given_what_all_before_it_come_to,
             carry::prefix_sums_of_any_cut_are_those_of_a_naive_loop,
             carry::what_cannot_be_is_refused_before_the_work,

@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fastrand::Rng;
-use parfork::{Crew, Error, Job, Worker};
+use parfork::{ControlPageDamage, Crew, Error, Job, Worker};
 
 use crate::madness::{self, After, Deed, Madness, Place, SLICES, Scribble};
-use crate::support::{control_page, nothing_left};
+use crate::support::{Page, control_page, nothing_left};
 use crate::{Cells, check, right, work};
 
 /// Nobody dies, and there is no deadline: that the arrivals of all were wiped out must be noticed all the same.
@@ -130,4 +130,59 @@ fn write_on(place: u64, seed: u64) {
         words[at].fetch_xor(1 << chance.u64(..32), Ordering::Relaxed);
         std::thread::yield_now();
     }
+}
+
+/// Somebody writes that the job is over because of a worker, which lives and has said nothing: that is no end that a worker came to,
+/// and least of all a signal that somebody should look for, though the coordinator ends them all.
+pub(crate) fn a_worker_that_others_accuse_was_not_killed() {
+    let word = word_that_says_who_ended_the_job();
+    for (accused, retries) in [(0_u32, 0), (1, 0), (0, 2), (1, 2)] {
+        let mut cells = Cells::zeros((2, 8)).unwrap();
+        let job = Job::new(&mut cells).workers(2).retries(retries).body_overwrites().deadline(Duration::from_secs(20));
+        let done = nothing_left(|| {
+            job.run(|w, _| -> () {
+                if w.region().index() == 0 {
+                    control_page()[word].store(accused + 1, Ordering::Relaxed);
+                }
+                loop {
+                    std::hint::spin_loop();
+                }
+            })
+        });
+        let what = ControlPageDamage::End;
+        assert!(matches!(done, Err(Error::ControlPageDamaged { what: it }) if it == what), "{accused}: {done:?}");
+    }
+}
+
+/// Where that is, in 32-bit words: what one worker sees change when the other fails.
+fn word_that_says_who_ended_the_job() -> usize {
+    /// The failing worker's rank + 1.
+    const SAID: u32 = 2;
+    let [found, ready] = [Page::new(), Page::new()];
+    while found[0].load(Ordering::Relaxed) == 0 {
+        let mut cells = Cells::zeros((2, 8)).unwrap();
+        ready[0].store(0, Ordering::Relaxed);
+        let failed = Job::new(&mut cells).workers(2).run(|w, _| -> Result<(), &str> {
+            if w.rank() == 1 {
+                while ready[0].load(Ordering::Relaxed) == 0 {
+                    std::thread::yield_now();
+                }
+                return Err("on purpose");
+            }
+            let words = control_page();
+            let head = words[2].load(Ordering::Relaxed) as usize / 4;
+            let zeros: Vec<usize> = (0..head).filter(|&at| words[at].load(Ordering::Relaxed) == 0).collect();
+            ready[0].store(1, Ordering::Relaxed);
+            // Until it is ended, which may come before it has seen it. Others stand behind it, and are written after it: whoever has
+            // seen one of them sees this when it looks again.
+            let look = || zeros.iter().find(|&&at| words[at].load(Ordering::Relaxed) == SAID);
+            loop {
+                if look().is_some() {
+                    look().into_iter().for_each(|&at| found[0].store(at as u64, Ordering::Relaxed));
+                }
+            }
+        });
+        assert!(failed.is_err());
+    }
+    found[0].load(Ordering::Relaxed) as usize
 }

@@ -4,21 +4,24 @@
 //! `PARFORK_TESTS=all` runs more of each kind of job, and `PARFORK_TESTS=SEED` others.
 #![allow(unsafe_code)]
 
+mod backlog;
 mod jobs;
 mod lies;
 mod madness;
 mod meetings;
 #[path = "../support/sampled.rs"]
 mod sampled;
+mod steps;
 #[path = "../support/mod.rs"]
 mod support;
 mod turned_back;
 
+use std::ops::Deref;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use madness::{Deed, Madness, SLICES};
-use parfork::{Answers, Job, Shared, Worker};
+use parfork::{Job, Shared, Worker};
 use support::cases;
 
 fn main() -> ExitCode {
@@ -35,10 +38,15 @@ fn main() -> ExitCode {
             jobs::jobs_of_a_crew,
             jobs::jobs_of_a_crew_that_starts_anew,
             jobs::jobs_of_a_crew_whose_coordinator_works_too,
+            backlog::jobs_whose_answers_are_handed_on,
+            backlog::words_of_the_backlog_hang_nobody,
+            steps::jobs_of_steps,
+            steps::words_that_count_steps_hang_nobody,
             lies::a_page_of_zeros_ends_a_job_without_a_deadline,
             lies::one_wrong_bit_is_an_error_and_no_second_try,
             lies::a_copy_of_a_worker_has_no_part_in_its_job,
             lies::what_a_crew_was_not_told_it_does_not_do,
+            lies::a_worker_that_others_accuse_was_not_killed,
             meetings::a_coordinator_at_a_meeting_waits_for_nothing_in_vain,
             meetings::a_stopped_worker_is_no_damage,
             turned_back::a_job_is_not_done_that_its_deadline_ended,
@@ -102,10 +110,10 @@ fn check(cells: &Shared<u64, ndarray::Ix2>, answers: &[u64], told: &str) {
 const LONGEST: Duration = Duration::from_secs(40);
 
 /// Runs trials of one kind of job, whose bodies do one of `deeds`: with an error, or with cells and answers that are right.
-fn try_out(
+fn try_out<A: Deref<Target = [u64]>>(
     kind: u64,
     deeds: &[Deed],
-    mut job: impl FnMut(&mut Cells, usize, Madness, Deed) -> parfork::Result<Answers<u64>>,
+    mut job: impl FnMut(&mut Cells, usize, Madness, Deed) -> parfork::Result<A>,
 ) {
     let (trials, seed) = trials();
     let (mut right_ones, mut errors) = (0, 0);

@@ -36,10 +36,17 @@ pub(crate) fn a_job_is_not_done_in_which_one_died_that_had_not_come() {
     assert!(matches!(&done, Err(Error::WorkerDied(death)) if death.done == SLICES), "{done:?}");
 }
 
+/// What comes of the job. Its deadline must be long enough for the page to be turned back, which on a busy machine may take long.
 fn job(they_die: bool) -> parfork::Result<Answers<()>> {
+    let jobs = [3, 12, 48].map(|seconds| move || attempt(they_die, Duration::from_secs(seconds)));
+    jobs.into_iter().find_map(|job| job()).expect("the page was turned back")
+}
+
+/// As above, if the page was turned back in time.
+fn attempt(they_die: bool, deadline: Duration) -> Option<parfork::Result<Answers<()>>> {
     let flags = Page::new();
     let mut cells = Shared::<u64, ndarray::Ix2>::zeros((SLICES, 64)).unwrap();
-    let job = Job::new(&mut cells).workers(3).schedule("dynamic".parse().unwrap()).deadline(Duration::from_secs(3));
+    let job = Job::new(&mut cells).workers(3).schedule("dynamic".parse().unwrap()).deadline(deadline);
     let done = nothing_left(|| {
         job.run(|w: &Worker<'_>, mut cells| {
             *cells += 1;
@@ -55,8 +62,7 @@ fn job(they_die: bool) -> parfork::Result<Answers<()>> {
             }
         })
     });
-    assert_eq!(flags[TURNED].load(Ordering::Relaxed), 1, "the page was turned back: {done:?}");
-    done
+    (flags[TURNED].load(Ordering::Relaxed) == 1).then_some(done)
 }
 
 /// Waits until the three have begun, and for a flag.

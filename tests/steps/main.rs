@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 mod deaths;
+mod programs;
 mod refusals;
 mod results;
 #[path = "../support/mod.rs"]
@@ -31,11 +32,15 @@ fn main() -> ExitCode {
             deaths::a_word_that_counts_steps_written_over_is_an_error,
             deaths::a_job_that_is_ended_says_how_many_steps_were_done,
             deaths::a_body_that_stands_still_meets_its_deadline,
+            programs::do_what_a_body_does,
+            programs::die_as_a_body_does,
+            programs::have_two_planes_and_an_input,
+            programs::that_ask_for_something_else_are_told,
             refusals::what_cannot_be_is_said_with_the_numbers,
             refusals::settings_that_are_not_kept,
             refusals::torn_planes_are_an_error_until_they_have_new_content,
             refusals::a_stray_write_to_the_plane_that_is_read_ends_its_worker,
         ],
-        support::cases![],
+        support::cases![programs::rule, programs::rule_of_two, programs::other],
     )
 }

@@ -159,6 +159,44 @@ pub fn shape(text: &str) -> Result<Shape, String> {
     lengths.map(Shape).map_err(|_| "a shape is lengths with x between them. Write it as in 1080x1920.".to_owned())
 }
 
+/// How many cells on each side of an axis: one number for all of them, or one for each.
+#[derive(Debug, Clone)]
+pub struct PerAxis(Vec<usize>);
+
+pub fn per_axis(text: &str) -> Result<PerAxis, String> {
+    let Shape(cells) = shape(text)
+        .map_err(|_| "this is a number of cells, or one for each axis. Write it as in 2, or 2x0.".to_owned())?;
+    Ok(PerAxis(cells))
+}
+
+impl PerAxis {
+    /// One for each of so many axes.
+    ///
+    /// # Errors
+    /// If there are more or fewer.
+    pub fn of(&self, axes: usize) -> Result<Vec<usize>, String> {
+        match self.0[..] {
+            [same] => Ok(vec![same; axes]),
+            _ if self.0.len() == axes => Ok(self.0.clone()),
+            _ => Err(format!(
+                "{self} is for {} axes, and the array has {axes}. Give a number for each axis, or one for all.",
+                self.0.len()
+            )),
+        }
+    }
+
+    /// As a report has it.
+    pub fn to_json(&self) -> serde_json::Value {
+        if let [same] = self.0[..] { same.into() } else { self.0.clone().into() }
+    }
+}
+
+impl std::fmt::Display for PerAxis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.iter().map(usize::to_string).collect::<Vec<_>>().join("x"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

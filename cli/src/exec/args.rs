@@ -7,7 +7,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::names::{Input, Output, RULE};
-use crate::args::common::Common;
+use crate::args::common::{Common, PerAxis, per_axis};
 use parfork::Border;
 
 #[derive(Debug, Args)]
@@ -32,22 +32,25 @@ pub struct Exec {
         value_parser = OsStringValueParser::new().try_map(|text| Output::parse(&text)))]
     pub outputs: Vec<Output>,
     /// Array to do --steps on: .npy, or a picture. What the last step leaves goes to the --out of the same name
-    #[arg(long, value_name = "[NAME=]START", value_parser = OsStringValueParser::new().try_map(|text| Input::parse(&text)), requires = "steps", conflicts_with = "each")]
+    #[arg(long, value_name = "[NAME=]START", value_parser = OsStringValueParser::new().try_map(|text| Input::parse(&text)), requires = "steps")]
     pub planes: Vec<Input>,
     /// How many steps PROGRAM does on each slice of --planes, each of which reads what the one before has left
     #[arg(long, value_name = "N", requires = "planes")]
     pub steps: Option<u32>,
-    /// How many cells a step reads beyond those of its slice, on each side [default: 1]
-    #[arg(long, value_name = "CELLS", requires = "planes")]
-    pub margin: Option<usize>,
+    /// How many cells a step reads beyond those of its slice, on each side: of all axes, or as in 1x0 of each [default: 1]
+    #[arg(long, value_name = "CELLS", requires = "planes", value_parser = per_axis)]
+    pub margin: Option<PerAxis>,
     /// What is beyond the edges of --planes: keep, wrap, reflect101, replicate, constant:V [default: keep]
     #[arg(long, value_name = "BORDER", requires = "planes")]
     pub border: Option<Border<f64>>,
     /// How many steps a worker goes on with a part of --planes while that is in its cache
     #[arg(long, value_name = "D", requires = "planes")]
     pub depth: Option<u32>,
-    /// Start PROGRAM once for each slice: with {start}, {end} ({start1}, {end1}), {slice}, {rank} and {size} replaced in its
-    /// arguments. It exits with 0 when the slice is done
+    /// Where slices of the axis that is cut end, the last at its own end, as in 10,15,100: for rows of uneven weight
+    #[arg(long, value_name = "END,...", value_delimiter = ',')]
+    pub bounds: Vec<usize>,
+    /// Start PROGRAM once for each slice, and for each of its --steps: with {start}, {end} ({start1}, {end1}, ...), {step}, {slice}, {rank} and
+    /// {size} replaced in its arguments. It exits with 0 when the slice is done
     #[arg(long)]
     pub each: bool,
     /// Let PROGRAM inherit no environment

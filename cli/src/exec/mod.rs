@@ -258,13 +258,14 @@ type Given = (Vec<Array>, Vec<Array>);
 
 /// One job; its report, what was given as it was, and the outputs, by slices to those files that there are.
 fn run_job(
-    job: Job<'_>,
+    mut job: Job<'_>,
     program: &Program,
     (mut arrays, starts): Given,
     args: &Exec,
     outputs: &[(Dtype, Vec<usize>)],
     files: &[Option<&OutputFile>],
 ) -> Result<(Report, Given, Vec<Array>), Failure> {
+    job.spec_mut().bounds.clone_from(&args.bounds);
     if !starts.is_empty() {
         return run_steps(job, program, (arrays, starts), args);
     }
@@ -286,10 +287,17 @@ fn run_steps(
     (inputs, starts): Given,
     args: &Exec,
 ) -> Result<(Report, Given, Vec<Array>), Failure> {
-    let (margin, border) = (args.margin.unwrap_or(1), args.border.unwrap_or(Border::Keep));
+    let border = args.border.unwrap_or(Border::Keep);
     let spec = job.spec_mut();
     (spec.steps, spec.depth) = (args.steps, args.depth);
-    let planes = starts.iter().map(|start| ProgramPlanes::new(start, margin, border)).collect::<Result<Vec<_>, _>>()?;
+    let planes = |start: &Array| match &args.margin {
+        None => Ok(ProgramPlanes::new(start, 1, border)?),
+        Some(margin) => {
+            let margins = margin.of(start.shape().len()).map_err(Failure::usage)?;
+            Ok(ProgramPlanes::with_margins(start, &margins, border)?)
+        }
+    };
+    let planes = starts.iter().map(planes).collect::<Result<Vec<_>, Failure>>()?;
     let (done, inputs, planes) = exec::run_steps(job, program, inputs, planes)?;
     let mut results = planes.into_iter().map(ProgramPlanes::into_array).collect::<Result<Vec<_>, _>>()?;
     results.sort_by_key(|result| args.outputs.iter().position(|output| output.name == result.name()));

@@ -7,12 +7,13 @@ use clap::{Args, ValueHint};
 use parfork::{Schedule, Split};
 
 use super::cost::{self, Cost};
-use crate::args::common::{Shape, shape};
+use crate::args::common::{PerAxis, Shape, per_axis, shape};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   parfork plan 1080x1920 -n 4 --split tiles=256x256
   parfork plan 64x64 -n 3 --split rows=8 --schedule guided --halo 2 -o plan.svg
+  parfork plan 100x40 -n 2 --bounds 10,15,100 --halo 3x0
   parfork plan 1080x1920 -n 64 --cost mandelbrot
   parfork plan 1080x1920 -n 6 --split rows=20 --cost linear --animate
 
@@ -31,9 +32,12 @@ pub struct Plan {
     /// How slices are given out: static, dynamic, dynamic=CHUNK, guided
     #[arg(long, value_name = "SCHEDULE", default_value_t)]
     pub schedule: Schedule,
-    /// Cells that a slice reads beyond its own
-    #[arg(long, value_name = "H", default_value_t = 0)]
-    pub halo: usize,
+    /// Where slices of the axis that is cut end, the last at its own end, as in 10,15,100
+    #[arg(long, value_name = "END,...", value_delimiter = ',')]
+    pub bounds: Vec<usize>,
+    /// Cells that a slice reads beyond its own: of all axes, or as in 2x0 of each
+    #[arg(long, value_name = "H", default_value = "0", value_parser = per_axis)]
+    pub halo: PerAxis,
     #[arg(long, value_name = "COST", help = cost::help(),
         value_parser = OsStringValueParser::new().try_map(|text| Cost::parse(&text)))]
     pub cost: Option<Cost>,

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use parfork::formats::Address;
 use parfork::slices::{Grid, PlannedSlice, plan};
-use parfork::{MOST_WORKERS, Schedule, cpus};
+use parfork::{MOST_WORKERS, Schedule, Split, cpus};
 use serde_json::{Value, json};
 
 use args::Plan;
@@ -39,7 +39,11 @@ pub fn run(args: Plan) -> Result<(), Failure> {
     let cells = shape.iter().try_fold(1_usize, |cells, &axis| cells.checked_mul(axis));
     let cells = cells
         .ok_or_else(|| Failure::usage(format!("shape {shape:?} has more than 2^64 cells. Give a smaller one.")))?;
-    let grid = Grid::new(args.split.halo(args.halo), shape).map_err(parfork::Error::from)?;
+    let halo = args.halo.of(shape.len()).map_err(Failure::usage)?;
+    // Axes beyond those that can be cut are whole in any case.
+    let halo = halo.into_iter().take(Split::MOST_AXES).enumerate();
+    let split = halo.fold(args.split, |split, (axis, cells)| split.halo_of(axis, cells));
+    let grid = Grid::new(split, shape).and_then(|grid| grid.with_bounds(&args.bounds)).map_err(parfork::Error::from)?;
     if grid.slices() > MOST_SLICES {
         let slices = grid.slices();
         return Err(Failure::usage(format!(
@@ -179,8 +183,9 @@ fn to_json(args: &Plan, grid: &Grid, planned: &[PlannedSlice]) -> Value {
         "command": "plan",
         "shape": grid.shape(),
         "split": args.split.to_string(),
+        "bounds": args.bounds,
         "schedule": args.schedule.to_string(),
-        "halo": args.halo,
+        "halo": args.halo.to_json(),
         "slices": slices,
     })
 }

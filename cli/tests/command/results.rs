@@ -242,7 +242,17 @@ fn reports_for_programs_are_json() {
     let plan: serde_json::Value =
         serde_json::from_str(&fixture.ok("plan 10x10 --split tiles=5x5 -n 2 --halo 1 --json")).unwrap();
     assert_eq!(plan["slices"][3]["writes"][0]["start"], 5);
-    assert_eq!(plan["slices"][3]["reads"][0]["start"], 4);
+    assert_eq!((&plan["slices"][3]["reads"][0]["start"], &plan["halo"]), (&4.into(), &1.into()));
+    let line = "plan 10x10 --split cols --bounds 2,3,10 -n 2 --halo 0x2 --json";
+    let plan: serde_json::Value = serde_json::from_str(&fixture.ok(line)).unwrap();
+    assert_eq!((&plan["bounds"], &plan["halo"]), (&serde_json::json!([2, 3, 10]), &serde_json::json!([0, 2])));
+    let last = &plan["slices"][2];
+    assert_eq!(last["writes"], serde_json::json!([{ "axis": 1, "start": 3, "end": 10 }]));
+    assert_eq!(last["reads"], serde_json::json!([{ "axis": 1, "start": 1, "end": 10 }]));
+    fixture.fails("plan 10x10 --halo 1x2x3", 2, &["1x2x3 is for 3 axes, and the array has 2"]);
+    fixture.fails("plan 10x10 --halo two", 2, &["as in 2, or 2x0"]);
+    fixture.fails("plan 10x10 --bounds 2,9", 2, &["bounds must ascend to 10"]);
+    fixture.fails("plan 10x10 --bounds 2,10 --split tiles=5x5", 2, &["Cut one, as rows and cols do"]);
 }
 
 #[test]

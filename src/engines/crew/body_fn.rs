@@ -4,6 +4,7 @@
 use bytemuck::Pod;
 
 use super::super::run_slices::{Body, RunSlices};
+use super::kept_state::{BareInit, KeptState};
 use crate::answer::Answer;
 use crate::error::Result;
 use crate::lend::Lend;
@@ -17,31 +18,43 @@ pub(crate) type BareBody<A, L, R> = fn(&Worker<'_>, A, <L as Lend>::Part<'_>) ->
 /// The callback that runs the slices, given the body that has its argument.
 type RunCallback<'h> = &'h mut dyn FnMut(&dyn RunSlices) -> Result<()>;
 
-/// A function that makes a [`RunSlices`] of a body and the bytes of its argument, and passes it to a callback; and that body, as a pointer without
-/// its type.
+/// A body that is also handed what its worker has made, once, of an argument of its own.
+pub(crate) type BareInitBody<A, S, L, R> = fn(&Worker<'_>, A, &mut S, <L as Lend>::Part<'_>) -> R;
+
+/// A function that makes a [`RunSlices`] of a body and the bytes of its argument, and passes it to a callback; that body, and what makes its state,
+/// as pointers without their types: the body once more if it has none.
 #[derive(Clone, Copy)]
 pub(crate) struct BodyFn {
-    call: unsafe fn(*const (), &[u8], RunCallback<'_>) -> Result<()>,
-    body: *const (),
+    call: unsafe fn([*const (); 2], &[u8], RunCallback<'_>) -> Result<()>,
+    functions: [*const (); 2],
 }
 
 impl BodyFn {
     pub(crate) fn of<L: Lend, A: Pod, R: Answer<K>, K>(body: BareBody<A, L, R>) -> Self {
-        Self { call: call_with::<L, A, R, K>, body: body as *const () }
+        Self { call: call_with::<L, A, R, K>, functions: [body as *const (); 2] }
     }
 
-    /// Where both are, from the code of this crate on.
-    pub(super) fn offsets(self) -> [u64; 2] {
+    /// Of a body with a state, which takes the bytes of both arguments, those of the state first.
+    pub(crate) fn with_init<L: Lend, I: Pod, S: Send + 'static, A: Pod, R: Answer<K>, K>(
+        init: BareInit<I, S>,
+        body: BareInitBody<A, S, L, R>,
+    ) -> Self {
+        Self { call: call_with_init::<L, I, S, A, R, K>, functions: [body as *const (), init as *const ()] }
+    }
+
+    /// Where all are, from the code of this crate on.
+    pub(super) fn offsets(self) -> [u64; 3] {
         self.addresses().map(image::offset_of)
     }
 
-    /// Whether both are in this piece of code.
+    /// Whether all are in this piece of code.
     pub(super) fn is_in(self, image: &Image) -> bool {
         self.addresses().into_iter().all(|address| image.holds(address))
     }
 
-    fn addresses(self) -> [u64; 2] {
-        [self.call as usize as u64, self.body.addr() as u64]
+    fn addresses(self) -> [u64; 3] {
+        let [body, init] = self.functions.map(|function| function.addr() as u64);
+        [self.call as usize as u64, body, init]
     }
 
     /// The one that is there.
@@ -49,13 +62,13 @@ impl BodyFn {
     /// # Safety
     /// They are a `BodyFn`'s, of this process, or of one that this one was forked from, or of one that has the same file of code loaded,
     /// which [holds](Self::is_in) the `BodyFn`.
-    pub(super) unsafe fn at(offsets: [u64; 2]) -> Self {
-        let [call, body] = offsets.map(image::address_of);
+    pub(super) unsafe fn at(offsets: [u64; 3]) -> Self {
+        let [call, body, init] = offsets.map(image::address_of);
         // SAFETY: a function's address as `offsets` gave it, of the same code.
         let call = unsafe {
-            std::mem::transmute::<usize, unsafe fn(*const (), &[u8], RunCallback<'_>) -> Result<()>>(call as usize)
+            std::mem::transmute::<usize, unsafe fn([*const (); 2], &[u8], RunCallback<'_>) -> Result<()>>(call as usize)
         };
-        Self { call, body: std::ptr::with_exposed_provenance(body as usize) }
+        Self { call, functions: [body, init].map(|address| std::ptr::with_exposed_provenance(address as usize)) }
     }
 
     /// Passes the body with this argument to the callback.
@@ -63,15 +76,15 @@ impl BodyFn {
     /// # Safety
     /// The bytes are of an argument for this body.
     pub(super) unsafe fn call(self, argument: &[u8], run: RunCallback<'_>) -> Result<()> {
-        // SAFETY: `of` and `at` keep the two together; the rest is passed on to the caller.
-        unsafe { (self.call)(self.body, argument, run) }
+        // SAFETY: `of`, `with_init` and `at` keep them together; the rest is passed on to the caller.
+        unsafe { (self.call)(self.functions, argument, run) }
     }
 }
 
 /// # Safety
-/// `body` was a `BareBody<A, L, R>`, and `argument` are the bytes of an `A`.
+/// The first of the functions was a `BareBody<A, L, R>`, and `argument` are the bytes of an `A`.
 unsafe fn call_with<L: Lend, A: Pod, R: Answer<K>, K>(
-    body: *const (),
+    [body, _]: [*const (); 2],
     argument: &[u8],
     run: RunCallback<'_>,
 ) -> Result<()> {
@@ -79,4 +92,23 @@ unsafe fn call_with<L: Lend, A: Pod, R: Answer<K>, K>(
     // SAFETY: what it was, as the caller vouches.
     let body = unsafe { std::mem::transmute::<*const (), BareBody<A, L, R>>(body) };
     run(&Body::<L, R, K, _>::new(move |worker: &Worker<'_>, part: L::Part<'_>| body(worker, argument, part)))
+}
+
+/// # Safety
+/// The functions were a `BareInitBody<A, S, L, R>` and a `BareInit<I, S>`, and `arguments` are the bytes of an `I` and of an `A`.
+unsafe fn call_with_init<L: Lend, I: Pod, S: Send + 'static, A: Pod, R: Answer<K>, K>(
+    [body, init]: [*const (); 2],
+    arguments: &[u8],
+    run: RunCallback<'_>,
+) -> Result<()> {
+    let (seed, argument) = arguments.split_at(size_of::<I>());
+    let (seed, argument): (I, A) = (bytemuck::pod_read_unaligned(seed), bytemuck::pod_read_unaligned(argument));
+    // SAFETY: what it was, as the caller vouches.
+    let body = unsafe { std::mem::transmute::<*const (), BareInitBody<A, S, L, R>>(body) };
+    // SAFETY: as above.
+    let init = unsafe { std::mem::transmute::<*const (), BareInit<I, S>>(init) };
+    let state = KeptState::of(init, seed);
+    run(&Body::<L, R, K, _>::new(|worker: &Worker<'_>, part: L::Part<'_>| {
+        state.with(worker, |state| body(worker, argument, state, part))
+    }))
 }

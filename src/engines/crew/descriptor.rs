@@ -18,8 +18,8 @@ use crate::sys::memory::Access;
 
 /// A job as it is told.
 pub(super) struct JobDescriptor {
-    /// Where the body is, and the code that hands it its argument.
-    pub(super) body_fn: [u64; 2],
+    /// Where the body is, what makes its state, and the code that hands it its argument.
+    pub(super) body_fn: [u64; 3],
     pub(super) argument: Vec<u8>,
     pub(super) layout: Layout,
     /// What is set.
@@ -65,7 +65,7 @@ impl LoanHandle {
 
 /// What of a descriptor is not in work and round.
 pub(super) struct DescriptorParts<'b> {
-    pub(super) body_fn: [u64; 2],
+    pub(super) body_fn: [u64; 3],
     pub(super) argument: &'b [u8],
     pub(super) keep: &'b BTreeSet<u64>,
     /// Of which job the slice table is, in its later rounds.

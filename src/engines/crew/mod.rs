@@ -8,11 +8,13 @@
 mod body_fn;
 mod cpu_spread;
 mod descriptor;
+mod kept_state;
 mod mapping_cache;
 mod persistent_worker;
 mod server;
 
 pub(crate) use body_fn::BodyFn;
+pub(crate) use kept_state::{KeptState, whole};
 pub(crate) use server::{ServerSource, SharedProgram, serve};
 
 use std::cell::RefCell;

@@ -23,6 +23,9 @@ const DEEP: usize = 8;
 /// Columns that are taken at once: their accumulators stay in the second-level cache.
 const ACROSS: usize = 4096;
 
+/// Rows that are put into the order of bytes that is scanned at a time.
+const TURNED: usize = 2 * DEEP;
+
 /// Rows of a table.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'b> {
@@ -76,7 +79,20 @@ fn columns<S: Stored, T: Accumulate<S::Value> + Lanes>(
             takers.push(begin(first));
         }
         let (stride, count, width) = (rows.stride, rows.count, to.len());
-        simd::arch().dispatch(Down { elements, stride, count, width, takers: &mut takers, stored: PhantomData::<S> });
+        match S::TURN {
+            None => down_all::<S::Scanned, T>(bytemuck::cast_slice(elements), stride, count, width, &mut takers),
+            Some(turn) => {
+                let mut turned = Vec::with_capacity(TURNED.min(count) * width);
+                for first in (0..count).step_by(TURNED) {
+                    let deep = TURNED.min(count - first);
+                    turned.clear();
+                    for row in first..first + deep {
+                        turned.extend(elements[row * stride..][..width].iter().map(|&bytes| turn(bytes)));
+                    }
+                    down_all::<S::Scanned, T>(&turned, width, deep, width, &mut takers);
+                }
+            }
+        }
         for (at, to) in to.iter_mut().enumerate() {
             *to = takers[at / LANES].partial(at % LANES).unwrap_or_else(|| {
                 let column: Vec<S::Bytes> = (0..count).map(|row| elements[row * stride + at]).collect();
@@ -84,6 +100,17 @@ fn columns<S: Stored, T: Accumulate<S::Value> + Lanes>(
             });
         }
     }
+}
+
+/// In the widest vectors that the CPU has.
+fn down_all<S: Stored, T: Accumulate<S::Value>>(
+    elements: &[S::Bytes],
+    stride: usize,
+    count: usize,
+    width: usize,
+    takers: &mut [T],
+) {
+    simd::arch().dispatch(Down { elements, stride, count, width, takers, stored: PhantomData::<S> });
 }
 
 /// Goes down the rows, with an accumulator for each [`LANES`] columns.

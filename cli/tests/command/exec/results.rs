@@ -134,3 +134,32 @@ fn scale_measures_commands_that_take_a_number_of_workers() {
     assert!(report.to_string().contains("exec"), "{report}");
     assert_eq!(Shared::<u8, Ix2>::load(fixture.path("b.npy")).unwrap().shape(), [40, 4]);
 }
+
+/// Slices of rows of uneven weight end where they are told to.
+#[test]
+fn slices_may_be_uneven() {
+    let fixture = Fixture::new();
+    let doubled: Vec<u8> = fixture.bytes("a.npy", 40).into_iter().map(|byte| 2 * byte).collect();
+    let output = fixture.run_exec("--in a.npy --out b.npy --bounds 1,5,7,40 -n 2 --verify --json", DOUBLE);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["jobs"][0]["slices"], fixture.found("b.npy")), (&4.into(), doubled));
+    let where_it_is = r#"while read -r word start end; do echo $start-$end >> places; echo done $start $end; done"#;
+    fixture.exec_ok("--in a.npy --out b.npy --bounds 1,5,7,40 -n 1 -q", where_it_is);
+    assert_eq!(std::fs::read_to_string(fixture.path("places")).unwrap(), "0-1\n1-5\n5-7\n7-40\n");
+    std::fs::remove_file(fixture.path("b.npy")).unwrap();
+    for (flags, says) in [
+        ("--bounds 1,5,7,39", "bounds must ascend to 40"),
+        ("--bounds 1,5,5,40", "slice 2 would be 5..5"),
+        ("--bounds 0,40", "slice 0 would be 0..0"),
+        ("--bounds 1,5,41", "5..41"),
+        ("--bounds 1,,40", "invalid"),
+        ("--bounds -1,40", "'-1'"),
+    ] {
+        let output = fixture.run_exec(&format!("--in a.npy --out b.npy {flags} -n 2"), DOUBLE);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && text.contains(says), "{flags}: {text}");
+        assert!(!fixture.path("b.npy").exists(), "{flags}");
+    }
+    let output = fixture.run_exec("--out b.npy:u8:4x10 --split tiles=2x5 --bounds 1,4 -n 2", DOUBLE);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Cut one, as rows and cols do"));
+}
