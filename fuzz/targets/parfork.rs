@@ -132,7 +132,8 @@ fn manifest(bytes: &[u8]) {
 
 fn manifest_seeds() -> Vec<Vec<u8>> {
     let text = r#"{"schema":"parfork-manifest/2","protocol":"lines/1","rank":1,"size":3,"coordinator":4711,"slices":{"split":"tiles=5x7","shape":[10,20],"axes":[0,1],"count":6,"mine":[2,4]},"arrays":[{"name":"A","fd":7,"access":"read","dtype":"<f8","type":"f64","shape":[10,20],"strides":[160,8],"offset":0,"order":"C"}]}"#;
-    vec![text.as_bytes().to_vec()]
+    let steps = r#"{"schema":"parfork-manifest/2","protocol":"steps/1","rank":0,"size":2,"coordinator":4711,"slices":{"split":"rows=2","bounds":[],"shape":[12,20],"axes":[0,1],"count":5,"mine":[0,3]},"arrays":[],"planes":[{"name":"plate","fds":[8,9],"dtype":"<f4","type":"f32","itemsize":4,"shape":[12,20],"strides":[80,4],"bytes":960,"margin":[1,2],"padding":[0,0]}],"steps":30}"#;
+    vec![text.as_bytes().to_vec(), steps.as_bytes().to_vec()]
 }
 
 /// What programs and their workers say to each other.
@@ -141,10 +142,13 @@ fn lines(bytes: &[u8]) {
     if let Ok(cells) = line::parse_order(bytes) {
         assert_eq!(line::parse_order(line::order(&cells).trim_end().as_bytes()), Ok(cells));
     }
+    if let Ok((step, cells)) = line::parse_step_order(bytes) {
+        assert_eq!(line::parse_step_order(line::step_order(step, &cells).trim_end().as_bytes()), Ok((step, cells)));
+    }
 }
 
 fn lines_seeds() -> Vec<Vec<u8>> {
-    ["slice 512 640", "slice 3 9 0 4", "done", "done 3 9 0 4", "failed ValueError: no (a.py:3)", "failed"]
+    ["slice 512 640", "slice 3 9 0 4", "step 7 3 9", "done", "done 3 9 0 4", "failed ValueError: no (a.py:3)", "failed"]
         .map(|text| text.as_bytes().to_vec())
         .into()
 }
