@@ -4,4 +4,4 @@ want_debian libvips-tools imagemagick parallel
 cargo build --release --quiet
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-"$PYTHON" benches/peers/batch.py "${CARGO_TARGET_DIR:-target}/release/parfork" "$work"
+"$PYTHON" benches/peers/batch.py "${CARGO_TARGET_DIR:-target}/release/parfork" "$work" "$@"

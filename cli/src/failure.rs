@@ -104,7 +104,18 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            Error::Split(_) | Error::Workers { .. } | Error::Engine { .. } => Self::usage(error),
+            // In the words of flags, where the library speaks of its own.
+            Error::Engine { what, engine } => Self::usage(format!(
+                "{what} needs workers that are processes, and --engine is {engine}. Leave one of the two out."
+            )),
+            Error::ThreadsRunning { threads } => Self::job(format!(
+                "this process has {threads} threads, and a worker forked now could find a lock held for ever by one of them. Find out what \
+                 has started them (LD_PRELOAD), or use --engine threads."
+            )),
+            Error::RetriesForbidden { .. } => Self::usage(
+                "what a worker leaves that dies cannot be done again here, for it may read what it writes. Leave out --retries.",
+            ),
+            Error::Split(_) | Error::Workers { .. } => Self::usage(error),
             Error::Stopped { signal: Some(signal), .. } => Self::Stopped { signal, text: error.to_string() },
             Error::File { .. } | Error::Shape(_) | Error::Kernel(_) | Error::TooManySlices { .. } => Self::input(error),
             Error::Exec(

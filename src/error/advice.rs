@@ -10,7 +10,7 @@ use crate::sys::limits;
 /// A sentence or two, without the last full stop.
 pub(crate) fn advice(source: &io::Error) -> String {
     limit(source).unwrap_or_else(|| match source.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES | libc::ENOSYS) => {
+        Some(libc::EPERM | libc::EACCES) => {
             "This process is not allowed that call: look at the seccomp profile of its container, at file permissions, and at the \
              kernel, which must be 5.14 or later"
                 .to_owned()
@@ -19,7 +19,7 @@ pub(crate) fn advice(source: &io::Error) -> String {
     })
 }
 
-/// The same where a limit was met or /proc is not there, whatever was asked of the system.
+/// The same where a limit was met, or the call or /proc is not there, whatever was asked of the system.
 pub(crate) fn limit(source: &io::Error) -> Option<String> {
     Some(match source.raw_os_error()? {
         libc::EMFILE => {
@@ -38,6 +38,11 @@ pub(crate) fn limit(source: &io::Error) -> Option<String> {
                 "Memory or addresses are used up (ulimit -v), or this process has as many mappings as vm.max_map_count allows{most}. Use \
                  fewer or smaller arrays, or raise the limit"
             )
+        }
+        libc::ENOSYS => {
+            "This process is not allowed that call, or its kernel has none: look at the seccomp profile of its container, and at the \
+             kernel, which must be 5.14 or later"
+                .to_owned()
         }
         libc::ENOSPC => "The file system is full. Free some space there".to_owned(),
         libc::EFBIG => {

@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 
 use super::manifest::variable;
 use crate::error::advice;
@@ -44,10 +46,19 @@ pub(super) fn cannot_start(program: &OsStr, error: &std::io::Error) -> String {
         std::io::ErrorKind::NotFound => {
             "there is no such program, or not the interpreter that its first line names".to_owned()
         }
-        std::io::ErrorKind::PermissionDenied if error.raw_os_error() == Some(libc::EACCES) => {
+        _ if error.raw_os_error() == Some(libc::EACCES) && lacks_permission(program) => {
             "it may not be executed; chmod +x allows it".to_owned()
         }
         _ => format!("{error}. {}", advice(error)),
     };
     format!("the program `{}` cannot be started: {why}", program.display())
+}
+
+/// Whether that is a file which nobody may execute, where programs are looked for.
+fn lacks_permission(program: &OsStr) -> bool {
+    let is_path = program.as_bytes().contains(&b'/');
+    let folders = std::env::var_os("PATH").filter(|_| !is_path).unwrap_or_default();
+    let places = std::env::split_paths(&folders).map(|folder| folder.join(program));
+    let mut places = places.chain(is_path.then(|| program.into()));
+    places.any(|place| place.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 == 0))
 }

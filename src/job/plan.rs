@@ -104,7 +104,11 @@ fn steps(spec: &JobSpec, loans: &[Loan<'_>], pool: Option<&WorkerPool>) -> Resul
             "copies of what was there before",
             "a step writes over what the one before the last has left; say body_overwrites()",
         ),
-        (is_in_another_order, "this schedule", "a worker keeps its slices from step to step, as with Schedule::Static"),
+        (
+            is_in_another_order,
+            "this schedule",
+            "a worker keeps its slices from step to step, as a static schedule has it",
+        ),
         (spec.continue_after_death, "going on without the dead", "others need what they would have written"),
         (
             spec.retries > 0 && pool.is_some_and(WorkerPool::coordinator_works),

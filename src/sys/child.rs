@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use nix::sys::prctl::set_pdeathsig;
+use nix::sys::prctl::{get_pdeathsig, set_pdeathsig};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
@@ -37,6 +37,8 @@ pub(crate) struct Child {
 /// either this process has one thread, or the caller vouches for what `life` does.
 pub(crate) unsafe fn spawn(life: impl FnOnce() -> i32) -> io::Result<Child> {
     let parent = getpid();
+    // Where this is refused no child can bind itself to this process, and could not say why it leaves.
+    get_pdeathsig()?;
     // SAFETY: the caller vouches for the child's use of what it inherits; the child ends by _exit below.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => {

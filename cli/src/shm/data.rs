@@ -8,7 +8,7 @@ use parfork::formats::InputFile;
 use parfork::formats::npy::{self, ArrayFile};
 use parfork::named::{self, Named};
 use parfork::{Dtype, Element, Error, Hooks, JobSpec, Shared};
-use parfork_workers::picture::{self, Picture};
+use parfork_workers::picture::{self, Format, Picture};
 
 use super::args::{Cp, Get, Put, Turn};
 use super::dtype::with_dtype;
@@ -69,6 +69,9 @@ fn fill<T: Element, D: Dimension>(args: &Put, from: &Shared<T, D>) -> Result<(),
 pub fn get(args: &Get) -> Result<(), Failure> {
     let info = named::info(&args.name)?;
     let is_array = files::is_array(&args.output);
+    if !is_array && let Err(error) = Format::for_target(&args.output) {
+        return Err(Failure::usage(format!("{error} An array of any kind goes to one that ends in .npy.")));
+    }
     match (info.dtype, info.shape.len()) {
         _ if is_array => with_dtype!(info.dtype, &args.name, T => {
             let copy = copy::<T, IxDyn>(&args.name, args.unfinished, &args.turn)?;

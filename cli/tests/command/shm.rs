@@ -80,6 +80,9 @@ fn arrays_and_pictures_go_in_and_come_out() {
     shm.ok("create photo --from photo.png --keep");
     shm.ok("get photo -o again.png");
     assert_eq!(picture::read_u8(shm.fixture.path("again.png")).unwrap().view(), samples.view());
+    for name in ["c.txt", "c"] {
+        shm.fails(&format!("get c -o {name}"), 2, &[name, ".png", ".npy"]);
+    }
     shm.fails("get c -o c.png", 2, &["pictures are rows, columns and channels"]);
 
     shm.ok("create zeros --shape 123x45 --keep");

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytemuck::Pod;
-use ndarray::{Ix1, Ix2};
+use ndarray::{ArrayView, Ix1, Ix2, ShapeBuilder};
 use parfork::{Answers, Dtype, DtypeKind, Element, Error, Input, Job, Report, Shared, Split};
 
 use super::columns::{self, Rows};
@@ -264,8 +264,17 @@ pub(super) struct AlongAxis<const S: usize> {
     pub(super) dtype: Dtype,
     pub(super) shape: Vec<usize>,
     pub(super) axis: usize,
+    /// Whether `lines` are those of the transpose in C order, as those of an array in Fortran order are.
+    pub(super) reversed: bool,
     pub(super) lines: Lines,
     pub(super) bytes: Source<u8, Ix1>,
+}
+
+impl<const S: usize> AlongAxis<S> {
+    /// The shape of the answers.
+    fn rest(&self) -> Vec<usize> {
+        [&self.shape[..self.axis], &self.shape[self.axis + 1..]].concat()
+    }
 }
 
 impl<const S: usize> Task for AlongAxis<S>
@@ -286,8 +295,7 @@ where
     }
 
     fn form(&self) -> Form {
-        let shape = [&self.shape[..self.axis], &self.shape[self.axis + 1..]].concat();
-        Form::Array { dtype: answer_dtype(self.op, self.dtype), shape }
+        Form::Array { dtype: answer_dtype(self.op, self.dtype), shape: self.rest() }
     }
 
     fn output(&self) -> Result<Output, Error> {
@@ -296,7 +304,13 @@ where
 
     fn run(&self, jobs: &mut Steps<'_>, output: &mut Output) -> Result<Vec<Report>, Error> {
         let job = jobs(Step::only(self.op.name()));
-        let done = along::<S>(job, self.op, self.dtype, self.lines, self.bytes.input(), output.array_mut())?;
+        let answers = output.array_mut::<[u8; S], Ix1>();
+        let done = along::<S>(job, self.op, self.dtype, self.lines, self.bytes.input(), answers)?;
+        if self.reversed && self.shape.len() > 2 {
+            let as_made = ArrayView::from_shape(self.rest().f(), answers.as_slice()).map_err(Error::kernel)?;
+            let in_c_order: Vec<_> = as_made.iter().copied().collect();
+            answers.as_mut_slice().copy_from_slice(&in_c_order);
+        }
         Ok(vec![done.report().clone()])
     }
 }

@@ -106,17 +106,17 @@ fn along_axis(op: Op, header: Header, axis: i64, bytes: Source<u8, Ix1>) -> Resu
     let lines = match (header.order, &shape[..]) {
         (Order::C, _) | (_, [_]) => Lines::of(&shape, axis),
         // The bytes are those of its transpose in C order.
-        (Order::F, &[m, n]) => Lines::of(&[n, m], 1 - axis),
-        (Order::F, _) => return Err(ReduceError::Fortran { axes }),
+        (Order::F, _) => Lines::of(&shape.iter().rev().copied().collect::<Vec<_>>(), axes - 1 - axis),
     };
+    let reversed = header.order == Order::F;
     if lines.len == 0 && lines.count() > 0 && op.needs_elements() {
         return Err(ReduceError::Empty(op));
     }
     Ok(match answer_dtype(op, dtype).size() {
-        1 => Box::new(AlongAxis::<1> { op, dtype, shape, axis, lines, bytes }),
-        2 => Box::new(AlongAxis::<2> { op, dtype, shape, axis, lines, bytes }),
-        4 => Box::new(AlongAxis::<4> { op, dtype, shape, axis, lines, bytes }),
-        _ => Box::new(AlongAxis::<8> { op, dtype, shape, axis, lines, bytes }),
+        1 => Box::new(AlongAxis::<1> { op, dtype, shape, axis, reversed, lines, bytes }),
+        2 => Box::new(AlongAxis::<2> { op, dtype, shape, axis, reversed, lines, bytes }),
+        4 => Box::new(AlongAxis::<4> { op, dtype, shape, axis, reversed, lines, bytes }),
+        _ => Box::new(AlongAxis::<8> { op, dtype, shape, axis, reversed, lines, bytes }),
     })
 }
 

@@ -171,14 +171,6 @@ pub enum ReduceError {
         /// How many there are.
         axes: usize,
     },
-    /// An array of three axes or more in Fortran order, along one of them.
-    #[error(
-        "an array of {axes} axes in Fortran order cannot be reduced along one of them. Save it in C order, in NumPy with np.ascontiguousarray(a)."
-    )]
-    Fortran {
-        /// How many it has.
-        axes: usize,
-    },
     /// Where answers go that are many.
     #[error(
         "with --axis there are many answers, which need a file, and without it there is one, which is printed. Give both --axis and -o, or neither."

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use parfork::formats::{Address, Location};
@@ -64,10 +65,13 @@ impl Plan {
             return of_many(format!("{name} has no name to make that of its output from. Give it alone, and a file."));
         }
         if names_of_outputs == OutputNames::File {
-            let output = output.display();
-            return of_many(format!(
-                "the results of several pictures cannot all be {output}. Name a folder, {output}/, or a pattern with {{stem}} in it."
-            ));
+            let several = format!("the results of several pictures cannot all be {}", output.display());
+            return of_many(match output.as_os_str().as_bytes().contains(&b'{') {
+                true => format!(
+                    "{several}, in which no word is of a pattern. The words are {{stem}}, {{name}}, {{ext}} and {{parent}}."
+                ),
+                false => format!("{several}. Name a folder, {}/, or a pattern with {{stem}} in it.", output.display()),
+            });
         }
         if typed.common.only_slice.is_some() {
             return of_many("--only-slice is of one picture. Name the one, and a file for its result.".to_owned());

@@ -20,6 +20,11 @@ fn outputs_that_cannot_be_are_refused_before_the_work() {
         ("in/* in/00.png -o out/", 2, &["that of in/00.png, of in/00.png,"]),
         ("in/00.png there/again/00.png -o out/", 2, &["out/00.png", "there/again/00.png"]),
         ("in/* -o out/x.png -r", 2, &["several pictures cannot all be out/x.png"]),
+        (
+            "in/* -o out/{bad}.png",
+            2,
+            &["several pictures cannot all be out/{bad}.png", "no word", "{stem}", "{parent}"],
+        ),
         ("in/* -o out/{ext}{stem}.webp", 2, &["no format of pictures is known for the extension .webp", ".png"]),
         ("in/* -o out/{stm}{stem}.png", 2, &["{stm} in it, which stands for nothing"]),
         // An output that is an input.

@@ -3,11 +3,10 @@
 use std::io::{self, Cursor};
 
 use image::codecs::jpeg::JpegDecoder;
-use image::error::{UnsupportedError, UnsupportedErrorKind};
-use image::{ColorType, ImageDecoder, ImageError, ImageFormat, ImageResult, Limits};
+use image::{ColorType, ImageDecoder, ImageError, ImageResult, Limits};
 
-use super::scans;
 use super::segments::{Component, Frame, Segments};
+use super::{canonical, damaged, scans, unsupported};
 use crate::picture::metadata::Metadata;
 
 /// What a file without its last marker is read as if it ended with.
@@ -30,7 +29,7 @@ impl Jpeg {
     ///
     /// # Errors
     /// If it is damaged, ends early, or is of a kind that is not read here.
-    pub(in crate::picture) fn new(mut whole: Vec<u8>) -> ImageResult<Self> {
+    pub(in crate::picture) fn new(whole: Vec<u8>) -> ImageResult<Self> {
         let segments = Segments::of(&whole);
         if let Some(what) = segments.foreign() {
             return Err(unsupported(what));
@@ -43,24 +42,30 @@ impl Jpeg {
         if !ended && !is_whole {
             return Err(ImageError::IoError(io::ErrorKind::UnexpectedEof.into()));
         }
-        let apart = match frame {
-            Some(frame) if is_sequential(&frame) && parts_of_first(&segments) < frame.components.len() => {
-                Some(one_by_one(&segments, frame)?)
+        let Some(frame) = frame else { return Err(damaged("no head that says how large it is")) };
+        let mut canonical = canonical::written(&segments, &frame)?;
+        let apart = if frame.is_progressive() || parts_of_first(&segments) == frame.components.len() {
+            if !is_usual(&frame) {
+                return Err(unsupported(sampling(&frame)));
             }
-            Some(frame) if !is_usual(&frame) => return Err(unsupported(sampling(&frame))),
-            _ => None,
+            None
+        } else {
+            Some(one_by_one(&segments, frame)?)
         };
+        // As its components are numbered there.
+        let apart = apart.and_then(|_| Segments::of(&canonical).frame());
+        drop(whole);
         if !ended {
             // Half of a marker, or of a byte that looks like one: what stands behind it would be taken for its other half.
-            let length = whole.iter().rposition(|&byte| byte != 0xFF).map_or(0, |last| last + 1);
-            whole.truncate(length);
+            let length = canonical.iter().rposition(|&byte| byte != 0xFF).map_or(0, |last| last + 1);
+            canonical.truncate(length);
         }
-        let unended = (!ended).then_some(whole.len());
+        let unended = (!ended).then_some(canonical.len());
         if !ended {
-            whole.extend(END);
+            canonical.extend(END);
         }
-        let again = if apart.is_some() || !ended { whole.clone() } else { Vec::new() };
-        Ok(Self { whole: again, decoder: JpegDecoder::new(Cursor::new(whole))?, apart, metadata, unended })
+        let again = if apart.is_some() || !ended { canonical.clone() } else { Vec::new() };
+        Ok(Self { whole: again, decoder: JpegDecoder::new(Cursor::new(canonical))?, apart, metadata, unended })
     }
 
     /// Whether the marker that ends it is missing.
@@ -84,11 +89,6 @@ fn next_restart(jpeg: &[u8]) -> u8 {
     0xD0 + (restarts % 8) as u8
 }
 
-/// Whether each scan gives all of its components: baseline and extended, by Huffman codes.
-fn is_sequential(frame: &Frame) -> bool {
-    matches!(frame.marker, 0xC0 | 0xC1)
-}
-
 fn parts_of_first(segments: &Segments<'_>) -> usize {
     segments.scans().next().map_or(0, |(_, parts)| parts.len())
 }
@@ -97,26 +97,30 @@ fn parts_of_first(segments: &Segments<'_>) -> usize {
 /// for something else.
 fn is_usual(frame: &Frame) -> bool {
     let size = |component: &Component| (component.across, component.down);
-    let is_power = |component: &Component| component.across.is_power_of_two() && component.down.is_power_of_two();
-    let [first, others @ ..] = &frame.components[..] else { return true };
+    let [first, others @ ..] = &frame.components[..] else { return false };
+    if others.is_empty() {
+        return true;
+    }
     // The fourth of inks is as the first.
     let colours = &others[..others.len().min(2)];
     let alike = colours.windows(2).all(|two| size(&two[0]) == size(&two[1]));
+    // Where a unit has blocks beyond the picture, colours would be spread from those.
+    let is_spread_well = |own: usize, first: usize| own == 1 || own == first;
     frame.components.iter().all(is_power)
         && alike
+        && colours.iter().all(|it| is_spread_well(it.across, first.across) && is_spread_well(it.down, first.down))
         && others.iter().all(|other| other.across <= first.across && other.down <= first.down)
         && (first.down <= 2 || others.iter().all(|other| other.down == 1))
+}
+
+fn is_power(component: &Component) -> bool {
+    component.across.is_power_of_two() && component.down.is_power_of_two()
 }
 
 /// The samples that components have, in words.
 fn sampling(frame: &Frame) -> String {
     let sizes: Vec<_> = frame.components.iter().map(|it| format!("{}x{}", it.across, it.down)).collect();
     format!("components of {} samples", sizes.join(", "))
-}
-
-fn unsupported(what: String) -> ImageError {
-    let kind = UnsupportedErrorKind::GenericFeature(what);
-    ImageError::Unsupported(UnsupportedError::from_format_and_kind(ImageFormat::Jpeg.into(), kind))
 }
 
 /// The frame, if each of three components has a scan of its own, and as many samples or a whole fraction of them.
@@ -130,6 +134,10 @@ fn one_by_one(segments: &Segments<'_>, frame: Frame) -> ImageResult<Frame> {
     all.sort_unstable();
     if ids != all || count != 3 {
         return refused(format!("{count} components in {} scans", ids.len()));
+    }
+    // The decoder beneath looks at the head of the whole picture, too.
+    if !frame.components.iter().all(is_power) {
+        return Err(unsupported(sampling(&frame)));
     }
     let divides = |of: fn(&Component) -> usize| {
         let most = frame.components.iter().map(of).max().unwrap_or(1);

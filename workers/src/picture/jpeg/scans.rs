@@ -6,12 +6,8 @@ use std::io::Cursor;
 use image::codecs::jpeg::JpegDecoder;
 use image::{ImageDecoder, ImageResult};
 
-use super::segments::{Component, Frame, SCAN, Segments};
+use super::segments::{Colours, Component, Frame, HUFFMAN, QUANTIZATION, RESTART_INTERVAL, SCAN, Segments};
 use crate::picture::ycbcr;
-
-const RESTART_INTERVAL: u8 = 0xDD;
-const HUFFMAN: u8 = 0xC4;
-const QUANTIZATION: u8 = 0xDB;
 
 /// A component as a picture: fewer rows and columns than the whole has, by a factor each.
 struct Plane {
@@ -24,7 +20,7 @@ struct Plane {
 pub(super) fn decode(segments: &Segments<'_>, frame: &Frame, to: &mut [u8]) -> ImageResult<()> {
     let planes = frame.components.iter().map(|component| plane(segments, frame, component));
     let planes = planes.collect::<ImageResult<Vec<_>>>()?;
-    let rgb = segments.is_rgb(frame);
+    let rgb = segments.colours(frame) == Colours::Rgb;
     let mut rows = vec![Vec::new(); planes.len()];
     for (row, to) in to.chunks_exact_mut(3 * frame.width).enumerate() {
         for (into, plane) in rows.iter_mut().zip(&planes) {
@@ -40,8 +36,7 @@ pub(super) fn decode(segments: &Segments<'_>, frame: &Frame, to: &mut [u8]) -> I
 
 /// Decodes one component: the gray picture that has its scan, and the tables as they are there.
 fn plane(segments: &Segments<'_>, frame: &Frame, component: &Component) -> ImageResult<Plane> {
-    let most = |of: fn(&Component) -> usize| frame.components.iter().map(of).max().unwrap_or(1);
-    let (across, down) = (most(|c| c.across), most(|c| c.down));
+    let [across, down] = frame.factors();
     let size = [(frame.height * component.down).div_ceil(down), (frame.width * component.across).div_ceil(across)];
     let mut gray = vec![0xFF, 0xD8];
     let mut push = |marker: u8, body: &[u8]| {

@@ -3,8 +3,13 @@
 use crate::picture::metadata::{EXIF_NAME, ICC_NAME, Metadata, XMP_NAME};
 
 const END: u8 = 0xD9;
+/// Which says how many lines there are, behind the first scan.
+const LINES: u8 = 0xDC;
+pub(super) const HUFFMAN: u8 = 0xC4;
+pub(super) const QUANTIZATION: u8 = 0xDB;
 /// The first segment of coded data.
 pub(super) const SCAN: u8 = 0xDA;
+pub(super) const RESTART_INTERVAL: u8 = 0xDD;
 /// Of Adobe's: which colours.
 pub(super) const ADOBE: u8 = 0xEE;
 pub(super) const JFIF: u8 = 0xE0;
@@ -21,6 +26,8 @@ pub(super) struct Segment<'j> {
     pub(super) body: &'j [u8],
     /// Of a scan, the coded data behind it.
     pub(super) data: &'j [u8],
+    /// How many marks of restarts are among them.
+    pub(super) restarts: usize,
 }
 
 /// A JPEG in pieces.
@@ -60,7 +67,10 @@ impl<'j> Segments<'j> {
             at += skip + 1;
             let marker = match jpeg.get(at) {
                 // A byte 255 of coded data, a restart, filling: go on with what follows.
-                Some(0x00 | 0x01 | 0xD0..=0xD8) => {
+                Some(marker @ (0x00 | 0x01 | 0xD0..=0xD8)) => {
+                    if let (0xD0..=0xD7, Some(last)) = (marker, all.last_mut()) {
+                        last.restarts += 1;
+                    }
                     at += 1;
                     continue;
                 }
@@ -74,9 +84,10 @@ impl<'j> Segments<'j> {
             behind = jpeg.len();
             ended = marker == END;
             let Some(&[high, low]) = jpeg.get(at + 1..at + 3).filter(|_| !ended) else { break };
-            let end = at + 1 + usize::from(u16::from_be_bytes([high, low]));
+            // A length that does not count itself is none.
+            let end = at + 1 + usize::from(u16::from_be_bytes([high, low])).max(2);
             let Some(body) = jpeg.get(at + 3..end) else { break };
-            all.push(Segment { marker, body, data: &[] });
+            all.push(Segment { marker, body, data: &[], restarts: 0 });
             (at, behind) = (end, end);
         }
         if let Some(last) = all.last_mut().filter(|last| last.marker == SCAN && !ended) {
@@ -114,7 +125,10 @@ impl<'j> Segments<'j> {
         };
         let components: Vec<_> = rest.chunks_exact(3).map(component).collect();
         let sound = components.len() == usize::from(count) && components.iter().all(|c| c.across * c.down > 0);
-        let (height, width) = (u16::from_be_bytes([high, low]).into(), u16::from_be_bytes([wide, narrow]).into());
+        let number = |high, low| usize::from(u16::from_be_bytes([high, low]));
+        let lines = self.all.iter().find(|segment| segment.marker == LINES).map(|segment| segment.body);
+        let height = if let Some(&[high, low]) = lines { number(high, low) } else { number(high, low) };
+        let width = number(wide, narrow);
         sound.then_some(Frame { marker, height, width, components })
     }
 
@@ -164,12 +178,72 @@ impl<'j> Segments<'j> {
         Metadata { exif: first(EXIF_NAME), icc, xmp: first(XMP_NAME) }
     }
 
-    /// Whether three components are red, green and blue, and not brightness and differences of colours.
-    pub(super) fn is_rgb(&self, frame: &Frame) -> bool {
+    /// What the components are. Where two markers contradict each other it is as libjpeg has it.
+    pub(super) fn colours(&self, frame: &Frame) -> Colours {
         let has = |marker, name: &[u8]| self.all.iter().find(|s| s.marker == marker && s.body.starts_with(name));
-        match has(ADOBE, b"Adobe") {
-            Some(adobe) => adobe.body.get(11) == Some(&0),
-            None => has(JFIF, b"JFIF\0").is_none() && frame.components.iter().map(|c| c.id).eq(*b"RGB"),
+        let adobe = has(ADOBE, b"Adobe").and_then(|adobe| adobe.body.get(11).copied());
+        let is_jfif = has(JFIF, b"JFIF\0").is_some();
+        match (frame.components.len(), adobe) {
+            (3, Some(0)) if !is_jfif => Colours::Rgb,
+            (3, None) if !is_jfif && frame.components.iter().map(|component| component.id).eq(*b"RGB") => Colours::Rgb,
+            (3, _) => Colours::Luma,
+            (4, Some(0)) => Colours::Inks,
+            (4, Some(_)) => Colours::LumaAndBlack,
+            _ => Colours::Plain,
+        }
+    }
+}
+
+/// What the components of a picture are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Colours {
+    /// As their number has it: gray, and four inks.
+    Plain,
+    /// Red, green and blue.
+    Rgb,
+    /// Brightness and differences of colours.
+    Luma,
+    /// Four inks as Adobe writes them.
+    Inks,
+    /// Three inks as brightness and differences, and black.
+    LumaAndBlack,
+}
+
+impl Frame {
+    pub(super) fn is_progressive(&self) -> bool {
+        self.marker == 0xC2
+    }
+
+    fn most(&self, of: fn(&Component) -> usize) -> usize {
+        self.components.iter().map(of).max().unwrap_or(1)
+    }
+
+    /// Columns and rows of blocks that the component with the most has for each unit.
+    pub(super) fn factors(&self) -> [usize; 2] {
+        [self.most(|component| component.across), self.most(|component| component.down)]
+    }
+
+    /// What its segment has, its components numbered from 1. A gray picture has its blocks one after the other, whatever it says.
+    pub(super) fn header(&self) -> Vec<u8> {
+        let [height, width] = [self.height, self.width].map(|length| (length as u16).to_be_bytes());
+        let mut header = vec![8, height[0], height[1], width[0], width[1], self.components.len() as u8];
+        for (number, component) in (1..).zip(&self.components) {
+            let factors = if self.components.len() == 1 { 0x11 } else { component.across << 4 | component.down };
+            header.extend([number, factors as u8, component.table]);
+        }
+        header
+    }
+
+    /// Units of a scan with this head, each of which is decoded as a whole.
+    pub(super) fn units(&self, scan: &[u8]) -> usize {
+        let [across, down] = self.factors();
+        match *scan {
+            [1, id, ..] => self.components.iter().find(|component| component.id == id).map_or(0, |component| {
+                let columns = (self.width * component.across).div_ceil(across);
+                let rows = (self.height * component.down).div_ceil(down);
+                columns.div_ceil(8) * rows.div_ceil(8)
+            }),
+            _ => self.width.div_ceil(8 * across) * self.height.div_ceil(8 * down),
         }
     }
 }
