@@ -78,6 +78,10 @@ with pf.Crew(2) as crew:
     for _ in range(5):
         assert crew.map(lambda row: (row @ row, (a @ a)[0, 0]), list(shared[:4])) == [(1000.0, 400.0)] * 4
         assert crew.map_blocks(lambda x: x + 1, shared).sum() == 128_000
+# OpenBLAS, without this package as well, hangs at the end of a process whose threads still multiply.
+stop.set()
+for thread in threads:
+    thread.join()
 print("done")
 """
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "4", "OMP_NUM_THREADS": "4"}
