@@ -19,8 +19,9 @@ class Executor(concurrent.futures.Executor):
     """As ``concurrent.futures.ProcessPoolExecutor``, with arrays and functions as in :func:`parfork.map`, and never broken: a task whose
     worker dies has :class:`parfork.WorkerDied` as its exception, and the others go on.
 
-    Many tasks that wait and take less than a millisecond are sent some at a time. Workers are started as they are needed. ``initializer``, ``seed`` and ``threads_per_worker`` are as for :class:`parfork.Crew`; what else
-    is set (``retries``, ``task_timeout``, ``memory_limit``) is for each task.
+    Many tasks that wait and take less than a millisecond are sent some at a time. Workers are started as they are needed. ``initializer``,
+    ``seed`` and ``threads_per_worker`` are as for :class:`parfork.Crew`; what else is set (``retries``, ``task_timeout``,
+    ``memory_limit``) is for each task.
     """
 
     def __init__(self, max_workers=None, *, initializer=None, initargs=(), seed=0, threads_per_worker=1, **settings):

@@ -1,9 +1,10 @@
 //! A crew: persistent worker processes, as the coordinator sees them.
 //!
 //! They are forked by a fork server, one process of one thread that was itself forked when the crew was started: by the coordinator, or
-//! by a program that does so for all crews (`server.rs`). A job is told to them by a descriptor on the control page (`descriptor.rs`) and a call; they map what they do not have yet (`mapping_cache.rs`), run slices, come to the end
-//! barrier and wait for the next call (`persistent_worker.rs`). When one dies, or a job fails, all are ended and the next job has new ones: a
-//! worker that has been in a job that failed may be anywhere.
+//! by a program that does so for all crews (`server.rs`). A job is told to them by a descriptor on the control page (`descriptor.rs`) and
+//! a call; they map what they do not have yet (`mapping_cache.rs`), run slices, come to the end barrier and wait for the next call
+//! (`persistent_worker.rs`). When one dies, or a job fails, all are ended and the next job has new ones: a worker that has been in a job
+//! that failed may be anywhere.
 
 mod body_fn;
 mod cpu_spread;
