@@ -22,6 +22,7 @@ use crate::shm::args::Shm;
 #[command(
     name = "parfork",
     version,
+    color = crate::screen::help_colours(),
     max_term_width = 100,
     after_help = "Exit codes: 0 done, 1 the job failed, 2 wrong usage, 3 bad input, 4 too few runs to tell (scale \
                   --fail-if), 5 some of many pictures were set aside, 129 to 143 stopped by a signal (130: Ctrl-C)."

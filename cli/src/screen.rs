@@ -64,6 +64,13 @@ pub fn has_colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// Whether help and errors of usage are coloured. The parser colours them on any terminal where `CI` or `CLICOLOR` is set,
+/// also on paper, which shows the sequences as letters; who says `CLICOLOR_FORCE` has them everywhere (<https://bixense.com/clicolors>).
+pub fn help_colours() -> clap::ColorChoice {
+    let forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty());
+    if understands_sequences() || forced { clap::ColorChoice::Auto } else { clap::ColorChoice::Never }
+}
+
 impl Screen {
     /// Takes the terminal.
     pub fn open() -> Result<Self, Failure> {

@@ -46,6 +46,10 @@ impl Fixture {
         };
         // SAFETY: it makes system calls only.
         unsafe { command.pre_exec(heed) };
+        // What colours are welcome is for the tests that look at them, and not for whoever runs the tests.
+        for name in ["CI", "CLICOLOR", "CLICOLOR_FORCE", "COLORTERM", "NO_COLOR"] {
+            command.env_remove(name);
+        }
         command.args(line.split_whitespace()).current_dir(self.0.path()).stdin(Stdio::null());
         command
     }

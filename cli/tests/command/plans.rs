@@ -122,8 +122,6 @@ fn a_film_plays_and_leaves_its_last_frame() {
         let mut command = fixture.command("plan 64x64 --split rows=4 -n 3 --cost linear --animate");
         if !colours {
             command.env("NO_COLOR", "1");
-        } else {
-            command.env_remove("NO_COLOR");
         }
         let film = Terminal::run(command, 30, 80);
         film.shows(|screen| screen.contains("q quit") && screen.contains("workers busy"));

@@ -181,6 +181,16 @@ fn attributes(terminal: &File) -> libc::termios {
 /// Of a terminal that is paper (an editor's, a log's), nothing is asked that it does not understand.
 #[test]
 fn a_terminal_that_is_paper_is_sent_letters_alone() {
+    paper_is_sent_letters(&[]);
+}
+
+/// Nor is it where the machine says that it builds and tests, or that colours are welcome where they can be shown.
+#[test]
+fn paper_is_sent_letters_alone_where_colours_are_welcome() {
+    paper_is_sent_letters(&[("CI", "true"), ("CLICOLOR", "1"), ("COLORTERM", "truecolor")]);
+}
+
+fn paper_is_sent_letters(environment: &[(&str, &str)]) {
     let fixture = Fixture::with_inputs();
     for (line, last) in [
         ("matmul a.npy b.npy -o c.npy", "with files"),
@@ -195,7 +205,7 @@ fn a_terminal_that_is_paper_is_sent_letters_alone() {
         ("image --no-such-flag", "no-such-flag"),
     ] {
         let mut command = fixture.command(line);
-        command.env("TERM", "dumb");
+        command.env("TERM", "dumb").envs(environment.iter().copied());
         let terminal = Terminal::run(command, 50, 200);
         let mut answered = false;
         terminal.shows(|text| {
