@@ -57,10 +57,13 @@ class Fault:
         if self.who == "worker":
             OWN[self.what][0]()
             return
-        pid = os.getppid()
-        os.kill(pid if self.who == "fork server" else parent(pid), self.what)
+        pid = os.getppid() if self.who == "fork server" else parent(os.getppid())
+        os.kill(pid, self.what)
         if self.what != signal.SIGSTOP:
-            # It dies with it.
+            # One that an earlier run has stopped dies when it goes on, and not before.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+            # This worker dies with it.
             time.sleep(100)
 
 
