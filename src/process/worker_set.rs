@@ -156,9 +156,9 @@ impl WorkerSet {
     /// Whether those of the first `processes` that live all wait for others, or for the next job.
     pub(crate) fn all_wait(&self, processes: usize) -> Waiting {
         let waits = |pid, slot: &WorkerSlot| {
-            let on = proc::sleeps_on(pid);
+            let on = proc::sleeps_on(pid).and_then(|word| word.map_or(Ok(false), |word| self.page.is_at(pid, word)));
             let can_wait = match &on {
-                Ok(word) => word.is_some_and(|word| self.page.holds(word)),
+                Ok(is_word) => *is_word,
                 Err(_) => slot.since().is_none(),
             };
             match can_wait && proc::state(pid).is_ok_and(|state| state == proc::ASLEEP) {

@@ -17,6 +17,7 @@ use super::slice_table::SliceState;
 use super::worker_slot::{SlotSnapshot, WorkerSlot};
 use crate::engine::{Engine, MOST_WORKERS};
 use crate::slices::{Grid, Schedule};
+use crate::sys::image::Image;
 use crate::sys::{futex, proc};
 
 /// What is to be told of a job.
@@ -85,10 +86,13 @@ impl ControlPage {
         [self.room_for_slots(), workers, slices, loans, answer, log, steps as usize].map(|number| number as u64)
     }
 
-    /// Whether an address is one of its words, in this process and in those that have inherited it.
-    pub(crate) fn holds(&self, address: u64) -> bool {
-        let segment = self.segment();
-        address.checked_sub(segment.base().addr().get() as u64).is_some_and(|at| at < segment.len() as u64)
+    /// Whether a process has it mapped at an address. Where that is, the process alone knows: not all have inherited it.
+    ///
+    /// # Errors
+    /// If the system does not tell.
+    pub(crate) fn is_at(&self, pid: u32, address: u64) -> io::Result<bool> {
+        let inode = self.segment().backing().told().map_err(io::Error::other)?.inode;
+        Ok(Image::at(&pid.to_string(), address)?.is_some_and(|image| image.inode() == inode))
     }
 
     /// Whether its header does not say what this process, whose control page it is, wrote there: then somebody has written over that, and

@@ -1,11 +1,11 @@
-//! Where the code of this program lies. A fork of it has it at the same addresses; the same program, started again, has it elsewhere, at
+//! Which files are mapped where, and among them the code of this program. A fork of it has it at the same addresses; the same program, started again, has it elsewhere, at
 //! the same distances from each other.
 
 use std::fs;
 use std::io;
 use std::ops::Range;
 
-/// A piece of a file that is mapped to be executed.
+/// A piece of a file that a process has mapped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Image {
     addresses: Range<u64>,
@@ -36,9 +36,22 @@ impl Image {
     /// # Errors
     /// If the system does not tell.
     pub(crate) fn own() -> io::Result<Self> {
-        let text = fs::read_to_string("/proc/self/maps")?;
-        let found = text.lines().filter_map(Self::of_line).find(|image| image.holds(anchor()));
+        let found = Self::at("self", anchor())?;
         found.ok_or_else(|| io::Error::other("/proc/self/maps does not list this program's code"))
+    }
+
+    /// What a process, by its number or `self`, has mapped at an address.
+    ///
+    /// # Errors
+    /// If the system does not tell.
+    pub(crate) fn at(process: &str, address: u64) -> io::Result<Option<Self>> {
+        let text = fs::read_to_string(format!("/proc/{process}/maps"))?;
+        Ok(text.lines().filter_map(Self::of_line).find(|image| image.holds(address)))
+    }
+
+    /// The number of its file.
+    pub(crate) fn inode(&self) -> u64 {
+        self.file[1]
     }
 
     /// Whether an address is in it.

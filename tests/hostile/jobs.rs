@@ -112,6 +112,11 @@ pub(crate) fn jobs_of_a_crew() {
     try_out(6, BOTH, |cells, workers, mad, deed| run_on(&mut crew, cells, workers.min(3), mad, deed));
 }
 
+pub(crate) fn jobs_of_a_crew_in_a_program() {
+    let mut crew = Crew::in_program(3).unwrap();
+    try_out(11, BOTH, |cells, workers, mad, deed| run_on(&mut crew, cells, workers.min(3), mad, deed));
+}
+
 pub(crate) fn jobs_of_a_crew_that_starts_anew() {
     try_out(7, BOTH, |cells, workers, mad, deed| {
         nothing_left(|| run_on(&mut Crew::start(workers).unwrap(), cells, workers, mad, deed))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use parfork::{ControlPageDamage, Crew, Error, Job, Worker};
 
-use crate::madness::{self, After, Deed, Madness, Place, SLICES, Scribble};
+use crate::madness::{self, After, Deed, Madness, Place, SLICES, Scribble, told, untold};
 use crate::support::{Page, control_page, nothing_left};
 use crate::{Cells, check, right, work};
 
@@ -19,6 +19,27 @@ pub(crate) fn a_page_of_zeros_ends_a_job_without_a_deadline() {
             let job = Job::new(&mut cells).workers(3);
             if let Ok(answers) = nothing_left(|| job.run(|w, slice| work(w, Some(mad), Deed::Modifies, slice))) {
                 check(&cells, &answers, "it was so late that all was told");
+            }
+        }
+    }
+}
+
+/// The same of a crew's job, whose workers may have the page elsewhere than the coordinator.
+pub(crate) fn a_page_turned_back_ends_a_crews_job_without_a_deadline() {
+    for start in [Crew::start as fn(usize) -> parfork::Result<Crew>, Crew::in_program] {
+        let mut crew = start(3).unwrap();
+        for what in [Scribble::Word(0), Scribble::Stale] {
+            for slice in [0, 5, SLICES - 1] {
+                let mad = Madness { what, after: After::GoesOn, place: Place::Every(1), slice, seed: 1 };
+                let mut cells = Cells::zeros((SLICES, 512)).unwrap();
+                let job = Job::new(&mut cells).crew(&mut crew);
+                let done = job.run_with(told(0, mad, Deed::Modifies), |w, argument, slice| {
+                    let (_, mad, deed) = untold(argument);
+                    work(w, Some(mad), deed, slice)
+                });
+                if let Ok(answers) = done {
+                    check(&cells, &answers, "it was so late that all was told");
+                }
             }
         }
     }

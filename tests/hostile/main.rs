@@ -25,6 +25,7 @@ use parfork::{Job, Shared, Worker};
 use support::cases;
 
 fn main() -> ExitCode {
+    parfork::serve();
     support::run(
         cases![
             jobs::plain_jobs,
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
             jobs::jobs_that_carry,
             jobs::recorded_jobs,
             jobs::jobs_of_a_crew,
+            jobs::jobs_of_a_crew_in_a_program,
             jobs::jobs_of_a_crew_that_starts_anew,
             jobs::jobs_of_a_crew_whose_coordinator_works_too,
             backlog::jobs_whose_answers_are_handed_on,
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
             steps::jobs_of_steps,
             steps::words_that_count_steps_hang_nobody,
             lies::a_page_of_zeros_ends_a_job_without_a_deadline,
+            lies::a_page_turned_back_ends_a_crews_job_without_a_deadline,
             lies::one_wrong_bit_is_an_error_and_no_second_try,
             lies::a_copy_of_a_worker_has_no_part_in_its_job,
             lies::what_a_crew_was_not_told_it_does_not_do,
