@@ -190,6 +190,18 @@ fn paper_is_sent_letters_alone_where_colours_are_welcome() {
     paper_is_sent_letters(&[("CI", "true"), ("CLICOLOR", "1"), ("COLORTERM", "truecolor")]);
 }
 
+/// Who asks for colours has them anywhere, and nobody else has them in a file.
+#[test]
+fn help_is_coloured_in_a_file_where_that_is_asked_for() {
+    let fixture = Fixture::new();
+    for (value, is_coloured) in [(None, false), (Some(""), false), (Some("1"), true)] {
+        let mut command = fixture.command("--help");
+        command.env("TERM", "dumb").envs(value.map(|value| ("CLICOLOR_FORCE", value)));
+        let help = command.output().unwrap().stdout;
+        assert_eq!(help.contains(&b'\x1b'), is_coloured, "{value:?}");
+    }
+}
+
 fn paper_is_sent_letters(environment: &[(&str, &str)]) {
     let fixture = Fixture::with_inputs();
     for (line, last) in [
