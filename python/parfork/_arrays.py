@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
+import operator
 import os
 import threading
 import weakref
@@ -90,7 +91,8 @@ def is_columns_first(order: str) -> bool:
 
 def lengths(shape) -> tuple[int, ...]:
     """A shape, as NumPy takes them, as a tuple."""
-    shape = tuple(np.atleast_1d(np.asarray(shape, np.intp)).tolist()) if not isinstance(shape, tuple) else shape
+    shape = (shape,) if hasattr(shape, "__index__") and not np.ndim(shape) else shape
+    shape = tuple(operator.index(length) for length in shape)
     if any(length < 0 for length in shape):
         raise ValueError(f"an axis cannot have a negative length, as in {shape}")
     return shape

@@ -61,7 +61,9 @@ def of_native(kind: str, text: str, fields: dict) -> BaseException:
         case "absent":
             return FileNotFoundError(text)
         case "exists":
-            return FileExistsError(text)
+            error = FileExistsError(text)
+            error.add_note("parfork.attach(name).remove() takes it away")
+            return error
         case "unfinished":
             return ParforkError(
                 f"segment {text}: whoever wrote it last died or gave up in the middle, so that a part of it may be old and a part new. "

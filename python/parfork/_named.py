@@ -11,6 +11,8 @@ import numpy as np
 
 from . import _arrays, _native
 
+_ELEMENTS = frozenset(("u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f4", "f8"))
+
 
 def _remove(native: _native.NamedSegment, owner: int) -> None:
     if os.getpid() == owner:
@@ -42,7 +44,8 @@ class NamedArray:
         is not.
 
         Raises TimeoutError after ``timeout`` seconds; ParforkError if the last writer died or gave up in the middle, unless
-        ``unfinished=True``. The array is for the ``with`` alone: what is to be kept is copied.
+        ``unfinished=True``. The array is for the ``with`` alone: what is to be kept is copied. A job that is given it copies it into memory
+        that its workers have, once a call, as it does with any array that is not of :func:`parfork.empty`; the report says so.
         """
         return self._held(False, timeout, unfinished)
 
@@ -97,10 +100,11 @@ def create(name: str, shape, dtype=np.float64, *, order: str = "C", keep: bool =
     """Makes a named segment of zeros, for this user alone; it is gone with this process, when it is closed or when nobody refers to it,
     unless it is to be kept (``keep=True``).
 
-    Its elements are integers, or floats of 4 or 8 bytes. FileExistsError if there is one of this name; MemoryError with both numbers if there is too little room.
+    Its elements are integers, or floats of 4 or 8 bytes. FileExistsError if there is one of this name; MemoryError with both numbers if
+    there is too little room.
     """
     dtype = np.dtype(dtype)
-    if dtype.kind not in "iuf" or dtype.itemsize == 2 and dtype.kind == "f" or dtype.itemsize > 8 or not dtype.isnative:
+    if dtype.str[1:] not in _ELEMENTS or not dtype.isnative:
         raise TypeError(
             f"segments do not have elements of dtype {dtype}: take integers, float32 or float64, of this machine's byte order "
             "(an array of others can be viewed as bytes: array.view(np.uint8))"
@@ -111,7 +115,8 @@ def create(name: str, shape, dtype=np.float64, *, order: str = "C", keep: bool =
 
 
 def attach(name: str, *, readonly: bool = False) -> NamedArray:
-    """Opens a named segment that some program has made: one's own by its name, ``group/name`` and ``user:group/name`` those that are shared.
+    """Opens a named segment that some program has made: one's own by its name; ``group/name`` and ``user:group/name`` are those that are
+    shared with a group.
 
     ``readonly=True`` for one that this user may only read. FileNotFoundError if there is none.
     """

@@ -174,8 +174,9 @@ def test_an_exception_or_a_death_while_it_is_written_leaves_it_marked():
 
 def test_what_is_wrong_is_said():
     segment = pf.create("taken", 3)
-    with pytest.raises(FileExistsError, match="already"):
+    with pytest.raises(FileExistsError, match="already") as caught:
         pf.create("taken", 3)
+    assert "remove()" in caught.value.__notes__[0]
     for dtype in ("?", "f2", "c16", "U3", object, "M8[s]", ">i4", [("a", "i4")], np.longdouble):
         with pytest.raises(TypeError, match="segments do not have elements"):
             pf.create("other", 3, dtype)
