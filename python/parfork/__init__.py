@@ -8,7 +8,8 @@ np.float64(3.0)
 [np.float64(6.0), np.float64(39.0)]
 
 ``empty``, ``zeros``, ``ones``, ``full``, their ``_like``, ``array`` and ``load`` make arrays on shared memory; ``map_blocks`` and ``map``
-give work to processes that stay; a ``Crew`` is some of them with settings of their own; ``report()`` says who did what.
+give work to processes that stay; a ``Crew`` is some of them with settings of their own; ``report()`` says who did what. ``create`` and ``attach`` are for arrays that
+other programs find by name.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from ._default import map, map_blocks  # noqa: E402
 from ._errors import JobTimeout, ParforkError, WorkerDied, WorkerTraceback  # noqa: E402
 from ._executor import Executor  # noqa: E402
 from ._here import here  # noqa: E402
+from ._named import NamedArray, attach, create  # noqa: E402
 from ._native import cpus  # noqa: E402
 from ._report import Report, report  # noqa: E402
 
@@ -45,12 +47,15 @@ __all__ = [
     "Crew",
     "Executor",
     "JobTimeout",
+    "NamedArray",
     "ParforkError",
     "Report",
     "WorkerDied",
     "WorkerTraceback",
     "array",
+    "attach",
     "cpus",
+    "create",
     "empty",
     "empty_like",
     "full",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
+import operator
 import os
 import threading
 import weakref
@@ -81,15 +82,28 @@ def plain(dtype) -> np.dtype:
     return dtype
 
 
+def is_columns_first(order: str) -> bool:
+    """Whether an order is Fortran's."""
+    if order not in ("C", "F"):
+        raise ValueError(f"order is 'C' (row by row) or 'F' (column by column), and not {order!r}")
+    return order == "F"
+
+
+def lengths(shape) -> tuple[int, ...]:
+    """A shape, as NumPy takes them, as a tuple."""
+    shape = (shape,) if hasattr(shape, "__index__") and not np.ndim(shape) else shape
+    shape = tuple(operator.index(length) for length in shape)
+    if any(length < 0 for length in shape):
+        raise ValueError(f"an axis cannot have a negative length, as in {shape}")
+    return shape
+
+
 def _make(shape, dtype, order: str, zeros: bool) -> np.ndarray:
     dtype = plain(dtype)
     if dtype.itemsize == 0:
         raise TypeError(f"elements of dtype {dtype} have no length: say which, as in 'U20'")
-    if order not in ("C", "F"):
-        raise ValueError(f"order is 'C' (row by row) or 'F' (column by column), and not {order!r}")
-    shape = tuple(np.atleast_1d(np.asarray(shape, np.intp)).tolist()) if not isinstance(shape, tuple) else shape
-    if any(length < 0 for length in shape):
-        raise ValueError(f"an axis cannot have a negative length, as in {shape}")
+    is_columns_first(order)
+    shape = lengths(shape)
     size = math.prod(shape) * dtype.itemsize
     try:
         memory = segment(size, zeros)

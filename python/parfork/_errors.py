@@ -58,6 +58,19 @@ def of_native(kind: str, text: str, fields: dict) -> BaseException:
             return error
         case "timeout":
             return JobTimeout(text)
+        case "absent":
+            return FileNotFoundError(text)
+        case "exists":
+            error = FileExistsError(text)
+            error.add_note("parfork.attach(name).remove() takes it away")
+            return error
+        case "unfinished":
+            return ParforkError(
+                f"segment {text}: whoever wrote it last died or gave up in the middle, so that a part of it may be old and a part new. "
+                "Write all of it anew, or take it as it is: both with unfinished=True"
+            )
+        case "read-only":
+            return PermissionError(f"segment {text} was attached to be read: parfork.attach({text!r}) without readonly=True")
         case "value":
             return ValueError(text)
         case _:

@@ -1,6 +1,6 @@
 //! Errors as Python's exceptions: which class is for `parfork/_errors.py` to say, by the kind and the fields that are told here.
 
-use parfork::{Cause, Death, Error};
+use parfork::{Cause, Death, Error, SegmentErrorKind};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -27,12 +27,21 @@ fn make<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
         }
         Error::Deadline { .. } => "timeout",
         Error::Stopped { .. } => "stopped",
+        Error::Segment { kind, .. } => match kind {
+            SegmentErrorKind::Absent => "absent",
+            SegmentErrorKind::Exists => "exists",
+            SegmentErrorKind::Unfinished { .. } => "unfinished",
+            SegmentErrorKind::ReadOnly => "read-only",
+            SegmentErrorKind::CutOff { .. } | SegmentErrorKind::Removed => "other",
+            _ => "value",
+        },
         Error::Shape(_) | Error::Split(_) | Error::Workers { .. } | Error::NoSuchSlice { .. } => "value",
         _ => "other",
     };
     let text = match error {
         // Without the advice for Rust.
         Error::WorkerDied(death) => format!("{death:#}"),
+        Error::Segment { name, kind: SegmentErrorKind::Unfinished { .. } | SegmentErrorKind::ReadOnly } => name.clone(),
         error => error.to_string(),
     };
     py.import("parfork._errors")?.getattr("of_native")?.call1((kind, text, fields))

@@ -1,4 +1,4 @@
-//! What of the Python package `parfork` is Rust: shared memory under arrays (`segment.rs`), crews and their jobs (`crew.rs`, `job.rs`),
+//! What of the Python package `parfork` is Rust: shared memory under arrays (`segment.rs`, `named.rs`), crews and their jobs (`crew.rs`, `job.rs`),
 //! what runs in workers (`body.rs`) and in the process that forks them (`server.rs`), errors as exceptions (`errors.rs`).
 //!
 //! What is in Python is in `../parfork/`: what travels and how, the verbs, the report.
@@ -8,6 +8,7 @@ mod body;
 mod crew;
 mod errors;
 mod job;
+mod named;
 mod segment;
 mod server;
 
@@ -20,6 +21,8 @@ mod _native {
     use super::body::{barrier, view};
     #[pymodule_export]
     use super::crew::{Crew, Server};
+    #[pymodule_export]
+    use super::named::NamedSegment;
     #[pymodule_export]
     use super::segment::Segment;
     #[pymodule_export]

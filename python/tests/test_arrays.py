@@ -44,6 +44,11 @@ def test_makers():
     np.testing.assert_array_equal(pf.array(base), base)
     assert pf.array([1, 2]).tolist() == [1, 2] and pf.array(5).shape == ()
     assert pf.empty((0, 3)).shape == (0, 3) and pf.zeros(()).shape == ()
+    for shape in (np.int32(3), [3], np.array([3]), (np.int64(3),), np.array(3)):
+        assert pf.empty(shape).shape == np.empty(shape).shape == (3,)
+    for shape in (3.5, (3.5,), "3", None, [[3]]):
+        with pytest.raises(TypeError):
+            pf.empty(shape)
 
 
 def test_load(tmp_path):
