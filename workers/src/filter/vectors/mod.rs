@@ -89,6 +89,12 @@ pub(super) fn vectors<W: Work>(work: W) -> W::Output {
         },
         #[cfg(target_arch = "x86_64")]
         pulp::Arch::V3(v3) => v3.have(work),
+        #[cfg(target_arch = "x86_64")]
+        _ => match pulp::x86::V1::try_new() {
+            Some(v1) => v1.have(work),
+            None => Scalar.have(work),
+        },
+        #[cfg(not(target_arch = "x86_64"))]
         _ => Scalar.have(work),
     }
 }
@@ -286,6 +292,9 @@ mod tests {
         assert_eq!(vectors(work.clone()), expected);
         #[cfg(target_arch = "x86_64")]
         {
+            if let Some(v1) = pulp::x86::V1::try_new() {
+                assert_eq!(v1.have(work.clone()), expected);
+            }
             if let Some(v3) = pulp::x86::V3::try_new() {
                 assert_eq!(v3.have(work.clone()), expected);
             }

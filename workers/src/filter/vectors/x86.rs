@@ -1,8 +1,9 @@
-//! The vectors of x86-64: AVX2 with its kin, and AVX-512.
+//! The vectors of x86-64: SSE2, AVX2 with its kin, and AVX-512.
 
 use super::{Vectors, Work};
 use pulp::{NullaryFnOnce, cast};
 
+mod v1;
 mod v3;
 mod v4;
 
