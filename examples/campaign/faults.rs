@@ -47,7 +47,7 @@ pub(crate) fn faults(rng: &mut TrialRng, plan: &Plan) -> Vec<Fault> {
         Fault { deed: rng.one(&Deed::FROM_OUTSIDE), place }
     };
     let in_fork_server = |rng: &mut TrialRng| {
-        let place = Place::ForkServer { after: after(rng) };
+        let place = Place::ForkServer { pick: rng.within(0..2), after: after(rng) };
         Fault { deed: rng.one(&[Deed::Kill, Deed::Kill, Deed::Stop]), place }
     };
     let at_birth = |rng: &mut TrialRng| {

@@ -95,8 +95,8 @@ pub(crate) enum Place {
     Birth { fork: u64 },
     /// From outside to any worker there is by then.
     Worker { pick: usize, after: Duration },
-    /// From outside to the process that forks replacements, if there is one.
-    ForkServer { after: Duration },
+    /// From outside to a process that forks: replacements, or the workers of a crew; or, where there is one, the program that has forked that.
+    ForkServer { pick: usize, after: Duration },
     /// From outside.
     Coordinator { after: Duration },
 }
@@ -207,7 +207,7 @@ impl Plan {
         for fault in &mut self.faults {
             let late = rng.within(0..stay.jobs as usize) as u32;
             match &mut fault.place {
-                Place::Worker { after, .. } | Place::ForkServer { after } | Place::Coordinator { after } => {
+                Place::Worker { after, .. } | Place::ForkServer { after, .. } | Place::Coordinator { after } => {
                     *after = *after * (late + 1) + stay.pause * late;
                 }
                 Place::Slice { .. } | Place::Birth { .. } => {}

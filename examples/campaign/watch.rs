@@ -207,16 +207,15 @@ impl Trial<'_> {
     /// Lets a fault come from outside, if there is still somebody to befall.
     fn befall(&self, number: usize, coordinator: &OwnedFd) -> io::Result<()> {
         let Fault { deed, place } = self.plan.faults[number];
-        let mut there = workers(self.pid);
+        let (servers, mut there) = family(self.pid);
         if matches!(self.plan.engine, Engine::Programs) {
             there.extend(there.clone().into_iter().flat_map(children));
         }
         let (pid, held) = match place {
-            Place::ForkServer { .. } => {
-                let is_fork_server = |pid: &u32| is_fork_server(*pid);
-                let Some(pid) = children(self.pid).into_iter().find(is_fork_server) else { return Ok(()) };
+            Place::ForkServer { pick, .. } if !servers.is_empty() => {
+                let pid = servers[pick % servers.len()];
                 match pidfd(pid) {
-                    Ok(held) if is_fork_server(&pid) => (pid, held),
+                    Ok(held) if is_server(pid) => (pid, held),
                     _ => return Ok(()),
                 }
             }
@@ -251,8 +250,7 @@ impl Trial<'_> {
             let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
             let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap_or_default();
             let is_program = matches!(self.plan.engine, Engine::Programs) && self.coordinator_was_hit();
-            let is_unborn =
-                blocked.chars().any(|digit| ('1'..='f').contains(&digit)) || is_fork_server(pid) || is_program;
+            let is_unborn = blocked.chars().any(|digit| ('1'..='f').contains(&digit)) || is_server(pid) || is_program;
             let stops = self.plan.faults.iter().enumerate().filter(|(_, fault)| fault.deed == Deed::Stop);
             let is_victim =
                 stops.into_iter().any(|(fault, _)| self.page.victims(fault).any(|victim| victim.pid == pid));
@@ -296,19 +294,32 @@ impl Trial<'_> {
 /// When a fault comes, if it comes from outside.
 fn from_outside((number, fault): (usize, &Fault)) -> Option<(Duration, usize)> {
     match fault.place {
-        Place::Worker { after, .. } | Place::ForkServer { after } | Place::Coordinator { after } => {
+        Place::Worker { after, .. } | Place::ForkServer { after, .. } | Place::Coordinator { after } => {
             Some((after, number))
         }
         Place::Slice { .. } | Place::Birth { .. } => None,
     }
 }
 
-/// The workers that a coordinator has now, its own and those of its fork server.
-fn workers(coordinator: u32) -> Vec<u32> {
-    let (fork_servers, mut workers): (Vec<_>, Vec<_>) =
-        children(coordinator).into_iter().partition(|&pid| is_fork_server(pid));
-    workers.extend(fork_servers.into_iter().flat_map(children));
-    workers
+/// The processes below a coordinator: those that fork others, and the workers. A process has the name of whoever forked it until it has
+/// one of its own.
+fn family(coordinator: u32) -> (Vec<u32>, Vec<u32>) {
+    let (mut servers, mut workers) = (Vec::new(), Vec::new());
+    for child in children(coordinator) {
+        match name(child).as_str() {
+            SERVER => {
+                servers.push(child);
+                workers.extend(children(child));
+            }
+            PROGRAM => {
+                let forked = children(child);
+                workers.extend(forked.iter().copied().flat_map(children));
+                servers.extend([vec![child], forked].concat());
+            }
+            _ => workers.push(child),
+        }
+    }
+    (servers, workers)
 }
 
 fn children(parent: u32) -> Vec<u32> {
@@ -316,9 +327,17 @@ fn children(parent: u32) -> Vec<u32> {
     children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// Whether this process forks replacements of workers.
-fn is_fork_server(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "parfork-server")
+/// The names of those who fork workers, and of those who fork these.
+const SERVER: &str = "parfork-server";
+const PROGRAM: &str = "parfork-program";
+
+fn name(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned()
+}
+
+/// Whether this process forks workers, or those who do.
+fn is_server(pid: u32) -> bool {
+    [SERVER, PROGRAM].contains(&name(pid).as_str())
 }
 
 /// The living processes that carry the tag.
