@@ -1,5 +1,5 @@
-//! Which files are mapped where, and among them the code of this program. A fork of it has it at the same addresses; the same program, started again, has it elsewhere, at
-//! the same distances from each other.
+//! Which files are mapped where, and among them the code of this program. A fork of it has it at the same addresses; the same program,
+//! started again, has it elsewhere, at the same distances from each other.
 
 use std::fs;
 use std::io;
